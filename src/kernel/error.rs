@@ -1,0 +1,163 @@
+use std::error::Error as StdError;
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::Value;
+
+/// What went wrong, in terms every room shares. `web` maps each kind to one HTTP status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The request can't be served as asked (400).
+    BadRequest,
+    /// One or more fields are wrong (422); [`Error::issues`] lists them.
+    Invalid,
+    /// No such thing (404).
+    NotFound,
+    /// The body is larger than allowed (413).
+    TooLarge,
+    /// The work needs a connection that nobody has configured (503).
+    NotConfigured,
+    /// An upstream failed or answered something unusable (502).
+    Upstream,
+    /// An upstream, or the work as a whole, took too long (504).
+    Timeout,
+    /// Our own fault (500); the text goes to the log only, unless [`Error::internal_public`] made it.
+    Internal,
+}
+
+/// The error type of services. Its `detail` is what a caller reads, except for [`ErrorKind::Internal`].
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    detail: String,
+    issues: Vec<FieldIssue>,
+    public: bool,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of `kind` whose text a caller may read.
+    pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), issues: Vec::new(), public: true, source: None }
+    }
+
+    /// Our own fault: `detail` is for the log, the caller sees a neutral sentence.
+    pub fn internal(detail: impl Into<String>, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        let error = Self::new(ErrorKind::Internal, detail);
+        Self { public: false, source: Some(source.into()), ..error }
+    }
+
+    /// Our own fault, with a text that the caller needs (for example: the disk is full, nothing was changed).
+    pub fn internal_public(detail: impl Into<String>, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        let error = Self::new(ErrorKind::Internal, detail);
+        Self { source: Some(source.into()), ..error }
+    }
+
+    /// Wrong fields; `issues` must not be empty.
+    pub fn invalid(issues: Vec<FieldIssue>) -> Self {
+        let detail = issues.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        Self { issues, ..Self::new(ErrorKind::Invalid, detail) }
+    }
+
+    /// No such thing.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(ErrorKind::NotFound, detail)
+    }
+
+    /// What kind of error this is.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The full text, for the log.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The text for the caller.
+    pub fn public_detail(&self) -> &str {
+        if self.public { &self.detail } else { "Internal Server Error" }
+    }
+
+    /// The wrong fields of an [`ErrorKind::Invalid`] error.
+    pub fn issues(&self) -> &[FieldIssue] {
+        &self.issues
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)?;
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+/// One step of the path to a value: a key, or a place in a list or text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Segment {
+    /// A key of an object, or the name of a query or path parameter.
+    Key(String),
+    /// An index.
+    Index(usize),
+}
+
+impl From<&str> for Segment {
+    fn from(key: &str) -> Self {
+        Self::Key(key.to_owned())
+    }
+}
+
+/// One wrong value, in the form that clients of the original know from its 422 replies.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FieldIssue {
+    /// Machine-readable kind, in pydantic's words (`missing`, `int_parsing`, ...).
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Where: `["body", "timeout_seconds"]`.
+    pub loc: Vec<Segment>,
+    /// What was expected.
+    pub msg: String,
+    /// The value that was given.
+    pub input: Value,
+    /// The cause in the parser's words, for `json_invalid` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ctx: Option<Value>,
+}
+
+impl FieldIssue {
+    /// An issue at `loc`.
+    pub fn new(kind: &'static str, loc: Vec<Segment>, msg: impl Into<String>, input: Value) -> Self {
+        Self { kind, loc, msg: msg.into(), input, ctx: None }
+    }
+
+    /// The path as a person writes it: `timeout_seconds`, `agents[2].url`.
+    pub fn path(&self) -> String {
+        let mut path = String::new();
+        for segment in &self.loc {
+            match segment {
+                Segment::Index(index) => path.push_str(&format!("[{index}]")),
+                Segment::Key(key) if path.is_empty() => path.push_str(key),
+                Segment::Key(key) => path.push_str(&format!(".{key}")),
+            }
+        }
+        path
+    }
+}
+
+impl fmt::Display for FieldIssue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path(), self.msg)
+    }
+}

@@ -1,0 +1,81 @@
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+/// What stands in replies and logs in the place of a secret.
+pub const MASK: &str = "********";
+
+/// A credential. Debug, Display and Serialize print [`MASK`]; only [`Secret::expose`] gives the value.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Arc<str>);
+
+impl Secret {
+    /// Wraps a credential.
+    pub fn new(value: impl Into<Arc<str>>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value itself: for the wire to its own upstream and for the store, nothing else.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// `text` with every appearance of this secret masked: upstreams like to quote what they were sent.
+    pub fn redact(&self, text: &str) -> String {
+        if self.0.is_empty() { text.to_owned() } else { text.replace(&*self.0, MASK) }
+    }
+
+    /// [`Secret::redact`] on every string in `value`, keys included.
+    pub fn redact_json(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.redact(&text)),
+            Value::Array(items) => items.into_iter().map(|item| self.redact_json(item)).collect(),
+            Value::Object(map) => {
+                map.into_iter().map(|(key, value)| (self.redact(&key), self.redact_json(value))).collect()
+            }
+            other => other,
+        }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(MASK)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_never_prints_itself() {
+        let secret = Secret::new("sk-canary");
+        assert_eq!(format!("{secret} {secret:?} {}", json!(secret)), "******** ******** \"********\"");
+    }
+
+    #[test]
+    fn quoted_secrets_are_masked_in_text_and_json() {
+        let secret = Secret::new("sk-canary");
+        assert_eq!(secret.redact("bad key sk-canary!"), "bad key ********!");
+        let quoted = json!({"sk-canary": ["x sk-canary", {"deep": "sk-canary"}]});
+        assert!(!secret.redact_json(quoted).to_string().contains("sk-canary"));
+        assert_eq!(Secret::new("").redact("text"), "text");
+    }
+}

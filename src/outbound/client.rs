@@ -1,0 +1,138 @@
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+pub use reqwest::Method;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use serde_json::Value;
+use tokio::time::timeout_at;
+
+use super::{CallError, tls};
+use crate::kernel::{Deadline, Error, Secret};
+
+/// Longest time to reach a host, whatever the deadline allows.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One request to an upstream.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// HTTP method.
+    pub method: Method,
+    /// Full URL.
+    pub url: String,
+    /// Sent as `Authorization: Bearer`.
+    pub bearer: Option<Secret>,
+    /// Sent as a JSON body.
+    pub json: Option<Value>,
+    /// Sent as `Accept`.
+    pub accept: &'static str,
+}
+
+impl Call {
+    /// A GET that expects JSON.
+    pub fn get(url: impl Into<String>) -> Self {
+        Self { method: Method::GET, url: url.into(), bearer: None, json: None, accept: "application/json" }
+    }
+
+    /// A POST of `json` that expects JSON.
+    pub fn post(url: impl Into<String>, json: Value) -> Self {
+        Self { method: Method::POST, json: Some(json), ..Self::get(url) }
+    }
+
+    /// With this bearer token, unless it is empty.
+    pub fn bearer(self, token: Option<&Secret>) -> Self {
+        Self { bearer: token.filter(|token| !token.expose().is_empty()).cloned(), ..self }
+    }
+
+    /// Expecting this content type.
+    pub fn accept(self, accept: &'static str) -> Self {
+        Self { accept, ..self }
+    }
+}
+
+/// The pooled HTTP client that all modules share. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct HttpClient {
+    inner: reqwest::Client,
+}
+
+impl HttpClient {
+    /// Builds the client; fails only if TLS can't be set up.
+    #[expect(clippy::disallowed_methods, reason = "the one place that builds a client")]
+    pub fn new() -> Result<Self, Error> {
+        let inner = reqwest::Client::builder()
+            .user_agent(concat!("orchestrator-studio/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_max_idle_per_host(32)
+            .tls_backend_preconfigured(tls::config()?)
+            .build()
+            .map_err(|error| Error::internal("the HTTP client could not be built", error))?;
+        Ok(Self { inner })
+    }
+
+    /// Sends the call and waits for the head of the reply, whatever its status.
+    pub async fn send(&self, call: &Call, deadline: Deadline) -> Result<Reply, CallError> {
+        let mut request = self.inner.request(call.method.clone(), &call.url).header(ACCEPT, call.accept);
+        if let Some(token) = &call.bearer {
+            let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
+                .map_err(|_| CallError::Invalid("its token holds characters that no header may hold".to_owned()))?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
+        }
+        if let Some(json) = &call.json {
+            request = request.header(CONTENT_TYPE, "application/json").body(json.to_string());
+        }
+        match timeout_at(deadline.instant(), request.send()).await {
+            Ok(Ok(inner)) => Ok(Reply { inner }),
+            Ok(Err(error)) => Err(CallError::from_reqwest(&error)),
+            Err(_) => Err(CallError::Timeout),
+        }
+    }
+}
+
+/// The head of a reply; its body is still to be read.
+#[derive(Debug)]
+pub struct Reply {
+    inner: reqwest::Response,
+}
+
+impl Reply {
+    /// HTTP status.
+    pub fn status(&self) -> u16 {
+        self.inner.status().as_u16()
+    }
+
+    /// Status with its name: `404 Not Found`.
+    pub fn status_text(&self) -> String {
+        self.inner.status().to_string()
+    }
+
+    /// A header, if it is there and is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.inner.headers().get(name)?.to_str().ok()
+    }
+
+    /// The whole body, at most `cap` bytes.
+    pub async fn bytes(self, cap: usize, deadline: Deadline) -> Result<Bytes, CallError> {
+        let read = async {
+            let mut stream = Box::pin(self.stream());
+            let mut body = BytesMut::new();
+            while let Some(chunk) = stream.next().await {
+                let chunk = chunk?;
+                if body.len() + chunk.len() > cap {
+                    return Err(CallError::TooLarge(cap));
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Ok(body.freeze())
+        };
+        timeout_at(deadline.instant(), read).await.unwrap_or(Err(CallError::Timeout))
+    }
+
+    /// The body as it arrives. Dropping it closes the connection.
+    pub fn stream(self) -> impl Stream<Item = Result<Bytes, CallError>> + Send + 'static {
+        self.inner.bytes_stream().map(|chunk| chunk.map_err(|error| CallError::from_reqwest(&error)))
+    }
+}

@@ -1,0 +1,77 @@
+use std::error::Error as StdError;
+
+use url::Url;
+
+/// Why a call got no usable reply. Each text completes a sentence that begins with the target's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// Nothing listens there.
+    #[error("refused the connection")]
+    Refused,
+    /// The host could not be found or reached; holds the cause.
+    #[error("could not be reached: {0}")]
+    Unreachable(String),
+    /// The deadline passed.
+    #[error("did not answer in time")]
+    Timeout,
+    /// The connection broke before the reply was complete; holds the cause.
+    #[error("broke off its reply: {0}")]
+    Interrupted(String),
+    /// The reply is larger than the limit, in bytes.
+    #[error("sent a reply of more than {0} bytes")]
+    TooLarge(usize),
+    /// The call can't be made as configured; holds the reason.
+    #[error("can't be called: {0}")]
+    Invalid(String),
+}
+
+impl CallError {
+    pub(super) fn from_reqwest(error: &reqwest::Error) -> Self {
+        if error.is_builder() {
+            return Self::Invalid("its URL is not valid".to_owned());
+        }
+        if error.is_timeout() {
+            return Self::Timeout;
+        }
+        let cause = root_cause(error);
+        if let Some(io) = cause.downcast_ref::<std::io::Error>()
+            && io.kind() == std::io::ErrorKind::ConnectionRefused
+        {
+            return Self::Refused;
+        }
+        if error.is_connect() {
+            return Self::Unreachable(cause.to_string());
+        }
+        Self::Interrupted(cause.to_string())
+    }
+}
+
+/// The innermost cause; the outer ones repeat the URL, credentials included.
+fn root_cause(error: &reqwest::Error) -> &(dyn StdError + 'static) {
+    let mut cause: &(dyn StdError + 'static) = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause
+}
+
+/// A URL fit for a message: without credentials, query and fragment.
+pub fn display_url(url: &str) -> String {
+    let Ok(mut url) = Url::parse(url) else { return "(not a URL)".to_owned() };
+    // Both fail only for URLs that can't have credentials.
+    let _ = (url.set_username("").is_ok(), url.set_password(None).is_ok());
+    url.set_query(None);
+    url.set_fragment(None);
+    url.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shown_url_has_no_credentials_and_no_query() {
+        assert_eq!(display_url("http://user:pw@host:1/a?key=canary#x"), "http://host:1/a");
+        assert_eq!(display_url("canary"), "(not a URL)");
+    }
+}

@@ -1,0 +1,121 @@
+use std::time::Duration;
+
+use crate::kernel::{Clock, Deadline};
+
+/// How often and how patiently a call is tried.
+#[derive(Clone, Copy, Debug)]
+pub struct RetryPolicy {
+    /// Attempts in all; at least one is made.
+    pub attempts: u32,
+    /// Upper end of the first wait; it doubles with each attempt.
+    pub first_wait: Duration,
+    /// Upper end of any wait.
+    pub longest_wait: Duration,
+}
+
+/// Whether an error is worth another attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Trying again can't help.
+    Final,
+    /// It may help, not before this long if the upstream said so.
+    Again(Option<Duration>),
+}
+
+/// Runs `call` until it succeeds, its error is final, the attempts are used up, or the next wait would end after
+/// `deadline`. Waits have full jitter with the upstream's Retry-After as a floor. Returns the outcome and the number of
+/// attempts made. This is the only thing that retries: callers must not nest it.
+pub async fn retry<T, E, F>(
+    policy: RetryPolicy,
+    deadline: Deadline,
+    mut call: impl FnMut() -> F,
+    verdict: impl Fn(&E) -> Verdict,
+) -> (Result<T, E>, u32)
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let mut attempt = 1;
+    loop {
+        let outcome = call().await;
+        let floor = match &outcome {
+            Err(error) if attempt < policy.attempts => match verdict(error) {
+                Verdict::Again(floor) => floor.unwrap_or_default(),
+                Verdict::Final => return (outcome, attempt),
+            },
+            _ => return (outcome, attempt),
+        };
+        let wait = policy.jitter(attempt).max(floor);
+        if wait >= deadline.remaining() {
+            return (outcome, attempt);
+        }
+        tokio::time::sleep(wait).await;
+        attempt += 1;
+    }
+}
+
+impl RetryPolicy {
+    fn jitter(&self, attempt: u32) -> Duration {
+        let doubled = self.first_wait.saturating_mul(2u32.saturating_pow(attempt.saturating_sub(1)));
+        doubled.min(self.longest_wait).mul_f64(fastrand::f64())
+    }
+}
+
+/// The wait that a Retry-After header asks for: seconds, or an HTTP date.
+pub fn retry_after(header: &str, clock: &Clock) -> Option<Duration> {
+    if let Ok(seconds) = header.trim().parse::<u32>() {
+        return Some(Duration::from_secs(seconds.into()));
+    }
+    let at = jiff::fmt::rfc2822::parse(header.trim()).ok()?.timestamp().as_millisecond();
+    Some(Duration::from_millis(u64::try_from(at.saturating_sub(clock.now_ms())).unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const POLICY: RetryPolicy =
+        RetryPolicy { attempts: 3, first_wait: Duration::from_millis(500), longest_wait: Duration::from_secs(8) };
+
+    async fn fail(verdict: Verdict, limit: Duration) -> (u32, Duration) {
+        let calls = Cell::new(0);
+        let start = Instant::now();
+        let call = || async {
+            calls.set(calls.get() + 1);
+            Err::<(), _>("no")
+        };
+        let (outcome, attempts) = retry(POLICY, Deadline::after(limit), call, |_| verdict).await;
+        assert_eq!((outcome, calls.get()), (Err("no"), attempts));
+        (attempts, start.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_are_counted_and_waits_stay_within_the_jitter() {
+        let (attempts, waited) = fail(Verdict::Again(None), Duration::from_secs(60)).await;
+        assert_eq!(attempts, 3);
+        assert!(waited <= Duration::from_millis(1502), "{waited:?}");
+        assert_eq!(fail(Verdict::Final, Duration::from_secs(60)).await.0, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn retry_after_is_a_floor_and_the_deadline_a_ceiling() {
+        let floor = Some(Duration::from_secs(3));
+        let (attempts, waited) = fail(Verdict::Again(floor), Duration::from_secs(60)).await;
+        assert_eq!(attempts, 3);
+        assert!(waited >= Duration::from_secs(6), "{waited:?}");
+        let (attempts, waited) = fail(Verdict::Again(floor), Duration::from_secs(2)).await;
+        assert_eq!((attempts, waited), (1, Duration::ZERO));
+    }
+
+    #[test]
+    fn both_forms_of_retry_after_are_understood() {
+        let clock = Clock::manual(784_111_777_000);
+        assert_eq!(retry_after("7", &clock), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:40 GMT", &clock), Some(Duration::from_secs(3)));
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:00 GMT", &clock), Some(Duration::ZERO));
+        assert_eq!(retry_after("soon", &clock), None);
+    }
+}

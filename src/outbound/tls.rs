@@ -1,0 +1,17 @@
+use std::sync::Arc;
+
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::kernel::Error;
+
+/// Trusts the machine's certificates and Mozilla's: the first for private authorities, the second so that a bare
+/// container without `ca-certificates` can still reach public servers.
+pub(super) fn config() -> Result<ClientConfig, Error> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::internal("TLS could not be set up", error))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}

@@ -1,0 +1,141 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::kernel::{FieldIssue, Fields};
+
+/// Settings as the environment and the files give them, before what was changed through the API is laid on top.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// The variables they were read from; `${NAME}` is looked up here.
+    pub environment: Environment,
+}
+
+/// Reads everything and checks it; the error lists all problems at once.
+pub fn load(environment: Environment) -> Result<Loaded, Vec<FieldIssue>> {
+    let mut env = environment.fields();
+    let settings = read(&environment, &mut env);
+    let issues = env.into_issues();
+    if issues.is_empty() { Ok(Loaded { settings, environment }) } else { Err(issues) }
+}
+
+/// The names of all variables that are read, for the test that holds them against `.env.example`.
+pub fn variable_names() -> Vec<&'static str> {
+    let environment = Environment::default();
+    let mut env = environment.fields();
+    read(&environment, &mut env);
+    let mut names = env.asked().to_vec();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+fn read(environment: &Environment, env: &mut Fields<'_>) -> Settings {
+    auth::check(env);
+    read_monitoring(env);
+    Settings {
+        server: Arc::new(ServerSettings::read(env)),
+        llm: Arc::new(read_llm(environment, env)),
+        memory: Arc::new(MemorySettings::read(env)),
+        cache: Arc::new(CacheSettings::read(env)),
+        orchestration: Arc::new(OrchestrationSettings::read(env)),
+        storage: Arc::new(StorageSettings::read(env)),
+        resources: Arc::new(resources::read(environment, env)),
+    }
+}
+
+/// Checked from the start, so that a typing error doesn't wait for the monitoring module to be found.
+fn read_monitoring(env: &mut Fields<'_>) {
+    env.or("MONITORING_ENABLED", true);
+    env.int_or("MONITORING_EXPORT_INTERVAL", 60, 1..=86_400);
+}
+
+fn read_llm(environment: &Environment, env: &mut Fields<'_>) -> LlmSection {
+    let path: String = env.or("LLM_CONFIG_PATH", "config/llm.json".to_owned());
+    let mut in_file = LlmPatch::default();
+    match JsonFile::read(path.as_ref()) {
+        Ok(None) => {}
+        Ok(Some(file)) => {
+            let mut fields = file.fields();
+            in_file = LlmPatch::from_json(&mut fields);
+            env.extend(file.locate(fields.into_issues()));
+        }
+        Err(issue) => env.extend([issue]),
+    }
+    let variables = LlmPatch::from_variables(env);
+    LlmSection::new(in_file, variables, LlmPatch::default(), environment).unwrap_or_else(|issues| {
+        env.extend(issues.into_iter().map(|issue| name_origin(issue, environment, &path)));
+        LlmSection::default()
+    })
+}
+
+/// Names the variable or the file that a wrong LLM value came from.
+fn name_origin(issue: FieldIssue, environment: &Environment, path: &str) -> FieldIssue {
+    let field = issue.path();
+    let variable = LlmSection::variable_of(&field).filter(|name| environment.get(name).is_some());
+    let loc = match variable {
+        Some(name) => vec![name.into()],
+        None => vec![path.into(), field.as_str().into()],
+    };
+    FieldIssue { loc, ..issue }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_problems_are_told_at_once_with_the_variable_and_what_was_expected() {
+        let environment = Environment::from_pairs([
+            ("API_PORT", "eighty"),
+            ("llm_timeout_seconds", "-5"),
+            ("LLM_BASE_URL", "localhost:11434"),
+            ("CORS_ORIGINS", "localhost"),
+            ("AUTH_ENABLED", "true"),
+            ("REDIS_URL", "http://x"),
+            ("DATASOURCES", "{"),
+        ]);
+        let issues = load(environment).unwrap_err();
+        let mut named: Vec<_> = issues.iter().map(FieldIssue::path).collect();
+        named.sort();
+        let expected = [
+            "API_PORT",
+            "AUTH_ENABLED",
+            "CORS_ORIGINS",
+            "DATASOURCES",
+            "LLM_BASE_URL",
+            "LLM_TIMEOUT_SECONDS",
+            "REDIS_URL",
+        ];
+        assert_eq!(named, expected);
+    }
+
+    #[test]
+    fn the_parts_of_a_dsn_are_escaped() {
+        let environment = Environment::from_pairs([
+            ("POSTGRES_HOST", "db"),
+            ("POSTGRES_USER", "a b"),
+            ("POSTGRES_PASSWORD", "p@s/s"),
+            ("POSTGRES_DATABASE", "studio"),
+            ("REDIS_HOST", "cache"),
+            ("REDIS_PASSWORD", "x:y"),
+        ]);
+        let storage = load(environment).unwrap().settings.storage;
+        assert_eq!(storage.postgres_dsn.as_ref().unwrap().expose(), "postgres://a%20b:p%40s%2Fs@db:5432/studio");
+        assert_eq!(storage.redis_url.as_ref().unwrap().expose(), "redis://:x%3Ay@cache:6379/0");
+    }
+
+    #[test]
+    fn the_single_agent_and_source_of_the_original_are_called_default() {
+        let environment = Environment::from_pairs([
+            ("EXTERNAL_AGENT_BASE_URL", "http://agent"),
+            ("DATASOURCE_BASE_URL", "http://source"),
+            ("TOOLS", r#"{"search": {"type": "web_search"}}"#),
+        ]);
+        let resources = load(environment).unwrap().settings.resources;
+        assert_eq!(resources.agents["default"].url, "http://agent");
+        assert_eq!(resources.datasources["default"].kind, "api");
+        assert_eq!(resources.tools["search"].kind, "web_search");
+    }
+}

@@ -1,0 +1,50 @@
+//! Everything that can be configured: one file per section, where the values come from, and the handle that holds them.
+//!
+//! Precedence, lowest first: built-in default, JSON files, environment and `.env`, what was changed through the API.
+//! Every room may read settings; a change goes through [`SharedSettings::change`] only. To add a setting: a field in its
+//! section's file, read there by name, a line in `.env.example` (a test holds the two against each other).
+
+mod auth;
+mod environment;
+mod json_file;
+mod llm;
+mod load;
+mod memory;
+mod orchestration;
+mod reference;
+mod resources;
+mod server;
+mod shared;
+mod storage;
+
+pub use environment::Environment;
+pub use json_file::{JsonFile, parse_json};
+pub use llm::{LlmPatch, LlmProvider, LlmSection, LlmSettings};
+pub use load::{Loaded, load, variable_names};
+pub use memory::{CacheSettings, MemorySettings};
+pub use orchestration::{IntentClassifier, OrchestrationSettings};
+pub use resources::{AgentSettings, DataSourceSettings, ResourceSettings, ToolSettings};
+pub use server::ServerSettings;
+pub use shared::SharedSettings;
+pub use storage::StorageSettings;
+
+use std::sync::Arc;
+
+/// One consistent set of settings. Cloning it is cheap: every section is behind an `Arc`.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Name, address, CORS, limits of the HTTP server.
+    pub server: Arc<ServerSettings>,
+    /// The LLM connection.
+    pub llm: Arc<LlmSection>,
+    /// Conversation memory.
+    pub memory: Arc<MemorySettings>,
+    /// The response cache.
+    pub cache: Arc<CacheSettings>,
+    /// How a chat request is carried out.
+    pub orchestration: Arc<OrchestrationSettings>,
+    /// Where state lives.
+    pub storage: Arc<StorageSettings>,
+    /// Agents, data sources and tools by name.
+    pub resources: Arc<ResourceSettings>,
+}

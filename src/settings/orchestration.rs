@@ -1,0 +1,68 @@
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::kernel::{Fields, Lax};
+
+/// Who decides what a prompt asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntentClassifier {
+    /// Word rules only.
+    Rules,
+    /// The LLM where the rules are unsure.
+    Auto,
+    /// The LLM always, the rules where it fails.
+    Llm,
+}
+
+impl Lax for IntentClassifier {
+    fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
+        match value.as_str().map(str::to_ascii_lowercase).as_deref() {
+            Some("rules") => Ok(Self::Rules),
+            Some("auto") => Ok(Self::Auto),
+            Some("llm") => Ok(Self::Llm),
+            _ => Err(("enum", "Input should be 'rules', 'auto' or 'llm'")),
+        }
+    }
+}
+
+/// How a chat request is carried out.
+#[derive(Clone, Debug)]
+pub struct OrchestrationSettings {
+    /// `ORCHESTRATION_MAX_ITERATIONS`: rounds of ready tasks.
+    pub max_iterations: usize,
+    /// `ORCHESTRATION_TIMEOUT_SECONDS`: the deadline of a whole chat request.
+    pub timeout: Duration,
+    /// `INTENT_CLASSIFIER`
+    pub intent_classifier: IntentClassifier,
+    /// `TOOLS_MAX_CONCURRENT`: how many tasks of one request run at once.
+    pub max_concurrent: usize,
+    /// `TOOLS_EXECUTION_TIMEOUT`
+    pub tool_timeout: Duration,
+    /// `GROUNDING_ENABLED`: whether data sources may be consulted.
+    pub grounding_enabled: bool,
+    /// `GROUNDING_TOP_K`
+    pub grounding_top_k: usize,
+    /// `GROUNDING_SIMILARITY_THRESHOLD`
+    pub grounding_threshold: f64,
+}
+
+impl OrchestrationSettings {
+    pub(super) fn read(env: &mut Fields<'_>) -> Self {
+        let threshold = env.patch("GROUNDING_SIMILARITY_THRESHOLD");
+        let mut grounding_threshold = 0.7;
+        env.bound("GROUNDING_SIMILARITY_THRESHOLD", threshold, 0.0..=1.0).apply(&mut grounding_threshold, 0.7);
+        let seconds = |value: i64| Duration::from_secs(value.unsigned_abs());
+        let count = |value: i64| usize::try_from(value).unwrap_or(1);
+        Self {
+            max_iterations: count(env.int_or("ORCHESTRATION_MAX_ITERATIONS", 10, 1..=1000)),
+            timeout: seconds(env.int_or("ORCHESTRATION_TIMEOUT_SECONDS", 300, 1..=86_400)),
+            intent_classifier: env.or("INTENT_CLASSIFIER", IntentClassifier::Rules),
+            max_concurrent: count(env.int_or("TOOLS_MAX_CONCURRENT", 5, 1..=1000)),
+            tool_timeout: seconds(env.int_or("TOOLS_EXECUTION_TIMEOUT", 30, 1..=3600)),
+            grounding_enabled: env.or("GROUNDING_ENABLED", true),
+            grounding_top_k: count(env.int_or("GROUNDING_TOP_K", 5, 1..=100)),
+            grounding_threshold,
+        }
+    }
+}

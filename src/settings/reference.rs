@@ -1,0 +1,34 @@
+use super::Environment;
+
+/// The variable that a value of the form `${NAME}` refers to.
+fn variable(value: &str) -> Option<&str> {
+    let name = value.strip_prefix("${")?.strip_suffix('}')?;
+    let valid = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    valid.then_some(name)
+}
+
+/// The value to use for one that was written: what `${NAME}` stands for, anything else as it is. The error names the
+/// variable that is not set.
+pub(super) fn resolve(written: &str, environment: &Environment) -> Result<String, String> {
+    match variable(written) {
+        None => Ok(written.to_owned()),
+        Some(name) => match environment.get(&name.to_uppercase()) {
+            Some(value) => Ok(value.to_owned()),
+            None => Err(format!("Environment variable {name}, which this value refers to, is not set")),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_value_is_a_reference() {
+        let environment = Environment::from_pairs([("LLM_KEY", "k1")]);
+        assert_eq!(resolve("${LLM_KEY}", &environment), Ok("k1".to_owned()));
+        assert_eq!(resolve("a ${LLM_KEY}", &environment), Ok("a ${LLM_KEY}".to_owned()));
+        assert_eq!(resolve("${}", &environment), Ok("${}".to_owned()));
+        assert!(resolve("${OTHER}", &environment).unwrap_err().contains("OTHER"));
+    }
+}

@@ -1,0 +1,80 @@
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::kernel::Fields;
+
+/// The HTTP server itself.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// `APP_NAME`
+    pub app_name: String,
+    /// `APP_VERSION`
+    pub app_version: String,
+    /// `DEBUG`: reported, and lowers the log level.
+    pub debug: bool,
+    /// `LOG_LEVEL`: a level, or targets as in `info,orchestrator_studio::llm=debug`.
+    pub log_level: String,
+    /// `API_HOST` and `API_PORT`
+    pub address: SocketAddr,
+    /// `API_PREFIX`: where chat and executions are mounted.
+    pub api_prefix: String,
+    /// `CORS_ORIGINS`
+    pub cors_origins: Vec<String>,
+    /// `MAX_BODY_BYTES`
+    pub max_body_bytes: usize,
+    /// `SHUTDOWN_GRACE_SECONDS`: how long requests under way may go on after a stop signal.
+    pub shutdown_grace: Duration,
+}
+
+impl ServerSettings {
+    pub(super) fn read(env: &mut Fields<'_>) -> Self {
+        let host: String = env.or("API_HOST", "127.0.0.1".to_owned());
+        let port = env.int_or("API_PORT", 8000, 0..=65_535);
+        Self {
+            app_name: env.or("APP_NAME", "ZainOne Orchestrator Studio".to_owned()),
+            app_version: env.or("APP_VERSION", "1.0.0".to_owned()),
+            debug: env.or("DEBUG", false),
+            log_level: env.or("LOG_LEVEL", "INFO".to_owned()),
+            address: SocketAddr::new(parse_host(env, &host), u16::try_from(port).unwrap_or(8000)),
+            api_prefix: read_prefix(env),
+            cors_origins: read_origins(env),
+            max_body_bytes: usize::try_from(env.int_or("MAX_BODY_BYTES", 10_000_000, 1..=1_000_000_000))
+                .unwrap_or(10_000_000),
+            shutdown_grace: Duration::from_secs(env.int_or("SHUTDOWN_GRACE_SECONDS", 20, 0..=3600).unsigned_abs()),
+        }
+    }
+}
+
+fn parse_host(env: &mut Fields<'_>, host: &str) -> IpAddr {
+    let literal = host.trim_start_matches('[').trim_end_matches(']');
+    match if literal == "localhost" { "127.0.0.1" } else { literal }.parse() {
+        Ok(address) => address,
+        Err(_) => {
+            env.reject("API_HOST", "Input should be an IP address to listen on, such as 127.0.0.1 or 0.0.0.0");
+            IpAddr::from([127, 0, 0, 1])
+        }
+    }
+}
+
+fn read_prefix(env: &mut Fields<'_>) -> String {
+    let prefix: String = env.or("API_PREFIX", "/v1".to_owned());
+    let prefix = prefix.trim_end_matches('/');
+    let segment =
+        |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    let plain = prefix.strip_prefix('/').is_some_and(|rest| rest.split('/').all(segment));
+    if !plain || matches!(prefix, "/api" | "/docs") {
+        env.reject("API_PREFIX", "Input should be a path such as /v1, other than /api and /docs");
+    }
+    prefix.to_owned()
+}
+
+fn read_origins(env: &mut Fields<'_>) -> Vec<String> {
+    let origins: Vec<String> = env.or("CORS_ORIGINS", vec!["http://localhost:3000".to_owned()]);
+    for origin in &origins {
+        let is_origin = url::Url::parse(origin).is_ok_and(|url| url.origin().ascii_serialization() == *origin);
+        if origin != "*" && !is_origin {
+            env.reject("CORS_ORIGINS", format!("'{origin}' should be an origin such as http://localhost:3000, or *"));
+        }
+    }
+    origins
+}

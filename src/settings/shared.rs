@@ -1,0 +1,101 @@
+use std::future::Future;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::Mutex;
+
+use super::{Environment, Loaded, Settings};
+use crate::kernel::Error;
+
+/// The one handle on the live settings. A request takes one [`SharedSettings::snapshot`] and works on it to its end.
+#[derive(Clone, Debug)]
+pub struct SharedSettings {
+    live: Arc<RwLock<Settings>>,
+    writers: Arc<Mutex<()>>,
+    environment: Environment,
+}
+
+impl SharedSettings {
+    /// Makes loaded settings live.
+    pub fn new(loaded: Loaded) -> Self {
+        Self {
+            live: Arc::new(RwLock::new(loaded.settings)),
+            writers: Arc::new(Mutex::new(())),
+            environment: loaded.environment,
+        }
+    }
+
+    /// The settings as they are now; later changes don't show in it.
+    pub fn snapshot(&self) -> Settings {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The variables that `${NAME}` refers to.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Changes the settings: `edit` validates, `persist` stores, then the new settings become live. Writers take turns.
+    /// If either step fails, the old settings stay. A caller that goes away in the middle does not stop the change, so
+    /// what is stored and what is live can't drift apart.
+    pub async fn change<E, P, F>(&self, edit: E, persist: P) -> Result<Settings, Error>
+    where
+        E: FnOnce(&Settings, &Environment) -> Result<Settings, Error> + Send + 'static,
+        P: FnOnce(Settings) -> F + Send + 'static,
+        F: Future<Output = Result<(), Error>> + Send,
+    {
+        let this = self.clone();
+        let work = tokio::spawn(async move {
+            let _turn = this.writers.lock().await;
+            let next = edit(&this.snapshot(), &this.environment)?;
+            persist(next.clone()).await?;
+            *this.live.write().unwrap_or_else(PoisonError::into_inner) = next.clone();
+            Ok(next)
+        });
+        work.await.unwrap_or_else(|stopped| Err(Error::internal("a change of settings did not finish", stopped)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::load;
+    use super::*;
+    use crate::settings::ServerSettings;
+
+    fn rename(name: &'static str) -> impl FnOnce(&Settings, &Environment) -> Result<Settings, Error> + Send {
+        move |current, _| {
+            let server = ServerSettings { app_name: name.to_owned(), ..ServerSettings::clone(&current.server) };
+            Ok(Settings { server: Arc::new(server), ..current.clone() })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_change_that_cannot_be_stored_leaves_the_old_settings_live() {
+        let shared = SharedSettings::new(load(Environment::default()).unwrap());
+        let disk_full = Error::internal_public("The change could not be stored", std::io::Error::other("disk full"));
+        assert!(shared.change(rename("lost"), |_| async { Err(disk_full) }).await.is_err());
+        assert_ne!(shared.snapshot().server.app_name, "lost");
+        let before = shared.snapshot();
+        shared.change(rename("kept"), |_| async { Ok(()) }).await.unwrap();
+        assert_eq!(shared.snapshot().server.app_name, "kept");
+        assert_ne!(before.server.app_name, "kept");
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_leaves_does_not_tear_a_change_apart() {
+        let shared = SharedSettings::new(load(Environment::default()).unwrap());
+        let (stored, seen) = tokio::sync::oneshot::channel();
+        let (go, wait) = tokio::sync::oneshot::channel::<()>();
+        let persist = |_| async {
+            stored.send(()).unwrap();
+            wait.await.unwrap();
+            Ok(())
+        };
+        tokio::select! {
+            _ = shared.change(rename("kept"), persist) => panic!("must still wait"),
+            _ = seen => {}
+        }
+        go.send(()).unwrap();
+        shared.change(|current, _| Ok(current.clone()), |_| async { Ok(()) }).await.unwrap();
+        assert_eq!(shared.snapshot().server.app_name, "kept");
+    }
+}

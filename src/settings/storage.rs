@@ -1,0 +1,61 @@
+use std::path::PathBuf;
+
+use crate::kernel::{Fields, Secret};
+
+/// Where state lives.
+#[derive(Clone, Debug)]
+pub struct StorageSettings {
+    /// `DATA_DIR`: the embedded store and what was configured through the API.
+    pub data_dir: PathBuf,
+    /// `REDIS_URL`, or one built from `REDIS_HOST` and its companions.
+    pub redis_url: Option<Secret>,
+    /// `POSTGRES_DSN`, or one built from `POSTGRES_HOST` and its companions.
+    pub postgres_dsn: Option<Secret>,
+}
+
+impl StorageSettings {
+    pub(super) fn read(env: &mut Fields<'_>) -> Self {
+        Self {
+            data_dir: PathBuf::from(env.or("DATA_DIR", "data".to_owned())),
+            redis_url: read_redis(env),
+            postgres_dsn: read_postgres(env),
+        }
+    }
+}
+
+fn read_redis(env: &mut Fields<'_>) -> Option<Secret> {
+    let host: Option<String> = env.optional("REDIS_HOST");
+    let port = env.int_or("REDIS_PORT", 6379, 1..=65_535);
+    let password = env.optional::<String>("REDIS_PASSWORD").map(|password| format!(":{}@", escape(&password)));
+    let db = env.int_or("REDIS_DB", 0, 0..=1_000_000);
+    let built = host.map(|host| format!("redis://{}{host}:{port}/{db}", password.unwrap_or_default()));
+    read_url(env, "REDIS_URL", &["redis", "rediss"]).or(built).map(Secret::new)
+}
+
+fn read_postgres(env: &mut Fields<'_>) -> Option<Secret> {
+    let host: Option<String> = env.optional("POSTGRES_HOST");
+    let port = env.int_or("POSTGRES_PORT", 5432, 1..=65_535);
+    let user: Option<String> = env.optional("POSTGRES_USER");
+    let password: Option<String> = env.optional("POSTGRES_PASSWORD");
+    let database: Option<String> = env.optional("POSTGRES_DATABASE");
+    let built = host.map(|host| {
+        let password = password.map(|password| format!(":{}", escape(&password))).unwrap_or_default();
+        let account = user.map(|user| format!("{}{password}@", escape(&user))).unwrap_or_default();
+        format!("postgres://{account}{host}:{port}/{}", escape(&database.unwrap_or_default()))
+    });
+    read_url(env, "POSTGRES_DSN", &["postgres", "postgresql"]).or(built).map(Secret::new)
+}
+
+fn read_url(env: &mut Fields<'_>, name: &'static str, schemes: &[&str]) -> Option<String> {
+    let text: String = env.optional(name)?;
+    if url::Url::parse(&text).is_ok_and(|url| schemes.contains(&url.scheme())) {
+        return Some(text);
+    }
+    env.reject(name, format!("Input should be a URL that starts with {}://", schemes.join(":// or ")));
+    None
+}
+
+/// Percent-encodes everything but unreserved characters.
+fn escape(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+}

@@ -1,0 +1,98 @@
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::kernel::{Error, FieldIssue};
+use crate::settings::JsonFile;
+
+/// What was configured through the API: one JSON file per section under `DATA_DIR/config`, readable by the server's user
+/// only. A write is whole or not at all, and on disk before it is acknowledged.
+#[derive(Clone, Debug)]
+pub struct ConfigStore {
+    folder: PathBuf,
+}
+
+impl ConfigStore {
+    /// The store under `data_dir`; the folder is created if need be.
+    pub fn open(data_dir: &Path) -> Result<Self, Error> {
+        let folder = data_dir.join("config");
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|error| {
+            Error::internal_public(format!("can't create the folder {}: {error}", folder.display()), error)
+        })?;
+        Ok(Self { folder })
+    }
+
+    /// The section as it was last written; the error names file, line and column.
+    pub fn read(&self, section: &str) -> Result<Option<JsonFile>, FieldIssue> {
+        JsonFile::read(&self.path(section))
+    }
+
+    /// Replaces the section, or removes it.
+    pub async fn write(&self, section: &str, value: Option<Value>) -> Result<(), Error> {
+        let path = self.path(section);
+        let work = tokio::task::spawn_blocking(move || match value {
+            Some(value) => replace(&path, &value),
+            None => remove(&path),
+        });
+        let outcome = work.await.unwrap_or_else(|stopped| Err(io::Error::other(stopped)));
+        outcome.map_err(|error| {
+            Error::internal_public(format!("The change could not be stored, so nothing was changed: {error}"), error)
+        })
+    }
+
+    fn path(&self, section: &str) -> PathBuf {
+        self.folder.join(format!("{section}.json"))
+    }
+}
+
+/// Writes beside the file, then renames over it: a crash leaves the old one or the new one, never a part.
+fn replace(path: &Path, value: &Value) -> io::Result<()> {
+    let beside = path.with_extension("json.new");
+    let mut text = serde_json::to_vec_pretty(value)?;
+    text.push(b'\n');
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    file.write_all(&text)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    sync_folder(path)
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => sync_folder(path),
+    }
+}
+
+/// Makes the rename itself durable.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_section_is_replaced_whole_and_is_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = ConfigStore::open(folder.path()).unwrap();
+        assert!(store.read("llm").unwrap().is_none());
+        store.write("llm", Some(json!({"api_key": "a long first value"}))).await.unwrap();
+        store.write("llm", Some(json!({"api_key": "b"}))).await.unwrap();
+        assert_eq!(store.read("llm").unwrap().unwrap().object()["api_key"], "b");
+        let mode = fs::metadata(folder.path().join("config/llm.json")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        store.write("llm", None).await.unwrap();
+        store.write("llm", None).await.unwrap();
+        assert!(store.read("llm").unwrap().is_none());
+    }
+}

@@ -1,0 +1,287 @@
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::sqlite::{Database, failed};
+use crate::kernel::{Clock, Error};
+
+/// How far an execution has come, or how it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExecutionStatus {
+    /// Under way.
+    Running,
+    /// Answered.
+    Completed,
+    /// Ended without an answer.
+    Failed,
+    /// The client left.
+    Cancelled,
+    /// The server stopped while it ran.
+    Interrupted,
+}
+
+impl ExecutionStatus {
+    /// Every status, with its name.
+    pub const ALL: [(Self, &'static str); 5] = [
+        (Self::Running, "running"),
+        (Self::Completed, "completed"),
+        (Self::Failed, "failed"),
+        (Self::Cancelled, "cancelled"),
+        (Self::Interrupted, "interrupted"),
+    ];
+
+    /// The name in the store and on the wire.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(status, _)| *status == self).map_or("", |(_, name)| name)
+    }
+
+    /// The status of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == name).map(|(status, _)| *status)
+    }
+}
+
+/// The record of one chat request.
+#[derive(Clone, Debug)]
+pub struct Execution {
+    /// Its id.
+    pub id: String,
+    /// Who asked.
+    pub user_id: String,
+    /// How far it is.
+    pub status: ExecutionStatus,
+    /// What was asked.
+    pub prompt: String,
+    /// What the prompt was taken to ask for, and how surely.
+    pub intent: Option<(String, f64)>,
+    /// The tasks, as JSON.
+    pub plan: Option<Value>,
+    /// What was answered.
+    pub answer: Option<String>,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// The metadata of the reply.
+    pub metadata: Option<Value>,
+    /// Milliseconds since 1970.
+    pub started_ms: i64,
+    /// Milliseconds since 1970.
+    pub finished_ms: Option<i64>,
+}
+
+/// What is known about an execution when it ends.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// How it ended.
+    pub status: ExecutionStatus,
+    /// What was answered.
+    pub answer: Option<String>,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// The metadata of the reply.
+    pub metadata: Value,
+}
+
+/// One finished task of an execution.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Step {
+    /// Its id in the plan.
+    pub id: String,
+    /// What kind of task it is.
+    pub action: String,
+    /// What it was done with: a model, an agent, a data source, a tool.
+    pub target: Option<String>,
+    /// `completed`, `failed` or `skipped`.
+    pub status: String,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// What came of it.
+    pub output: Option<String>,
+    /// How long it took.
+    pub duration_ms: i64,
+}
+
+/// Which executions to list.
+#[derive(Clone, Debug, Default)]
+pub struct ExecutionFilter {
+    /// Of this user only.
+    pub user_id: Option<String>,
+    /// With this status only.
+    pub status: Option<ExecutionStatus>,
+    /// Older than this position.
+    pub before: Option<i64>,
+}
+
+/// Executions and their steps, in the embedded store.
+#[derive(Clone, Debug)]
+pub struct ExecutionStore {
+    database: Database,
+    clock: Clock,
+}
+
+impl ExecutionStore {
+    pub(super) fn new(database: Database, clock: Clock) -> Self {
+        Self { database, clock }
+    }
+
+    /// Records that an execution has begun.
+    pub async fn begin(&self, execution: &Execution) -> Result<(), Error> {
+        const WHAT: &str = "could not record an execution";
+        let mut tx = self.database.write().await?;
+        sqlx::query("INSERT INTO execution (id, user_id, status, prompt, started_at) VALUES (?1, ?2, ?3, ?4, ?5)")
+            .bind(&execution.id)
+            .bind(&execution.user_id)
+            .bind(execution.status.as_str())
+            .bind(&execution.prompt)
+            .bind(execution.started_ms)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(WHAT))?;
+        tx.commit().await.map_err(failed(WHAT))
+    }
+
+    /// Records what was decided to be done.
+    pub async fn plan(&self, id: &str, intent: &str, confidence: f64, plan: &Value) -> Result<(), Error> {
+        const WHAT: &str = "could not record a plan";
+        let mut tx = self.database.write().await?;
+        sqlx::query("UPDATE execution SET intent = ?2, intent_confidence = ?3, plan = ?4 WHERE id = ?1")
+            .bind(id)
+            .bind(intent)
+            .bind(confidence)
+            .bind(plan.to_string())
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(WHAT))?;
+        tx.commit().await.map_err(failed(WHAT))
+    }
+
+    /// Records a finished task.
+    pub async fn step(&self, execution_id: &str, ordinal: i64, step: &Step) -> Result<(), Error> {
+        const WHAT: &str = "could not record a step";
+        let mut tx = self.database.write().await?;
+        sqlx::query(
+            "INSERT INTO execution_step (execution_id, ordinal, id, action, target, status, error, output, duration_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )
+        .bind(execution_id)
+        .bind(ordinal)
+        .bind(&step.id)
+        .bind(&step.action)
+        .bind(&step.target)
+        .bind(&step.status)
+        .bind(&step.error)
+        .bind(&step.output)
+        .bind(step.duration_ms)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(WHAT))?;
+        tx.commit().await.map_err(failed(WHAT))
+    }
+
+    /// Records how an execution ended. One that has ended stays as it is.
+    pub async fn finish(&self, id: &str, outcome: &Outcome) -> Result<(), Error> {
+        const WHAT: &str = "could not record the end of an execution";
+        let mut tx = self.database.write().await?;
+        sqlx::query(
+            "UPDATE execution SET status = ?2, answer = ?3, error = ?4, metadata = ?5, finished_at = ?6
+             WHERE id = ?1 AND status = 'running'",
+        )
+        .bind(id)
+        .bind(outcome.status.as_str())
+        .bind(&outcome.answer)
+        .bind(&outcome.error)
+        .bind(outcome.metadata.to_string())
+        .bind(self.clock.now_ms())
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(WHAT))?;
+        tx.commit().await.map_err(failed(WHAT))
+    }
+
+    /// One execution with its steps.
+    pub async fn get(&self, id: &str) -> Result<Option<(Execution, Vec<Step>)>, Error> {
+        const WHAT: &str = "could not read an execution";
+        let row = sqlx::query("SELECT * FROM execution WHERE id = ?1")
+            .bind(id)
+            .fetch_optional(self.database.read())
+            .await
+            .map_err(failed(WHAT))?;
+        let Some(row) = row else { return Ok(None) };
+        let steps = sqlx::query("SELECT * FROM execution_step WHERE execution_id = ?1 ORDER BY ordinal")
+            .bind(id)
+            .fetch_all(self.database.read())
+            .await
+            .map_err(failed(WHAT))?;
+        let steps = steps.iter().map(read_step).collect::<Result<_, _>>().map_err(failed(WHAT))?;
+        Ok(Some((read_execution(&row).map_err(failed(WHAT))?, steps)))
+    }
+
+    /// The newest executions first, each with its position, which as `before` gives the next page.
+    pub async fn list(&self, filter: &ExecutionFilter, limit: usize) -> Result<Vec<(i64, Execution)>, Error> {
+        const WHAT: &str = "could not list executions";
+        let mut query = sqlx::QueryBuilder::<sqlx::Sqlite>::new("SELECT * FROM execution WHERE position < ");
+        query.push_bind(filter.before.unwrap_or(i64::MAX));
+        if let Some(user_id) = &filter.user_id {
+            query.push(" AND user_id = ").push_bind(user_id);
+        }
+        if let Some(status) = filter.status {
+            query.push(" AND status = ").push_bind(status.as_str());
+        }
+        query.push(" ORDER BY position DESC LIMIT ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        let rows = query.build().fetch_all(self.database.read()).await.map_err(failed(WHAT))?;
+        let read = |row: &SqliteRow| Ok((row.try_get("position")?, read_execution(row)?));
+        rows.iter().map(read).collect::<Result<_, _>>().map_err(failed(WHAT))
+    }
+
+    pub(super) async fn interrupt_running(&self) -> Result<(), Error> {
+        const WHAT: &str = "could not mark interrupted executions";
+        let mut tx = self.database.write().await?;
+        sqlx::query(
+            "UPDATE execution SET status = 'interrupted', error = 'The server stopped while this ran', finished_at = ?1
+             WHERE status = 'running'",
+        )
+        .bind(self.clock.now_ms())
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(WHAT))?;
+        tx.commit().await.map_err(failed(WHAT))
+    }
+}
+
+fn read_execution(row: &SqliteRow) -> Result<Execution, sqlx::Error> {
+    let status: String = row.try_get("status")?;
+    let intent: Option<String> = row.try_get("intent")?;
+    let confidence: Option<f64> = row.try_get("intent_confidence")?;
+    Ok(Execution {
+        id: row.try_get("id")?,
+        user_id: row.try_get("user_id")?,
+        status: ExecutionStatus::parse(&status)
+            .ok_or_else(|| sqlx::Error::Decode(format!("unknown status {status}").into()))?,
+        prompt: row.try_get("prompt")?,
+        intent: intent.zip(confidence),
+        plan: read_json(row, "plan")?,
+        answer: row.try_get("answer")?,
+        error: row.try_get("error")?,
+        metadata: read_json(row, "metadata")?,
+        started_ms: row.try_get("started_at")?,
+        finished_ms: row.try_get("finished_at")?,
+    })
+}
+
+fn read_step(row: &SqliteRow) -> Result<Step, sqlx::Error> {
+    Ok(Step {
+        id: row.try_get("id")?,
+        action: row.try_get("action")?,
+        target: row.try_get("target")?,
+        status: row.try_get("status")?,
+        error: row.try_get("error")?,
+        output: row.try_get("output")?,
+        duration_ms: row.try_get("duration_ms")?,
+    })
+}
+
+fn read_json(row: &SqliteRow, column: &str) -> Result<Option<Value>, sqlx::Error> {
+    let text: Option<String> = row.try_get(column)?;
+    text.map(|text| serde_json::from_str(&text)).transpose().map_err(|error| sqlx::Error::Decode(error.into()))
+}

@@ -1,0 +1,102 @@
+use std::fs::{DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Sqlite, SqlitePool, Transaction};
+
+use crate::kernel::Error;
+
+/// How many reads run at once.
+const READERS: u32 = 4;
+/// How long a request waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Every schema change, oldest first. Never edit one that has been released: add the next.
+const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "initial", include_str!("../../migrations/sqlite/0001_initial.sql"))];
+
+/// The embedded database. Writes go through one connection, so they queue here instead of failing as busy; reads have
+/// their own and see the last commit (WAL).
+#[derive(Clone, Debug)]
+pub(super) struct Database {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl Database {
+    pub(super) async fn open(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join("studio.db");
+        let failed = |what: &str| {
+            let context = format!("{what} {}", path.display());
+            move |error| Error::internal_public(context, error)
+        };
+        create_private(folder, &path)
+            .map_err(|error| Error::internal_public(format!("can't create {}: {error}", path.display()), error))?;
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .journal_mode(SqliteJournalMode::Wal)
+            // Survives kill -9; a power cut may take the last moments, but never corrupts.
+            .synchronous(SqliteSynchronous::Normal)
+            .foreign_keys(true)
+            .busy_timeout(ACQUIRE_TIMEOUT);
+        let writer = pool(1).connect_with(options.clone()).await.map_err(failed("can't open"))?;
+        migrator().run(&writer).await.map_err(|error| {
+            Error::internal_public(format!("can't bring {} up to date: {error}", path.display()), error)
+        })?;
+        let readers = pool(READERS).connect_with(options.read_only(true)).await.map_err(failed("can't open"))?;
+        Ok(Self { writer, readers })
+    }
+
+    /// A connection for reading.
+    pub(super) fn read(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// A transaction for writing; the database is locked from its start, so it can't fail half-way as busy.
+    pub(super) async fn write(&self) -> Result<Transaction<'static, Sqlite>, Error> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed("could not begin to write"))
+    }
+
+    pub(super) async fn ping(&self) -> Result<(), Error> {
+        sqlx::query("SELECT 1 FROM conversation LIMIT 1")
+            .fetch_optional(&self.readers)
+            .await
+            .map(|_| ())
+            .map_err(failed("the embedded store does not answer"))
+    }
+
+    pub(super) async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// Turns a database error into ours; `what` says what was being done.
+pub(super) fn failed(what: &'static str) -> impl Fn(sqlx::Error) -> Error {
+    move |error| Error::internal(what, error)
+}
+
+fn pool(size: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+}
+
+/// Folder and file are for the server's own user only: conversations are private.
+fn create_private(folder: &Path, file: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    OpenOptions::new().append(true).create(true).mode(0o600).open(file).map(|_| ())
+}
+
+fn migrator() -> Migrator {
+    let migration = |(version, name, sql): (i64, &'static str, &'static str)| {
+        let sql = sqlx::SqlSafeStr::into_sql_str(sql);
+        Migration::new(version, name.into(), MigrationType::Simple, sql, false)
+    };
+    Migrator::with_migrations(MIGRATIONS.into_iter().map(migration).collect())
+}
