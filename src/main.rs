@@ -1,2 +1,107 @@
-//! main
-fn main() {}
+//! The command line: what to do is decided here, how is in the library.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use orchestrator_studio::app::{self, App, StartError};
+use orchestrator_studio::kernel::{Clock, Error};
+use orchestrator_studio::settings::{Environment, Loaded};
+use orchestrator_studio::telemetry;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A self-hosted AI orchestration server. Point it at an LLM, chat with it through one REST API; it remembers
+/// conversations and says what it did.
+///
+/// Configuration comes from environment variables and a `.env` file (see `.env.example`), from JSON files under `config/`,
+/// and, while it runs, from its own API. With nothing configured it serves on http://127.0.0.1:8000 and keeps its state
+/// under `./data`; the API explorer is at http://127.0.0.1:8000/docs.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Clone, Copy, Subcommand)]
+enum Command {
+    /// Run the server (the default)
+    Serve,
+    /// Run the server with a scripted LLM of its own: needs no services and no keys
+    Demo,
+    /// Check the configuration and exit: 0 if it is valid, 2 with every problem listed if not
+    CheckConfig,
+    /// Print the OpenAPI document
+    Openapi,
+    /// Ask the running server whether it is ready: exit code 0 if so, 1 if not
+    Healthcheck,
+}
+
+fn main() -> ExitCode {
+    let command = Cli::parse().command.unwrap_or(Command::Serve);
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::internal("the runtime could not be started", error).into())
+        .and_then(|runtime| runtime.block_on(run(command)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&mut io::stderr(), &error.to_string());
+            ExitCode::from(if matches!(error, StartError::Settings(_)) { 2 } else { 1 })
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<(), StartError> {
+    match command {
+        Command::Serve => serve(app::load_settings(environment()?)?).await,
+        Command::Demo => demo().await,
+        Command::CheckConfig => {
+            app::load_settings(environment()?)?;
+            say(&mut io::stdout(), "the configuration is valid");
+            Ok(())
+        }
+        Command::Openapi => {
+            let json = app::openapi_document().to_pretty_json();
+            say(&mut io::stdout(), &json.map_err(|error| Error::internal("the document could not be written", error))?);
+            Ok(())
+        }
+        Command::Healthcheck => {
+            let loaded = app::load_settings(environment()?)?;
+            app::healthcheck(&loaded.settings.server).await?;
+            say(&mut io::stdout(), "ready");
+            Ok(())
+        }
+    }
+}
+
+async fn demo() -> Result<(), StartError> {
+    let (environment, llm) = app::demo::start(environment()?).await?;
+    let loaded = app::load_settings(environment)?;
+    telemetry::init(&loaded.settings.server);
+    tracing::info!(%llm, "the demo LLM listens; it is scripted, everything else is real");
+    serve(loaded).await
+}
+
+async fn serve(loaded: Loaded) -> Result<(), StartError> {
+    telemetry::init(&loaded.settings.server);
+    let listener = app::bind(loaded.settings.server.address).await?;
+    let app = App::build(loaded, Clock::system()).await?;
+    let address = listener.local_addr().map_err(|error| Error::internal("the listener has no address", error))?;
+    tracing::info!(%address, "serving; API explorer at http://{address}/docs");
+    app::serve(listener, app, app::stop_signal()).await.map_err(|error| Error::internal("serving failed", error))?;
+    Ok(())
+}
+
+fn environment() -> Result<Environment, StartError> {
+    Environment::of_process(Path::new(".env")).map_err(|issue| StartError::Settings(vec![issue]))
+}
+
+/// Writes a line; a reader that has gone away is no error of ours.
+fn say(to: &mut impl Write, text: &str) {
+    drop(writeln!(to, "{text}"));
+}

@@ -130,16 +130,16 @@ pub struct FieldIssue {
     /// What was expected.
     pub msg: String,
     /// The value that was given.
-    pub input: Value,
+    pub input: Box<Value>,
     /// The cause in the parser's words, for `json_invalid` only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub ctx: Option<Value>,
+    pub ctx: Option<Box<Value>>,
 }
 
 impl FieldIssue {
     /// An issue at `loc`.
     pub fn new(kind: &'static str, loc: Vec<Segment>, msg: impl Into<String>, input: Value) -> Self {
-        Self { kind, loc, msg: msg.into(), input, ctx: None }
+        Self { kind, loc, msg: msg.into(), input: Box::new(input), ctx: None }
     }
 
     /// The path as a person writes it: `timeout_seconds`, `agents[2].url`.

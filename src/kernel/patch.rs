@@ -1,18 +1,13 @@
 /// One field of a partial change.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Patch<T> {
     /// Leave what is there.
+    #[default]
     Keep,
     /// Take away what is there: back to "not set", or to the built-in default where there is one.
     Clear,
     /// Put this in its place.
     Set(T),
-}
-
-impl<T> Default for Patch<T> {
-    fn default() -> Self {
-        Self::Keep
-    }
 }
 
 impl<T: Clone> Patch<T> {

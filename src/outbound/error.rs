@@ -62,7 +62,7 @@ pub fn display_url(url: &str) -> String {
     let _ = (url.set_username("").is_ok(), url.set_password(None).is_ok());
     url.set_query(None);
     url.set_fragment(None);
-    url.to_string()
+    url.as_str().trim_end_matches('/').to_owned()
 }
 
 #[cfg(test)]

@@ -16,13 +16,9 @@ pub struct ConfigStore {
 }
 
 impl ConfigStore {
-    /// The store under `data_dir`; the folder is created if need be.
-    pub fn open(data_dir: &Path) -> Result<Self, Error> {
-        let folder = data_dir.join("config");
-        DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|error| {
-            Error::internal_public(format!("can't create the folder {}: {error}", folder.display()), error)
-        })?;
-        Ok(Self { folder })
+    /// The store under `data_dir`; its folder is created by the first write.
+    pub fn new(data_dir: &Path) -> Self {
+        Self { folder: data_dir.join("config") }
     }
 
     /// The section as it was last written; the error names file, line and column.
@@ -50,6 +46,9 @@ impl ConfigStore {
 
 /// Writes beside the file, then renames over it: a crash leaves the old one or the new one, never a part.
 fn replace(path: &Path, value: &Value) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
     let beside = path.with_extension("json.new");
     let mut text = serde_json::to_vec_pretty(value)?;
     text.push(b'\n');
@@ -84,7 +83,7 @@ mod tests {
     #[tokio::test]
     async fn a_section_is_replaced_whole_and_is_private() {
         let folder = tempfile::tempdir().unwrap();
-        let store = ConfigStore::open(folder.path()).unwrap();
+        let store = ConfigStore::new(folder.path());
         assert!(store.read("llm").unwrap().is_none());
         store.write("llm", Some(json!({"api_key": "a long first value"}))).await.unwrap();
         store.write("llm", Some(json!({"api_key": "b"}))).await.unwrap();

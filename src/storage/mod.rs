@@ -36,7 +36,7 @@ impl Stores {
     /// Opens the embedded store under `DATA_DIR`, creating and migrating what is missing. Executions that an earlier
     /// process left running are marked as interrupted.
     pub async fn open(settings: &StorageSettings, clock: Clock) -> Result<Self, Error> {
-        let config = ConfigStore::open(&settings.data_dir)?;
+        let config = ConfigStore::new(&settings.data_dir);
         let database = sqlite::Database::open(&settings.data_dir).await?;
         let executions = ExecutionStore::new(database.clone(), clock.clone());
         executions.interrupt_running().await?;

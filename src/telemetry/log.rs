@@ -15,7 +15,7 @@ pub fn init(settings: &ServerSettings) {
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
     // Already set in tests that start several servers in one process.
-    let _ = tracing_subscriber::registry().with(layer).with(targets).try_init().is_ok();
+    drop(tracing_subscriber::registry().with(layer).with(targets).try_init());
 }
 
 /// Says what is wrong with a log level.

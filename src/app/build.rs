@@ -1,0 +1,177 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use super::router;
+use crate::chat::ChatService;
+use crate::chat::routes::ChatState;
+use crate::kernel::{Clock, Deadline, Error, FieldIssue};
+use crate::llm::{ChatRequest, LlmClient, LlmService};
+use crate::memory::routes::MemoryState;
+use crate::memory::{Folder, MemoryService, ResponseCache};
+use crate::outbound::HttpClient;
+use crate::settings::{Environment, LlmPatch, Loaded, Settings, SharedSettings, load};
+use crate::storage::{ConfigStore, Stores};
+use crate::telemetry;
+use crate::web::{AppState, with_layers};
+
+/// How often expired conversations and cached answers are deleted.
+const PURGE_EVERY: Duration = Duration::from_secs(60);
+
+/// Why the server does not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The configuration is wrong: everything that is.
+    Settings(Vec<FieldIssue>),
+    /// Something it needs is not to be had.
+    Failed(Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => write!(f, "can't start: {error}"),
+            Self::Settings(issues) => {
+                write!(f, "the configuration has {} problem(s):", issues.len())?;
+                issues.iter().try_for_each(|issue| write!(f, "\n  {issue}"))
+            }
+        }
+    }
+}
+
+impl From<Error> for StartError {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// A server that is ready to serve.
+#[derive(Debug)]
+pub struct App {
+    /// All routes and layers.
+    pub router: Router,
+    /// What the modules share.
+    pub state: AppState,
+    /// Work that outlives a request and is waited for at the end.
+    pub background: TaskTracker,
+    helpers: Vec<JoinHandle<()>>,
+}
+
+/// Reads and checks all settings, those changed through the API included.
+pub fn load_settings(environment: Environment) -> Result<Loaded, StartError> {
+    let mut loaded = load(environment).map_err(StartError::Settings)?;
+    if let Err(expected) = telemetry::check_level(&loaded.settings.server.log_level) {
+        let issue = FieldIssue::new("value_error", vec!["LOG_LEVEL".into()], expected, serde_json::Value::Null);
+        return Err(StartError::Settings(vec![issue]));
+    }
+    let store = ConfigStore::new(&loaded.settings.storage.data_dir);
+    loaded.settings = add_stored(&loaded, &store).map_err(StartError::Settings)?;
+    Ok(loaded)
+}
+
+fn add_stored(loaded: &Loaded, store: &ConfigStore) -> Result<Settings, Vec<FieldIssue>> {
+    let Some(file) = store.read("llm").map_err(|issue| vec![issue])? else { return Ok(loaded.settings.clone()) };
+    let mut fields = file.fields();
+    let patch = LlmPatch::from_json(&mut fields);
+    let issues = fields.into_issues();
+    if !issues.is_empty() {
+        return Err(file.locate(issues));
+    }
+    let llm = loaded.settings.llm.with_stored(patch, &loaded.environment)?;
+    Ok(Settings { llm: Arc::new(llm), ..loaded.settings.clone() })
+}
+
+impl App {
+    /// Opens the stores, builds the modules and starts the helpers.
+    pub async fn build(loaded: Loaded, clock: Clock) -> Result<Self, StartError> {
+        let stores = Stores::open(&loaded.settings.storage, clock.clone()).await?;
+        let settings = SharedSettings::new(loaded);
+        let state = AppState {
+            settings: settings.clone(),
+            stores: stores.clone(),
+            clock: clock.clone(),
+            started: Instant::now(),
+        };
+        let background = TaskTracker::new();
+
+        let client = LlmClient::new(HttpClient::new()?, clock.clone());
+        let llm = LlmService::new(settings.clone(), stores.config.clone(), client.clone());
+        let (folds, folder) = Folder::new(settings.clone(), stores.clone());
+        let memory = MemoryService::new(settings.clone(), stores.clone(), clock.clone(), folds);
+        let chat = ChatService::new(
+            settings.clone(),
+            stores.executions.clone(),
+            client.clone(),
+            memory.clone(),
+            ResponseCache::new(stores.cache.clone()),
+            clock,
+            background.clone(),
+        );
+        let snapshot = settings.snapshot();
+        let modules = router::Modules {
+            system: state.clone(),
+            llm,
+            memory: MemoryState { app: state.clone(), memory },
+            chat: ChatState { app: state.clone(), chat },
+        };
+        let router = with_layers(router::router(modules, &snapshot.server.api_prefix)?, &snapshot.server);
+        let helpers = vec![tokio::spawn(purge(stores)), tokio::spawn(fold(folder, settings, client))];
+        report(&snapshot);
+        Ok(Self { router, state, background, helpers })
+    }
+
+    /// Ends the helpers, waits for background work, and closes the stores.
+    pub async fn close(self, patience: Duration) {
+        self.helpers.iter().for_each(JoinHandle::abort);
+        self.background.close();
+        if tokio::time::timeout(patience, self.background.wait()).await.is_err() {
+            tracing::warn!("background work did not finish in time");
+        }
+        self.state.stores.close().await;
+    }
+}
+
+async fn purge(stores: Stores) {
+    let mut ticks = tokio::time::interval(PURGE_EVERY);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = stores.purge().await {
+            tracing::warn!(%error, "expired entries could not be deleted");
+        }
+    }
+}
+
+/// Lends the memory module a model to write summaries with.
+async fn fold(folder: Folder, settings: SharedSettings, client: LlmClient) {
+    let summarize = |prompt: String| {
+        let (settings, client) = (settings.snapshot(), client.clone());
+        async move {
+            let deadline = Deadline::after(settings.orchestration.timeout);
+            let answer = client.complete(settings.llm.effective(), &ChatRequest::question(prompt), deadline).await?;
+            Ok(answer.content)
+        }
+    };
+    folder.run(summarize).await;
+}
+
+/// Says at start what an operator may not expect.
+fn report(settings: &Settings) {
+    let overridden = settings.llm.overridden_variables();
+    if !overridden.is_empty() {
+        tracing::info!(
+            variables = overridden.join(", "),
+            "values stored through the API override these variables; DELETE /api/llm/config returns to them"
+        );
+    }
+    if settings.storage.redis_url.is_some() || settings.storage.postgres_dsn.is_some() {
+        tracing::warn!("Redis and Postgres are configured, but this version keeps all state in the embedded store");
+    }
+    if !settings.server.address.ip().is_loopback() {
+        tracing::warn!(address = %settings.server.address, "listening beyond this machine without authentication");
+    }
+}

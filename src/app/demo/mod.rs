@@ -1,0 +1,64 @@
+//! What `orchestrator-studio demo` adds: sample upstreams on loopback, and an environment that names them.
+//!
+//! The upstreams are real servers on real sockets; only what they say is scripted. Everything else in the demo is the code
+//! that serves users. To teach the demo model a new answer: `script`.
+
+mod ollama;
+mod openai;
+mod script;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use axum::Router;
+use tokio::net::TcpListener;
+
+use super::StartError;
+use crate::kernel::Error;
+use crate::settings::{Environment, load};
+
+/// The demo model's name.
+pub const MODEL: &str = "demo-model";
+/// Pause between two words of a streamed answer.
+const WORD_PAUSE: Duration = Duration::from_millis(15);
+
+/// A scripted LLM server that speaks OpenAI's and Ollama's wire formats.
+pub fn llm_router() -> Router {
+    openai::router().merge(ollama::router())
+}
+
+/// Starts the sample upstreams and returns the environment in which the server finds them, and the address of the LLM. What
+/// the user configured about upstreams is left aside, so that the demo is the same everywhere; its state has a folder of
+/// its own.
+pub async fn start(environment: Environment) -> Result<(Environment, SocketAddr), StartError> {
+    const SET_ASIDE: [&str; 8] =
+        ["LLM_", "EXTERNAL_AGENT", "DATASOURCE", "TOOLS", "AGENTS_", "REDIS_", "POSTGRES_", "AUTH_"];
+    let environment = environment.without(|name| SET_ASIDE.iter().any(|prefix| name.starts_with(prefix)));
+    let loaded = load(environment.clone()).map_err(StartError::Settings)?;
+    let folder = loaded.settings.storage.data_dir.join("demo");
+    let folder = folder.display();
+
+    // The next port, so that its address stays the same from one demo to the next; any other if it is taken.
+    let next = loaded.settings.server.address.port().checked_add(1).unwrap_or(0);
+    let listener = listen(next).await?;
+    let address = listener.local_addr().map_err(|error| Error::internal("the demo LLM has no address", error))?;
+    tokio::spawn(async move { axum::serve(listener, llm_router()).await });
+
+    let environment = environment
+        .with("DATA_DIR", folder.to_string())
+        .with("LLM_BASE_URL", format!("http://{address}"))
+        .with("LLM_DEFAULT_MODEL", MODEL)
+        .with("LLM_CONFIG_PATH", format!("{folder}/llm.json"))
+        .with("AGENTS_CONFIG_PATH", format!("{folder}/agents.json"))
+        .with("DATASOURCES_CONFIG_PATH", format!("{folder}/datasources.json"))
+        .with("TOOLS_CONFIG_PATH", format!("{folder}/tools.json"));
+    Ok((environment, address))
+}
+
+async fn listen(port: u16) -> Result<TcpListener, Error> {
+    let at = |port| TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    match at(port).await {
+        Ok(listener) => Ok(listener),
+        Err(_) => at(0).await.map_err(|error| Error::internal("the demo LLM can't listen on loopback", error)),
+    }
+}

@@ -1,0 +1,91 @@
+use std::convert::Infallible;
+
+use async_stream::stream;
+use axum::Router;
+use axum::body::Bytes;
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde_json::{Value, json};
+
+use super::script::{Asked, Scripted, pieces};
+use super::{MODEL, WORD_PAUSE};
+use crate::kernel::new_id;
+use crate::web::Reply;
+
+/// `/v1/chat/completions` and `/v1/models`, as OpenAI specifies them.
+pub(super) fn router() -> Router {
+    Router::new()
+        .route(
+            "/v1/models",
+            get(async || {
+                Reply::ok(json!({"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "demo"}]}))
+            }),
+        )
+        .route("/v1/chat/completions", post(chat))
+        .route("/health", get(async || Reply::ok(json!({"status": "ok"}))))
+}
+
+async fn chat(body: Bytes) -> Response {
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let answer = Asked::read(&body).answer();
+    let id = format!("chatcmpl-{}", new_id());
+    if body.get("stream").and_then(Value::as_bool) == Some(true) {
+        let usage = body.pointer("/stream_options/include_usage").and_then(Value::as_bool) == Some(true);
+        return Sse::new(frames(id, answer, usage)).into_response();
+    }
+    let finish = finish_reason(&answer);
+    let message = json!({"role": "assistant", "content": answer.text, "tool_calls": tool_calls(&answer)});
+    Reply::ok(json!({
+        "id": id, "object": "chat.completion", "created": 0, "model": MODEL,
+        "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+        "usage": usage_of(&answer),
+    }))
+    .into_response()
+}
+
+fn frames(
+    id: String,
+    answer: Scripted,
+    with_usage: bool,
+) -> impl futures_util::Stream<Item = Result<Event, Infallible>> {
+    let chunk = move |delta: Value, finish: Option<&str>| {
+        let choices = json!([{"index": 0, "delta": delta, "finish_reason": finish}]);
+        let chunk =
+            json!({"id": id, "object": "chat.completion.chunk", "created": 0, "model": MODEL, "choices": choices});
+        Ok(Event::default().data(chunk.to_string()))
+    };
+    stream! {
+        yield chunk(json!({"role": "assistant", "content": ""}), None);
+        for piece in pieces(&answer.text) {
+            tokio::time::sleep(WORD_PAUSE).await;
+            yield chunk(json!({"content": piece}), None);
+        }
+        if answer.tool.is_some() {
+            yield chunk(json!({"tool_calls": tool_calls(&answer)}), None);
+        }
+        yield chunk(json!({}), Some(finish_reason(&answer)));
+        if with_usage {
+            let usage = json!({"object": "chat.completion.chunk", "model": MODEL, "choices": [], "usage": usage_of(&answer)});
+            yield Ok(Event::default().data(usage.to_string()));
+        }
+        yield Ok(Event::default().data("[DONE]"));
+    }
+}
+
+fn tool_calls(answer: &Scripted) -> Value {
+    let call = |(name, arguments): &(String, Value)| {
+        json!({"index": 0, "id": "call_demo", "type": "function",
+            "function": {"name": name, "arguments": arguments.to_string()}})
+    };
+    answer.tool.iter().map(call).collect()
+}
+
+fn finish_reason(answer: &Scripted) -> &'static str {
+    if answer.tool.is_some() { "tool_calls" } else { "stop" }
+}
+
+fn usage_of(answer: &Scripted) -> Value {
+    let written = pieces(&answer.text).len();
+    json!({"prompt_tokens": answer.prompt_tokens, "completion_tokens": written, "total_tokens": answer.prompt_tokens + written})
+}

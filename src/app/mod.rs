@@ -1,0 +1,14 @@
+//! The composition root: settings, telemetry, stores, clients and modules become one server; serving, stopping, the demo.
+//!
+//! The only room that knows all others. To mount a module: build its service in `build`, merge its router in `router`.
+
+mod build;
+pub mod demo;
+mod healthcheck;
+mod router;
+mod serve;
+
+pub use build::{App, StartError, load_settings};
+pub use healthcheck::healthcheck;
+pub use router::openapi_document;
+pub use serve::{bind, serve, stop_signal};

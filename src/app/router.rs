@@ -1,0 +1,44 @@
+use axum::Router;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::chat::routes::ChatState;
+use crate::kernel::Error;
+use crate::llm::LlmService;
+use crate::memory::routes::MemoryState;
+use crate::web::{AppState, base_document, docs_router, system_router};
+use crate::{chat, llm, memory};
+
+/// The state of each module's routes.
+pub(super) struct Modules {
+    pub(super) system: AppState,
+    pub(super) llm: LlmService,
+    pub(super) memory: MemoryState,
+    pub(super) chat: ChatState,
+}
+
+/// All routes, and the documents made from the same lines.
+pub(super) fn router(modules: Modules, prefix: &str) -> Result<Router, Error> {
+    let (router, document) = OpenApiRouter::with_openapi(base_document())
+        .merge(system_router().with_state(modules.system))
+        .merge(llm::routes::router().with_state(modules.llm))
+        .merge(memory::routes::router().with_state(modules.memory))
+        .nest(prefix, chat::routes::router().with_state(modules.chat))
+        .split_for_parts();
+    Ok(router.merge(docs_router(&document)?))
+}
+
+/// The OpenAPI document with the default prefix, as it is committed.
+pub fn openapi_document() -> OpenApi {
+    OpenApiRouter::with_openapi(base_document())
+        .merge(stateless(system_router()))
+        .merge(stateless(llm::routes::router()))
+        .merge(stateless(memory::routes::router()))
+        .nest("/v1", stateless(chat::routes::router()))
+        .into_openapi()
+}
+
+/// Only the document of a router.
+fn stateless<S: Clone + Send + Sync + 'static>(router: OpenApiRouter<S>) -> OpenApiRouter {
+    OpenApiRouter::with_openapi(router.into_openapi())
+}

@@ -1,0 +1,35 @@
+use serde_json::{Map, Value};
+
+use super::intent::Intent;
+use crate::kernel::{Fields, UserId};
+
+/// One chat request, checked.
+#[derive(Clone, Debug)]
+pub(super) struct ChatCommand {
+    pub(super) prompt: String,
+    pub(super) user: UserId,
+    /// As the client sent it; stored with the user's turn.
+    pub(super) metadata: Map<String, Value>,
+    pub(super) options: ChatOptions,
+}
+
+/// The keys of `metadata` that steer the server; all others are the client's own.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ChatOptions {
+    /// `intent`: what the prompt asks for, instead of guessing.
+    pub(super) intent: Option<Intent>,
+    /// `use_cache`: false asks for a fresh answer.
+    pub(super) use_cache: Option<bool>,
+    /// `model`: instead of the default one.
+    pub(super) model: Option<String>,
+}
+
+impl ChatOptions {
+    pub(super) fn read(fields: &mut Fields<'_>) -> Self {
+        Self {
+            intent: fields.optional("intent"),
+            use_cache: fields.optional("use_cache"),
+            model: fields.optional("model"),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::intent::Verdict;
+use super::planner::Plan;
+use crate::storage::Step;
+
+/// Events that wait to be sent; a slow client slows the work down instead of filling memory.
+const WAITING: usize = 64;
+
+/// What a streaming client hears while the work goes on.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum ChatEvent {
+    /// The work has begun.
+    Execution(Value),
+    /// A task has ended.
+    Step(Value),
+    /// More of the answer.
+    Delta(String),
+}
+
+/// Where events go: to a streaming client, or nowhere.
+#[derive(Clone, Debug, Default)]
+pub(super) struct EventSink {
+    sender: Option<mpsc::Sender<ChatEvent>>,
+}
+
+impl EventSink {
+    /// A sink and the end from which its events are taken.
+    pub(super) fn streaming() -> (Self, mpsc::Receiver<ChatEvent>) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        (Self { sender: Some(sender) }, receiver)
+    }
+
+    /// Whether anybody listens.
+    pub(super) fn is_streaming(&self) -> bool {
+        self.sender.is_some()
+    }
+
+    pub(super) async fn begun(&self, execution_id: &str, verdict: &Verdict, plan: &Plan) {
+        self.send(ChatEvent::Execution(json!({
+            "execution_id": execution_id,
+            "intent": verdict.intent.as_str(),
+            "intent_confidence": verdict.confidence,
+            "plan": plan.to_json(),
+        })))
+        .await;
+    }
+
+    pub(super) async fn step(&self, step: &Step) {
+        self.send(ChatEvent::Step(step_json(step))).await;
+    }
+
+    pub(super) async fn delta(&self, text: String) {
+        self.send(ChatEvent::Delta(text)).await;
+    }
+
+    async fn send(&self, event: ChatEvent) {
+        if let Some(sender) = &self.sender {
+            // A closed channel means that the client left; the work is about to be dropped.
+            drop(sender.send(event).await);
+        }
+    }
+}
+
+/// A step as replies show it: its output is the answer or part of it, so it is not repeated.
+pub(super) fn step_json(step: &Step) -> Value {
+    json!({
+        "id": step.id,
+        "action": step.action,
+        "target": step.target,
+        "status": step.status,
+        "duration_ms": step.duration_ms,
+        "error": step.error,
+    })
+}

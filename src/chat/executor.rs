@@ -1,0 +1,221 @@
+use std::collections::HashMap;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::Instant;
+
+use super::planner::Task;
+use super::tasks::TaskOutput;
+use crate::kernel::{Error, ErrorKind};
+
+/// The results a task builds on, in the order of its dependencies.
+pub(super) type Inputs = Vec<String>;
+
+/// How a task ended.
+#[derive(Debug)]
+pub(super) enum Ending {
+    Completed(TaskOutput),
+    Failed(Error),
+    /// Not begun, and why.
+    Skipped(Error),
+}
+
+/// A task that has ended.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) id: String,
+    pub(super) ending: Ending,
+    pub(super) duration_ms: i64,
+}
+
+/// Bounds of one execution.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Tasks at once.
+    pub(super) concurrent: usize,
+    /// Longest chain of tasks.
+    pub(super) rounds: usize,
+}
+
+/// Runs a plan: every task as soon as its dependencies are done, `limits.concurrent` at a time. A failed task is data: its
+/// dependants are skipped, the others go on. Each ended task is handed out by [`Execution::next`]; dropping the execution
+/// stops what runs.
+pub(super) struct Execution<'a, F> {
+    tasks: &'a [Task],
+    limits: Limits,
+    waiting: Vec<&'a Task>,
+    running: FuturesUnordered<F>,
+    /// By id: the round in which a task ended, and its result if it completed.
+    ended: HashMap<&'a str, (usize, Option<String>)>,
+    rounds: usize,
+}
+
+impl<'a, F> Execution<'a, F>
+where
+    F: Future<Output = Finished>,
+{
+    pub(super) fn new(tasks: &'a [Task], limits: Limits) -> Self {
+        let waiting = tasks.iter().rev().collect();
+        Self { tasks, limits, waiting, running: FuturesUnordered::new(), ended: HashMap::new(), rounds: 0 }
+    }
+
+    /// The next task that has ended; `None` when all have. `start` makes the work of a task out of its inputs.
+    pub(super) async fn next(&mut self, start: impl Fn(&'a Task, Inputs) -> F) -> Option<Finished> {
+        loop {
+            let ready = self.waiting.iter().rposition(|task| self.round_of(task).is_some());
+            match ready {
+                Some(at) if self.running.len() < self.limits.concurrent => {
+                    let task = self.waiting.remove(at);
+                    match self.inputs_of(task) {
+                        Ok(inputs) => self.running.push(start(task, inputs)),
+                        Err(why) => {
+                            let ending = Ending::Skipped(why);
+                            return Some(self.end(Finished { id: task.id.clone(), ending, duration_ms: 0 }));
+                        }
+                    }
+                }
+                _ => {
+                    let finished = self.running.next().await?;
+                    return Some(self.end(finished));
+                }
+            }
+        }
+    }
+
+    /// The longest chain of tasks that was begun.
+    pub(super) fn rounds(&self) -> usize {
+        self.rounds
+    }
+
+    /// The round a task belongs to, once all its dependencies have ended.
+    fn round_of(&self, task: &Task) -> Option<usize> {
+        let ended = |id: &String| self.ended.get(id.as_str()).map(|(round, _)| *round);
+        let rounds: Option<Vec<usize>> = task.depends_on.iter().map(ended).collect();
+        Some(rounds?.into_iter().max().unwrap_or(0) + 1)
+    }
+
+    fn inputs_of(&mut self, task: &Task) -> Result<Inputs, Error> {
+        let round = self.round_of(task).unwrap_or(1);
+        if round > self.limits.rounds {
+            let text = format!("Maximum iterations exceeded ({})", self.limits.rounds);
+            return Err(Error::new(ErrorKind::Timeout, text));
+        }
+        let result = |id: &String| {
+            let done = self.ended.get(id.as_str()).and_then(|(_, result)| result.clone());
+            done.ok_or_else(|| Error::new(ErrorKind::Upstream, format!("it needs {id}, which failed")))
+        };
+        let inputs = task.depends_on.iter().map(result).collect::<Result<_, _>>()?;
+        self.rounds = self.rounds.max(round);
+        Ok(inputs)
+    }
+
+    fn end(&mut self, finished: Finished) -> Finished {
+        if let Some(task) = self.tasks.iter().find(|task| task.id == finished.id) {
+            let result = match &finished.ending {
+                Ending::Completed(output) => Some(output.text.clone()),
+                _ => None,
+            };
+            let round = self.round_of(task).unwrap_or(1);
+            self.ended.insert(&task.id, (round, result));
+        }
+        finished
+    }
+}
+
+/// Runs one task's work and notes how it ended and how long it took.
+pub(super) async fn timed(id: String, work: impl Future<Output = Result<TaskOutput, Error>>) -> Finished {
+    let started = Instant::now();
+    let ending = match work.await {
+        Ok(output) => Ending::Completed(output),
+        Err(error) => Ending::Failed(error),
+    };
+    Finished { id, ending, duration_ms: i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::super::planner::Action;
+    use super::super::tasks::Kind;
+    use super::*;
+
+    fn task(id: &str, depends_on: &[&str]) -> Task {
+        let depends_on = depends_on.iter().map(|id| (*id).to_owned()).collect();
+        Task { id: id.to_owned(), action: Action::LlmCall, kind: Kind::LlmCall, depends_on }
+    }
+
+    const LIMITS: Limits = Limits { concurrent: 5, rounds: 10 };
+
+    /// Runs the tasks; each gives its id and inputs, tasks called `bad` fail. Returns "id status output" in order of ending.
+    async fn run(tasks: &[Task], limits: Limits) -> (Vec<String>, usize) {
+        let mut execution = Execution::new(tasks, limits);
+        let start = |task: &Task, inputs: Inputs| {
+            let id = task.id.clone();
+            let text = format!("{id}({})", inputs.join(","));
+            timed(id.clone(), async move {
+                match id.starts_with("bad") {
+                    true => Err(Error::new(ErrorKind::Upstream, "broken")),
+                    false => Ok(TaskOutput { text, ..TaskOutput::default() }),
+                }
+            })
+        };
+        let mut log = vec![];
+        while let Some(finished) = execution.next(start).await {
+            log.push(match finished.ending {
+                Ending::Completed(output) => output.text,
+                Ending::Failed(error) => format!("{} failed: {error}", finished.id),
+                Ending::Skipped(error) => format!("{} skipped: {error}", finished.id),
+            });
+        }
+        (log, execution.rounds())
+    }
+
+    #[tokio::test]
+    async fn a_task_gets_the_results_of_its_dependencies() {
+        let tasks = [task("a", &[]), task("b", &["a"]), task("c", &["a", "b"])];
+        let (log, rounds) = run(&tasks, LIMITS).await;
+        assert_eq!(log, ["a()", "b(a())", "c(a(),b(a()))"]);
+        assert_eq!(rounds, 3);
+    }
+
+    #[tokio::test]
+    async fn what_depends_on_a_failed_task_is_skipped_and_the_rest_goes_on() {
+        let tasks = [task("bad", &[]), task("x", &["bad"]), task("y", &["x"]), task("z", &[])];
+        let (mut log, _) = run(&tasks, LIMITS).await;
+        log.sort();
+        let skipped = ["x skipped: it needs bad, which failed", "y skipped: it needs x, which failed"];
+        assert_eq!(log, ["bad failed: broken", skipped[0], skipped[1], "z()"]);
+    }
+
+    #[tokio::test]
+    async fn a_chain_on_the_limit_completes_and_one_beyond_it_does_not() {
+        let tasks = [task("a", &[]), task("b", &["a"])];
+        assert_eq!(run(&tasks, Limits { rounds: 2, ..LIMITS }).await.0.len(), 2);
+        let (log, rounds) = run(&tasks, Limits { rounds: 1, ..LIMITS }).await;
+        assert_eq!((log[1].as_str(), rounds), ("b skipped: Maximum iterations exceeded (1)", 1));
+    }
+
+    #[tokio::test]
+    async fn ready_tasks_overlap_up_to_the_limit() {
+        let tasks = [task("a", &[]), task("b", &[]), task("c", &[])];
+        let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let start = |task: &Task, _: Inputs| {
+            timed(task.id.clone(), async {
+                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::task::yield_now().await;
+                running.fetch_sub(1, Ordering::SeqCst);
+                Ok(TaskOutput::default())
+            })
+        };
+        for concurrent in [3, 2, 1] {
+            most.store(0, Ordering::SeqCst);
+            let mut execution = Execution::new(&tasks, Limits { concurrent, ..LIMITS });
+            let mut ended = 0;
+            while execution.next(start).await.is_some() {
+                ended += 1;
+            }
+            assert_eq!((ended, most.load(Ordering::SeqCst)), (3, concurrent));
+        }
+    }
+}

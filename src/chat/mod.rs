@@ -1,0 +1,17 @@
+//! Chat: a prompt becomes an intent, a plan, tasks that run, an answer, and a memory of both turns.
+//!
+//! `service` is the flow and reads from top to bottom. `intent` classifies, `planner` makes the DAG, `executor` runs it,
+//! `tasks` holds what a task can do, `answer` writes the reply. To add a kind of task: a file in `tasks/`, a variant of
+//! `tasks::Kind`, and the line in `Kind::for_action` that says when it is available.
+
+mod answer;
+mod command;
+mod events;
+mod executor;
+mod intent;
+mod planner;
+pub mod routes;
+mod service;
+mod tasks;
+
+pub use service::ChatService;

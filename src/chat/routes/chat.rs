@@ -1,0 +1,170 @@
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+
+use super::ChatState;
+use super::stream::stream;
+use crate::chat::command::{ChatCommand, ChatOptions};
+use crate::chat::events::EventSink;
+use crate::chat::service::ChatReply;
+use crate::kernel::{Fields, UserId};
+use crate::web::{ApiError, BodyErrors, FromFields, JsonBody, Reply};
+
+/// A question.
+#[derive(ToSchema)]
+#[schema(example = json!({"prompt": "What did I tell you about Lisbon?", "user_id": "ada", "metadata": {"use_cache": false}}))]
+pub(super) struct ChatBody {
+    /// What is asked.
+    prompt: String,
+    /// Whose conversation this belongs to; `default` if none.
+    user_id: Option<String>,
+    /// Stored with the turn. Known keys: `intent` (a label, instead of guessing), `use_cache` (false asks for a fresh
+    /// answer), `model`.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Map<String, Value>>,
+    /// Answer as server-sent events; `Accept: text/event-stream` asks for the same.
+    #[schema(required = false, default = false)]
+    stream: bool,
+    #[schema(ignore)]
+    options: ChatOptions,
+}
+
+impl FromFields for ChatBody {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        let body = Self {
+            prompt: fields.required("prompt"),
+            user_id: fields.optional::<String>("user_id").filter(|user| !user.is_empty()),
+            metadata: fields.optional("metadata"),
+            stream: fields.or("stream", false),
+            options: ChatOptions::default(),
+        };
+        if let Some(Err(expected)) = body.user_id.as_deref().map(UserId::parse) {
+            fields.reject("user_id", expected);
+        }
+        let Some(metadata) = &body.metadata else { return body };
+        let mut inner = Fields::new(metadata, fields.loc("metadata"));
+        let options = ChatOptions::read(&mut inner);
+        fields.extend(inner.into_issues());
+        Self { options, ..body }
+    }
+}
+
+impl From<ChatBody> for ChatCommand {
+    fn from(body: ChatBody) -> Self {
+        let user = body.user_id.and_then(|user| UserId::parse(&user).ok()).unwrap_or_else(UserId::anonymous);
+        Self { prompt: body.prompt, user, metadata: body.metadata.unwrap_or_default(), options: body.options }
+    }
+}
+
+/// An answer and how it came about.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "answer": "You want to go there in May.",
+    "metadata": {
+        "execution_id": "5f0c6a9e-53a1-4f0b-9a55-8f3d2c6f3f10", "intent": "general_llm", "intent_confidence": 0.7,
+        "iterations": 1, "has_error": false,
+        "steps": [{"id": "task_1", "action": "llm_call", "target": "llama3.2", "status": "completed", "duration_ms": 412, "error": null}],
+        "model": "llama3.2", "usage": {"prompt_tokens": 61, "completion_tokens": 9, "total_tokens": 70},
+        "cached": false, "degraded": false, "memory_saved": true, "missing": [], "duration_ms": 415
+    },
+    "execution_id": "5f0c6a9e-53a1-4f0b-9a55-8f3d2c6f3f10",
+    "error": null
+}))]
+pub(super) struct ChatAnswer {
+    /// Empty if there is none.
+    answer: String,
+    /// How it came about.
+    #[schema(value_type = Object)]
+    metadata: Value,
+    /// Id of the record under `/v1/executions`.
+    execution_id: String,
+    /// Why there is no answer, or only a partial one.
+    error: Option<String>,
+}
+
+/// A request that got no answer at all: the members of an answer and those of an error.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "answer": "", "metadata": {"intent": "general_llm", "has_error": true, "steps": []},
+    "execution_id": "5f0c6a9e-53a1-4f0b-9a55-8f3d2c6f3f10", "error": "LLM base URL not configured",
+    "detail": "LLM base URL not configured", "code": "not_configured", "request_id": "0b7c3f0a-6c0e-4d5e-9d5e-2f9f6f0f5a11"
+}))]
+pub(super) struct ChatFailure {
+    answer: String,
+    #[schema(value_type = Object)]
+    metadata: Value,
+    execution_id: String,
+    error: String,
+    detail: String,
+    code: String,
+    request_id: String,
+}
+
+/// Whether chat is there.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ChatHealth {
+    #[schema(example = "healthy")]
+    status: &'static str,
+    #[schema(example = "chat")]
+    service: &'static str,
+    #[schema(example = "1.0.0")]
+    version: String,
+}
+
+/// Chat
+///
+/// Works out what the prompt asks for, does it in steps, answers, and remembers both turns under `user_id`. Streaming
+/// gives the events `execution`, `step`, `delta`, then `answer` (the whole reply) or `error`.
+#[utoipa::path(post, path = "/chat", tag = "chat", operation_id = "chat", request_body = ChatBody, responses(
+    (status = 200, description = "The answer, or a stream of events", content(
+        (ChatAnswer = "application/json"), (String = "text/event-stream"))),
+    BodyErrors,
+    (status = 502, description = "The LLM failed", body = ChatFailure),
+    (status = 503, description = "No LLM is configured", body = ChatFailure),
+    (status = 504, description = "The LLM, or the request as a whole, took too long", body = ChatFailure)))]
+pub(super) async fn chat(
+    State(state): State<ChatState>,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody<ChatBody>,
+) -> Response {
+    if body.stream || wants_stream(&headers) {
+        return stream(state.chat, body.into());
+    }
+    let (reply, error) = chat_json(state.chat.chat(body.into(), EventSink::default()).await);
+    match error {
+        Some(error) => Reply::with_status(error.status(), reply).into_response(),
+        None => Reply::ok(reply).into_response(),
+    }
+}
+
+/// Chat health
+///
+/// Answers as long as the module is served; contacts nothing.
+#[utoipa::path(get, path = "/chat/health", tag = "chat", operation_id = "chat_health",
+    responses((status = 200, description = "It is there", body = ChatHealth)))]
+pub(super) async fn health(State(state): State<ChatState>) -> Reply<ChatHealth> {
+    let version = state.app.settings.snapshot().server.app_version.clone();
+    Reply::ok(ChatHealth { status: "healthy", service: "chat", version })
+}
+
+/// The body of a reply; for a failure it has the members of an error too.
+pub(super) fn chat_json(reply: ChatReply) -> (Value, Option<ApiError>) {
+    let error = reply.error();
+    let answer = ChatAnswer { answer: reply.answer, metadata: reply.metadata, execution_id: reply.execution_id, error };
+    let mut body = json!(answer);
+    let failure = reply.failure.map(ApiError::from);
+    if let (Some(failure), Value::Object(body)) = (&failure, &mut body)
+        && let Value::Object(members) = failure.body()
+    {
+        body.extend(members);
+    }
+    (body, failure)
+}
+
+fn wants_stream(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accept.split(',').any(|kind| kind.split(';').next().unwrap_or_default().trim() == "text/event-stream")
+}

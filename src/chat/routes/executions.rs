@@ -1,0 +1,174 @@
+use axum::extract::State;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use super::ChatState;
+use crate::kernel::{Clock, Error, Fields};
+use crate::storage::{Execution, ExecutionFilter, ExecutionStatus, Step};
+use crate::web::{ApiError, ErrorBody, FromFields, PathId, QueryParams, ReadErrors, Reply};
+
+/// What the server did for one chat request.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ExecutionView {
+    #[schema(example = "5f0c6a9e-53a1-4f0b-9a55-8f3d2c6f3f10")]
+    execution_id: String,
+    #[schema(example = "ada")]
+    user_id: String,
+    /// `running`, `completed`, `failed`, `cancelled` or `interrupted`.
+    #[schema(example = "completed")]
+    status: &'static str,
+    #[schema(example = "What did I tell you about Lisbon?")]
+    prompt: String,
+    #[schema(example = "general_llm")]
+    intent: Option<String>,
+    #[schema(example = 0.7)]
+    intent_confidence: Option<f64>,
+    /// The tasks and what each depends on.
+    #[schema(value_type = Option<Vec<Object>>)]
+    plan: Option<Value>,
+    #[schema(example = "You want to go there in May.")]
+    answer: Option<String>,
+    error: Option<String>,
+    /// The metadata of the reply.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Value>,
+    #[schema(example = "2026-11-22T17:20:03.374Z")]
+    started_at: String,
+    #[schema(example = "2026-11-22T17:20:03.789Z")]
+    finished_at: Option<String>,
+}
+
+impl From<Execution> for ExecutionView {
+    fn from(execution: Execution) -> Self {
+        let (intent, intent_confidence) = execution.intent.unzip();
+        Self {
+            execution_id: execution.id,
+            user_id: execution.user_id,
+            status: execution.status.as_str(),
+            prompt: execution.prompt,
+            intent,
+            intent_confidence,
+            plan: execution.plan,
+            answer: execution.answer,
+            error: execution.error,
+            metadata: execution.metadata.filter(|metadata| !metadata.is_null()),
+            started_at: Clock::rfc3339(execution.started_ms),
+            finished_at: execution.finished_ms.map(Clock::rfc3339),
+        }
+    }
+}
+
+/// One finished task.
+#[derive(Serialize, ToSchema)]
+pub(super) struct StepView {
+    #[schema(example = "task_1")]
+    id: String,
+    #[schema(example = "llm_call")]
+    action: String,
+    #[schema(example = "llama3.2")]
+    target: Option<String>,
+    /// `completed`, `failed` or `skipped`.
+    #[schema(example = "completed")]
+    status: String,
+    error: Option<String>,
+    #[schema(example = "You want to go there in May.")]
+    output: Option<String>,
+    #[schema(example = 412)]
+    duration_ms: i64,
+}
+
+impl From<Step> for StepView {
+    fn from(step: Step) -> Self {
+        let Step { id, action, target, status, error, output, duration_ms } = step;
+        Self { id, action, target, status, error, output, duration_ms }
+    }
+}
+
+/// A page of executions, newest first.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Executions {
+    success: bool,
+    executions: Vec<ExecutionView>,
+    count: usize,
+    /// Pass it as `cursor` for the next page; null on the last one.
+    #[schema(example = "812")]
+    next_cursor: Option<String>,
+}
+
+/// One execution with its steps.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ExecutionDetail {
+    success: bool,
+    execution: ExecutionView,
+    steps: Vec<StepView>,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// Page size.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 200, default = 50)]
+    limit: usize,
+    /// Where the page begins: `next_cursor` of the page before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<i64>,
+    /// Of this user only.
+    user_id: Option<String>,
+    /// `running`, `completed`, `failed`, `cancelled` or `interrupted`.
+    #[param(value_type = Option<String>)]
+    status: Option<ExecutionStatus>,
+}
+
+impl FromFields for ListQuery {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        let status: Option<String> = fields.optional("status");
+        let known = status.as_deref().and_then(ExecutionStatus::parse);
+        if status.is_some() && known.is_none() {
+            let names = ExecutionStatus::ALL.map(|(_, name)| name).join(", ");
+            fields.reject("status", format!("Input should be one of: {names}"));
+        }
+        Self {
+            limit: usize::try_from(fields.int_or("limit", 50, 1..=200)).unwrap_or(50),
+            cursor: fields.int_optional("cursor", 1..=i64::MAX),
+            user_id: fields.optional("user_id"),
+            status: known,
+        }
+    }
+}
+
+/// List executions
+///
+/// What the server did, newest first, page by page.
+#[utoipa::path(get, path = "/executions", tag = "executions", operation_id = "list_executions", params(ListQuery),
+    responses((status = 200, description = "A page", body = Executions), ReadErrors))]
+pub(super) async fn list(
+    State(state): State<ChatState>,
+    QueryParams(query): QueryParams<ListQuery>,
+) -> Result<Reply<Executions>, ApiError> {
+    let filter = ExecutionFilter { user_id: query.user_id, status: query.status, before: query.cursor };
+    // One more than asked for tells whether there is another page.
+    let mut page = state.chat.executions().list(&filter, query.limit + 1).await?;
+    let more = page.len() > query.limit;
+    page.truncate(query.limit);
+    let next_cursor = page.last().filter(|_| more).map(|(position, _)| position.to_string());
+    let executions: Vec<_> = page.into_iter().map(|(_, execution)| execution.into()).collect();
+    Ok(Reply::ok(Executions { success: true, count: executions.len(), executions, next_cursor }))
+}
+
+/// Show an execution
+///
+/// One chat request with its steps and what came of each.
+#[utoipa::path(get, path = "/executions/{id}", tag = "executions", operation_id = "get_execution",
+    params(("id" = String, Path, description = "The `execution_id` of a chat reply")),
+    responses((status = 200, description = "The execution", body = ExecutionDetail),
+        (status = 404, description = "No such execution", body = ErrorBody), ReadErrors))]
+pub(super) async fn get(
+    State(state): State<ChatState>,
+    PathId(id): PathId,
+) -> Result<Reply<ExecutionDetail>, ApiError> {
+    let found = state.chat.executions().get(&id).await?;
+    let (execution, steps) = found.ok_or_else(|| Error::not_found(format!("Execution '{id}' not found")))?;
+    let steps = steps.into_iter().map(Into::into).collect();
+    Ok(Reply::ok(ExecutionDetail { success: true, execution: execution.into(), steps }))
+}

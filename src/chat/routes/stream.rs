@@ -1,0 +1,64 @@
+use std::convert::Infallible;
+use std::time::Duration;
+
+use async_stream::stream as yielding;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::Stream;
+use serde_json::{Value, json};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
+
+use super::chat::chat_json;
+use crate::chat::ChatService;
+use crate::chat::command::ChatCommand;
+use crate::chat::events::{ChatEvent, EventSink};
+use crate::telemetry::{request_id, with_request_id};
+
+/// Longest silence: proxies cut streams after 30 to 60 seconds of it.
+const PING: Duration = Duration::from_secs(15);
+
+/// Answers with server-sent events. When the client leaves, the stream is dropped, and the work with it.
+pub(super) fn stream(service: ChatService, command: ChatCommand) -> Response {
+    let keep_alive = KeepAlive::new().interval(PING).text("ping");
+    let headers = [
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    ];
+    (headers, Sse::new(events(service, command)).keep_alive(keep_alive)).into_response()
+}
+
+fn events(service: ChatService, command: ChatCommand) -> impl Stream<Item = Result<Event, Infallible>> {
+    let (sink, mut receiver) = EventSink::streaming();
+    // A task of its own: deadlines hold even when the client is too slow to read.
+    let id = request_id().unwrap_or_default();
+    let work = async move { chat_json(service.chat(command, sink).await) };
+    let work = tokio::spawn(with_request_id(id, work).in_current_span());
+    let work = AbortOnDropHandle::new(work);
+    yielding! {
+        let mut number = 0;
+        while let Some(event) = receiver.recv().await {
+            number += 1;
+            let (name, data) = match event {
+                ChatEvent::Execution(data) => ("execution", data),
+                ChatEvent::Step(data) => ("step", data),
+                ChatEvent::Delta(text) => ("delta", json!({"content": text})),
+            };
+            yield Ok(frame(number, name, &data));
+        }
+        // The sink is gone, so the work has ended.
+        yield Ok(match work.await {
+            Ok((body, None)) => frame(number + 1, "answer", &body),
+            Ok((body, Some(_))) => frame(number + 1, "error", &body),
+            Err(stopped) => {
+                tracing::error!(%stopped, "a chat request did not finish");
+                frame(number + 1, "error", &json!({"detail": "Internal Server Error", "code": "internal_error"}))
+            }
+        });
+    }
+}
+
+fn frame(number: u64, name: &str, data: &Value) -> Event {
+    Event::default().id(number.to_string()).event(name).data(data.to_string())
+}

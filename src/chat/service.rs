@@ -1,0 +1,388 @@
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::task::TaskTracker;
+
+use super::command::ChatCommand;
+use super::events::{EventSink, step_json};
+use super::executor::{Ending, Execution, Finished, Limits, timed};
+use super::intent::{self, Verdict};
+use super::planner::{self, Plan};
+use super::tasks::{self, TaskContext, TaskOutput};
+use crate::kernel::{Clock, Deadline, Error, ErrorKind, Role, new_id};
+use crate::llm::{ChatRequest, LlmClient, Usage};
+use crate::memory::{ContextMessage, MemoryService, ResponseCache};
+use crate::settings::{IntentClassifier, Settings, SharedSettings};
+use crate::storage::{Execution as Record, ExecutionStatus, ExecutionStore, Outcome, Step};
+
+/// Tokens of conversation shown to the model, as in the original.
+const CONTEXT_TOKENS: usize = 2000;
+/// Longest wait for a model's word on the intent.
+const CLASSIFY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Carries out chat requests. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ChatService {
+    settings: SharedSettings,
+    executions: ExecutionStore,
+    llm: LlmClient,
+    memory: MemoryService,
+    cache: ResponseCache,
+    clock: Clock,
+    background: TaskTracker,
+}
+
+/// What a client is told in the end.
+#[derive(Debug)]
+pub(super) struct ChatReply {
+    pub(super) answer: String,
+    pub(super) metadata: Value,
+    pub(super) execution_id: String,
+    /// Why there is no answer.
+    pub(super) failure: Option<Error>,
+}
+
+/// An answer and what is worth knowing about it; also what the cache keeps.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Answer {
+    text: String,
+    model: String,
+    usage: Option<Usage>,
+}
+
+/// What has happened so far. It outlives the work, so that a request that runs out of time can still be told about.
+#[derive(Debug, Default)]
+struct Progress {
+    verdict: Option<Verdict>,
+    missing: Vec<&'static str>,
+    steps: Vec<Step>,
+    iterations: usize,
+    answer: Option<Answer>,
+    cached: bool,
+    memory_saved: Option<bool>,
+}
+
+impl ChatService {
+    /// A service that runs on these parts; work that must outlive a request goes to `background`.
+    pub fn new(
+        settings: SharedSettings,
+        executions: ExecutionStore,
+        llm: LlmClient,
+        memory: MemoryService,
+        cache: ResponseCache,
+        clock: Clock,
+        background: TaskTracker,
+    ) -> Self {
+        Self { settings, executions, llm, memory, cache, clock, background }
+    }
+
+    /// The records of past requests.
+    pub(super) fn executions(&self) -> &ExecutionStore {
+        &self.executions
+    }
+
+    /// Carries out one request. Dropping the future ends all work for it, upstream too, and records it as cancelled.
+    pub(super) async fn chat(&self, command: ChatCommand, events: EventSink) -> ChatReply {
+        let settings = self.settings.snapshot();
+        let deadline = Deadline::after(settings.orchestration.timeout);
+        let started = Instant::now();
+        let id = new_id();
+        self.begin(&id, &command).await;
+        let guard = CancelGuard { service: self, id: Some(&id) };
+
+        let mut progress = Progress::default();
+        let work = self.carry_out(&id, &command, &settings, deadline, &events, &mut progress);
+        let outcome = timeout_at(deadline.instant(), work).await.unwrap_or_else(|_| Err(too_late(&settings)));
+
+        guard.disarm();
+        let failure = outcome.err();
+        let metadata = progress.metadata(&id, failure.is_some(), started.elapsed());
+        let answer = progress.answer.filter(|_| failure.is_none()).unwrap_or_default().text;
+        let reply = ChatReply { answer, metadata, execution_id: id, failure };
+        self.finish(&reply).await;
+        reply
+    }
+
+    /// The flow: intent, plan, tasks, answer, memory.
+    async fn carry_out(
+        &self,
+        id: &str,
+        command: &ChatCommand,
+        settings: &Settings,
+        deadline: Deadline,
+        events: &EventSink,
+        progress: &mut Progress,
+    ) -> Result<(), Error> {
+        let verdict = self.classify(command, settings, deadline).await;
+        progress.verdict = Some(verdict);
+        let plan = planner::plan(verdict.intent, settings);
+        progress.missing = plan.missing.clone();
+        let recorded = self.executions.plan(id, verdict.intent.as_str(), verdict.confidence, &plan.to_json()).await;
+        log_failure("the plan could not be recorded", recorded);
+        events.begun(id, &verdict, &plan).await;
+
+        let conversation = self.recall(command, settings).await;
+        let key = self.cache_key(command, settings, &plan, &conversation);
+        let cached = match &key {
+            Some(key) => self.cache.get::<Answer>(key).await,
+            None => None,
+        };
+        progress.cached = cached.is_some();
+        let answer = match cached {
+            Some(answer) => {
+                events.delta(answer.text.clone()).await;
+                answer
+            }
+            None => {
+                let (llm, missing) = (&self.llm, plan.missing.as_slice());
+                let context =
+                    TaskContext { settings, llm, command, conversation: &conversation, missing, deadline, events };
+                let answer = self.execute(id, &plan, &context, progress).await?;
+                if let Some(key) = &key {
+                    self.cache.put(key, &answer, &settings.cache).await;
+                }
+                answer
+            }
+        };
+        if settings.memory.enabled {
+            progress.memory_saved = Some(self.remember(command, &answer.text).await);
+        }
+        progress.answer = Some(answer);
+        Ok(())
+    }
+
+    async fn classify(&self, command: &ChatCommand, settings: &Settings, deadline: Deadline) -> Verdict {
+        if let Some(intent) = command.options.intent {
+            return Verdict { intent, confidence: 1.0, unsure: false };
+        }
+        let by_rules = intent::classify(&command.prompt);
+        let ask = match settings.orchestration.intent_classifier {
+            IntentClassifier::Rules => false,
+            IntentClassifier::Auto => by_rules.unsure,
+            IntentClassifier::Llm => true,
+        };
+        if !ask {
+            return by_rules;
+        }
+        let question =
+            ChatRequest { temperature: Some(0.0), ..ChatRequest::question(intent::question(&command.prompt)) };
+        let deadline = deadline.at_most(CLASSIFY_TIMEOUT);
+        match self.llm.complete(settings.llm.effective(), &question, deadline).await {
+            Ok(answer) => intent::read_answer(&answer.content).unwrap_or(by_rules),
+            Err(error) => {
+                tracing::warn!(%error, "the model did not classify the prompt; the rules decide");
+                by_rules
+            }
+        }
+    }
+
+    /// The conversation so far. One that can't be read is logged and taken as empty.
+    async fn recall(&self, command: &ChatCommand, settings: &Settings) -> Vec<ContextMessage> {
+        if !settings.memory.enabled {
+            return Vec::new();
+        }
+        self.memory.context(&command.user, CONTEXT_TOKENS).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the conversation could not be read");
+            Vec::new()
+        })
+    }
+
+    /// A digest of everything that shapes the answer, if the cache is to be used.
+    fn cache_key(
+        &self,
+        command: &ChatCommand,
+        settings: &Settings,
+        plan: &Plan,
+        conversation: &[ContextMessage],
+    ) -> Option<String> {
+        if !settings.cache.enabled || command.options.use_cache == Some(false) {
+            return None;
+        }
+        let llm = settings.llm.effective();
+        let mut metadata = command.metadata.clone();
+        metadata.remove("use_cache");
+        Some(ResponseCache::key(&json!({
+            "server": llm.base_url,
+            "provider": llm.provider.as_str(),
+            "models": [llm.default_model, llm.fallback_models],
+            "temperature": llm.temperature,
+            "max_tokens": llm.max_tokens,
+            "plan": plan.to_json(),
+            "missing": plan.missing,
+            "conversation": conversation,
+            "prompt": command.prompt,
+            "metadata": metadata,
+        })))
+    }
+
+    /// Runs the plan; the answer is that of its last task.
+    async fn execute(
+        &self,
+        id: &str,
+        plan: &Plan,
+        context: &TaskContext<'_>,
+        progress: &mut Progress,
+    ) -> Result<Answer, Error> {
+        let orchestration = &context.settings.orchestration;
+        let limits = Limits { concurrent: orchestration.max_concurrent, rounds: orchestration.max_iterations };
+        let last = plan.tasks.last().map(|task| task.id.as_str()).unwrap_or_default();
+        let start = |task: &planner::Task, inputs| {
+            timed(task.id.clone(), tasks::run(task.kind, context, inputs, task.id == last))
+        };
+        let mut execution = Execution::new(&plan.tasks, limits);
+        let mut answer = Err(Error::new(ErrorKind::Upstream, "No answer was made"));
+        while let Some(finished) = execution.next(&start).await {
+            progress.iterations = execution.rounds();
+            let is_last = finished.id == last;
+            let (step, result) = describe(plan, finished);
+            let ordinal = i64::try_from(progress.steps.len()).unwrap_or(i64::MAX);
+            log_failure("a step could not be recorded", self.executions.step(id, ordinal, &step).await);
+            context.events.step(&step).await;
+            progress.steps.push(step);
+            if is_last {
+                answer = result.map(Answer::from);
+            }
+        }
+        answer
+    }
+
+    async fn remember(&self, command: &ChatCommand, answer: &str) -> bool {
+        let turns = [
+            self.memory.message(Role::User, command.prompt.clone(), command.metadata.clone()),
+            self.memory.message(Role::Assistant, answer, Map::new()),
+        ];
+        let saved = self.memory.append(&command.user, &turns).await;
+        let ok = saved.is_ok();
+        log_failure("the conversation could not be saved", saved);
+        ok
+    }
+
+    async fn begin(&self, id: &str, command: &ChatCommand) {
+        let record = Record {
+            id: id.to_owned(),
+            user_id: command.user.to_string(),
+            status: ExecutionStatus::Running,
+            prompt: command.prompt.clone(),
+            intent: None,
+            plan: None,
+            answer: None,
+            error: None,
+            metadata: None,
+            started_ms: self.clock.now_ms(),
+            finished_ms: None,
+        };
+        log_failure("the execution could not be recorded", self.executions.begin(&record).await);
+    }
+
+    async fn finish(&self, reply: &ChatReply) {
+        let outcome = Outcome {
+            status: if reply.failure.is_none() { ExecutionStatus::Completed } else { ExecutionStatus::Failed },
+            answer: reply.failure.is_none().then(|| reply.answer.clone()),
+            error: reply.error(),
+            metadata: reply.metadata.clone(),
+        };
+        log_failure("the execution could not be recorded", self.executions.finish(&reply.execution_id, &outcome).await);
+    }
+}
+
+impl ChatReply {
+    pub(super) fn error(&self) -> Option<String> {
+        self.failure.as_ref().map(|error| error.public_detail().to_owned())
+    }
+}
+
+impl Progress {
+    fn metadata(&self, id: &str, has_error: bool, elapsed: Duration) -> Value {
+        let verdict = self.verdict.as_ref();
+        let answer = self.answer.as_ref();
+        json!({
+            "execution_id": id,
+            "intent": verdict.map(|verdict| verdict.intent.as_str()),
+            "intent_confidence": verdict.map(|verdict| verdict.confidence),
+            "iterations": self.iterations,
+            "has_error": has_error,
+            "steps": self.steps.iter().map(step_json).collect::<Vec<_>>(),
+            "model": answer.map(|answer| &answer.model),
+            "usage": answer.and_then(|answer| answer.usage),
+            "cached": self.cached,
+            "degraded": self.memory_saved == Some(false),
+            "memory_saved": self.memory_saved,
+            "missing": self.missing,
+            "duration_ms": u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+}
+
+impl From<TaskOutput> for Answer {
+    fn from(output: TaskOutput) -> Self {
+        Self {
+            text: output.text,
+            model: output.target.unwrap_or_default(),
+            usage: output.completion.and_then(|completion| completion.usage),
+        }
+    }
+}
+
+/// Records an execution as cancelled when the client leaves, which drops the request's future.
+struct CancelGuard<'a> {
+    service: &'a ChatService,
+    id: Option<&'a str>,
+}
+
+impl CancelGuard<'_> {
+    fn disarm(mut self) {
+        self.id = None;
+    }
+}
+
+impl Drop for CancelGuard<'_> {
+    fn drop(&mut self) {
+        let Some(id) = self.id.map(str::to_owned) else { return };
+        let executions = self.service.executions.clone();
+        self.service.background.spawn(async move {
+            let outcome = Outcome {
+                status: ExecutionStatus::Cancelled,
+                answer: None,
+                error: Some("The client left".to_owned()),
+                metadata: Value::Null,
+            };
+            log_failure("a cancelled execution could not be recorded", executions.finish(&id, &outcome).await);
+        });
+    }
+}
+
+/// The record of an ended task, and its result.
+fn describe(plan: &Plan, finished: Finished) -> (Step, Result<TaskOutput, Error>) {
+    let action = plan.tasks.iter().find(|task| task.id == finished.id).map_or("", |task| task.action.as_str());
+    let (status, result) = match finished.ending {
+        Ending::Completed(output) => ("completed", Ok(output)),
+        Ending::Failed(error) => ("failed", Err(error)),
+        Ending::Skipped(error) => ("skipped", Err(error)),
+    };
+    let output = result.as_ref().ok();
+    let step = Step {
+        id: finished.id,
+        action: action.to_owned(),
+        target: output.and_then(|output| output.target.clone()),
+        status: status.to_owned(),
+        error: result.as_ref().err().map(|error| error.public_detail().to_owned()),
+        output: output.map(|output| output.text.clone()),
+        duration_ms: finished.duration_ms,
+    };
+    (step, result)
+}
+
+fn too_late(settings: &Settings) -> Error {
+    let seconds = settings.orchestration.timeout.as_secs();
+    let text = format!("No answer within {seconds} seconds (ORCHESTRATION_TIMEOUT_SECONDS)");
+    Error::new(ErrorKind::Timeout, text)
+}
+
+/// A record that can't be written must not cost the client an answer.
+fn log_failure(what: &str, outcome: Result<(), Error>) {
+    if let Err(error) = outcome {
+        tracing::warn!(%error, "{what}");
+    }
+}

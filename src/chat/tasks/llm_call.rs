@@ -1,0 +1,41 @@
+use futures_util::StreamExt;
+
+use super::{TaskContext, TaskOutput};
+use crate::chat::answer;
+use crate::chat::executor::Inputs;
+use crate::kernel::{Error, ErrorKind};
+use crate::llm::{ChatRequest, Chunk, Completion, LlmError};
+
+/// Asks the model. Streams the text if a client listens for it.
+pub(super) async fn run(context: &TaskContext<'_>, inputs: Inputs, is_last: bool) -> Result<TaskOutput, Error> {
+    let request = ChatRequest {
+        model: context.command.options.model.clone(),
+        messages: answer::messages(context, &inputs),
+        ..ChatRequest::default()
+    };
+    let completion = match is_last && context.events.is_streaming() {
+        true => stream(context, &request).await?,
+        false => context.llm.complete(context.settings.llm.effective(), &request, context.deadline).await?,
+    };
+    if completion.content.trim().is_empty() {
+        return Err(Error::new(ErrorKind::Upstream, "The LLM answered without any text"));
+    }
+    Ok(TaskOutput {
+        target: Some(completion.model.clone()),
+        text: completion.content.clone(),
+        completion: Some(completion),
+    })
+}
+
+async fn stream(context: &TaskContext<'_>, request: &ChatRequest) -> Result<Completion, LlmError> {
+    let llm = context.settings.llm.effective();
+    let mut chunks = Box::pin(context.llm.stream(llm, request, context.deadline).await?);
+    let mut whole = Completion::default();
+    while let Some(chunk) = chunks.next().await {
+        match chunk? {
+            Chunk::Text(text) => context.events.delta(text).await,
+            Chunk::End(completion) => whole = completion,
+        }
+    }
+    Ok(whole)
+}

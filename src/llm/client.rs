@@ -1,0 +1,266 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use serde_json::Value;
+
+use super::server::{ERROR_CAP, Server, content_type};
+use super::wire::{Wire, version_url};
+use super::{ChatRequest, Chunk, Completion, LlmError};
+use crate::kernel::{Clock, Deadline, Secret};
+use crate::outbound::{Call, HttpClient, Reply, RetryPolicy, retry, retry_after};
+use crate::settings::{LlmProvider, LlmSettings};
+
+/// How long a server may take to say which format it speaks.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Servers whose format is remembered.
+const MOST_PROBED: usize = 64;
+
+/// Talks to whichever LLM server the settings name. Cheap to clone; all clones share connections.
+#[derive(Clone, Debug)]
+pub struct LlmClient {
+    http: HttpClient,
+    clock: Clock,
+    /// What a server answered when asked for its format, by base URL.
+    probed: Arc<Mutex<HashMap<String, Wire>>>,
+}
+
+/// What is waited for before an attempt counts as a success.
+trait Mode {
+    type Answer;
+    const STREAM: bool;
+
+    fn accept(wire: Wire) -> &'static str;
+
+    fn take(
+        server: &Server<'_>,
+        reply: Reply,
+        model: &str,
+        deadline: Deadline,
+    ) -> impl Future<Output = Result<Self::Answer, LlmError>> + Send;
+}
+
+/// The whole answer.
+struct Whole;
+
+/// The head of a stream, and the model it comes from.
+struct Head;
+
+impl Mode for Whole {
+    type Answer = Completion;
+    const STREAM: bool = false;
+
+    fn accept(_: Wire) -> &'static str {
+        "application/json"
+    }
+
+    async fn take(server: &Server<'_>, reply: Reply, model: &str, deadline: Deadline) -> Result<Completion, LlmError> {
+        let raw = server.read_json(reply, deadline).await?;
+        let answer = server.wire.completion(&raw).map_err(|what| server.bad_reply(&what))?;
+        Ok(Completion { raw, ..named(answer, model) })
+    }
+}
+
+impl Mode for Head {
+    type Answer = (Reply, String);
+    const STREAM: bool = true;
+
+    fn accept(wire: Wire) -> &'static str {
+        wire.stream_type()
+    }
+
+    async fn take(server: &Server<'_>, reply: Reply, model: &str, _: Deadline) -> Result<(Reply, String), LlmError> {
+        let kind = content_type(&reply);
+        if kind.starts_with("text/html") {
+            return Err(server.bad_reply(&format!("answered with {kind} instead of a stream")));
+        }
+        Ok((reply, model.to_owned()))
+    }
+}
+
+impl LlmClient {
+    /// A client on these connections.
+    pub fn new(http: HttpClient, clock: Clock) -> Self {
+        Self { http, clock, probed: Arc::default() }
+    }
+
+    /// Asks for a complete answer. Retries, then tries the fallback models, all before `deadline` and within the
+    /// configured timeout.
+    pub async fn complete(
+        &self,
+        llm: &LlmSettings,
+        request: &ChatRequest,
+        deadline: Deadline,
+    ) -> Result<Completion, LlmError> {
+        let deadline = deadline.at_most(timeout_of(llm));
+        let server = self.server(llm, deadline).await?;
+        let (answer, attempts) = self.first_success::<Whole>(&server, llm, request, deadline).await?;
+        Ok(Completion { attempts, ..answer })
+    }
+
+    /// Asks for an answer as a stream. Until the server begins to answer this behaves like [`LlmClient::complete`]; from
+    /// then on nothing is retried, and the configured timeout bounds each silence. Dropping the stream ends the call.
+    pub async fn stream(
+        &self,
+        llm: &LlmSettings,
+        request: &ChatRequest,
+        deadline: Deadline,
+    ) -> Result<impl Stream<Item = Result<Chunk, LlmError>> + Send + use<>, LlmError> {
+        let until_head = deadline.at_most(timeout_of(llm));
+        let server = self.server(llm, until_head).await?;
+        let ((reply, model), attempts) = self.first_success::<Head>(&server, llm, request, until_head).await?;
+        let chunks = server.stream(reply, timeout_of(llm), deadline);
+        Ok(chunks.map(move |chunk| match chunk {
+            Ok(Chunk::End(answer)) => Ok(Chunk::End(Completion { attempts, ..named(answer, &model) })),
+            other => other,
+        }))
+    }
+
+    /// The models the server offers, as it lists them, and its wire format.
+    pub(super) async fn models(&self, llm: &LlmSettings, deadline: Deadline) -> Result<Vec<Value>, LlmError> {
+        let server = self.server(llm, deadline).await?;
+        let call = Call::get(server.wire.models_url(server.base)).bearer(server.key);
+        let reply = self.checked(&server, &call, deadline).await?;
+        let raw = server.read_json(reply, deadline).await?;
+        server.wire.models(&raw).ok_or_else(|| server.bad_reply("answered without a list of models"))
+    }
+
+    /// Asks the server for a sign of life; the status of the first place that answers 200, else of the last.
+    pub(super) async fn ping(&self, llm: &LlmSettings, deadline: Deadline) -> Result<(u16, &'static str), LlmError> {
+        let server = self.server(llm, deadline).await?;
+        let mut status = 0;
+        for url in server.wire.health_urls(server.base) {
+            let reply = self.http.send(&Call::get(url).bearer(server.key), deadline).await;
+            status = reply.map_err(|cause| server.failed(cause))?.status();
+            // A server that knows us not is up, but of no use: no point in asking elsewhere.
+            if matches!(status, 200 | 401 | 403) {
+                break;
+            }
+        }
+        Ok((status, server.wire.name()))
+    }
+
+    /// Tries the model of the request or the default, then the fallbacks; counts the attempts of all.
+    async fn first_success<M: Mode>(
+        &self,
+        server: &Server<'_>,
+        llm: &LlmSettings,
+        request: &ChatRequest,
+        deadline: Deadline,
+    ) -> Result<(M::Answer, u32), LlmError> {
+        let first = request.model.as_ref().filter(|model| !model.is_empty()).or(llm.default_model.as_ref());
+        let first = first.ok_or(LlmError::NoModel)?;
+        let mut model = first;
+        let mut fallbacks = llm.fallback_models.iter().filter(|fallback| *fallback != first);
+        let policy = RetryPolicy {
+            attempts: u32::try_from(llm.max_retries).unwrap_or(1).max(1),
+            first_wait: Duration::from_millis(500),
+            longest_wait: Duration::from_secs(8),
+        };
+        let mut total = 0;
+        loop {
+            let attempt = || async {
+                let body = server.wire.body(request, model, llm, M::STREAM);
+                M::take(server, self.post(server, body, M::accept(server.wire), deadline).await?, model, deadline).await
+            };
+            let (outcome, attempts) = retry(policy, deadline, attempt, LlmError::verdict).await;
+            total += attempts;
+            match outcome {
+                Ok(answer) => return Ok((answer, total)),
+                Err(error) => match fallbacks.next() {
+                    Some(next) if error.another_model_may_help() && !deadline.remaining().is_zero() => {
+                        tracing::warn!(%error, from = model, to = next, "falling back to another model");
+                        model = next;
+                    }
+                    _ => return Err(error),
+                },
+            }
+        }
+    }
+
+    async fn post(
+        &self,
+        server: &Server<'_>,
+        body: Value,
+        accept: &'static str,
+        deadline: Deadline,
+    ) -> Result<Reply, LlmError> {
+        let call = Call::post(server.wire.chat_url(server.base), body).bearer(server.key).accept(accept);
+        let outcome = self.checked(server, &call, deadline).await;
+        if matches!(outcome, Err(LlmError::Status { code: 404, .. })) {
+            // Perhaps another kind of server stands there now: ask again next time.
+            self.probed().remove(server.base);
+        }
+        outcome
+    }
+
+    /// Sends the call; a status other than 2xx is an error that quotes what the server said.
+    async fn checked(&self, server: &Server<'_>, call: &Call, deadline: Deadline) -> Result<Reply, LlmError> {
+        let reply = self.http.send(call, deadline).await.map_err(|cause| server.failed(cause))?;
+        let code = reply.status();
+        if (200..300).contains(&code) {
+            return Ok(reply);
+        }
+        let wait = reply.header("retry-after").and_then(|header| retry_after(header, &self.clock));
+        let status = reply.status_text();
+        let body = reply.bytes(ERROR_CAP, deadline).await.unwrap_or_default();
+        Err(LlmError::Status {
+            server: server.shown.clone(),
+            code,
+            status,
+            text: server.quote(&body),
+            retry_after: wait,
+        })
+    }
+
+    async fn server<'a>(&self, llm: &'a LlmSettings, deadline: Deadline) -> Result<Server<'a>, LlmError> {
+        let base = llm.base_url.as_deref().filter(|base| !base.is_empty()).ok_or(LlmError::NoBaseUrl)?;
+        let key = llm.api_key.as_ref();
+        let wire = match llm.provider {
+            LlmProvider::OpenAi => Wire::OpenAi,
+            LlmProvider::Ollama => Wire::Ollama,
+            LlmProvider::Auto => self.probe(base, key, deadline).await,
+        };
+        Ok(Server::new(wire, base, key))
+    }
+
+    /// Asks once per base URL: Ollama tells its version at `/api/version`, everything else is taken as OpenAI's format. A
+    /// server that gives no clear answer is asked again next time.
+    async fn probe(&self, base: &str, key: Option<&Secret>, deadline: Deadline) -> Wire {
+        if let Some(wire) = self.probed().get(base) {
+            return *wire;
+        }
+        let deadline = deadline.at_most(PROBE_TIMEOUT);
+        let Ok(reply) = self.http.send(&Call::get(version_url(base)).bearer(key), deadline).await else {
+            return Wire::OpenAi;
+        };
+        let status = reply.status();
+        let body = reply.bytes(ERROR_CAP, deadline).await.unwrap_or_default();
+        let version = serde_json::from_slice::<Value>(&body).ok();
+        let is_ollama = status == 200 && version.is_some_and(|body| body.get("version").is_some_and(Value::is_string));
+        let wire = if is_ollama { Wire::Ollama } else { Wire::OpenAi };
+        if status < 500 && status != 429 {
+            let mut probed = self.probed();
+            if probed.len() >= MOST_PROBED {
+                probed.clear();
+            }
+            probed.insert(base.to_owned(), wire);
+        }
+        wire
+    }
+
+    fn probed(&self) -> std::sync::MutexGuard<'_, HashMap<String, Wire>> {
+        self.probed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn timeout_of(llm: &LlmSettings) -> Duration {
+    Duration::from_secs(llm.timeout_seconds.unsigned_abs())
+}
+
+/// The answer under the model's own name, or under the one that was asked for.
+fn named(answer: Completion, asked: &str) -> Completion {
+    let model = if answer.model.is_empty() { asked.to_owned() } else { answer.model.clone() };
+    Completion { model, ..answer }
+}

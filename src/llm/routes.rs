@@ -1,0 +1,228 @@
+//! `/api/llm`: configure, test, list models, health.
+
+use axum::extract::State;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::LlmService;
+use crate::kernel::{Fields, Secret};
+use crate::settings::LlmSettings;
+use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, OptionalBody, ReadErrors, Reply};
+
+/// The module's routes.
+pub fn router() -> OpenApiRouter<LlmService> {
+    OpenApiRouter::new()
+        .routes(routes!(get_config, put_config, delete_config))
+        .routes(routes!(test))
+        .routes(routes!(models))
+        .routes(routes!(health))
+}
+
+/// The LLM connection. The key is never shown, only that there is one.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "base_url": "http://localhost:11434", "default_model": "llama3.2", "api_key": null, "timeout_seconds": 60,
+    "max_retries": 3, "temperature": 0.7, "max_tokens": null, "provider": "auto", "fallback_models": []
+}))]
+struct LlmConfig {
+    /// With or without `/v1`.
+    base_url: Option<String>,
+    /// Used where a request names no model.
+    default_model: Option<String>,
+    /// `********` if there is a key, else null.
+    #[schema(value_type = Option<String>)]
+    api_key: Option<Secret>,
+    /// Limit for one call with its retries, in seconds; for a stream, the longest silence.
+    timeout_seconds: i64,
+    /// Attempts in all; 0 and 1 mean a single one.
+    max_retries: i64,
+    /// Sampling temperature, 0 to 2.
+    temperature: f64,
+    /// Longest answer, in tokens; null leaves it to the server.
+    max_tokens: Option<i64>,
+    /// `auto`, `openai` or `ollama`.
+    provider: &'static str,
+    /// Models tried in this order after the first one failed.
+    fallback_models: Vec<String>,
+}
+
+impl From<LlmSettings> for LlmConfig {
+    fn from(llm: LlmSettings) -> Self {
+        Self {
+            base_url: llm.base_url,
+            default_model: llm.default_model,
+            api_key: llm.api_key,
+            timeout_seconds: llm.timeout_seconds,
+            max_retries: llm.max_retries,
+            temperature: llm.temperature,
+            max_tokens: llm.max_tokens,
+            provider: llm.provider.as_str(),
+            fallback_models: llm.fallback_models,
+        }
+    }
+}
+
+/// A partial change: missing and null fields keep their value, `""` clears, the mask keeps the key.
+#[derive(ToSchema)]
+#[schema(example = json!({"base_url": "http://localhost:11434", "default_model": "llama3.2", "temperature": 0.2}))]
+#[expect(dead_code, reason = "describes the body for the OpenAPI document; LlmPatch reads it")]
+struct LlmConfigChange {
+    base_url: Option<String>,
+    default_model: Option<String>,
+    api_key: Option<String>,
+    #[schema(minimum = 1, maximum = 3600)]
+    timeout_seconds: Option<i64>,
+    #[schema(minimum = 0, maximum = 10)]
+    max_retries: Option<i64>,
+    #[schema(minimum = 0.0, maximum = 2.0)]
+    temperature: Option<f64>,
+    #[schema(minimum = 1)]
+    max_tokens: Option<i64>,
+    /// `auto`, `openai` or `ollama`.
+    provider: Option<String>,
+    fallback_models: Option<Vec<String>>,
+}
+
+/// The configuration after a change.
+#[derive(Serialize, ToSchema)]
+struct LlmConfigChanged {
+    #[schema(example = true)]
+    success: bool,
+    #[schema(example = "LLM configuration updated successfully")]
+    message: &'static str,
+    config: LlmConfig,
+}
+
+/// What to test the connection with.
+#[derive(ToSchema)]
+#[schema(example = json!({"prompt": "Hello, how are you?"}))]
+struct LlmTest {
+    /// Defaults to a greeting.
+    #[schema(required = false, default = "Hello, how are you?")]
+    prompt: String,
+    /// Null or `""` means the default model.
+    model: Option<String>,
+}
+
+impl FromFields for LlmTest {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        Self { prompt: fields.or("prompt", "Hello, how are you?".to_owned()), model: fields.optional("model") }
+    }
+}
+
+/// How the test went.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "success": true, "message": "LLM connection successful",
+    "response": {"response": {"choices": [{"message": {"role": "assistant", "content": "Hello!"}}]},
+        "model_used": "llama3.2", "attempts": 1, "success": true},
+    "error": null, "response_time_ms": 412.7
+}))]
+struct LlmTested {
+    success: bool,
+    message: &'static str,
+    response: Option<Value>,
+    error: Option<String>,
+    response_time_ms: Option<f64>,
+}
+
+/// The models a server offers, as it lists them.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "success": true, "models": [{"id": "llama3.2", "name": "llama3.2"}], "default_model": "llama3.2"
+}))]
+struct LlmModels {
+    success: bool,
+    models: Vec<Value>,
+    default_model: Option<String>,
+    /// Only there when the server lists no models.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'static str>,
+}
+
+/// Whether the LLM server is up. `error` or `message` say why not.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "healthy": true, "status_code": 200, "base_url": "http://localhost:11434", "default_model": "llama3.2",
+    "provider": "ollama", "response_time_ms": 3.1
+}))]
+struct LlmHealth {
+    healthy: bool,
+    status_code: Option<u16>,
+    base_url: Option<String>,
+    default_model: Option<String>,
+    provider: Option<String>,
+    response_time_ms: Option<f64>,
+    error: Option<String>,
+    message: Option<String>,
+}
+
+/// Show the LLM connection
+///
+/// The effective configuration: built-in defaults, then files, then environment, then what was changed here.
+#[utoipa::path(get, path = "/api/llm/config", tag = "llm", operation_id = "get_llm_config",
+    responses((status = 200, description = "The configuration", body = LlmConfig)))]
+async fn get_config(State(llm): State<LlmService>) -> Reply<LlmConfig> {
+    Reply::ok(llm.config().into())
+}
+
+/// Change the LLM connection
+///
+/// Checked, stored, then effective for the next request; it survives a restart. When `base_url` moves to another server
+/// while a key is stored, the key must be given again.
+#[utoipa::path(put, path = "/api/llm/config", tag = "llm", operation_id = "put_llm_config", request_body = LlmConfigChange,
+    responses((status = 200, description = "Changed", body = LlmConfigChanged), BodyErrors))]
+async fn put_config(State(llm): State<LlmService>, body: OptionalBody) -> Result<Reply<LlmConfigChanged>, ApiError> {
+    let config = llm.update(body.into_object()?).await?.into();
+    Ok(Reply::ok(LlmConfigChanged { success: true, message: "LLM configuration updated successfully", config }))
+}
+
+/// Forget the changes to the LLM connection
+///
+/// Drops what was set through the API; environment and files count again.
+#[utoipa::path(delete, path = "/api/llm/config", tag = "llm", operation_id = "delete_llm_config",
+    responses((status = 200, description = "Back to environment and files", body = LlmConfigChanged), ReadErrors))]
+async fn delete_config(State(llm): State<LlmService>) -> Result<Reply<LlmConfigChanged>, ApiError> {
+    let config = llm.reset().await?.into();
+    Ok(Reply::ok(LlmConfigChanged { success: true, message: "LLM configuration reset successfully", config }))
+}
+
+/// Test the LLM connection
+///
+/// Sends a prompt to the model. Answers 200 whatever comes of it: `success` and `error` tell.
+#[utoipa::path(post, path = "/api/llm/test", tag = "llm", operation_id = "test_llm", request_body = LlmTest,
+    responses((status = 200, description = "How the test went", body = LlmTested), BodyErrors))]
+async fn test(State(llm): State<LlmService>, JsonBody(body): JsonBody<LlmTest>) -> Reply<LlmTested> {
+    let outcome = llm.test(&body.prompt, body.model).await;
+    Reply::ok(LlmTested {
+        success: outcome.success,
+        message: outcome.message,
+        response: outcome.response,
+        error: outcome.error,
+        response_time_ms: outcome.response_time_ms,
+    })
+}
+
+/// List models
+///
+/// What the server offers: `/v1/models`, or `/api/tags` of Ollama. Where it lists none, the default model.
+#[utoipa::path(get, path = "/api/llm/models", tag = "llm", operation_id = "list_llm_models", responses(
+    (status = 200, description = "The models", body = LlmModels),
+    (status = 400, description = "No LLM is configured", body = ErrorBody),
+    ReadErrors))]
+async fn models(State(llm): State<LlmService>) -> Result<Reply<LlmModels>, ApiError> {
+    let (models, default_model, message) = llm.models().await?;
+    Ok(Reply::ok(LlmModels { success: true, models, default_model, message }))
+}
+
+/// Health of the LLM server
+///
+/// Asks the server for a sign of life where its kind has one: `/api/version` of Ollama; `/v1/models`, then `/health`, of others.
+#[utoipa::path(get, path = "/api/llm/health", tag = "llm", operation_id = "llm_health",
+    responses((status = 200, description = "Whether it is up", body = LlmHealth)))]
+async fn health(State(llm): State<LlmService>) -> Reply<Value> {
+    Reply::ok(llm.health().await)
+}

@@ -1,0 +1,87 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use serde_json::Value;
+
+use super::error::{excerpt, message_in};
+use super::stream::Opened;
+use super::wire::Wire;
+use super::{Chunk, LlmError};
+use crate::kernel::{Deadline, Secret};
+use crate::outbound::{CallError, Reply, display_url};
+
+/// Largest answer accepted, in bytes.
+pub(super) const ANSWER_CAP: usize = 20_000_000;
+/// Largest error body read, in bytes.
+pub(super) const ERROR_CAP: usize = 64_000;
+
+/// One server, ready to be called: its format, its address, its key. Reads replies with the key masked.
+pub(super) struct Server<'a> {
+    pub(super) wire: Wire,
+    pub(super) base: &'a str,
+    /// The name in messages.
+    pub(super) shown: String,
+    pub(super) key: Option<&'a Secret>,
+}
+
+impl<'a> Server<'a> {
+    pub(super) fn new(wire: Wire, base: &'a str, key: Option<&'a Secret>) -> Self {
+        Self { wire, base, shown: display_url(base), key }
+    }
+
+    pub(super) fn failed(&self, cause: CallError) -> LlmError {
+        LlmError::Call { server: self.shown.clone(), cause }
+    }
+
+    pub(super) fn bad_reply(&self, what: &str) -> LlmError {
+        LlmError::BadReply { server: self.shown.clone(), what: redact(self.key, what) }
+    }
+
+    pub(super) async fn read_json(&self, reply: Reply, deadline: Deadline) -> Result<Value, LlmError> {
+        let bytes: Bytes = reply.bytes(ANSWER_CAP, deadline).await.map_err(|cause| self.failed(cause))?;
+        parse(&bytes, self.key).map_err(|what| self.bad_reply(&what))
+    }
+
+    /// What the server said in an error body, with a colon before it.
+    pub(super) fn quote(&self, body: &[u8]) -> String {
+        let text = String::from_utf8_lossy(body);
+        let json = serde_json::from_str::<Value>(&text).ok();
+        let said = json.as_ref().and_then(message_in).map_or_else(|| excerpt(&text), excerpt);
+        if said.is_empty() { String::new() } else { format!(": {}", redact(self.key, &said)) }
+    }
+
+    /// The chunks of a streamed reply; `silence` bounds each pause.
+    pub(super) fn stream(
+        &self,
+        reply: Reply,
+        silence: Duration,
+        deadline: Deadline,
+    ) -> impl Stream<Item = Result<Chunk, LlmError>> + Send + use<> {
+        let (wire, server, key) = (self.wire, self.shown.clone(), self.key.cloned());
+        Opened { wire, server, key, silence, deadline }.chunks(reply)
+    }
+}
+
+pub(super) fn content_type(reply: &Reply) -> String {
+    reply.header("content-type").unwrap_or_default().to_ascii_lowercase()
+}
+
+pub(super) fn redact(key: Option<&Secret>, text: &str) -> String {
+    key.map_or_else(|| text.to_owned(), |key| key.redact(text))
+}
+
+/// Reads a reply as JSON, the key masked; the error says what came instead.
+pub(super) fn parse(bytes: &[u8], key: Option<&Secret>) -> Result<Value, String> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err("answered with an empty body".to_owned());
+    }
+    let raw: Value = serde_json::from_slice(bytes).map_err(|_| {
+        let text = excerpt(&String::from_utf8_lossy(bytes));
+        format!("answered with something that is not JSON: {}", text.chars().take(80).collect::<String>())
+    })?;
+    Ok(match key {
+        Some(key) => key.redact_json(raw),
+        None => raw,
+    })
+}

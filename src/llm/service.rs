@@ -1,0 +1,172 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use super::{ChatRequest, LlmClient, LlmError};
+use crate::kernel::{Deadline, Error, ErrorKind, FieldIssue, Segment};
+use crate::settings::{Environment, LlmPatch, LlmSettings, Settings, SharedSettings};
+use crate::storage::ConfigStore;
+
+const SECTION: &str = "llm";
+const MODELS_TIMEOUT: Duration = Duration::from_secs(10);
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Configures and tests the LLM connection.
+#[derive(Clone, Debug)]
+pub struct LlmService {
+    settings: SharedSettings,
+    store: ConfigStore,
+    client: LlmClient,
+}
+
+/// How a test of the connection went. Every field is always part of the reply.
+#[derive(Debug)]
+pub struct TestOutcome {
+    /// Whether the model answered.
+    pub success: bool,
+    /// What happened, in a sentence.
+    pub message: &'static str,
+    /// The model's answer.
+    pub response: Option<Value>,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// How long the answer took.
+    pub response_time_ms: Option<f64>,
+}
+
+impl LlmService {
+    /// A service on these settings, whose changes go to `store`.
+    pub fn new(settings: SharedSettings, store: ConfigStore, client: LlmClient) -> Self {
+        Self { settings, store, client }
+    }
+
+    /// The configuration, as written.
+    pub fn config(&self) -> LlmSettings {
+        self.settings.snapshot().llm.written().clone()
+    }
+
+    /// Changes the configuration: missing and null fields keep, `""` clears. Persisted before this returns.
+    pub async fn update(&self, body: Map<String, Value>) -> Result<LlmSettings, Error> {
+        let (patch, issues) = LlmPatch::from_put(&body);
+        if !issues.is_empty() {
+            return Err(Error::invalid(issues));
+        }
+        self.store_layer(move |current, environment| {
+            let stored = patch.clone().over(current.llm.stored().clone());
+            let next = with_stored(current, stored, environment)?;
+            keep_key_at_home(current.llm.effective(), next.llm.effective(), &patch)?;
+            Ok(next)
+        })
+        .await
+    }
+
+    /// Forgets what was changed through the API: back to environment and files.
+    pub async fn reset(&self) -> Result<LlmSettings, Error> {
+        self.store_layer(|current, environment| with_stored(current, LlmPatch::default(), environment)).await
+    }
+
+    async fn store_layer(
+        &self,
+        edit: impl FnOnce(&Settings, &Environment) -> Result<Settings, Error> + Send + 'static,
+    ) -> Result<LlmSettings, Error> {
+        let store = self.store.clone();
+        let persist = |next: Settings| async move {
+            let layer = next.llm.stored();
+            let value = (*layer != LlmPatch::default()).then(|| layer.to_stored());
+            store.write(SECTION, value).await
+        };
+        let next = self.settings.change(edit, persist).await?;
+        Ok(next.llm.written().clone())
+    }
+
+    /// Sends a prompt to the model. Never fails: what goes wrong is the outcome.
+    pub async fn test(&self, prompt: &str, model: Option<String>) -> TestOutcome {
+        let settings = self.settings.snapshot();
+        let started = Instant::now();
+        let request = ChatRequest { model, ..ChatRequest::question(prompt) };
+        let deadline = Deadline::after(settings.orchestration.timeout);
+        match self.client.complete(settings.llm.effective(), &request, deadline).await {
+            Ok(answer) => TestOutcome {
+                success: true,
+                message: "LLM connection successful",
+                response: Some(json!({
+                    "response": answer.raw,
+                    "model_used": answer.model,
+                    "attempts": answer.attempts,
+                    "success": true,
+                })),
+                error: None,
+                response_time_ms: Some(started.elapsed().as_secs_f64() * 1000.0),
+            },
+            Err(error) => failed_test(&error),
+        }
+    }
+
+    /// The models the server offers; if it lists none, the default model and a sentence that says so.
+    pub async fn models(&self) -> Result<(Vec<Value>, Option<String>, Option<&'static str>), Error> {
+        let settings = self.settings.snapshot();
+        let llm = settings.llm.effective();
+        if llm.base_url.is_none() {
+            return Err(Error::new(ErrorKind::BadRequest, LlmError::NoBaseUrl.to_string()));
+        }
+        let default = llm.default_model.clone();
+        match self.client.models(llm, Deadline::after(MODELS_TIMEOUT)).await {
+            Ok(models) => Ok((models, default, None)),
+            Err(error) => {
+                tracing::warn!(%error, "the LLM server lists no models");
+                let models = default.iter().map(|name| json!({"id": name, "name": name})).collect();
+                Ok((models, default, Some("Using configured default model")))
+            }
+        }
+    }
+
+    /// Whether the server is up, as an object of the original's shape.
+    pub async fn health(&self) -> Value {
+        let settings = self.settings.snapshot();
+        let llm = settings.llm.effective();
+        let Some(base_url) = llm.base_url.as_deref() else {
+            return json!({"healthy": false, "message": "LLM not configured"});
+        };
+        let started = Instant::now();
+        match self.client.ping(llm, Deadline::after(HEALTH_TIMEOUT)).await {
+            Ok((status, provider)) => json!({
+                "healthy": status == 200,
+                "status_code": status,
+                "base_url": base_url,
+                "default_model": llm.default_model,
+                "provider": provider,
+                "response_time_ms": started.elapsed().as_secs_f64() * 1000.0,
+            }),
+            Err(error) => json!({"healthy": false, "error": error.to_string(), "base_url": base_url}),
+        }
+    }
+}
+
+fn with_stored(current: &Settings, stored: LlmPatch, environment: &Environment) -> Result<Settings, Error> {
+    let llm = current.llm.with_stored(stored, environment).map_err(Error::invalid)?;
+    Ok(Settings { llm: Arc::new(llm), ..current.clone() })
+}
+
+/// A stored key must not follow the base URL to somebody else's server.
+fn keep_key_at_home(before: &LlmSettings, after: &LlmSettings, patch: &LlmPatch) -> Result<(), Error> {
+    let moved = before.base_url.is_some() && after.base_url.is_some() && before.origin() != after.origin();
+    if moved && before.api_key.is_some() && !patch.touches_key() {
+        let msg = "base_url moves to another server: give the key for it, or \"\" for none";
+        let loc: Vec<Segment> = vec!["body".into(), "api_key".into()];
+        return Err(Error::invalid(vec![FieldIssue::new("value_error", loc, msg, Value::Null)]));
+    }
+    Ok(())
+}
+
+fn failed_test(error: &LlmError) -> TestOutcome {
+    let (message, text) = match error {
+        LlmError::NoBaseUrl => ("LLM base URL not configured", "LLM base URL is required".to_owned()),
+        LlmError::NoModel => {
+            ("No LLM model specified", "Either configure a default model or specify one in the request".to_owned())
+        }
+        other => ("LLM connection failed", other.to_string()),
+    };
+    TestOutcome { success: false, message, response: None, error: Some(text), response_time_ms: None }
+}

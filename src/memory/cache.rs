@@ -1,0 +1,46 @@
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::settings::CacheSettings;
+use crate::storage::CacheStore;
+
+/// Answers that may be given again. A cache that fails is a miss, not an error.
+#[derive(Clone, Debug)]
+pub struct ResponseCache {
+    store: CacheStore,
+}
+
+impl ResponseCache {
+    /// A cache in this store.
+    pub fn new(store: CacheStore) -> Self {
+        Self { store }
+    }
+
+    /// The key for an answer: a digest of everything that shapes it.
+    pub fn key(shapes: &Value) -> String {
+        let digest = Sha256::digest(shapes.to_string().as_bytes());
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("response:{hex}")
+    }
+
+    /// The answer under `key`.
+    pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        match self.store.get(key).await {
+            Ok(text) => serde_json::from_str(&text?).ok(),
+            Err(error) => {
+                tracing::warn!(%error, "the response cache could not be read");
+                None
+            }
+        }
+    }
+
+    /// Keeps an answer.
+    pub async fn put<T: Serialize + Sync>(&self, key: &str, answer: &T, settings: &CacheSettings) {
+        let Ok(text) = serde_json::to_string(answer) else { return };
+        if let Err(error) = self.store.put(key, &text, settings.ttl).await {
+            tracing::warn!(%error, "the response cache could not be written");
+        }
+    }
+}

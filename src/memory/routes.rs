@@ -1,0 +1,375 @@
+//! `/api/memory`: history, context, summary, stats, clear, add a message; the module's own config and health.
+
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{ContextMessage, MemoryService};
+use crate::kernel::{Clock, Error, ErrorKind, FieldIssue, Fields, Role, UserId};
+use crate::storage::Message;
+use crate::web::{
+    ApiError, AppState, BodyErrors, ErrorBody, FromFields, OptionalBody, PathUser, QueryParams, ReadErrors, Reply,
+};
+
+/// What the handlers work with.
+#[derive(Clone, Debug)]
+pub struct MemoryState {
+    /// What every module shares.
+    pub app: AppState,
+    /// Conversations.
+    pub memory: MemoryService,
+}
+
+/// The module's routes.
+pub fn router() -> OpenApiRouter<MemoryState> {
+    OpenApiRouter::new()
+        .routes(routes!(config))
+        .routes(routes!(health))
+        .routes(routes!(history))
+        .routes(routes!(context))
+        .routes(routes!(summary))
+        .routes(routes!(stats))
+        .routes(routes!(clear))
+        .routes(routes!(add_message))
+}
+
+/// A stored message.
+#[derive(Serialize, ToSchema)]
+struct MessageView {
+    /// `user`, `assistant` or `system`.
+    #[schema(example = "user")]
+    role: &'static str,
+    #[schema(example = "My name is Ada.")]
+    content: String,
+    #[schema(example = "2026-11-22T17:20:03.374Z")]
+    timestamp: String,
+    #[schema(value_type = Object)]
+    metadata: Map<String, Value>,
+}
+
+impl From<Message> for MessageView {
+    fn from(message: Message) -> Self {
+        Self {
+            role: message.role.as_str(),
+            content: message.content,
+            timestamp: Clock::rfc3339(message.created_ms),
+            metadata: message.metadata,
+        }
+    }
+}
+
+/// The newest messages, newest first.
+#[derive(Serialize, ToSchema)]
+struct History {
+    success: bool,
+    #[schema(example = "ada")]
+    user_id: String,
+    messages: Vec<MessageView>,
+    count: usize,
+}
+
+/// What a model is shown.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "success": true, "user_id": "ada", "context": [{"role": "user", "content": "My name is Ada."}], "message_count": 1
+}))]
+struct Context {
+    success: bool,
+    user_id: String,
+    #[schema(value_type = Vec<Object>)]
+    context: Vec<ContextMessage>,
+    message_count: usize,
+}
+
+/// What was folded away.
+#[derive(Serialize, ToSchema)]
+struct Summary {
+    success: bool,
+    #[schema(example = "ada")]
+    user_id: String,
+    #[schema(example = "Ada plans a trip to Lisbon in May.")]
+    summary: Option<String>,
+    has_summary: bool,
+}
+
+/// Numbers about a conversation.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "success": true, "user_id": "ada", "stats": {"total_messages": 2, "user_messages": 1, "assistant_messages": 1,
+        "system_messages": 0, "total_characters": 40, "has_summary": false, "memory_enabled": true, "max_messages": 50}
+}))]
+struct Stats {
+    success: bool,
+    user_id: String,
+    #[schema(value_type = Object)]
+    stats: Value,
+}
+
+/// Done.
+#[derive(Serialize, ToSchema)]
+struct Done {
+    success: bool,
+    #[schema(example = "Conversation memory cleared for user ada")]
+    message: String,
+}
+
+/// A message was added.
+#[derive(Serialize, ToSchema)]
+struct Added {
+    success: bool,
+    #[schema(example = "Message added to conversation history")]
+    message: &'static str,
+    #[schema(example = "ada")]
+    user_id: String,
+    #[schema(example = "user")]
+    role: &'static str,
+}
+
+/// How memory is set up.
+#[derive(Serialize, ToSchema)]
+struct MemoryConfig {
+    enabled: bool,
+    #[schema(example = 50)]
+    max_messages: usize,
+    summary_enabled: bool,
+    redis_configured: bool,
+    postgres_configured: bool,
+}
+
+/// Whether memory works, store by store.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"healthy": true, "enabled": true, "storage": [
+    {"type": "redis", "status": "not_configured"}, {"type": "postgres", "status": "not_configured"},
+    {"type": "sqlite", "status": "healthy"}
+]}))]
+struct MemoryHealth {
+    healthy: bool,
+    enabled: bool,
+    storage: Vec<Value>,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+struct HistoryQuery {
+    /// How many messages; 0 and more than `MEMORY_MAX_MESSAGES` mean that many.
+    #[param(value_type = Option<i64>, minimum = 0)]
+    limit: Option<usize>,
+}
+
+impl FromFields for HistoryQuery {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        let limit = fields.int_optional("limit", 0..=i64::MAX);
+        Self { limit: limit.and_then(|limit| usize::try_from(limit).ok()) }
+    }
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ContextQuery {
+    /// Budget; a token counts as four characters.
+    #[param(value_type = Option<i64>, minimum = 0, default = 2000)]
+    max_tokens: usize,
+}
+
+impl FromFields for ContextQuery {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        let max_tokens = fields.int_or("max_tokens", 2000, 0..=100_000_000);
+        Self { max_tokens: usize::try_from(max_tokens).unwrap_or(2000) }
+    }
+}
+
+/// A message to add, as a JSON body.
+#[derive(ToSchema)]
+#[schema(example = json!({"role": "user", "content": "My name is Ada.", "metadata": {"channel": "web"}}))]
+struct NewMessage {
+    /// `user`, `assistant` or `system`.
+    role: String,
+    content: String,
+    #[schema(value_type = Option<Object>)]
+    metadata: Map<String, Value>,
+}
+
+impl FromFields for NewMessage {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        Self {
+            role: fields.required("role"),
+            content: fields.required("content"),
+            metadata: fields.optional("metadata").unwrap_or_default(),
+        }
+    }
+}
+
+/// `role` and `content` as query parameters, the original's way.
+struct MessageQuery(Map<String, Value>);
+
+impl<S: Send + Sync> FromRequestParts<S> for MessageQuery {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let pairs = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
+        let wanted = pairs.filter(|(name, _)| matches!(&**name, "role" | "content"));
+        Ok(Self(wanted.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect()))
+    }
+}
+
+impl NewMessage {
+    /// The message from the query, with the body as its metadata; or, if the query names neither field, from the body.
+    fn combine(MessageQuery(query): MessageQuery, OptionalBody(body): OptionalBody) -> Result<Self, Error> {
+        let body = match body {
+            None => None,
+            Some(Value::Object(object)) => Some(object),
+            Some(other) => {
+                let msg = "Input should be a valid dictionary";
+                return Err(Error::invalid(vec![FieldIssue::new("dict_type", vec!["body".into()], msg, other)]));
+            }
+        };
+        let (object, place, metadata) = match body {
+            Some(body) if query.is_empty() => (body, "body", None),
+            metadata => (query, "query", metadata),
+        };
+        let mut fields = Fields::new(&object, vec![place.into()]);
+        let read = Self::read(&mut fields);
+        let message = fields.finish(read)?;
+        Ok(Self { metadata: metadata.unwrap_or(message.metadata), ..message })
+    }
+
+    fn role(&self) -> Result<Role, Error> {
+        let expected = || Error::new(ErrorKind::BadRequest, "Role must be one of: user, assistant, system");
+        Role::of_message(&self.role).ok_or_else(expected)
+    }
+}
+
+/// Conversation history
+///
+/// The newest messages, newest first. An unknown user has an empty history.
+#[utoipa::path(get, path = "/api/memory/{user_id}/history", tag = "memory", operation_id = "get_history",
+    params(("user_id" = String, Path, description = "Whose conversation"), HistoryQuery),
+    responses((status = 200, description = "The messages", body = History), ReadErrors))]
+async fn history(
+    State(state): State<MemoryState>,
+    PathUser(user): PathUser,
+    QueryParams(query): QueryParams<HistoryQuery>,
+) -> Result<Reply<History>, ApiError> {
+    let messages: Vec<MessageView> =
+        state.memory.history(&user, query.limit).await?.into_iter().map(Into::into).collect();
+    let count = messages.len();
+    Ok(Reply::ok(History { success: true, user_id: user.to_string(), messages, count }))
+}
+
+/// Context for a model
+///
+/// The summary, the system messages and the newest turns that fit `max_tokens`, oldest first.
+#[utoipa::path(get, path = "/api/memory/{user_id}/context", tag = "memory", operation_id = "get_context",
+    params(("user_id" = String, Path, description = "Whose conversation"), ContextQuery),
+    responses((status = 200, description = "The context", body = Context), ReadErrors))]
+async fn context(
+    State(state): State<MemoryState>,
+    PathUser(user): PathUser,
+    QueryParams(query): QueryParams<ContextQuery>,
+) -> Result<Reply<Context>, ApiError> {
+    let context = state.memory.context(&user, query.max_tokens).await?;
+    let message_count = context.len();
+    Ok(Reply::ok(Context { success: true, user_id: user.to_string(), context, message_count }))
+}
+
+/// Summary
+///
+/// What older turns were folded into, if the conversation has outgrown `MEMORY_MAX_MESSAGES`.
+#[utoipa::path(get, path = "/api/memory/{user_id}/summary", tag = "memory", operation_id = "get_summary",
+    params(("user_id" = String, Path, description = "Whose conversation")),
+    responses((status = 200, description = "The summary", body = Summary), ReadErrors))]
+async fn summary(State(state): State<MemoryState>, PathUser(user): PathUser) -> Result<Reply<Summary>, ApiError> {
+    let summary = state.memory.summary(&user).await?;
+    Ok(Reply::ok(Summary { success: true, user_id: user.to_string(), has_summary: summary.is_some(), summary }))
+}
+
+/// Statistics
+///
+/// Numbers about the messages that the history shows. Characters are code points.
+#[utoipa::path(get, path = "/api/memory/{user_id}/stats", tag = "memory", operation_id = "get_memory_stats",
+    params(("user_id" = String, Path, description = "Whose conversation")),
+    responses((status = 200, description = "The numbers", body = Stats), ReadErrors))]
+async fn stats(State(state): State<MemoryState>, PathUser(user): PathUser) -> Result<Reply<Stats>, ApiError> {
+    let stats = state.memory.stats(&user).await?;
+    let memory = state.app.settings.snapshot().memory;
+    let stats = json!({
+        "total_messages": stats.total,
+        "user_messages": stats.user,
+        "assistant_messages": stats.assistant,
+        "system_messages": stats.system,
+        "total_characters": stats.characters,
+        "has_summary": stats.has_summary,
+        "memory_enabled": memory.enabled,
+        "max_messages": memory.max_messages,
+    });
+    Ok(Reply::ok(Stats { success: true, user_id: user.to_string(), stats }))
+}
+
+/// Clear a conversation
+///
+/// Forgets history and summary. Succeeds for an unknown user too.
+#[utoipa::path(delete, path = "/api/memory/{user_id}", tag = "memory", operation_id = "clear_memory",
+    params(("user_id" = String, Path, description = "Whose conversation")),
+    responses((status = 200, description = "Cleared", body = Done), ReadErrors))]
+async fn clear(State(state): State<MemoryState>, PathUser(user): PathUser) -> Result<Reply<Done>, ApiError> {
+    state.memory.clear(&user).await?;
+    Ok(Reply::ok(Done { success: true, message: format!("Conversation memory cleared for user {user}") }))
+}
+
+/// Add a message
+///
+/// Takes a JSON body of `role`, `content` and `metadata`; or, as the original did, `role` and `content` as query
+/// parameters and the metadata as the body.
+#[utoipa::path(post, path = "/api/memory/{user_id}/message", tag = "memory", operation_id = "add_message",
+    params(("user_id" = String, Path, description = "Whose conversation"),
+        ("role" = Option<String>, Query, description = "The original's way: `user`, `assistant` or `system`"),
+        ("content" = Option<String>, Query, description = "The original's way: what was said")),
+    request_body(content = NewMessage, description = "The message; with query parameters, its metadata"),
+    responses((status = 200, description = "Added", body = Added), BodyErrors,
+        (status = 503, description = "Memory is disabled", body = ErrorBody)))]
+async fn add_message(
+    State(state): State<MemoryState>,
+    PathUser(user): PathUser,
+    query: MessageQuery,
+    body: OptionalBody,
+) -> Result<Reply<Added>, ApiError> {
+    let role = store(&state, &user, NewMessage::combine(query, body)?).await?;
+    let message = "Message added to conversation history";
+    Ok(Reply::ok(Added { success: true, message, user_id: user.to_string(), role: role.as_str() }))
+}
+
+async fn store(state: &MemoryState, user: &UserId, message: NewMessage) -> Result<Role, Error> {
+    let role = message.role()?;
+    let message = state.memory.message(role, message.content, message.metadata);
+    state.memory.append(user, &[message]).await?;
+    Ok(role)
+}
+
+/// Memory configuration
+///
+/// Whether memory is on, and its limits.
+#[utoipa::path(get, path = "/api/memory/config", tag = "memory", operation_id = "get_memory_config",
+    responses((status = 200, description = "The configuration", body = MemoryConfig)))]
+async fn config(State(state): State<MemoryState>) -> Reply<MemoryConfig> {
+    let settings = state.app.settings.snapshot();
+    Reply::ok(MemoryConfig {
+        enabled: settings.memory.enabled,
+        max_messages: settings.memory.max_messages,
+        summary_enabled: settings.memory.summary_enabled,
+        redis_configured: settings.storage.redis_url.is_some(),
+        postgres_configured: settings.storage.postgres_dsn.is_some(),
+    })
+}
+
+/// Memory health
+///
+/// Asks each store that is in use whether it answers.
+#[utoipa::path(get, path = "/api/memory/health", tag = "memory", operation_id = "memory_health",
+    responses((status = 200, description = "Whether memory works", body = MemoryHealth)))]
+async fn health(State(state): State<MemoryState>) -> Reply<Value> {
+    Reply::ok(state.memory.health().await)
+}

@@ -1,0 +1,134 @@
+use serde_json::{Map, Value, json};
+
+use super::context::{ContextMessage, window};
+use super::summary::FoldQueue;
+use crate::kernel::{Clock, Error, ErrorKind, Role, UserId};
+use crate::settings::{Settings, SharedSettings};
+use crate::storage::{Message, Retain, Stores};
+
+/// Conversations: reading, adding, clearing.
+#[derive(Clone, Debug)]
+pub struct MemoryService {
+    settings: SharedSettings,
+    stores: Stores,
+    clock: Clock,
+    folds: FoldQueue,
+}
+
+/// Numbers about a conversation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MemoryStats {
+    /// All messages.
+    pub total: usize,
+    /// Messages by the person.
+    pub user: usize,
+    /// Messages by the model.
+    pub assistant: usize,
+    /// System messages.
+    pub system: usize,
+    /// Characters (code points) in all messages.
+    pub characters: usize,
+    /// Whether older turns were folded into a summary.
+    pub has_summary: bool,
+}
+
+impl MemoryService {
+    /// A service on these stores; what outgrows the limit is handed to `folds`.
+    pub fn new(settings: SharedSettings, stores: Stores, clock: Clock, folds: FoldQueue) -> Self {
+        Self { settings, stores, clock, folds }
+    }
+
+    /// The newest messages, newest first. No limit, 0, and more than `MEMORY_MAX_MESSAGES` all mean that many.
+    pub async fn history(&self, user: &UserId, limit: Option<usize>) -> Result<Vec<Message>, Error> {
+        let most = self.settings.snapshot().memory.max_messages;
+        let limit = limit.filter(|limit| *limit > 0).map_or(most, |limit| limit.min(most));
+        Ok(self.stores.conversations.recent(user, limit).await?.messages)
+    }
+
+    /// What a model is shown of the conversation, oldest first. Includes messages that still wait to be folded.
+    pub async fn context(&self, user: &UserId, max_tokens: usize) -> Result<Vec<ContextMessage>, Error> {
+        let conversation = self.stores.conversations.recent(user, usize::MAX).await?;
+        Ok(window(&conversation, max_tokens))
+    }
+
+    /// The summary of what was folded away.
+    pub async fn summary(&self, user: &UserId) -> Result<Option<String>, Error> {
+        Ok(self.stores.conversations.recent(user, 0).await?.summary)
+    }
+
+    /// Numbers about the messages that [`MemoryService::history`] shows.
+    pub async fn stats(&self, user: &UserId) -> Result<MemoryStats, Error> {
+        let most = self.settings.snapshot().memory.max_messages;
+        let conversation = self.stores.conversations.recent(user, most).await?;
+        let count = |role| conversation.messages.iter().filter(|message| message.role == role).count();
+        Ok(MemoryStats {
+            total: conversation.messages.len(),
+            user: count(Role::User),
+            assistant: count(Role::Assistant),
+            system: count(Role::System),
+            characters: conversation.messages.iter().map(|message| message.content.chars().count()).sum(),
+            has_summary: conversation.summary.is_some(),
+        })
+    }
+
+    /// Forgets history and summary.
+    pub async fn clear(&self, user: &UserId) -> Result<(), Error> {
+        self.stores.conversations.clear(user).await
+    }
+
+    /// A message as it would be stored now.
+    pub fn message(&self, role: Role, content: impl Into<String>, metadata: Map<String, Value>) -> Message {
+        Message { role, content: content.into(), metadata, created_ms: self.clock.now_ms() }
+    }
+
+    /// Adds messages, oldest first: all or none.
+    pub async fn append(&self, user: &UserId, messages: &[Message]) -> Result<(), Error> {
+        let settings = self.settings.snapshot();
+        let memory = &settings.memory;
+        if !memory.enabled {
+            return Err(Error::new(ErrorKind::NotConfigured, "Conversation memory is disabled (MEMORY_ENABLED=false)"));
+        }
+        let folding = can_fold(&settings);
+        let retain = if folding { Retain::UntilFolded } else { Retain::Newest(memory.max_messages) };
+        let held = self.stores.conversations.append(user, messages, memory.ttl, retain).await?;
+        if folding && fold_is_due(held, memory.max_messages) {
+            self.folds.push(user.clone());
+        }
+        Ok(())
+    }
+
+    /// Whether the store answers, in the original's shape.
+    pub async fn health(&self) -> Value {
+        let settings = self.settings.snapshot();
+        let embedded = self.stores.ping().await;
+        let sqlite = match &embedded {
+            Ok(()) => json!({"type": "sqlite", "status": "healthy"}),
+            Err(error) => json!({"type": "sqlite", "status": "unhealthy", "error": error.public_detail()}),
+        };
+        let outside = |kind: &str, configured: bool| match configured {
+            false => json!({"type": kind, "status": "not_configured"}),
+            true => json!({"type": kind, "status": "not_used",
+                "error": "This version keeps its state in the embedded store"}),
+        };
+        json!({
+            "healthy": embedded.is_ok(),
+            "enabled": settings.memory.enabled,
+            "storage": [
+                outside("redis", settings.storage.redis_url.is_some()),
+                outside("postgres", settings.storage.postgres_dsn.is_some()),
+                sqlite,
+            ],
+        })
+    }
+}
+
+/// Older messages may only wait for a summary if somebody can write one.
+fn can_fold(settings: &Settings) -> bool {
+    let llm = settings.llm.effective();
+    settings.memory.summary_enabled && llm.base_url.is_some() && llm.default_model.is_some()
+}
+
+/// A fifth of the limit is folded at a time, so that not every turn costs a call to the model.
+fn fold_is_due(held: usize, max_messages: usize) -> bool {
+    held.saturating_sub(max_messages) >= (max_messages / 5).max(1)
+}

@@ -1,0 +1,130 @@
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use serde_json::{Map, Value, json};
+
+use super::{ApiError, FromFields};
+use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, Segment};
+
+/// How deeply a body may be nested; the JSON parser's own limit.
+const DEEPEST: usize = 127;
+
+/// A JSON object in the body, read as `T`.
+#[derive(Debug)]
+pub struct JsonBody<T>(pub T);
+
+impl<S: Send + Sync, T: FromFields> FromRequest<S> for JsonBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let OptionalBody(body) = OptionalBody::from_request(request, state).await?;
+        let object = require_object(body)?;
+        let mut fields = Fields::new(&object, vec!["body".into()]);
+        let read = T::read(&mut fields);
+        Ok(Self(fields.finish(read)?))
+    }
+}
+
+/// Whatever JSON the body holds; `None` for no body and for `null`.
+#[derive(Debug)]
+pub struct OptionalBody(pub Option<Value>);
+
+impl<S: Send + Sync> FromRequest<S> for OptionalBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let is_json = is_json(request.headers());
+        let bytes = Bytes::from_request(request, state).await.map_err(unreadable)?;
+        if bytes.is_empty() {
+            return Ok(Self(None));
+        }
+        if !is_json {
+            let text = "Content-Type should be application/json";
+            return Err(ApiError::http(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", text));
+        }
+        let value = parse(&bytes)?;
+        Ok(Self(Some(value).filter(|value| !value.is_null())))
+    }
+}
+
+impl OptionalBody {
+    /// The body as an object.
+    pub fn into_object(self) -> Result<Map<String, Value>, ApiError> {
+        Ok(require_object(self.0)?)
+    }
+}
+
+fn require_object(body: Option<Value>) -> Result<Map<String, Value>, Error> {
+    let at = || vec![Segment::from("body")];
+    match body {
+        Some(Value::Object(object)) => Ok(object),
+        None => Err(Error::invalid(vec![FieldIssue::new("missing", at(), "Field required", Value::Null)])),
+        Some(other) => {
+            let msg = "Input should be a valid dictionary or object to extract fields from";
+            Err(Error::invalid(vec![FieldIssue::new("model_attributes_type", at(), msg, other)]))
+        }
+    }
+}
+
+/// A missing content type counts as JSON, as in the original.
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return true };
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+fn unreadable(rejection: BytesRejection) -> ApiError {
+    match rejection {
+        BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
+            Error::new(ErrorKind::TooLarge, "The body is larger than MAX_BODY_BYTES allows").into()
+        }
+        _ => Error::new(ErrorKind::BadRequest, "The body could not be read to its end").into(),
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Value, Error> {
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    serde_json::from_slice(text).map_err(|error| {
+        let cause = error.to_string();
+        if cause.starts_with("recursion limit") {
+            let text = format!("There was an error parsing the body: nested more than {DEEPEST} levels deep");
+            return Error::new(ErrorKind::BadRequest, text);
+        }
+        let loc = vec!["body".into(), Segment::Index(offset(text, error.line(), error.column()))];
+        let cause = cause.rsplit_once(" at line ").map_or(cause.as_str(), |(cause, _)| cause);
+        let issue = FieldIssue::new("json_invalid", loc, "JSON decode error", json!({}));
+        Error::invalid(vec![FieldIssue { ctx: Some(Box::new(json!({"error": cause}))), ..issue }])
+    })
+}
+
+/// Where line and column (both from 1) are in the text, counted in bytes from 0.
+fn offset(text: &[u8], line: usize, column: usize) -> usize {
+    let before = text.split_inclusive(|b| *b == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum::<usize>();
+    (before + column).saturating_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn malformed_json_is_told_with_its_place() {
+        let error = parse(b"{\n \"a\": nul}").unwrap_err();
+        assert_eq!(json!(error.issues()[0].loc), json!(["body", 11]));
+        assert_eq!(parse("[".repeat(5000).as_bytes()).unwrap_err().kind(), ErrorKind::BadRequest);
+        assert!(parse(format!("{}{}", "[".repeat(100), "]".repeat(100)).as_bytes()).is_ok());
+        assert_eq!(parse(b"{\"a\": 1e400}").unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(parse(b"{\"a\": \"\\ud800\"}").unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(parse(b"\xef\xbb\xbf{}").unwrap(), json!({}));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+            drop(parse(&bytes));
+        }
+    }
+}

@@ -1,0 +1,142 @@
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::{IntoResponses, ToSchema};
+
+use crate::kernel::{Error, ErrorKind};
+use crate::telemetry::request_id;
+
+/// An error on its way to the client: the one place that maps errors to statuses and bodies.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    detail: Value,
+}
+
+impl ApiError {
+    /// An error that only HTTP knows of.
+    pub(super) fn http(status: StatusCode, code: &'static str, detail: &str) -> Self {
+        Self { status, code, detail: Value::String(detail.to_owned()) }
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The members of the body: `detail`, `code`, `request_id`.
+    pub fn body(&self) -> Value {
+        json!({"detail": self.detail, "code": self.code, "request_id": request_id()})
+    }
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        let (status, code) = match error.kind() {
+            ErrorKind::BadRequest => (StatusCode::BAD_REQUEST, "bad_request"),
+            ErrorKind::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "validation_error"),
+            ErrorKind::NotFound => (StatusCode::NOT_FOUND, "not_found"),
+            ErrorKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
+            ErrorKind::NotConfigured => (StatusCode::SERVICE_UNAVAILABLE, "not_configured"),
+            ErrorKind::Upstream => (StatusCode::BAD_GATEWAY, "upstream_error"),
+            ErrorKind::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
+            ErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
+        };
+        if status == StatusCode::INTERNAL_SERVER_ERROR {
+            tracing::error!(%error, "request failed");
+        }
+        let detail = if error.issues().is_empty() { json!(error.public_detail()) } else { json!(error.issues()) };
+        Self { status, code, detail }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let headers = [(header::CONTENT_TYPE, "application/json")];
+        (self.status, headers, self.body().to_string()).into_response()
+    }
+}
+
+/// The body of every error but 422.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "detail": "Not Found", "code": "not_found", "request_id": "0b7c3f0a-6c0e-4d5e-9d5e-2f9f6f0f5a11"
+}))]
+pub struct ErrorBody {
+    /// What is wrong, for a person.
+    pub detail: String,
+    /// What kind of error it is, for a program.
+    pub code: String,
+    /// The id under which the log knows this request.
+    pub request_id: Option<String>,
+}
+
+/// The body of a 422: every wrong field.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "detail": [{
+        "type": "greater_than_equal",
+        "loc": ["body", "timeout_seconds"],
+        "msg": "Input should be greater than or equal to 1",
+        "input": -5
+    }],
+    "code": "validation_error",
+    "request_id": "0b7c3f0a-6c0e-4d5e-9d5e-2f9f6f0f5a11"
+}))]
+pub struct ValidationErrorBody {
+    /// One entry per wrong field.
+    pub detail: Vec<ValidationIssue>,
+    /// Always `validation_error`.
+    pub code: String,
+    /// The id under which the log knows this request.
+    pub request_id: Option<String>,
+}
+
+/// One wrong field.
+#[derive(Serialize, ToSchema)]
+pub struct ValidationIssue {
+    /// Kind of problem: `missing`, `string_type`, `int_parsing`, ...
+    pub r#type: String,
+    /// Path to the field: `["body", "prompt"]`.
+    pub loc: Vec<Value>,
+    /// What was expected.
+    pub msg: String,
+    /// What was given.
+    pub input: Value,
+    /// The parser's words, for malformed JSON.
+    #[schema(nullable = false)]
+    pub ctx: Option<Value>,
+}
+
+/// Errors of an operation without a body.
+#[derive(IntoResponses)]
+pub enum ReadErrors {
+    /// A path or query parameter is wrong.
+    #[response(status = 422)]
+    Invalid(#[to_schema] ValidationErrorBody),
+    /// The server failed; the cause is in its log.
+    #[response(status = 500)]
+    Internal(#[to_schema] ErrorBody),
+}
+
+/// Errors of an operation with a JSON body.
+#[derive(IntoResponses)]
+pub enum BodyErrors {
+    /// The body is nested too deeply to be read.
+    #[response(status = 400)]
+    BadRequest(#[to_schema] ErrorBody),
+    /// The body is larger than `MAX_BODY_BYTES`.
+    #[response(status = 413)]
+    TooLarge(#[to_schema] ErrorBody),
+    /// The body is not declared as JSON.
+    #[response(status = 415)]
+    MediaType(#[to_schema] ErrorBody),
+    /// The body is not JSON, or a field is wrong.
+    #[response(status = 422)]
+    Invalid(#[to_schema] ValidationErrorBody),
+    /// The server failed; the cause is in its log, or in `detail` when nothing could be stored.
+    #[response(status = 500)]
+    Internal(#[to_schema] ErrorBody),
+}

@@ -1,0 +1,136 @@
+use std::any::Any;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
+use tower_http::timeout::RequestBodyTimeoutLayer;
+use tracing::Instrument;
+
+use super::ApiError;
+use crate::kernel::{Error, new_id};
+use crate::settings::ServerSettings;
+use crate::telemetry::with_request_id;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest pause between two pieces of a request body.
+const BODY_PAUSE: Duration = Duration::from_secs(30);
+
+/// Wraps all routes, from the inside out: body limit, CORS, compression, panic guard, request id and log; and gives
+/// unknown paths and methods our envelope.
+pub fn with_layers(router: Router, settings: &ServerSettings) -> Router {
+    let compress = DefaultPredicate::new().and(NotForContentType::const_new("text/event-stream"));
+    router
+        .fallback(async || ApiError::http(StatusCode::NOT_FOUND, "not_found", "Not Found"))
+        .method_not_allowed_fallback(async || {
+            ApiError::http(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed")
+        })
+        .layer(DefaultBodyLimit::max(settings.max_body_bytes))
+        .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE))
+        .layer(cors(&settings.cors_origins))
+        .layer(CompressionLayer::new().compress_when(compress))
+        .layer(CatchPanicLayer::custom(answer_panic))
+        .layer(from_fn(follow_request))
+}
+
+/// Cuts a trailing slash, so that `/api/llm/config/` is served like `/api/llm/config`. `/docs/` keeps its own: the
+/// explorer's files are relative to it.
+pub fn normalize_path<B>(mut request: axum::http::Request<B>) -> axum::http::Request<B> {
+    let path = request.uri().path();
+    let trimmed = path.trim_end_matches('/');
+    if path != "/" && trimmed.len() < path.len() && trimmed != "/docs" {
+        let trimmed = if trimmed.is_empty() { "/" } else { trimmed };
+        let target = match request.uri().query() {
+            Some(query) => format!("{trimmed}?{query}"),
+            None => trimmed.to_owned(),
+        };
+        let mut parts = request.uri().clone().into_parts();
+        parts.path_and_query = target.parse().ok();
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
+}
+
+fn cors(origins: &[String]) -> CorsLayer {
+    use Method as M;
+    let layer = CorsLayer::new()
+        .allow_methods([M::DELETE, M::GET, M::HEAD, M::OPTIONS, M::PATCH, M::POST, M::PUT])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers([REQUEST_ID])
+        .max_age(Duration::from_secs(600));
+    if origins.iter().any(|origin| origin == "*") {
+        // Credentials and "any origin" exclude each other.
+        return layer.allow_origin(AllowOrigin::any());
+    }
+    let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+    layer.allow_origin(AllowOrigin::list(origins)).allow_credentials(true)
+}
+
+fn answer_panic(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    ApiError::from(Error::internal("a handler panicked", text)).into_response()
+}
+
+/// Takes over or makes the request id, gives it to everything below, and writes one log line per request.
+async fn follow_request(request: Request, next: Next) -> Response {
+    let id = given_id(&request).unwrap_or_else(new_id);
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map_or("(none)".to_owned(), |path| path.as_str().to_owned());
+    let span = tracing::info_span!("request", id = %id);
+    let started = tokio::time::Instant::now();
+    let work = async {
+        let response = next.run(request).await;
+        let duration_ms = started.elapsed().as_micros() as f64 / 1000.0;
+        let status = response.status().as_u16();
+        tracing::info!(%method, route, status, duration_ms, "served");
+        response
+    };
+    let mut response = with_request_id(id.clone(), work.instrument(span)).await;
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response.headers_mut().entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// The client's own id, if it is short and plain enough to be logged.
+fn given_id(request: &Request) -> Option<String> {
+    let id = request.headers().get(REQUEST_ID)?.to_str().ok()?;
+    let plain =
+        !id.is_empty() && id.len() <= 128 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b));
+    plain.then(|| id.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_trailing_slash_is_cut() {
+        let cases = [
+            ("/", "/"),
+            ("/a/", "/a"),
+            ("/a//?x=/", "/a?x=/"),
+            ("//", "/"),
+            ("/docs/", "/docs/"),
+            ("/docs", "/docs"),
+            ("/a/b", "/a/b"),
+        ];
+        for (given, expected) in cases {
+            let request = normalize_path(axum::http::Request::builder().uri(given).body(()).unwrap());
+            assert_eq!(request.uri().to_string(), expected, "{given}");
+        }
+    }
+}

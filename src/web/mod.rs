@@ -1,0 +1,36 @@
+//! The axum plumbing that every module's `routes.rs` shares: state, extractors, replies, the error envelope, the layers
+//! around all routes, the base of the OpenAPI document, and the server's own few routes.
+//!
+//! A handler takes what it needs through [`JsonBody`], [`QueryParams`] or [`PathUser`], makes one service call, and
+//! answers with [`Reply`] or [`ApiError`]. To add an extractor: a file here whose rejection is an [`ApiError`].
+
+mod body;
+mod docs;
+mod error;
+mod layers;
+mod openapi;
+mod path;
+mod query;
+mod reply;
+mod state;
+mod system;
+
+pub use body::{JsonBody, OptionalBody};
+pub use docs::docs_router;
+pub use error::{ApiError, BodyErrors, ErrorBody, ReadErrors, ValidationErrorBody};
+pub use layers::{normalize_path, with_layers};
+pub use openapi::base_document;
+pub use path::{PathId, PathUser};
+pub use query::QueryParams;
+pub use reply::Reply;
+pub use state::AppState;
+pub use system::system_router;
+
+use crate::kernel::Fields;
+
+/// A request's fields as one type. Implemented by hand beside the type, so that every field is read by the original's
+/// lenient rules and every problem is reported at once.
+pub trait FromFields: Sized {
+    /// Reads the fields; problems are collected in `fields`.
+    fn read(fields: &mut Fields<'_>) -> Self;
+}

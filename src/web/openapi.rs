@@ -1,0 +1,24 @@
+use utoipa::OpenApi;
+use utoipa::openapi;
+
+/// What the OpenAPI document says before any route is added to it.
+pub fn base_document() -> openapi::OpenApi {
+    #[derive(OpenApi)]
+    #[openapi(
+        info(
+            title = "AI Orchestrator Studio",
+            description = "Manages an LLM connection, agents, data sources and tools by name, and orchestrates chat over them.",
+            version = "1.0.0",
+            license(name = "MIT", identifier = "MIT")
+        ),
+        tags(
+            (name = "system", description = "The server itself: what it is, whether it lives, whether it is ready."),
+            (name = "llm", description = "The LLM connection: configure, test, list models."),
+            (name = "memory", description = "Conversations: history, context, summary."),
+            (name = "chat", description = "Ask, and get an answer that the server worked out in steps."),
+            (name = "executions", description = "What the server did for each chat request.")
+        )
+    )]
+    struct Base;
+    Base::openapi()
+}

@@ -1,0 +1,46 @@
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use serde_json::Value;
+
+use super::ApiError;
+use crate::kernel::{Error, FieldIssue, UserId};
+
+/// The `{user_id}` of the path.
+#[derive(Debug)]
+pub struct PathUser(pub UserId);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathUser {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let text = parameter(parts, state, "user_id").await?;
+        let user = UserId::parse(&text).map_err(|expected| wrong("user_id", expected, text))?;
+        Ok(Self(user))
+    }
+}
+
+/// The `{id}` of the path, as text.
+#[derive(Debug)]
+pub struct PathId(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathId {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        parameter(parts, state, "id").await.map(Self)
+    }
+}
+
+/// The only parameter of the path, percent-decoded.
+#[expect(clippy::disallowed_types, reason = "the one place that wraps axum's own extractor")]
+async fn parameter<S: Send + Sync>(parts: &mut Parts, state: &S, name: &str) -> Result<String, ApiError> {
+    match axum::extract::Path::<String>::from_request_parts(parts, state).await {
+        Ok(axum::extract::Path(text)) => Ok(text),
+        Err(_) => Err(wrong(name, "Input should be UTF-8 once percent-decoded".to_owned(), String::new())),
+    }
+}
+
+fn wrong(name: &str, expected: String, input: String) -> ApiError {
+    let loc = vec!["path".into(), name.into()];
+    Error::invalid(vec![FieldIssue::new("value_error", loc, expected, Value::String(input))]).into()
+}

@@ -1,0 +1,18 @@
+use tokio::time::Instant;
+
+use crate::kernel::Clock;
+use crate::settings::SharedSettings;
+use crate::storage::Stores;
+
+/// What every module shares. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AppState {
+    /// The live settings.
+    pub settings: SharedSettings,
+    /// The stores.
+    pub stores: Stores,
+    /// Wall-clock time.
+    pub clock: Clock,
+    /// When the server started.
+    pub started: Instant,
+}
