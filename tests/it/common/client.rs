@@ -1,0 +1,129 @@
+//! A client that sends what it is told to, well-formed or not.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use serde_json::Value;
+
+/// Longest wait for any reply: a test that hangs fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Clone)]
+pub struct Client {
+    base: String,
+    http: reqwest::Client,
+}
+
+/// A complete reply.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+}
+
+/// One server-sent event.
+#[derive(Debug, PartialEq)]
+pub struct Frame {
+    pub id: u64,
+    pub event: String,
+    pub data: Value,
+}
+
+impl Client {
+    #[expect(clippy::disallowed_methods, reason = "a client of the server under test, not of an upstream")]
+    pub fn new(base: String) -> Self {
+        let http = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).no_proxy();
+        let provider = rustls::crypto::ring::default_provider();
+        let tls =
+            rustls::ClientConfig::builder_with_provider(provider.into()).with_safe_default_protocol_versions().unwrap();
+        let tls = tls.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
+        Self { base, http: http.tls_backend_preconfigured(tls).build().unwrap() }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method.parse().unwrap(), self.url(path))
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.request("GET", path)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        Answer::of(self.request("DELETE", path)).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send("POST", path, body).await
+    }
+
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.send("PUT", path, body).await
+    }
+
+    async fn send(&self, method: &str, path: &str, body: &Value) -> Answer {
+        Answer::of(self.request(method, path).header("content-type", "application/json").body(body.to_string())).await
+    }
+
+    /// Sends a chat request and reads its events until the stream ends.
+    pub async fn chat_events(&self, body: &Value) -> Vec<Frame> {
+        self.open_stream(body).await.collect().await
+    }
+
+    /// Sends a chat request and gives its events as they come. Dropping the stream closes the connection.
+    pub async fn open_stream(&self, body: &Value) -> impl futures_util::Stream<Item = Frame> + Unpin + use<> {
+        let request = self
+            .request("POST", "/v1/chat")
+            .header("content-type", "application/json")
+            .header("accept", "text/event-stream");
+        let reply = request.body(body.to_string()).send().await.unwrap();
+        assert_eq!(reply.status(), 200);
+        assert_eq!(reply.headers()["content-type"], "text/event-stream");
+        let mut text = String::new();
+        let mut bytes = reply.bytes_stream();
+        Box::pin(async_stream::stream! {
+            while let Some(Ok(chunk)) = bytes.next().await {
+                text.push_str(std::str::from_utf8(&chunk).unwrap());
+                while let Some((frame, rest)) = text.split_once("\n\n").map(|(a, b)| (a.to_owned(), b.to_owned())) {
+                    text = rest;
+                    if !frame.starts_with(':') {
+                        yield Frame::parse(&frame);
+                    }
+                }
+            }
+        })
+    }
+}
+
+impl Answer {
+    pub async fn of(request: reqwest::RequestBuilder) -> Self {
+        let reply = request.send().await.unwrap();
+        let (status, headers) = (reply.status().as_u16(), reply.headers().clone());
+        Self { status, headers, text: reply.text().await.unwrap() }
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// The JSON of a reply that must have this status.
+    pub fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        self.json()
+    }
+}
+
+impl Frame {
+    fn parse(text: &str) -> Self {
+        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        Self {
+            id: field("id: ").parse().unwrap(),
+            event: field("event: ").to_owned(),
+            data: serde_json::from_str(field("data: ")).unwrap(),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! What the stories share: a server to talk to, a stand-in LLM, a program to start and kill.
+
+pub mod client;
+pub mod program;
+pub mod server;
+pub mod upstream;
+
+pub use client::{Answer, Client, Frame};
+pub use program::Program;
+pub use server::TestServer;
+pub use upstream::{Act, Seen, Upstream};

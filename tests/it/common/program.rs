@@ -1,0 +1,90 @@
+//! The binary as a user starts it, in a folder of its own.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use super::Client;
+
+pub struct Program {
+    child: Child,
+    pub client: Client,
+    pub log: std::path::PathBuf,
+}
+
+impl Program {
+    /// Starts a sub-command in `folder` with these variables and waits until it answers.
+    pub async fn start(command: &str, folder: &Path, variables: &[(&str, &str)]) -> Self {
+        let port = free_port();
+        let log = folder.join("log.txt");
+        let file = std::fs::OpenOptions::new().append(true).create(true).open(&log).unwrap();
+        let mut command = bare(command, folder, variables);
+        command.env("API_PORT", port.to_string()).stderr(file).stdout(Stdio::null());
+        let program =
+            Self { child: command.spawn().unwrap(), client: Client::new(format!("http://127.0.0.1:{port}")), log };
+        let until = Instant::now() + Duration::from_secs(30);
+        while program.client.request("GET", "/readyz").send().await.is_err() {
+            assert!(Instant::now() < until, "the server did not start: {}", program.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        program
+    }
+
+    /// Runs a sub-command to its end.
+    pub fn run(command: &str, folder: &Path, variables: &[(&str, &str)]) -> Output {
+        bare(command, folder, variables).output().unwrap()
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// kill -9.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Sends a signal by name, such as TERM.
+    pub fn signal(&self, name: &str) {
+        let done = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().unwrap();
+        assert!(done.success());
+    }
+
+    /// Waits for the end and gives the exit code.
+    pub fn wait(mut self) -> Option<i32> {
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(Instant::now() < until, "the server did not stop");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Already dead after `kill` and `wait`.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// The program in an environment that holds nothing but what the test gives.
+fn bare(command: &str, folder: &Path, variables: &[(&str, &str)]) -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_orchestrator-studio"));
+    program.arg(command).current_dir(folder).env_clear().stdin(Stdio::null());
+    program.envs(variables.iter().copied());
+    program
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

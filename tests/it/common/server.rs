@@ -1,0 +1,97 @@
+//! The server in this process: the real router on a real socket, its state in a folder of its own.
+
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
+
+use orchestrator_studio::app::{self, App};
+use orchestrator_studio::kernel::Clock;
+use orchestrator_studio::settings::Environment;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{Client, Upstream};
+
+pub struct TestServer {
+    client: Client,
+    folder: Arc<TempDir>,
+    variables: Vec<(String, String)>,
+    clock: Clock,
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+impl TestServer {
+    /// A server with nothing configured.
+    pub async fn bare() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// A server with these variables.
+    pub async fn with(variables: &[(&str, &str)]) -> Self {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self::start(Arc::new(TempDir::new().unwrap()), variables, Clock::system()).await
+    }
+
+    /// A server whose LLM is this upstream, and with these variables besides.
+    pub async fn with_llm(upstream: &Upstream, variables: &[(&str, &str)]) -> Self {
+        let base = upstream.url();
+        let mut all =
+            vec![("LLM_BASE_URL", base.as_str()), ("LLM_DEFAULT_MODEL", "stub-model"), ("LLM_PROVIDER", "openai")];
+        all.extend_from_slice(variables);
+        Self::with(&all).await
+    }
+
+    /// A server with these variables whose clock stands still until it is moved.
+    pub async fn with_clock(variables: &[(&str, &str)], clock: Clock) -> Self {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self::start(Arc::new(TempDir::new().unwrap()), variables, clock).await
+    }
+
+    async fn start(folder: Arc<TempDir>, variables: Vec<(String, String)>, clock: Clock) -> Self {
+        let missing = folder.path().join("no-such-file").display().to_string();
+        let files = ["LLM_CONFIG_PATH", "AGENTS_CONFIG_PATH", "DATASOURCES_CONFIG_PATH", "TOOLS_CONFIG_PATH"];
+        let mut all: Vec<(String, String)> = files.map(|name| (name.to_owned(), missing.clone())).into();
+        all.push(("DATA_DIR".to_owned(), folder.path().display().to_string()));
+        all.extend(variables.clone());
+        let loaded = app::load_settings(Environment::from_pairs(all)).unwrap_or_else(|error| panic!("{error}"));
+        let app = App::build(loaded, clock.clone()).await.unwrap_or_else(|error| panic!("{error}"));
+        let listener = app::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let client = Client::new(format!("http://{}", listener.local_addr().unwrap()));
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let serving = tokio::spawn(async move {
+            app::serve(listener, app, async move { stopped.cancelled().await }).await.unwrap();
+        });
+        Self { client, folder, variables, clock, stop, serving }
+    }
+
+    /// Stops the server and starts another one on the same folder.
+    pub async fn restart(self) -> Self {
+        let Self { folder, variables, clock, stop, serving, .. } = self;
+        stop.cancel();
+        serving.await.unwrap();
+        Self::start(folder, variables, clock).await
+    }
+
+    /// Stops the server and waits until it has ended.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.serving.await.unwrap();
+    }
+
+    /// Its data folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl Deref for TestServer {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
