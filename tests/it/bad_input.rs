@@ -1,1 +1,491 @@
-//! (being written)
+//! Everything a client can get wrong, endpoint by endpoint: each mistake is refused, named, and leaves no trace. And the
+//! other side of it: what the original was lenient about is still accepted.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use crate::common::{Answer, Client, TestServer, Upstream};
+
+const CONFIG: &str = "/api/llm/config";
+const TEST: &str = "/api/llm/test";
+const MESSAGE: &str = "/api/memory/ada/message";
+const CHAT: &str = "/v1/chat";
+/// The places that read a body, and how.
+const WITH_BODY: [(&str, &str); 4] = [("PUT", CONFIG), ("POST", TEST), ("POST", MESSAGE), ("POST", CHAT)];
+
+/// One request that must be refused, and what must be said about it.
+struct Bad {
+    method: &'static str,
+    path: String,
+    content_type: Option<&'static str>,
+    body: Vec<u8>,
+    refusal: Refusal,
+}
+
+enum Refusal {
+    /// 422 with exactly these issues: pydantic's type, and the place with dots.
+    Issues(Vec<(&'static str, &'static str)>),
+    /// Another status, and its text.
+    Detail(u16, String),
+}
+
+impl Bad {
+    fn raw(method: &'static str, path: impl Into<String>, body: impl Into<Vec<u8>>, refusal: Refusal) -> Self {
+        Self { method, path: path.into(), content_type: Some("application/json"), body: body.into(), refusal }
+    }
+
+    /// A JSON body with one wrong field.
+    fn json(method: &'static str, path: &str, body: &Value, kind: &'static str, place: &'static str) -> Self {
+        Self::raw(method, path, body.to_string(), Refusal::Issues(vec![(kind, place)]))
+    }
+
+    /// A request without a body whose path or query is wrong in one place.
+    fn bare(method: &'static str, path: impl Into<String>, kind: &'static str, place: &'static str) -> Self {
+        Self { content_type: None, ..Self::raw(method, path, "", Refusal::Issues(vec![(kind, place)])) }
+    }
+
+    async fn send(&self, client: &Client) -> Answer {
+        let mut request = client.request(self.method, &self.path);
+        if let Some(kind) = self.content_type {
+            request = request.header("content-type", kind);
+        }
+        if !self.body.is_empty() {
+            request = request.body(self.body.clone());
+        }
+        Answer::of(request).await
+    }
+
+    /// The reply as it should be, in the terms of [`told`].
+    fn expected(&self) -> Value {
+        let (status, detail) = match &self.refusal {
+            Refusal::Detail(status, text) => (*status, json!(text)),
+            Refusal::Issues(issues) => {
+                let issue = |(kind, place): &(&str, &str)| self.issue(kind, place);
+                (422, issues.iter().map(issue).collect())
+            }
+        };
+        let code = match status {
+            400 => "bad_request",
+            404 => "not_found",
+            405 => "method_not_allowed",
+            413 => "payload_too_large",
+            415 => "unsupported_media_type",
+            _ => "validation_error",
+        };
+        json!({"status": status, "members": ["detail", "code", "request_id"], "code": code, "same_id": true, "detail": detail})
+    }
+
+    fn issue(&self, kind: &str, place: &str) -> Value {
+        if kind == "json_invalid" {
+            return json!({"type": kind, "loc": ["body", "offset"], "input": {}});
+        }
+        let loc: Vec<_> = place.split('.').collect();
+        let input = match loc[0] {
+            "query" => self.query_value(loc[1], kind),
+            "body" => self.body_value(&loc[1..], kind),
+            _ => Value::Null,
+        };
+        json!({"type": kind, "loc": loc, "input": input})
+    }
+
+    fn query_value(&self, name: &str, kind: &str) -> Value {
+        let query = self.path.split_once('?').map_or("", |(_, query)| query);
+        let last = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name).last();
+        last.filter(|_| kind != "missing").map_or(Value::Null, |(_, value)| json!(value))
+    }
+
+    /// What stands in the body there; for a missing field, the object it is missing from.
+    fn body_value(&self, keys: &[&str], kind: &str) -> Value {
+        // These two may hold a credential, so they are not quoted once they are known to be text.
+        if kind == "value_error" && matches!(keys, ["base_url" | "api_key"]) {
+            return Value::Null;
+        }
+        let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let keys = if kind == "missing" { &keys[..keys.len().saturating_sub(1)] } else { keys };
+        keys.iter().fold(body, |value, key| value[key].clone())
+    }
+}
+
+impl fmt::Display for Bad {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shorten = |text: &str| text.chars().take(120).collect::<String>();
+        let kind = self.content_type.unwrap_or("-");
+        let body = String::from_utf8_lossy(&self.body);
+        write!(f, "{} {} [{kind}] {}", self.method, shorten(&self.path), shorten(&body))
+    }
+}
+
+/// What a refusal says, less the wording of messages, the offset in malformed JSON and the value of a path parameter.
+fn told(answer: &Answer) -> Value {
+    let body: Value = serde_json::from_str(&answer.text).unwrap_or_default();
+    let members: Vec<_> = body.as_object().into_iter().flat_map(|object| object.keys()).collect();
+    let id = answer.headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let detail = match &body["detail"] {
+        Value::Array(issues) => issues.iter().map(told_issue).collect(),
+        other => other.clone(),
+    };
+    let same_id = !id.is_empty() && body["request_id"] == id;
+    json!({"status": answer.status, "members": members, "code": body["code"], "same_id": same_id, "detail": detail})
+}
+
+fn told_issue(issue: &Value) -> Value {
+    let (kind, mut loc, mut input) = (&issue["type"], issue["loc"].clone(), issue["input"].clone());
+    let silent = issue["msg"].as_str().is_none_or(str::is_empty);
+    if silent || (kind == "json_invalid" && issue["ctx"]["error"].as_str().is_none_or(str::is_empty)) {
+        return json!({"says nothing": issue});
+    }
+    if kind == "json_invalid" && loc[1].is_u64() {
+        loc[1] = json!("offset");
+    }
+    if loc[0] == "path" {
+        input = Value::Null;
+    }
+    json!({"type": kind, "loc": loc, "input": input})
+}
+
+/// Sends all rows, and lists those that were not refused as they should be.
+async fn send_all(client: &Client, rows: &[Bad]) -> Vec<String> {
+    let mut wrong = vec![];
+    for row in rows {
+        let answer = row.send(client).await;
+        let (expected, got) = (row.expected(), told(&answer));
+        if expected != got {
+            wrong.push(format!("{row}\n  expected {expected}\n  got      {got}\n"));
+        }
+    }
+    wrong
+}
+
+/// All that a request could have left behind.
+async fn traces(client: &Client) -> Value {
+    let mut left = json!({});
+    let paths = [CONFIG, "/v1/executions", "/api/memory/ada/history", "/api/memory/default/history"];
+    for path in paths {
+        left[path] = client.get(path).await.expect(200);
+    }
+    left
+}
+
+/// One wrong field in each configuration. Nulls are not among them: there they keep the value.
+fn config_rows() -> Vec<Bad> {
+    let rows = [
+        (json!({"base_url": 5}), "string_type", "body.base_url"),
+        (json!({"base_url": ["http://a"]}), "string_type", "body.base_url"),
+        (json!({"base_url": {"url": "http://a"}}), "string_type", "body.base_url"),
+        (json!({"base_url": "localhost:11434"}), "value_error", "body.base_url"),
+        (json!({"base_url": "models.example/v1"}), "value_error", "body.base_url"),
+        (json!({"base_url": "//models.example"}), "value_error", "body.base_url"),
+        (json!({"base_url": "ftp://models.example"}), "value_error", "body.base_url"),
+        (json!({"base_url": "file:///etc/passwd"}), "value_error", "body.base_url"),
+        (json!({"base_url": "http://ada:pw@models.example"}), "value_error", "body.base_url"),
+        (json!({"base_url": "http://ada@models.example"}), "value_error", "body.base_url"),
+        (json!({"base_url": "http://models.example/v1?key=x"}), "value_error", "body.base_url"),
+        (json!({"base_url": "http://models.example/v1#top"}), "value_error", "body.base_url"),
+        (json!({"base_url": "http://"}), "value_error", "body.base_url"),
+        (json!({"base_url": "http://models example"}), "value_error", "body.base_url"),
+        (json!({"base_url": "http://[::1"}), "value_error", "body.base_url"),
+        (json!({"base_url": "http://models.example:99999"}), "value_error", "body.base_url"),
+        (json!({"base_url": "${MISSING}"}), "value_error", "body.base_url"),
+        (json!({"base_url": "http://${MISSING}/v1"}), "value_error", "body.base_url"),
+        (json!({"default_model": 5}), "string_type", "body.default_model"),
+        (json!({"default_model": ["m"]}), "string_type", "body.default_model"),
+        (json!({"default_model": "${MISSING}"}), "value_error", "body.default_model"),
+        (json!({"api_key": 5}), "string_type", "body.api_key"),
+        (json!({"api_key": true}), "string_type", "body.api_key"),
+        (json!({"api_key": "two words"}), "value_error", "body.api_key"),
+        (json!({"api_key": "two\nlines"}), "value_error", "body.api_key"),
+        (json!({"api_key": "nul\u{0}byte"}), "value_error", "body.api_key"),
+        (json!({"api_key": "schlüssel"}), "value_error", "body.api_key"),
+        (json!({"api_key": "${MISSING}"}), "value_error", "body.api_key"),
+        (json!({"timeout_seconds": 0}), "greater_than_equal", "body.timeout_seconds"),
+        (json!({"timeout_seconds": -5}), "greater_than_equal", "body.timeout_seconds"),
+        (json!({"timeout_seconds": "-5"}), "greater_than_equal", "body.timeout_seconds"),
+        (json!({"timeout_seconds": 3601}), "less_than_equal", "body.timeout_seconds"),
+        (json!({"timeout_seconds": 1e300}), "int_parsing_size", "body.timeout_seconds"),
+        (json!({"timeout_seconds": u64::MAX}), "int_parsing_size", "body.timeout_seconds"),
+        (json!({"timeout_seconds": 1.5}), "int_from_float", "body.timeout_seconds"),
+        (json!({"timeout_seconds": "1.5"}), "int_parsing", "body.timeout_seconds"),
+        (json!({"timeout_seconds": "abc"}), "int_parsing", "body.timeout_seconds"),
+        (json!({"timeout_seconds": ""}), "int_parsing", "body.timeout_seconds"),
+        (json!({"timeout_seconds": "99999999999999999999"}), "int_parsing", "body.timeout_seconds"),
+        (json!({"timeout_seconds": [30]}), "int_type", "body.timeout_seconds"),
+        (json!({"timeout_seconds": {}}), "int_type", "body.timeout_seconds"),
+        (json!({"max_retries": -1}), "greater_than_equal", "body.max_retries"),
+        (json!({"max_retries": 11}), "less_than_equal", "body.max_retries"),
+        (json!({"max_retries": "often"}), "int_parsing", "body.max_retries"),
+        (json!({"temperature": -0.1}), "greater_than_equal", "body.temperature"),
+        (json!({"temperature": 2.1}), "less_than_equal", "body.temperature"),
+        (json!({"temperature": 1e300}), "less_than_equal", "body.temperature"),
+        (json!({"temperature": "hot"}), "float_parsing", "body.temperature"),
+        (json!({"temperature": "NaN"}), "float_parsing", "body.temperature"),
+        (json!({"temperature": "inf"}), "float_parsing", "body.temperature"),
+        (json!({"temperature": []}), "float_type", "body.temperature"),
+        (json!({"max_tokens": 0}), "greater_than_equal", "body.max_tokens"),
+        (json!({"max_tokens": -1}), "greater_than_equal", "body.max_tokens"),
+        (json!({"max_tokens": "many"}), "int_parsing", "body.max_tokens"),
+        (json!({"max_tokens": 0.5}), "int_from_float", "body.max_tokens"),
+        (json!({"provider": "azure"}), "enum", "body.provider"),
+        (json!({"provider": 5}), "enum", "body.provider"),
+        (json!({"fallback_models": 5}), "list_type", "body.fallback_models"),
+        (json!({"fallback_models": {"a": "b"}}), "list_type", "body.fallback_models"),
+        (json!({"fallback_models": ["a", 5]}), "list_type", "body.fallback_models"),
+        (json!({"fallback_models": [null]}), "list_type", "body.fallback_models"),
+    ];
+    rows.iter().map(|(body, kind, place)| Bad::json("PUT", CONFIG, body, kind, place)).collect()
+}
+
+fn test_rows() -> Vec<Bad> {
+    let rows = [
+        (json!({"prompt": 5}), "string_type", "body.prompt"),
+        (json!({"prompt": null}), "string_type", "body.prompt"),
+        (json!({"prompt": ["Hello"]}), "string_type", "body.prompt"),
+        (json!({"model": 5}), "string_type", "body.model"),
+        (json!({"model": {"name": "m"}}), "string_type", "body.model"),
+    ];
+    rows.iter().map(|(body, kind, place)| Bad::json("POST", TEST, body, kind, place)).collect()
+}
+
+fn chat_rows() -> Vec<Bad> {
+    let long = "x".repeat(257);
+    let with = |name: &str, value: Value| json!({"prompt": "Hello", name: value});
+    let rows = [
+        (json!({}), "missing", "body.prompt"),
+        (json!({"user_id": "ada", "message": "Hello"}), "missing", "body.prompt"),
+        (json!({"prompt": null}), "string_type", "body.prompt"),
+        (json!({"prompt": 5}), "string_type", "body.prompt"),
+        (json!({"prompt": true}), "string_type", "body.prompt"),
+        (json!({"prompt": ["Hello"]}), "string_type", "body.prompt"),
+        (json!({"prompt": {"text": "Hello"}}), "string_type", "body.prompt"),
+        (with("user_id", json!(5)), "string_type", "body.user_id"),
+        (with("user_id", json!(["ada"])), "string_type", "body.user_id"),
+        (with("user_id", json!("ada\u{0}")), "value_error", "body.user_id"),
+        (with("user_id", json!("ada\nroot")), "value_error", "body.user_id"),
+        (with("user_id", json!("ada\u{7f}")), "value_error", "body.user_id"),
+        (with("user_id", json!("config")), "value_error", "body.user_id"),
+        (with("user_id", json!("health")), "value_error", "body.user_id"),
+        (with("user_id", json!(long)), "value_error", "body.user_id"),
+        (with("metadata", json!([])), "dict_type", "body.metadata"),
+        (with("metadata", json!("web")), "dict_type", "body.metadata"),
+        (with("metadata", json!(5)), "dict_type", "body.metadata"),
+        (with("metadata", json!({"intent": 5})), "enum", "body.metadata.intent"),
+        (with("metadata", json!({"intent": "small_talk"})), "enum", "body.metadata.intent"),
+        (with("metadata", json!({"use_cache": "maybe"})), "bool_parsing", "body.metadata.use_cache"),
+        (with("metadata", json!({"use_cache": 2})), "bool_parsing", "body.metadata.use_cache"),
+        (with("metadata", json!({"use_cache": []})), "bool_type", "body.metadata.use_cache"),
+        (with("metadata", json!({"model": 5})), "string_type", "body.metadata.model"),
+        (with("metadata", json!({"model": ["m"]})), "string_type", "body.metadata.model"),
+        (with("stream", json!("maybe")), "bool_parsing", "body.stream"),
+        (with("stream", json!(2)), "bool_parsing", "body.stream"),
+        (with("stream", json!({})), "bool_type", "body.stream"),
+    ];
+    rows.iter().map(|(body, kind, place)| Bad::json("POST", CHAT, body, kind, place)).collect()
+}
+
+fn message_rows() -> Vec<Bad> {
+    let whole = |name: &str, value: Value| {
+        let mut message = json!({"role": "user", "content": "Hello"});
+        message[name] = value;
+        message
+    };
+    let bodies = [
+        (json!({"content": "Hello"}), "missing", "body.role"),
+        (json!({"role": "user"}), "missing", "body.content"),
+        (whole("role", json!(5)), "string_type", "body.role"),
+        (whole("role", json!(null)), "string_type", "body.role"),
+        (whole("content", json!(5)), "string_type", "body.content"),
+        (whole("content", json!(null)), "string_type", "body.content"),
+        (whole("content", json!(["Hello"])), "string_type", "body.content"),
+        (whole("metadata", json!([])), "dict_type", "body.metadata"),
+        (whole("metadata", json!("web")), "dict_type", "body.metadata"),
+        (whole("metadata", json!(false)), "dict_type", "body.metadata"),
+    ];
+    let mut rows: Vec<_> =
+        bodies.iter().map(|(body, kind, place)| Bad::json("POST", MESSAGE, body, kind, place)).collect();
+    let by_query = format!("{MESSAGE}?role=user&content=Hello");
+    rows.extend([
+        Bad::bare("POST", format!("{MESSAGE}?role=user"), "missing", "query.content"),
+        Bad::bare("POST", format!("{MESSAGE}?content=Hello"), "missing", "query.role"),
+        Bad::json("POST", &format!("{MESSAGE}?role=user"), &json!({"content": "Hello"}), "missing", "query.content"),
+        Bad::json("POST", &by_query, &json!(["web"]), "dict_type", "body"),
+        Bad::json("POST", &by_query, &json!("web"), "dict_type", "body"),
+        Bad::json("POST", &by_query, &json!(5), "dict_type", "body"),
+        Bad::json("POST", MESSAGE, &json!([whole("role", json!("user"))]), "dict_type", "body"),
+        // The body is read before the role is judged.
+        Bad::raw("POST", format!("{MESSAGE}?role=robot&content=x"), "{", json_invalid()),
+    ]);
+    let unknown = || Refusal::Detail(400, "Role must be one of: user, assistant, system".to_owned());
+    rows.extend(["robot", "User", "tool", "", "user%20"].map(|role| {
+        let path = format!("{MESSAGE}?role={role}&content=Hello");
+        Bad::raw("POST", path, "", unknown())
+    }));
+    rows.push(Bad::raw("POST", MESSAGE, whole("role", json!("robot")).to_string(), unknown()));
+    rows
+}
+
+fn query_rows() -> Vec<Bad> {
+    let history = [
+        ("-1", "greater_than_equal"),
+        ("abc", "int_parsing"),
+        ("1.5", "int_parsing"),
+        ("", "int_parsing"),
+        ("1e1", "int_parsing"),
+        ("+5", "int_parsing"),
+        ("5%20", "int_parsing"),
+        ("0x10", "int_parsing"),
+        ("99999999999999999999", "int_parsing"),
+        ("5&limit=-1", "greater_than_equal"),
+    ];
+    let context = [("-1", "greater_than_equal"), ("abc", "int_parsing"), ("100000001", "less_than_equal")];
+    let page = [
+        ("0", "greater_than_equal"),
+        ("201", "less_than_equal"),
+        ("-1", "greater_than_equal"),
+        ("x", "int_parsing"),
+        ("", "int_parsing"),
+        ("1.5", "int_parsing"),
+    ];
+    let cursor = [
+        ("0", "greater_than_equal"),
+        ("-1", "greater_than_equal"),
+        ("abc", "int_parsing"),
+        ("", "int_parsing"),
+        ("99999999999999999999", "int_parsing"),
+    ];
+    let status = [("unknown", "value_error"), ("Completed", "value_error"), ("", "value_error")];
+    let places: [(&str, &'static str, &[(&str, &'static str)]); 5] = [
+        ("/api/memory/ada/history?limit", "query.limit", &history),
+        ("/api/memory/ada/context?max_tokens", "query.max_tokens", &context),
+        ("/v1/executions?limit", "query.limit", &page),
+        ("/v1/executions?cursor", "query.cursor", &cursor),
+        ("/v1/executions?status", "query.status", &status),
+    ];
+    let row = |path: &str, place, value: &str, kind| Bad::bare("GET", format!("{path}={value}"), kind, place);
+    places
+        .iter()
+        .flat_map(|(path, place, values)| values.iter().map(move |(value, kind)| row(path, place, value, kind)))
+        .collect()
+}
+
+/// User ids that no path of the memory module takes, and paths that name nothing.
+fn path_rows() -> Vec<Bad> {
+    let long = "x".repeat(257);
+    let long_umlauts = "%C3%BC".repeat(257);
+    let users =
+        ["config", "health", "%00", "ada%00", "%0A", "ada%0Aroot", "%7F", "%C2%85", &long, &long_umlauts, "%FF", "a%C3"];
+    let mut rows = vec![];
+    for user in users {
+        let path = |rest: &str| format!("/api/memory/{user}{rest}");
+        let bad = |method, rest| Bad::bare(method, path(rest), "value_error", "path.user_id");
+        rows.extend(["/history", "/context", "/summary", "/stats"].map(|rest| bad("GET", rest)));
+        rows.push(bad("POST", "/message?role=user&content=Hello"));
+        if !matches!(user, "config" | "health") {
+            rows.push(bad("DELETE", ""));
+        }
+    }
+    let detail = |method, path: &str, status, text: &str| {
+        Bad { content_type: None, ..Bad::raw(method, path, "", Refusal::Detail(status, text.to_owned())) }
+    };
+    rows.extend([
+        // The module's own paths stand here.
+        detail("DELETE", "/api/memory/config", 405, "Method Not Allowed"),
+        detail("DELETE", "/api/memory/health", 405, "Method Not Allowed"),
+        detail("GET", "/api/memory//history", 404, "Not Found"),
+        detail("GET", "/v1/executions/nope", 404, "Execution 'nope' not found"),
+        detail("GET", "/v1/executions/a%2Fb", 404, "Execution 'a/b' not found"),
+        detail("GET", "/v1/executions/%00", 404, "Execution '\u{0}' not found"),
+        Bad::bare("GET", "/v1/executions/%FF", "value_error", "path.id"),
+        detail("POST", CONFIG, 405, "Method Not Allowed"),
+        detail("GET", CHAT, 405, "Method Not Allowed"),
+    ]);
+    rows
+}
+
+fn json_invalid() -> Refusal {
+    Refusal::Issues(vec![("json_invalid", "body")])
+}
+
+/// Bodies that are no JSON, or not the JSON of an object, everywhere a body is read.
+fn body_rows() -> Vec<Bad> {
+    let malformed: [&[u8]; 19] = [
+        b"{",
+        b"{\"prompt\": \"Hel",
+        b"{\"prompt\": \"Hello\"",
+        b"{\"prompt\": \"Hello\"} and more",
+        b"{\"prompt\": \"Hello\"}{}",
+        b"{\"prompt\": \"Hello\",}",
+        b"{\"prompt\" \"Hello\"}",
+        b"{'prompt': 'Hello'}",
+        b"{prompt: \"Hello\"}",
+        b"{\"temperature\": NaN}",
+        b"{\"temperature\": -Infinity}",
+        b"{\"temperature\": 1e400}",
+        b"{\"temperature\": 01}",
+        b"{\"prompt\": \"\\ud800\"}",
+        b"{\"prompt\": \"\\x41\"}",
+        b"{\"prompt\": \"line\nbreak\"}",
+        b"{\"prompt\": \"\xff\"}",
+        b"prompt=Hello",
+        b" ",
+    ];
+    let issue = |kind| Refusal::Issues(vec![(kind, "body")]);
+    let too_deep = "There was an error parsing the body: nested more than 127 levels deep";
+    let mut rows = vec![];
+    for (method, path) in WITH_BODY {
+        rows.extend(malformed.map(|body| Bad::raw(method, path, body, json_invalid())));
+        let deep = ["[".repeat(5000), "{\"a\":".repeat(5000), format!("{}{}", "[".repeat(5000), "]".repeat(5000))];
+        rows.extend(deep.map(|body| Bad::raw(method, path, body, Refusal::Detail(400, too_deep.to_owned()))));
+        let other_types = ["text/plain", "application/x-www-form-urlencoded", "text/json", "application/xml", "json"];
+        rows.extend(other_types.map(|kind| {
+            let refusal = Refusal::Detail(415, "Content-Type should be application/json".to_owned());
+            Bad { content_type: Some(kind), ..Bad::raw(method, path, "{\"prompt\": \"Hello\"}", refusal) }
+        }));
+        if path == MESSAGE {
+            let both = || Refusal::Issues(vec![("missing", "query.role"), ("missing", "query.content")]);
+            rows.extend(["", "null"].map(|body| Bad::raw(method, path, body, both())));
+            rows.extend(["[]", "\"Hello\"", "5"].map(|body| Bad::raw(method, path, body, issue("dict_type"))));
+        } else {
+            rows.extend(["", "null"].map(|body| Bad::raw(method, path, body, issue("missing"))));
+            let others = ["[]", "[{\"prompt\": \"Hello\"}]", "\"Hello\"", "5", "true"];
+            rows.extend(others.map(|body| Bad::raw(method, path, body, issue("model_attributes_type"))));
+        }
+    }
+    rows
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_is_refused_and_named_and_leaves_no_trace() {
+    let llm = Upstream::saying("You should not have got here.").await;
+    let server = TestServer::with_llm(&llm, &[]).await;
+    let before = traces(&server).await;
+    assert_eq!(before["/v1/executions"]["count"], 0);
+
+    let rows = [
+        config_rows(),
+        test_rows(),
+        chat_rows(),
+        message_rows(),
+        query_rows(),
+        path_rows(),
+        body_rows(),
+    ]
+    .concat_rows();
+    assert!(rows.len() >= 70, "{} rows", rows.len());
+    let wrong = send_all(&server, &rows).await;
+
+    assert_eq!(traces(&server).await, before, "something was stored");
+    assert_eq!(llm.seen().len(), 0, "the LLM was asked");
+    let server = server.restart().await;
+    assert_eq!(traces(&server).await, before, "something was stored that shows after a restart");
+    assert!(wrong.is_empty(), "{} of {} rows:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
+}
+
+trait ConcatRows {
+    fn concat_rows(self) -> Vec<Bad>;
+}
+
+impl<const N: usize> ConcatRows for [Vec<Bad>; N] {
+    fn concat_rows(self) -> Vec<Bad> {
+        self.into_iter().flatten().collect()
+    }
+}

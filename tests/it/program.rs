@@ -1,1 +1,144 @@
-//! (being written)
+//! The binary as it is run: started, killed, stopped, started again.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::common::upstream::openai;
+use crate::common::{Program, Upstream};
+
+#[tokio::test]
+async fn the_demo_answers_remembers_and_streams_with_nothing_configured() {
+    let folder = TempDir::new().unwrap();
+    let program =
+        Program::start("demo", folder.path(), &[("LLM_BASE_URL", "http://127.0.0.1:9"), ("LLM_API_KEY", "unused")])
+            .await;
+    let client = &program.client;
+    let told = client.post("/v1/chat", &json!({"prompt": "My name is Ada", "user_id": "ada"})).await.expect(200);
+    assert!(told["answer"].as_str().unwrap().starts_with("[demo model, scripted]"));
+    for provider in ["openai", "ollama", "auto"] {
+        client.put("/api/llm/config", &json!({"provider": provider})).await.expect(200);
+        let frames = client
+            .chat_events(&json!({"prompt": "What is my name?", "user_id": "ada", "metadata": {"via": provider}}))
+            .await;
+        assert!(frames.iter().filter(|frame| frame.event == "delta").count() > 3);
+        assert_eq!(frames.last().unwrap().data["answer"], "[demo model, scripted] Your name is Ada.", "{provider}");
+        assert_eq!(client.get("/api/llm/health").await.expect(200)["healthy"], true);
+        assert_eq!(client.get("/api/llm/models").await.expect(200)["models"][0]["id"], "demo-model");
+        assert_eq!(client.post("/api/llm/test", &json!({})).await.expect(200)["success"], true);
+    }
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(0));
+    let program = Program::start("demo", folder.path(), &[]).await;
+    assert_eq!(
+        program.client.get("/api/memory/ada/history").await.expect(200)["count"],
+        8,
+        "remembered across a restart"
+    );
+}
+
+#[tokio::test]
+async fn every_acknowledged_turn_is_there_after_kill_9() {
+    let llm = Upstream::start(|seen, _| openai(seen, "ok")).await;
+    let folder = TempDir::new().unwrap();
+    let base = llm.url();
+    let variables = [
+        ("LLM_BASE_URL", base.as_str()),
+        ("LLM_DEFAULT_MODEL", "m"),
+        ("MEMORY_MAX_MESSAGES", "1000"),
+        ("CACHE_ENABLED", "false"),
+    ];
+    let mut acknowledged = Vec::new();
+    for round in 0..5 {
+        let program = Program::start("serve", folder.path(), &variables).await;
+        let history = program.client.get("/api/memory/ada/history").await.expect(200);
+        let stored: Vec<_> = history["messages"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .rev()
+            .filter(|m| m["role"] == "user")
+            .map(|m| m["content"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(stored, acknowledged, "after {round} kills");
+        for number in 0..=round {
+            let prompt = format!("round {round} turn {number}");
+            program.client.post("/v1/chat", &json!({"prompt": prompt, "user_id": "ada"})).await.expect(200);
+            acknowledged.push(prompt);
+        }
+        let model = format!("model-{round}");
+        program.client.put("/api/llm/config", &json!({"default_model": model})).await.expect(200);
+        program.kill();
+        let program = Program::start("serve", folder.path(), &variables).await;
+        assert_eq!(program.client.get("/api/llm/config").await.expect(200)["default_model"], json!(model));
+        program.kill();
+    }
+    let program = Program::start("serve", folder.path(), &variables).await;
+    let executions = program.client.get("/v1/executions?status=completed").await.expect(200);
+    assert_eq!(executions["count"], acknowledged.len());
+}
+
+#[tokio::test]
+async fn an_execution_that_a_crash_cut_off_is_marked_as_interrupted() {
+    let llm = Upstream::start(|_, _| vec![crate::common::Act::Hang]).await;
+    let folder = TempDir::new().unwrap();
+    let base = llm.url();
+    let variables = [("LLM_BASE_URL", base.as_str()), ("LLM_DEFAULT_MODEL", "m"), ("LLM_PROVIDER", "openai")];
+    let program = Program::start("serve", folder.path(), &variables).await;
+    let _stream = program.client.open_stream(&json!({"prompt": "Hello"})).await;
+    while llm.chats().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(program.client.get("/v1/executions").await.expect(200)["executions"][0]["status"], "running");
+    program.kill();
+    let program = Program::start("serve", folder.path(), &variables).await;
+    let list = program.client.get("/v1/executions").await.expect(200);
+    assert_eq!((&list["count"], &list["executions"][0]["status"]), (&json!(1), &json!("interrupted")));
+}
+
+#[tokio::test]
+async fn stored_values_that_override_the_environment_are_named_at_start() {
+    let folder = TempDir::new().unwrap();
+    let variables = [("LLM_DEFAULT_MODEL", "from-env"), ("LLM_TEMPERATURE", "0.2")];
+    let program = Program::start("serve", folder.path(), &variables).await;
+    assert!(!program.log().contains("override"));
+    program.client.put("/api/llm/config", &json!({"default_model": "from-api", "max_tokens": 5})).await.expect(200);
+    program.kill();
+    let program = Program::start("serve", folder.path(), &variables).await;
+    let log = program.log();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("override")).collect();
+    assert_eq!(lines.len(), 1);
+    assert!(lines[0].contains("LLM_DEFAULT_MODEL") && !lines[0].contains("LLM_TEMPERATURE"), "{}", lines[0]);
+}
+
+#[tokio::test]
+async fn a_stop_signal_lets_a_stream_finish_and_ends_it_after_the_grace_period() {
+    let llm = Upstream::start(|_, _| vec![crate::common::Act::Hang]).await;
+    let folder = TempDir::new().unwrap();
+    let base = llm.url();
+    let variables = [
+        ("LLM_BASE_URL", base.as_str()),
+        ("LLM_DEFAULT_MODEL", "m"),
+        ("LLM_PROVIDER", "openai"),
+        ("SHUTDOWN_GRACE_SECONDS", "1"),
+    ];
+    let program = Program::start("serve", folder.path(), &variables).await;
+    let _stream = program.client.open_stream(&json!({"prompt": "Hello"})).await;
+    program.signal("TERM");
+    let started = std::time::Instant::now();
+    assert_eq!(program.wait(), Some(0));
+    let took = started.elapsed();
+    assert!(took > Duration::from_millis(500) && took < Duration::from_secs(10), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_an_error_that_says_so() {
+    let folder = TempDir::new().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let output = Program::run("serve", folder.path(), &[("API_PORT", &port)]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("can't listen on 127.0.0.1:") && text.contains("API_PORT"), "{text}");
+}

@@ -161,7 +161,7 @@ pub fn open_head(content_type: &str) -> Act {
 
 /// One frame of an OpenAI stream.
 pub fn openai_delta(text: &str) -> Act {
-    let chunk = json!({"object": "chat.completion.chunk", "model": "stub-model", "choices": [{"index": 0, "delta": {"content": text}}]});
+    let chunk = json!({"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": text}}]});
     Act::Send(format!("data: {chunk}\n\n"))
 }
 
