@@ -3,6 +3,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
+use super::secret::quotable;
 use super::{Error, FieldIssue, Lax, Patch, Segment};
 
 /// Reads the fields of one object and collects everything that is wrong with them, so that a caller hears of all
@@ -28,7 +29,7 @@ impl<'a> Fields<'a> {
             None => {
                 // Pydantic quotes the enclosing object for a body, and null for a query string.
                 let in_query = self.at.first() == Some(&Segment::from("query"));
-                let enclosing = if in_query { Value::Null } else { Value::Object(self.object.clone()) };
+                let enclosing = if in_query { Value::Null } else { quotable("", &Value::Object(self.object.clone())) };
                 self.issues.push(FieldIssue::new("missing", self.loc(name), "Field required", enclosing));
                 T::default()
             }
@@ -92,8 +93,7 @@ impl<'a> Fields<'a> {
 
     /// Notes that the field `name` has a wrong value.
     pub fn reject(&mut self, name: &str, expected: impl Into<String>) {
-        let input = self.object.get(name).cloned().unwrap_or(Value::Null);
-        self.issues.push(FieldIssue::new("value_error", self.loc(name), expected, input));
+        self.issues.push(FieldIssue::new("value_error", self.loc(name), expected, self.quoted(name)));
     }
 
     /// Takes over issues found elsewhere.
@@ -127,7 +127,7 @@ impl<'a> Fields<'a> {
         match T::read(value) {
             Ok(read) => Some(read),
             Err((kind, msg)) => {
-                self.issues.push(FieldIssue::new(kind, self.loc(name), msg, value.clone()));
+                self.issues.push(FieldIssue::new(kind, self.loc(name), msg, quotable(name, value)));
                 None
             }
         }
@@ -141,9 +141,12 @@ impl<'a> Fields<'a> {
         } else {
             return true;
         };
-        let input = self.object.get(name).cloned().unwrap_or(Value::Null);
-        self.issues.push(FieldIssue::new(kind, self.loc(name), msg, input));
+        self.issues.push(FieldIssue::new(kind, self.loc(name), msg, self.quoted(name)));
         false
+    }
+
+    fn quoted(&self, name: &str) -> Value {
+        self.object.get(name).map_or(Value::Null, |value| quotable(name, value))
     }
 }
 

@@ -40,6 +40,25 @@ impl Secret {
     }
 }
 
+/// Whether a field of this name holds a credential.
+fn names_a_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["key", "token", "authorization"].iter().any(|end| name.ends_with(end))
+        || ["password", "secret"].iter().any(|part| name.contains(part))
+}
+
+/// The value of the field `name`, fit to be quoted in an error: credentials in it are masked, by the names of their
+/// fields.
+pub(super) fn quotable(name: &str, value: &Value) -> Value {
+    match value {
+        Value::Null => Value::Null,
+        _ if names_a_secret(name) => Value::String(MASK.to_owned()),
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), quotable(key, value))).collect(),
+        Value::Array(items) => items.iter().map(|item| quotable("", item)).collect(),
+        other => other.clone(),
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(MASK)
@@ -77,5 +96,12 @@ mod tests {
         let quoted = json!({"sk-canary": ["x sk-canary", {"deep": "sk-canary"}]});
         assert!(!secret.redact_json(quoted).to_string().contains("sk-canary"));
         assert_eq!(Secret::new("").redact("text"), "text");
+    }
+
+    #[test]
+    fn a_quoted_value_hides_what_its_fields_name_as_secret() {
+        let body = json!({"name": "a", "max_tokens": 5, "api_key": ["k"], "deep": [{"auth_token": "t", "Password": 1}], "token": null});
+        let shown = json!({"name": "a", "max_tokens": 5, "api_key": MASK, "deep": [{"auth_token": MASK, "Password": MASK}], "token": null});
+        assert_eq!(quotable("body", &body), shown);
     }
 }

@@ -371,8 +371,20 @@ fn query_rows() -> Vec<Bad> {
 fn path_rows() -> Vec<Bad> {
     let long = "x".repeat(257);
     let long_umlauts = "%C3%BC".repeat(257);
-    let users =
-        ["config", "health", "%00", "ada%00", "%0A", "ada%0Aroot", "%7F", "%C2%85", &long, &long_umlauts, "%FF", "a%C3"];
+    let users = [
+        "config",
+        "health",
+        "%00",
+        "ada%00",
+        "%0A",
+        "ada%0Aroot",
+        "%7F",
+        "%C2%85",
+        &long,
+        &long_umlauts,
+        "%FF",
+        "a%C3",
+    ];
     let mut rows = vec![];
     for user in users {
         let path = |rest: &str| format!("/api/memory/{user}{rest}");
@@ -383,8 +395,9 @@ fn path_rows() -> Vec<Bad> {
             rows.push(bad("DELETE", ""));
         }
     }
-    let detail = |method, path: &str, status, text: &str| {
-        Bad { content_type: None, ..Bad::raw(method, path, "", Refusal::Detail(status, text.to_owned())) }
+    let detail = |method, path: &str, status, text: &str| Bad {
+        content_type: None,
+        ..Bad::raw(method, path, "", Refusal::Detail(status, text.to_owned()))
     };
     rows.extend([
         // The module's own paths stand here.
@@ -460,16 +473,8 @@ async fn whatever_is_wrong_is_refused_and_named_and_leaves_no_trace() {
     let before = traces(&server).await;
     assert_eq!(before["/v1/executions"]["count"], 0);
 
-    let rows = [
-        config_rows(),
-        test_rows(),
-        chat_rows(),
-        message_rows(),
-        query_rows(),
-        path_rows(),
-        body_rows(),
-    ]
-    .concat_rows();
+    let rows =
+        [config_rows(), test_rows(), chat_rows(), message_rows(), query_rows(), path_rows(), body_rows()].concat_rows();
     assert!(rows.len() >= 70, "{} rows", rows.len());
     let wrong = send_all(&server, &rows).await;
 
