@@ -4,6 +4,8 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::secret::quotable;
+
 /// What went wrong, in terms every room shares. `web` maps each kind to one HTTP status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -137,9 +139,15 @@ pub struct FieldIssue {
 }
 
 impl FieldIssue {
-    /// An issue at `loc`.
+    /// An issue at `loc`. Credentials in `input` are masked, so that an error never repeats one.
     pub fn new(kind: &'static str, loc: Vec<Segment>, msg: impl Into<String>, input: Value) -> Self {
-        Self { kind, loc, msg: msg.into(), input: Box::new(input), ctx: None }
+        let name = match loc.last() {
+            // The input of `missing` is the enclosing object, not the field.
+            Some(Segment::Key(name)) if kind != "missing" => name,
+            _ => "",
+        };
+        let input = Box::new(quotable(name, &input));
+        Self { kind, loc, msg: msg.into(), input, ctx: None }
     }
 
     /// The path as a person writes it: `timeout_seconds`, `agents[2].url`.

@@ -3,7 +3,6 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
-use super::secret::quotable;
 use super::{Error, FieldIssue, Lax, Patch, Segment};
 
 /// Reads the fields of one object and collects everything that is wrong with them, so that a caller hears of all
@@ -29,7 +28,7 @@ impl<'a> Fields<'a> {
             None => {
                 // Pydantic quotes the enclosing object for a body, and null for a query string.
                 let in_query = self.at.first() == Some(&Segment::from("query"));
-                let enclosing = if in_query { Value::Null } else { quotable("", &Value::Object(self.object.clone())) };
+                let enclosing = if in_query { Value::Null } else { Value::Object(self.object.clone()) };
                 self.issues.push(FieldIssue::new("missing", self.loc(name), "Field required", enclosing));
                 T::default()
             }
@@ -93,7 +92,7 @@ impl<'a> Fields<'a> {
 
     /// Notes that the field `name` has a wrong value.
     pub fn reject(&mut self, name: &str, expected: impl Into<String>) {
-        self.issues.push(FieldIssue::new("value_error", self.loc(name), expected, self.quoted(name)));
+        self.issues.push(FieldIssue::new("value_error", self.loc(name), expected, self.given(name)));
     }
 
     /// Takes over issues found elsewhere.
@@ -127,7 +126,7 @@ impl<'a> Fields<'a> {
         match T::read(value) {
             Ok(read) => Some(read),
             Err((kind, msg)) => {
-                self.issues.push(FieldIssue::new(kind, self.loc(name), msg, quotable(name, value)));
+                self.issues.push(FieldIssue::new(kind, self.loc(name), msg, value.clone()));
                 None
             }
         }
@@ -141,12 +140,12 @@ impl<'a> Fields<'a> {
         } else {
             return true;
         };
-        self.issues.push(FieldIssue::new(kind, self.loc(name), msg, self.quoted(name)));
+        self.issues.push(FieldIssue::new(kind, self.loc(name), msg, self.given(name)));
         false
     }
 
-    fn quoted(&self, name: &str) -> Value {
-        self.object.get(name).map_or(Value::Null, |value| quotable(name, value))
+    fn given(&self, name: &str) -> Value {
+        self.object.get(name).cloned().unwrap_or(Value::Null)
     }
 }
 
