@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use orchestrator_studio::app::{self, App, StartError};
@@ -46,7 +47,12 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
         .map_err(|error| Error::internal("the runtime could not be started", error).into())
-        .and_then(|runtime| runtime.block_on(run(command)));
+        .and_then(|runtime| {
+            let outcome = runtime.block_on(run(command));
+            // A name look-up that hangs must not hold up the end.
+            runtime.shutdown_timeout(Duration::from_secs(1));
+            outcome
+        });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -93,7 +99,7 @@ async fn serve(loaded: Loaded) -> Result<(), StartError> {
     let app = App::build(loaded, Clock::system()).await?;
     let address = listener.local_addr().map_err(|error| Error::internal("the listener has no address", error))?;
     tracing::info!(%address, "serving; API explorer at http://{address}/docs");
-    app::serve(listener, app, app::stop_signal()).await.map_err(|error| Error::internal("serving failed", error))?;
+    app::serve(listener, app, app::stop_signal()).await;
     Ok(())
 }
 

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -15,7 +16,7 @@ use crate::llm::{ChatRequest, LlmClient, LlmService};
 use crate::memory::routes::MemoryState;
 use crate::memory::{Folder, MemoryService, ResponseCache};
 use crate::outbound::HttpClient;
-use crate::settings::{Environment, LlmPatch, Loaded, Settings, SharedSettings, load};
+use crate::settings::{Environment, JsonFile, LlmPatch, Loaded, Settings, SharedSettings, StorageSettings, load};
 use crate::storage::{ConfigStore, Stores};
 use crate::telemetry;
 use crate::web::{AppState, with_layers};
@@ -64,26 +65,32 @@ pub struct App {
 
 /// Reads and checks all settings, those changed through the API included.
 pub fn load_settings(environment: Environment) -> Result<Loaded, StartError> {
-    let mut loaded = load(environment).map_err(StartError::Settings)?;
-    if let Err(expected) = telemetry::check_level(&loaded.settings.server.log_level) {
-        let issue = FieldIssue::new("value_error", vec!["LOG_LEVEL".into()], expected, serde_json::Value::Null);
-        return Err(StartError::Settings(vec![issue]));
+    let mut issues = Vec::new();
+    if let Some(Err(expected)) = environment.get("LOG_LEVEL").map(telemetry::check_level) {
+        issues.push(FieldIssue::new("value_error", vec!["LOG_LEVEL".into()], expected, Value::Null));
     }
-    let store = ConfigStore::new(&loaded.settings.storage.data_dir);
-    loaded.settings = add_stored(&loaded, &store).map_err(StartError::Settings)?;
-    Ok(loaded)
+    let store = ConfigStore::new(StorageSettings::data_dir(&environment));
+    let stored = store.read(LlmService::SECTION).map_err(|issue| issues.push(issue)).ok().flatten();
+    let loaded = load(environment).map_err(|more| issues.extend(more)).ok();
+    let loaded = with_stored(loaded, stored, &mut issues);
+    match loaded {
+        Some(loaded) if issues.is_empty() => Ok(loaded),
+        _ => Err(StartError::Settings(issues)),
+    }
 }
 
-fn add_stored(loaded: &Loaded, store: &ConfigStore) -> Result<Settings, Vec<FieldIssue>> {
-    let Some(file) = store.read("llm").map_err(|issue| vec![issue])? else { return Ok(loaded.settings.clone()) };
+/// Lays what is stored over the settings; its fields are checked even if there are no settings to lay it over.
+fn with_stored(loaded: Option<Loaded>, stored: Option<JsonFile>, issues: &mut Vec<FieldIssue>) -> Option<Loaded> {
+    let Some(file) = stored else { return loaded };
     let mut fields = file.fields();
     let patch = LlmPatch::from_json(&mut fields);
-    let issues = fields.into_issues();
-    if !issues.is_empty() {
-        return Err(file.locate(issues));
+    issues.extend(file.locate(fields.into_issues()));
+    let mut loaded = loaded?;
+    match loaded.settings.llm.with_stored(patch, &loaded.environment) {
+        Ok(llm) => loaded.settings.llm = Arc::new(llm),
+        Err(unusable) => issues.extend(file.locate(unusable)),
     }
-    let llm = loaded.settings.llm.with_stored(patch, &loaded.environment)?;
-    Ok(Settings { llm: Arc::new(llm), ..loaded.settings.clone() })
+    Some(loaded)
 }
 
 impl App {
@@ -99,7 +106,7 @@ impl App {
         };
         let background = TaskTracker::new();
 
-        let client = LlmClient::new(HttpClient::new()?, clock.clone());
+        let client = LlmClient::new(HttpClient::new(settings.environment())?, clock.clone());
         let llm = LlmService::new(settings.clone(), stores.config.clone(), client.clone());
         let (folds, folder) = Folder::new(settings.clone(), stores.clone());
         let memory = MemoryService::new(settings.clone(), stores.clone(), clock.clone(), folds);
@@ -120,7 +127,8 @@ impl App {
             chat: ChatState { app: state.clone(), chat },
         };
         let router = with_layers(router::router(modules, &snapshot.server.api_prefix)?, &snapshot.server);
-        let helpers = vec![tokio::spawn(purge(stores)), tokio::spawn(fold(folder, settings, client))];
+        let helpers =
+            vec![tokio::spawn(purge(stores, snapshot.storage.clone())), tokio::spawn(fold(folder, settings, client))];
         report(&snapshot);
         Ok(Self { router, state, background, helpers })
     }
@@ -136,11 +144,11 @@ impl App {
     }
 }
 
-async fn purge(stores: Stores) {
+async fn purge(stores: Stores, settings: Arc<StorageSettings>) {
     let mut ticks = tokio::time::interval(PURGE_EVERY);
     loop {
         ticks.tick().await;
-        if let Err(error) = stores.purge().await {
+        if let Err(error) = stores.purge(&settings).await {
             tracing::warn!(%error, "expired entries could not be deleted");
         }
     }

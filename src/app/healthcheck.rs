@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use crate::kernel::{Deadline, Error, ErrorKind};
 use crate::outbound::{Call, HttpClient};
-use crate::settings::ServerSettings;
+use crate::settings::{Environment, ServerSettings};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -11,7 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub async fn healthcheck(settings: &ServerSettings) -> Result<(), Error> {
     let url = format!("http://{}/readyz", reachable(settings.address));
     let failed = |cause: String| Error::new(ErrorKind::Upstream, format!("{url} {cause}"));
-    let reply = HttpClient::new()?.send(&Call::get(&url), Deadline::after(PATIENCE)).await;
+    let reply = HttpClient::new(&Environment::default())?.send(&Call::get(&url), Deadline::after(PATIENCE)).await;
     match reply.map_err(|error| failed(error.to_string()))?.status() {
         200 => Ok(()),
         status => Err(failed(format!("answered {status}"))),

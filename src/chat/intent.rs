@@ -97,6 +97,9 @@ const RULES: [(Intent, f64, &str); 6] = [
     ),
 ];
 
+/// Characters of a prompt that decide on its intent.
+const LOOKED_AT: usize = 4000;
+
 /// Words that the original took for a sign, and that alone are none: they make the rules unsure.
 const HINTS: &str = r"\b(query|queries|select|search|find|agents?|code|script|program|function|execute|apis?|http|requests?|call|tools?)\b";
 
@@ -113,7 +116,8 @@ fn compile(pattern: &str) -> Regex {
 
 /// Classifies by rules.
 pub(super) fn classify(prompt: &str) -> Verdict {
-    let prompt = prompt.to_lowercase();
+    // What is wanted stands at the beginning; the rest may be a long text to work on.
+    let prompt: String = prompt.chars().take(LOOKED_AT).collect::<String>().to_lowercase();
     let rule = COMPILED.iter().find(|(_, _, pattern)| pattern.is_match(&prompt));
     match rule {
         Some((intent, confidence, _)) => Verdict { intent: *intent, confidence: *confidence, unsure: false },
@@ -124,7 +128,7 @@ pub(super) fn classify(prompt: &str) -> Verdict {
 
 /// What to ask a model about a prompt.
 pub(super) fn question(prompt: &str) -> String {
-    let excerpt: String = prompt.chars().take(4000).collect();
+    let excerpt: String = prompt.chars().take(LOOKED_AT).collect();
     format!(
         "Classify what the text between the lines asks for. Answer with JSON only: {{\"intent\": LABEL, \"confidence\": \
          NUMBER FROM 0 TO 1}}.\nLabels: churn_analytics (customer churn or retention), data_query (look into a database or \

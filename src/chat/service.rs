@@ -42,6 +42,8 @@ pub(super) struct ChatReply {
     pub(super) execution_id: String,
     /// Why there is no answer.
     pub(super) failure: Option<Error>,
+    /// Whether there is an answer that could not be saved.
+    pub(super) degraded: bool,
 }
 
 /// An answer and what is worth knowing about it; also what the cache keeps.
@@ -83,24 +85,30 @@ impl ChatService {
         &self.executions
     }
 
+    /// Work that outlives a request, waited for when the server stops.
+    pub(super) fn background(&self) -> &TaskTracker {
+        &self.background
+    }
+
     /// Carries out one request. Dropping the future ends all work for it, upstream too, and records it as cancelled.
     pub(super) async fn chat(&self, command: ChatCommand, events: EventSink) -> ChatReply {
         let settings = self.settings.snapshot();
         let deadline = Deadline::after(settings.orchestration.timeout);
         let started = Instant::now();
         let id = new_id();
-        self.begin(&id, &command).await;
-        let guard = CancelGuard { service: self, id: Some(&id) };
+        let guard = CancelGuard { service: self, id: Some(id.clone()) };
 
         let mut progress = Progress::default();
         let work = self.carry_out(&id, &command, &settings, deadline, &events, &mut progress);
         let outcome = timeout_at(deadline.instant(), work).await.unwrap_or_else(|_| Err(too_late(&settings)));
 
-        guard.disarm();
-        let failure = outcome.err();
+        // An answer that exists is given, even if the time ran out while it was being saved.
+        let failure = outcome.err().filter(|_| progress.answer.is_none());
         let metadata = progress.metadata(&id, failure.is_some(), started.elapsed());
-        let answer = progress.answer.filter(|_| failure.is_none()).unwrap_or_default().text;
-        let reply = ChatReply { answer, metadata, execution_id: id, failure };
+        let degraded = progress.memory_saved == Some(false);
+        let answer = progress.answer.unwrap_or_default().text;
+        let reply = ChatReply { answer, metadata, execution_id: id, failure, degraded };
+        guard.disarm();
         self.finish(&reply).await;
         reply
     }
@@ -115,6 +123,7 @@ impl ChatService {
         events: &EventSink,
         progress: &mut Progress,
     ) -> Result<(), Error> {
+        self.begin(id, command).await;
         let verdict = self.classify(command, settings, deadline).await;
         progress.verdict = Some(verdict);
         let plan = planner::plan(verdict.intent, settings);
@@ -146,10 +155,11 @@ impl ChatService {
                 answer
             }
         };
+        let text = progress.answer.insert(answer).text.clone();
         if settings.memory.enabled {
-            progress.memory_saved = Some(self.remember(command, &answer.text).await);
+            progress.memory_saved = Some(false);
+            progress.memory_saved = Some(self.remember(command, text).await);
         }
-        progress.answer = Some(answer);
         Ok(())
     }
 
@@ -248,15 +258,21 @@ impl ChatService {
         answer
     }
 
-    async fn remember(&self, command: &ChatCommand, answer: &str) -> bool {
+    /// Saves both turns. Once begun this goes on even if the request is dropped, so that what is stored and what the
+    /// client is told differ in one direction only.
+    async fn remember(&self, command: &ChatCommand, answer: String) -> bool {
         let turns = [
             self.memory.message(Role::User, command.prompt.clone(), command.metadata.clone()),
             self.memory.message(Role::Assistant, answer, Map::new()),
         ];
-        let saved = self.memory.append(&command.user, &turns).await;
-        let ok = saved.is_ok();
-        log_failure("the conversation could not be saved", saved);
-        ok
+        let (memory, user) = (self.memory.clone(), command.user.clone());
+        let saving = self.background.spawn(async move {
+            let saved = memory.append(&user, &turns).await;
+            let ok = saved.is_ok();
+            log_failure("the conversation could not be saved", saved);
+            ok
+        });
+        saving.await.unwrap_or(false)
     }
 
     async fn begin(&self, id: &str, command: &ChatCommand) {
@@ -283,13 +299,19 @@ impl ChatService {
             error: reply.error(),
             metadata: reply.metadata.clone(),
         };
-        log_failure("the execution could not be recorded", self.executions.finish(&reply.execution_id, &outcome).await);
+        let (executions, id) = (self.executions.clone(), reply.execution_id.clone());
+        // The client's leaving now must not leave the record open.
+        let finishing = self.background.spawn(async move {
+            log_failure("the execution could not be recorded", executions.finish(&id, &outcome).await);
+        });
+        drop(finishing.await);
     }
 }
 
 impl ChatReply {
     pub(super) fn error(&self) -> Option<String> {
-        self.failure.as_ref().map(|error| error.public_detail().to_owned())
+        let unsaved = self.degraded.then(|| "The conversation could not be saved".to_owned());
+        self.failure.as_ref().map(|error| error.public_detail().to_owned()).or(unsaved)
     }
 }
 
@@ -328,7 +350,7 @@ impl From<TaskOutput> for Answer {
 /// Records an execution as cancelled when the client leaves, which drops the request's future.
 struct CancelGuard<'a> {
     service: &'a ChatService,
-    id: Option<&'a str>,
+    id: Option<String>,
 }
 
 impl CancelGuard<'_> {
@@ -339,13 +361,13 @@ impl CancelGuard<'_> {
 
 impl Drop for CancelGuard<'_> {
     fn drop(&mut self) {
-        let Some(id) = self.id.map(str::to_owned) else { return };
+        let Some(id) = self.id.take() else { return };
         let executions = self.service.executions.clone();
         self.service.background.spawn(async move {
             let outcome = Outcome {
                 status: ExecutionStatus::Cancelled,
                 answer: None,
-                error: Some("The client left".to_owned()),
+                error: Some("Cancelled: the client left, or the server was stopped".to_owned()),
                 metadata: Value::Null,
             };
             log_failure("a cancelled execution could not be recorded", executions.finish(&id, &outcome).await);

@@ -4,6 +4,9 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+/// Shorter keys are placeholders such as `ollama` or `EMPTY`: masking them would only garble answers.
+const SHORTEST_REDACTED: usize = 12;
+
 /// What stands in replies and logs in the place of a secret.
 pub const MASK: &str = "********";
 
@@ -24,7 +27,7 @@ impl Secret {
 
     /// `text` with every appearance of this secret masked: upstreams like to quote what they were sent.
     pub fn redact(&self, text: &str) -> String {
-        if self.0.is_empty() { text.to_owned() } else { text.replace(&*self.0, MASK) }
+        if self.0.len() < SHORTEST_REDACTED { text.to_owned() } else { text.replace(&*self.0, MASK) }
     }
 
     /// [`Secret::redact`] on every string in `value`, keys included.
@@ -91,11 +94,11 @@ mod tests {
 
     #[test]
     fn quoted_secrets_are_masked_in_text_and_json() {
-        let secret = Secret::new("sk-canary");
-        assert_eq!(secret.redact("bad key sk-canary!"), "bad key ********!");
-        let quoted = json!({"sk-canary": ["x sk-canary", {"deep": "sk-canary"}]});
+        let secret = Secret::new("sk-canary-1234");
+        assert_eq!(secret.redact("bad key sk-canary-1234!"), "bad key ********!");
+        let quoted = json!({"sk-canary-1234": ["x sk-canary-1234", {"deep": "sk-canary-1234"}]});
         assert!(!secret.redact_json(quoted).to_string().contains("sk-canary"));
-        assert_eq!(Secret::new("").redact("text"), "text");
+        assert_eq!(Secret::new("ollama").redact("use ollama"), "use ollama");
     }
 
     #[test]

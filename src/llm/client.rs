@@ -1,29 +1,25 @@
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use serde_json::Value;
 
+use super::probe::Probe;
 use super::server::{ERROR_CAP, Server, content_type};
-use super::wire::{Wire, version_url};
+use super::wire::Wire;
 use super::{ChatRequest, Chunk, Completion, LlmError};
-use crate::kernel::{Clock, Deadline, Secret};
+use crate::kernel::{Clock, Deadline};
 use crate::outbound::{Call, HttpClient, Reply, RetryPolicy, retry, retry_after};
 use crate::settings::{LlmProvider, LlmSettings};
 
-/// How long a server may take to say which format it speaks.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
-/// Servers whose format is remembered.
-const MOST_PROBED: usize = 64;
+/// How long the text of an error is waited for: it must not cost the next attempt.
+const ERROR_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Talks to whichever LLM server the settings name. Cheap to clone; all clones share connections.
 #[derive(Clone, Debug)]
 pub struct LlmClient {
     http: HttpClient,
     clock: Clock,
-    /// What a server answered when asked for its format, by base URL.
-    probed: Arc<Mutex<HashMap<String, Wire>>>,
+    probe: Probe,
 }
 
 /// What is waited for before an attempt counts as a success.
@@ -82,7 +78,7 @@ impl Mode for Head {
 impl LlmClient {
     /// A client on these connections.
     pub fn new(http: HttpClient, clock: Clock) -> Self {
-        Self { http, clock, probed: Arc::default() }
+        Self { http, clock, probe: Probe::default() }
     }
 
     /// Asks for a complete answer. Retries, then tries the fallback models, all before `deadline` and within the
@@ -117,7 +113,7 @@ impl LlmClient {
         }))
     }
 
-    /// The models the server offers, as it lists them, and its wire format.
+    /// The models the server offers, as it lists them.
     pub(super) async fn models(&self, llm: &LlmSettings, deadline: Deadline) -> Result<Vec<Value>, LlmError> {
         let server = self.server(llm, deadline).await?;
         let call = Call::get(server.wire.models_url(server.base)).bearer(server.key);
@@ -189,8 +185,7 @@ impl LlmClient {
         let call = Call::post(server.wire.chat_url(server.base), body).bearer(server.key).accept(accept);
         let outcome = self.checked(server, &call, deadline).await;
         if matches!(outcome, Err(LlmError::Status { code: 404, .. })) {
-            // Perhaps another kind of server stands there now: ask again next time.
-            self.probed().remove(server.base);
+            self.probe.forget(server.base);
         }
         outcome
     }
@@ -204,7 +199,7 @@ impl LlmClient {
         }
         let wait = reply.header("retry-after").and_then(|header| retry_after(header, &self.clock));
         let status = reply.status_text();
-        let body = reply.bytes(ERROR_CAP, deadline).await.unwrap_or_default();
+        let body = reply.beginning(ERROR_CAP, deadline.at_most(ERROR_PATIENCE)).await;
         Err(LlmError::Status {
             server: server.shown.clone(),
             code,
@@ -220,38 +215,9 @@ impl LlmClient {
         let wire = match llm.provider {
             LlmProvider::OpenAi => Wire::OpenAi,
             LlmProvider::Ollama => Wire::Ollama,
-            LlmProvider::Auto => self.probe(base, key, deadline).await,
+            LlmProvider::Auto => self.probe.ask(&self.http, base, key, deadline).await,
         };
         Ok(Server::new(wire, base, key))
-    }
-
-    /// Asks once per base URL: Ollama tells its version at `/api/version`, everything else is taken as OpenAI's format. A
-    /// server that gives no clear answer is asked again next time.
-    async fn probe(&self, base: &str, key: Option<&Secret>, deadline: Deadline) -> Wire {
-        if let Some(wire) = self.probed().get(base) {
-            return *wire;
-        }
-        let deadline = deadline.at_most(PROBE_TIMEOUT);
-        let Ok(reply) = self.http.send(&Call::get(version_url(base)).bearer(key), deadline).await else {
-            return Wire::OpenAi;
-        };
-        let status = reply.status();
-        let body = reply.bytes(ERROR_CAP, deadline).await.unwrap_or_default();
-        let version = serde_json::from_slice::<Value>(&body).ok();
-        let is_ollama = status == 200 && version.is_some_and(|body| body.get("version").is_some_and(Value::is_string));
-        let wire = if is_ollama { Wire::Ollama } else { Wire::OpenAi };
-        if status < 500 && status != 429 {
-            let mut probed = self.probed();
-            if probed.len() >= MOST_PROBED {
-                probed.clear();
-            }
-            probed.insert(base.to_owned(), wire);
-        }
-        wire
-    }
-
-    fn probed(&self) -> std::sync::MutexGuard<'_, HashMap<String, Wire>> {
-        self.probed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

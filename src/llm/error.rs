@@ -87,11 +87,11 @@ pub(super) fn message_in(body: &Value) -> Option<&str> {
     places.into_iter().flatten().find_map(Value::as_str)
 }
 
-/// The beginning of an error body that is not JSON, fit for a message.
-pub(super) fn excerpt(body: &str) -> String {
+/// The first `chars` characters of what a server said, on one line. To be redacted before: half a key is one too.
+pub(super) fn excerpt(body: &str, chars: usize) -> String {
     let text = body.split_whitespace().collect::<Vec<_>>().join(" ");
     if text.starts_with('<') {
         return "(an HTML page)".to_owned();
     }
-    text.chars().take(300).collect()
+    text.chars().take(chars).collect()
 }

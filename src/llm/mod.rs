@@ -7,6 +7,7 @@ mod client;
 mod error;
 mod ollama;
 mod openai;
+mod probe;
 pub mod routes;
 mod server;
 mod service;

@@ -1,7 +1,7 @@
 use serde_json::{Map, Value, json};
 
 use super::error::message_in;
-use super::{ChatMessage, ChatRequest, Chunk, Completion, ToolCall, Usage};
+use super::{ChatMessage, ChatRequest, Completion, ToolCall, ToolSpec, Usage};
 use crate::kernel::new_id;
 use crate::settings::LlmSettings;
 
@@ -18,11 +18,7 @@ pub(super) fn body(request: &ChatRequest, model: &str, llm: &LlmSettings, stream
     body.insert("stream".to_owned(), json!(stream));
     body.insert("options".to_owned(), Value::Object(options));
     if !request.tools.is_empty() {
-        let tool = |tool: &super::ToolSpec| {
-            json!({"type": "function", "function":
-                {"name": tool.name, "description": tool.description, "parameters": tool.parameters}})
-        };
-        body.insert("tools".to_owned(), request.tools.iter().map(tool).collect());
+        body.insert("tools".to_owned(), request.tools.iter().map(ToolSpec::to_json).collect());
     }
     Value::Object(body)
 }
@@ -91,9 +87,9 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn feed(&mut self, line: &str) -> Result<Vec<Chunk>, String> {
+    pub(super) fn feed(&mut self, line: &str) -> Result<Option<String>, String> {
         if line.trim().is_empty() {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let line: Value = serde_json::from_str(line).map_err(|_| "sent a line that is not JSON".to_owned())?;
         if let Some(message) = line.get("error").and(message_in(&line)) {
@@ -112,7 +108,7 @@ impl Reader {
         if !piece.model.is_empty() {
             self.answer.model = piece.model;
         }
-        Ok(if piece.content.is_empty() { Vec::new() } else { vec![Chunk::Text(piece.content)] })
+        Ok(Some(piece.content).filter(|text| !text.is_empty()))
     }
 
     pub(super) fn is_complete(&self) -> bool {
@@ -137,7 +133,7 @@ mod tests {
             r#"{"model":"m","done":true,"done_reason":"stop","prompt_eval_count":3,"eval_count":2}"#,
         ];
         let chunks: Vec<_> = lines.iter().flat_map(|line| reader.feed(line).unwrap()).collect();
-        assert_eq!(chunks, [Chunk::Text("Hel".to_owned()), Chunk::Text("lo".to_owned())]);
+        assert_eq!(chunks, ["Hel", "lo"]);
         assert!(reader.is_complete());
         let answer = reader.finish();
         assert_eq!((answer.content.as_str(), answer.finish_reason.as_deref()), ("Hello", Some("stop")));

@@ -1,7 +1,7 @@
 use serde_json::{Map, Value, json};
 
 use super::error::message_in;
-use super::{ChatMessage, ChatRequest, Chunk, Completion, ToolCall, Usage};
+use super::{ChatMessage, ChatRequest, Completion, ToolCall, ToolSpec, Usage};
 use crate::kernel::new_id;
 use crate::settings::LlmSettings;
 
@@ -15,11 +15,7 @@ pub(super) fn body(request: &ChatRequest, model: &str, llm: &LlmSettings, stream
         body.insert("max_tokens".to_owned(), json!(max_tokens));
     }
     if !request.tools.is_empty() {
-        let tool = |tool: &super::ToolSpec| {
-            json!({"type": "function", "function":
-                {"name": tool.name, "description": tool.description, "parameters": tool.parameters}})
-        };
-        body.insert("tools".to_owned(), request.tools.iter().map(tool).collect());
+        body.insert("tools".to_owned(), request.tools.iter().map(ToolSpec::to_json).collect());
     }
     if stream {
         body.insert("stream".to_owned(), json!(true));
@@ -127,13 +123,13 @@ struct PartialCall {
 }
 
 impl Reader {
-    pub(super) fn feed(&mut self, data: &str) -> Result<Vec<Chunk>, String> {
+    pub(super) fn feed(&mut self, data: &str) -> Result<Option<String>, String> {
         if data.trim().is_empty() {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         if data.trim() == "[DONE]" {
             self.done = true;
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let chunk: Value = serde_json::from_str(data).map_err(|_| "sent a chunk that is not JSON".to_owned())?;
         if let Some(message) = error_in(&chunk) {
@@ -143,7 +139,7 @@ impl Reader {
             self.answer.model = model.to_owned();
         }
         self.answer.usage = usage(&chunk).or(self.answer.usage);
-        let Some(choice) = chunk.get("choices").and_then(|choices| choices.get(0)) else { return Ok(Vec::new()) };
+        let Some(choice) = chunk.get("choices").and_then(|choices| choices.get(0)) else { return Ok(None) };
         if let Some(reason) = choice.get("finish_reason").and_then(Value::as_str) {
             self.answer.finish_reason = Some(reason.to_owned());
         }
@@ -154,7 +150,7 @@ impl Reader {
         }
         let text = text_of(delta.get("content"));
         self.answer.content.push_str(&text);
-        Ok(if text.is_empty() { Vec::new() } else { vec![Chunk::Text(text)] })
+        Ok(Some(text).filter(|text| !text.is_empty()))
     }
 
     fn add_call(&mut self, piece: &Value) {
@@ -212,7 +208,7 @@ mod tests {
             "[DONE]",
         ];
         let chunks: Vec<_> = lines.iter().flat_map(|line| reader.feed(line).unwrap()).collect();
-        assert_eq!(chunks, [Chunk::Text("Hel".to_owned()), Chunk::Text("lo".to_owned())]);
+        assert_eq!(chunks, ["Hel", "lo"]);
         assert!(reader.has_ended());
         let answer = reader.finish();
         assert_eq!((answer.content.as_str(), answer.model.as_str()), ("Hello", "m"));

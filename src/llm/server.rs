@@ -47,8 +47,9 @@ impl<'a> Server<'a> {
     pub(super) fn quote(&self, body: &[u8]) -> String {
         let text = String::from_utf8_lossy(body);
         let json = serde_json::from_str::<Value>(&text).ok();
-        let said = json.as_ref().and_then(message_in).map_or_else(|| excerpt(&text), excerpt);
-        if said.is_empty() { String::new() } else { format!(": {}", redact(self.key, &said)) }
+        let said = redact(self.key, json.as_ref().and_then(message_in).unwrap_or(&text));
+        let said = excerpt(&said, 300);
+        if said.is_empty() { said } else { format!(": {said}") }
     }
 
     /// The chunks of a streamed reply; `silence` bounds each pause.
@@ -77,8 +78,8 @@ pub(super) fn parse(bytes: &[u8], key: Option<&Secret>) -> Result<Value, String>
         return Err("answered with an empty body".to_owned());
     }
     let raw: Value = serde_json::from_slice(bytes).map_err(|_| {
-        let text = excerpt(&String::from_utf8_lossy(bytes));
-        format!("answered with something that is not JSON: {}", text.chars().take(80).collect::<String>())
+        let text = redact(key, &String::from_utf8_lossy(bytes));
+        format!("answered with something that is not JSON: {}", excerpt(&text, 80))
     })?;
     Ok(match key {
         Some(key) => key.redact_json(raw),

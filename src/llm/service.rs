@@ -5,11 +5,10 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::{ChatRequest, LlmClient, LlmError};
-use crate::kernel::{Deadline, Error, ErrorKind, FieldIssue, Segment};
+use crate::kernel::{Deadline, Error, ErrorKind, FieldIssue, MASK};
 use crate::settings::{Environment, LlmPatch, LlmSettings, Settings, SharedSettings};
 use crate::storage::ConfigStore;
 
-const SECTION: &str = "llm";
 const MODELS_TIMEOUT: Duration = Duration::from_secs(10);
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -37,6 +36,9 @@ pub struct TestOutcome {
 }
 
 impl LlmService {
+    /// The section of the configuration store that holds what was changed through the API.
+    pub const SECTION: &str = "llm";
+
     /// A service on these settings, whose changes go to `store`.
     pub fn new(settings: SharedSettings, store: ConfigStore, client: LlmClient) -> Self {
         Self { settings, store, client }
@@ -49,22 +51,32 @@ impl LlmService {
 
     /// Changes the configuration: missing and null fields keep, `""` clears. Persisted before this returns.
     pub async fn update(&self, body: Map<String, Value>) -> Result<LlmSettings, Error> {
-        let (patch, issues) = LlmPatch::from_put(&body);
-        if !issues.is_empty() {
-            return Err(Error::invalid(issues));
-        }
+        let (patch, mut issues) = LlmPatch::from_put(&body);
         self.store_layer(move |current, environment| {
+            let refused = patch.check_references(&current.server.api_references);
             let stored = patch.clone().over(current.llm.stored().clone());
-            let next = with_stored(current, stored, environment)?;
-            keep_key_at_home(current.llm.effective(), next.llm.effective(), &patch)?;
-            Ok(next)
+            match current.llm.with_stored(stored, environment) {
+                _ if !refused.is_empty() => issues.extend(refused),
+                Ok(next) => {
+                    issues.extend(key_leaves_home(current.llm.effective(), next.effective(), &patch));
+                    if issues.is_empty() {
+                        return Ok(Settings { llm: Arc::new(next), ..current.clone() });
+                    }
+                }
+                Err(unusable) => issues.extend(unusable),
+            }
+            Err(Error::invalid(LlmPatch::issues_in_body(issues)))
         })
         .await
     }
 
     /// Forgets what was changed through the API: back to environment and files.
     pub async fn reset(&self) -> Result<LlmSettings, Error> {
-        self.store_layer(|current, environment| with_stored(current, LlmPatch::default(), environment)).await
+        self.store_layer(|current, environment| {
+            let llm = current.llm.with_stored(LlmPatch::default(), environment).map_err(Error::invalid)?;
+            Ok(Settings { llm: Arc::new(llm), ..current.clone() })
+        })
+        .await
     }
 
     async fn store_layer(
@@ -75,7 +87,7 @@ impl LlmService {
         let persist = |next: Settings| async move {
             let layer = next.llm.stored();
             let value = (*layer != LlmPatch::default()).then(|| layer.to_stored());
-            store.write(SECTION, value).await
+            store.write(Self::SECTION, value).await
         };
         let next = self.settings.change(edit, persist).await?;
         Ok(next.llm.written().clone())
@@ -87,7 +99,9 @@ impl LlmService {
         let started = Instant::now();
         let request = ChatRequest { model, ..ChatRequest::question(prompt) };
         let deadline = Deadline::after(settings.orchestration.timeout);
-        match self.client.complete(settings.llm.effective(), &request, deadline).await {
+        // The model in question, not one that may stand in for it.
+        let llm = LlmSettings { fallback_models: Vec::new(), ..settings.llm.effective().clone() };
+        match self.client.complete(&llm, &request, deadline).await {
             Ok(answer) => TestOutcome {
                 success: true,
                 message: "LLM connection successful",
@@ -104,14 +118,14 @@ impl LlmService {
         }
     }
 
-    /// The models the server offers; if it lists none, the default model and a sentence that says so.
+    /// The models the server offers; if it gives no list, the default model and a sentence that says so.
     pub async fn models(&self) -> Result<(Vec<Value>, Option<String>, Option<&'static str>), Error> {
         let settings = self.settings.snapshot();
         let llm = settings.llm.effective();
         if llm.base_url.is_none() {
             return Err(Error::new(ErrorKind::BadRequest, LlmError::NoBaseUrl.to_string()));
         }
-        let default = llm.default_model.clone();
+        let default = settings.llm.written().default_model.clone();
         match self.client.models(llm, Deadline::after(MODELS_TIMEOUT)).await {
             Ok(models) => Ok((models, default, None)),
             Err(error) => {
@@ -126,7 +140,8 @@ impl LlmService {
     pub async fn health(&self) -> Value {
         let settings = self.settings.snapshot();
         let llm = settings.llm.effective();
-        let Some(base_url) = llm.base_url.as_deref() else {
+        let shown = settings.llm.written();
+        let Some(base_url) = shown.base_url.as_deref() else {
             return json!({"healthy": false, "message": "LLM not configured"});
         };
         let started = Instant::now();
@@ -135,7 +150,7 @@ impl LlmService {
                 "healthy": status == 200,
                 "status_code": status,
                 "base_url": base_url,
-                "default_model": llm.default_model,
+                "default_model": shown.default_model,
                 "provider": provider,
                 "response_time_ms": started.elapsed().as_secs_f64() * 1000.0,
             }),
@@ -144,20 +159,14 @@ impl LlmService {
     }
 }
 
-fn with_stored(current: &Settings, stored: LlmPatch, environment: &Environment) -> Result<Settings, Error> {
-    let llm = current.llm.with_stored(stored, environment).map_err(Error::invalid)?;
-    Ok(Settings { llm: Arc::new(llm), ..current.clone() })
-}
-
-/// A stored key must not follow the base URL to somebody else's server.
-fn keep_key_at_home(before: &LlmSettings, after: &LlmSettings, patch: &LlmPatch) -> Result<(), Error> {
-    let moved = before.base_url.is_some() && after.base_url.is_some() && before.origin() != after.origin();
-    if moved && before.api_key.is_some() && !patch.touches_key() {
-        let msg = "base_url moves to another server: give the key for it, or \"\" for none";
-        let loc: Vec<Segment> = vec!["body".into(), "api_key".into()];
-        return Err(Error::invalid(vec![FieldIssue::new("value_error", loc, msg, Value::Null)]));
-    }
-    Ok(())
+/// A stored key must not follow the base URL to somebody else's server: whoever moves it must know the key.
+fn key_leaves_home(before: &LlmSettings, after: &LlmSettings, patch: &LlmPatch) -> Option<FieldIssue> {
+    let moves = before.base_url.is_some() && before.origin() != after.origin();
+    let same_key = before.api_key.is_some() && before.api_key == after.api_key;
+    (moves && same_key && !patch.gives_key()).then(|| {
+        let msg = "base_url leaves its server: give the key for the new one, or \"\" for none";
+        FieldIssue::new("value_error", vec!["api_key".into()], msg, json!(MASK))
+    })
 }
 
 fn failed_test(error: &LlmError) -> TestOutcome {

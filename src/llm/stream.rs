@@ -7,9 +7,12 @@ use tokio::time::timeout;
 
 use super::server::{ANSWER_CAP, content_type, parse, redact};
 use super::wire::{StreamReader, Wire};
-use super::{Chunk, LlmError};
+use super::{Chunk, Completion, LlmError};
 use crate::kernel::{Deadline, Secret};
 use crate::outbound::{CallError, Reply, lines, sse_events};
+
+/// How long the end of a connection is waited for once the answer is complete.
+const DRAIN: Duration = Duration::from_millis(20);
 
 /// A stream whose head has arrived.
 pub(super) struct Opened {
@@ -36,18 +39,25 @@ impl Opened {
             }
             let mut events = self.events(reply);
             let mut reader = self.wire.reader();
-            let mut received = false;
+            let mut received = 0;
             while let Some(data) = self.next(&mut events, &reader).await? {
-                received = true;
-                for chunk in reader.feed(&redact(self.key.as_ref(), &data)).map_err(|what| self.bad_reply(what))? {
-                    yield chunk;
+                received += data.len();
+                if received > ANSWER_CAP {
+                    Err(self.failed(CallError::TooLarge(ANSWER_CAP)))?;
                 }
-                if reader.has_ended() {
-                    break;
+                if let Some(text) = reader.feed(&data).map_err(|what| self.bad_reply(what))? {
+                    yield Chunk::Text(redact(self.key.as_ref(), &text));
                 }
             }
-            let end = if received { reader.finish() } else { Err("answered with an empty body".to_owned()) };
-            yield end.map_err(|what| self.bad_reply(what))?;
+            let has_ended = reader.has_ended();
+            let answer = if received == 0 { Err("answered with an empty stream".to_owned()) } else { reader.finish() };
+            let answer = answer.map_err(|what| self.bad_reply(what))?;
+            let content = redact(self.key.as_ref(), &answer.content);
+            yield Chunk::End(Completion { content, ..answer });
+            if has_ended {
+                // A connection that is read to its end can be used again.
+                drop(timeout(DRAIN, events.next()).await);
+            }
         }
     }
 
@@ -58,12 +68,15 @@ impl Opened {
         }
     }
 
-    /// The next event; silence and a broken connection are forgiven once the answer is complete.
+    /// The next event, until the server has said that there will be no more; silence and a broken connection are forgiven once the answer is complete.
     async fn next(
         &self,
         events: &mut BoxStream<'static, Result<String, CallError>>,
         reader: &StreamReader,
     ) -> Result<Option<String>, LlmError> {
+        if reader.has_ended() {
+            return Ok(None);
+        }
         let patience = self.silence.min(self.deadline.remaining());
         match timeout(patience, events.next()).await.unwrap_or(Some(Err(CallError::Timeout))) {
             Some(Err(_)) if reader.is_complete() => Ok(None),
@@ -78,6 +91,6 @@ impl Opened {
     }
 
     fn bad_reply(&self, what: String) -> LlmError {
-        LlmError::BadReply { server: self.server.clone(), what }
+        LlmError::BadReply { server: self.server.clone(), what: redact(self.key.as_ref(), &what) }
     }
 }

@@ -1,5 +1,5 @@
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::kernel::Role;
 
@@ -32,6 +32,14 @@ pub struct ToolSpec {
     pub description: String,
     /// JSON schema of its arguments.
     pub parameters: Value,
+}
+
+impl ToolSpec {
+    /// The form both wire formats share.
+    pub(super) fn to_json(&self) -> Value {
+        let (name, description, parameters) = (&self.name, &self.description, &self.parameters);
+        json!({"type": "function", "function": {"name": name, "description": description, "parameters": parameters}})
+    }
 }
 
 /// A model's wish to have a tool called.
@@ -79,7 +87,7 @@ pub struct Usage {
 impl Usage {
     /// Usage of that many tokens read and written.
     pub fn new(prompt_tokens: u64, completion_tokens: u64) -> Self {
-        Self { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens }
+        Self { prompt_tokens, completion_tokens, total_tokens: prompt_tokens.saturating_add(completion_tokens) }
     }
 }
 

@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use super::{ChatRequest, Chunk, Completion, ollama, openai};
+use super::{ChatRequest, Completion, ollama, openai};
 use crate::settings::LlmSettings;
 
 /// A wire format, fixed for one server.
@@ -87,8 +87,8 @@ impl Wire {
 }
 
 impl StreamReader {
-    /// Takes the next event (OpenAI) or line (Ollama).
-    pub(super) fn feed(&mut self, data: &str) -> Result<Vec<Chunk>, String> {
+    /// Takes the next event (OpenAI) or line (Ollama); gives the text it adds.
+    pub(super) fn feed(&mut self, data: &str) -> Result<Option<String>, String> {
         match self {
             Self::OpenAi(reader) => reader.feed(data),
             Self::Ollama(reader) => reader.feed(data),
@@ -111,15 +111,15 @@ impl StreamReader {
         }
     }
 
-    /// The last chunk, when the connection has ended; an error if the answer is not complete.
-    pub(super) fn finish(self) -> Result<Chunk, String> {
+    /// All of it together; an error if the answer is not complete.
+    pub(super) fn finish(self) -> Result<Completion, String> {
         if !self.is_complete() {
             return Err("broke off in the middle of its answer".to_owned());
         }
-        Ok(Chunk::End(match self {
+        Ok(match self {
             Self::OpenAi(reader) => reader.finish(),
             Self::Ollama(reader) => reader.finish(),
-        }))
+        })
     }
 }
 

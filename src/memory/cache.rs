@@ -6,6 +6,9 @@ use sha2::{Digest, Sha256};
 use crate::settings::CacheSettings;
 use crate::storage::CacheStore;
 
+/// Largest answer that is kept, in bytes.
+const LARGEST: usize = 256_000;
+
 /// Answers that may be given again. A cache that fails is a miss, not an error.
 #[derive(Clone, Debug)]
 pub struct ResponseCache {
@@ -36,9 +39,12 @@ impl ResponseCache {
         }
     }
 
-    /// Keeps an answer.
+    /// Keeps an answer, unless it is very large.
     pub async fn put<T: Serialize + Sync>(&self, key: &str, answer: &T, settings: &CacheSettings) {
         let Ok(text) = serde_json::to_string(answer) else { return };
+        if text.len() > LARGEST {
+            return;
+        }
         if let Err(error) = self.store.put(key, &text, settings.ttl).await {
             tracing::warn!(%error, "the response cache could not be written");
         }

@@ -6,6 +6,11 @@ use crate::storage::{Conversation, Message};
 /// Characters that count as one token, as in the original.
 const CHARS_PER_TOKEN: usize = 4;
 
+/// Characters that fit into `max_tokens`.
+pub(super) fn chars_of(max_tokens: usize) -> usize {
+    max_tokens.saturating_mul(CHARS_PER_TOKEN)
+}
+
 /// A message as a model is shown it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ContextMessage {
@@ -18,7 +23,7 @@ pub struct ContextMessage {
 /// What of a conversation fits into `max_tokens`, oldest first: the summary, every system message, and then the newest
 /// turns up to the first that no longer fits.
 pub(super) fn window(conversation: &Conversation, max_tokens: usize) -> Vec<ContextMessage> {
-    let mut budget = max_tokens.saturating_mul(CHARS_PER_TOKEN);
+    let mut budget = chars_of(max_tokens);
     let is_system = |message: &Message| message.role == Role::System;
     let summary = conversation.summary.as_ref().map(|summary| ContextMessage {
         role: Role::System,

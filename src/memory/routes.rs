@@ -69,6 +69,7 @@ struct History {
     #[schema(example = "ada")]
     user_id: String,
     messages: Vec<MessageView>,
+    #[schema(example = 1)]
     count: usize,
 }
 
@@ -219,22 +220,22 @@ impl<S: Send + Sync> FromRequestParts<S> for MessageQuery {
 impl NewMessage {
     /// The message from the query, with the body as its metadata; or, if the query names neither field, from the body.
     fn combine(MessageQuery(query): MessageQuery, OptionalBody(body): OptionalBody) -> Result<Self, Error> {
-        let body = match body {
-            None => None,
-            Some(Value::Object(object)) => Some(object),
-            Some(other) => {
-                let msg = "Input should be a valid dictionary";
-                return Err(Error::invalid(vec![FieldIssue::new("dict_type", vec!["body".into()], msg, other)]));
-            }
-        };
         let (object, place, metadata) = match body {
-            Some(body) if query.is_empty() => (body, "body", None),
+            Some(Value::Object(body)) if query.is_empty() => (body, "body", None),
             metadata => (query, "query", metadata),
         };
         let mut fields = Fields::new(&object, vec![place.into()]);
-        let read = Self::read(&mut fields);
-        let message = fields.finish(read)?;
-        Ok(Self { metadata: metadata.unwrap_or(message.metadata), ..message })
+        let message = Self::read(&mut fields);
+        let metadata = match metadata {
+            None => message.metadata,
+            Some(Value::Object(metadata)) => metadata,
+            Some(other) => {
+                let msg = "Input should be a valid dictionary";
+                fields.extend([FieldIssue::new("dict_type", vec!["body".into()], msg, other)]);
+                Map::new()
+            }
+        };
+        fields.finish(Self { metadata, ..message })
     }
 
     fn role(&self) -> Result<Role, Error> {

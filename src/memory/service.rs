@@ -1,6 +1,6 @@
 use serde_json::{Map, Value, json};
 
-use super::context::{ContextMessage, window};
+use super::context::{ContextMessage, chars_of, window};
 use super::summary::FoldQueue;
 use crate::kernel::{Clock, Error, ErrorKind, Role, UserId};
 use crate::settings::{Settings, SharedSettings};
@@ -47,7 +47,7 @@ impl MemoryService {
 
     /// What a model is shown of the conversation, oldest first. Includes messages that still wait to be folded.
     pub async fn context(&self, user: &UserId, max_tokens: usize) -> Result<Vec<ContextMessage>, Error> {
-        let conversation = self.stores.conversations.recent(user, usize::MAX).await?;
+        let conversation = self.stores.conversations.window(user, chars_of(max_tokens)).await?;
         Ok(window(&conversation, max_tokens))
     }
 
@@ -89,7 +89,8 @@ impl MemoryService {
             return Err(Error::new(ErrorKind::NotConfigured, "Conversation memory is disabled (MEMORY_ENABLED=false)"));
         }
         let folding = can_fold(&settings);
-        let retain = if folding { Retain::UntilFolded } else { Retain::Newest(memory.max_messages) };
+        let retain =
+            if folding { Retain::UntilFolded(memory.max_messages) } else { Retain::Newest(memory.max_messages) };
         let held = self.stores.conversations.append(user, messages, memory.ttl, retain).await?;
         if folding && fold_is_due(held, memory.max_messages) {
             self.folds.push(user.clone());

@@ -1,10 +1,11 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
-use crate::kernel::{Error, Role, UserId};
+use crate::kernel::{Error, ErrorKind, Role, UserId};
 use crate::settings::SharedSettings;
 use crate::storage::{Overflow, Stores};
 
@@ -16,8 +17,8 @@ const BATCH: usize = 100;
 const BATCH_CHARS: usize = 40_000;
 /// Longest summary, in characters.
 const SUMMARY_CHARS: usize = 4_000;
-/// How long to leave the model alone after it failed.
-const PAUSE: Duration = Duration::from_secs(5);
+/// How long a conversation is left alone after its summary failed.
+const REST: Duration = Duration::from_secs(30);
 
 /// Names conversations that have outgrown their limit. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -44,17 +45,22 @@ impl Folder {
         (queue, Self { users, waiting, settings, stores })
     }
 
-    /// Works until every queue is gone. `summarize` takes a prompt and gives the model's answer.
+    /// Works until every queue is gone. `summarize` takes a prompt and gives the model's answer. A conversation that could
+    /// not be folded is left alone for a while; nothing of it is lost, and its next message names it again.
     pub async fn run<F>(mut self, summarize: impl Fn(String) -> F)
     where
         F: Future<Output = Result<String, Error>>,
     {
+        let mut resting: HashMap<UserId, Instant> = HashMap::new();
         while let Some(user) = self.users.recv().await {
             lock(&self.waiting).remove(&user);
+            resting.retain(|_, until| *until > Instant::now());
+            if resting.contains_key(&user) {
+                continue;
+            }
             if let Err(error) = self.fold(&user, &summarize).await {
-                // Nothing is lost: the messages stay, and the next one names the conversation again.
                 tracing::warn!(%error, "a conversation could not be summarized");
-                tokio::time::sleep(PAUSE).await;
+                resting.insert(user, Instant::now() + REST);
             }
         }
     }
@@ -65,10 +71,13 @@ impl Folder {
     {
         loop {
             let keep = self.settings.snapshot().memory.max_messages;
-            let Some(overflow) = self.stores.conversations.overflow(user, keep, BATCH).await? else { return Ok(()) };
+            let Some(mut overflow) = self.stores.conversations.overflow(user, keep, BATCH).await? else {
+                return Ok(());
+            };
+            overflow.limit(BATCH_CHARS);
             let summary: String = summarize(prompt(&overflow)).await?.trim().chars().take(SUMMARY_CHARS).collect();
             if summary.is_empty() {
-                return Err(Error::new(crate::kernel::ErrorKind::Upstream, "The model gave an empty summary"));
+                return Err(Error::new(ErrorKind::Upstream, "The model gave an empty summary"));
             }
             if !self.stores.conversations.fold(user, &overflow, &summary).await? {
                 return Ok(());
@@ -99,10 +108,9 @@ fn prompt(overflow: &Overflow) -> String {
         prompt.push_str(&format!("Summary so far:\n{summary}\n\n"));
     }
     prompt.push_str("Conversation:\n");
-    let share = BATCH_CHARS / overflow.messages.len().max(1);
     for message in &overflow.messages {
         let speaker = if message.role == Role::User { "User" } else { message.role.as_str() };
-        let text: String = message.content.chars().take(share.max(200)).collect();
+        let text: String = message.content.chars().take(BATCH_CHARS).collect();
         prompt.push_str(&format!("{speaker}: {text}\n"));
     }
     prompt

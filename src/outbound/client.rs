@@ -4,11 +4,13 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 pub use reqwest::Method;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::{NoProxy, Proxy};
 use serde_json::Value;
 use tokio::time::timeout_at;
 
 use super::{CallError, tls};
 use crate::kernel::{Deadline, Error, Secret};
+use crate::settings::Environment;
 
 /// Longest time to reach a host, whatever the deadline allows.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -57,10 +59,13 @@ pub struct HttpClient {
 }
 
 impl HttpClient {
-    /// Builds the client; fails only if TLS can't be set up.
+    /// Builds the client; fails only if TLS or a proxy of `environment` can't be set up.
     #[expect(clippy::disallowed_methods, reason = "the one place that builds a client")]
-    pub fn new() -> Result<Self, Error> {
-        let inner = reqwest::Client::builder()
+    pub fn new(environment: &Environment) -> Result<Self, Error> {
+        let builder = reqwest::Client::builder().no_proxy();
+        let inner = proxies(environment)?
+            .into_iter()
+            .fold(builder, reqwest::ClientBuilder::proxy)
             .user_agent(concat!("orchestrator-studio/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
@@ -90,6 +95,24 @@ impl HttpClient {
             Err(_) => Err(CallError::Timeout),
         }
     }
+}
+
+/// The proxies of the usual variables. Unlike reqwest's own reading of them, loopback is always reached directly.
+fn proxies(environment: &Environment) -> Result<Vec<Proxy>, Error> {
+    let except = environment.get("NO_PROXY").unwrap_or_default();
+    let except = NoProxy::from_string(&format!("localhost,127.0.0.0/8,::1,{except}"));
+    let kinds: [(&str, fn(&str) -> reqwest::Result<Proxy>); 3] = [
+        ("HTTPS_PROXY", |url| Proxy::https(url)),
+        ("HTTP_PROXY", |url| Proxy::http(url)),
+        ("ALL_PROXY", |url| Proxy::all(url)),
+    ];
+    let given = kinds.into_iter().filter_map(|(name, kind)| Some((name, kind(environment.get(name)?))));
+    given
+        .map(|(name, proxy)| match proxy {
+            Ok(proxy) => Ok(proxy.no_proxy(except.clone())),
+            Err(error) => Err(Error::internal_public(format!("{name} is not the URL of a proxy"), error.without_url())),
+        })
+        .collect()
 }
 
 /// The head of a reply; its body is still to be read.
@@ -129,6 +152,19 @@ impl Reply {
             Ok(body.freeze())
         };
         timeout_at(deadline.instant(), read).await.unwrap_or(Err(CallError::Timeout))
+    }
+
+    /// The beginning of the body: at most `cap` bytes, and what has come when the deadline passes or the connection breaks.
+    pub async fn beginning(self, cap: usize, deadline: Deadline) -> Bytes {
+        let mut stream = Box::pin(self.stream());
+        let mut body = BytesMut::new();
+        while body.len() < cap
+            && let Ok(Some(Ok(chunk))) = timeout_at(deadline.instant(), stream.next()).await
+        {
+            body.extend_from_slice(&chunk);
+        }
+        body.truncate(cap);
+        body.freeze()
     }
 
     /// The body as it arrives. Dropping it closes the connection.

@@ -30,7 +30,7 @@ impl CallError {
         if error.is_builder() {
             return Self::Invalid("its URL is not valid".to_owned());
         }
-        if error.is_timeout() {
+        if error.is_timeout() && !error.is_connect() {
             return Self::Timeout;
         }
         let cause = root_cause(error);
@@ -38,6 +38,9 @@ impl CallError {
             && io.kind() == std::io::ErrorKind::ConnectionRefused
         {
             return Self::Refused;
+        }
+        if error.is_timeout() {
+            return Self::Unreachable("no connection within 5 seconds".to_owned());
         }
         if error.is_connect() {
             return Self::Unreachable(cause.to_string());

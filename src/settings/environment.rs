@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::dotenv;
 use crate::kernel::{FieldIssue, Fields};
 
 /// Environment variables of the process on top of those in a `.env` file. Names are compared in upper case, as the
@@ -11,9 +12,9 @@ use crate::kernel::{FieldIssue, Fields};
 pub struct Environment(Arc<Map<String, Value>>);
 
 impl Environment {
-    /// The process's environment and, below it, the file `dotenv` if there is one.
-    pub fn of_process(dotenv: &Path) -> Result<Self, FieldIssue> {
-        let file = read_dotenv(dotenv)?;
+    /// The process's environment and, below it, the file `dotenv_file` if there is one.
+    pub fn of_process(dotenv_file: &Path) -> Result<Self, FieldIssue> {
+        let file = dotenv::read(dotenv_file)?;
         #[expect(clippy::disallowed_methods, reason = "the one place that reads the process's environment")]
         let process = std::env::vars_os();
         let process = process.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
@@ -61,24 +62,4 @@ impl std::fmt::Debug for Environment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
-}
-
-fn read_dotenv(path: &Path) -> Result<Vec<(String, String)>, FieldIssue> {
-    let issue = |msg: String| {
-        FieldIssue::new("value_error", vec![path.display().to_string().as_str().into()], msg, Value::Null)
-    };
-    let lines = match dotenvy::from_path_iter(path) {
-        Ok(lines) => lines,
-        Err(error) if error.not_found() => return Ok(Vec::new()),
-        Err(error) => return Err(issue(format!("can't be read: {error}"))),
-    };
-    lines.collect::<Result<_, _>>().map_err(|error| match error {
-        // The line itself may hold a secret, so only its place is told.
-        dotenvy::Error::LineParse(line, column) => {
-            let text = std::fs::read_to_string(path).unwrap_or_default();
-            let number = text.lines().position(|candidate| candidate.trim() == line.trim()).map_or(0, |n| n + 1);
-            issue(format!("line {number}, column {}: expected NAME=value", column + 1))
-        }
-        other => issue(format!("can't be read: {other}")),
-    })
 }

@@ -5,11 +5,17 @@ use serde_json::{Map, Value};
 use crate::kernel::{FieldIssue, Fields, Segment};
 
 /// A JSON file that holds one object. Everything said about it names line and column.
-#[derive(Debug)]
 pub struct JsonFile {
     path: PathBuf,
     text: String,
     object: Map<String, Value>,
+}
+
+impl std::fmt::Debug for JsonFile {
+    /// The place only: the content may hold secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("JsonFile").field(&self.path).finish()
+    }
 }
 
 impl JsonFile {

@@ -54,31 +54,34 @@ fn read_monitoring(env: &mut Fields<'_>) {
 fn read_llm(environment: &Environment, env: &mut Fields<'_>) -> LlmSection {
     let path: String = env.or("LLM_CONFIG_PATH", "config/llm.json".to_owned());
     let mut in_file = LlmPatch::default();
-    match JsonFile::read(path.as_ref()) {
-        Ok(None) => {}
-        Ok(Some(file)) => {
-            let mut fields = file.fields();
-            in_file = LlmPatch::from_json(&mut fields);
-            env.extend(file.locate(fields.into_issues()));
-        }
-        Err(issue) => env.extend([issue]),
+    let file = JsonFile::read(path.as_ref()).unwrap_or_else(|issue| {
+        env.extend([issue]);
+        None
+    });
+    if let Some(file) = &file {
+        let mut fields = file.fields();
+        in_file = LlmPatch::from_json(&mut fields);
+        env.extend(file.locate(fields.into_issues()));
     }
     let variables = LlmPatch::from_variables(env);
     LlmSection::new(in_file, variables, LlmPatch::default(), environment).unwrap_or_else(|issues| {
-        env.extend(issues.into_iter().map(|issue| name_origin(issue, environment, &path)));
+        for issue in issues {
+            env.extend(name_origin(issue, environment, file.as_ref()));
+        }
         LlmSection::default()
     })
 }
 
-/// Names the variable or the file that a wrong LLM value came from.
-fn name_origin(issue: FieldIssue, environment: &Environment, path: &str) -> FieldIssue {
-    let field = issue.path();
-    let variable = LlmSection::variable_of(&field).filter(|name| environment.get(name).is_some());
-    let loc = match variable {
-        Some(name) => vec![name.into()],
-        None => vec![path.into(), field.as_str().into()],
-    };
-    FieldIssue { loc, ..issue }
+/// Names the variable, or else the place in the file, that a wrong LLM value came from.
+fn name_origin(issue: FieldIssue, environment: &Environment, file: Option<&JsonFile>) -> Vec<FieldIssue> {
+    let variable = LlmSection::variable_of(&issue.path()).filter(|name| environment.get(name).is_some());
+    match (variable, file) {
+        (None, Some(file)) => file.locate(vec![issue]),
+        (variable, _) => {
+            let loc = variable.map_or(issue.loc, |name| vec![name.into()]);
+            vec![FieldIssue { loc, ..issue }]
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! section's file, read there by name, a line in `.env.example` (a test holds the two against each other).
 
 mod auth;
+mod dotenv;
 mod environment;
 mod json_file;
 mod llm;

@@ -1,7 +1,7 @@
 use super::Environment;
 
 /// The variable that a value of the form `${NAME}` refers to.
-fn variable(value: &str) -> Option<&str> {
+pub(super) fn variable(value: &str) -> Option<&str> {
     let name = value.strip_prefix("${")?.strip_suffix('}')?;
     let valid = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     valid.then_some(name)

@@ -171,8 +171,9 @@ fn read_variable<T>(
     found: &mut IndexMap<String, T>,
 ) {
     let Some(text) = env.optional::<String>(variable) else { return };
-    let entries: Map<String, Value> = match super::parse_json(text.as_bytes()) {
-        Ok(entries) => entries,
+    let entries = match super::parse_json::<Value>(text.as_bytes()) {
+        Ok(Value::Object(entries)) => entries,
+        Ok(_) => return env.reject(variable, "Input should be a JSON object of name to entry"),
         Err(error) => return env.reject(variable, format!("Input should be a JSON object of name to entry: {error}")),
     };
     for (name, entry) in entries {

@@ -18,6 +18,8 @@ pub struct ServerSettings {
     pub address: SocketAddr,
     /// `API_PREFIX`: where chat and executions are mounted.
     pub api_prefix: String,
+    /// `API_REFERENCES`: variables that values set through the API may refer to as `${NAME}`.
+    pub api_references: Vec<String>,
     /// `CORS_ORIGINS`
     pub cors_origins: Vec<String>,
     /// `MAX_BODY_BYTES`
@@ -37,6 +39,7 @@ impl ServerSettings {
             log_level: env.or("LOG_LEVEL", "INFO".to_owned()),
             address: SocketAddr::new(parse_host(env, &host), u16::try_from(port).unwrap_or(8000)),
             api_prefix: read_prefix(env),
+            api_references: env.or("API_REFERENCES", Vec::new()),
             cors_origins: read_origins(env),
             max_body_bytes: usize::try_from(env.int_or("MAX_BODY_BYTES", 10_000_000, 1..=1_000_000_000))
                 .unwrap_or(10_000_000),

@@ -1,5 +1,7 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use super::Environment;
 use crate::kernel::{Fields, Secret};
 
 /// Where state lives.
@@ -7,16 +9,31 @@ use crate::kernel::{Fields, Secret};
 pub struct StorageSettings {
     /// `DATA_DIR`: the embedded store and what was configured through the API.
     pub data_dir: PathBuf,
+    /// `EXECUTION_RETENTION_DAYS`: older executions are deleted.
+    pub execution_retention: Duration,
+    /// `EXECUTION_MAX_ROWS`: the oldest executions beyond this many are deleted.
+    pub execution_max_rows: i64,
     /// `REDIS_URL`, or one built from `REDIS_HOST` and its companions.
     pub redis_url: Option<Secret>,
     /// `POSTGRES_DSN`, or one built from `POSTGRES_HOST` and its companions.
     pub postgres_dsn: Option<Secret>,
 }
 
+const DATA_DIR: &str = "data";
+
 impl StorageSettings {
+    /// `DATA_DIR` alone, for looking at what is stored even if other settings are wrong.
+    pub fn data_dir(environment: &Environment) -> &Path {
+        Path::new(environment.get("DATA_DIR").unwrap_or(DATA_DIR))
+    }
+
     pub(super) fn read(env: &mut Fields<'_>) -> Self {
         Self {
-            data_dir: PathBuf::from(env.or("DATA_DIR", "data".to_owned())),
+            data_dir: PathBuf::from(env.or("DATA_DIR", DATA_DIR.to_owned())),
+            execution_retention: Duration::from_secs(
+                env.int_or("EXECUTION_RETENTION_DAYS", 30, 1..=36_500).unsigned_abs() * 86_400,
+            ),
+            execution_max_rows: env.int_or("EXECUTION_MAX_ROWS", 100_000, 1..=1_000_000_000),
             redis_url: read_redis(env),
             postgres_dsn: read_postgres(env),
         }

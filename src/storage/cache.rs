@@ -30,31 +30,32 @@ impl CacheStore {
 
     /// Puts `value` under `key` for `ttl`.
     pub async fn put(&self, key: &str, value: &str, ttl: Duration) -> Result<(), Error> {
-        const WHAT: &str = "could not write to the cache";
         let expires_at = self.clock.now_ms().saturating_add(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX));
-        let mut tx = self.database.write().await?;
         sqlx::query("INSERT OR REPLACE INTO cache_entry (key, value, expires_at) VALUES (?1, ?2, ?3)")
             .bind(key)
             .bind(value)
             .bind(expires_at)
-            .execute(&mut *tx)
+            .execute(self.database.writer())
             .await
-            .map_err(failed(WHAT))?;
-        tx.commit().await.map_err(failed(WHAT))
+            .map(|_| ())
+            .map_err(failed("could not write to the cache"))
     }
 
     pub(super) async fn purge(&self) -> Result<(), Error> {
         const WHAT: &str = "could not delete expired cache entries";
-        let mut tx = self.database.write().await?;
+        sqlx::query("DELETE FROM cache_entry WHERE expires_at <= ?1")
+            .bind(self.clock.now_ms())
+            .execute(self.database.writer())
+            .await
+            .map_err(failed(WHAT))?;
         sqlx::query(
-            "DELETE FROM cache_entry WHERE expires_at <= ?1 OR key NOT IN
-                 (SELECT key FROM cache_entry ORDER BY expires_at DESC LIMIT ?2)",
+            "DELETE FROM cache_entry WHERE key IN (SELECT key FROM cache_entry ORDER BY expires_at
+                 LIMIT max(0, (SELECT COUNT(*) FROM cache_entry) - ?1))",
         )
-        .bind(self.clock.now_ms())
         .bind(MOST_ENTRIES)
-        .execute(&mut *tx)
+        .execute(self.database.writer())
         .await
-        .map_err(failed(WHAT))?;
-        tx.commit().await.map_err(failed(WHAT))
+        .map(|_| ())
+        .map_err(failed(WHAT))
     }
 }

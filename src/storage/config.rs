@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::kernel::{Error, FieldIssue};
+use crate::kernel::{Error, ErrorKind, FieldIssue};
 use crate::settings::JsonFile;
 
 /// What was configured through the API: one JSON file per section under `DATA_DIR/config`, readable by the server's user
@@ -35,7 +35,8 @@ impl ConfigStore {
         });
         let outcome = work.await.unwrap_or_else(|stopped| Err(io::Error::other(stopped)));
         outcome.map_err(|error| {
-            Error::internal_public(format!("The change could not be stored, so nothing was changed: {error}"), error)
+            let detail = format!("The change could not be stored, so nothing was changed: {error}");
+            Error::new(ErrorKind::Internal, detail)
         })
     }
 
@@ -56,20 +57,28 @@ fn replace(path: &Path, value: &Value) -> io::Result<()> {
     file.write_all(&text)?;
     file.sync_all()?;
     fs::rename(&beside, path)?;
-    sync_folder(path)
+    sync_folder(path);
+    Ok(())
 }
 
 fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-        Ok(()) => sync_folder(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        outcome => outcome?,
     }
+    sync_folder(path);
+    Ok(())
 }
 
-/// Makes the rename itself durable.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+/// Makes a change of the folder survive a power cut. The change itself has happened, so a failure is only logged.
+fn sync_folder(path: &Path) {
+    let Some(folder) = path.parent() else { return };
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(%error, "a stored change may not survive a power cut");
+        }
+        _ => {}
+    }
 }
 
 #[cfg(test)]

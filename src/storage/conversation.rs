@@ -6,9 +6,6 @@ use std::time::Duration;
 use super::sqlite::{Database, failed};
 use crate::kernel::{Clock, Error, Role, UserId};
 
-/// Messages kept per conversation while a summary is awaited, however long the LLM stays away.
-const MOST_MESSAGES: i64 = 10_000;
-
 /// One message of a conversation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
@@ -36,8 +33,8 @@ pub struct Conversation {
 pub enum Retain {
     /// The newest messages; older ones are dropped.
     Newest(usize),
-    /// Everything, since older messages wait to be folded into the summary.
-    UntilFolded,
+    /// Twice as many, since older messages wait to be folded into the summary; never less than ten thousand.
+    UntilFolded(usize),
 }
 
 /// The oldest messages of a conversation, about to be folded into its summary.
@@ -48,6 +45,20 @@ pub struct Overflow {
     /// The summary so far.
     pub summary: Option<String>,
     ids: Vec<i64>,
+}
+
+impl Overflow {
+    /// Keeps the oldest messages up to `chars` characters in all, but at least one.
+    pub fn limit(&mut self, chars: usize) {
+        let mut total = 0;
+        let fitting = self.messages.iter().take_while(|message| {
+            total += message.content.chars().count();
+            total <= chars
+        });
+        let count = fitting.count().max(1);
+        self.messages.truncate(count);
+        self.ids.truncate(count);
+    }
 }
 
 /// Conversations by user, in the embedded store.
@@ -119,21 +130,47 @@ impl ConversationStore {
         Ok(Conversation { summary, messages })
     }
 
-    /// Forgets the conversation: messages and summary.
-    pub async fn clear(&self, user: &UserId) -> Result<(), Error> {
-        const WHAT: &str = "could not clear a conversation";
-        let mut tx = self.database.write().await?;
-        delete(&mut tx, user).await.map_err(failed(WHAT))?;
-        tx.commit().await.map_err(failed(WHAT))
+    /// The newest messages with at most `chars` characters in all, newest first, every system message, and the summary. The
+    /// message that no longer fits is left out, and so is all that is older.
+    pub async fn window(&self, user: &UserId, chars: usize) -> Result<Conversation, Error> {
+        const WHAT: &str = "could not read a conversation";
+        let mut tx = self.database.read().begin().await.map_err(failed(WHAT))?;
+        let Some(summary) = self.live_summary(&mut tx, user).await? else { return Ok(Conversation::default()) };
+        // SQLite adds up the lengths from the newest on, so a long conversation is not read into memory.
+        let rows = sqlx::query(
+            "SELECT role, content, metadata, created_at FROM (
+                 SELECT *, SUM(CASE role WHEN 'system' THEN 0 ELSE length(content) END) OVER (ORDER BY id DESC) AS total
+                 FROM message WHERE user_id = ?1)
+             WHERE role = 'system' OR total <= ?2 ORDER BY id DESC",
+        )
+        .bind(user.as_str())
+        .bind(i64::try_from(chars).unwrap_or(i64::MAX))
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(failed(WHAT))?;
+        let messages = rows.iter().map(read_message).collect::<Result<_, _>>().map_err(failed(WHAT))?;
+        Ok(Conversation { summary, messages })
     }
 
-    /// The messages beyond the newest `keep`, oldest first, at most `most` of them.
+    /// Forgets the conversation: messages and summary.
+    pub async fn clear(&self, user: &UserId) -> Result<(), Error> {
+        sqlx::query("DELETE FROM conversation WHERE user_id = ?1")
+            .bind(user.as_str())
+            .execute(self.database.writer())
+            .await
+            .map(|_| ())
+            .map_err(failed("could not clear a conversation"))
+    }
+
+    /// The messages beyond the newest `keep`, oldest first, at most `most` of them. System messages are not among them: they
+    /// are instructions, which a summary would turn into prose.
     pub async fn overflow(&self, user: &UserId, keep: usize, most: usize) -> Result<Option<Overflow>, Error> {
         const WHAT: &str = "could not read the oldest messages of a conversation";
         let mut tx = self.database.read().begin().await.map_err(failed(WHAT))?;
         let Some(summary) = self.live_summary(&mut tx, user).await? else { return Ok(None) };
         let rows = sqlx::query(
-            "SELECT id, role, content, metadata, created_at FROM message WHERE user_id = ?1 AND id NOT IN
+            "SELECT id, role, content, metadata, created_at FROM message
+             WHERE user_id = ?1 AND role <> 'system' AND id NOT IN
                  (SELECT id FROM message WHERE user_id = ?1 ORDER BY id DESC LIMIT ?2)
              ORDER BY id LIMIT ?3",
         )
@@ -148,8 +185,8 @@ impl ConversationStore {
         Ok(if ids.is_empty() { None } else { Some(Overflow { messages, summary, ids }) })
     }
 
-    /// Puts `summary` in the place of the overflow. Does nothing and returns false if the conversation was cleared, or
-    /// has expired, since the overflow was read.
+    /// Puts `summary` in the place of the overflow. Does nothing and returns false if the conversation was cleared, or has
+    /// begun anew, since the overflow was read.
     pub async fn fold(&self, user: &UserId, overflow: &Overflow, summary: &str) -> Result<bool, Error> {
         const WHAT: &str = "could not store a summary";
         let mut tx = self.database.write().await?;
@@ -176,14 +213,12 @@ impl ConversationStore {
     }
 
     pub(super) async fn purge(&self) -> Result<(), Error> {
-        const WHAT: &str = "could not delete expired conversations";
-        let mut tx = self.database.write().await?;
         sqlx::query("DELETE FROM conversation WHERE expires_at <= ?1")
             .bind(self.clock.now_ms())
-            .execute(&mut *tx)
+            .execute(self.database.writer())
             .await
-            .map_err(failed(WHAT))?;
-        tx.commit().await.map_err(failed(WHAT))
+            .map(|_| ())
+            .map_err(failed("could not delete expired conversations"))
     }
 
     /// The summary of a conversation that exists and has not expired.
@@ -211,12 +246,12 @@ impl ConversationStore {
     }
 }
 
-/// Deletes what is beyond the limit; returns how many messages are left.
+/// Deletes what is beyond the limit, system messages last; returns how many messages are left.
 async fn trim(tx: &mut Transaction<'_, Sqlite>, user: &UserId, retain: Retain) -> Result<usize, Error> {
     const WHAT: &str = "could not trim a conversation";
     let most = match retain {
         Retain::Newest(most) => i64::try_from(most).unwrap_or(i64::MAX),
-        Retain::UntilFolded => MOST_MESSAGES,
+        Retain::UntilFolded(most) => i64::try_from(most).unwrap_or(i64::MAX).saturating_mul(2).max(10_000),
     };
     let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM message WHERE user_id = ?1")
         .bind(user.as_str())
@@ -224,18 +259,17 @@ async fn trim(tx: &mut Transaction<'_, Sqlite>, user: &UserId, retain: Retain) -
         .await
         .map_err(failed(WHAT))?;
     if count > most {
-        sqlx::query("DELETE FROM message WHERE id IN (SELECT id FROM message WHERE user_id = ?1 ORDER BY id LIMIT ?2)")
-            .bind(user.as_str())
-            .bind(count - most)
-            .execute(&mut **tx)
-            .await
-            .map_err(failed(WHAT))?;
+        sqlx::query(
+            "DELETE FROM message WHERE id IN
+                 (SELECT id FROM message WHERE user_id = ?1 ORDER BY role = 'system', id LIMIT ?2)",
+        )
+        .bind(user.as_str())
+        .bind(count - most)
+        .execute(&mut **tx)
+        .await
+        .map_err(failed(WHAT))?;
     }
     Ok(usize::try_from(count.min(most)).unwrap_or(0))
-}
-
-async fn delete(tx: &mut Transaction<'_, Sqlite>, user: &UserId) -> Result<(), sqlx::Error> {
-    sqlx::query("DELETE FROM conversation WHERE user_id = ?1").bind(user.as_str()).execute(&mut **tx).await.map(|_| ())
 }
 
 fn read_message(row: &SqliteRow) -> Result<Message, sqlx::Error> {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::Row;
@@ -102,6 +104,11 @@ pub struct Step {
     pub duration_ms: i64,
 }
 
+/// Long texts are cut, so that a page stays small.
+const LIST: &str =
+    "SELECT position, id, user_id, status, substr(prompt, 1, 1000) AS prompt, intent, intent_confidence, plan,
+    substr(answer, 1, 1000) AS answer, error, metadata, started_at, finished_at FROM execution WHERE position < ";
+
 /// Which executions to list.
 #[derive(Clone, Debug, Default)]
 pub struct ExecutionFilter {
@@ -128,38 +135,35 @@ impl ExecutionStore {
     /// Records that an execution has begun.
     pub async fn begin(&self, execution: &Execution) -> Result<(), Error> {
         const WHAT: &str = "could not record an execution";
-        let mut tx = self.database.write().await?;
         sqlx::query("INSERT INTO execution (id, user_id, status, prompt, started_at) VALUES (?1, ?2, ?3, ?4, ?5)")
             .bind(&execution.id)
             .bind(&execution.user_id)
             .bind(execution.status.as_str())
             .bind(&execution.prompt)
             .bind(execution.started_ms)
-            .execute(&mut *tx)
+            .execute(self.database.writer())
             .await
-            .map_err(failed(WHAT))?;
-        tx.commit().await.map_err(failed(WHAT))
+            .map(|_| ())
+            .map_err(failed(WHAT))
     }
 
     /// Records what was decided to be done.
     pub async fn plan(&self, id: &str, intent: &str, confidence: f64, plan: &Value) -> Result<(), Error> {
         const WHAT: &str = "could not record a plan";
-        let mut tx = self.database.write().await?;
         sqlx::query("UPDATE execution SET intent = ?2, intent_confidence = ?3, plan = ?4 WHERE id = ?1")
             .bind(id)
             .bind(intent)
             .bind(confidence)
             .bind(plan.to_string())
-            .execute(&mut *tx)
+            .execute(self.database.writer())
             .await
-            .map_err(failed(WHAT))?;
-        tx.commit().await.map_err(failed(WHAT))
+            .map(|_| ())
+            .map_err(failed(WHAT))
     }
 
     /// Records a finished task.
     pub async fn step(&self, execution_id: &str, ordinal: i64, step: &Step) -> Result<(), Error> {
         const WHAT: &str = "could not record a step";
-        let mut tx = self.database.write().await?;
         sqlx::query(
             "INSERT INTO execution_step (execution_id, ordinal, id, action, target, status, error, output, duration_ms)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
@@ -173,16 +177,15 @@ impl ExecutionStore {
         .bind(&step.error)
         .bind(&step.output)
         .bind(step.duration_ms)
-        .execute(&mut *tx)
+        .execute(self.database.writer())
         .await
-        .map_err(failed(WHAT))?;
-        tx.commit().await.map_err(failed(WHAT))
+        .map(|_| ())
+        .map_err(failed(WHAT))
     }
 
     /// Records how an execution ended. One that has ended stays as it is.
     pub async fn finish(&self, id: &str, outcome: &Outcome) -> Result<(), Error> {
         const WHAT: &str = "could not record the end of an execution";
-        let mut tx = self.database.write().await?;
         sqlx::query(
             "UPDATE execution SET status = ?2, answer = ?3, error = ?4, metadata = ?5, finished_at = ?6
              WHERE id = ?1 AND status = 'running'",
@@ -193,10 +196,10 @@ impl ExecutionStore {
         .bind(&outcome.error)
         .bind(outcome.metadata.to_string())
         .bind(self.clock.now_ms())
-        .execute(&mut *tx)
+        .execute(self.database.writer())
         .await
-        .map_err(failed(WHAT))?;
-        tx.commit().await.map_err(failed(WHAT))
+        .map(|_| ())
+        .map_err(failed(WHAT))
     }
 
     /// One execution with its steps.
@@ -217,10 +220,11 @@ impl ExecutionStore {
         Ok(Some((read_execution(&row).map_err(failed(WHAT))?, steps)))
     }
 
-    /// The newest executions first, each with its position, which as `before` gives the next page.
+    /// The newest executions first, prompt and answer cut to 1000 characters, each with its position, which as `before`
+    /// gives the next page.
     pub async fn list(&self, filter: &ExecutionFilter, limit: usize) -> Result<Vec<(i64, Execution)>, Error> {
         const WHAT: &str = "could not list executions";
-        let mut query = sqlx::QueryBuilder::<sqlx::Sqlite>::new("SELECT * FROM execution WHERE position < ");
+        let mut query = sqlx::QueryBuilder::<sqlx::Sqlite>::new(LIST);
         query.push_bind(filter.before.unwrap_or(i64::MAX));
         if let Some(user_id) = &filter.user_id {
             query.push(" AND user_id = ").push_bind(user_id);
@@ -234,18 +238,41 @@ impl ExecutionStore {
         rows.iter().map(read).collect::<Result<_, _>>().map_err(failed(WHAT))
     }
 
+    /// Deletes executions that began more than `age` ago, and the oldest beyond the newest `most`. A thousand at a time, so
+    /// that other writers are not kept waiting.
+    pub async fn retain(&self, age: Duration, most: i64) -> Result<(), Error> {
+        const WHAT: &str = "could not delete old executions";
+        let before = self.clock.now_ms().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+        loop {
+            // Positions grow with time, so the oldest thousand tell whether there is anything to delete.
+            let deleted = sqlx::query(
+                "DELETE FROM execution WHERE position IN (
+                     SELECT position FROM (SELECT * FROM execution ORDER BY position LIMIT 1000)
+                     WHERE status <> 'running' AND (started_at < ?1
+                         OR position <= (SELECT MAX(position) FROM execution) - ?2))",
+            )
+            .bind(before)
+            .bind(most)
+            .execute(self.database.writer())
+            .await
+            .map_err(failed(WHAT))?;
+            if deleted.rows_affected() == 0 {
+                return Ok(());
+            }
+        }
+    }
+
     pub(super) async fn interrupt_running(&self) -> Result<(), Error> {
         const WHAT: &str = "could not mark interrupted executions";
-        let mut tx = self.database.write().await?;
         sqlx::query(
             "UPDATE execution SET status = 'interrupted', error = 'The server stopped while this ran', finished_at = ?1
              WHERE status = 'running'",
         )
         .bind(self.clock.now_ms())
-        .execute(&mut *tx)
+        .execute(self.database.writer())
         .await
-        .map_err(failed(WHAT))?;
-        tx.commit().await.map_err(failed(WHAT))
+        .map(|_| ())
+        .map_err(failed(WHAT))
     }
 }
 

@@ -54,10 +54,11 @@ impl Stores {
         self.database.ping().await
     }
 
-    /// Deletes what has expired. To be called now and then.
-    pub async fn purge(&self) -> Result<(), Error> {
+    /// Deletes what has expired or is beyond what `settings` retain. To be called now and then.
+    pub async fn purge(&self, settings: &StorageSettings) -> Result<(), Error> {
         self.conversations.purge().await?;
-        self.cache.purge().await
+        self.cache.purge().await?;
+        self.executions.retain(settings.execution_retention, settings.execution_max_rows).await
     }
 
     /// Writes everything out and closes the store.

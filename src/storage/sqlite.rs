@@ -1,6 +1,8 @@
-use std::fs::{DirBuilder, OpenOptions};
+use std::error::Error as StdError;
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -23,17 +25,18 @@ const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "initial", include_str!("../../m
 pub(super) struct Database {
     writer: SqlitePool,
     readers: SqlitePool,
+    /// Held while this server uses the folder: a second one would take its running executions for interrupted ones.
+    lock: Arc<File>,
 }
 
 impl Database {
     pub(super) async fn open(folder: &Path) -> Result<Self, Error> {
         let path = folder.join("studio.db");
-        let failed = |what: &str| {
-            let context = format!("{what} {}", path.display());
-            move |error| Error::internal_public(context, error)
+        let unusable = |error: Box<dyn StdError + Send + Sync>| {
+            Error::internal_public(format!("can't use {}", path.display()), error)
         };
-        create_private(folder, &path)
-            .map_err(|error| Error::internal_public(format!("can't create {}: {error}", path.display()), error))?;
+        create_private(folder, &path).map_err(|error| unusable(error.into()))?;
+        let lock = Arc::new(lock(folder)?);
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .journal_mode(SqliteJournalMode::Wal)
@@ -41,17 +44,20 @@ impl Database {
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)
             .busy_timeout(ACQUIRE_TIMEOUT);
-        let writer = pool(1).connect_with(options.clone()).await.map_err(failed("can't open"))?;
-        migrator().run(&writer).await.map_err(|error| {
-            Error::internal_public(format!("can't bring {} up to date: {error}", path.display()), error)
-        })?;
-        let readers = pool(READERS).connect_with(options.read_only(true)).await.map_err(failed("can't open"))?;
-        Ok(Self { writer, readers })
+        let writer = pool(1).connect_with(options.clone()).await.map_err(|error| unusable(error.into()))?;
+        migrator().run(&writer).await.map_err(|error| unusable(error.into()))?;
+        let readers = pool(READERS).connect_with(options.read_only(true)).await;
+        Ok(Self { writer, readers: readers.map_err(|error| unusable(error.into()))?, lock })
     }
 
     /// A connection for reading.
     pub(super) fn read(&self) -> &SqlitePool {
         &self.readers
+    }
+
+    /// The connection for a single statement that writes.
+    pub(super) fn writer(&self) -> &SqlitePool {
+        &self.writer
     }
 
     /// A transaction for writing; the database is locked from its start, so it can't fail half-way as busy.
@@ -70,6 +76,9 @@ impl Database {
     pub(super) async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, "the data folder could not be released");
+        }
     }
 }
 
@@ -91,6 +100,17 @@ fn pool(size: u32) -> SqlitePoolOptions {
 fn create_private(folder: &Path, file: &Path) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     OpenOptions::new().append(true).create(true).mode(0o600).open(file).map(|_| ())
+}
+
+fn lock(folder: &Path) -> Result<File, Error> {
+    let path = folder.join("lock");
+    let shown = path.display();
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
+    let file = file.map_err(|error| Error::internal_public(format!("can't create {shown}"), error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(error) => Err(Error::internal_public(format!("another server uses this DATA_DIR ({shown})"), error)),
+    }
 }
 
 fn migrator() -> Migrator {

@@ -1,25 +1,40 @@
+use std::sync::Arc;
+
 use axum::Router;
-use axum::http::header;
-use axum::response::Redirect;
+use axum::body::Bytes;
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use utoipa::openapi::OpenApi;
-use utoipa_swagger_ui::{Config, SwaggerUi};
+use utoipa_swagger_ui::Config;
 
+use super::ApiError;
 use crate::kernel::Error;
 
-/// The document at `/openapi.json` and the explorer at `/docs`, whose files are part of the binary. `/redoc`, which the
+/// The document at `/openapi.json` and the explorer at `/docs/`, whose files are part of the binary. `/redoc`, which the
 /// original had too, leads to the explorer.
 pub fn docs_router(document: &OpenApi) -> Result<Router, Error> {
     let json =
         document.to_json().map_err(|error| Error::internal("the OpenAPI document could not be written", error))?;
-    let serve = move || {
-        let json = json.clone();
-        async move { ([(header::CONTENT_TYPE, "application/json")], json) }
-    };
+    let json = Bytes::from(json);
     // "none" keeps the explorer from asking a public validator about the document.
-    let config = Config::new(["/openapi.json"]).validator_url("none").try_it_out_enabled(true);
+    let config = Arc::new(Config::new(["/openapi.json"]).validator_url("none").try_it_out_enabled(true));
+    let explorer = get(move |request: Request| async move { explorer_file(request.uri().path(), config) });
+    let to_explorer = get(async || Redirect::to("/docs/"));
     Ok(Router::new()
-        .route("/openapi.json", get(serve))
-        .route("/redoc", get(async || Redirect::to("/docs/")))
-        .merge(SwaggerUi::new("/docs").config(config)))
+        .route("/openapi.json", get(move || async move { ([(header::CONTENT_TYPE, "application/json")], json) }))
+        .route("/redoc", to_explorer.clone())
+        .route("/docs", to_explorer)
+        .route("/docs/", explorer.clone())
+        .route("/docs/{*file}", explorer))
+}
+
+fn explorer_file(path: &str, config: Arc<Config<'static>>) -> Response {
+    match utoipa_swagger_ui::serve(path.trim_start_matches("/docs/"), config) {
+        Ok(Some(file)) => ([(header::CONTENT_TYPE, file.content_type)], file.bytes.into_owned()).into_response(),
+        Ok(None) => ApiError::http(StatusCode::NOT_FOUND, "not_found", "Not Found").into_response(),
+        Err(error) => ApiError::from(Error::internal("a file of the API explorer can't be read", error.to_string()))
+            .into_response(),
+    }
 }

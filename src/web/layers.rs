@@ -8,9 +8,8 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
-use tower_http::timeout::RequestBodyTimeoutLayer;
+use tower_http::timeout::RequestBodyDeadlineLayer;
 use tracing::Instrument;
 
 use super::ApiError;
@@ -19,24 +18,37 @@ use crate::settings::ServerSettings;
 use crate::telemetry::with_request_id;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Longest pause between two pieces of a request body.
-const BODY_PAUSE: Duration = Duration::from_secs(30);
+/// How long a client may take to send a body.
+const BODY_TIME: Duration = Duration::from_secs(60);
 
-/// Wraps all routes, from the inside out: body limit, CORS, compression, panic guard, request id and log; and gives
+/// Wraps all routes, from the inside out: panic guard, body limits, CORS, compression, request id and log; and gives
 /// unknown paths and methods our envelope.
 pub fn with_layers(router: Router, settings: &ServerSettings) -> Router {
-    let compress = DefaultPredicate::new().and(NotForContentType::const_new("text/event-stream"));
+    // Longer bodies have longer: the limit is for a client that sends at least 100 kB a second.
+    let body_time = BODY_TIME + Duration::from_millis(settings.max_body_bytes as u64 / 100);
     router
         .fallback(async || ApiError::http(StatusCode::NOT_FOUND, "not_found", "Not Found"))
         .method_not_allowed_fallback(async || {
             ApiError::http(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed")
         })
-        .layer(DefaultBodyLimit::max(settings.max_body_bytes))
-        .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE))
-        .layer(cors(&settings.cors_origins))
-        .layer(CompressionLayer::new().compress_when(compress))
         .layer(CatchPanicLayer::custom(answer_panic))
+        .layer(DefaultBodyLimit::max(settings.max_body_bytes))
+        .layer(RequestBodyDeadlineLayer::new(body_time))
+        .layer(cors(&settings.cors_origins))
+        .layer(from_fn(keep_plain_options))
+        // Its default predicate leaves event streams alone.
+        .layer(CompressionLayer::new())
         .layer(from_fn(follow_request))
+}
+
+/// The CORS layer answers every OPTIONS request as a preflight. One that is none goes past it under a method that no route
+/// has, and so gets the 405 that the original gave it.
+async fn keep_plain_options(mut request: Request, next: Next) -> Response {
+    let is_preflight = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    if request.method() == Method::OPTIONS && !is_preflight {
+        *request.method_mut() = Method::TRACE;
+    }
+    next.run(request).await
 }
 
 /// Cuts a trailing slash, so that `/api/llm/config/` is served like `/api/llm/config`. `/docs/` keeps its own: the

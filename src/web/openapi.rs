@@ -1,6 +1,8 @@
 use utoipa::OpenApi;
 use utoipa::openapi;
 
+use super::error::ValidationIssue;
+
 /// What the OpenAPI document says before any route is added to it.
 pub fn base_document() -> openapi::OpenApi {
     #[derive(OpenApi)]
@@ -11,6 +13,7 @@ pub fn base_document() -> openapi::OpenApi {
             version = "1.0.0",
             license(name = "MIT", identifier = "MIT")
         ),
+        components(schemas(ValidationIssue)),
         tags(
             (name = "system", description = "The server itself: what it is, whether it lives, whether it is ready."),
             (name = "llm", description = "The LLM connection: configure, test, list models."),

@@ -95,15 +95,22 @@ impl Bad {
         last.filter(|_| kind != "missing").map_or(Value::Null, |(_, value)| json!(value))
     }
 
-    /// What stands in the body there; for a missing field, the object it is missing from.
+    /// What stands in the body there; for a missing field, the object it is missing from. Credentials are not quoted.
     fn body_value(&self, keys: &[&str], kind: &str) -> Value {
-        // These two may hold a credential, so they are not quoted once they are known to be text.
-        if kind == "value_error" && matches!(keys, ["base_url" | "api_key"]) {
-            return Value::Null;
+        if keys == ["api_key"] {
+            return json!("********");
         }
         let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
         let keys = if kind == "missing" { &keys[..keys.len().saturating_sub(1)] } else { keys };
-        keys.iter().fold(body, |value, key| value[key].clone())
+        let mut value = keys.iter().fold(body, |value, key| value[key].clone());
+        // A URL that is no good may hold a password.
+        if keys == ["base_url"] && value.as_str().is_some_and(|url| url.contains('@')) {
+            value = json!("********");
+        }
+        if let Some(key) = value.get_mut("api_key") {
+            *key = json!("********");
+        }
+        value
     }
 }
 
@@ -186,8 +193,11 @@ fn config_rows() -> Vec<Bad> {
         (json!({"base_url": "http://models example"}), "value_error", "body.base_url"),
         (json!({"base_url": "http://[::1"}), "value_error", "body.base_url"),
         (json!({"base_url": "http://models.example:99999"}), "value_error", "body.base_url"),
+        (json!({"base_url": "http:models.example"}), "value_error", "body.base_url"),
+        (json!({"base_url": "http:/models.example"}), "value_error", "body.base_url"),
+        (json!({"base_url": "http://models\n.example"}), "value_error", "body.base_url"),
+        (json!({"base_url": "http://models.example/v1\u{0}"}), "value_error", "body.base_url"),
         (json!({"base_url": "${MISSING}"}), "value_error", "body.base_url"),
-        (json!({"base_url": "http://${MISSING}/v1"}), "value_error", "body.base_url"),
         (json!({"default_model": 5}), "string_type", "body.default_model"),
         (json!({"default_model": ["m"]}), "string_type", "body.default_model"),
         (json!({"default_model": "${MISSING}"}), "value_error", "body.default_model"),
@@ -252,6 +262,7 @@ fn chat_rows() -> Vec<Bad> {
     let rows = [
         (json!({}), "missing", "body.prompt"),
         (json!({"user_id": "ada", "message": "Hello"}), "missing", "body.prompt"),
+        (json!({"api_key": "sk-1", "more": 5}), "missing", "body.prompt"),
         (json!({"prompt": null}), "string_type", "body.prompt"),
         (json!({"prompt": 5}), "string_type", "body.prompt"),
         (json!({"prompt": true}), "string_type", "body.prompt"),
@@ -310,7 +321,6 @@ fn message_rows() -> Vec<Bad> {
         Bad::json("POST", &by_query, &json!(["web"]), "dict_type", "body"),
         Bad::json("POST", &by_query, &json!("web"), "dict_type", "body"),
         Bad::json("POST", &by_query, &json!(5), "dict_type", "body"),
-        Bad::json("POST", MESSAGE, &json!([whole("role", json!("user"))]), "dict_type", "body"),
         // The body is read before the role is judged.
         Bad::raw("POST", format!("{MESSAGE}?role=robot&content=x"), "{", json_invalid()),
     ]);
@@ -353,18 +363,19 @@ fn query_rows() -> Vec<Bad> {
         ("99999999999999999999", "int_parsing"),
     ];
     let status = [("unknown", "value_error"), ("Completed", "value_error"), ("", "value_error")];
-    let places: [(&str, &'static str, &[(&str, &'static str)]); 5] = [
-        ("/api/memory/ada/history?limit", "query.limit", &history),
-        ("/api/memory/ada/context?max_tokens", "query.max_tokens", &context),
-        ("/v1/executions?limit", "query.limit", &page),
-        ("/v1/executions?cursor", "query.cursor", &cursor),
-        ("/v1/executions?status", "query.status", &status),
-    ];
-    let row = |path: &str, place, value: &str, kind| Bad::bare("GET", format!("{path}={value}"), kind, place);
-    places
-        .iter()
-        .flat_map(|(path, place, values)| values.iter().map(move |(value, kind)| row(path, place, value, kind)))
-        .collect()
+    let rows = |path: &str, place, values: &[(&str, &'static str)]| -> Vec<Bad> {
+        values.iter().map(|(value, kind)| Bad::bare("GET", format!("{path}={value}"), kind, place)).collect()
+    };
+    [
+        rows("/api/memory/ada/history?limit", "query.limit", &history),
+        rows("/api/memory/ada/context?max_tokens", "query.max_tokens", &context),
+        rows("/v1/executions?limit", "query.limit", &page),
+        rows("/v1/executions?cursor", "query.cursor", &cursor),
+        rows("/v1/executions?status", "query.status", &status),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// User ids that no path of the memory module takes, and paths that name nothing.
@@ -403,7 +414,11 @@ fn path_rows() -> Vec<Bad> {
         // The module's own paths stand here.
         detail("DELETE", "/api/memory/config", 405, "Method Not Allowed"),
         detail("DELETE", "/api/memory/health", 405, "Method Not Allowed"),
-        detail("GET", "/api/memory//history", 404, "Not Found"),
+        Bad::bare("GET", "/api/memory//history", "value_error", "path.user_id"),
+        Bad::bare("POST", "/api/memory//message?role=user&content=x", "value_error", "path.user_id"),
+        detail("DELETE", "/api/memory/", 404, "Not Found"),
+        detail("GET", "/api//llm/config", 404, "Not Found"),
+        detail("GET", "/API/llm/config", 404, "Not Found"),
         detail("GET", "/v1/executions/nope", 404, "Execution 'nope' not found"),
         detail("GET", "/v1/executions/a%2Fb", 404, "Execution 'a/b' not found"),
         detail("GET", "/v1/executions/%00", 404, "Execution '\u{0}' not found"),
@@ -456,7 +471,12 @@ fn body_rows() -> Vec<Bad> {
         if path == MESSAGE {
             let both = || Refusal::Issues(vec![("missing", "query.role"), ("missing", "query.content")]);
             rows.extend(["", "null"].map(|body| Bad::raw(method, path, body, both())));
-            rows.extend(["[]", "\"Hello\"", "5"].map(|body| Bad::raw(method, path, body, issue("dict_type"))));
+            let all = || {
+                let issues = [("missing", "query.role"), ("missing", "query.content"), ("dict_type", "body")];
+                Refusal::Issues(issues.to_vec())
+            };
+            let others = ["[]", "[{\"role\": \"user\"}]", "\"Hello\"", "5"];
+            rows.extend(others.map(|body| Bad::raw(method, path, body, all())));
         } else {
             rows.extend(["", "null"].map(|body| Bad::raw(method, path, body, issue("missing"))));
             let others = ["[]", "[{\"prompt\": \"Hello\"}]", "\"Hello\"", "5", "true"];
@@ -473,24 +493,267 @@ async fn whatever_is_wrong_is_refused_and_named_and_leaves_no_trace() {
     let before = traces(&server).await;
     assert_eq!(before["/v1/executions"]["count"], 0);
 
-    let rows =
-        [config_rows(), test_rows(), chat_rows(), message_rows(), query_rows(), path_rows(), body_rows()].concat_rows();
+    let tables = [config_rows(), test_rows(), chat_rows(), message_rows(), query_rows(), path_rows(), body_rows()];
+    let rows: Vec<Bad> = tables.into_iter().flatten().collect();
     assert!(rows.len() >= 70, "{} rows", rows.len());
     let wrong = send_all(&server, &rows).await;
-
+    assert!(wrong.is_empty(), "{} of {} rows:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
     assert_eq!(traces(&server).await, before, "something was stored");
     assert_eq!(llm.seen().len(), 0, "the LLM was asked");
     let server = server.restart().await;
     assert_eq!(traces(&server).await, before, "something was stored that shows after a restart");
-    assert!(wrong.is_empty(), "{} of {} rows:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
 }
 
-trait ConcatRows {
-    fn concat_rows(self) -> Vec<Bad>;
+#[tokio::test]
+async fn every_problem_of_a_request_is_told_at_once_in_the_order_of_the_fields() {
+    let llm = Upstream::saying("You should not have got here.").await;
+    let server = TestServer::with_llm(&llm, &[]).await;
+    let before = traces(&server).await;
+    let row = |method, path: &str, body: Value, issues: &[(&'static str, &'static str)]| {
+        Bad::raw(method, path, body.to_string(), Refusal::Issues(issues.to_vec()))
+    };
+    let config = json!({"fallback_models": 5, "provider": "x", "max_tokens": 0, "temperature": "hot", "max_retries": 11,
+        "timeout_seconds": 1.5, "api_key": [], "default_model": 5, "base_url": {}});
+    let all_of_config = [
+        ("string_type", "body.base_url"),
+        ("string_type", "body.default_model"),
+        ("string_type", "body.api_key"),
+        ("int_from_float", "body.timeout_seconds"),
+        ("less_than_equal", "body.max_retries"),
+        ("float_parsing", "body.temperature"),
+        ("greater_than_equal", "body.max_tokens"),
+        ("enum", "body.provider"),
+        ("list_type", "body.fallback_models"),
+    ];
+    let chat = json!({"metadata": {"intent": "x", "use_cache": "maybe", "model": 5}, "stream": "maybe", "user_id": 5});
+    let all_of_chat = [
+        ("missing", "body.prompt"),
+        ("string_type", "body.user_id"),
+        ("bool_parsing", "body.stream"),
+        ("enum", "body.metadata.intent"),
+        ("bool_parsing", "body.metadata.use_cache"),
+        ("string_type", "body.metadata.model"),
+    ];
+    let test = json!({"model": 5, "prompt": null});
+    let all_of_test = [("string_type", "body.prompt"), ("string_type", "body.model")];
+    let message = json!({"content": 5, "metadata": []});
+    let all_of_message = [("missing", "body.role"), ("string_type", "body.content"), ("dict_type", "body.metadata")];
+    let query = "/v1/executions?status=x&cursor=0&limit=0";
+    let all_of_query = [
+        ("value_error", "query.status"),
+        ("greater_than_equal", "query.limit"),
+        ("greater_than_equal", "query.cursor"),
+    ];
+    let half_a_message = format!("{MESSAGE}?role=user");
+    let query_before_body = [("missing", "query.content"), ("dict_type", "body")];
+    let url = json!({"base_url": "ftp://a", "timeout_seconds": 0});
+    let url_and_more = [("value_error", "body.base_url"), ("greater_than_equal", "body.timeout_seconds")];
+    let rows = [
+        row("PUT", CONFIG, config, &all_of_config),
+        row("PUT", CONFIG, url, &url_and_more),
+        row("POST", CHAT, chat, &all_of_chat),
+        row("POST", TEST, test, &all_of_test),
+        row("POST", MESSAGE, message, &all_of_message),
+        row("POST", MESSAGE, json!(null), &[("missing", "query.role"), ("missing", "query.content")]),
+        row("POST", &half_a_message, json!([]), &query_before_body),
+        Bad::raw("GET", query, "", Refusal::Issues(all_of_query.to_vec())),
+    ];
+    let wrong = send_all(&server, &rows).await;
+    assert_eq!(traces(&server).await, before);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-impl<const N: usize> ConcatRows for [Vec<Bad>; N] {
-    fn concat_rows(self) -> Vec<Bad> {
-        self.into_iter().flatten().collect()
+#[tokio::test]
+async fn a_wrong_field_beside_right_ones_changes_none_of_them() {
+    let server = TestServer::with(&[("LLM_BASE_URL", "http://127.0.0.1:9"), ("LLM_API_KEY", "k")]).await;
+    let before = server.get(CONFIG).await.expect(200);
+    let right = json!({"default_model": "m", "temperature": 0.1, "timeout_seconds": 30});
+    let wrong = [("max_retries", json!(11)), ("base_url", json!("ftp://a")), ("base_url", json!("http://elsewhere"))];
+    for (name, value) in wrong {
+        let mut body = right.clone();
+        body[name] = value;
+        server.put(CONFIG, &body).await.expect(422);
+        assert_eq!(server.get(CONFIG).await.expect(200), before, "{name}");
     }
+    server.put(CONFIG, &right).await.expect(200);
+    assert_eq!(server.get(CONFIG).await.expect(200)["default_model"], "m");
+}
+
+#[tokio::test]
+async fn a_key_does_not_follow_the_url_to_another_server() {
+    let server = TestServer::with(&[("LLM_BASE_URL", "http://127.0.0.1:9"), ("LLM_API_KEY", "k")]).await;
+    let before = traces(&server).await;
+    let moved = json!({"base_url": "http://127.0.0.1:10"});
+    let rows = [Bad::json("PUT", CONFIG, &moved, "value_error", "body.api_key")];
+    assert_eq!(send_all(&server, &rows).await, [""; 0]);
+    assert_eq!(traces(&server).await, before);
+    server.put(CONFIG, &json!({"base_url": "http://127.0.0.1:9/v1"})).await.expect(200);
+    server.put(CONFIG, &json!({"base_url": "http://127.0.0.1:10", "api_key": "other"})).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_everywhere_and_one_at_the_limit_is_not() {
+    let llm = Upstream::saying("Hi.").await;
+    let server = TestServer::with_llm(&llm, &[("MAX_BODY_BYTES", "200")]).await;
+    let before = traces(&server).await;
+    let padded = |text: &str, size: usize| format!("{text}{}", " ".repeat(size - text.len()));
+    let valid = [
+        ("PUT", CONFIG, r#"{"default_model": "m"}"#),
+        ("POST", TEST, r#"{"prompt": "Hello"}"#),
+        ("POST", MESSAGE, r#"{"role": "user", "content": "Hello"}"#),
+        ("POST", CHAT, r#"{"prompt": "Hello"}"#),
+    ];
+    let refusal = || Refusal::Detail(413, "The body is larger than MAX_BODY_BYTES allows".to_owned());
+    let rows = valid.map(|(method, path, text)| Bad::raw(method, path, padded(text, 201), refusal()));
+    assert_eq!(send_all(&server, &rows).await, [""; 0]);
+    // Not even when the client does not say how much will come.
+    for row in &rows {
+        let pieces: Vec<_> = row.body.chunks(50).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect();
+        let body = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
+        let request = server.request(row.method, &row.path).header("content-type", "application/json").body(body);
+        assert_eq!(told(&Answer::of(request).await), row.expected(), "{row}, in pieces");
+    }
+    assert_eq!(traces(&server).await, before);
+    assert_eq!(llm.seen().len(), 0);
+    for (method, path, text) in valid {
+        let request = server.request(method, path).header("content-type", "application/json").body(padded(text, 200));
+        Answer::of(request).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_asked_for_wrongly_is_refused_like_any_other_request() {
+    let llm = Upstream::saying("You should not have got here.").await;
+    let server = TestServer::with_llm(&llm, &[]).await;
+    for body in [json!({"prompt": 5}), json!({"prompt": 5, "stream": true})] {
+        let request = server.request("POST", CHAT).header("accept", "text/event-stream").body(body.to_string());
+        let answer = Answer::of(request).await;
+        assert_eq!(answer.headers["content-type"], "application/json");
+        assert_eq!(answer.expect(422)["detail"][0]["loc"], json!(["body", "prompt"]));
+    }
+    assert_eq!(server.get("/v1/executions").await.expect(200)["count"], 0);
+}
+
+#[tokio::test]
+async fn configuration_is_read_as_leniently_as_ever() {
+    let server = TestServer::bare().await;
+    let accepted = [
+        (r#"{"timeout_seconds": "30"}"#, "timeout_seconds", json!(30)),
+        (r#"{"timeout_seconds": 2.0}"#, "timeout_seconds", json!(2)),
+        (r#"{"timeout_seconds": "+5"}"#, "timeout_seconds", json!(5)),
+        (r#"{"timeout_seconds": "07"}"#, "timeout_seconds", json!(7)),
+        (r#"{"timeout_seconds": "1_0"}"#, "timeout_seconds", json!(10)),
+        (r#"{"timeout_seconds": "6.0"}"#, "timeout_seconds", json!(6)),
+        (r#"{"timeout_seconds": 3600}"#, "timeout_seconds", json!(3600)),
+        (r#"{"timeout_seconds": null}"#, "timeout_seconds", json!(3600)),
+        (r#"{"max_retries": true}"#, "max_retries", json!(1)),
+        (r#"{"max_retries": 0}"#, "max_retries", json!(0)),
+        (r#"{"temperature": "0.5"}"#, "temperature", json!(0.5)),
+        (r#"{"temperature": 2}"#, "temperature", json!(2.0)),
+        (r#"{"temperature": 0}"#, "temperature", json!(0.0)),
+        (r#"{"temperature": 0.1, "temperature": 0.2}"#, "temperature", json!(0.2)),
+        (r#"{"max_tokens": "2048"}"#, "max_tokens", json!(2048)),
+        (r#"{"max_tokens": ""}"#, "max_tokens", json!(null)),
+        (r#"{"provider": "OpenAI"}"#, "provider", json!("openai")),
+        (r#"{"fallback_models": "a, b"}"#, "fallback_models", json!(["a", "b"])),
+        (r#"{"base_url": " http://127.0.0.1:9/v1/ "}"#, "base_url", json!("http://127.0.0.1:9/v1/")),
+        (r#"{"base_url": "HTTP://127.0.0.1:9"}"#, "base_url", json!("HTTP://127.0.0.1:9")),
+        (r#"{"default_model": "modèle:ü"}"#, "default_model", json!("modèle:ü")),
+    ];
+    for (body, name, value) in accepted {
+        let request = server.request("PUT", CONFIG).header("content-type", "application/json").body(body);
+        let answer = Answer::of(request).await;
+        assert_eq!((answer.status, &answer.json()["config"][name]), (200, &value), "{body}");
+        assert_eq!(server.get(CONFIG).await.expect(200)[name], value, "{body}");
+    }
+    // What a GUI adds of its own is neither refused nor kept.
+    let before = server.get(CONFIG).await;
+    let more = json!({"id": "llm_1", "name": "mine", "is_local": true, "status": {"connected": false}});
+    assert_eq!(server.put(CONFIG, &more).await.expect(200)["config"], before.expect(200));
+    assert_eq!(server.get(CONFIG).await.text, before.text);
+}
+
+#[tokio::test]
+async fn a_body_may_have_a_byte_order_mark_no_content_type_or_one_that_ends_in_json() {
+    let llm = Upstream::saying("Hi.").await;
+    let server = TestServer::with_llm(&llm, &[]).await;
+    let plain = r#"{"prompt": "Hello"}"#;
+    let json = Some("application/json");
+    let nested = format!(r#"{{"prompt": "Hello", "more": {}1{}}}"#, "[".repeat(100), "]".repeat(100));
+    let bodies = [
+        (json, format!("\u{feff}{plain}")),
+        (None, plain.to_owned()),
+        (None, format!("\u{feff}{plain}")),
+        (Some("application/vnd.api+json"), plain.to_owned()),
+        (Some("application/json; charset=utf-8"), plain.to_owned()),
+        (Some("Application/JSON"), plain.to_owned()),
+        (json, format!(" \n{plain}\n")),
+        (json, r#"{"prompt": 5, "prompt": "Hello"}"#.to_owned()),
+        (json, nested),
+    ];
+    for (kind, body) in &bodies {
+        let mut request = server.request("POST", CHAT).body(body.clone());
+        if let Some(kind) = kind {
+            request = request.header("content-type", *kind);
+        }
+        assert_eq!(Answer::of(request).await.expect(200)["answer"], "Hi.", "{kind:?} {body}");
+    }
+    let history = server.get("/api/memory/default/history").await.expect(200);
+    let asked = history["messages"].as_array().unwrap().iter().filter(|message| message["content"] == "Hello").count();
+    assert_eq!(asked, bodies.len());
+}
+
+#[tokio::test]
+async fn chat_takes_words_and_numbers_for_booleans_and_ignores_what_it_does_not_know() {
+    let llm = Upstream::saying("Hi.").await;
+    let server = TestServer::with_llm(&llm, &[("MEMORY_ENABLED", "false")]).await;
+    let ask = async |body: Value| server.post(CHAT, &body).await.expect(200)["metadata"]["cached"].clone();
+    assert_eq!(ask(json!({"prompt": "?"})).await, false);
+    for yes in [json!("yes"), json!("Y"), json!("on"), json!("t"), json!("1"), json!(1), json!(true), json!(null)] {
+        assert_eq!(ask(json!({"prompt": "?", "metadata": {"use_cache": yes}})).await, true, "{yes}");
+    }
+    for no in [json!("no"), json!("N"), json!("OFF"), json!("f"), json!("0"), json!(0), json!(0.0), json!(false)] {
+        assert_eq!(ask(json!({"prompt": "?", "metadata": {"use_cache": no}})).await, false, "{no}");
+        assert_eq!(ask(json!({"prompt": "?", "stream": no})).await, true, "{no}");
+    }
+    let unknown = json!({"prompt": "?", "user_id": null, "metadata": null, "temperature": "hot", "messages": 5});
+    assert_eq!(ask(unknown).await, true);
+    assert_eq!(ask(json!({"prompt": ""})).await, false, "an empty prompt is a prompt");
+    assert_eq!(ask(json!({"prompt": "?", "user_id": "ü".repeat(256)})).await, true, "256 characters, not bytes");
+    let events = server.chat_events(&json!({"prompt": "?", "stream": "yes"})).await;
+    assert_eq!(events.last().unwrap().event, "answer");
+}
+
+#[tokio::test]
+async fn query_parameters_are_read_as_leniently_as_ever() {
+    let server = TestServer::bare().await;
+    for number in 0..12 {
+        let path = format!("{MESSAGE}?role=robot&role=user&content=no&content=Number+{number}&unknown=%FF");
+        server.post(&path, &json!({"number": number})).await.expect(200);
+    }
+    let history = server.get("/api/memory/ada/history").await.expect(200);
+    let newest = &history["messages"][0];
+    assert_eq!((&newest["content"], &newest["metadata"]), (&json!("Number 11"), &json!({"number": 11})));
+    let limits = [
+        ("5", 5),
+        ("%2B5", 5),
+        ("05", 5),
+        ("1_0", 10),
+        ("5.0", 5),
+        ("1&limit=3", 3),
+        ("abc&limit=4", 4),
+        ("2&unknown=x", 2),
+        ("0", 12),
+        ("9223372036854775807", 12),
+    ];
+    for (limit, count) in limits {
+        let path = format!("/api/memory/ada/history?limit={limit}");
+        assert_eq!(server.get(&path).await.expect(200)["count"], count, "{path}");
+    }
+    assert_eq!(server.get("/api/memory/ada/context?max_tokens=0").await.expect(200)["message_count"], 0);
+    for query in ["limit=0200", "limit=0&limit=1", "cursor=1_0", "status=x&status=failed", "user_id=%00", "page=x"] {
+        server.get(&format!("/v1/executions?{query}")).await.expect(200);
+    }
+    let empty = server.post("/api/memory/bob/message?role=user&content=", &json!(null)).await;
+    assert_eq!(empty.expect(200)["role"], "user");
 }

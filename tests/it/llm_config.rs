@@ -90,6 +90,9 @@ async fn a_stored_key_does_not_follow_the_base_url_to_another_server() {
     assert_eq!(refused["detail"][0]["loc"], json!(["body", "api_key"]));
     assert_eq!(server.get("/api/llm/config").await.expect(200)["base_url"], mine.url());
 
+    let in_two_steps = server.put("/api/llm/config", &json!({"base_url": ""})).await.expect(422);
+    assert_eq!(in_two_steps["detail"][0]["loc"], json!(["body", "api_key"]));
+
     server.put("/api/llm/config", &json!({"base_url": format!("{}/v1", mine.url())})).await.expect(200);
     server.put("/api/llm/config", &json!({"base_url": other.url(), "api_key": "sk-other"})).await.expect(200);
     answer_model(&server).await;
@@ -99,12 +102,25 @@ async fn a_stored_key_does_not_follow_the_base_url_to_another_server() {
 #[tokio::test]
 async fn a_reference_is_stored_as_written_and_used_resolved() {
     let llm = Upstream::saying("Hi.").await;
-    let server = TestServer::with_llm(&llm, &[("MY_LLM_KEY", "sk-from-vault")]).await;
+    let server = TestServer::with_llm(&llm, &[("MY_LLM_KEY", "sk-from-vault"), ("API_REFERENCES", "MY_LLM_KEY")]).await;
     server.put("/api/llm/config", &json!({"api_key": "${MY_LLM_KEY}"})).await.expect(200);
     answer_model(&server).await;
     assert_eq!(llm.chats()[0].headers["authorization"], "Bearer sk-from-vault");
     let stored = std::fs::read_to_string(server.folder().join("config/llm.json")).unwrap();
     assert!(stored.contains("${MY_LLM_KEY}") && !stored.contains("sk-from-vault"));
+}
+
+#[tokio::test]
+async fn who_may_use_the_api_may_not_read_the_environment() {
+    let llm = Upstream::saying("Hi.").await;
+    let server = TestServer::with_llm(&llm, &[("VAULT_TOKEN", "canary"), ("LLM_API_KEY", "sk-mine")]).await;
+    for field in ["base_url", "default_model", "api_key"] {
+        for variable in ["VAULT_TOKEN", "LLM_API_KEY", "NOT_SET"] {
+            let refused = server.put("/api/llm/config", &json!({field: format!("${{{variable}}}")})).await.expect(422);
+            assert_eq!(refused["detail"][0]["loc"], json!(["body", field]));
+            assert!(!refused.to_string().contains("canary"));
+        }
+    }
 }
 
 #[tokio::test]

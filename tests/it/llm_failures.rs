@@ -226,7 +226,7 @@ async fn failures_before_and_in_the_middle_of_a_stream() {
         .await;
 
     let empty = |_: &Seen, _: usize| vec![open_head("text/event-stream")];
-    stream_fails(&server_with(empty, &[]).await.0, "upstream_error", "answered with an empty body", 0).await;
+    stream_fails(&server_with(empty, &[]).await.0, "upstream_error", "answered with an empty stream", 0).await;
 
     let html = |_: &Seen, _: usize| reply("200 OK", "text/html", "<html></html>");
     stream_fails(&server_with(html, &[]).await.0, "upstream_error", "text/html instead of a stream", 0).await;

@@ -152,7 +152,8 @@ fn misfits(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<Str
         return if tried.iter().any(Vec::is_empty) { Vec::new() } else { tried.concat() };
     }
     let (types, kind) = (types(schema), kind(value));
-    if !types.is_empty() && !types.contains(&kind) && !(kind == "integer" && types.contains(&"number")) {
+    let fits = types.is_empty() || types.contains(&kind) || (kind == "integer" && types.contains(&"number"));
+    if !fits {
         return vec![format!("{at} should be {types:?}, is {value}")];
     }
     match (value, schema["properties"].as_object()) {

@@ -11,6 +11,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use axum::Router;
+use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
 use super::StartError;
@@ -42,6 +43,8 @@ pub async fn start(environment: Environment) -> Result<(Environment, SocketAddr)
     let next = loaded.settings.server.address.port().checked_add(1).unwrap_or(0);
     let listener = listen(next).await?;
     let address = listener.local_addr().map_err(|error| Error::internal("the demo LLM has no address", error))?;
+    // Without TCP_NODELAY its words would come in clumps; a socket that refuses it still works.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     tokio::spawn(async move { axum::serve(listener, llm_router()).await });
 
     let environment = environment

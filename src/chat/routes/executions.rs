@@ -29,6 +29,7 @@ pub(super) struct ExecutionView {
     plan: Option<Value>,
     #[schema(example = "You want to go there in May.")]
     answer: Option<String>,
+    #[schema(example = json!(null))]
     error: Option<String>,
     /// The metadata of the reply.
     #[schema(value_type = Option<Object>)]
@@ -71,6 +72,7 @@ pub(super) struct StepView {
     /// `completed`, `failed` or `skipped`.
     #[schema(example = "completed")]
     status: String,
+    #[schema(example = json!(null))]
     error: Option<String>,
     #[schema(example = "You want to go there in May.")]
     output: Option<String>,
@@ -90,6 +92,7 @@ impl From<Step> for StepView {
 pub(super) struct Executions {
     success: bool,
     executions: Vec<ExecutionView>,
+    #[schema(example = 1)]
     count: usize,
     /// Pass it as `cursor` for the next page; null on the last one.
     #[schema(example = "812")]
@@ -139,7 +142,7 @@ impl FromFields for ListQuery {
 
 /// List executions
 ///
-/// What the server did, newest first, page by page.
+/// What the server did, newest first, page by page; prompts and answers are cut to 1000 characters.
 #[utoipa::path(get, path = "/executions", tag = "executions", operation_id = "list_executions", params(ListQuery),
     responses((status = 200, description = "A page", body = Executions), ReadErrors))]
 pub(super) async fn list(

@@ -33,8 +33,9 @@ fn events(service: ChatService, command: ChatCommand) -> impl Stream<Item = Resu
     let (sink, mut receiver) = EventSink::streaming();
     // A task of its own: deadlines hold even when the client is too slow to read.
     let id = request_id().unwrap_or_default();
+    let background = service.background().clone();
     let work = async move { chat_json(service.chat(command, sink).await) };
-    let work = tokio::spawn(with_request_id(id, work).in_current_span());
+    let work = background.spawn(with_request_id(id, work).in_current_span());
     let work = AbortOnDropHandle::new(work);
     yielding! {
         let mut number = 0;

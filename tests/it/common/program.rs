@@ -10,6 +10,7 @@ use super::Client;
 pub struct Program {
     child: Child,
     pub client: Client,
+    pub port: u16,
     pub log: std::path::PathBuf,
 }
 
@@ -21,8 +22,8 @@ impl Program {
         let file = std::fs::OpenOptions::new().append(true).create(true).open(&log).unwrap();
         let mut command = bare(command, folder, variables);
         command.env("API_PORT", port.to_string()).stderr(file).stdout(Stdio::null());
-        let program =
-            Self { child: command.spawn().unwrap(), client: Client::new(format!("http://127.0.0.1:{port}")), log };
+        let client = Client::new(format!("http://127.0.0.1:{port}"));
+        let program = Self { child: command.spawn().unwrap(), client, port, log };
         let until = Instant::now() + Duration::from_secs(30);
         while program.client.request("GET", "/readyz").send().await.is_err() {
             assert!(Instant::now() < until, "the server did not start: {}", program.log());

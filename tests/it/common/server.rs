@@ -63,7 +63,7 @@ impl TestServer {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let serving = tokio::spawn(async move {
-            app::serve(listener, app, async move { stopped.cancelled().await }).await.unwrap();
+            app::serve(listener, app, stopped.cancelled()).await;
         });
         Self { client, folder, variables, clock, stop, serving }
     }

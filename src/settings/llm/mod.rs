@@ -1,0 +1,167 @@
+//! The LLM connection: its values, a partial change of them, and the layers they come from.
+
+mod patch;
+mod section;
+
+pub use patch::LlmPatch;
+pub use section::LlmSection;
+
+use serde_json::Value;
+use url::Url;
+
+use super::{Environment, reference};
+use crate::kernel::{FieldIssue, Lax, MASK, Secret};
+
+/// The wire format an LLM server speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LlmProvider {
+    /// Ask the server once.
+    #[default]
+    Auto,
+    /// OpenAI's chat completions, which most servers speak.
+    OpenAi,
+    /// Ollama's own `/api/chat`.
+    Ollama,
+}
+
+impl LlmProvider {
+    /// The name in settings and replies.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::OpenAi => "openai",
+            Self::Ollama => "ollama",
+        }
+    }
+}
+
+impl Lax for LlmProvider {
+    fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
+        match value.as_str().map(str::to_ascii_lowercase).as_deref() {
+            Some("auto") => Ok(Self::Auto),
+            Some("openai") => Ok(Self::OpenAi),
+            Some("ollama") => Ok(Self::Ollama),
+            _ => Err(("enum", "Input should be 'auto', 'openai' or 'ollama'")),
+        }
+    }
+}
+
+/// The LLM connection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LlmSettings {
+    /// Where the server is, with or without `/v1`.
+    pub base_url: Option<String>,
+    /// The model used where a request names none.
+    pub default_model: Option<String>,
+    /// Sent as a bearer token.
+    pub api_key: Option<Secret>,
+    /// Limit for one call, its retries included; for a stream, the longest silence.
+    pub timeout_seconds: i64,
+    /// Attempts in all, as in the original; 0 and 1 both mean a single one.
+    pub max_retries: i64,
+    /// Sampling temperature.
+    pub temperature: f64,
+    /// Longest answer, in tokens.
+    pub max_tokens: Option<i64>,
+    /// Wire format.
+    pub provider: LlmProvider,
+    /// Models tried in this order after the first one failed.
+    pub fallback_models: Vec<String>,
+}
+
+impl Default for LlmSettings {
+    fn default() -> Self {
+        Self {
+            base_url: None,
+            default_model: None,
+            api_key: None,
+            timeout_seconds: 60,
+            max_retries: 3,
+            temperature: 0.7,
+            max_tokens: None,
+            provider: LlmProvider::Auto,
+            fallback_models: Vec::new(),
+        }
+    }
+}
+
+impl LlmSettings {
+    fn apply(&mut self, patch: &LlmPatch) {
+        let default = Self::default();
+        patch.base_url.apply_optional(&mut self.base_url);
+        patch.default_model.apply_optional(&mut self.default_model);
+        patch.api_key.apply_optional(&mut self.api_key);
+        patch.timeout_seconds.apply(&mut self.timeout_seconds, default.timeout_seconds);
+        patch.max_retries.apply(&mut self.max_retries, default.max_retries);
+        patch.temperature.apply(&mut self.temperature, default.temperature);
+        patch.max_tokens.apply_optional(&mut self.max_tokens);
+        patch.provider.apply(&mut self.provider, default.provider);
+        patch.fallback_models.apply(&mut self.fallback_models, default.fallback_models);
+    }
+
+    /// These settings with every `${NAME}` replaced, checked for use.
+    fn resolve(&self, environment: &Environment) -> Result<Self, Vec<FieldIssue>> {
+        let mut resolved = self.clone();
+        let mut issues = Vec::new();
+        let mut replace = |field: &str, written: &mut Option<String>, check: fn(&str) -> Result<(), &'static str>| {
+            let Some(text) = written else { return };
+            let outcome = reference::resolve(text, environment)
+                .and_then(|value| check(&value).map(|()| value).map_err(str::to_owned));
+            match outcome {
+                Ok(value) => *text = value,
+                Err(msg) => issues.push(FieldIssue::new("value_error", vec![field.into()], msg, quoted(text))),
+            }
+        };
+        replace("base_url", &mut resolved.base_url, check_url);
+        replace("default_model", &mut resolved.default_model, check_model);
+        let mut key = resolved.api_key.as_ref().map(|key| key.expose().to_owned());
+        replace("api_key", &mut key, check_key);
+        resolved.api_key = key.map(Secret::new);
+        if let Some(msg) = resolved.fallback_models.iter().find_map(|model| check_model(model).err()) {
+            let given = Value::from(resolved.fallback_models.clone());
+            issues.push(FieldIssue::new("value_error", vec!["fallback_models".into()], msg, given));
+        }
+        if issues.is_empty() { Ok(resolved) } else { Err(issues) }
+    }
+
+    /// Scheme, host and port of the server, if there is one.
+    pub fn origin(&self) -> Option<String> {
+        let url = Url::parse(self.base_url.as_deref()?).ok()?;
+        Some(url.origin().ascii_serialization())
+    }
+}
+
+/// A wrong value as an error may show it: a URL may carry a password.
+fn quoted(text: &str) -> Value {
+    Value::String(if text.contains('@') { MASK } else { text }.to_owned())
+}
+
+fn check_url(text: &str) -> Result<(), &'static str> {
+    let starts_well = ["http://", "https://"].iter().any(|scheme| text.to_ascii_lowercase().starts_with(scheme));
+    // The URL parser forgives blanks, control characters and missing slashes; other programs may not.
+    let plain = starts_well
+        && !text.contains(|c: char| c.is_control() || c.is_whitespace() || c == '\\')
+        && !text.contains("${");
+    match Url::parse(text).ok().filter(|url| plain && url.has_host()) {
+        None => Err("Input should be a URL that starts with http:// or https:// and names a host"),
+        Some(url) if !url.username().is_empty() || url.password().is_some() => {
+            Err("Input should have no user name or password in the URL; use api_key")
+        }
+        Some(url) if url.query().is_some() || url.fragment().is_some() => {
+            Err("Input should have no query or fragment in the URL")
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+fn check_model(text: &str) -> Result<(), &'static str> {
+    if text.chars().any(char::is_control) { Err("Input should have no control characters") } else { Ok(()) }
+}
+
+fn check_key(text: &str) -> Result<(), &'static str> {
+    if text.bytes().all(|b| b.is_ascii_graphic()) {
+        Ok(())
+    } else {
+        Err("Input should be printable ASCII without blanks")
+    }
+}
