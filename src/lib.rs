@@ -3,12 +3,12 @@
 //! ARCHITECTURE.md has the map of the rooms below and walks through a chat request and a change of configuration.
 
 pub mod app;
-pub mod chat;
+mod chat;
 pub mod kernel;
-pub mod llm;
-pub mod memory;
-pub mod outbound;
+mod llm;
+mod memory;
+mod outbound;
 pub mod settings;
-pub mod storage;
+mod storage;
 pub mod telemetry;
-pub mod web;
+mod web;

@@ -20,9 +20,11 @@ const MOST_KNOWN: usize = 64;
 /// Finds out which wire format a server speaks, and remembers it by base URL. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Probe {
-    /// What each server speaks; until when, for one whose answer was not clear.
-    known: Arc<Mutex<HashMap<String, (Wire, Option<Instant>)>>>,
+    known: Arc<Mutex<Known>>,
 }
+
+/// What each server speaks, by base URL; until when, for one whose answer was not clear.
+type Known = HashMap<String, (Wire, Option<Instant>)>;
 
 impl Probe {
     /// Asks once: Ollama tells its version at `/api/version`, everything else is taken as OpenAI's format.
@@ -58,7 +60,7 @@ impl Probe {
         self.known().remove(base);
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<String, (Wire, Option<Instant>)>> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,5 +12,5 @@ mod summary;
 
 pub use cache::ResponseCache;
 pub use context::ContextMessage;
-pub use service::{MemoryService, MemoryStats};
-pub use summary::{FoldQueue, Folder};
+pub use service::MemoryService;
+pub use summary::Folder;

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
-pub use reqwest::Method;
+use reqwest::Method;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{NoProxy, Proxy};
 use serde_json::Value;
@@ -101,13 +101,13 @@ impl HttpClient {
 fn proxies(environment: &Environment) -> Result<Vec<Proxy>, Error> {
     let except = environment.get("NO_PROXY").unwrap_or_default();
     let except = NoProxy::from_string(&format!("localhost,127.0.0.0/8,::1,{except}"));
-    let kinds: [(&str, fn(&str) -> reqwest::Result<Proxy>); 3] = [
-        ("HTTPS_PROXY", |url| Proxy::https(url)),
-        ("HTTP_PROXY", |url| Proxy::http(url)),
-        ("ALL_PROXY", |url| Proxy::all(url)),
-    ];
-    let given = kinds.into_iter().filter_map(|(name, kind)| Some((name, kind(environment.get(name)?))));
-    given
+    let given = |name| environment.get(name).map(|url| (name, url));
+    let https = given("HTTPS_PROXY").map(|(name, url)| (name, Proxy::https(url)));
+    let http = given("HTTP_PROXY").map(|(name, url)| (name, Proxy::http(url)));
+    let all = given("ALL_PROXY").map(|(name, url)| (name, Proxy::all(url)));
+    [https, http, all]
+        .into_iter()
+        .flatten()
         .map(|(name, proxy)| match proxy {
             Ok(proxy) => Ok(proxy.no_proxy(except.clone())),
             Err(error) => Err(Error::internal_public(format!("{name} is not the URL of a proxy"), error.without_url())),

@@ -11,8 +11,8 @@ mod retry;
 mod sse;
 mod tls;
 
-pub use client::{Call, HttpClient, Method, Reply};
+pub use client::{Call, HttpClient, Reply};
 pub use error::{CallError, display_url};
 pub use lines::lines;
 pub use retry::{RetryPolicy, Verdict, retry, retry_after};
-pub use sse::{SseEvent, sse_events};
+pub use sse::sse_events;

@@ -70,7 +70,7 @@ impl std::fmt::Display for JsonError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let text = self.0.to_string();
         let cause = text.rsplit_once(" at line ").map_or(text.as_str(), |(cause, _)| cause);
-        write!(f, "line {}, column {}: {cause}", self.0.line(), self.0.column())
+        write!(f, "line {}, column {}: {cause}", self.0.line(), self.0.column().max(1))
     }
 }
 

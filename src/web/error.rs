@@ -112,6 +112,7 @@ pub struct ValidationIssue {
 
 /// Errors of an operation without a body.
 #[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes responses for the OpenAPI document")]
 pub enum ReadErrors {
     /// A path or query parameter is wrong.
     #[response(status = 422)]
@@ -123,6 +124,7 @@ pub enum ReadErrors {
 
 /// Errors of an operation with a JSON body.
 #[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes responses for the OpenAPI document")]
 pub enum BodyErrors {
     /// The body is nested too deeply to be read.
     #[response(status = 400)]

@@ -17,7 +17,7 @@ mod system;
 
 pub use body::{JsonBody, OptionalBody};
 pub use docs::docs_router;
-pub use error::{ApiError, BodyErrors, ErrorBody, ReadErrors, ValidationErrorBody};
+pub use error::{ApiError, BodyErrors, ErrorBody, ReadErrors};
 pub use layers::{normalize_path, with_layers};
 pub use openapi::base_document;
 pub use path::{PathId, PathUser};

@@ -61,7 +61,7 @@ async fn the_oldest_turns_are_folded_and_the_summary_enters_the_context() {
     let stats = server.get("/api/memory/ada/stats").await.expect(200);
     assert_eq!((&stats["stats"]["has_summary"], &stats["stats"]["total_messages"]), (&json!(true), &json!(4)));
     chat(&server, "What is the secret?").await;
-    let last = llm.chats().into_iter().filter(|seen| prompt_of(seen) == "What is the secret?").next_back().unwrap();
+    let last = llm.chats().into_iter().rfind(|seen| prompt_of(seen) == "What is the secret?").unwrap();
     assert!(last.body["messages"][0]["content"].as_str().unwrap().contains("secret is 42"));
 
     let server = server.restart().await;

@@ -5,7 +5,7 @@ pub mod program;
 pub mod server;
 pub mod upstream;
 
-pub use client::{Answer, Client, Frame};
+pub use client::{Answer, Client};
 pub use program::Program;
 pub use server::TestServer;
 pub use upstream::{Act, Seen, Upstream};
