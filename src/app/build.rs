@@ -5,7 +5,6 @@ use std::time::Duration;
 use axum::Router;
 use serde_json::Value;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::router;
@@ -98,12 +97,7 @@ impl App {
     pub async fn build(loaded: Loaded, clock: Clock) -> Result<Self, StartError> {
         let stores = Stores::open(&loaded.settings.storage, clock.clone()).await?;
         let settings = SharedSettings::new(loaded);
-        let state = AppState {
-            settings: settings.clone(),
-            stores: stores.clone(),
-            clock: clock.clone(),
-            started: Instant::now(),
-        };
+        let state = AppState { settings: settings.clone(), stores: stores.clone() };
         let background = TaskTracker::new();
 
         let client = LlmClient::new(HttpClient::new(settings.environment())?, clock.clone());

@@ -71,11 +71,6 @@ impl Error {
         self.kind
     }
 
-    /// The full text, for the log.
-    pub fn detail(&self) -> &str {
-        &self.detail
-    }
-
     /// The text for the caller.
     pub fn public_detail(&self) -> &str {
         if self.public { &self.detail } else { "Internal Server Error" }

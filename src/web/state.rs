@@ -1,6 +1,3 @@
-use tokio::time::Instant;
-
-use crate::kernel::Clock;
 use crate::settings::SharedSettings;
 use crate::storage::Stores;
 
@@ -11,8 +8,4 @@ pub struct AppState {
     pub settings: SharedSettings,
     /// The stores.
     pub stores: Stores,
-    /// Wall-clock time.
-    pub clock: Clock,
-    /// When the server started.
-    pub started: Instant,
 }
