@@ -11,9 +11,6 @@ use orchestrator_studio::kernel::{Clock, Error};
 use orchestrator_studio::settings::{Environment, Loaded};
 use orchestrator_studio::telemetry;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// A self-hosted AI orchestration server. Point it at an LLM, chat with it through one REST API; it remembers
 /// conversations and says what it did.
 ///
