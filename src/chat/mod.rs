@@ -10,6 +10,7 @@ mod events;
 mod executor;
 mod intent;
 mod planner;
+mod reply;
 pub mod routes;
 mod service;
 mod tasks;

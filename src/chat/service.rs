@@ -1,18 +1,18 @@
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use super::command::ChatCommand;
-use super::events::{EventSink, step_json};
+use super::events::EventSink;
 use super::executor::{Ending, Execution, Finished, Limits, timed};
 use super::intent::{self, Verdict};
 use super::planner::{self, Plan};
+use super::reply::{Answer, ChatReply, Progress};
 use super::tasks::{self, TaskContext, TaskOutput};
 use crate::kernel::{Clock, Deadline, Error, ErrorKind, Role, new_id};
-use crate::llm::{ChatRequest, LlmClient, Usage};
+use crate::llm::{ChatRequest, LlmClient};
 use crate::memory::{ContextMessage, MemoryService, ResponseCache};
 use crate::settings::{IntentClassifier, Settings, SharedSettings};
 use crate::storage::{Execution as Record, ExecutionStatus, ExecutionStore, Outcome, Step};
@@ -32,38 +32,6 @@ pub struct ChatService {
     cache: ResponseCache,
     clock: Clock,
     background: TaskTracker,
-}
-
-/// What a client is told in the end.
-#[derive(Debug)]
-pub(super) struct ChatReply {
-    pub(super) answer: String,
-    pub(super) metadata: Value,
-    pub(super) execution_id: String,
-    /// Why there is no answer.
-    pub(super) failure: Option<Error>,
-    /// Whether there is an answer that could not be saved.
-    pub(super) degraded: bool,
-}
-
-/// An answer and what is worth knowing about it; also what the cache keeps.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Answer {
-    text: String,
-    model: String,
-    usage: Option<Usage>,
-}
-
-/// What has happened so far. It outlives the work, so that a request that runs out of time can still be told about.
-#[derive(Debug, Default)]
-struct Progress {
-    verdict: Option<Verdict>,
-    missing: Vec<&'static str>,
-    steps: Vec<Step>,
-    iterations: usize,
-    answer: Option<Answer>,
-    cached: bool,
-    memory_saved: Option<bool>,
 }
 
 impl ChatService {
@@ -125,42 +93,46 @@ impl ChatService {
     ) -> Result<(), Error> {
         self.begin(id, command).await;
         let verdict = self.classify(command, settings, deadline).await;
-        progress.verdict = Some(verdict);
         let plan = planner::plan(verdict.intent, settings);
-        progress.missing = plan.missing.clone();
+        (progress.verdict, progress.missing) = (Some(verdict), plan.missing.clone());
         let recorded = self.executions.plan(id, verdict.intent.as_str(), verdict.confidence, &plan.to_json()).await;
         log_failure("the plan could not be recorded", recorded);
         events.begun(id, &verdict, &plan).await;
 
-        let conversation = self.recall(command, settings).await;
-        let key = self.cache_key(command, settings, &plan, &conversation);
-        let cached = match &key {
-            Some(key) => self.cache.get::<Answer>(key).await,
-            None => None,
-        };
-        progress.cached = cached.is_some();
-        let answer = match cached {
-            Some(answer) => {
-                events.delta(answer.text.clone()).await;
-                answer
-            }
-            None => {
-                let (llm, missing) = (&self.llm, plan.missing.as_slice());
-                let context =
-                    TaskContext { settings, llm, command, conversation: &conversation, missing, deadline, events };
-                let answer = self.execute(id, &plan, &context, progress).await?;
-                if let Some(key) = &key {
-                    self.cache.put(key, &answer, &settings.cache).await;
-                }
-                answer
-            }
-        };
-        let text = progress.answer.insert(answer).text.clone();
+        let (llm, missing) = (&self.llm, plan.missing.as_slice());
+        let conversation = &self.recall(command, settings).await;
+        let context = TaskContext { settings, llm, command, conversation, missing, deadline, events };
+        let answer = self.answer(id, &plan, &context, progress).await?;
         if settings.memory.enabled {
             progress.memory_saved = Some(false);
-            progress.memory_saved = Some(self.remember(command, text).await);
+            progress.memory_saved = Some(self.remember(command, answer).await);
         }
         Ok(())
+    }
+
+    /// The answer from the cache, or else from the plan's tasks. It is part of the progress before it is kept anywhere.
+    async fn answer(
+        &self,
+        id: &str,
+        plan: &Plan,
+        context: &TaskContext<'_>,
+        progress: &mut Progress,
+    ) -> Result<String, Error> {
+        let key = cache_key(context, plan);
+        if let Some(key) = &key
+            && let Some(answer) = self.cache.get::<Answer>(key).await
+        {
+            progress.cached = true;
+            let text = progress.answer.insert(answer).text.clone();
+            context.events.delta(text.clone()).await;
+            return Ok(text);
+        }
+        let answer = self.execute(id, plan, context, progress).await?;
+        let answer = progress.answer.insert(answer);
+        if let Some(key) = &key {
+            self.cache.put(key, answer, &context.settings.cache).await;
+        }
+        Ok(answer.text.clone())
     }
 
     async fn classify(&self, command: &ChatCommand, settings: &Settings, deadline: Deadline) -> Verdict {
@@ -197,34 +169,6 @@ impl ChatService {
             tracing::warn!(%error, "the conversation could not be read");
             Vec::new()
         })
-    }
-
-    /// A digest of everything that shapes the answer, if the cache is to be used.
-    fn cache_key(
-        &self,
-        command: &ChatCommand,
-        settings: &Settings,
-        plan: &Plan,
-        conversation: &[ContextMessage],
-    ) -> Option<String> {
-        if !settings.cache.enabled || command.options.use_cache == Some(false) {
-            return None;
-        }
-        let llm = settings.llm.effective();
-        let mut metadata = command.metadata.clone();
-        metadata.remove("use_cache");
-        Some(ResponseCache::key(&json!({
-            "server": llm.base_url,
-            "provider": llm.provider.as_str(),
-            "models": [llm.default_model, llm.fallback_models],
-            "temperature": llm.temperature,
-            "max_tokens": llm.max_tokens,
-            "plan": plan.to_json(),
-            "missing": plan.missing,
-            "conversation": conversation,
-            "prompt": command.prompt,
-            "metadata": metadata,
-        })))
     }
 
     /// Runs the plan; the answer is that of its last task.
@@ -308,43 +252,27 @@ impl ChatService {
     }
 }
 
-impl ChatReply {
-    pub(super) fn error(&self) -> Option<String> {
-        let unsaved = self.degraded.then(|| "The conversation could not be saved".to_owned());
-        self.failure.as_ref().map(|error| error.public_detail().to_owned()).or(unsaved)
+/// A digest of everything that shapes the answer, if the cache is to be used.
+fn cache_key(context: &TaskContext<'_>, plan: &Plan) -> Option<String> {
+    let (settings, command) = (context.settings, context.command);
+    if !settings.cache.enabled || command.options.use_cache == Some(false) {
+        return None;
     }
-}
-
-impl Progress {
-    fn metadata(&self, id: &str, has_error: bool, elapsed: Duration) -> Value {
-        let verdict = self.verdict.as_ref();
-        let answer = self.answer.as_ref();
-        json!({
-            "execution_id": id,
-            "intent": verdict.map(|verdict| verdict.intent.as_str()),
-            "intent_confidence": verdict.map(|verdict| verdict.confidence),
-            "iterations": self.iterations,
-            "has_error": has_error,
-            "steps": self.steps.iter().map(step_json).collect::<Vec<_>>(),
-            "model": answer.map(|answer| &answer.model),
-            "usage": answer.and_then(|answer| answer.usage),
-            "cached": self.cached,
-            "degraded": self.memory_saved == Some(false),
-            "memory_saved": self.memory_saved,
-            "missing": self.missing,
-            "duration_ms": u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-        })
-    }
-}
-
-impl From<TaskOutput> for Answer {
-    fn from(output: TaskOutput) -> Self {
-        Self {
-            text: output.text,
-            model: output.target.unwrap_or_default(),
-            usage: output.completion.and_then(|completion| completion.usage),
-        }
-    }
+    let llm = settings.llm.effective();
+    let mut metadata = command.metadata.clone();
+    metadata.remove("use_cache");
+    Some(ResponseCache::key(&json!({
+        "server": llm.base_url,
+        "provider": llm.provider.as_str(),
+        "models": [llm.default_model, llm.fallback_models],
+        "temperature": llm.temperature,
+        "max_tokens": llm.max_tokens,
+        "plan": plan.to_json(),
+        "missing": plan.missing,
+        "conversation": context.conversation,
+        "prompt": command.prompt,
+        "metadata": metadata,
+    })))
 }
 
 /// Records an execution as cancelled when the client leaves, which drops the request's future.

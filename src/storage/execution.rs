@@ -312,3 +312,64 @@ fn read_json(row: &SqliteRow, column: &str) -> Result<Option<Value>, sqlx::Error
     let text: Option<String> = row.try_get(column)?;
     text.map(|text| serde_json::from_str(&text)).transpose().map_err(|error| sqlx::Error::Decode(error.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn store(folder: &tempfile::TempDir, clock: &Clock) -> ExecutionStore {
+        ExecutionStore::new(Database::open(folder.path()).await.unwrap(), clock.clone())
+    }
+
+    fn execution(id: usize, clock: &Clock) -> Execution {
+        Execution {
+            id: id.to_string(),
+            user_id: "ada".to_owned(),
+            status: ExecutionStatus::Running,
+            prompt: "x".repeat(5000),
+            intent: None,
+            plan: None,
+            answer: None,
+            error: None,
+            metadata: None,
+            started_ms: clock.now_ms(),
+            finished_ms: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn old_and_surplus_executions_go_with_their_steps_but_not_running_ones() {
+        let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::manual(1_700_000_000_000));
+        let store = store(&folder, &clock).await;
+        let outcome = Outcome { status: ExecutionStatus::Completed, answer: None, error: None, metadata: Value::Null };
+        let step = Step {
+            id: "task_1".to_owned(),
+            action: "llm_call".to_owned(),
+            target: None,
+            status: "completed".to_owned(),
+            error: None,
+            output: None,
+            duration_ms: 1,
+        };
+        for id in 0..2500 {
+            store.begin(&execution(id, &clock)).await.unwrap();
+            store.step(&id.to_string(), 0, &step).await.unwrap();
+            if id != 7 {
+                store.finish(&id.to_string(), &outcome).await.unwrap();
+            }
+            clock.advance(Duration::from_secs(1));
+        }
+        let ids = async |store: &ExecutionStore| -> Vec<usize> {
+            let all = store.list(&ExecutionFilter::default(), 5000).await.unwrap();
+            all.iter().map(|(_, execution)| execution.id.parse().unwrap()).collect()
+        };
+        assert_eq!(store.list(&ExecutionFilter::default(), 1).await.unwrap()[0].1.prompt.len(), 1000);
+        store.retain(Duration::from_secs(86_400), 100).await.unwrap();
+        assert_eq!(ids(&store).await, (2400..2500).rev().chain([7]).collect::<Vec<_>>());
+        let steps: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM execution_step").fetch_one(store.database.read()).await.unwrap();
+        assert_eq!(steps, 101);
+        store.retain(Duration::from_secs(10), 100).await.unwrap();
+        assert_eq!(ids(&store).await, (2490..2500).rev().chain([7]).collect::<Vec<_>>());
+    }
+}

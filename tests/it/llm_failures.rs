@@ -263,3 +263,38 @@ async fn a_stream_that_fails_before_its_first_byte_is_tried_again() {
     assert_eq!(frames.last().unwrap().data["answer"], "Here.");
     assert_eq!(llm.chats().len(), 2);
 }
+
+#[tokio::test]
+async fn an_error_whose_text_never_comes_does_not_cost_the_next_attempt() {
+    let (server, llm) = server_with(
+        |seen, nth| match nth {
+            0 => vec![
+                Act::Send("HTTP/1.1 500 Internal Server Error\r\ncontent-length: 99\r\n\r\nhalf".to_owned()),
+                Act::Hang,
+            ],
+            _ => openai(seen, "Better now."),
+        },
+        &[("LLM_TIMEOUT_SECONDS", "20")],
+    )
+    .await;
+    let (status, body, took) = ask(&server).await;
+    assert_eq!((status, &body["answer"]), (200, &json!("Better now.")));
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert_eq!(llm.chats().len(), 2);
+}
+
+#[tokio::test]
+async fn a_stream_without_end_is_cut_off() {
+    let endless = |_: &Seen, _: usize| {
+        let big = openai_delta(&"x".repeat(900_000));
+        let Act::Send(big) = big else { unreachable!() };
+        let mut acts = vec![open_head("text/event-stream")];
+        acts.extend((0..40).map(|_| Act::Send(big.clone())));
+        acts
+    };
+    let (server, _llm) = server_with(endless, &[]).await;
+    let frames = server.chat_events(&json!({"prompt": "Hello"})).await;
+    let last = frames.last().unwrap();
+    assert_eq!(last.event, "error");
+    assert!(last.data["detail"].as_str().unwrap().contains("sent a reply of more than"), "{}", last.data["detail"]);
+}

@@ -172,3 +172,25 @@ async fn a_failing_model_is_replaced_by_the_next_one_on_the_list() {
     let frames = server.chat_events(&json!({"prompt": "Hello"})).await;
     assert_eq!(frames.last().unwrap().data["metadata"]["model"], "good");
 }
+
+#[tokio::test]
+async fn a_placeholder_for_a_key_does_not_garble_answers() {
+    for key in ["ollama", "EMPTY", "1"] {
+        let llm = Upstream::saying("ollama 1 EMPTY").await;
+        let server = TestServer::with_llm(&llm, &[("LLM_API_KEY", key)]).await;
+        assert_eq!(ask(&server).await["answer"], "ollama 1 EMPTY");
+        let frames = server.chat_events(&json!({"prompt": "Hello"})).await;
+        assert_eq!(frames.last().unwrap().data["answer"], "ollama 1 EMPTY", "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_is_for_other_machines_only() {
+    let llm = Upstream::saying("Direct.").await;
+    let proxy = Upstream::saying("Through the proxy.").await;
+    let server = TestServer::with_llm(&llm, &[("HTTP_PROXY", &proxy.url())]).await;
+    assert_eq!(ask(&server).await["answer"], "Direct.");
+    server.put("/api/llm/config", &json!({"base_url": "http://models.invalid"})).await.expect(200);
+    assert_eq!(ask(&server).await["answer"], "Through the proxy.");
+    assert_eq!(proxy.chats()[0].path, "http://models.invalid/v1/chat/completions");
+}

@@ -176,3 +176,14 @@ async fn turns_written_at_the_same_time_stay_in_pairs() {
         assert_eq!((&pair[0]["role"], &pair[1]["role"]), (&json!("assistant"), &json!("user")));
     }
 }
+
+#[tokio::test]
+async fn instructions_outlive_the_turns_around_them() {
+    let server = TestServer::with(&[("MEMORY_MAX_MESSAGES", "3")]).await;
+    say(&server, "ada", "system", "Answer in French.").await;
+    for number in 0..6 {
+        say(&server, "ada", "user", &number.to_string()).await;
+    }
+    let context = server.get("/api/memory/ada/context").await.expect(200);
+    assert_eq!(contents(&context, "context"), ["Answer in French.", "4", "5"]);
+}

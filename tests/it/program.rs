@@ -142,3 +142,16 @@ async fn a_port_that_is_taken_is_an_error_that_says_so() {
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("can't listen on 127.0.0.1:") && text.contains("API_PORT"), "{text}");
 }
+
+#[tokio::test]
+async fn a_data_folder_belongs_to_one_server_at_a_time() {
+    let folder = TempDir::new().unwrap();
+    let first = Program::start("serve", folder.path(), &[]).await;
+    let port = crate::common::program::free_port().to_string();
+    let output = Program::run("serve", folder.path(), &[("API_PORT", &port)]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("another server uses this DATA_DIR"), "{text}");
+    first.kill();
+    Program::start("serve", folder.path(), &[]).await;
+}

@@ -150,3 +150,18 @@ async fn many_streams_at_once_do_not_mix() {
     });
     futures_util::future::join_all(asks).await;
 }
+
+#[tokio::test]
+async fn a_silent_stream_is_kept_open_by_pings() {
+    let llm = Upstream::start(|_, _| vec![Act::Hang]).await;
+    let server = TestServer::with_llm(&llm, &[]).await;
+    let body = json!({"prompt": "Hello", "stream": true}).to_string();
+    let request = server.request("POST", "/v1/chat").header("content-type", "application/json").body(body);
+    let mut bytes = request.send().await.unwrap().bytes_stream();
+    let mut text = String::new();
+    while !text.contains("\n: ping") {
+        let chunk = timeout(20 * SECOND, bytes.next()).await.expect("no ping").unwrap().unwrap();
+        text.push_str(std::str::from_utf8(&chunk).unwrap());
+    }
+    assert!(text.starts_with("id: 1\nevent: execution\n"), "{text}");
+}

@@ -9,7 +9,7 @@ use super::ChatState;
 use super::stream::stream;
 use crate::chat::command::{ChatCommand, ChatOptions};
 use crate::chat::events::EventSink;
-use crate::chat::service::ChatReply;
+use crate::chat::reply::ChatReply;
 use crate::kernel::{Fields, UserId};
 use crate::web::{ApiError, BodyErrors, FromFields, JsonBody, Reply};
 

@@ -1,0 +1,82 @@
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::events::step_json;
+use super::intent::Verdict;
+use super::tasks::TaskOutput;
+use crate::kernel::Error;
+use crate::llm::Usage;
+use crate::storage::Step;
+
+/// What a client is told in the end.
+#[derive(Debug)]
+pub(super) struct ChatReply {
+    pub(super) answer: String,
+    pub(super) metadata: Value,
+    pub(super) execution_id: String,
+    /// Why there is no answer.
+    pub(super) failure: Option<Error>,
+    /// Whether there is an answer that could not be saved.
+    pub(super) degraded: bool,
+}
+
+/// An answer and what is worth knowing about it; also what the cache keeps.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Answer {
+    pub(super) text: String,
+    pub(super) model: String,
+    pub(super) usage: Option<Usage>,
+}
+
+/// What has happened so far. It outlives the work, so that a request that runs out of time can still be told about.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    pub(super) verdict: Option<Verdict>,
+    pub(super) missing: Vec<&'static str>,
+    pub(super) steps: Vec<Step>,
+    pub(super) iterations: usize,
+    pub(super) answer: Option<Answer>,
+    pub(super) cached: bool,
+    pub(super) memory_saved: Option<bool>,
+}
+
+impl ChatReply {
+    pub(super) fn error(&self) -> Option<String> {
+        let unsaved = self.degraded.then(|| "The conversation could not be saved".to_owned());
+        self.failure.as_ref().map(|error| error.public_detail().to_owned()).or(unsaved)
+    }
+}
+
+impl Progress {
+    pub(super) fn metadata(&self, id: &str, has_error: bool, elapsed: Duration) -> Value {
+        let verdict = self.verdict.as_ref();
+        let answer = self.answer.as_ref();
+        json!({
+            "execution_id": id,
+            "intent": verdict.map(|verdict| verdict.intent.as_str()),
+            "intent_confidence": verdict.map(|verdict| verdict.confidence),
+            "iterations": self.iterations,
+            "has_error": has_error,
+            "steps": self.steps.iter().map(step_json).collect::<Vec<_>>(),
+            "model": answer.map(|answer| &answer.model),
+            "usage": answer.and_then(|answer| answer.usage),
+            "cached": self.cached,
+            "degraded": self.memory_saved == Some(false),
+            "memory_saved": self.memory_saved,
+            "missing": self.missing,
+            "duration_ms": u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+}
+
+impl From<TaskOutput> for Answer {
+    fn from(output: TaskOutput) -> Self {
+        Self {
+            text: output.text,
+            model: output.target.unwrap_or_default(),
+            usage: output.completion.and_then(|completion| completion.usage),
+        }
+    }
+}
