@@ -286,11 +286,9 @@ async fn an_error_whose_text_never_comes_does_not_cost_the_next_attempt() {
 #[tokio::test]
 async fn a_stream_without_end_is_cut_off() {
     let endless = |_: &Seen, _: usize| {
-        let big = openai_delta(&"x".repeat(900_000));
-        let Act::Send(big) = big else { unreachable!() };
-        let mut acts = vec![open_head("text/event-stream")];
-        acts.extend((0..40).map(|_| Act::Send(big.clone())));
-        acts
+        let text = "x".repeat(900_000);
+        let deltas = (0..40).map(|_| openai_delta(&text));
+        [open_head("text/event-stream")].into_iter().chain(deltas).collect()
     };
     let (server, _llm) = server_with(endless, &[]).await;
     let frames = server.chat_events(&json!({"prompt": "Hello"})).await;
