@@ -18,8 +18,8 @@ pub(super) struct ChatReply {
     pub(super) execution_id: String,
     /// Why there is no answer.
     pub(super) failure: Option<Error>,
-    /// Whether there is an answer that could not be saved.
-    pub(super) degraded: bool,
+    /// What was not as it should be, although there is an answer.
+    pub(super) degraded: Option<&'static str>,
 }
 
 /// An answer and what is worth knowing about it; also what the cache keeps.
@@ -40,12 +40,13 @@ pub(super) struct Progress {
     pub(super) answer: Option<Answer>,
     pub(super) cached: bool,
     pub(super) memory_saved: Option<bool>,
+    pub(super) degraded: Option<&'static str>,
 }
 
 impl ChatReply {
     pub(super) fn error(&self) -> Option<String> {
-        let unsaved = self.degraded.then(|| "The conversation could not be saved".to_owned());
-        self.failure.as_ref().map(|error| error.public_detail().to_owned()).or(unsaved)
+        let failure = self.failure.as_ref().map(|error| error.public_detail());
+        failure.or(self.degraded).map(str::to_owned)
     }
 }
 
@@ -63,7 +64,7 @@ impl Progress {
             "model": answer.map(|answer| &answer.model),
             "usage": answer.and_then(|answer| answer.usage),
             "cached": self.cached,
-            "degraded": self.memory_saved == Some(false),
+            "degraded": self.degraded.is_some(),
             "memory_saved": self.memory_saved,
             "missing": self.missing,
             "duration_ms": u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),

@@ -73,7 +73,7 @@ impl ChatService {
         // An answer that exists is given, even if the time ran out while it was being saved.
         let failure = outcome.err().filter(|_| progress.answer.is_none());
         let metadata = progress.metadata(&id, failure.is_some(), started.elapsed());
-        let degraded = progress.memory_saved == Some(false);
+        let degraded = progress.degraded;
         let answer = progress.answer.unwrap_or_default().text;
         let reply = ChatReply { answer, metadata, execution_id: id, failure, degraded };
         guard.disarm();
@@ -100,12 +100,16 @@ impl ChatService {
         events.begun(id, &verdict, &plan).await;
 
         let (llm, missing) = (&self.llm, plan.missing.as_slice());
-        let conversation = &self.recall(command, settings).await;
+        let conversation = &self.recall(command, settings, progress).await;
         let context = TaskContext { settings, llm, command, conversation, missing, deadline, events };
         let answer = self.answer(id, &plan, &context, progress).await?;
+        let before = progress.degraded;
         if settings.memory.enabled {
-            progress.memory_saved = Some(false);
-            progress.memory_saved = Some(self.remember(command, answer).await);
+            // Until it is saved it is not, even if the time runs out.
+            (progress.memory_saved, progress.degraded) = (Some(false), Some("The conversation could not be saved"));
+            if self.remember(command, answer).await {
+                (progress.memory_saved, progress.degraded) = (Some(true), before);
+            }
         }
         Ok(())
     }
@@ -127,12 +131,12 @@ impl ChatService {
             context.events.delta(text.clone()).await;
             return Ok(text);
         }
-        let answer = self.execute(id, plan, context, progress).await?;
-        let answer = progress.answer.insert(answer);
+        self.execute(id, plan, context, progress).await?;
+        let answer = progress.answer.clone().unwrap_or_default();
         if let Some(key) = &key {
-            self.cache.put(key, answer, &context.settings.cache).await;
+            self.cache.put(key, &answer, &context.settings.cache).await;
         }
-        Ok(answer.text.clone())
+        Ok(answer.text)
     }
 
     async fn classify(&self, command: &ChatCommand, settings: &Settings, deadline: Deadline) -> Verdict {
@@ -160,25 +164,26 @@ impl ChatService {
         }
     }
 
-    /// The conversation so far. One that can't be read is logged and taken as empty.
-    async fn recall(&self, command: &ChatCommand, settings: &Settings) -> Vec<ContextMessage> {
+    /// The conversation so far. One that can't be read is taken as empty, and makes the reply degraded.
+    async fn recall(&self, command: &ChatCommand, settings: &Settings, progress: &mut Progress) -> Vec<ContextMessage> {
         if !settings.memory.enabled {
             return Vec::new();
         }
         self.memory.context(&command.user, CONTEXT_TOKENS).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "the conversation could not be read");
+            progress.degraded = Some("The conversation could not be read");
             Vec::new()
         })
     }
 
-    /// Runs the plan; the answer is that of its last task.
+    /// Runs the plan; the answer is that of its last task, and known before anything is written.
     async fn execute(
         &self,
         id: &str,
         plan: &Plan,
         context: &TaskContext<'_>,
         progress: &mut Progress,
-    ) -> Result<Answer, Error> {
+    ) -> Result<(), Error> {
         let orchestration = &context.settings.orchestration;
         let limits = Limits { concurrent: orchestration.max_concurrent, rounds: orchestration.max_iterations };
         let last = plan.tasks.last().map(|task| task.id.as_str()).unwrap_or_default();
@@ -186,20 +191,20 @@ impl ChatService {
             timed(task.id.clone(), tasks::run(task.kind, context, inputs, task.id == last))
         };
         let mut execution = Execution::new(&plan.tasks, limits);
-        let mut answer = Err(Error::new(ErrorKind::Upstream, "No answer was made"));
+        let mut outcome = Err(Error::new(ErrorKind::Upstream, "No answer was made"));
         while let Some(finished) = execution.next(&start).await {
             progress.iterations = execution.rounds();
             let is_last = finished.id == last;
             let (step, result) = describe(plan, finished);
+            if is_last {
+                outcome = result.map(|output| progress.answer = Some(output.into()));
+            }
             let ordinal = i64::try_from(progress.steps.len()).unwrap_or(i64::MAX);
             log_failure("a step could not be recorded", self.executions.step(id, ordinal, &step).await);
             context.events.step(&step).await;
             progress.steps.push(step);
-            if is_last {
-                answer = result.map(Answer::from);
-            }
         }
-        answer
+        outcome
     }
 
     /// Saves both turns. Once begun this goes on even if the request is dropped, so that what is stored and what the

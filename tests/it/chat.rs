@@ -197,3 +197,30 @@ async fn the_prefix_of_chat_can_be_moved() {
     server.post("/bot/v2/chat", &json!({"prompt": "Hello"})).await.expect(200);
     assert_eq!(server.get("/v1/chat/health").await.status, 404);
 }
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_remembered_is_given_and_says_so() {
+    use sqlx::Connection;
+    let llm = Upstream::saying("Here it is.").await;
+    let server = TestServer::with_llm(&llm, &[]).await;
+    let database = format!("sqlite://{}/studio.db", server.folder().display());
+    let mut database = sqlx::SqliteConnection::connect(&database).await.unwrap();
+    for table in ["message", "conversation"] {
+        let drop = sqlx::AssertSqlSafe(format!("DROP TABLE {table}"));
+        sqlx::query(drop).execute(&mut database).await.unwrap();
+    }
+
+    let reply = server.post("/v1/chat", &json!({"prompt": "Hello", "user_id": "ada"})).await.expect(200);
+    assert_eq!(
+        (&reply["answer"], &reply["error"]),
+        (&json!("Here it is."), &json!("The conversation could not be saved"))
+    );
+    let metadata = &reply["metadata"];
+    assert_eq!(
+        (&metadata["degraded"], &metadata["memory_saved"], &metadata["has_error"]),
+        (&json!(true), &json!(false), &json!(false))
+    );
+
+    let failed = server.get("/api/memory/ada/history").await.expect(500);
+    assert_eq!((&failed["detail"], &failed["code"]), (&json!("Internal Server Error"), &json!("internal_error")));
+}
