@@ -68,32 +68,58 @@ pub(super) struct Verdict {
 
 /// Phrases that say what is wanted, in the original's order of precedence. The original searched for bare words inside
 /// words ("recall" was a call, "update" a date); here every pattern stands on word boundaries and names an act.
-const RULES: [(Intent, f64, &str); 6] = [
-    (Intent::ChurnAnalytics, 0.9, r"\b(churn(s|ed|ing)?|customer retention|attrition)\b"),
+const RULES: [(Intent, f64, &[&str]); 6] = [
+    (Intent::ChurnAnalytics, 0.9, &[r"\b(churn(s|ed|ing)?|customer retention|attrition)\b"]),
     (
         Intent::DataQuery,
         0.85,
-        r"(?s)\b(databases?|sql|data from|select\b.+\bfrom)\b|\b(run|execute|write|make|do|perform)\b.{0,30}\bquer(y|ies)\b|\bquer(y|ies)\b.{0,40}\b(data|tables?|records|rows|sources?)\b|^\W*(please )?query\b",
+        &[
+            r"\b(databases?|sql|data from)\b",
+            r"(?s:\bselect\b.+\bfrom\b)",
+            r"\b(run|execute|write|make|do|perform)\b.{0,30}\bquer(y|ies)\b",
+            r"\bquer(y|ies)\b.{0,40}\b(data|tables?|records|rows|sources?)\b",
+            r"^\W*(please )?query\b",
+        ],
     ),
     (
         Intent::WebSearch,
         0.85,
-        r"\b(web|internet|online) search\b|\bsearch (the |on )?(web|internet|online|for|google)\b|^\W*((please|can you|could you|would you) )*(search|google)\b|\blook (it |this |that |them )?up\b|\bgoogle\b|\bfind\b.{0,40}\b(online|on the web|on the internet|latest|news|articles?|information)\b",
+        &[
+            r"\b(web|internet|online) search\b",
+            r"\bsearch (the |on )?(web|internet|online|for|google)\b",
+            r"^\W*((please|can you|could you|would you) )*(search|google)\b",
+            r"\blook (it |this |that |them )?up\b",
+            r"\bgoogle\b",
+            r"\bfind\b.{0,40}\b(online|on the web|on the internet|latest|news|articles?|information)\b",
+        ],
     ),
     (
         Intent::ExternalAgent,
         0.8,
-        r"\b(ask|tell|use|call|consult|let|delegate to|forward to|hand over to)\b.{0,30}\bagents?\b|\bdelegate (this|it|that)\b",
+        &[
+            r"\b(ask|tell|use|call|consult|let|delegate to|forward to|hand over to)\b.{0,30}\bagents?\b",
+            r"\bdelegate (this|it|that)\b",
+        ],
     ),
     (
         Intent::CodeGeneration,
         0.8,
-        r"\b(write|create|generate|implement|build|give|show|fix|refactor|debug|need|make|execute|run)\b.{0,40}\b(code|script|program|function|snippet|class|algorithm)\b|\bcode (in|for|that|to)\b|\b(python|javascript|typescript|rust|java|go|bash) (code|script|program|function)\b",
+        &[
+            r"\b(write|create|generate|implement|build|give|show|need|make)\b.{0,40}\b(code|script|program|function)\b",
+            r"\b(fix|refactor|debug|execute|run)\b.{0,40}\b(code|script|program|function)\b",
+            r"\b(write|create|implement|show)\b.{0,40}\b(snippet|class|algorithm)\b",
+            r"\bcode (in|for|that|to)\b",
+            r"\b(python|javascript|typescript|rust|java|go|bash) (code|script|program|function)\b",
+        ],
     ),
     (
         Intent::ToolExecution,
         0.8,
-        r"\b(call|use|run|invoke|execute|hit)\b.{0,30}\b(apis?|tools?|endpoint|webhook)\b|\b(http|api) (calls?|requests?)\b|\b(send|make|issue)\b.{0,20}\brequests?\b",
+        &[
+            r"\b(call|use|run|invoke|execute|hit)\b.{0,30}\b(apis?|tools?|endpoint|webhook)\b",
+            r"\b(http|api) (calls?|requests?)\b",
+            r"\b(send|make|issue)\b.{0,20}\brequests?\b",
+        ],
     ),
 ];
 
@@ -101,17 +127,20 @@ const RULES: [(Intent, f64, &str); 6] = [
 const LOOKED_AT: usize = 4000;
 
 /// Words that the original took for a sign, and that alone are none: they make the rules unsure.
-const HINTS: &str = r"\b(query|queries|select|search|find|agents?|code|script|program|function|execute|apis?|http|requests?|call|tools?)\b";
+const HINTS: &[&str] = &[
+    r"\b(query|queries|select|search|find|agents?|code|script|program|function)\b",
+    r"\b(execute|apis?|http|requests?|call|tools?)\b",
+];
 
 static COMPILED: LazyLock<Vec<(Intent, f64, Regex)>> = LazyLock::new(|| {
-    RULES.iter().map(|(intent, confidence, pattern)| (*intent, *confidence, compile(pattern))).collect()
+    RULES.iter().map(|(intent, confidence, patterns)| (*intent, *confidence, compile(patterns))).collect()
 });
 
 static HINT: LazyLock<Regex> = LazyLock::new(|| compile(HINTS));
 
 #[expect(clippy::expect_used, reason = "constant patterns; the tests below compile them all")]
-fn compile(pattern: &str) -> Regex {
-    Regex::new(pattern).expect("constant pattern")
+fn compile(patterns: &[&str]) -> Regex {
+    Regex::new(&patterns.join("|")).expect("constant pattern")
 }
 
 /// Classifies by rules.

@@ -68,7 +68,8 @@ impl Opened {
         }
     }
 
-    /// The next event, until the server has said that there will be no more; silence and a broken connection are forgiven once the answer is complete.
+    /// The next event, until the server has said that there will be no more. Silence and a broken connection are forgiven
+    /// once the answer is complete.
     async fn next(
         &self,
         events: &mut BoxStream<'static, Result<String, CallError>>,
