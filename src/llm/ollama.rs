@@ -24,9 +24,7 @@ pub(super) fn body(request: &ChatRequest, model: &str, llm: &LlmSettings, stream
 }
 
 fn message(message: &ChatMessage) -> Value {
-    let mut object = Map::new();
-    object.insert("role".to_owned(), json!(message.role));
-    object.insert("content".to_owned(), json!(message.content));
+    let mut object = message.to_map();
     if !message.tool_calls.is_empty() {
         let call = |call: &ToolCall| json!({"function": {"name": call.name, "arguments": call.arguments}});
         object.insert("tool_calls".to_owned(), message.tool_calls.iter().map(call).collect());

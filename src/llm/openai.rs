@@ -25,9 +25,7 @@ pub(super) fn body(request: &ChatRequest, model: &str, llm: &LlmSettings, stream
 }
 
 fn message(message: &ChatMessage) -> Value {
-    let mut object = Map::new();
-    object.insert("role".to_owned(), json!(message.role));
-    object.insert("content".to_owned(), json!(message.content));
+    let mut object = message.to_map();
     if !message.tool_calls.is_empty() {
         let call = |call: &ToolCall| {
             // Arguments travel as text; text that was not JSON goes back as it came.

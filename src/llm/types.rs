@@ -1,5 +1,5 @@
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::kernel::Role;
 
@@ -20,6 +20,12 @@ impl ChatMessage {
     /// A plain message.
     pub fn new(role: Role, content: impl Into<String>) -> Self {
         Self { role, content: content.into(), tool_calls: Vec::new(), answers: None }
+    }
+
+    /// Role and content, which both wire formats name alike.
+    pub(super) fn to_map(&self) -> Map<String, Value> {
+        let members = [("role".to_owned(), json!(self.role)), ("content".to_owned(), json!(self.content))];
+        members.into_iter().collect()
     }
 }
 

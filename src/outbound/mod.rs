@@ -1,8 +1,8 @@
 //! Calls to the outside: the only room that knows reqwest.
 //!
 //! Every call goes through one [`HttpClient`], which bounds it: connect timeout, deadline, body cap, no redirects. The one
-//! retry policy is [`retry`]. [`lines`] and [`sse_events`] read streams. Modules with an upstream build a thin client on
-//! this. To add a protocol reader: a file of its own that turns chunks of bytes into events, fed by [`lines`].
+//! retry policy is [`retry()`]. [`lines()`] and [`sse_events`] read streams. Modules with an upstream build a thin client on
+//! this. To add a protocol reader: a file of its own that turns chunks of bytes into events, fed by [`lines()`].
 
 mod client;
 mod error;

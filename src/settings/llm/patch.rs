@@ -4,7 +4,7 @@ use super::LlmProvider;
 use crate::kernel::{FieldIssue, Fields, MASK, Patch, Secret, Segment};
 use crate::settings::reference;
 
-/// A partial change of [`LlmSettings`]: one layer of the configuration.
+/// A partial change of [`super::LlmSettings`]: one layer of the configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LlmPatch {
     pub(super) base_url: Patch<String>,
