@@ -83,7 +83,7 @@ async fn run(command: Command) -> Result<(), StartError> {
 }
 
 async fn demo() -> Result<(), StartError> {
-    let (environment, llm) = app::demo::start(environment()?).await?;
+    let (environment, llm) = app::demo::start(&environment()?).await?;
     let loaded = app::load_settings(environment)?;
     telemetry::init(&loaded.settings.server);
     tracing::info!(%llm, "the demo LLM listens; it is scripted, everything else is real");

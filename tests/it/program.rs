@@ -155,3 +155,55 @@ async fn a_data_folder_belongs_to_one_server_at_a_time() {
     first.kill();
     Program::start("serve", folder.path(), &[]).await;
 }
+
+#[tokio::test]
+async fn the_demo_is_the_same_whatever_is_configured_about_upstreams() {
+    let folder = TempDir::new().unwrap();
+    std::fs::create_dir(folder.path().join("config")).unwrap();
+    std::fs::write(folder.path().join("config/agents.json"), "{ broken").unwrap();
+    std::fs::write(folder.path().join("config/llm.json"), r#"{"api_key": "${NOT_SET}"}"#).unwrap();
+    let variables = [("MEMORY_MAX_MESSAGES", "7"), ("REDIS_URL", "redis://127.0.0.1:9/0"), ("TOOLS", "nonsense")];
+    let program = Program::start("demo", folder.path(), &variables).await;
+    let reply = program.client.post("/v1/chat", &json!({"prompt": "Hello"})).await.expect(200);
+    assert!(reply["answer"].as_str().unwrap().starts_with("[demo model, scripted]"));
+    let memory = program.client.get("/api/memory/config").await.expect(200);
+    assert_eq!((&memory["max_messages"], &memory["redis_configured"]), (&json!(7), &json!(false)));
+}
+
+#[test]
+fn the_demo_does_not_pretend_to_authenticate_nor_overlook_a_wrong_limit() {
+    let folder = TempDir::new().unwrap();
+    for (name, value) in [("AUTH_ENABLED", "true"), ("REDIS_TTL_SECONDS", "never"), ("TOOLS_MAX_CONCURRENT", "0")] {
+        let output = Program::run("demo", folder.path(), &[("API_PORT", "0"), (name, value)]);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{name}: {text}");
+        assert!(text.contains(name), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_whose_client_leaves_has_its_line_in_the_log() {
+    let llm = Upstream::start(|_, _| vec![crate::common::Act::Hang]).await;
+    let folder = TempDir::new().unwrap();
+    let base = llm.url();
+    let variables = [("LLM_BASE_URL", base.as_str()), ("LLM_DEFAULT_MODEL", "m"), ("LLM_PROVIDER", "openai")];
+    let program = Program::start("serve", folder.path(), &variables).await;
+    let request = program.client.request("POST", "/v1/chat").header("content-type", "application/json");
+    let request = request.header("x-request-id", "left-early").body(json!({"prompt": "Hello"}).to_string()).send();
+    tokio::select! {
+        _ = request => panic!("there can be no answer"),
+        () = async { while llm.chats().is_empty() { tokio::time::sleep(Duration::from_millis(5)).await } } => {}
+    }
+    llm.client_left().await;
+    let lines =
+        |log: &str| log.lines().filter(|line| line.contains("left-early")).map(str::to_owned).collect::<Vec<_>>();
+    for _ in 0..100 {
+        if !lines(&program.log()).is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let lines = lines(&program.log());
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("abandoned") && lines[0].contains("/v1/chat"), "{}", lines[0]);
+}

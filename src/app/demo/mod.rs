@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 use super::StartError;
 use crate::kernel::Error;
-use crate::settings::{Environment, load};
+use crate::settings::{Environment, StorageSettings, load};
 
 /// The demo model's name.
 pub const MODEL: &str = "demo-model";
@@ -30,14 +30,17 @@ pub fn llm_router() -> Router {
 
 /// Starts the sample upstreams and returns the environment in which the server finds them, and the address of the LLM. What
 /// the user configured about upstreams is left aside, so that the demo is the same everywhere; its state has a folder of
-/// its own.
-pub async fn start(environment: Environment) -> Result<(Environment, SocketAddr), StartError> {
-    const SET_ASIDE: [&str; 8] =
-        ["LLM_", "EXTERNAL_AGENT", "DATASOURCE", "TOOLS", "AGENTS_", "REDIS_", "POSTGRES_", "AUTH_"];
-    let environment = environment.without(|name| SET_ASIDE.iter().any(|prefix| name.starts_with(prefix)));
+/// its own. Limits and everything about the server itself count as they are.
+pub async fn start(environment: &Environment) -> Result<(Environment, SocketAddr), StartError> {
+    let folder = StorageSettings::data_dir(environment).join("demo").display().to_string();
+    let environment = environment
+        .without(is_about_upstreams)
+        .with("LLM_CONFIG_PATH", format!("{folder}/llm.json"))
+        .with("AGENTS_CONFIG_PATH", format!("{folder}/agents.json"))
+        .with("DATASOURCES_CONFIG_PATH", format!("{folder}/datasources.json"))
+        .with("TOOLS_CONFIG_PATH", format!("{folder}/tools.json"))
+        .with("DATA_DIR", folder);
     let loaded = load(environment.clone()).map_err(StartError::Settings)?;
-    let folder = loaded.settings.storage.data_dir.join("demo");
-    let folder = folder.display();
 
     // The next port, so that its address stays the same from one demo to the next; any other if it is taken.
     let next = loaded.settings.server.address.port().checked_add(1).unwrap_or(0);
@@ -46,16 +49,13 @@ pub async fn start(environment: Environment) -> Result<(Environment, SocketAddr)
     // Without TCP_NODELAY its words would come in clumps; a socket that refuses it still works.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     tokio::spawn(async move { axum::serve(listener, llm_router()).await });
+    Ok((environment.with("LLM_BASE_URL", format!("http://{address}")).with("LLM_DEFAULT_MODEL", MODEL), address))
+}
 
-    let environment = environment
-        .with("DATA_DIR", folder.to_string())
-        .with("LLM_BASE_URL", format!("http://{address}"))
-        .with("LLM_DEFAULT_MODEL", MODEL)
-        .with("LLM_CONFIG_PATH", format!("{folder}/llm.json"))
-        .with("AGENTS_CONFIG_PATH", format!("{folder}/agents.json"))
-        .with("DATASOURCES_CONFIG_PATH", format!("{folder}/datasources.json"))
-        .with("TOOLS_CONFIG_PATH", format!("{folder}/tools.json"));
-    Ok((environment, address))
+fn is_about_upstreams(variable: &str) -> bool {
+    let names = ["TOOLS", "REDIS_URL", "REDIS_HOST", "POSTGRES_DSN", "POSTGRES_HOST"];
+    let groups = ["LLM_", "EXTERNAL_AGENT", "DATASOURCE"];
+    names.contains(&variable) || groups.iter().any(|group| variable.starts_with(group))
 }
 
 async fn listen(port: u16) -> Result<TcpListener, Error> {
