@@ -2,8 +2,10 @@
 //!
 //! ARCHITECTURE.md has the map of the rooms below and walks through a chat request and a change of configuration.
 
+mod agents;
 pub mod app;
 mod chat;
+mod datasources;
 pub mod kernel;
 mod llm;
 mod memory;

@@ -8,14 +8,19 @@ use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 use super::router;
+use crate::agents::AgentService;
 use crate::chat::ChatService;
 use crate::chat::routes::ChatState;
+use crate::datasources::DataSourceService;
 use crate::kernel::{Clock, Deadline, Error, FieldIssue};
 use crate::llm::{ChatRequest, LlmClient, LlmService};
 use crate::memory::routes::MemoryState;
 use crate::memory::{Folder, MemoryService, ResponseCache};
-use crate::outbound::HttpClient;
-use crate::settings::{Environment, JsonFile, LlmPatch, Loaded, Settings, SharedSettings, StorageSettings, load};
+use crate::outbound::{AddressGuard, HttpClient};
+use crate::settings::{
+    AgentSettings, Catalog, DataSourceSettings, Environment, JsonFile, LlmPatch, Loaded, OutboundPolicy, Resource,
+    Settings, SharedSettings, StorageSettings, ToolSettings, load,
+};
 use crate::storage::{ConfigStore, Stores};
 use crate::telemetry;
 use crate::web::{AppState, with_layers};
@@ -69,9 +74,14 @@ pub fn load_settings(environment: Environment) -> Result<Loaded, StartError> {
         issues.push(FieldIssue::new("value_error", vec!["LOG_LEVEL".into()], expected, Value::Null));
     }
     let store = ConfigStore::new(StorageSettings::data_dir(&environment));
-    let stored = store.read(LlmService::SECTION).map_err(|issue| issues.push(issue)).ok().flatten();
     let loaded = load(environment).map_err(|more| issues.extend(more)).ok();
-    let loaded = with_stored(loaded, stored, &mut issues);
+    let mut read = |section| store.read(section).map_err(|issue| issues.push(issue)).ok().flatten();
+    let files = [LlmService::SECTION, AgentSettings::SECTION, DataSourceSettings::SECTION, ToolSettings::SECTION];
+    let [llm, agents, datasources, tools] = files.map(&mut read);
+    let loaded = with_llm(loaded, llm, &mut issues);
+    let loaded = with_catalog::<AgentSettings>(loaded, agents, &mut issues);
+    let loaded = with_catalog::<DataSourceSettings>(loaded, datasources, &mut issues);
+    let loaded = with_catalog::<ToolSettings>(loaded, tools, &mut issues);
     match loaded {
         Some(loaded) if issues.is_empty() => Ok(loaded),
         _ => Err(StartError::Settings(issues)),
@@ -79,7 +89,7 @@ pub fn load_settings(environment: Environment) -> Result<Loaded, StartError> {
 }
 
 /// Lays what is stored over the settings; its fields are checked even if there are no settings to lay it over.
-fn with_stored(loaded: Option<Loaded>, stored: Option<JsonFile>, issues: &mut Vec<FieldIssue>) -> Option<Loaded> {
+fn with_llm(loaded: Option<Loaded>, stored: Option<JsonFile>, issues: &mut Vec<FieldIssue>) -> Option<Loaded> {
     let Some(file) = stored else { return loaded };
     let mut fields = file.fields();
     let patch = LlmPatch::from_json(&mut fields);
@@ -92,6 +102,20 @@ fn with_stored(loaded: Option<Loaded>, stored: Option<JsonFile>, issues: &mut Ve
     Some(loaded)
 }
 
+fn with_catalog<T: Resource>(
+    loaded: Option<Loaded>,
+    stored: Option<JsonFile>,
+    issues: &mut Vec<FieldIssue>,
+) -> Option<Loaded> {
+    let Some(file) = stored else { return loaded };
+    let mut loaded = loaded?;
+    match Catalog::clone(T::catalog(&loaded.settings)).with_stored(&file, &loaded.environment) {
+        Ok(catalog) => loaded.settings = T::with_catalog(&loaded.settings, Arc::new(catalog)),
+        Err(wrong) => issues.extend(wrong),
+    }
+    Some(loaded)
+}
+
 impl App {
     /// Opens the stores, builds the modules and starts the helpers.
     pub async fn build(loaded: Loaded, clock: Clock) -> Result<Self, StartError> {
@@ -100,7 +124,12 @@ impl App {
         let state = AppState { settings: settings.clone(), stores: stores.clone() };
         let background = TaskTracker::new();
 
-        let client = LlmClient::new(HttpClient::new(settings.environment())?, clock.clone());
+        let outbound = &settings.snapshot().outbound;
+        let guard = AddressGuard::new(outbound.policy == OutboundPolicy::PublicOnly, &outbound.allow);
+        let http = HttpClient::new(settings.environment(), guard.clone())?;
+        let client = LlmClient::new(http.clone(), clock.clone());
+        let agents = AgentService::new(settings.clone(), stores.config.clone(), http.clone());
+        let datasources = DataSourceService::new(settings.clone(), stores.config.clone(), http, guard);
         let llm = LlmService::new(settings.clone(), stores.config.clone(), client.clone());
         let (folds, folder) = Folder::new(settings.clone(), stores.clone());
         let memory = MemoryService::new(settings.clone(), stores.clone(), clock.clone(), folds);
@@ -117,6 +146,8 @@ impl App {
         let modules = router::Modules {
             system: state.clone(),
             llm,
+            agents,
+            datasources,
             memory: MemoryState { app: state.clone(), memory },
             chat: ChatState { app: state.clone(), chat },
         };

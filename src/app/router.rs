@@ -2,17 +2,21 @@ use axum::Router;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::agents::AgentService;
 use crate::chat::routes::ChatState;
+use crate::datasources::DataSourceService;
 use crate::kernel::Error;
 use crate::llm::LlmService;
 use crate::memory::routes::MemoryState;
 use crate::web::{AppState, base_document, docs_router, system_router};
-use crate::{chat, llm, memory};
+use crate::{agents, chat, datasources, llm, memory};
 
 /// The state of each module's routes.
 pub(super) struct Modules {
     pub(super) system: AppState,
     pub(super) llm: LlmService,
+    pub(super) agents: AgentService,
+    pub(super) datasources: DataSourceService,
     pub(super) memory: MemoryState,
     pub(super) chat: ChatState,
 }
@@ -22,6 +26,8 @@ pub(super) fn router(modules: Modules, prefix: &str) -> Result<Router, Error> {
     let (router, document) = OpenApiRouter::with_openapi(base_document())
         .merge(system_router().with_state(modules.system))
         .merge(llm::routes::router().with_state(modules.llm))
+        .merge(agents::routes::router().with_state(modules.agents))
+        .merge(datasources::routes::router().with_state(modules.datasources))
         .merge(memory::routes::router().with_state(modules.memory))
         .nest(prefix, chat::routes::router().with_state(modules.chat))
         .split_for_parts();
@@ -33,6 +39,8 @@ pub fn openapi_document() -> OpenApi {
     OpenApiRouter::with_openapi(base_document())
         .merge(stateless(system_router()))
         .merge(stateless(llm::routes::router()))
+        .merge(stateless(agents::routes::router()))
+        .merge(stateless(datasources::routes::router()))
         .merge(stateless(memory::routes::router()))
         .nest("/v1", stateless(chat::routes::router()))
         .into_openapi()

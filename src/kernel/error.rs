@@ -15,6 +15,10 @@ pub enum ErrorKind {
     Invalid,
     /// No such thing (404).
     NotFound,
+    /// The name is taken (409).
+    Conflict,
+    /// The thing has changed since the caller read it (412).
+    Stale,
     /// The body is larger than allowed (413).
     TooLarge,
     /// The work needs a connection that nobody has configured (503).

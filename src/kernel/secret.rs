@@ -44,10 +44,33 @@ impl Secret {
 }
 
 /// Whether a field of this name holds a credential.
-fn names_a_secret(name: &str) -> bool {
+pub(super) fn names_a_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    ["key", "token", "authorization"].iter().any(|end| name.ends_with(end))
-        || ["password", "secret"].iter().any(|part| name.contains(part))
+    let harmless = ["primary_key", "foreign_key", "sort_key", "partition_key"];
+    ["key", "token", "authorization", "cookie", "passwd"].iter().any(|end| name.ends_with(end))
+        && !harmless.contains(&name.as_str())
+        || ["password", "secret", "credential"].iter().any(|part| name.contains(part))
+}
+
+/// The credentials that an upstream knows and may quote, to be masked in everything it says.
+#[derive(Clone, Debug, Default)]
+pub struct Redaction(Vec<Secret>);
+
+impl Redaction {
+    /// Masks these.
+    pub fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
+        Self(secrets.into_iter().collect())
+    }
+
+    /// `text` with every secret masked.
+    pub fn text(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, secret| secret.redact(&text))
+    }
+
+    /// `value` with every secret masked.
+    pub fn json(&self, value: Value) -> Value {
+        self.0.iter().fold(value, |value, secret| secret.redact_json(value))
+    }
 }
 
 /// The value of the field `name`, fit to be quoted in an error: credentials in it are masked, by the names of their

@@ -7,8 +7,10 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{NoProxy, Proxy};
 use serde_json::Value;
 use tokio::time::timeout_at;
+use url::Url;
 
-use super::{CallError, tls};
+use super::resolve::GuardedResolver;
+use super::{AddressGuard, CallError, tls};
 use crate::kernel::{Deadline, Error, Secret};
 use crate::settings::Environment;
 
@@ -22,18 +24,21 @@ pub struct Call {
     pub method: Method,
     /// Full URL.
     pub url: String,
-    /// Sent as `Authorization: Bearer`.
-    pub bearer: Option<Secret>,
+    /// Sent as `Authorization`, as it is.
+    pub authorization: Option<Secret>,
     /// Sent as a JSON body.
     pub json: Option<Value>,
     /// Sent as `Accept`.
     pub accept: &'static str,
+    /// Sent as `X-Request-Id`, for upstreams that follow a piece of work by it.
+    pub request_id: Option<String>,
 }
 
 impl Call {
     /// A GET that expects JSON.
     pub fn get(url: impl Into<String>) -> Self {
-        Self { method: Method::GET, url: url.into(), bearer: None, json: None, accept: "application/json" }
+        let (method, url, accept) = (Method::GET, url.into(), "application/json");
+        Self { method, url, authorization: None, json: None, accept, request_id: None }
     }
 
     /// A POST of `json` that expects JSON.
@@ -41,9 +46,15 @@ impl Call {
         Self { method: Method::POST, json: Some(json), ..Self::get(url) }
     }
 
+    /// With this method, by its name in upper case.
+    pub fn method(self, name: &str) -> Self {
+        Self { method: Method::from_bytes(name.as_bytes()).unwrap_or(Method::POST), ..self }
+    }
+
     /// With this bearer token, unless it is empty.
     pub fn bearer(self, token: Option<&Secret>) -> Self {
-        Self { bearer: token.filter(|token| !token.expose().is_empty()).cloned(), ..self }
+        let token = token.filter(|token| !token.expose().is_empty());
+        Self { authorization: token.map(|token| Secret::new(format!("Bearer {}", token.expose()))), ..self }
     }
 
     /// Expecting this content type.
@@ -56,12 +67,13 @@ impl Call {
 #[derive(Clone, Debug)]
 pub struct HttpClient {
     inner: reqwest::Client,
+    guard: AddressGuard,
 }
 
 impl HttpClient {
     /// Builds the client; fails only if TLS or a proxy of `environment` can't be set up.
     #[expect(clippy::disallowed_methods, reason = "the one place that builds a client")]
-    pub fn new(environment: &Environment) -> Result<Self, Error> {
+    pub fn new(environment: &Environment, guard: AddressGuard) -> Result<Self, Error> {
         let builder = reqwest::Client::builder().no_proxy();
         let inner = proxies(environment)?
             .into_iter()
@@ -69,22 +81,28 @@ impl HttpClient {
             .user_agent(concat!("orchestrator-studio/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
+            .dns_resolver(GuardedResolver(guard.clone()))
             .pool_idle_timeout(Duration::from_secs(60))
             .pool_max_idle_per_host(32)
             .tls_backend_preconfigured(tls::config()?)
             .build()
             .map_err(|error| Error::internal("the HTTP client could not be built", error))?;
-        Ok(Self { inner })
+        Ok(Self { inner, guard })
     }
 
     /// Sends the call and waits for the head of the reply, whatever its status.
     pub async fn send(&self, call: &Call, deadline: Deadline) -> Result<Reply, CallError> {
-        let mut request = self.inner.request(call.method.clone(), &call.url).header(ACCEPT, call.accept);
-        if let Some(token) = &call.bearer {
-            let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
+        let url = Url::parse(&call.url).map_err(|_| CallError::Invalid("its URL is not valid".to_owned()))?;
+        self.guard.check_url(&url)?;
+        let mut request = self.inner.request(call.method.clone(), url).header(ACCEPT, call.accept);
+        if let Some(authorization) = &call.authorization {
+            let mut value = HeaderValue::try_from(authorization.expose())
                 .map_err(|_| CallError::Invalid("its token holds characters that no header may hold".to_owned()))?;
             value.set_sensitive(true);
             request = request.header(AUTHORIZATION, value);
+        }
+        if let Some(id) = &call.request_id {
+            request = request.header("x-request-id", id);
         }
         if let Some(json) = &call.json {
             request = request.header(CONTENT_TYPE, "application/json").body(json.to_string());

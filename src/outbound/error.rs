@@ -2,6 +2,8 @@ use std::error::Error as StdError;
 
 use url::Url;
 
+use super::guard::Denied;
+
 /// Why a call got no usable reply. Each text completes a sentence that begins with the target's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
@@ -23,9 +25,23 @@ pub enum CallError {
     /// The call can't be made as configured; holds the reason.
     #[error("can't be called: {0}")]
     Invalid(String),
+    /// The address guard refuses it; holds the reason.
+    #[error("must not be called: {0}")]
+    Denied(String),
+}
+
+impl From<Denied> for CallError {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(denied.to_string())
+    }
 }
 
 impl CallError {
+    /// Whether it speaks of an upstream that is down, rather than of one call.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Refused | Self::Unreachable(_) | Self::Timeout | Self::Interrupted(_))
+    }
+
     pub(super) fn from_reqwest(error: &reqwest::Error) -> Self {
         if error.is_builder() {
             return Self::Invalid("its URL is not valid".to_owned());
@@ -34,6 +50,9 @@ impl CallError {
             return Self::Timeout;
         }
         let cause = root_cause(error);
+        if let Some(denied) = cause.downcast_ref::<Denied>() {
+            return Self::Denied(denied.to_string());
+        }
         if let Some(io) = cause.downcast_ref::<std::io::Error>()
             && io.kind() == std::io::ErrorKind::ConnectionRefused
         {

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use super::resources::Catalogs;
 use super::*;
 use crate::kernel::{FieldIssue, Fields};
 
@@ -34,6 +35,7 @@ pub fn variable_names() -> Vec<&'static str> {
 fn read(environment: &Environment, env: &mut Fields<'_>) -> Settings {
     auth::check(env);
     read_monitoring(env);
+    let Catalogs { agents, datasources, tools } = resources::read(environment, env);
     Settings {
         server: Arc::new(ServerSettings::read(env)),
         llm: Arc::new(read_llm(environment, env)),
@@ -41,7 +43,10 @@ fn read(environment: &Environment, env: &mut Fields<'_>) -> Settings {
         cache: Arc::new(CacheSettings::read(env)),
         orchestration: Arc::new(OrchestrationSettings::read(env)),
         storage: Arc::new(StorageSettings::read(env)),
-        resources: Arc::new(resources::read(environment, env)),
+        outbound: Arc::new(OutboundSettings::read(env)),
+        agents,
+        datasources,
+        tools,
     }
 }
 
@@ -136,9 +141,9 @@ mod tests {
             ("DATASOURCE_BASE_URL", "http://source"),
             ("TOOLS", r#"{"search": {"type": "web_search"}}"#),
         ]);
-        let resources = load(environment).unwrap().settings.resources;
-        assert_eq!(resources.agents["default"].url, "http://agent");
-        assert_eq!(resources.datasources["default"].kind, "api");
-        assert_eq!(resources.tools["search"].kind, "web_search");
+        let settings = load(environment).unwrap().settings;
+        assert_eq!(settings.agents.get("default").unwrap().effective.url.expose(), "http://agent");
+        assert_eq!(settings.datasources.get("default").unwrap().effective.kind, "api");
+        assert_eq!(settings.tools.get("search").unwrap().effective.kind, "web_search");
     }
 }

@@ -4,6 +4,7 @@
 //! Every room may read settings; a change goes through [`SharedSettings::change`] only. To add a setting: a field in its
 //! section's file, read there by name, a line in `.env.example` (a test holds the two against each other).
 
+mod allowed_target;
 mod auth;
 mod dotenv;
 mod environment;
@@ -12,19 +13,22 @@ mod llm;
 mod load;
 mod memory;
 mod orchestration;
+mod outbound;
 mod reference;
 mod resources;
 mod server;
 mod shared;
 mod storage;
 
+pub use allowed_target::AllowedTarget;
 pub use environment::Environment;
 pub use json_file::{JsonFile, parse_json};
 pub use llm::{LlmPatch, LlmProvider, LlmSection, LlmSettings};
 pub use load::{Loaded, load, variable_names};
 pub use memory::{CacheSettings, MemorySettings};
 pub use orchestration::{IntentClassifier, OrchestrationSettings};
-pub use resources::{AgentSettings, DataSourceSettings, ResourceSettings, ToolSettings};
+pub use outbound::{OutboundPolicy, OutboundSettings};
+pub use resources::{AgentSettings, Catalog, DataSourceSettings, Entry, Expected, Protocol, Resource, ToolSettings};
 pub use server::ServerSettings;
 pub use shared::SharedSettings;
 pub use storage::StorageSettings;
@@ -46,6 +50,12 @@ pub struct Settings {
     pub orchestration: Arc<OrchestrationSettings>,
     /// Where state lives.
     pub storage: Arc<StorageSettings>,
-    /// Agents, data sources and tools by name.
-    pub resources: Arc<ResourceSettings>,
+    /// Which addresses may be called.
+    pub outbound: Arc<OutboundSettings>,
+    /// External agents.
+    pub agents: Arc<Catalog<AgentSettings>>,
+    /// Sources of data.
+    pub datasources: Arc<Catalog<DataSourceSettings>>,
+    /// Tools.
+    pub tools: Arc<Catalog<ToolSettings>>,
 }

@@ -28,8 +28,17 @@ impl ConfigStore {
 
     /// Replaces the section, or removes it.
     pub async fn write(&self, section: &str, value: Option<Value>) -> Result<(), Error> {
+        self.write_with(section, || value).await
+    }
+
+    /// [`ConfigStore::write`] of a value that takes some work to make; the runtime's threads are spared it.
+    pub async fn write_with(
+        &self,
+        section: &str,
+        make: impl FnOnce() -> Option<Value> + Send + 'static,
+    ) -> Result<(), Error> {
         let path = self.path(section);
-        let work = tokio::task::spawn_blocking(move || match value {
+        let work = tokio::task::spawn_blocking(move || match make() {
             Some(value) => replace(&path, &value),
             None => remove(&path),
         });

@@ -8,12 +8,14 @@ mod cache;
 mod config;
 mod conversation;
 mod execution;
+mod registry;
 mod sqlite;
 
 pub use cache::CacheStore;
 pub use config::ConfigStore;
 pub use conversation::{Conversation, ConversationStore, Message, Overflow, Retain};
 pub use execution::{Execution, ExecutionFilter, ExecutionStatus, ExecutionStore, Outcome, Step};
+pub use registry::Registry;
 
 use crate::kernel::{Clock, Error};
 use crate::settings::StorageSettings;

@@ -38,6 +38,8 @@ impl From<Error> for ApiError {
             ErrorKind::BadRequest => (StatusCode::BAD_REQUEST, "bad_request"),
             ErrorKind::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "validation_error"),
             ErrorKind::NotFound => (StatusCode::NOT_FOUND, "not_found"),
+            ErrorKind::Conflict => (StatusCode::CONFLICT, "conflict"),
+            ErrorKind::Stale => (StatusCode::PRECONDITION_FAILED, "precondition_failed"),
             ErrorKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
             ErrorKind::NotConfigured => (StatusCode::SERVICE_UNAVAILABLE, "not_configured"),
             ErrorKind::Upstream => (StatusCode::BAD_GATEWAY, "upstream_error"),

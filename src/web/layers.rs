@@ -77,7 +77,7 @@ fn cors(origins: &[String]) -> CorsLayer {
     let layer = CorsLayer::new()
         .allow_methods([M::DELETE, M::GET, M::HEAD, M::OPTIONS, M::PATCH, M::POST, M::PUT])
         .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers([REQUEST_ID])
+        .expose_headers([REQUEST_ID, header::ETAG])
         .max_age(Duration::from_secs(600));
     if origins.iter().any(|origin| origin == "*") {
         // Credentials and "any origin" exclude each other.

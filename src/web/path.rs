@@ -3,7 +3,7 @@ use axum::http::request::Parts;
 use serde_json::Value;
 
 use super::ApiError;
-use crate::kernel::{Error, FieldIssue, UserId};
+use crate::kernel::{Error, FieldIssue, ResourceName, UserId};
 
 /// The `{user_id}` of the path.
 #[derive(Debug)]
@@ -16,6 +16,20 @@ impl<S: Send + Sync> FromRequestParts<S> for PathUser {
         let text = parameter(parts, state, "user_id").await?;
         let user = UserId::parse(&text).map_err(|expected| wrong("user_id", expected, text))?;
         Ok(Self(user))
+    }
+}
+
+/// The `{name}` of the path: of an agent, a data source or a tool.
+#[derive(Debug)]
+pub struct PathName(pub ResourceName);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathName {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let text = parameter(parts, state, "name").await?;
+        let name = ResourceName::parse(&text).map_err(|expected| wrong("name", expected, text))?;
+        Ok(Self(name))
     }
 }
 

@@ -9,28 +9,41 @@ use crate::kernel::Error;
 #[derive(Debug)]
 pub struct Reply<T> {
     status: StatusCode,
+    version: Option<String>,
     body: T,
 }
 
 impl<T> Reply<T> {
     /// 200 with this body.
     pub fn ok(body: T) -> Self {
-        Self { status: StatusCode::OK, body }
+        Self::with_status(StatusCode::OK, body)
     }
 
     /// This body with another status.
     pub fn with_status(status: StatusCode, body: T) -> Self {
-        Self { status, body }
+        Self { status, version: None, body }
+    }
+
+    /// With this version as its `ETag`.
+    pub fn tagged(self, version: impl Into<String>) -> Self {
+        Self { version: Some(version.into()), ..self }
     }
 }
 
 impl<T: Serialize> IntoResponse for Reply<T> {
     fn into_response(self) -> Response {
-        match serde_json::to_vec(&self.body) {
-            Ok(json) => (self.status, [(header::CONTENT_TYPE, "application/json")], json).into_response(),
+        let json = match serde_json::to_vec(&self.body) {
+            Ok(json) => json,
             Err(error) => {
-                ApiError::from(Error::internal("a reply could not be written as JSON", error)).into_response()
+                return ApiError::from(Error::internal("a reply could not be written as JSON", error)).into_response();
             }
-        }
+        };
+        let tag = self.version.map(|version| [(header::ETAG, format!("\"{version}\""))]);
+        (self.status, [(header::CONTENT_TYPE, "application/json")], tag, json).into_response()
     }
+}
+
+/// 304: the caller has this version already.
+pub fn not_modified(version: &str) -> Response {
+    (StatusCode::NOT_MODIFIED, [(header::ETAG, format!("\"{version}\""))]).into_response()
 }

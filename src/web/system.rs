@@ -79,7 +79,7 @@ async fn health(State(state): State<AppState>) -> Reply<Health> {
         version: settings.server.app_version.clone(),
         debug: settings.server.debug,
         llm_configured: settings.llm.effective().base_url.is_some(),
-        external_agent_configured: !settings.resources.agents.is_empty(),
+        external_agent_configured: !settings.agents.is_empty(),
         redis_configured: settings.storage.redis_url.is_some(),
         postgres_configured: settings.storage.postgres_dsn.is_some(),
     })

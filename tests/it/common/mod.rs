@@ -1,6 +1,7 @@
 //! What the stories share: a server to talk to, a stand-in LLM, a program to start and kill.
 
 pub mod client;
+pub mod databases;
 pub mod program;
 pub mod server;
 pub mod upstream;

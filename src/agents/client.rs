@@ -1,0 +1,220 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_stream::try_stream;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::endpoint;
+use crate::kernel::{Deadline, Redaction};
+use crate::outbound::{BreakerState, Breakers, Call, CallError, HttpClient, Reply, display_url, lines};
+use crate::settings::{AgentSettings, Entry, Resource};
+
+/// Largest reply taken from an agent, in bytes.
+const REPLY_CAP: usize = 10_000_000;
+/// Largest stream passed through, in bytes.
+const STREAM_CAP: usize = 100_000_000;
+/// How much of an error's text is quoted.
+const ERROR_CAP: usize = 500;
+/// How long the text of an error is waited for.
+const ERROR_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Calls agents over HTTP. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct AgentClient {
+    http: HttpClient,
+    breakers: Breakers,
+}
+
+/// What an agent answered.
+#[derive(Debug)]
+pub struct AgentAnswer {
+    /// HTTP status.
+    pub status: u16,
+    /// `Content-Type`, without parameters.
+    pub content_type: String,
+    /// The reply.
+    pub payload: Payload,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub enum Payload {
+    /// JSON, or null for no body.
+    Json(Value),
+    /// Any other text.
+    Text(String),
+    /// What is no text.
+    Binary(bytes::Bytes),
+}
+
+/// Why a call got no answer.
+#[derive(Debug)]
+pub struct AgentFailure {
+    /// In the original's terms: the agent's status, 408 for a timeout, 500 for no connection, 400 for a call that was not
+    /// made.
+    pub status: u16,
+    /// What happened, naming the agent.
+    pub error: String,
+    /// Whether the agent took too long.
+    pub timed_out: bool,
+}
+
+/// An agent's reply that has begun.
+pub(super) struct Begun {
+    entry: Arc<Entry<AgentSettings>>,
+    redaction: Redaction,
+    reply: Reply,
+}
+
+impl AgentClient {
+    pub(super) fn new(http: HttpClient) -> Self {
+        Self { http, breakers: Breakers::default() }
+    }
+
+    /// Calls an endpoint and waits for the head of the reply; a status other than 2xx is a failure.
+    pub(super) async fn call(
+        &self,
+        entry: &Arc<Entry<AgentSettings>>,
+        method: &str,
+        url: String,
+        body: Option<&Value>,
+        accept: &'static str,
+        deadline: Deadline,
+    ) -> Result<Begun, AgentFailure> {
+        let agent = &entry.effective;
+        let failure = |status, what: String| AgentFailure::new(entry, status, &what);
+        let permit = self.breakers.admit(&key(entry)).map_err(|wait| {
+            let seconds = wait.as_secs().max(1);
+            failure(500, format!("keeps failing; it is not called again for {seconds} s (its test calls it at once)"))
+        })?;
+        let call = Call { json: body.cloned(), ..Call::get(url) }.method(method);
+        let call = call.bearer(agent.auth_token.as_ref()).accept(accept);
+        let reply = match self.http.send(&call, deadline).await {
+            Ok(reply) => reply,
+            Err(error) => {
+                if error.is_outage() {
+                    permit.failed();
+                }
+                return Err(AgentFailure::of(entry, &error));
+            }
+        };
+        let status = reply.status();
+        if matches!(status, 502..=504) {
+            permit.failed()
+        } else {
+            permit.succeeded()
+        }
+        let redaction = agent.redaction();
+        if (200..300).contains(&status) {
+            return Ok(Begun { entry: entry.clone(), redaction, reply });
+        }
+        let text = reply.status_text();
+        let said = reply.beginning(ERROR_CAP, deadline.at_most(ERROR_PATIENCE)).await;
+        let said = redaction.text(String::from_utf8_lossy(&said).trim());
+        let said = if said.is_empty() { said } else { format!(": {said}") };
+        Err(failure(status, format!("answered {text}{said}")))
+    }
+
+    /// Asks for a sign of life at `/health`: the status, whatever it is. Closes the breaker if there is one.
+    pub(super) async fn ping(&self, entry: &Entry<AgentSettings>, deadline: Deadline) -> Result<u16, CallError> {
+        let url = endpoint::join(entry.effective.url.expose(), "/health").map_err(CallError::Invalid)?;
+        let call = Call::get(url).bearer(entry.effective.auth_token.as_ref());
+        let status = self.http.send(&call, deadline).await?.status();
+        if status == 200 {
+            self.breakers.reset(&key(entry));
+        }
+        Ok(status)
+    }
+
+    /// The state of an agent's breaker.
+    pub(super) fn breaker(&self, entry: &Entry<AgentSettings>) -> BreakerState {
+        self.breakers.state(&key(entry))
+    }
+}
+
+/// An agent that moves starts with a clean record.
+fn key(entry: &Entry<AgentSettings>) -> String {
+    format!("agent {} at {}", entry.name, display_url(entry.effective.url.expose()))
+}
+
+impl Begun {
+    /// Whether the agent answers with events.
+    pub(super) fn is_stream(&self) -> bool {
+        content_type(&self.reply) == "text/event-stream"
+    }
+
+    /// The whole answer.
+    pub(super) async fn read(self, deadline: Deadline) -> Result<AgentAnswer, AgentFailure> {
+        let (status, content_type) = (self.reply.status(), content_type(&self.reply));
+        let bytes = self.reply.bytes(REPLY_CAP, deadline).await;
+        let bytes = bytes.map_err(|error| AgentFailure::of(&self.entry, &error))?;
+        let payload = match serde_json::from_slice(&bytes) {
+            _ if bytes.is_empty() => Payload::Json(Value::Null),
+            Ok(json) => Payload::Json(self.redaction.json(json)),
+            Err(error) if content_type.ends_with("json") => {
+                let what = format!("sent {content_type} that is none: {error}");
+                return Err(AgentFailure::new(&self.entry, 400, &what));
+            }
+            Err(_) => match String::from_utf8(bytes.to_vec()) {
+                Ok(text) => Payload::Text(self.redaction.text(&text)),
+                Err(_) => Payload::Binary(bytes),
+            },
+        };
+        Ok(AgentAnswer { status, content_type, payload })
+    }
+
+    /// The lines of the answer as they come, each with its end. `silence` bounds the wait for each.
+    pub(super) fn stream(
+        self,
+        silence: Duration,
+        deadline: Deadline,
+    ) -> BoxStream<'static, Result<String, AgentFailure>> {
+        let (name, url) = (self.entry.name.clone(), display_url(self.entry.effective.url.expose()));
+        let failed = move |error: &CallError| AgentFailure::naming(name.as_str(), &url, error);
+        let redaction = self.redaction;
+        let mut lines = Box::pin(lines(self.reply.stream()));
+        Box::pin(try_stream! {
+            let mut sent = 0;
+            loop {
+                let limit = silence.min(deadline.remaining());
+                let line = timeout(limit, lines.next()).await.map_err(|_| failed(&CallError::Timeout))?;
+                let Some(line) = line else { break };
+                let line = redaction.text(&line.map_err(|error| failed(&error))?);
+                sent += line.len();
+                if sent > STREAM_CAP {
+                    Err(failed(&CallError::TooLarge(STREAM_CAP)))?;
+                }
+                yield format!("{line}\n");
+            }
+        })
+    }
+}
+
+fn content_type(reply: &Reply) -> String {
+    let header = reply.header("content-type").unwrap_or_default();
+    header.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+impl AgentFailure {
+    pub(super) fn new(entry: &Entry<AgentSettings>, status: u16, what: &str) -> Self {
+        let shown = display_url(entry.effective.url.expose());
+        Self { status, error: format!("Agent '{}' ({shown}) {what}", entry.name), timed_out: false }
+    }
+
+    fn of(entry: &Entry<AgentSettings>, error: &CallError) -> Self {
+        Self::naming(entry.name.as_str(), &display_url(entry.effective.url.expose()), error)
+    }
+
+    fn naming(name: &str, url: &str, error: &CallError) -> Self {
+        let (status, hint) = match error {
+            CallError::Timeout => (408, "Request timeout: "),
+            CallError::TooLarge(_) | CallError::Invalid(_) | CallError::Denied(_) => (400, ""),
+            _ => (500, ""),
+        };
+        let timed_out = status == 408;
+        Self { status, error: format!("{hint}Agent '{name}' ({url}) {error}"), timed_out }
+    }
+}

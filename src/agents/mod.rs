@@ -1,0 +1,13 @@
+//! External agents: HTTP services that do a piece of work for a prompt. Their endpoints are under `/api/agents`; chat hands
+//! over to them through [`AgentService`].
+//!
+//! `service` keeps the catalog, tests and calls; `client` knows HTTP, one breaker per agent; `endpoint` keeps a call on the
+//! agent's own ground.
+
+mod client;
+mod endpoint;
+pub mod routes;
+mod service;
+
+pub use client::{AgentAnswer, AgentFailure, Payload};
+pub use service::{AgentCall, AgentService};

@@ -1,0 +1,125 @@
+use axum::extract::State;
+use indexmap::IndexMap;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::agents::AgentService;
+use crate::kernel::SecretUrl;
+use crate::outbound::BreakerState;
+use crate::web::{ApiError, ErrorBody, PathName, ReadErrors, Reply};
+
+/// How a test of an agent went.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "success": true, "agent": "billing", "url": "http://localhost:9001", "status_code": 200,
+    "message": "Agent is reachable", "response_time_ms": 3.4, "breaker": "closed"
+}))]
+pub(super) struct AgentTested {
+    success: bool,
+    agent: String,
+    #[schema(value_type = String)]
+    url: SecretUrl,
+    /// The agent's status, if it answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_code: Option<u16>,
+    /// Why it could not be reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_time_ms: Option<f64>,
+    /// `closed`: calls go through; `open`: it keeps failing and is spared; `half_open`: one call is tried.
+    #[schema(value_type = String)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breaker: Option<BreakerState>,
+}
+
+/// How one agent is.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AgentHealth {
+    healthy: bool,
+    message: String,
+    /// `""` if it was not reached.
+    url: String,
+    /// `closed`, `open` or `half_open`; null for a disabled agent.
+    #[schema(value_type = Option<String>)]
+    breaker: Option<BreakerState>,
+    response_time_ms: Option<f64>,
+}
+
+/// How all agents are.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "agents": {"billing": {"healthy": true, "message": "Agent is reachable", "url": "http://localhost:9001",
+        "breaker": "closed", "response_time_ms": 3.4}},
+    "total": 1, "healthy": 1
+}))]
+pub(super) struct AgentsHealth {
+    #[schema(value_type = std::collections::BTreeMap<String, AgentHealth>)]
+    agents: IndexMap<String, AgentHealth>,
+    total: usize,
+    healthy: usize,
+}
+
+/// Test an agent
+///
+/// Asks it for `/health`. Answers 200 whatever comes of it: `success` and `error` tell. Any body is ignored.
+#[utoipa::path(post, path = "/api/agents/{name}/test", tag = "agents", operation_id = "test_agent",
+    params(("name" = String, Path, description = "Name of the agent")),
+    responses((status = 200, description = "How the test went", body = AgentTested),
+        (status = 404, description = "No such agent", body = ErrorBody), ReadErrors))]
+pub(super) async fn test(
+    State(agents): State<AgentService>,
+    PathName(name): PathName,
+) -> Result<Reply<AgentTested>, ApiError> {
+    let entry = agents.registry().require(name.as_str())?;
+    let (agent, url) = (name.to_string(), entry.effective.url.clone());
+    let tested = match agents.ping(&entry).await {
+        Some(ping) => AgentTested {
+            success: ping.healthy,
+            agent,
+            url,
+            status_code: ping.status,
+            error: ping.error,
+            message: ping.message.to_owned(),
+            response_time_ms: Some(ping.response_time_ms),
+            breaker: Some(ping.breaker),
+        },
+        None => AgentTested {
+            success: false,
+            error: Some(format!("Agent '{agent}' is disabled")),
+            agent,
+            url,
+            status_code: None,
+            message: "Agent not found or disabled".to_owned(),
+            response_time_ms: None,
+            breaker: None,
+        },
+    };
+    Ok(Reply::ok(tested))
+}
+
+/// Health of all agents
+///
+/// Asks all enabled agents at once, each within its own timeout.
+#[utoipa::path(get, path = "/api/agents/health/all", tag = "agents", operation_id = "agents_health",
+    responses((status = 200, description = "How they are", body = AgentsHealth)))]
+pub(super) async fn health_of_all(State(agents): State<AgentService>) -> Reply<AgentsHealth> {
+    let asked = agents.ping_all().await;
+    let all: IndexMap<_, _> = asked
+        .into_iter()
+        .map(|(entry, ping)| {
+            let reached = ping.as_ref().is_some_and(|ping| ping.status.is_some());
+            let health = AgentHealth {
+                healthy: ping.as_ref().is_some_and(|ping| ping.healthy),
+                message: ping.as_ref().map_or("Agent not found or disabled", |ping| ping.message).to_owned(),
+                url: if reached { entry.effective.url.to_string() } else { String::new() },
+                breaker: ping.as_ref().map(|ping| ping.breaker),
+                response_time_ms: ping.map(|ping| ping.response_time_ms),
+            };
+            (entry.name.to_string(), health)
+        })
+        .collect();
+    let (total, healthy) = (all.len(), all.values().filter(|health| health.healthy).count());
+    Reply::ok(AgentsHealth { agents: all, total, healthy })
+}

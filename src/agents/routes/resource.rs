@@ -1,0 +1,191 @@
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::agents::AgentService;
+use crate::kernel::{Properties, Secret, SecretUrl};
+use crate::settings::{AgentSettings, Entry};
+use crate::web::{
+    ApiError, BodyErrors, ErrorBody, IfMatch, IfNoneMatch, ListQuery, OptionalBody, PathName, QueryParams, ReadErrors,
+    Reply, not_modified,
+};
+
+/// An external agent. Its token is never shown, only that there is one.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "name": "billing", "url": "http://localhost:9001", "auth_token": "********", "timeout_seconds": 30, "enabled": true,
+    "metadata": {"description": "Knows invoices, payments and reminders"}
+}))]
+pub(super) struct Agent {
+    name: String,
+    /// Where it is.
+    #[schema(value_type = String)]
+    url: SecretUrl,
+    /// `********` if there is a token, else null.
+    #[schema(value_type = Option<String>)]
+    auth_token: Option<Secret>,
+    /// Limit for one call, in seconds.
+    timeout_seconds: i64,
+    /// Whether it may be used.
+    enabled: bool,
+    /// Free to the caller. Chat reads `description`, `intents` (labels it serves) and `endpoint`.
+    #[schema(value_type = Object)]
+    metadata: Properties,
+}
+
+impl From<&Entry<AgentSettings>> for Agent {
+    fn from(entry: &Entry<AgentSettings>) -> Self {
+        let agent = entry.written.clone();
+        Self {
+            name: entry.name.to_string(),
+            url: agent.url,
+            auth_token: agent.auth_token,
+            timeout_seconds: agent.timeout_seconds,
+            enabled: agent.enabled,
+            metadata: agent.metadata,
+        }
+    }
+}
+
+/// An agent as a client sends it. In a PUT the mask or nothing for `auth_token` keeps the stored one, null or `""` clears it.
+#[derive(ToSchema)]
+#[schema(example = json!({
+    "name": "billing", "url": "http://localhost:9001", "auth_token": "a-long-token", "timeout_seconds": 30, "enabled": true,
+    "metadata": {"description": "Knows invoices, payments and reminders"}
+}))]
+#[expect(dead_code, reason = "describes the body for the OpenAPI document; AgentSettings reads it")]
+pub(super) struct AgentBody {
+    /// 1 to 128 characters, no `/`.
+    #[schema(min_length = 1, max_length = 128)]
+    name: String,
+    /// `http://` or `https://`.
+    url: String,
+    auth_token: Option<String>,
+    #[schema(required = false, default = 30, minimum = 1, maximum = 3600)]
+    timeout_seconds: i64,
+    #[schema(required = false, default = true)]
+    enabled: bool,
+    #[schema(required = false)]
+    metadata: Map<String, Value>,
+}
+
+/// An agent that was added or changed.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AgentChanged {
+    #[schema(example = true)]
+    success: bool,
+    #[schema(example = "Agent 'billing' created successfully")]
+    message: String,
+    agent: Agent,
+}
+
+/// An agent that was removed.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AgentDeleted {
+    #[schema(example = true)]
+    success: bool,
+    #[schema(example = "Agent 'billing' deleted successfully")]
+    message: String,
+}
+
+/// List agents
+///
+/// All of them in the order of their creation, unless parameters narrow the list.
+#[utoipa::path(get, path = "/api/agents", tag = "agents", operation_id = "list_agents",
+    params(
+        ("limit" = Option<u64>, Query, description = "At most this many"),
+        ("offset" = Option<u64>, Query, description = "Leave out this many at the beginning"),
+        ("enabled" = Option<bool>, Query, description = "Only enabled or only disabled ones"),
+        ("q" = Option<String>, Query, description = "Only those whose name or description has this text in it"),
+        ("If-None-Match" = Option<String>, Header, description = "ETag of the list that the caller has")),
+    responses((status = 200, description = "The agents", body = Vec<Agent>),
+        (status = 304, description = "The caller's list is up to date"), ReadErrors))]
+pub(super) async fn list(
+    State(agents): State<AgentService>,
+    QueryParams(query): QueryParams<ListQuery>,
+    known: IfNoneMatch,
+) -> Response {
+    let (entries, version) = query.select(&agents.registry().catalog());
+    if known.has(&version) {
+        return not_modified(&version);
+    }
+    let list: Vec<Agent> = entries.iter().map(|entry| Agent::from(entry.as_ref())).collect();
+    Reply::ok(list).tagged(version).into_response()
+}
+
+/// Show an agent
+#[utoipa::path(get, path = "/api/agents/{name}", tag = "agents", operation_id = "get_agent",
+    params(("name" = String, Path, description = "Name of the agent"),
+        ("If-None-Match" = Option<String>, Header, description = "ETag of the agent that the caller has")),
+    responses((status = 200, description = "The agent", body = Agent),
+        (status = 304, description = "The caller's copy is up to date"),
+        (status = 404, description = "No such agent", body = ErrorBody), ReadErrors))]
+pub(super) async fn get(
+    State(agents): State<AgentService>,
+    PathName(name): PathName,
+    known: IfNoneMatch,
+) -> Result<Response, ApiError> {
+    let entry = agents.registry().require(name.as_str())?;
+    if known.has(&entry.version) {
+        return Ok(not_modified(&entry.version));
+    }
+    Ok(Reply::ok(Agent::from(entry.as_ref())).tagged(&entry.version).into_response())
+}
+
+/// Add an agent
+///
+/// Stored before this answers; it survives a restart.
+#[utoipa::path(post, path = "/api/agents", tag = "agents", operation_id = "create_agent", request_body = AgentBody,
+    responses((status = 201, description = "Added", body = AgentChanged),
+        (status = 409, description = "The name is taken", body = ErrorBody), BodyErrors))]
+pub(super) async fn create(
+    State(agents): State<AgentService>,
+    body: OptionalBody,
+) -> Result<Reply<AgentChanged>, ApiError> {
+    let entry = agents.registry().create(body.into_object()?).await?;
+    let message = format!("Agent '{}' created successfully", entry.name);
+    let changed = AgentChanged { success: true, message, agent: entry.as_ref().into() };
+    Ok(Reply::with_status(StatusCode::CREATED, changed).tagged(&entry.version))
+}
+
+/// Change an agent
+///
+/// Replaces the agent as a whole. Another name in the body renames it. A stored token is not sent to another server: when
+/// `url` moves, give it again.
+#[utoipa::path(put, path = "/api/agents/{name}", tag = "agents", operation_id = "update_agent", request_body = AgentBody,
+    params(("name" = String, Path, description = "Name of the agent"),
+        ("If-Match" = Option<String>, Header, description = "ETag of the agent as the caller knows it")),
+    responses((status = 200, description = "Changed", body = AgentChanged),
+        (status = 404, description = "No such agent", body = ErrorBody),
+        (status = 409, description = "The new name is taken", body = ErrorBody),
+        (status = 412, description = "The agent has changed since it was read", body = ErrorBody), BodyErrors))]
+pub(super) async fn update(
+    State(agents): State<AgentService>,
+    PathName(name): PathName,
+    IfMatch(expected): IfMatch,
+    body: OptionalBody,
+) -> Result<Reply<AgentChanged>, ApiError> {
+    let entry = agents.registry().update(name.to_string(), expected, body.into_object()?).await?;
+    let message = format!("Agent '{name}' updated successfully");
+    let changed = AgentChanged { success: true, message, agent: entry.as_ref().into() };
+    Ok(Reply::ok(changed).tagged(&entry.version))
+}
+
+/// Remove an agent
+#[utoipa::path(delete, path = "/api/agents/{name}", tag = "agents", operation_id = "delete_agent",
+    params(("name" = String, Path, description = "Name of the agent"),
+        ("If-Match" = Option<String>, Header, description = "ETag of the agent as the caller knows it")),
+    responses((status = 200, description = "Removed", body = AgentDeleted),
+        (status = 404, description = "No such agent", body = ErrorBody),
+        (status = 412, description = "The agent has changed since it was read", body = ErrorBody), ReadErrors))]
+pub(super) async fn delete(
+    State(agents): State<AgentService>,
+    PathName(name): PathName,
+    IfMatch(expected): IfMatch,
+) -> Result<Reply<AgentDeleted>, ApiError> {
+    agents.registry().remove(name.to_string(), expected).await?;
+    Ok(Reply::ok(AgentDeleted { success: true, message: format!("Agent '{name}' deleted successfully") }))
+}

@@ -1,0 +1,174 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use super::client::{AgentAnswer, AgentClient, AgentFailure, Begun};
+use super::endpoint;
+use crate::kernel::{Deadline, Error, FieldIssue};
+use crate::outbound::{BreakerState, CallError, HttpClient};
+use crate::settings::{AgentSettings, Entry, SharedSettings};
+use crate::storage::{ConfigStore, Registry};
+
+/// How many agents are asked for a sign of life at once.
+const HEALTH_AT_ONCE: usize = 256;
+/// What a caller of the API takes.
+const ANY_KIND: &str = "application/json, text/event-stream;q=0.9, */*;q=0.5";
+/// Where an agent takes work, unless a call says otherwise.
+pub(super) const ENDPOINT: &str = "/execute";
+
+/// Keeps, tests and calls agents. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AgentService {
+    registry: Registry<AgentSettings>,
+    client: AgentClient,
+}
+
+/// A call to an agent.
+#[derive(Clone, Debug)]
+pub struct AgentCall {
+    /// Path below the agent's URL.
+    pub endpoint: String,
+    /// HTTP method, in upper case.
+    pub method: String,
+    /// Limit of this call; at most the agent's own, which counts if this is none.
+    pub timeout_seconds: Option<i64>,
+    /// Sent as JSON.
+    pub body: Option<Map<String, Value>>,
+}
+
+impl Default for AgentCall {
+    fn default() -> Self {
+        Self { endpoint: ENDPOINT.to_owned(), method: "POST".to_owned(), timeout_seconds: None, body: None }
+    }
+}
+
+/// What came of a call: an answer, or the lines of a stream of events.
+pub(super) enum CallOutcome {
+    Answer(AgentAnswer),
+    Stream(BoxStream<'static, Result<String, AgentFailure>>),
+}
+
+/// How an agent is.
+#[derive(Debug)]
+pub(super) struct Ping {
+    pub(super) healthy: bool,
+    /// The agent's status, if it answered.
+    pub(super) status: Option<u16>,
+    pub(super) message: &'static str,
+    pub(super) error: Option<String>,
+    pub(super) response_time_ms: f64,
+    pub(super) breaker: BreakerState,
+}
+
+impl AgentService {
+    /// A service on these settings, whose changes go to `store`.
+    pub fn new(settings: SharedSettings, store: ConfigStore, http: HttpClient) -> Self {
+        Self { registry: Registry::new(settings, store), client: AgentClient::new(http) }
+    }
+
+    pub(super) fn registry(&self) -> &Registry<AgentSettings> {
+        &self.registry
+    }
+
+    /// Calls an agent for a caller of the API, who may take the answer as a stream. The outer error is the caller's fault.
+    pub(super) async fn call(&self, name: &str, call: AgentCall) -> Result<Result<CallOutcome, AgentFailure>, Error> {
+        let entry = self.registry.require(name)?;
+        let limit = limit_of(&entry, call.timeout_seconds)?;
+        let whole = self.registry.settings().snapshot().orchestration.timeout.max(limit);
+        let deadline = Deadline::after(limit);
+        let begun = match self.begin(&entry, &call, ANY_KIND, deadline).await? {
+            Ok(begun) => begun,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        if begun.is_stream() {
+            return Ok(Ok(CallOutcome::Stream(begun.stream(limit, Deadline::after(whole)))));
+        }
+        Ok(begun.read(deadline).await.map(CallOutcome::Answer))
+    }
+
+    /// Calls an agent for chat, which wants the whole answer before `deadline`. The outer error is the caller's fault.
+    pub async fn ask(
+        &self,
+        entry: &Arc<Entry<AgentSettings>>,
+        call: &AgentCall,
+        deadline: Deadline,
+    ) -> Result<Result<AgentAnswer, AgentFailure>, Error> {
+        let deadline = deadline.at_most(entry.effective.timeout());
+        match self.begin(entry, call, "application/json", deadline).await? {
+            Ok(begun) => Ok(begun.read(deadline).await),
+            Err(failure) => Ok(Err(failure)),
+        }
+    }
+
+    async fn begin(
+        &self,
+        entry: &Arc<Entry<AgentSettings>>,
+        call: &AgentCall,
+        accept: &'static str,
+        deadline: Deadline,
+    ) -> Result<Result<Begun, AgentFailure>, Error> {
+        let agent = &entry.effective;
+        let url = endpoint::join(agent.url.expose(), &call.endpoint)
+            .map_err(|expected| wrong_query("endpoint", expected, call.endpoint.as_str().into()))?;
+        if !agent.enabled {
+            let error = format!("Agent '{}' is disabled", entry.name);
+            return Ok(Err(AgentFailure { status: 400, error, timed_out: false }));
+        }
+        let body = call.body.clone().map(Value::Object);
+        Ok(self.client.call(entry, &call.method, url, body.as_ref(), accept, deadline).await)
+    }
+
+    /// Asks one agent for a sign of life; `None` if it is disabled.
+    pub(super) async fn ping(&self, entry: &Entry<AgentSettings>) -> Option<Ping> {
+        if !entry.effective.enabled {
+            return None;
+        }
+        let started = Instant::now();
+        let outcome = self.client.ping(entry, Deadline::after(entry.effective.timeout())).await;
+        let (status, message, error) = match outcome {
+            Ok(200) => (Some(200), "Agent is reachable", None),
+            Ok(status) => (Some(status), "Agent returned non-200 status", None),
+            Err(CallError::Timeout) => {
+                (None, "Agent did not respond within timeout period", Some("Connection timeout".to_owned()))
+            }
+            Err(error) => (None, "Failed to connect to agent", Some(format!("Agent '{}' {error}", entry.name))),
+        };
+        Some(Ping {
+            healthy: status == Some(200),
+            status,
+            message,
+            error,
+            response_time_ms: started.elapsed().as_secs_f64() * 1000.0,
+            breaker: self.client.breaker(entry),
+        })
+    }
+
+    /// Asks all agents at once; the order is that of the catalog.
+    pub(super) async fn ping_all(&self) -> Vec<(Arc<Entry<AgentSettings>>, Option<Ping>)> {
+        let entries: Vec<_> = self.registry.catalog().iter().cloned().collect();
+        let ask = |entry: Arc<Entry<AgentSettings>>| async move {
+            let ping = self.ping(&entry).await;
+            (entry, ping)
+        };
+        futures_util::stream::iter(entries).map(ask).buffered(HEALTH_AT_ONCE).collect().await
+    }
+}
+
+fn limit_of(entry: &Entry<AgentSettings>, asked: Option<i64>) -> Result<Duration, Error> {
+    let most = entry.effective.timeout_seconds;
+    match asked {
+        Some(asked) if asked > most => {
+            let msg = format!("Input should be at most the agent's own timeout_seconds, {most}");
+            Err(wrong_query("timeout_seconds", msg, asked.into()))
+        }
+        asked => Ok(Duration::from_secs(asked.unwrap_or(most).unsigned_abs())),
+    }
+}
+
+fn wrong_query(field: &str, msg: String, input: Value) -> Error {
+    Error::invalid(vec![FieldIssue::new("value_error", vec!["query".into(), field.into()], msg, input)])
+}

@@ -1,0 +1,180 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tokio::time::timeout_at;
+
+use super::rows::{DEFAULT_ROWS, MOST_ROWS};
+use super::sql::SqlClient;
+use super::{DataError, QueryResult, cube, rest};
+use crate::kernel::Deadline;
+use crate::outbound::{AddressGuard, BreakerState, Breakers, HttpClient};
+use crate::settings::{DataSourceSettings, Entry, Protocol, Resource};
+
+/// A data source as clients are handed it.
+pub(super) type Source = Arc<Entry<DataSourceSettings>>;
+
+/// Asks data sources, whatever their protocol. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct DataSourceClient {
+    http: HttpClient,
+    sql: SqlClient,
+    breakers: Breakers,
+}
+
+/// A query, ready to be sent.
+#[derive(Clone, Debug)]
+pub(super) struct Query<'a> {
+    pub(super) text: &'a str,
+    pub(super) parameters: &'a Map<String, Value>,
+    pub(super) most_rows: usize,
+    pub(super) deadline: Deadline,
+}
+
+/// What a test of a source found.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    /// The status of its health endpoint, if it has one.
+    pub(super) status: Option<u16>,
+    /// Whether it may be relied on.
+    pub(super) ok: bool,
+    /// What was checked and what was found: `reached`, `authenticated`, `version`, `read_only`, ...
+    pub(super) findings: Map<String, Value>,
+}
+
+impl DataSourceClient {
+    pub(super) fn new(http: HttpClient, guard: AddressGuard) -> Self {
+        Self { http, sql: SqlClient::new(guard), breakers: Breakers::default() }
+    }
+
+    /// Runs a query that the source's guard lets through.
+    pub(super) async fn query(&self, source: &Source, query: Query<'_>) -> Result<QueryResult, DataError> {
+        let protocol = protocol_of(source)?;
+        let work = async {
+            match protocol {
+                Protocol::Rest => rest::query(&self.http, source, &query).await,
+                Protocol::Cube => cube::query(&self.http, source, &query).await,
+                Protocol::Postgres | Protocol::MySql | Protocol::Sqlite => self.sql.query(source, &query).await,
+            }
+        };
+        self.guarded(source, query.deadline, work).await
+    }
+
+    /// The schema, in the source's own form.
+    pub(super) async fn schema(&self, source: &Source, deadline: Deadline) -> Result<Value, DataError> {
+        let protocol = protocol_of(source)?;
+        let work = async {
+            match protocol {
+                Protocol::Rest => rest::schema(&self.http, source, deadline).await,
+                Protocol::Cube => cube::schema(&self.http, source, deadline).await,
+                Protocol::Postgres | Protocol::MySql | Protocol::Sqlite => {
+                    Ok(json!({"tables": self.sql.schema(source, deadline).await?}))
+                }
+            }
+        };
+        self.guarded(source, deadline, work).await
+    }
+
+    /// The list of tables, in the source's own form.
+    pub(super) async fn tables(&self, source: &Source, deadline: Deadline) -> Result<Vec<Value>, DataError> {
+        let protocol = protocol_of(source)?;
+        let work = async {
+            match protocol {
+                Protocol::Rest => rest::tables(&self.http, source, deadline).await,
+                Protocol::Cube => cube::tables(&self.http, source, deadline).await,
+                Protocol::Postgres | Protocol::MySql | Protocol::Sqlite => self.sql.tables(source, deadline).await,
+            }
+        };
+        self.guarded(source, deadline, work).await
+    }
+
+    /// Looks at the source itself, whatever its breaker says; a source found well closes it.
+    pub(super) async fn check(&self, source: &Source, deadline: Deadline) -> Result<Checked, DataError> {
+        let work = async {
+            match protocol_of(source)? {
+                Protocol::Rest => rest::check(&self.http, source, deadline).await,
+                Protocol::Cube => cube::check(&self.http, source, deadline).await,
+                Protocol::Postgres | Protocol::MySql | Protocol::Sqlite => self.sql.check(source, deadline).await,
+            }
+        };
+        let checked = in_time(source, deadline, work).await.map_err(|error| redacted(source, error))?;
+        if checked.ok {
+            self.breakers.reset(&key(source));
+        }
+        Ok(checked)
+    }
+
+    /// The state of a source's breaker.
+    pub(super) fn breaker(&self, source: &Source) -> BreakerState {
+        self.breakers.state(&key(source))
+    }
+
+    /// Within the deadline, unless the source keeps failing; what it says is redacted.
+    async fn guarded<T>(
+        &self,
+        source: &Source,
+        deadline: Deadline,
+        work: impl Future<Output = Result<T, DataError>>,
+    ) -> Result<T, DataError> {
+        let permit = self.breakers.admit(&key(source)).map_err(|wait| DataError::Failed {
+            text: format!("{} keeps failing; it is not asked again for {} s", who(source), wait.as_secs().max(1)),
+            timed_out: false,
+            outage: true,
+        })?;
+        let outcome = in_time(source, deadline, work).await;
+        match &outcome {
+            Err(DataError::Failed { outage: true, .. }) => permit.failed(),
+            _ => permit.succeeded(),
+        }
+        outcome.map_err(|error| redacted(source, error))
+    }
+}
+
+async fn in_time<T>(
+    source: &Source,
+    deadline: Deadline,
+    work: impl Future<Output = Result<T, DataError>>,
+) -> Result<T, DataError> {
+    let late =
+        || DataError::Failed { text: format!("{} did not answer in time", who(source)), timed_out: true, outage: true };
+    timeout_at(deadline.instant(), work).await.unwrap_or_else(|_| Err(late()))
+}
+
+fn redacted(source: &Source, error: DataError) -> DataError {
+    match error {
+        DataError::Failed { text, timed_out, outage } => {
+            DataError::Failed { text: source.effective.redaction().text(&text), timed_out, outage }
+        }
+        refused => refused,
+    }
+}
+
+/// How to speak to the source; the error says that nobody here can.
+pub(super) fn protocol_of(source: &Source) -> Result<Protocol, DataError> {
+    source
+        .effective
+        .protocol()
+        .ok_or_else(|| DataError::failed(format!("{}: unsupported type '{}'", who(source), source.effective.kind)))
+}
+
+/// The source as messages name it.
+pub(super) fn who(source: &Source) -> String {
+    format!("DataSource '{}'", source.name)
+}
+
+/// A source that moves starts with a clean record.
+fn key(source: &Source) -> String {
+    format!("data source {} at {}", source.name, source.effective.url)
+}
+
+/// Rows that a query may give: what it asks for, or else what the source is configured for.
+pub(super) fn most_rows(source: &Source, asked: Option<usize>) -> usize {
+    let configured = source.effective.config.expose().get("max_rows").and_then(Value::as_u64);
+    let configured = configured.and_then(|rows| usize::try_from(rows).ok()).filter(|rows| *rows > 0);
+    asked.or(configured).unwrap_or(DEFAULT_ROWS).min(MOST_ROWS)
+}
+
+/// The deadline for one request to the source.
+pub(super) fn deadline_of(source: &Source, whole: Duration) -> Deadline {
+    Deadline::after(source.effective.timeout().min(whole))
+}

@@ -1,0 +1,181 @@
+//! Cube's REST API (docs.cube.dev, "REST API reference"): `/v1/load` for a JSON query, `/v1/cubesql` for SQL, `/v1/meta`.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::client::{Checked, Query, Source, who};
+use super::rest::{REPLY_CAP, json_reply, refusal};
+use super::rows::Collector;
+use super::sql::check_sql;
+use super::{DataError, QueryResult};
+use crate::kernel::{Deadline, Secret, new_id};
+use crate::outbound::{Call, HttpClient};
+use crate::settings::Protocol;
+
+/// Pause before a query is repeated that Cube asked to wait for: it holds requests back itself, so this only keeps a broken
+/// one from being hammered.
+const WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// A JSON query goes to `/load`; anything else is SQL.
+pub(super) async fn query(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<QueryResult, DataError> {
+    if query.text.trim_start().starts_with('{') {
+        let parsed = serde_json::from_str::<Value>(query.text);
+        return load(
+            http,
+            source,
+            parsed.map_err(|error| DataError::query(format!("Not a Cube query: {error}")))?,
+            query,
+        )
+        .await;
+    }
+    let checked = check_sql(query.text, Protocol::Postgres).await?;
+    if checked.names().next().is_some() {
+        return Err(DataError::parameter("Cube's SQL takes no parameters; write the values into the query"));
+    }
+    sql(http, source, query).await
+}
+
+/// Repeats the same query while Cube answers `Continue wait`, until the deadline. One id spans the whole wait.
+async fn load(
+    http: &HttpClient,
+    source: &Source,
+    mut cube: Value,
+    query: &Query<'_>,
+) -> Result<QueryResult, DataError> {
+    let asked = cube.get("limit").and_then(Value::as_u64).and_then(|limit| usize::try_from(limit).ok());
+    // One row more than wanted tells whether there are more.
+    let limit = asked.unwrap_or(usize::MAX).min(query.most_rows.saturating_add(1));
+    if let Some(object) = cube.as_object_mut() {
+        object.insert("limit".to_owned(), json!(limit));
+    }
+    let span = new_id();
+    let mut wait = WAIT;
+    for attempt in 1_u64.. {
+        let call = Call::post(url_of(source, "load"), json!({"query": cube}));
+        let call = Call { request_id: Some(format!("{span}-span-{attempt}")), ..authorized(source, call) };
+        let mut reply = json_reply(http, source, &call, query.deadline).await?;
+        match reply.get("error").and_then(Value::as_str) {
+            Some("Continue wait") => {
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
+            }
+            Some(error) => return Err(DataError::failed(format!("{}: {error}", who(source)))),
+            None => return loaded(source, &mut reply, query.most_rows),
+        }
+    }
+    Err(DataError::failed(format!("{} never stopped waiting", who(source))))
+}
+
+fn loaded(source: &Source, reply: &mut Value, most_rows: usize) -> Result<QueryResult, DataError> {
+    let Some(Value::Array(mut rows)) = reply.get_mut("data").map(Value::take) else {
+        return Err(DataError::failed(format!("{} answered without data", who(source))));
+    };
+    let truncated = rows.len() > most_rows;
+    rows.truncate(most_rows);
+    let annotation = reply.get("annotation").and_then(Value::as_object);
+    let columns: Vec<Value> = annotation
+        .into_iter()
+        .flat_map(|annotation| annotation.values().filter_map(Value::as_object).flatten())
+        .map(|(name, about)| json!({"name": name, "type": about.get("type"), "title": about.get("title")}))
+        .collect();
+    let metadata = json!({"columns": columns, "truncated": truncated});
+    let metadata = metadata.as_object().cloned().unwrap_or_default();
+    Ok(QueryResult { row_count: rows.len() as u64, rows, metadata })
+}
+
+/// `/v1/cubesql` answers in lines of JSON: first `{"schema": [...]}`, then `{"data": [[...]]}`, or `{"error": ...}`.
+async fn sql(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<QueryResult, DataError> {
+    let call = authorized(source, Call::post(url_of(source, "cubesql"), json!({"query": query.text})));
+    let failed = |error| DataError::call(&who(source), &error);
+    let reply = http.send(&call, query.deadline).await.map_err(failed)?;
+    if !(200..300).contains(&reply.status()) {
+        return Err(refusal(source, reply, query.deadline).await);
+    }
+    let bytes = reply.bytes(REPLY_CAP, query.deadline).await.map_err(failed)?;
+    let mut collector = Collector::new(query.most_rows);
+    for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
+        let line: Value = serde_json::from_slice(line).map_err(|error| {
+            DataError::failed(format!("{} answered with a line that is no JSON: {error}", who(source)))
+        })?;
+        if let Some(error) = line.get("error") {
+            let error = error.as_str().map_or_else(|| error.to_string(), str::to_owned);
+            return Err(DataError::failed(format!("{}: {error}", who(source))));
+        }
+        if let Some(schema) = line.get("schema").and_then(Value::as_array) {
+            let text =
+                |column: &Value, key: &str| column.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+            collector.columns(schema.iter().map(|column| (text(column, "name"), text(column, "column_type"))));
+        }
+        let rows = line.get("data").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let full = |row: &Value| !collector.push(row.as_array().cloned().unwrap_or_default().into_iter());
+        if rows.iter().any(full) {
+            break;
+        }
+    }
+    if !collector.has_columns() {
+        return Err(DataError::failed(format!("{} answered without a schema of its columns", who(source))));
+    }
+    Ok(collector.finish())
+}
+
+/// The cubes as Cube describes them.
+pub(super) async fn schema(http: &HttpClient, source: &Source, deadline: Deadline) -> Result<Value, DataError> {
+    let meta = json_reply(http, source, &authorized(source, Call::get(url_of(source, "meta"))), deadline).await?;
+    match meta.get("cubes") {
+        Some(Value::Array(_)) => Ok(meta),
+        _ => Err(DataError::failed(format!("{} answered without a list of cubes", who(source)))),
+    }
+}
+
+/// Cubes and views, as tables.
+pub(super) async fn tables(http: &HttpClient, source: &Source, deadline: Deadline) -> Result<Vec<Value>, DataError> {
+    let meta = schema(http, source, deadline).await?;
+    let cubes = meta.get("cubes").and_then(Value::as_array).cloned().unwrap_or_default();
+    let table = |cube: &Value| {
+        json!({"name": cube.get("name"), "type": cube.get("type").unwrap_or(&json!("cube")),
+            "title": cube.get("title"), "comment": cube.get("description")})
+    };
+    Ok(cubes.iter().map(table).collect())
+}
+
+/// `/v1/meta` needs a valid token, which `/readyz` does not.
+pub(super) async fn check(http: &HttpClient, source: &Source, deadline: Deadline) -> Result<Checked, DataError> {
+    let call = authorized(source, Call::get(url_of(source, "meta")));
+    let failed = |error| DataError::call(&who(source), &error);
+    let reply = http.send(&call, deadline).await.map_err(failed)?;
+    let status = reply.status();
+    let mut findings = json!({"reached": true, "authenticated": !matches!(status, 401 | 403), "read_only": true});
+    if status == 200 {
+        let bytes = reply.bytes(REPLY_CAP, deadline).await.map_err(failed)?;
+        let meta: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let cubes = meta.get("cubes").and_then(Value::as_array).map(Vec::len);
+        let Some(cubes) = cubes else {
+            return Err(DataError::failed(format!("{} answered, but not as Cube does", who(source))));
+        };
+        if let Some(findings) = findings.as_object_mut() {
+            findings.insert("cubes".to_owned(), json!(cubes));
+        }
+    }
+    let findings = findings.as_object().cloned().unwrap_or_default();
+    Ok(Checked { status: Some(status), ok: status == 200, findings })
+}
+
+/// The URL of an endpoint; the base may be given with or without `/cubejs-api` and `/v1`. A base path of its own
+/// (`CUBEJS_API_BASE_PATH`) is set as `config.base_path`.
+fn url_of(source: &Source, endpoint: &str) -> String {
+    let base = source.effective.url.expose().trim_end_matches('/');
+    let base = base.strip_suffix("/v1").unwrap_or(base);
+    let path = source.effective.config.text("base_path").unwrap_or("/cubejs-api").trim_matches('/');
+    match base.ends_with(path) {
+        true => format!("{base}/v1/{endpoint}"),
+        false => format!("{base}/{path}/v1/{endpoint}"),
+    }
+}
+
+/// Cube takes the bare token; one that was stored with `Bearer` goes as it is, which Cube takes too.
+fn authorized(source: &Source, call: Call) -> Call {
+    let token = source.effective.auth_token.as_ref().map(|token| Secret::new(token.expose().trim()));
+    Call { authorization: token, ..call }
+}

@@ -1,0 +1,65 @@
+use crate::kernel::{Error, FieldIssue};
+use crate::outbound::CallError;
+
+/// Why a data source gave no data.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DataError {
+    /// The query may not be run, or can't be: the caller's to mend. Names the field of the request.
+    Refused {
+        /// `query` or `parameters`.
+        field: &'static str,
+        /// What was expected, in a full sentence.
+        reason: String,
+    },
+    /// The source failed, or can't be asked; a full sentence that names it.
+    Failed {
+        /// What happened.
+        text: String,
+        /// Whether it took too long.
+        timed_out: bool,
+        /// Whether it seems to be down, as opposed to objecting to one query.
+        outage: bool,
+    },
+}
+
+impl DataError {
+    /// The query is refused.
+    pub(super) fn query(reason: impl Into<String>) -> Self {
+        Self::Refused { field: "query", reason: reason.into() }
+    }
+
+    /// A parameter is missing or wrong.
+    pub(super) fn parameter(reason: impl Into<String>) -> Self {
+        Self::Refused { field: "parameters", reason: reason.into() }
+    }
+
+    /// The source objects.
+    pub(super) fn failed(text: impl Into<String>) -> Self {
+        Self::Failed { text: text.into(), timed_out: false, outage: false }
+    }
+
+    /// A call over HTTP failed; `who` names the source.
+    pub(super) fn call(who: &str, error: &CallError) -> Self {
+        let timed_out = *error == CallError::Timeout;
+        Self::Failed { text: format!("{who} {error}"), timed_out, outage: error.is_outage() }
+    }
+
+    /// What happened, for a person or for a model that mends its query.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Refused { reason, .. } => reason,
+            Self::Failed { text, .. } => text,
+        }
+    }
+
+    /// The refusal as an error of the request, or else the text of the failure.
+    pub(super) fn split(self, given: &serde_json::Value) -> Result<String, Error> {
+        match self {
+            Self::Failed { text, .. } => Ok(text),
+            Self::Refused { field, reason } => {
+                let issue = FieldIssue::new("value_error", vec!["body".into(), field.into()], reason, given.clone());
+                Err(Error::invalid(vec![issue]))
+            }
+        }
+    }
+}

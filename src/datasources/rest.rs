@@ -1,0 +1,111 @@
+//! The original's own protocol over HTTP: `POST /query`, `GET /schema`, `/tables`, `/health`. The paths can be set in
+//! `config` as `query_path` and so on.
+
+use serde_json::{Map, Value, json};
+
+use super::client::{Checked, Query, Source, who};
+use super::{DataError, QueryResult};
+use crate::kernel::Deadline;
+use crate::outbound::{Call, CallError, HttpClient, Reply};
+use crate::settings::Resource;
+
+/// Largest reply taken, in bytes.
+pub(super) const REPLY_CAP: usize = 10_000_000;
+/// How much of an error's text is quoted.
+const ERROR_CAP: usize = 500;
+
+pub(super) async fn query(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<QueryResult, DataError> {
+    let body = json!({"query": query.text, "parameters": query.parameters});
+    let call = Call::post(url_of(source, "query")?, body).bearer(source.effective.auth_token.as_ref());
+    let reply = json_reply(http, source, &call, query.deadline).await?;
+    let Value::Object(mut reply) = reply else {
+        return Err(DataError::failed(format!("{} answered without an object that holds data", who(source))));
+    };
+    let mut rows = match reply.remove("data") {
+        Some(Value::Array(rows)) => rows,
+        None | Some(Value::Null) => Vec::new(),
+        Some(_) => return Err(DataError::failed(format!("{} answered with data that is no list", who(source)))),
+    };
+    let mut metadata = match reply.remove("metadata") {
+        Some(Value::Object(metadata)) => metadata,
+        _ => Map::new(),
+    };
+    let row_count = reply.get("row_count").and_then(Value::as_u64).unwrap_or_default();
+    if rows.len() > query.most_rows {
+        rows.truncate(query.most_rows);
+        metadata.insert("truncated".to_owned(), json!(true));
+    }
+    Ok(QueryResult { rows, row_count, metadata })
+}
+
+pub(super) async fn schema(http: &HttpClient, source: &Source, deadline: Deadline) -> Result<Value, DataError> {
+    get(http, source, "schema", deadline).await
+}
+
+pub(super) async fn tables(http: &HttpClient, source: &Source, deadline: Deadline) -> Result<Vec<Value>, DataError> {
+    let mut reply = get(http, source, "tables", deadline).await?;
+    match reply.get_mut("tables").map(Value::take) {
+        Some(Value::Array(tables)) => Ok(tables),
+        _ => Err(DataError::failed(format!("{} answered without a list of tables", who(source)))),
+    }
+}
+
+/// As in the original, only a plain 200 counts.
+pub(super) async fn check(http: &HttpClient, source: &Source, deadline: Deadline) -> Result<Checked, DataError> {
+    let call = Call::get(url_of(source, "health")?).bearer(source.effective.auth_token.as_ref());
+    let status = http.send(&call, deadline).await.map_err(|error| DataError::call(&who(source), &error))?.status();
+    let authenticated = match status {
+        401 | 403 => json!(false),
+        200 if source.effective.auth_token.is_some() => json!("accepted, though a health endpoint may not look at it"),
+        _ => Value::Null,
+    };
+    let findings = json!({"reached": true, "authenticated": authenticated, "read_only": null});
+    let findings = findings.as_object().cloned().unwrap_or_default();
+    Ok(Checked { status: Some(status), ok: status == 200, findings })
+}
+
+async fn get(http: &HttpClient, source: &Source, what: &str, deadline: Deadline) -> Result<Value, DataError> {
+    let call = Call::get(url_of(source, what)?).bearer(source.effective.auth_token.as_ref());
+    json_reply(http, source, &call, deadline).await
+}
+
+/// `{url}/{what}`, or the path that `config` gives for it.
+fn url_of(source: &Source, what: &str) -> Result<String, DataError> {
+    let key = format!("{what}_path");
+    let path = source.effective.config.text(&key).unwrap_or(what);
+    if path.starts_with("//") || path.contains("://") || path.contains('\\') || path.contains("..") {
+        return Err(DataError::failed(format!("{}: config.{key} should be a path below its URL", who(source))));
+    }
+    let base = source.effective.url.expose();
+    Ok(format!("{}/{}", base.trim_end_matches('/'), path.trim_start_matches('/')))
+}
+
+/// Sends a call and reads JSON from a 2xx reply; anything else is a failure that quotes what the source said.
+pub(super) async fn json_reply(
+    http: &HttpClient,
+    source: &Source,
+    call: &Call,
+    deadline: Deadline,
+) -> Result<Value, DataError> {
+    let failed = |error: CallError| DataError::call(&who(source), &error);
+    let reply = http.send(call, deadline).await.map_err(failed)?;
+    if !(200..300).contains(&reply.status()) {
+        return Err(refusal(source, reply, deadline).await);
+    }
+    let bytes = reply.bytes(REPLY_CAP, deadline).await.map_err(failed)?;
+    let json = serde_json::from_slice(&bytes).map_err(|error| {
+        DataError::failed(format!("{} answered with something other than JSON: {error}", who(source)))
+    })?;
+    Ok(source.effective.redaction().json(json))
+}
+
+/// The failure that a status other than 2xx stands for.
+pub(super) async fn refusal(source: &Source, reply: Reply, deadline: Deadline) -> DataError {
+    let (status, text) = (reply.status(), reply.status_text());
+    let patience = deadline.at_most(std::time::Duration::from_secs(2));
+    let said = reply.beginning(ERROR_CAP, patience).await;
+    let said = String::from_utf8_lossy(&said).trim().to_owned();
+    let said = if said.is_empty() { said } else { format!(": {said}") };
+    let text = format!("{} answered {text}{said}", who(source));
+    DataError::Failed { text, timed_out: false, outage: matches!(status, 502..=504) }
+}

@@ -1,0 +1,217 @@
+use axum::extract::State;
+use indexmap::IndexMap;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::datasources::DataSourceService;
+use crate::datasources::client::Source;
+use crate::datasources::service::Inspection;
+use crate::kernel::{Fields, SecretUrl};
+use crate::outbound::BreakerState;
+use crate::web::{ApiError, ErrorBody, FromFields, PathName, QueryParams, ReadErrors, Reply};
+
+/// How a source is tested.
+pub(super) struct TestQuery {
+    skip_connectivity: bool,
+}
+
+impl FromFields for TestQuery {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        Self { skip_connectivity: fields.or("skip_connectivity", false) }
+    }
+}
+
+/// How a test of a source went.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "datasource": "crm", "type": "postgres", "config_valid": true, "config_saved": true, "enabled": true,
+    "url": "postgres://reader:********@localhost:5432/crm", "success": true, "connectivity_tested": true,
+    "connectivity_status": "reachable", "message": "Datasource is reachable",
+    "details": {"success": true, "datasource": "crm", "type": "postgres",
+        "url": "postgres://reader:********@localhost:5432/crm", "status_code": null, "message": "Datasource is reachable",
+        "response_time_ms": 4.1, "breaker": "closed", "reached": true, "authenticated": true, "version": "PostgreSQL 17.2",
+        "account": "reader", "read_only": true, "account_may_write": false, "account_is_superuser": false, "warning": null}
+}))]
+pub(super) struct DataSourceTested {
+    datasource: String,
+    r#type: String,
+    config_valid: bool,
+    config_saved: bool,
+    enabled: bool,
+    #[schema(value_type = String)]
+    url: SecretUrl,
+    success: bool,
+    connectivity_tested: bool,
+    /// `reachable`, `unreachable` or `skipped`.
+    connectivity_status: &'static str,
+    message: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<&'static str>,
+    /// What was checked, and what was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Details>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suggestion: Option<&'static str>,
+}
+
+/// What was checked, and what was found.
+#[derive(Serialize, ToSchema)]
+struct Details {
+    success: bool,
+    datasource: String,
+    r#type: String,
+    #[schema(value_type = String)]
+    url: SecretUrl,
+    /// The status of its health endpoint, if it has one.
+    status_code: Option<u16>,
+    /// Why it could not be reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    message: &'static str,
+    response_time_ms: f64,
+    /// `closed`: queries go through; `open`: it keeps failing and is spared; `half_open`: one query is tried.
+    #[schema(value_type = String)]
+    breaker: BreakerState,
+    /// `reached`, `authenticated`, `version`, `read_only` and what else the type tells.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    findings: Map<String, Value>,
+}
+
+/// How one source is.
+#[derive(Serialize, ToSchema)]
+pub(super) struct DataSourceHealth {
+    healthy: bool,
+    /// `""` if it was not reached.
+    r#type: String,
+    message: String,
+    /// `""` if it was not reached.
+    url: String,
+    /// `closed`, `open` or `half_open`; null for a disabled source.
+    #[schema(value_type = Option<String>)]
+    breaker: Option<BreakerState>,
+    response_time_ms: Option<f64>,
+}
+
+/// How all sources are.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "datasources": {"crm": {"healthy": true, "type": "postgres", "message": "Datasource is reachable",
+        "url": "postgres://reader:********@localhost:5432/crm", "breaker": "closed", "response_time_ms": 4.1}},
+    "total": 1, "healthy": 1
+}))]
+pub(super) struct DataSourcesHealth {
+    #[schema(value_type = std::collections::BTreeMap<String, DataSourceHealth>)]
+    datasources: IndexMap<String, DataSourceHealth>,
+    total: usize,
+    healthy: usize,
+}
+
+/// Test a data source
+///
+/// Reaches the source, logs in where it can, and says what it found: version, account, whether it is read only. Answers 200
+/// whatever comes of it: `success` and `details` tell. Any body is ignored.
+#[utoipa::path(post, path = "/api/datasources/{name}/test", tag = "datasources", operation_id = "test_datasource",
+    params(("name" = String, Path, description = "Name of the data source"),
+        ("skip_connectivity" = Option<bool>, Query, description = "Only look at its configuration")),
+    responses((status = 200, description = "How the test went", body = DataSourceTested),
+        (status = 404, description = "No such data source", body = ErrorBody), ReadErrors))]
+pub(super) async fn test(
+    State(sources): State<DataSourceService>,
+    PathName(name): PathName,
+    QueryParams(query): QueryParams<TestQuery>,
+) -> Result<Reply<DataSourceTested>, ApiError> {
+    let source = sources.require(name.as_str())?;
+    if !source.effective.enabled {
+        let message = "DataSource is disabled. Enable it to test connectivity.";
+        let warning = Some("DataSource configuration is saved but datasource is disabled");
+        return Ok(Reply::ok(DataSourceTested { warning, ..untested(&source, false, message) }));
+    }
+    let skipped = untested(&source, true, "DataSource configuration is valid. Connectivity test skipped.");
+    if query.skip_connectivity {
+        return Ok(Reply::ok(skipped));
+    }
+    Ok(Reply::ok(match sources.inspect(&source).await {
+        Some(inspection) => tested(&source, inspection),
+        None => skipped,
+    }))
+}
+
+fn untested(source: &Source, success: bool, message: &'static str) -> DataSourceTested {
+    DataSourceTested {
+        datasource: source.name.to_string(),
+        r#type: source.effective.kind.clone(),
+        config_valid: true,
+        config_saved: true,
+        enabled: source.effective.enabled,
+        url: source.effective.url.clone(),
+        success,
+        connectivity_tested: false,
+        connectivity_status: "skipped",
+        message,
+        warning: None,
+        details: None,
+        suggestion: None,
+    }
+}
+
+fn tested(source: &Source, inspection: Inspection) -> DataSourceTested {
+    let (success, message) = (inspection.is_well(), inspection.message());
+    let suggestion = "Ensure the datasource service is running and accessible, or use 'skip_connectivity=true' to save \
+        without testing.";
+    DataSourceTested {
+        connectivity_tested: true,
+        connectivity_status: if success { "reachable" } else { "unreachable" },
+        suggestion: (!success).then_some(suggestion),
+        details: Some(details(source, inspection)),
+        ..untested(source, success, message)
+    }
+}
+
+fn details(source: &Source, inspection: Inspection) -> Details {
+    let (success, message) = (inspection.is_well(), inspection.message());
+    let (status_code, error, findings) = match inspection.outcome {
+        Ok(checked) => (checked.status, None, checked.findings),
+        Err(error) => (None, Some(error.text().to_owned()), Map::from_iter([("reached".to_owned(), false.into())])),
+    };
+    Details {
+        success,
+        datasource: source.name.to_string(),
+        r#type: source.effective.kind.clone(),
+        url: source.effective.url.clone(),
+        status_code,
+        error,
+        message,
+        response_time_ms: inspection.response_time_ms,
+        breaker: inspection.breaker,
+        findings,
+    }
+}
+
+/// Health of all data sources
+///
+/// Looks at all enabled sources at once, each within its own timeout.
+#[utoipa::path(get, path = "/api/datasources/health/all", tag = "datasources", operation_id = "datasources_health",
+    responses((status = 200, description = "How they are", body = DataSourcesHealth)))]
+pub(super) async fn health_of_all(State(sources): State<DataSourceService>) -> Reply<DataSourcesHealth> {
+    let looked = sources.inspect_all().await;
+    let all: IndexMap<_, _> = looked
+        .into_iter()
+        .map(|(source, inspection)| {
+            let reached = inspection.as_ref().is_some_and(|inspection| inspection.outcome.is_ok());
+            let shown = |text: String| if reached { text } else { String::new() };
+            let health = DataSourceHealth {
+                healthy: inspection.as_ref().is_some_and(Inspection::is_well),
+                r#type: shown(source.effective.kind.clone()),
+                message: inspection.as_ref().map_or("Datasource not found or disabled", Inspection::message).to_owned(),
+                url: shown(source.effective.url.to_string()),
+                breaker: inspection.as_ref().map(|inspection| inspection.breaker),
+                response_time_ms: inspection.map(|inspection| inspection.response_time_ms),
+            };
+            (source.name.to_string(), health)
+        })
+        .collect();
+    let (total, healthy) = (all.len(), all.values().filter(|health| health.healthy).count());
+    Reply::ok(DataSourcesHealth { datasources: all, total, healthy })
+}

@@ -1,0 +1,161 @@
+use axum::extract::State;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::datasources::rows::MOST_ROWS;
+use crate::datasources::{DataSourceService, QueryRequest};
+use crate::kernel::Fields;
+use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, PathName, ReadErrors, Reply};
+
+/// A query.
+#[derive(ToSchema)]
+#[schema(example = json!({
+    "query": "SELECT name, city FROM customers WHERE city = :city ORDER BY name", "parameters": {"city": "Lisbon"}, "max_rows": 100
+}))]
+pub(super) struct QueryBody {
+    /// SQL; for Cube also a JSON query; for other services what they understand.
+    query: String,
+    /// Values of its `:name` parameters.
+    #[schema(value_type = Option<Object>)]
+    parameters: Option<Map<String, Value>>,
+    /// Rows wanted at most; by default `config.max_rows` of the source, or 1000.
+    #[schema(minimum = 1, maximum = 100_000)]
+    max_rows: Option<usize>,
+}
+
+impl FromFields for QueryBody {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        let query = fields.required("query");
+        let parameters = fields.optional("parameters");
+        let most = i64::try_from(MOST_ROWS).unwrap_or(i64::MAX);
+        let max_rows = fields.int_optional("max_rows", 1..=most);
+        Self { query, parameters, max_rows: max_rows.and_then(|rows| usize::try_from(rows).ok()) }
+    }
+}
+
+/// What a query gave. `metadata` has `columns` with their types, and `truncated` if there was more.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "success": true, "datasource": "crm", "data": [{"name": "Ada", "city": "Lisbon"}], "row_count": 1,
+    "metadata": {"columns": [{"name": "name", "type": "text"}, {"name": "city", "type": "text"}], "truncated": false}
+}))]
+pub(super) struct Queried {
+    success: bool,
+    datasource: String,
+    /// Why there is no data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    /// One object per row. Whole numbers beyond 2^53 and exact decimals are texts, times are ISO 8601, bytes are Base64.
+    data: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    row_count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Map<String, Value>>,
+}
+
+/// The schema of a source.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "success": true, "datasource": "crm", "schema": {"tables": [{"schema": "public", "name": "customers", "type": "table",
+        "comment": null, "columns": [{"name": "id", "type": "integer", "nullable": false, "default": null,
+            "primary_key": true, "references": null, "comment": null}]}]}
+}))]
+pub(super) struct SchemaShown {
+    success: bool,
+    datasource: String,
+    /// `tables` for databases, `cubes` for Cube, whatever it says for other services.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema: Option<Value>,
+    /// Why there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// The tables of a source.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "success": true, "datasource": "crm", "tables": [{"schema": "public", "name": "customers", "type": "table", "comment": null}],
+    "count": 1
+}))]
+pub(super) struct TablesShown {
+    success: bool,
+    datasource: String,
+    tables: Vec<Value>,
+    count: usize,
+    /// Why there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// Query a data source
+///
+/// Databases are asked one query at a time, in a transaction that is read only; `:name` parameters are bound, never written
+/// into the text. A query that could do more than read is a 422. Answers 200 even if the source fails: `success` and `error`
+/// tell.
+#[utoipa::path(post, path = "/api/datasources/{name}/query", tag = "datasources", operation_id = "query_datasource",
+    request_body = QueryBody, params(("name" = String, Path, description = "Name of the data source")),
+    responses((status = 200, description = "What came of it", body = Queried),
+        (status = 404, description = "No such data source", body = ErrorBody), BodyErrors))]
+pub(super) async fn query(
+    State(sources): State<DataSourceService>,
+    PathName(name): PathName,
+    JsonBody(body): JsonBody<QueryBody>,
+) -> Result<Reply<Queried>, ApiError> {
+    let source = sources.require(name.as_str())?;
+    let parameters = body.parameters.unwrap_or_default();
+    let request = QueryRequest { query: body.query, parameters, max_rows: body.max_rows };
+    let datasource = name.to_string();
+    let reply = match sources.query(&source, &request, sources.deadline(&source)).await {
+        Ok(result) => Queried {
+            success: true,
+            datasource,
+            error: None,
+            data: result.rows,
+            row_count: Some(result.row_count),
+            metadata: Some(result.metadata),
+        },
+        Err(error) => {
+            let error = Some(error.split(&Value::String(request.query))?);
+            Queried { success: false, datasource, error, data: Vec::new(), row_count: None, metadata: None }
+        }
+    };
+    Ok(Reply::ok(reply))
+}
+
+/// Schema of a data source
+///
+/// For databases every table with its columns, types, nullability, keys and comments, as far as the account may read them.
+#[utoipa::path(get, path = "/api/datasources/{name}/schema", tag = "datasources", operation_id = "datasource_schema",
+    params(("name" = String, Path, description = "Name of the data source")),
+    responses((status = 200, description = "The schema", body = SchemaShown),
+        (status = 404, description = "No such data source", body = ErrorBody), ReadErrors))]
+pub(super) async fn schema(
+    State(sources): State<DataSourceService>,
+    PathName(name): PathName,
+) -> Result<Reply<SchemaShown>, ApiError> {
+    let source = sources.require(name.as_str())?;
+    let datasource = name.to_string();
+    Ok(Reply::ok(match sources.schema(&source, sources.deadline(&source)).await {
+        Ok(schema) => SchemaShown { success: true, datasource, schema: Some(schema), error: None },
+        Err(error) => SchemaShown { success: false, datasource, schema: None, error: Some(error.text().to_owned()) },
+    }))
+}
+
+/// Tables of a data source
+#[utoipa::path(get, path = "/api/datasources/{name}/tables", tag = "datasources", operation_id = "datasource_tables",
+    params(("name" = String, Path, description = "Name of the data source")),
+    responses((status = 200, description = "The tables", body = TablesShown),
+        (status = 404, description = "No such data source", body = ErrorBody), ReadErrors))]
+pub(super) async fn tables(
+    State(sources): State<DataSourceService>,
+    PathName(name): PathName,
+) -> Result<Reply<TablesShown>, ApiError> {
+    let source = sources.require(name.as_str())?;
+    let outcome = sources.tables(&source).await;
+    let error = outcome.as_ref().err().map(|error| error.text().to_owned());
+    let tables = outcome.unwrap_or_default();
+    let (datasource, count) = (name.to_string(), tables.len());
+    Ok(Reply::ok(TablesShown { success: error.is_none(), datasource, tables, count, error }))
+}

@@ -1,0 +1,199 @@
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::datasources::DataSourceService;
+use crate::kernel::{Properties, Secret, SecretUrl};
+use crate::settings::{DataSourceSettings, Entry};
+use crate::web::{
+    ApiError, BodyErrors, ErrorBody, IfMatch, IfNoneMatch, ListQuery, OptionalBody, PathName, QueryParams, ReadErrors,
+    Reply, not_modified,
+};
+
+/// A source of data. Its credentials are never shown, only that there are some.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "name": "crm", "type": "postgres", "url": "postgres://reader:********@localhost:5432/crm", "auth_token": null,
+    "timeout_seconds": 30, "enabled": true, "config": {"description": "Customers, subscriptions and sales"}
+}))]
+pub(super) struct DataSource {
+    name: String,
+    /// `postgres`, `mysql`, `sqlite`, `cubejs`, `api`, or any other text.
+    #[schema(value_type = String)]
+    r#type: String,
+    /// Where it is; a password in it is masked.
+    #[schema(value_type = String)]
+    url: SecretUrl,
+    /// `********` if there is a token, else null.
+    #[schema(value_type = Option<String>)]
+    auth_token: Option<Secret>,
+    /// Limit for one query, in seconds.
+    timeout_seconds: i64,
+    /// Whether it may be used.
+    enabled: bool,
+    /// Settings of its type, such as `max_rows`. Chat reads `description` and `intents` (labels it serves).
+    #[schema(value_type = Object)]
+    config: Properties,
+}
+
+impl From<&Entry<DataSourceSettings>> for DataSource {
+    fn from(entry: &Entry<DataSourceSettings>) -> Self {
+        let source = entry.written.clone();
+        Self {
+            name: entry.name.to_string(),
+            r#type: source.kind,
+            url: source.url,
+            auth_token: source.auth_token,
+            timeout_seconds: source.timeout_seconds,
+            enabled: source.enabled,
+            config: source.config,
+        }
+    }
+}
+
+/// A data source as a client sends it. In a PUT the mask or nothing for `auth_token` keeps the stored one, null or `""` clears
+/// it; the mask in the place of a URL's password keeps that.
+#[derive(ToSchema)]
+#[schema(example = json!({
+    "name": "crm", "type": "postgres", "url": "postgres://reader:a-password@localhost:5432/crm", "auth_token": null,
+    "timeout_seconds": 30, "enabled": true, "config": {"description": "Customers, subscriptions and sales", "max_rows": 500}
+}))]
+#[expect(dead_code, reason = "describes the body for the OpenAPI document; DataSourceSettings reads it")]
+pub(super) struct DataSourceBody {
+    /// 1 to 128 characters, no `/`.
+    #[schema(min_length = 1, max_length = 128)]
+    name: String,
+    /// `postgres`, `mysql`, `sqlite`, `cubejs`, `api`; other texts are stored, and refused when used.
+    r#type: String,
+    /// `http://`, `https://`, `postgres://`, `mysql://` or `sqlite:`, as the type needs.
+    url: String,
+    auth_token: Option<String>,
+    #[schema(required = false, default = 30, minimum = 1, maximum = 3600)]
+    timeout_seconds: i64,
+    #[schema(required = false, default = true)]
+    enabled: bool,
+    #[schema(required = false)]
+    config: Map<String, Value>,
+}
+
+/// A data source that was added or changed.
+#[derive(Serialize, ToSchema)]
+pub(super) struct DataSourceChanged {
+    #[schema(example = true)]
+    success: bool,
+    #[schema(example = "DataSource 'crm' created successfully")]
+    message: String,
+    datasource: DataSource,
+}
+
+/// A data source that was removed.
+#[derive(Serialize, ToSchema)]
+pub(super) struct DataSourceDeleted {
+    #[schema(example = true)]
+    success: bool,
+    #[schema(example = "DataSource 'crm' deleted successfully")]
+    message: String,
+}
+
+/// List data sources
+///
+/// All of them in the order of their creation, unless parameters narrow the list.
+#[utoipa::path(get, path = "/api/datasources", tag = "datasources", operation_id = "list_datasources",
+    params(
+        ("limit" = Option<u64>, Query, description = "At most this many"),
+        ("offset" = Option<u64>, Query, description = "Leave out this many at the beginning"),
+        ("enabled" = Option<bool>, Query, description = "Only enabled or only disabled ones"),
+        ("type" = Option<String>, Query, description = "Only those of this type"),
+        ("q" = Option<String>, Query, description = "Only those whose name, type or description has this text in it"),
+        ("If-None-Match" = Option<String>, Header, description = "ETag of the list that the caller has")),
+    responses((status = 200, description = "The data sources", body = Vec<DataSource>),
+        (status = 304, description = "The caller's list is up to date"), ReadErrors))]
+pub(super) async fn list(
+    State(sources): State<DataSourceService>,
+    QueryParams(query): QueryParams<ListQuery>,
+    known: IfNoneMatch,
+) -> Response {
+    let (entries, version) = query.select(&sources.registry().catalog());
+    if known.has(&version) {
+        return not_modified(&version);
+    }
+    let list: Vec<DataSource> = entries.iter().map(|entry| DataSource::from(entry.as_ref())).collect();
+    Reply::ok(list).tagged(version).into_response()
+}
+
+/// Show a data source
+#[utoipa::path(get, path = "/api/datasources/{name}", tag = "datasources", operation_id = "get_datasource",
+    params(("name" = String, Path, description = "Name of the data source"),
+        ("If-None-Match" = Option<String>, Header, description = "ETag of the data source that the caller has")),
+    responses((status = 200, description = "The data source", body = DataSource),
+        (status = 304, description = "The caller's copy is up to date"),
+        (status = 404, description = "No such data source", body = ErrorBody), ReadErrors))]
+pub(super) async fn get(
+    State(sources): State<DataSourceService>,
+    PathName(name): PathName,
+    known: IfNoneMatch,
+) -> Result<Response, ApiError> {
+    let entry = sources.registry().require(name.as_str())?;
+    if known.has(&entry.version) {
+        return Ok(not_modified(&entry.version));
+    }
+    Ok(Reply::ok(DataSource::from(entry.as_ref())).tagged(&entry.version).into_response())
+}
+
+/// Add a data source
+///
+/// Stored before this answers; it survives a restart.
+#[utoipa::path(post, path = "/api/datasources", tag = "datasources", operation_id = "create_datasource", request_body = DataSourceBody,
+    responses((status = 201, description = "Added", body = DataSourceChanged),
+        (status = 409, description = "The name is taken", body = ErrorBody), BodyErrors))]
+pub(super) async fn create(
+    State(sources): State<DataSourceService>,
+    body: OptionalBody,
+) -> Result<Reply<DataSourceChanged>, ApiError> {
+    let entry = sources.registry().create(body.into_object()?).await?;
+    let message = format!("DataSource '{}' created successfully", entry.name);
+    let changed = DataSourceChanged { success: true, message, datasource: entry.as_ref().into() };
+    Ok(Reply::with_status(StatusCode::CREATED, changed).tagged(&entry.version))
+}
+
+/// Change a data source
+///
+/// Replaces the data source as a whole. Another name in the body renames it. A stored token is not sent to another server: when
+/// `url` moves, give it again.
+#[utoipa::path(put, path = "/api/datasources/{name}", tag = "datasources", operation_id = "update_datasource", request_body = DataSourceBody,
+    params(("name" = String, Path, description = "Name of the data source"),
+        ("If-Match" = Option<String>, Header, description = "ETag of the data source as the caller knows it")),
+    responses((status = 200, description = "Changed", body = DataSourceChanged),
+        (status = 404, description = "No such data source", body = ErrorBody),
+        (status = 409, description = "The new name is taken", body = ErrorBody),
+        (status = 412, description = "The data source has changed since it was read", body = ErrorBody), BodyErrors))]
+pub(super) async fn update(
+    State(sources): State<DataSourceService>,
+    PathName(name): PathName,
+    IfMatch(expected): IfMatch,
+    body: OptionalBody,
+) -> Result<Reply<DataSourceChanged>, ApiError> {
+    let entry = sources.registry().update(name.to_string(), expected, body.into_object()?).await?;
+    let message = format!("DataSource '{name}' updated successfully");
+    let changed = DataSourceChanged { success: true, message, datasource: entry.as_ref().into() };
+    Ok(Reply::ok(changed).tagged(&entry.version))
+}
+
+/// Remove a data source
+#[utoipa::path(delete, path = "/api/datasources/{name}", tag = "datasources", operation_id = "delete_datasource",
+    params(("name" = String, Path, description = "Name of the data source"),
+        ("If-Match" = Option<String>, Header, description = "ETag of the data source as the caller knows it")),
+    responses((status = 200, description = "Removed", body = DataSourceDeleted),
+        (status = 404, description = "No such data source", body = ErrorBody),
+        (status = 412, description = "The data source has changed since it was read", body = ErrorBody), ReadErrors))]
+pub(super) async fn delete(
+    State(sources): State<DataSourceService>,
+    PathName(name): PathName,
+    IfMatch(expected): IfMatch,
+) -> Result<Reply<DataSourceDeleted>, ApiError> {
+    sources.registry().remove(name.to_string(), expected).await?;
+    Ok(Reply::ok(DataSourceDeleted { success: true, message: format!("DataSource '{name}' deleted successfully") }))
+}

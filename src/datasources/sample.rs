@@ -1,0 +1,96 @@
+use std::path::Path;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
+
+use crate::kernel::Error;
+
+const CUSTOMERS: i64 = 400;
+const SALES: i64 = 3_000;
+
+const TABLES: &str = "
+    CREATE TABLE customers (
+        id INTEGER PRIMARY KEY, name TEXT NOT NULL, city TEXT NOT NULL, segment TEXT NOT NULL, signed_up_on DATE NOT NULL);
+    CREATE TABLE subscriptions (
+        id INTEGER PRIMARY KEY, customer_id INTEGER NOT NULL REFERENCES customers (id), plan TEXT NOT NULL,
+        monthly_price REAL NOT NULL, started_on DATE NOT NULL, cancelled_on DATE, cancel_reason TEXT);
+    CREATE TABLE sales (
+        id INTEGER PRIMARY KEY, customer_id INTEGER NOT NULL REFERENCES customers (id), product TEXT NOT NULL,
+        quantity INTEGER NOT NULL, amount REAL NOT NULL, sold_on DATE NOT NULL);
+    CREATE INDEX subscription_of ON subscriptions (customer_id);
+    CREATE INDEX sale_of ON sales (customer_id);";
+
+/// Writes a SQLite file with sample customers, their subscriptions and sales; the same rows every time. A file that is there
+/// is replaced.
+pub async fn write_sample(path: &Path) -> Result<(), Error> {
+    let unusable = |error: sqlx::Error| Error::internal("the sample database could not be written", error);
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Error::internal("the old sample database could not be removed", error));
+        }
+        _ => {}
+    }
+    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+    let mut connection = options.connect().await.map_err(unusable)?;
+    fill(&mut connection).await.map_err(unusable)?;
+    connection.close().await.map_err(unusable)
+}
+
+async fn fill(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let mut rows = connection.begin().await?;
+    rows.execute(sqlx::raw_sql(TABLES)).await?;
+    let mut random = fastrand::Rng::with_seed(7);
+    let pick = |random: &mut fastrand::Rng, list: &[&'static str]| random.choice(list).copied().unwrap_or_default();
+    for id in 1..=CUSTOMERS {
+        let first = ["Ada", "Alan", "Grace", "Edsger", "Barbara", "Donald", "Radia", "Ken", "Margaret", "Linus"];
+        let last = ["Moreau", "Silva", "Novak", "Okafor", "Larsen", "Rossi", "Haddad", "Tanaka", "Weber", "Doyle"];
+        let name = format!("{} {} {id:03}", pick(&mut random, &first), pick(&mut random, &last));
+        let signed_up = day(&mut random, 0, 700);
+        sqlx::query("INSERT INTO customers VALUES (?, ?, ?, ?, ?)")
+            .bind(id)
+            .bind(name)
+            .bind(pick(&mut random, &["Lisbon", "Porto", "Madrid", "Paris", "Berlin", "Oslo"]))
+            .bind(pick(&mut random, &["consumer", "small business", "enterprise"]))
+            .bind(&signed_up)
+            .execute(&mut *rows)
+            .await?;
+        let (plan, price) = *random.choice(&[("basic", 9.0), ("plus", 19.0), ("pro", 49.0)]).unwrap_or(&("basic", 9.0));
+        // Cheap plans are cancelled more often, so that there is something to find.
+        let leaves = random.u8(..100) < if plan == "basic" { 34 } else { 12 };
+        sqlx::query("INSERT INTO subscriptions VALUES (?, ?, ?, ?, ?, ?, ?)")
+            .bind(id)
+            .bind(id)
+            .bind(plan)
+            .bind(price)
+            .bind(signed_up)
+            .bind(leaves.then(|| day(&mut random, 700, 900)))
+            .bind(
+                leaves.then(|| {
+                    pick(&mut random, &["price", "missing feature", "moved to a competitor", "no longer needed"])
+                }),
+            )
+            .execute(&mut *rows)
+            .await?;
+    }
+    for id in 1..=SALES {
+        let quantity = random.i64(1..=5);
+        let (product, price) =
+            *random.choice(&[("router", 79.0), ("cable", 12.5), ("camera", 149.0)]).unwrap_or(&("cable", 12.5));
+        sqlx::query("INSERT INTO sales VALUES (?, ?, ?, ?, ?, ?)")
+            .bind(id)
+            .bind(random.i64(1..=CUSTOMERS))
+            .bind(product)
+            .bind(quantity)
+            .bind(quantity as f64 * price)
+            .bind(day(&mut random, 365, 900))
+            .execute(&mut *rows)
+            .await?;
+    }
+    rows.commit().await
+}
+
+/// A day from 2024-01-01 on, between two numbers of days after it.
+fn day(random: &mut fastrand::Rng, from: i64, to: i64) -> String {
+    let after = jiff::Span::new().try_days(random.i64(from..to)).unwrap_or_default();
+    jiff::civil::date(2024, 1, 1).saturating_add(after).to_string()
+}

@@ -1,0 +1,132 @@
+use futures_util::StreamExt;
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use super::client::{Checked, DataSourceClient, Query, Source, deadline_of, most_rows, who};
+use super::{DataError, QueryResult};
+use crate::kernel::{Deadline, Error};
+use crate::outbound::{AddressGuard, BreakerState, HttpClient};
+use crate::settings::{DataSourceSettings, SharedSettings};
+use crate::storage::{ConfigStore, Registry};
+
+/// How many sources are looked at at once.
+const HEALTH_AT_ONCE: usize = 256;
+
+/// Keeps, tests and queries data sources. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct DataSourceService {
+    registry: Registry<DataSourceSettings>,
+    client: DataSourceClient,
+}
+
+/// A query of a caller.
+#[derive(Clone, Debug, Default)]
+pub struct QueryRequest {
+    /// In the source's language: SQL, a Cube query, or what its service understands.
+    pub query: String,
+    /// Values of its `:name` parameters.
+    pub parameters: Map<String, Value>,
+    /// Rows wanted at most.
+    pub max_rows: Option<usize>,
+}
+
+/// How a source is.
+#[derive(Debug)]
+pub(super) struct Inspection {
+    pub(super) outcome: Result<Checked, DataError>,
+    pub(super) response_time_ms: f64,
+    pub(super) breaker: BreakerState,
+}
+
+impl Inspection {
+    pub(super) fn is_well(&self) -> bool {
+        self.outcome.as_ref().is_ok_and(|checked| checked.ok)
+    }
+
+    /// In the original's words.
+    pub(super) fn message(&self) -> &'static str {
+        match &self.outcome {
+            Ok(checked) if checked.ok => "Datasource is reachable",
+            Ok(_) => "Datasource returned non-200 status",
+            Err(DataError::Failed { timed_out: true, .. }) => "Datasource did not respond within timeout period",
+            Err(_) => "Failed to connect to datasource",
+        }
+    }
+}
+
+impl DataSourceService {
+    /// A service on these settings, whose changes go to `store`. `guard` watches the connections that are not HTTP.
+    pub fn new(settings: SharedSettings, store: ConfigStore, http: HttpClient, guard: AddressGuard) -> Self {
+        Self { registry: Registry::new(settings, store), client: DataSourceClient::new(http, guard) }
+    }
+
+    pub(super) fn registry(&self) -> &Registry<DataSourceSettings> {
+        &self.registry
+    }
+
+    /// Runs a query, before `deadline` and within the source's own timeout.
+    pub async fn query(
+        &self,
+        source: &Source,
+        request: &QueryRequest,
+        deadline: Deadline,
+    ) -> Result<QueryResult, DataError> {
+        let query = Query {
+            text: &request.query,
+            parameters: &request.parameters,
+            most_rows: most_rows(source, request.max_rows),
+            deadline: deadline.at_most(source.effective.timeout()),
+        };
+        enabled(source)?;
+        self.client.query(source, query).await
+    }
+
+    /// The schema, in the source's own form.
+    pub async fn schema(&self, source: &Source, deadline: Deadline) -> Result<Value, DataError> {
+        enabled(source)?;
+        self.client.schema(source, deadline.at_most(source.effective.timeout())).await
+    }
+
+    pub(super) async fn tables(&self, source: &Source) -> Result<Vec<Value>, DataError> {
+        enabled(source)?;
+        self.client.tables(source, self.deadline(source)).await
+    }
+
+    /// The deadline of a request to this source that comes from the API.
+    pub(super) fn deadline(&self, source: &Source) -> Deadline {
+        deadline_of(source, self.registry.settings().snapshot().orchestration.timeout)
+    }
+
+    /// The source of this name, or the error that a caller reads.
+    pub(super) fn require(&self, name: &str) -> Result<Source, Error> {
+        self.registry.require(name)
+    }
+
+    /// Looks at one source; `None` if it is disabled.
+    pub(super) async fn inspect(&self, source: &Source) -> Option<Inspection> {
+        if !source.effective.enabled {
+            return None;
+        }
+        let started = Instant::now();
+        let outcome = self.client.check(source, Deadline::after(source.effective.timeout())).await;
+        let response_time_ms = started.elapsed().as_secs_f64() * 1000.0;
+        Some(Inspection { outcome, response_time_ms, breaker: self.client.breaker(source) })
+    }
+
+    /// Looks at all sources at once; the order is that of the catalog.
+    pub(super) async fn inspect_all(&self) -> Vec<(Source, Option<Inspection>)> {
+        let sources: Vec<_> = self.registry.catalog().iter().cloned().collect();
+        let look = |source: Source| async move {
+            let inspection = self.inspect(&source).await;
+            (source, inspection)
+        };
+        futures_util::stream::iter(sources).map(look).buffered(HEALTH_AT_ONCE).collect().await
+    }
+}
+
+fn enabled(source: &Source) -> Result<(), DataError> {
+    match source.effective.enabled {
+        true => Ok(()),
+        false => Err(DataError::failed(format!("{} is disabled", who(source)))),
+    }
+}

@@ -1,0 +1,180 @@
+//! Lets read-only queries through and refuses everything else. What it knows is allowed; what it doesn't is refused,
+//! so that a newer parser or engine can't open a gap.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{DescribeAlias, Expr, Statement, UtilityOption, Visit};
+use sqlparser::dialect::{MySqlDialect, PostgreSqlDialect, SQLiteDialect};
+use sqlparser::keywords::Keyword;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use super::parameters::CheckedQuery;
+use super::tokens::Lexeme;
+use super::walk::Walk;
+use super::{functions, parameters, tokens};
+
+/// Options of PostgreSQL's EXPLAIN that only plan. ANALYZE, and what needs it, executes the query.
+const PLANNING_OPTIONS: &[&str] =
+    &["verbose", "costs", "settings", "generic_plan", "buffers", "summary", "memory", "format"];
+
+/// Stack of the thread that checks a query, for the deepest tree the limits on nesting and chains let through. Only
+/// what is used of it costs memory.
+const STACK: usize = 64 << 20;
+
+/// The engine a query is written for. MariaDB counts as MySQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::datasources) enum Dialect {
+    /// PostgreSQL.
+    Postgres,
+    /// MySQL and MariaDB.
+    MySql,
+    /// SQLite.
+    Sqlite,
+}
+
+impl Dialect {
+    /// The parser's grammar for this engine.
+    pub(super) fn grammar(self) -> &'static dyn sqlparser::dialect::Dialect {
+        match self {
+            Self::Postgres => &PostgreSqlDialect {},
+            Self::MySql => &MySqlDialect {},
+            Self::Sqlite => &SQLiteDialect {},
+        }
+    }
+}
+
+/// Why a query is refused: a full sentence, fit for the caller and for a model that repairs its query.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(in crate::datasources) struct Refusal(String);
+
+impl Refusal {
+    /// A refusal for this reason.
+    pub(super) fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+
+    /// The refusal of anything but one query.
+    pub(super) fn not_one_query() -> Self {
+        Self::new(
+            "Only one statement is allowed, and it must be a query (SELECT, VALUES, WITH ... SELECT, or EXPLAIN of one).",
+        )
+    }
+
+    /// The refusal of a clause.
+    pub(super) fn clause(clause: &str) -> Self {
+        Self::new(format!("{clause} is not allowed in a query."))
+    }
+}
+
+/// Checks that `sql` is one query that only reads, and finds its parameters.
+///
+/// The work is done on a thread of its own: the parser's recursion needs more stack than other threads have, and if
+/// it ever panicked, the query would be refused like any other that isn't understood.
+pub(in crate::datasources) fn check(sql: &str, dialect: Dialect) -> Result<CheckedQuery, Refusal> {
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().name("sql-guard".to_owned()).stack_size(STACK);
+        let judged = builder.spawn_scoped(scope, || judge(sql, dialect)).map(|thread| thread.join());
+        match judged {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) | Err(_) => Err(Refusal::new("The query can't be checked.")),
+        }
+    })
+}
+
+/// What [`check`] does.
+fn judge(sql: &str, dialect: Dialect) -> Result<CheckedQuery, Refusal> {
+    let lexemes = tokens::read(sql, dialect)?;
+    let lexemes = one_statement(&lexemes)?;
+    let significant: Vec<&Token> =
+        lexemes.iter().filter(|lexeme| lexeme.is_significant()).map(|lexeme| &lexeme.token.token).collect();
+    check_words(&significant, dialect)?;
+    functions::check_calls(&significant, dialect)?;
+    let (query, tokens) = parameters::find(sql, lexemes, dialect)?;
+    let statement = parse(tokens, dialect)?;
+    check_statement(&statement, dialect)?;
+    Ok(query)
+}
+
+/// The tokens of the only statement, without what follows its last word.
+fn one_statement(lexemes: &[Lexeme]) -> Result<&[Lexeme], Refusal> {
+    let ends = |lexeme: &Lexeme| !lexeme.is_significant() || lexeme.token.token == Token::SemiColon;
+    let length = lexemes.iter().rposition(|lexeme| !ends(lexeme)).map_or(0, |last| last + 1);
+    let statement = lexemes.get(..length).unwrap_or_default();
+    if statement.is_empty() {
+        return Err(Refusal::new("The query is empty."));
+    }
+    if statement.iter().any(|lexeme| lexeme.token.token == Token::SemiColon) {
+        return Err(Refusal::not_one_query());
+    }
+    Ok(statement)
+}
+
+/// Refuses keywords that make a query write or take locks, wherever they stand.
+fn check_words(tokens: &[&Token], dialect: Dialect) -> Result<(), Refusal> {
+    let keyword = |token: &&Token| match token {
+        Token::Word(word) if word.quote_style.is_none() => word.keyword,
+        _ => Keyword::NoKeyword,
+    };
+    for token in tokens {
+        match keyword(token) {
+            Keyword::INTO => return Err(Refusal::clause("INTO")),
+            Keyword::PROCEDURE if dialect == Dialect::MySql => return Err(Refusal::clause("PROCEDURE")),
+            _ => {}
+        }
+    }
+    // The other way to call `nextval` in MariaDB.
+    let next_value = [Keyword::NEXT, Keyword::VALUE, Keyword::FOR];
+    if tokens.windows(3).any(|three| three.iter().map(keyword).eq(next_value)) {
+        return Err(Refusal::clause("NEXT VALUE FOR"));
+    }
+    Ok(())
+}
+
+/// The one statement these tokens make.
+fn parse(tokens: Vec<TokenWithSpan>, dialect: Dialect) -> Result<Statement, Refusal> {
+    let mut parser = Parser::new(dialect.grammar()).with_tokens_with_locations(tokens);
+    let statement = parser.parse_statement().map_err(|error| {
+        Refusal::new(match error {
+            ParserError::RecursionLimitExceeded => "The query is nested too deeply.".to_owned(),
+            ParserError::ParserError(reason) | ParserError::TokenizerError(reason) => {
+                format!("The query can't be understood: {reason}.")
+            }
+        })
+    })?;
+    let next = parser.peek_token();
+    if next.token != Token::EOF {
+        return Err(Refusal::new(format!("The query can't be understood from here on: {}{}.", next, next.span.start)));
+    }
+    Ok(statement)
+}
+
+/// Refuses all statements but a query and the explanation of its plan.
+fn check_statement(statement: &Statement, dialect: Dialect) -> Result<(), Refusal> {
+    let query = match statement {
+        Statement::Query(query) => query,
+        Statement::Explain { describe_alias: DescribeAlias::Explain, analyze, statement, options, .. } => {
+            if *analyze {
+                return Err(Refusal::clause("EXPLAIN ANALYZE"));
+            }
+            options.iter().flatten().try_for_each(check_explain_option)?;
+            match statement.as_ref() {
+                Statement::Query(query) => query,
+                _ => return Err(Refusal::not_one_query()),
+            }
+        }
+        _ => return Err(Refusal::not_one_query()),
+    };
+    match query.visit(&mut Walk::new(dialect)) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(refusal) => Err(refusal),
+    }
+}
+
+/// Refuses options that make EXPLAIN execute the query.
+fn check_explain_option(option: &UtilityOption) -> Result<(), Refusal> {
+    let plans = PLANNING_OPTIONS.contains(&option.name.value.to_lowercase().as_str());
+    let plain = matches!(option.arg, None | Some(Expr::Identifier(_) | Expr::Value(_)));
+    if plans && plain { Ok(()) } else { Err(Refusal::clause(&format!("EXPLAIN ({})", option.name.value))) }
+}

@@ -1,0 +1,235 @@
+//! SQL databases: a guard that lets only queries through, a pool per source, and one file per engine that connects, binds,
+//! decodes and reads the catalogs.
+//!
+//! To add an engine: a file like `sqlite.rs`, a variant of [`pools::SourcePool`], its arms in [`SqlClient`].
+
+mod functions;
+mod guard;
+mod mysql;
+mod parameters;
+mod pools;
+mod postgres;
+mod postgres_value;
+mod schema;
+mod sqlite;
+mod tokens;
+mod walk;
+
+#[cfg(test)]
+mod function_attacks;
+#[cfg(test)]
+mod guard_attacks;
+#[cfg(test)]
+mod guard_tests;
+
+use serde_json::{Map, Value, json};
+use sqlx::TypeInfo as _;
+
+use self::guard::Dialect;
+use self::parameters::{CheckedQuery, Piece};
+use self::pools::{Pools, SourcePool};
+use super::client::{Checked, Query, Source, protocol_of, who};
+use super::{DataError, QueryResult};
+use crate::kernel::Deadline;
+use crate::outbound::{AddressGuard, resolve};
+use crate::settings::Protocol;
+
+/// Asks SQL databases. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct SqlClient {
+    pools: Pools,
+    guard: AddressGuard,
+}
+
+impl SqlClient {
+    pub(super) fn new(guard: AddressGuard) -> Self {
+        Self { pools: Pools::default(), guard }
+    }
+
+    pub(super) async fn query(&self, source: &Source, query: &Query<'_>) -> Result<QueryResult, DataError> {
+        let checked = check_sql(query.text, protocol_of(source)?).await?;
+        match self.pool(source, query.deadline).await? {
+            SourcePool::Postgres(pool) => postgres::query(&pool, source, &checked, query).await,
+            SourcePool::MySql(pool) => mysql::query(&pool, source, &checked, query).await,
+            SourcePool::Sqlite(pool) => sqlite::query(&pool, source, &checked, query).await,
+        }
+    }
+
+    /// Tables with their columns, types, nullability, keys and comments.
+    pub(super) async fn schema(&self, source: &Source, deadline: Deadline) -> Result<Vec<Value>, DataError> {
+        match self.pool(source, deadline).await? {
+            SourcePool::Postgres(pool) => postgres::schema(&pool, source, deadline).await,
+            SourcePool::MySql(pool) => mysql::schema(&pool, source, deadline).await,
+            SourcePool::Sqlite(pool) => sqlite::schema(&pool, source, deadline).await,
+        }
+    }
+
+    /// Tables without their columns.
+    pub(super) async fn tables(&self, source: &Source, deadline: Deadline) -> Result<Vec<Value>, DataError> {
+        Ok(self.schema(source, deadline).await?.into_iter().map(schema::without_columns).collect())
+    }
+
+    pub(super) async fn check(&self, source: &Source, deadline: Deadline) -> Result<Checked, DataError> {
+        match self.pool(source, deadline).await? {
+            SourcePool::Postgres(pool) => postgres::check(&pool, source, deadline).await,
+            SourcePool::MySql(pool) => mysql::check(&pool, source, deadline).await,
+            SourcePool::Sqlite(pool) => sqlite::check(&pool, source, deadline).await,
+        }
+    }
+
+    /// The source's pool, once the address guard has seen where it leads.
+    async fn pool(&self, source: &Source, deadline: Deadline) -> Result<SourcePool, DataError> {
+        if let Some(url) = source.effective.url.parse()
+            && let Some(host) = url.host_str().filter(|host| !host.is_empty() && url.scheme() != "sqlite")
+        {
+            // The driver looks the name up again: unlike HTTP, these protocols give a metadata service nothing to answer.
+            let found =
+                tokio::time::timeout_at(deadline.instant(), resolve(&self.guard, host, url.port().unwrap_or(0)));
+            let found = found.await.unwrap_or(Err(crate::outbound::CallError::Timeout));
+            found.map_err(|error| DataError::call(&who(source), &error))?;
+        }
+        self.pools.get(source)
+    }
+}
+
+/// Lets a query through, or says why not. A long one takes a while to look at, so this leaves the runtime's threads.
+pub(super) async fn check_sql(text: &str, protocol: Protocol) -> Result<CheckedQuery, DataError> {
+    let dialect = match protocol {
+        Protocol::MySql => Dialect::MySql,
+        Protocol::Sqlite => Dialect::Sqlite,
+        Protocol::Postgres | Protocol::Cube | Protocol::Rest => Dialect::Postgres,
+    };
+    let text = text.to_owned();
+    let checking = tokio::task::spawn_blocking(move || guard::check(&text, dialect));
+    match checking.await {
+        Ok(outcome) => outcome.map_err(|refusal| DataError::query(refusal.to_string())),
+        Err(_) => Err(DataError::query("The query could not be checked")),
+    }
+}
+
+/// What a driver reports, as ours. An objection of the database itself is no outage.
+fn failed(source: &Source, error: sqlx::Error) -> DataError {
+    let (text, outage) = match &error {
+        sqlx::Error::Database(objection) => (objection.message().to_owned(), false),
+        sqlx::Error::PoolTimedOut => ("all its connections are in use, or it does not answer".to_owned(), true),
+        sqlx::Error::Io(cause) if cause.kind() == std::io::ErrorKind::ConnectionRefused => {
+            ("refused the connection".to_owned(), true)
+        }
+        sqlx::Error::Io(cause) => (format!("the connection failed: {cause}"), true),
+        sqlx::Error::Tls(cause) => (format!("TLS failed: {cause}"), true),
+        other => (other.to_string(), false),
+    };
+    let timed_out = ["statement timeout", "max_statement_time", "maximum statement execution time", "interrupted"];
+    let timed_out = timed_out.iter().any(|sign| text.contains(sign));
+    DataError::Failed { text: format!("{}: {text}", who(source)), timed_out, outage }
+}
+
+/// Name and type of a column, as a driver describes it.
+fn column_of<C: sqlx::Column>(column: &C) -> (String, String) {
+    (column.name().to_owned(), column.type_info().name().to_lowercase())
+}
+
+/// User, password and database of a connection string.
+struct Login {
+    user: String,
+    password: String,
+    database: String,
+}
+
+/// A password in the URL counts; the token is the password where the URL has none.
+fn account(url: &url::Url, token: Option<String>) -> Login {
+    let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+    Login {
+        user: decode(url.username()),
+        password: url.password().map(decode).or(token).unwrap_or_default(),
+        database: decode(url.path().trim_start_matches('/')),
+    }
+}
+
+/// What a database says about the account that it is asked with.
+struct Account {
+    version: String,
+    user: String,
+    superuser: bool,
+    may_write: bool,
+    /// Whether the session is.
+    read_only: bool,
+}
+
+/// The findings of a test, with a warning where only this server stands between a query and a write.
+fn checked(account: Account) -> Checked {
+    let Account { version, user, superuser, may_write, read_only } = account;
+    let warning = match (superuser, may_write) {
+        (true, _) => Some("The account is a superuser; give this source an account that may only SELECT"),
+        (_, true) => Some("The account may write; give this source an account that may only SELECT"),
+        _ => None,
+    };
+    let findings = json!({
+        "reached": true, "authenticated": true, "version": version, "account": user, "read_only": read_only,
+        "account_may_write": may_write, "account_is_superuser": superuser, "warning": warning,
+    });
+    Checked { status: None, ok: read_only, findings: findings.as_object().cloned().unwrap_or_default() }
+}
+
+/// A parameter's value, which must be given.
+fn given<'a>(parameters: &'a Map<String, Value>, name: &str) -> Result<&'a Value, DataError> {
+    parameters.get(name).ok_or_else(|| DataError::parameter(format!("The query needs a value for :{name}")))
+}
+
+/// A value bound to an engine that takes the type from the value.
+enum Scalar {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+}
+
+impl From<&Value> for Scalar {
+    fn from(value: &Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(int), _) => Self::Int(int),
+                // Beyond the signed range: as text it is exact, and compares as a number.
+                _ if number.is_u64() => Self::Text(number.to_string()),
+                (None, Some(float)) => Self::Float(float),
+                (None, None) => Self::Text(number.to_string()),
+            },
+            Value::String(text) => Self::Text(text.clone()),
+            Value::Array(_) | Value::Object(_) => Self::Text(value.to_string()),
+        }
+    }
+}
+
+/// Most values of one list: engines bound the number of placeholders.
+const LONGEST_LIST: usize = 10_000;
+
+/// The query with `?` in the place of its parameters, and their values in order. A list stands for as many places, so that
+/// `IN (:ids)` works.
+fn expand(checked: &CheckedQuery, parameters: &Map<String, Value>) -> Result<(String, Vec<Scalar>), DataError> {
+    let (mut sql, mut values) = (String::new(), Vec::new());
+    for piece in checked.pieces() {
+        match piece {
+            Piece::Text(text) => sql.push_str(text),
+            Piece::Parameter(name) => match given(parameters, name)? {
+                Value::Array(items) if items.len() > LONGEST_LIST => {
+                    let text = format!("Parameter '{name}' should have at most {LONGEST_LIST} values");
+                    return Err(DataError::parameter(text));
+                }
+                // Nothing equals NULL, so an empty list finds nothing.
+                Value::Array(items) if items.is_empty() => sql.push_str("NULL"),
+                Value::Array(items) => {
+                    sql.push_str(&vec!["?"; items.len()].join(", "));
+                    values.extend(items.iter().map(Scalar::from));
+                }
+                value => {
+                    sql.push('?');
+                    values.push(Scalar::from(value));
+                }
+            },
+        }
+    }
+    Ok((sql, values))
+}

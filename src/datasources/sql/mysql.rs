@@ -1,0 +1,297 @@
+//! MySQL and MariaDB. Every query runs in a read-only transaction with timeouts, over the prepared-statement protocol, which
+//! takes one statement at a time.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use sqlx::mysql::{MySql, MySqlArguments, MySqlConnectOptions, MySqlPool, MySqlRow, MySqlSslMode, MySqlValueRef};
+use sqlx::{Arguments as _, AssertSqlSafe, Decode, Executor, Row, SqlSafeStr, Statement, TypeInfo, ValueRef, raw_sql};
+
+use super::parameters::CheckedQuery;
+use super::pools::{Lease, options};
+use super::schema::{CatalogColumn, tables};
+use super::{Scalar, column_of, expand, failed, who};
+use crate::datasources::client::{Checked, Query, Source};
+use crate::datasources::rows::{Collector, float, integer};
+use crate::datasources::{DataError, QueryResult};
+use crate::kernel::Deadline;
+
+pub(super) fn open(source: &Source) -> Result<MySqlPool, DataError> {
+    let settings = &source.effective;
+    let wrong = |what: &str| DataError::failed(format!("{}: its URL {what}", who(source)));
+    let url = settings.url.parse().ok_or_else(|| wrong("is not valid"))?;
+    let token = settings.auth_token.as_ref().map(|token| token.expose().to_owned());
+    let account = super::account(&url, token);
+    let mut connect = MySqlConnectOptions::new()
+        .host(url.host_str().unwrap_or_default().trim_matches(['[', ']']))
+        .port(url.port().unwrap_or(3306))
+        .username(&account.user)
+        .password(&account.password)
+        .timezone(Some("+00:00".to_owned()))
+        .statement_cache_capacity(0);
+    if !account.database.is_empty() {
+        connect = connect.database(&account.database);
+    }
+    for (key, value) in url.query_pairs() {
+        if matches!(key.as_ref(), "sslmode" | "ssl-mode") {
+            let mode: MySqlSslMode = value.parse().map_err(|_| wrong("has an unknown ssl-mode"))?;
+            connect = connect.ssl_mode(mode);
+        }
+    }
+    Ok(options(source).connect_lazy_with(connect))
+}
+
+pub(super) async fn query(
+    pool: &MySqlPool,
+    source: &Source,
+    checked: &CheckedQuery,
+    query: &Query<'_>,
+) -> Result<QueryResult, DataError> {
+    let failed = |error| failed(source, error);
+    let (sql, values) = expand(checked, query.parameters)?;
+    let mut arguments = MySqlArguments::default();
+    for value in values {
+        add(&mut arguments, value).map_err(|error| failed(sqlx::Error::Encode(error)))?;
+    }
+    let mut lease = begin(pool, source, query.deadline).await?;
+    let connection = lease.connection().map_err(failed)?;
+    let mut collector = Collector::new(query.most_rows);
+    let statement = sqlx::query_with::<MySql, _>(AssertSqlSafe(sql), arguments).persistent(false);
+    let mut rows = statement.fetch(&mut *connection);
+    let mut complete = true;
+    while let Some(row) = rows.next().await {
+        let row = row.map_err(failed)?;
+        if !collector.has_columns() {
+            collector.columns(row.columns().iter().map(column_of));
+        }
+        if !collector.push((0..row.len()).map(|at| row.try_get_raw(at).map_or(Value::Null, value))) {
+            complete = false;
+            break;
+        }
+    }
+    drop(rows);
+    if complete {
+        if !collector.has_columns() {
+            let (sql, _) = expand(checked, query.parameters)?;
+            let described = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await.map_err(failed)?;
+            collector.columns(described.columns().iter().map(column_of));
+        }
+        end(lease, source).await?;
+    }
+    Ok(collector.finish())
+}
+
+fn add(arguments: &mut MySqlArguments, value: Scalar) -> Result<(), sqlx::error::BoxDynError> {
+    match value {
+        Scalar::Null => arguments.add(Option::<String>::None),
+        Scalar::Bool(value) => arguments.add(value),
+        Scalar::Int(value) => arguments.add(value),
+        Scalar::Float(value) => arguments.add(value),
+        Scalar::Text(value) => arguments.add(value),
+    }
+}
+
+/// MariaDB says how long a statement may take in seconds, MySQL in milliseconds; each refuses the other's variable.
+async fn begin(pool: &MySqlPool, source: &Source, deadline: Deadline) -> Result<Lease<MySql>, DataError> {
+    let failed = |error| failed(source, error);
+    let mut lease = Lease::new(pool.acquire().await.map_err(failed)?);
+    let limit = deadline.remaining();
+    let seconds = limit.as_secs().max(1);
+    let connection = lease.connection().map_err(failed)?;
+    let version: String = version(connection).await.map_err(failed)?;
+    let statement_limit = match version.contains("MariaDB") {
+        true => format!("max_statement_time = {:.3}", limit.as_secs_f64().max(0.001)),
+        false => format!("max_execution_time = {}", limit.as_millis().max(1)),
+    };
+    let sql = format!(
+        "SET SESSION {statement_limit}, lock_wait_timeout = {seconds}, innodb_lock_wait_timeout = {seconds}, \
+         time_zone = '+00:00'"
+    );
+    connection.execute(raw_sql(AssertSqlSafe(sql))).await.map_err(failed)?;
+    connection.execute(raw_sql("START TRANSACTION READ ONLY")).await.map_err(failed)?;
+    Ok(lease)
+}
+
+async fn version(connection: &mut sqlx::MySqlConnection) -> Result<String, sqlx::Error> {
+    sqlx::query_scalar("SELECT CAST(VERSION() AS CHAR)").persistent(false).fetch_one(connection).await
+}
+
+async fn end(mut lease: Lease<MySql>, source: &Source) -> Result<(), DataError> {
+    let ended = lease.connection().map_err(|error| failed(source, error))?.execute(raw_sql("ROLLBACK")).await;
+    ended.map_err(|error| failed(source, error))?;
+    lease.done();
+    Ok(())
+}
+
+/// A value of the binary protocol as JSON.
+fn value(raw: MySqlValueRef<'_>) -> Value {
+    if raw.is_null() {
+        return Value::Null;
+    }
+    let kind = raw.type_info().name().to_owned();
+    let Ok(bytes) = <&[u8] as Decode<MySql>>::decode(raw) else { return Value::Null };
+    decode(&kind, bytes).unwrap_or_else(|| match std::str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(_) => BASE64.encode(bytes).into(),
+    })
+}
+
+fn decode(kind: &str, bytes: &[u8]) -> Option<Value> {
+    let unsigned = kind.ends_with("UNSIGNED");
+    Some(match kind.split(' ').next().unwrap_or_default() {
+        // Clients show TINYINT(1) as a truth value; it may hold other numbers.
+        "BOOLEAN" => match little_endian(bytes, false)? {
+            0 => json!(false),
+            1 => json!(true),
+            other => integer(other),
+        },
+        "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "BIGINT" | "YEAR" => integer(little_endian(bytes, unsigned)?),
+        "BIT" => integer(bytes.iter().fold(0_i128, |number, byte| number << 8 | i128::from(*byte))),
+        "FLOAT" => f32::from_le_bytes(bytes.try_into().ok()?).to_string().parse::<f64>().map_or(Value::Null, float),
+        "DOUBLE" => float(f64::from_le_bytes(bytes.try_into().ok()?)),
+        "DATE" => moment(bytes, false)?.into(),
+        "DATETIME" => moment(bytes, true)?.into(),
+        // The session's zone is UTC.
+        "TIMESTAMP" => format!("{}Z", moment(bytes, true)?).into(),
+        "TIME" => time(bytes)?.into(),
+        "JSON" => serde_json::from_slice(bytes).ok()?,
+        "BINARY" | "VARBINARY" | "TINYBLOB" | "BLOB" | "MEDIUMBLOB" | "LONGBLOB" | "GEOMETRY" => {
+            BASE64.encode(bytes).into()
+        }
+        _ => return None,
+    })
+}
+
+fn little_endian(bytes: &[u8], unsigned: bool) -> Option<i128> {
+    Some(match (bytes.len(), unsigned) {
+        (1, true) => u8::from_le_bytes(bytes.try_into().ok()?).into(),
+        (1, false) => i8::from_le_bytes(bytes.try_into().ok()?).into(),
+        (2, true) => u16::from_le_bytes(bytes.try_into().ok()?).into(),
+        (2, false) => i16::from_le_bytes(bytes.try_into().ok()?).into(),
+        (4, true) => u32::from_le_bytes(bytes.try_into().ok()?).into(),
+        (4, false) => i32::from_le_bytes(bytes.try_into().ok()?).into(),
+        (8, true) => u64::from_le_bytes(bytes.try_into().ok()?).into(),
+        (8, false) => i64::from_le_bytes(bytes.try_into().ok()?).into(),
+        _ => return None,
+    })
+}
+
+/// Length, year, month, day, hour, minute, second, microseconds; what is zero at the end is left out.
+fn moment(bytes: &[u8], with_time: bool) -> Option<String> {
+    let at = |index: usize| u32::from(bytes.get(index).copied().unwrap_or(0));
+    let (year, month, day) = (at(1) | at(2) << 8, at(3), at(4));
+    let date = format!("{year:04}-{month:02}-{day:02}");
+    if !with_time {
+        return Some(date);
+    }
+    let micros = at(8) | at(9) << 8 | at(10) << 16 | at(11) << 24;
+    Some(format!("{date}T{:02}:{:02}:{:02}{}", at(5), at(6), at(7), fraction(micros)))
+}
+
+/// Length, sign, days, hour, minute, second, microseconds: up to 838 hours.
+fn time(bytes: &[u8]) -> Option<String> {
+    let at = |index: usize| u32::from(bytes.get(index).copied().unwrap_or(0));
+    let sign = if at(1) == 1 { "-" } else { "" };
+    let days = at(2) | at(3) << 8 | at(4) << 16 | at(5) << 24;
+    let micros = at(9) | at(10) << 8 | at(11) << 16 | at(12) << 24;
+    let hours = days.checked_mul(24)?.checked_add(at(6))?;
+    Some(format!("{sign}{hours:02}:{:02}:{:02}{}", at(7), at(8), fraction(micros)))
+}
+
+fn fraction(micros: u32) -> String {
+    if micros == 0 { String::new() } else { format!(".{micros:06}").trim_end_matches('0').to_owned() }
+}
+
+const CATALOG: &str = "
+    SELECT CAST(c.table_schema AS CHAR), CAST(c.table_name AS CHAR),
+        CASE WHEN t.table_type LIKE '%VIEW%' THEN 'view' ELSE 'table' END, CAST(t.table_comment AS CHAR),
+        CAST(c.column_name AS CHAR), CAST(c.column_type AS CHAR), c.is_nullable = 'YES', CAST(c.column_default AS CHAR),
+        c.column_key = 'PRI', CAST(MIN(CONCAT_WS('.', NULLIF(k.referenced_table_schema, c.table_schema),
+            k.referenced_table_name, k.referenced_column_name)) AS CHAR), CAST(c.column_comment AS CHAR)
+    FROM information_schema.columns c
+    JOIN information_schema.tables t ON t.table_schema = c.table_schema AND t.table_name = c.table_name
+    LEFT JOIN information_schema.key_column_usage k ON k.table_schema = c.table_schema AND k.table_name = c.table_name
+        AND k.column_name = c.column_name AND k.referenced_table_name IS NOT NULL
+    WHERE c.table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')
+        AND (DATABASE() IS NULL OR c.table_schema = DATABASE())
+    GROUP BY c.table_schema, c.table_name, t.table_type, t.table_comment, c.column_name, c.column_type, c.is_nullable,
+        c.column_default, c.column_key, c.column_comment, c.ordinal_position
+    ORDER BY c.table_schema, c.table_name, c.ordinal_position
+    LIMIT 20000";
+
+/// The tables that the account may read.
+pub(super) async fn schema(pool: &MySqlPool, source: &Source, deadline: Deadline) -> Result<Vec<Value>, DataError> {
+    let mut lease = begin(pool, source, deadline).await?;
+    let connection = lease.connection().map_err(|error| failed(source, error))?;
+    let rows = sqlx::query(CATALOG).persistent(false).fetch_all(connection).await;
+    let rows = rows.map_err(|error| failed(source, error))?;
+    end(lease, source).await?;
+    let column = |row: &MySqlRow| {
+        let references: Option<String> = row.try_get_unchecked(9)?;
+        Ok(CatalogColumn {
+            schema: row.try_get_unchecked(0)?,
+            table: row.try_get_unchecked(1)?,
+            kind: row.try_get_unchecked(2)?,
+            table_comment: row.try_get_unchecked(3)?,
+            name: row.try_get_unchecked(4)?,
+            data_type: row.try_get_unchecked(5)?,
+            nullable: row.try_get_unchecked::<i64, _>(6)? != 0,
+            default: row.try_get_unchecked(7)?,
+            primary_key: row.try_get_unchecked::<i64, _>(8)? != 0,
+            references: references.filter(|text| !text.is_empty()),
+            comment: row.try_get_unchecked(10)?,
+        })
+    };
+    let columns: Result<Vec<_>, sqlx::Error> = rows.iter().map(column).collect();
+    Ok(tables(columns.map_err(|error| failed(source, error))?))
+}
+
+pub(super) async fn check(pool: &MySqlPool, source: &Source, deadline: Deadline) -> Result<Checked, DataError> {
+    let failed = |error| failed(source, error);
+    let mut lease = begin(pool, source, deadline).await?;
+    let connection = lease.connection().map_err(failed)?;
+    let version = version(connection).await.map_err(failed)?;
+    let user =
+        sqlx::query_scalar("SELECT CAST(CURRENT_USER() AS CHAR)").persistent(false).fetch_one(&mut *connection).await;
+    let grants = sqlx::query("SHOW GRANTS").persistent(false).fetch_all(connection).await.map_err(failed)?;
+    end(lease, source).await?;
+    let grants: Vec<String> = grants.iter().filter_map(|row| row.try_get_unchecked::<String, _>(0).ok()).collect();
+    let mut rights = grants.iter().filter_map(|grant| grant.split(" ON ").next()).map(str::to_uppercase);
+    let writing = ["ALL PRIVILEGES", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "FILE", "SUPER"];
+    let may_write = rights.any(|rights| writing.iter().any(|right| rights.contains(right)));
+    let superuser = grants.iter().any(|grant| grant.contains("ALL PRIVILEGES ON *.*") || grant.contains("SUPER"));
+    let name = if version.contains("MariaDB") { "MariaDB" } else { "MySQL" };
+    Ok(super::checked(super::Account {
+        version: format!("{name} {version}"),
+        user: user.map_err(failed)?,
+        superuser,
+        may_write,
+        read_only: true,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn binary_values_are_exact() {
+        let cases = [
+            (decode("BIGINT UNSIGNED", &u64::MAX.to_le_bytes()), json!("18446744073709551615")),
+            (decode("INT", &(-5_i32).to_le_bytes()), json!(-5)),
+            (decode("BOOLEAN", &[1]), json!(true)),
+            (decode("BOOLEAN", &[7]), json!(7)),
+            (decode("FLOAT", &0.1_f32.to_le_bytes()), json!(0.1)),
+            (decode("BIT", &[1, 0]), json!(256)),
+            (decode("DATE", &[4, 0xe8, 7, 2, 29]), json!("2024-02-29")),
+            (decode("DATETIME", &[11, 0xe8, 7, 2, 29, 1, 2, 3, 0x20, 0xa1, 7, 0]), json!("2024-02-29T01:02:03.5")),
+            (decode("TIMESTAMP", &[4, 0xe8, 7, 1, 1]), json!("2024-01-01T00:00:00Z")),
+            (decode("TIME", &[8, 1, 1, 0, 0, 0, 2, 3, 4]), json!("-26:03:04")),
+            (decode("TIME", &[0]), json!("00:00:00")),
+        ];
+        for (found, expected) in cases {
+            assert_eq!(found, Some(expected));
+        }
+    }
+}

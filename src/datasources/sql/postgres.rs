@@ -1,0 +1,308 @@
+//! PostgreSQL. Every query runs in a transaction that is read only and has timeouts, over the extended protocol, which takes
+//! one statement at a time.
+
+use futures_util::StreamExt;
+use serde_json::{Map, Value};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgRow, PgSslMode, Postgres};
+use sqlx::{AssertSqlSafe, Either, Executor, Row, SqlSafeStr, Statement, TypeInfo, raw_sql};
+
+use super::parameters::{CheckedQuery, Piece};
+use super::pools::{Lease, options};
+use super::postgres_value::value;
+use super::schema::{CatalogColumn, tables};
+use super::{column_of, failed, who};
+use crate::datasources::client::{Checked, Query, Source};
+use crate::datasources::rows::Collector;
+use crate::datasources::{DataError, QueryResult};
+use crate::kernel::Deadline;
+
+pub(super) fn open(source: &Source) -> Result<PgPool, DataError> {
+    Ok(options(source).connect_lazy_with(connect_options(source)?))
+}
+
+/// Only what the source says: the driver would also take host, user and password from this server's environment.
+fn connect_options(source: &Source) -> Result<PgConnectOptions, DataError> {
+    let settings = &source.effective;
+    let wrong = |what: &str| DataError::failed(format!("{}: its URL {what}", who(source)));
+    let url = settings.url.parse().ok_or_else(|| wrong("is not valid"))?;
+    let token = settings.auth_token.as_ref().map(|token| token.expose().to_owned());
+    let account = super::account(&url, token);
+    let mut options = PgConnectOptions::new_without_pgpass()
+        .host(url.host_str().unwrap_or_default().trim_matches(['[', ']']))
+        .port(url.port().unwrap_or(5432))
+        .username(&account.user)
+        .password(&account.password)
+        .database(if account.database.is_empty() { &account.user } else { &account.database })
+        .ssl_mode(PgSslMode::Prefer)
+        .application_name("orchestrator-studio")
+        // A plan that outlives a change of the table is an error.
+        .statement_cache_capacity(0);
+    for (key, value) in url.query_pairs() {
+        if matches!(key.as_ref(), "sslmode" | "ssl-mode") {
+            options = options.ssl_mode(value.parse().map_err(|_| wrong("has an unknown sslmode"))?);
+        }
+    }
+    Ok(options)
+}
+
+pub(super) async fn query(
+    pool: &PgPool,
+    source: &Source,
+    checked: &CheckedQuery,
+    query: &Query<'_>,
+) -> Result<QueryResult, DataError> {
+    let failed = |error| failed(source, error);
+    let mut lease = begin(pool, source, query.deadline).await?;
+    let connection = lease.connection().map_err(failed)?;
+    let (sql, arguments) = bind(connection, source, checked, query.parameters).await?;
+    let mut statement = sqlx::query::<Postgres>(AssertSqlSafe(sql)).persistent(false);
+    for argument in arguments {
+        statement = statement.bind(argument);
+    }
+    let mut collector = Collector::new(query.most_rows);
+    let mut rows = statement.fetch(&mut *connection);
+    let mut complete = true;
+    while let Some(row) = rows.next().await {
+        let row = row.map_err(failed)?;
+        if !collector.has_columns() {
+            collector.columns(row.columns().iter().map(column_of));
+        }
+        if !collector.push(values(&row)) {
+            complete = false;
+            break;
+        }
+    }
+    drop(rows);
+    if complete {
+        if !collector.has_columns() {
+            let described =
+                connection.prepare(AssertSqlSafe(with_numbers(checked)).into_sql_str()).await.map_err(failed)?;
+            collector.columns(described.columns().iter().map(column_of));
+        }
+        end(lease, source).await?;
+    }
+    Ok(collector.finish())
+}
+
+fn values(row: &PgRow) -> impl Iterator<Item = Value> {
+    (0..row.len()).map(|at| row.try_get_raw(at).map_or(Value::Null, |raw| value(&raw)))
+}
+
+/// A connection in a read-only transaction. The limits are set in the same round trip; those of the session would be lost
+/// behind a pooler.
+async fn begin(pool: &PgPool, source: &Source, deadline: Deadline) -> Result<Lease<Postgres>, DataError> {
+    let connection = pool.acquire().await.map_err(|error| failed(source, error))?;
+    let mut lease = Lease::new(connection);
+    let limit = deadline.remaining().as_millis().max(1);
+    let sql = format!(
+        "BEGIN TRANSACTION READ ONLY; SET LOCAL statement_timeout = {limit}; SET LOCAL lock_timeout = {limit}; \
+         SET LOCAL idle_in_transaction_session_timeout = {limit}; SET LOCAL timezone = 'UTC'"
+    );
+    let begun = async {
+        let connection = lease.connection()?;
+        connection.execute(raw_sql(AssertSqlSafe(sql))).await?;
+        // From PostgreSQL 14 on: a query whose caller has left ends within a second.
+        if connection.server_version_num().is_some_and(|version| version >= 140_000) {
+            connection.execute(raw_sql("SET LOCAL client_connection_check_interval = 1000")).await?;
+        }
+        Ok(())
+    };
+    begun.await.map_err(|error| failed(source, error))?;
+    Ok(lease)
+}
+
+async fn end(mut lease: Lease<Postgres>, source: &Source) -> Result<(), DataError> {
+    let ended = lease.connection().map_err(|error| failed(source, error))?.execute(raw_sql("ROLLBACK")).await;
+    ended.map_err(|error| failed(source, error))?;
+    lease.done();
+    Ok(())
+}
+
+/// The query with `$1`, `$2`, ... in the place of its parameters.
+fn with_numbers(checked: &CheckedQuery) -> String {
+    let names: Vec<_> = checked.names().collect();
+    let place = |piece: &Piece| match piece {
+        Piece::Text(text) => text.clone(),
+        Piece::Parameter(name) => {
+            format!("${}", names.iter().position(|known| *known == name).unwrap_or_default() + 1)
+        }
+    };
+    checked.pieces().iter().map(place).collect()
+}
+
+/// Asks the server which type each parameter has in this query, then hands every value over as text that the server itself
+/// turns into that type: exact for every type there is.
+async fn bind(
+    connection: &mut PgConnection,
+    source: &Source,
+    checked: &CheckedQuery,
+    parameters: &Map<String, Value>,
+) -> Result<(String, Vec<Option<String>>), DataError> {
+    let names: Vec<&str> = checked.names().collect();
+    if names.is_empty() {
+        return Ok((with_numbers(checked), Vec::new()));
+    }
+    let statement = connection.prepare(AssertSqlSafe(with_numbers(checked)).into_sql_str()).await;
+    let statement = statement.map_err(|error| failed(source, error))?;
+    let types: Vec<String> = match statement.parameters() {
+        Some(Either::Left(types)) => types.iter().map(type_name).collect(),
+        _ => Vec::new(),
+    };
+    let mut arguments = Vec::new();
+    for (name, kind) in names.iter().zip(&types) {
+        let given = super::given(parameters, name)?;
+        arguments.push(text_of(name, given, kind)?);
+    }
+    let place = |piece: &Piece| match piece {
+        Piece::Text(text) => text.clone(),
+        Piece::Parameter(name) => {
+            let at = names.iter().position(|known| *known == name).unwrap_or_default();
+            let kind = types.get(at).map_or("text", String::as_str);
+            format!("CAST(${}::text AS {kind})", at + 1)
+        }
+    };
+    Ok((checked.pieces().iter().map(place).collect(), arguments))
+}
+
+/// The name of a type as SQL takes it; what a user has defined is quoted.
+fn type_name(kind: &sqlx::postgres::PgTypeInfo) -> String {
+    let name = kind.name();
+    let builtin = name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'[' | b']' | b'_'));
+    match name {
+        "UNKNOWN" | "VOID" => "text".to_owned(),
+        "\"CHAR\"" => name.to_owned(),
+        _ if builtin => name.to_lowercase(),
+        _ => match name.strip_suffix("[]") {
+            Some(element) => format!("\"{}\"[]", element.replace('"', "\"\"")),
+            None => format!("\"{}\"", name.replace('"', "\"\"")),
+        },
+    }
+}
+
+/// A value in the form in which PostgreSQL reads its type from text.
+fn text_of(name: &str, value: &Value, kind: &str) -> Result<Option<String>, DataError> {
+    match value {
+        Value::Null => Ok(None),
+        _ if matches!(kind, "json" | "jsonb") => Ok(Some(value.to_string())),
+        Value::String(text) => Ok(Some(text.clone())),
+        Value::Array(items) if kind.ends_with("[]") => Ok(Some(array_text(items))),
+        Value::Array(_) => Err(DataError::parameter(format!(
+            "Parameter '{name}' is a list where the query needs one {kind}; compare with = ANY(:{name})"
+        ))),
+        Value::Object(_) => {
+            Err(DataError::parameter(format!("Parameter '{name}' is an object where the query needs {kind}")))
+        }
+        Value::Bool(_) | Value::Number(_) => Ok(Some(value.to_string())),
+    }
+}
+
+/// `{1,"a \"b\"",NULL}`; lists in lists are further dimensions.
+fn array_text(items: &[Value]) -> String {
+    let item = |item: &Value| match item {
+        Value::Null => "NULL".to_owned(),
+        Value::Array(items) => array_text(items),
+        other => {
+            let text = other.as_str().map_or_else(|| other.to_string(), str::to_owned);
+            format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+        }
+    };
+    format!("{{{}}}", items.iter().map(item).collect::<Vec<_>>().join(","))
+}
+
+const CATALOG: &str = "
+    SELECT n.nspname::text, c.relname::text,
+        CASE WHEN c.relkind IN ('v', 'm') THEN 'view' ELSE 'table' END,
+        obj_description(c.oid, 'pg_class'), a.attname::text, format_type(a.atttypid, a.atttypmod), NOT a.attnotnull,
+        pg_get_expr(d.adbin, d.adrelid),
+        EXISTS (SELECT 1 FROM pg_constraint p WHERE p.conrelid = c.oid AND p.contype = 'p' AND a.attnum = ANY (p.conkey)),
+        (SELECT concat_ws('.', nullif(fn.nspname, n.nspname), fc.relname, fa.attname)
+            FROM pg_constraint f
+            JOIN pg_class fc ON fc.oid = f.confrelid
+            JOIN pg_namespace fn ON fn.oid = fc.relnamespace
+            JOIN pg_attribute fa ON fa.attrelid = f.confrelid AND fa.attnum = f.confkey[array_position(f.conkey, a.attnum)]
+            WHERE f.conrelid = c.oid AND f.contype = 'f' AND a.attnum = ANY (f.conkey) LIMIT 1),
+        col_description(c.oid, a.attnum)
+    FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+        AND n.nspname NOT LIKE 'pg\\_%' AND has_table_privilege(c.oid, 'SELECT')
+    ORDER BY n.nspname, c.relname, a.attnum
+    LIMIT 20000";
+
+/// The tables that the account may read.
+pub(super) async fn schema(pool: &PgPool, source: &Source, deadline: Deadline) -> Result<Vec<Value>, DataError> {
+    let mut lease = begin(pool, source, deadline).await?;
+    let connection = lease.connection().map_err(|error| failed(source, error))?;
+    let rows = sqlx::query(CATALOG).persistent(false).fetch_all(connection).await;
+    let rows = rows.map_err(|error| failed(source, error))?;
+    end(lease, source).await?;
+    let column = |row: &PgRow| {
+        Ok(CatalogColumn {
+            schema: row.try_get(0)?,
+            table: row.try_get(1)?,
+            kind: row.try_get(2)?,
+            table_comment: row.try_get(3)?,
+            name: row.try_get(4)?,
+            data_type: row.try_get(5)?,
+            nullable: row.try_get(6)?,
+            default: row.try_get(7)?,
+            primary_key: row.try_get(8)?,
+            references: row.try_get(9)?,
+            comment: row.try_get(10)?,
+        })
+    };
+    let columns: Result<Vec<_>, sqlx::Error> = rows.iter().map(column).collect();
+    Ok(tables(columns.map_err(|error| failed(source, error))?))
+}
+
+const ACCOUNT: &str = "
+    SELECT current_setting('server_version'), current_user::text, rolsuper,
+        EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+            AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')),
+        current_setting('transaction_read_only') = 'on'
+    FROM pg_roles WHERE rolname = current_user";
+
+pub(super) async fn check(pool: &PgPool, source: &Source, deadline: Deadline) -> Result<Checked, DataError> {
+    let failed = |error| failed(source, error);
+    let mut lease = begin(pool, source, deadline).await?;
+    let row = sqlx::query(ACCOUNT).persistent(false).fetch_one(lease.connection().map_err(failed)?).await;
+    let row = row.map_err(failed)?;
+    end(lease, source).await?;
+    let read = || -> Result<_, sqlx::Error> {
+        Ok(super::Account {
+            version: format!("PostgreSQL {}", row.try_get::<String, _>(0)?),
+            user: row.try_get(1)?,
+            superuser: row.try_get(2)?,
+            may_write: row.try_get(3)?,
+            read_only: row.try_get(4)?,
+        })
+    };
+    Ok(super::checked(read().map_err(failed)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_value_takes_the_form_of_its_type() {
+        let cases = [
+            (json!(null), "int8", None),
+            (json!(9_007_199_254_740_993_i64), "int8", Some("9007199254740993")),
+            (json!("9007199254740993"), "int8", Some("9007199254740993")),
+            (json!(true), "bool", Some("true")),
+            (json!([1, null, "a\"b\\", [2]]), "text[]", Some(r#"{"1",NULL,"a\"b\\",{"2"}}"#)),
+            (json!({"a": [1]}), "jsonb", Some(r#"{"a":[1]}"#)),
+            (json!("x"), "json", Some("\"x\"")),
+        ];
+        for (value, kind, expected) in cases {
+            assert_eq!(text_of("p", &value, kind).unwrap().as_deref(), expected, "{value} as {kind}");
+        }
+        assert!(text_of("p", &json!([1]), "int4").unwrap_err().text().contains("= ANY(:p)"));
+    }
+}

@@ -1,0 +1,278 @@
+//! PostgreSQL's binary values as JSON. The formats are those of its `*_send` functions (src/backend/utils/adt).
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use jiff::civil::{Date, DateTime, Time, date};
+use jiff::{SignedDuration, Span};
+use serde_json::{Value, json};
+use sqlx::postgres::{PgTypeKind, PgValueRef};
+use sqlx::{TypeInfo as _, ValueRef as _};
+
+use crate::datasources::rows::{float, integer};
+
+/// A value as JSON; what this server does not know the format of is text, or else Base64.
+pub(super) fn value(raw: &PgValueRef<'_>) -> Value {
+    if raw.is_null() {
+        return Value::Null;
+    }
+    let info = raw.type_info();
+    let Ok(bytes) = raw.as_bytes() else { return Value::Null };
+    let decoded = match info.kind() {
+        PgTypeKind::Array(element) => array(bytes, element.name()),
+        _ => scalar(info.name(), bytes),
+    };
+    decoded.unwrap_or_else(|| opaque(bytes))
+}
+
+fn opaque(bytes: &[u8]) -> Value {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.contains('\0') => text.into(),
+        _ => BASE64.encode(bytes).into(),
+    }
+}
+
+fn scalar(kind: &str, bytes: &[u8]) -> Option<Value> {
+    Some(match kind {
+        "BOOL" => json!(bytes.first() == Some(&1)),
+        "INT2" => json!(i16::from_be_bytes(bytes.try_into().ok()?)),
+        "INT4" => json!(i32::from_be_bytes(bytes.try_into().ok()?)),
+        "INT8" => integer(i64::from_be_bytes(bytes.try_into().ok()?).into()),
+        "OID" => json!(u32::from_be_bytes(bytes.try_into().ok()?)),
+        "FLOAT4" => float_of(f32::from_be_bytes(bytes.try_into().ok()?)),
+        "FLOAT8" => float(f64::from_be_bytes(bytes.try_into().ok()?)),
+        "NUMERIC" => numeric(bytes)?.into(),
+        "MONEY" => money(i64::from_be_bytes(bytes.try_into().ok()?)).into(),
+        "BYTEA" => BASE64.encode(bytes).into(),
+        "JSON" => serde_json::from_slice(bytes).ok()?,
+        // A version number stands before the text.
+        "JSONB" => serde_json::from_slice(bytes.get(1..)?).ok()?,
+        "UUID" => uuid::Uuid::from_slice(bytes).ok()?.to_string().into(),
+        "DATE" => day(i32::from_be_bytes(bytes.try_into().ok()?)).into(),
+        "TIME" => time(i64::from_be_bytes(bytes.try_into().ok()?))?.to_string().into(),
+        "TIMETZ" => time_with_zone(bytes)?.into(),
+        "TIMESTAMP" => moment(i64::from_be_bytes(bytes.try_into().ok()?), "").into(),
+        "TIMESTAMPTZ" => moment(i64::from_be_bytes(bytes.try_into().ok()?), "Z").into(),
+        "INTERVAL" => interval(bytes)?.into(),
+        "INET" | "CIDR" => network(bytes, kind == "CIDR")?.into(),
+        "MACADDR" | "MACADDR8" => hardware_address(bytes).into(),
+        "BIT" | "VARBIT" => bits(bytes)?.into(),
+        _ => return None,
+    })
+}
+
+/// A float4 by its shortest text, not by the float8 nearest to it.
+fn float_of(number: f32) -> Value {
+    number.to_string().parse::<f64>().map_or(Value::Null, float)
+}
+
+/// Takes `N` bytes off the beginning.
+fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, rest) = bytes.split_first_chunk::<N>()?;
+    *bytes = rest;
+    Some(*head)
+}
+
+fn take_i32(bytes: &mut &[u8]) -> Option<i32> {
+    take(bytes).map(i32::from_be_bytes)
+}
+
+/// Dimensions, then the elements in row-major order, each with its length or -1 for null.
+fn array(mut bytes: &[u8], element: &str) -> Option<Value> {
+    let dimensions = take_i32(&mut bytes)?;
+    let (_flags, _oid) = (take_i32(&mut bytes)?, take_i32(&mut bytes)?);
+    let mut lengths = Vec::new();
+    for _ in 0..dimensions {
+        lengths.push(usize::try_from(take_i32(&mut bytes)?).ok()?);
+        let _lower_bound = take_i32(&mut bytes)?;
+    }
+    if lengths.contains(&0) || lengths.is_empty() {
+        return Some(json!([]));
+    }
+    elements(&mut bytes, &lengths, element)
+}
+
+fn elements(bytes: &mut &[u8], lengths: &[usize], element: &str) -> Option<Value> {
+    let Some((length, inner)) = lengths.split_first() else {
+        let size = take_i32(bytes)?;
+        let Ok(size) = usize::try_from(size) else { return Some(Value::Null) };
+        let (item, rest) = bytes.split_at_checked(size)?;
+        *bytes = rest;
+        return Some(scalar(element, item).unwrap_or_else(|| opaque(item)));
+    };
+    (0..*length).map(|_| elements(bytes, inner, element)).collect::<Option<Vec<_>>>().map(Value::Array)
+}
+
+/// Digits to the base 10,000, the weight of the first one, a sign, and how many decimals are shown.
+fn numeric(mut bytes: &[u8]) -> Option<String> {
+    let mut next = || take::<2>(&mut bytes).map(u16::from_be_bytes);
+    let (count, weight, sign, scale) = (next()?, next()?.cast_signed(), next()?, usize::from(next()?));
+    match sign {
+        0xC000 => return Some("NaN".to_owned()),
+        0xD000 => return Some("Infinity".to_owned()),
+        0xF000 => return Some("-Infinity".to_owned()),
+        _ => {}
+    }
+    let digits: Vec<u16> = (0..count).map(|_| next()).collect::<Option<_>>()?;
+    let digit = |position: i32| usize::try_from(position).ok().and_then(|at| digits.get(at)).copied().unwrap_or(0);
+    let weight = i32::from(weight);
+    let mut text = String::from(if sign == 0x4000 { "-" } else { "" });
+    let whole: String = (0..=weight).map(|position| format!("{:04}", digit(position))).collect();
+    let whole = whole.trim_start_matches('0');
+    text.push_str(if whole.is_empty() { "0" } else { whole });
+    if scale > 0 {
+        let groups = i32::try_from(scale.div_ceil(4)).ok()?;
+        let decimals: String = (1..=groups).map(|group| format!("{:04}", digit(weight + group))).collect();
+        text.push('.');
+        text.push_str(decimals.get(..scale)?);
+    }
+    Some(text)
+}
+
+fn money(cents: i64) -> String {
+    let sign = if cents < 0 { "-" } else { "" };
+    let cents = cents.unsigned_abs();
+    format!("{sign}{}.{:02}", cents / 100, cents % 100)
+}
+
+const EPOCH: Date = date(2000, 1, 1);
+
+fn day(days: i32) -> String {
+    match days {
+        i32::MAX => "infinity".to_owned(),
+        i32::MIN => "-infinity".to_owned(),
+        days => match EPOCH.checked_add(SignedDuration::from_secs(i64::from(days) * 86_400)) {
+            Ok(day) => day.to_string(),
+            Err(_) => format!("{days} days from 2000-01-01"),
+        },
+    }
+}
+
+fn time(micros: i64) -> Option<Time> {
+    // 24:00:00 is a valid time there, and none here.
+    Time::midnight().checked_add(SignedDuration::from_micros(micros.min(86_399_999_999))).ok()
+}
+
+fn time_with_zone(mut bytes: &[u8]) -> Option<String> {
+    let time = time(take(&mut bytes).map(i64::from_be_bytes)?)?;
+    // Seconds west of Greenwich.
+    let offset = take_i32(&mut bytes)?.checked_neg()?;
+    let (sign, offset) = (if offset < 0 { '-' } else { '+' }, offset.abs());
+    Some(format!("{time}{sign}{:02}:{:02}", offset / 3600, offset / 60 % 60))
+}
+
+fn moment(micros: i64, zone: &str) -> String {
+    match micros {
+        i64::MAX => "infinity".to_owned(),
+        i64::MIN => "-infinity".to_owned(),
+        micros => {
+            let epoch = DateTime::from_parts(EPOCH, Time::midnight());
+            match epoch.checked_add(SignedDuration::from_micros(micros)) {
+                Ok(moment) => format!("{moment}{zone}"),
+                Err(_) => format!("{micros} microseconds from 2000-01-01"),
+            }
+        }
+    }
+}
+
+/// ISO 8601, as in `P1Y2M3DT4H5M6.5S`.
+fn interval(mut bytes: &[u8]) -> Option<String> {
+    let micros = take(&mut bytes).map(i64::from_be_bytes)?;
+    let (days, months) = (take_i32(&mut bytes)?, take_i32(&mut bytes)?);
+    let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
+    let mut text = String::from("P");
+    let mut part = |number: i64, unit: char| {
+        if number != 0 {
+            text.push_str(&format!("{number}{unit}"));
+        }
+    };
+    part(i64::from(months / 12), 'Y');
+    part(i64::from(months % 12), 'M');
+    part(i64::from(days), 'D');
+    let span = Span::new().try_hours(seconds / 3600).ok()?.try_minutes(seconds / 60 % 60).ok()?;
+    let span = span.try_seconds(seconds % 60).ok()?.try_microseconds(micros).ok()?;
+    if !span.is_zero() {
+        text.push_str(span.to_string().strip_prefix('P').unwrap_or_default());
+    }
+    Some(if text == "P" { "PT0S".to_owned() } else { text })
+}
+
+/// Family, length of the network part, a flag, and the address.
+fn network(mut bytes: &[u8], always: bool) -> Option<String> {
+    let [_family, bits, _is_cidr, length] = take(&mut bytes)?;
+    let (address, full) = match length {
+        4 => (Ipv4Addr::from(take::<4>(&mut bytes)?).to_string(), 32),
+        16 => (Ipv6Addr::from(take::<16>(&mut bytes)?).to_string(), 128),
+        _ => return None,
+    };
+    Some(if bits == full && !always { address } else { format!("{address}/{bits}") })
+}
+
+fn hardware_address(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":")
+}
+
+fn bits(mut bytes: &[u8]) -> Option<String> {
+    let count = usize::try_from(take_i32(&mut bytes)?).ok()?;
+    let text: String = bytes.iter().map(|byte| format!("{byte:08b}")).collect();
+    text.get(..count).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn numeric_of(sign: u16, weight: i16, scale: u16, digits: &[u16]) -> Option<String> {
+        let head = [digits.len() as u16, weight.cast_unsigned(), sign, scale];
+        numeric(&head.iter().chain(digits).flat_map(|number| number.to_be_bytes()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_numeric_is_exact() {
+        let cases = [
+            (numeric_of(0, 0, 2, &[12, 5000]), "12.50"),
+            (numeric_of(0x4000, 1, 0, &[1, 0]), "-10000"),
+            (numeric_of(0, -1, 4, &[1]), "0.0001"),
+            (numeric_of(0, -2, 8, &[1]), "0.00000001"),
+            (numeric_of(0, 0, 0, &[]), "0"),
+            (numeric_of(0, 2, 3, &[1, 2, 3, 4560]), "100020003.456"),
+            (numeric_of(0xC000, 0, 0, &[]), "NaN"),
+        ];
+        for (found, expected) in cases {
+            assert_eq!(found.as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn moments_are_iso_8601() {
+        assert_eq!(
+            (day(0).as_str(), day(-1).as_str(), day(i32::MAX).as_str()),
+            ("2000-01-01", "1999-12-31", "infinity")
+        );
+        assert_eq!(moment(1_500_000, "Z"), "2000-01-01T00:00:01.5Z");
+        assert_eq!(day(2_000_000_000), "2000000000 days from 2000-01-01");
+        let parts = |micros: i64, days: i32, months: i32| {
+            interval(&[&micros.to_be_bytes()[..], &days.to_be_bytes(), &months.to_be_bytes()].concat()).unwrap()
+        };
+        assert_eq!(parts(14_706_500_000, 3, 14), "P1Y2M3DT4H5M6.5S");
+        assert_eq!(parts(0, 0, 0), "PT0S");
+        assert_eq!(money(-205), "-2.05");
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_a_value_panic(
+            kind in 0usize..20,
+            bytes in proptest::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let kinds = ["NUMERIC", "DATE", "TIME", "TIMETZ", "TIMESTAMP", "TIMESTAMPTZ", "INTERVAL", "INET", "CIDR", "MACADDR",
+                "BIT", "JSONB", "JSON", "UUID", "MONEY", "FLOAT4", "FLOAT8", "INT8", "BOOL", "BYTEA"];
+            drop(scalar(kinds[kind], &bytes));
+            // The lengths in an array's head are the server's; huge ones end at the first missing element.
+            drop(array(&bytes, kinds[kind]));
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The walk over the parsed query: which clauses, sources of rows and kinds of expressions it may be made of.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    AccessExpr, Cte, Expr, GroupByExpr, LimitClause, ObjectName, OrderBy, OrderByKind, Query, Select, SelectFlavor,
+    SetExpr, Statement, TableFactor, Value, ValueWithSpan, Visitor,
+};
+
+use super::functions;
+use super::guard::{Dialect, Refusal};
+
+/// The walk over all parts of a query.
+pub(super) struct Walk {
+    dialect: Dialect,
+}
+
+impl Walk {
+    /// A walk over a query for this engine.
+    pub(super) fn new(dialect: Dialect) -> Self {
+        Self { dialect }
+    }
+}
+
+impl Visitor for Walk {
+    type Break = Refusal;
+
+    fn pre_visit_statement(&mut self, _: &Statement) -> ControlFlow<Refusal> {
+        ControlFlow::Break(Refusal::not_one_query())
+    }
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Refusal> {
+        flow(check_query(query, self.dialect))
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Refusal> {
+        flow(check_select(select))
+    }
+
+    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<Refusal> {
+        flow(functions::check_relation(relation, self.dialect))
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Refusal> {
+        flow(check_table_factor(factor, self.dialect))
+    }
+
+    fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<Refusal> {
+        flow(check_expression(expression, self.dialect))
+    }
+
+    fn pre_visit_value(&mut self, value: &ValueWithSpan) -> ControlFlow<Refusal> {
+        // Parameters are `?name` by now; the parser takes `:1` for a placeholder too.
+        match &value.value {
+            Value::Placeholder(name) if !name.starts_with('?') => {
+                flow(Err(Refusal::new(format!("The query contains {name}; use :name parameters instead."))))
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// Goes on unless something is refused.
+fn flow(result: Result<(), Refusal>) -> ControlFlow<Refusal> {
+    result.map_or_else(ControlFlow::Break, ControlFlow::Continue)
+}
+
+/// Refuses a clause that is there.
+fn absent(clause: &str, is_absent: bool) -> Result<(), Refusal> {
+    if is_absent { Ok(()) } else { Err(Refusal::clause(clause)) }
+}
+
+/// Refuses clauses of a query beyond WITH, ORDER BY, LIMIT, OFFSET and FETCH. All fields are named, so that a parser
+/// that learns a new clause doesn't compile until it is judged here.
+fn check_query(query: &Query, dialect: Dialect) -> Result<(), Refusal> {
+    let Query {
+        with,
+        body,
+        order_by,
+        limit_clause,
+        fetch: _,
+        locks,
+        for_clause,
+        settings,
+        format_clause,
+        pipe_operators,
+    } = query;
+    absent("A row lock (FOR UPDATE, FOR SHARE)", locks.is_empty())?;
+    absent("FOR XML, FOR JSON or FOR BROWSE", for_clause.is_none())?;
+    absent("SETTINGS", settings.is_none())?;
+    absent("FORMAT", format_clause.is_none())?;
+    absent("A pipe operator", pipe_operators.is_empty())?;
+    let by = matches!(limit_clause, Some(LimitClause::LimitOffset { limit_by, .. }) if !limit_by.is_empty());
+    absent("LIMIT BY", !by)?;
+    if let Some(OrderBy { kind, interpolate }) = order_by {
+        absent("ORDER BY ALL", matches!(kind, OrderByKind::Expressions(_)))?;
+        absent("INTERPOLATE", interpolate.is_none())?;
+    }
+    let tables = with.iter().flat_map(|with| &with.cte_tables);
+    for Cte { from, .. } in tables {
+        absent("FROM after a common table expression", from.is_none())?;
+    }
+    check_body(body, dialect)
+}
+
+/// Refuses a query whose body writes. Queries within it are walked by themselves.
+fn check_body(body: &SetExpr, dialect: Dialect) -> Result<(), Refusal> {
+    match body {
+        SetExpr::Select(_) | SetExpr::Query(_) | SetExpr::Values(_) => Ok(()),
+        SetExpr::SetOperation { left, right, .. } => {
+            check_body(left, dialect)?;
+            check_body(right, dialect)
+        }
+        // The walk doesn't take the name after TABLE for a relation.
+        SetExpr::Table(table) => {
+            let parts: Vec<&str> =
+                [&table.schema_name, &table.table_name].into_iter().flatten().map(String::as_str).collect();
+            functions::check_relation_parts(&parts, dialect)
+        }
+        _ => Err(Refusal::not_one_query()),
+    }
+}
+
+/// Refuses the clauses of a SELECT that write, or that these engines don't have. All fields are named for the reason
+/// given at [`check_query`].
+fn check_select(select: &Select) -> Result<(), Refusal> {
+    let Select {
+        select_token: _,
+        optimizer_hints,
+        distinct: _,
+        select_modifiers: _,
+        top,
+        top_before_distinct: _,
+        projection: _,
+        exclude,
+        into,
+        from: _,
+        lateral_views,
+        prewhere,
+        selection: _,
+        connect_by,
+        group_by,
+        cluster_by,
+        distribute_by,
+        sort_by,
+        having: _,
+        named_window: _,
+        qualify,
+        window_before_qualify: _,
+        value_table_mode,
+        flavor,
+    } = select;
+    absent("INTO", into.is_none())?;
+    absent("An optimizer hint", optimizer_hints.is_empty())?;
+    absent("TOP", top.is_none())?;
+    absent("EXCLUDE", exclude.is_none())?;
+    absent("LATERAL VIEW", lateral_views.is_empty())?;
+    absent("PREWHERE", prewhere.is_none())?;
+    absent("CONNECT BY", connect_by.is_empty())?;
+    absent("CLUSTER BY", cluster_by.is_empty())?;
+    absent("DISTRIBUTE BY", distribute_by.is_empty())?;
+    absent("SORT BY", sort_by.is_empty())?;
+    absent("QUALIFY", qualify.is_none())?;
+    absent("SELECT AS STRUCT or VALUE", value_table_mode.is_none())?;
+    absent("GROUP BY ALL", matches!(group_by, GroupByExpr::Expressions(..)))?;
+    absent("FROM before SELECT", *flavor == SelectFlavor::Standard)
+}
+
+/// Refuses sources of rows other than tables, subqueries and functions.
+fn check_table_factor(factor: &TableFactor, dialect: Dialect) -> Result<(), Refusal> {
+    match factor {
+        TableFactor::Table { name, args, with_hints, version, json_path, .. } => {
+            absent("A table hint", with_hints.is_empty())?;
+            absent("A table version", version.is_none())?;
+            absent("A path into a table", json_path.is_none())?;
+            if args.is_some() { check_function_name(name, dialect) } else { Ok(()) }
+        }
+        TableFactor::Function { name, .. } => check_function_name(name, dialect),
+        TableFactor::Derived { .. }
+        | TableFactor::UNNEST { .. }
+        | TableFactor::JsonTable { .. }
+        | TableFactor::XmlTable { .. }
+        | TableFactor::NestedJoin { .. } => Ok(()),
+        _ => Err(Refusal::clause("This kind of table expression")),
+    }
+}
+
+/// Refuses a call of the function of this name, whatever schema it is looked for in.
+fn check_function_name(name: &ObjectName, dialect: Dialect) -> Result<(), Refusal> {
+    match name.0.last().map(|last| last.as_ident()) {
+        Some(Some(name)) => functions::check_function(&name.value, dialect),
+        _ => Err(Refusal::clause("A call without a name")),
+    }
+}
+
+/// Refuses calls of refused functions and kinds of expressions that these engines don't have.
+fn check_expression(expression: &Expr, dialect: Dialect) -> Result<(), Refusal> {
+    match expression {
+        Expr::Function(function) => check_function_name(&function.name, dialect),
+        // PostgreSQL calls a function for `value.function` when the value has no such field: `x.pg_read_file` reads
+        // the file that x names.
+        Expr::CompoundIdentifier(parts) if dialect == Dialect::Postgres => {
+            parts.last().map_or(Ok(()), |last| functions::check_function(&last.value, dialect))
+        }
+        Expr::CompoundFieldAccess { access_chain, .. } if dialect == Dialect::Postgres => {
+            access_chain.iter().try_for_each(|access| match access {
+                AccessExpr::Dot(Expr::Identifier(name)) => functions::check_function(&name.value, dialect),
+                AccessExpr::Dot(Expr::Function(_)) => Err(Refusal::clause("A call after a dot")),
+                AccessExpr::Dot(_) | AccessExpr::Subscript(_) => Ok(()),
+            })
+        }
+        expression if is_ordinary(expression) => Ok(()),
+        _ => Err(Refusal::clause("This kind of expression")),
+    }
+}
+
+/// Whether this kind of expression is part of the three engines' queries.
+fn is_ordinary(expression: &Expr) -> bool {
+    use Expr::*;
+    matches!(
+        expression,
+        Identifier(_)
+            | CompoundIdentifier(_)
+            | CompoundFieldAccess { .. }
+            | Value(_)
+            | Prefixed { .. }
+            | TypedString(_)
+    ) || matches!(
+        expression,
+        IsFalse(_)
+            | IsNotFalse(_)
+            | IsTrue(_)
+            | IsNotTrue(_)
+            | IsNull(_)
+            | IsNotNull(_)
+            | IsUnknown(_)
+            | IsNotUnknown(_)
+            | IsDistinctFrom(..)
+            | IsNotDistinctFrom(..)
+            | IsJson { .. }
+            | IsNormalized { .. }
+    ) || matches!(
+        expression,
+        InList { .. }
+            | InSubquery { .. }
+            | Between { .. }
+            | BinaryOp { .. }
+            | UnaryOp { .. }
+            | Like { .. }
+            | ILike { .. }
+            | SimilarTo { .. }
+            | RLike { .. }
+            | AnyOp { .. }
+            | AllOp { .. }
+            | MemberOf(_)
+    ) || matches!(
+        expression,
+        Convert { .. }
+            | Cast { .. }
+            | AtTimeZone { .. }
+            | Extract { .. }
+            | Ceil { .. }
+            | Floor { .. }
+            | Position { .. }
+            | Substring { .. }
+            | Trim { .. }
+            | Overlay { .. }
+            | Collate { .. }
+            | Interval(_)
+            | MatchAgainst { .. }
+    ) || matches!(
+        expression,
+        Nested(_)
+            | Case { .. }
+            | Exists { .. }
+            | Subquery(_)
+            | GroupingSets(_)
+            | Cube(_)
+            | Rollup(_)
+            | Tuple(_)
+            | Array(_)
+    )
+}

@@ -1,0 +1,127 @@
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use super::secret::names_a_secret;
+use super::{MASK, Secret};
+
+/// A free-form JSON object of a resource, such as `config`. Values whose key names a credential (`api_key`, `password`,
+/// `Authorization`, ...) are masked when it is shown; [`Properties::expose`] gives them as they are.
+#[derive(Clone, Default, PartialEq)]
+pub struct Properties(Map<String, Value>);
+
+impl Properties {
+    /// Wraps an object.
+    pub fn new(object: Map<String, Value>) -> Self {
+        Self(object)
+    }
+
+    /// The object with its credentials: for use and for the store, nothing else.
+    pub fn expose(&self) -> &Map<String, Value> {
+        &self.0
+    }
+
+    /// A text value; blank counts as not set.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.as_str().map(str::trim).filter(|text| !text.is_empty())
+    }
+
+    /// The credentials in it.
+    pub fn secrets(&self) -> Vec<Secret> {
+        fn collect(key: &str, value: &Value, found: &mut Vec<Secret>) {
+            match value {
+                Value::String(text) if is_secret(key, value) => found.push(Secret::new(text.as_str())),
+                Value::Object(map) => map.iter().for_each(|(key, value)| collect(key, value, found)),
+                Value::Array(items) => items.iter().for_each(|item| collect(key, item, found)),
+                _ => {}
+            }
+        }
+        let mut found = Vec::new();
+        self.0.iter().for_each(|(key, value)| collect(key, value, &mut found));
+        found
+    }
+
+    /// The object with credentials masked.
+    pub fn masked(&self) -> Map<String, Value> {
+        fn mask(key: &str, value: &Value) -> Value {
+            match value {
+                Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), mask(key, value))).collect(),
+                Value::Array(items) => items.iter().map(|item| mask(key, item)).collect(),
+                _ if is_secret(key, value) => MASK.into(),
+                other => other.clone(),
+            }
+        }
+        self.0.iter().map(|(key, value)| (key.clone(), mask(key, value))).collect()
+    }
+}
+
+/// An empty text is no secret, and showing it lets a client see that there is none.
+fn is_secret(key: &str, value: &Value) -> bool {
+    let filled = match value {
+        Value::String(text) => !text.is_empty(),
+        Value::Number(_) => true,
+        _ => false,
+    };
+    filled && names_a_secret(key)
+}
+
+/// Puts the stored value wherever `given` holds the mask. What has no stored counterpart stays as it is.
+pub fn unmask(given: &mut Map<String, Value>, stored: &Map<String, Value>) {
+    fn restore(given: &mut Value, stored: &Value) {
+        match (given, stored) {
+            (Value::Object(given), Value::Object(stored)) => unmask(given, stored),
+            (Value::Array(given), Value::Array(stored)) => {
+                given.iter_mut().zip(stored).for_each(|(given, stored)| restore(given, stored));
+            }
+            (given, stored) if *given == MASK => *given = stored.clone(),
+            _ => {}
+        }
+    }
+    for (key, value) in given {
+        if let Some(stored) = stored.get(key) {
+            restore(value, stored);
+        }
+    }
+}
+
+impl fmt::Debug for Properties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.masked().fmt(f)
+    }
+}
+
+impl Serialize for Properties {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.masked().serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn credentials_are_masked_wherever_they_stand_and_come_back() {
+        let stored = object(json!({"api_key": "k1", "primary_key": "id", "max_tokens": 5, "password": "",
+            "headers": {"Authorization": "Bearer k2"}, "list": [{"client_secret": "k3"}]}));
+        let shown = Properties::new(stored.clone());
+        let mut given = shown.masked();
+        assert_eq!(
+            Value::Object(given.clone()),
+            json!({"api_key": MASK, "primary_key": "id", "max_tokens": 5, "password": "",
+            "headers": {"Authorization": MASK}, "list": [{"client_secret": MASK}]})
+        );
+        let printed = format!("{shown:?} {}", json!(shown));
+        assert!(!["k1", "k2", "k3"].iter().any(|key| printed.contains(key)), "{printed}");
+        assert_eq!(shown.secrets().len(), 3);
+        unmask(&mut given, &stored);
+        assert_eq!(given, stored);
+    }
+}

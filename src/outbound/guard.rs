@@ -1,0 +1,169 @@
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use url::{Host, Url};
+
+use super::address::{Class, class, stands_for};
+use crate::settings::AllowedTarget;
+
+/// Longest host name, as DNS has it.
+const LONGEST_HOST: usize = 253;
+
+/// Names of services that hand out a machine's credentials. Most of their addresses are refused too, but not each name
+/// has the same address everywhere.
+const METADATA_NAMES: &[&str] =
+    &["metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"];
+
+/// Which addresses may be called. Cheap to clone.
+///
+/// A URL is judged twice: [`Self::check_url`] sees literal addresses, which no resolver ever sees, and [`Self::allowed`]
+/// sees what a name has resolved to. Only the addresses it gives back may be connected to: a second look at DNS may get
+/// another answer.
+#[derive(Clone, Debug)]
+pub struct AddressGuard {
+    public_only: bool,
+    allow: Arc<[AllowedTarget]>,
+}
+
+/// Why an address or a host may not be called. Its text is a whole sentence that names the address or host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denied {
+    what: String,
+    why: Why,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    Never(&'static str),
+    Policy(&'static str),
+    NotAHost,
+    NoAddress,
+}
+
+impl AddressGuard {
+    /// A guard that never lets a link-local, metadata, multicast or reserved address be called. With `public_only`,
+    /// loopback and private ranges are refused too unless `allow` names them.
+    pub fn new(public_only: bool, allow: &[AllowedTarget]) -> Self {
+        Self { public_only, allow: allow.into() }
+    }
+
+    /// Checks the host of a URL as far as it can be without asking DNS: literal addresses in every spelling, and names
+    /// that are never allowed. To be called for every URL that is followed, that of a redirect included.
+    pub fn check_url(&self, url: &Url) -> Result<(), Denied> {
+        // Through the text, since `url` normalises the hosts of http and https only.
+        self.check_host(url.host_str().unwrap_or_default())
+    }
+
+    /// The same for a host as written in a connection string: `db`, `127.0.0.1`, `[::1]`, `::1`, `0x7f.1`.
+    pub fn check_host(&self, host: &str) -> Result<(), Denied> {
+        match parse(host)? {
+            Host::Domain(name) => self.check_name(&name),
+            Host::Ipv4(address) => self.judge(None, address.into()),
+            Host::Ipv6(address) => self.judge(None, address.into()),
+        }
+    }
+
+    /// Checks one address that `host` has resolved to.
+    pub fn check_address(&self, host: &str, address: IpAddr) -> Result<(), Denied> {
+        match parse(host)? {
+            Host::Domain(name) if is_metadata(&name) => self.check_name(&name),
+            Host::Domain(name) => self.judge(Some(&name), address),
+            Host::Ipv4(_) | Host::Ipv6(_) => self.judge(None, address),
+        }
+    }
+
+    /// Those of the addresses of `host` that may be connected to, in their order; at least one. Others are dropped, so
+    /// that a public host with one odd record still works.
+    pub fn allowed(
+        &self,
+        host: &str,
+        addresses: impl IntoIterator<Item = SocketAddr>,
+    ) -> Result<Vec<SocketAddr>, Denied> {
+        let mut denied = None;
+        let mut allowed = Vec::new();
+        for address in addresses {
+            match self.check_address(host, address.ip()) {
+                Ok(()) => allowed.push(address),
+                Err(error) => denied = denied.or(Some(error)),
+            }
+        }
+        if allowed.is_empty() { Err(denied.unwrap_or_else(|| Denied::new(host, Why::NoAddress))) } else { Ok(allowed) }
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), Denied> {
+        if is_metadata(name) {
+            return Err(Denied::new(name, Why::Never("the name of a metadata service")));
+        }
+        let is_loopback = name == "localhost" || name.ends_with(".localhost");
+        // An allowed loopback address is meant to be reached by its name too; which one that is, the resolver tells.
+        let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        if is_loopback && self.public_only && !loopback.into_iter().any(|address| self.names(Some(name), address)) {
+            return Err(Denied::new(name, Why::Policy("a loopback name")));
+        }
+        Ok(())
+    }
+
+    fn judge(&self, name: Option<&str>, address: IpAddr) -> Result<(), Denied> {
+        for meant in stands_for(address) {
+            let why = match class(meant) {
+                Class::Never(kind) => Why::Never(kind),
+                Class::Local(kind) if self.public_only && !self.names(name, meant) => Why::Policy(kind),
+                Class::Local(_) | Class::Public => continue,
+            };
+            let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
+            return Err(Denied { what: format!("{address}{name}"), why });
+        }
+        Ok(())
+    }
+
+    fn names(&self, name: Option<&str>, address: IpAddr) -> bool {
+        self.allow.iter().any(|target| target.contains(address) || name.is_some_and(|name| target.names(name)))
+    }
+}
+
+impl Denied {
+    /// `what` may be anything a caller sent, so it is cut and its control characters are escaped.
+    fn new(what: &str, why: Why) -> Self {
+        Self { what: what.chars().take(LONGEST_HOST).flat_map(char::escape_debug).collect(), why }
+    }
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = &self.what;
+        match self.why {
+            Why::Never(kind) => write!(f, "{what} is {kind}, which is never called"),
+            Why::Policy(kind) => write!(f, "{what} is {kind}, which OUTBOUND_POLICY=public_only does not allow"),
+            Why::NotAHost => write!(f, "'{what}' is not a host that can be called"),
+            Why::NoAddress => write!(f, "{what} has no address"),
+        }
+    }
+}
+
+impl std::error::Error for Denied {}
+
+/// Reads a host as browsers and the C library do: `0x7f.1`, `2130706433` and full-width digits are addresses. A name comes
+/// back in lower case and without dots at its end. An IPv6 zone is refused: only link-local addresses have one.
+fn parse(host: &str) -> Result<Host<String>, Denied> {
+    let invalid = || Denied::new(host, Why::NotAHost);
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let parsed = match bare.or_else(|| host.contains(':').then_some(host)) {
+        Some(bare) => Host::parse(&format!("[{bare}]")),
+        None => Host::parse(host),
+    };
+    match parsed.map_err(|_| invalid())? {
+        Host::Domain(name) => match name.trim_end_matches('.') {
+            name if name.is_empty() || name.len() > LONGEST_HOST => Err(invalid()),
+            name => Ok(Host::Domain(name.to_owned())),
+        },
+        address => Ok(address),
+    }
+}
+
+fn is_metadata(name: &str) -> bool {
+    METADATA_NAMES.contains(&name)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,47 @@
+use serde_json::Value;
+
+use super::AllowedTarget;
+use crate::kernel::{Fields, Lax};
+
+/// Which addresses this server may call.
+#[derive(Clone, Debug, Default)]
+pub struct OutboundSettings {
+    /// `OUTBOUND_POLICY`
+    pub policy: OutboundPolicy,
+    /// `OUTBOUND_ALLOW`: hosts and ranges that `public_only` lets through.
+    pub allow: Vec<AllowedTarget>,
+}
+
+/// What is refused besides what always is: link-local, cloud metadata and unspecified addresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OutboundPolicy {
+    /// Nothing more: agents and databases usually live in the same private network.
+    #[default]
+    PrivateAllowed,
+    /// Loopback and private ranges, unless allowed by name.
+    PublicOnly,
+}
+
+impl Lax for OutboundPolicy {
+    fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
+        match value.as_str().map(str::to_ascii_lowercase).as_deref() {
+            Some("private_allowed") => Ok(Self::PrivateAllowed),
+            Some("public_only") => Ok(Self::PublicOnly),
+            _ => Err(("enum", "Input should be 'private_allowed' or 'public_only'")),
+        }
+    }
+}
+
+impl OutboundSettings {
+    pub(super) fn read(env: &mut Fields<'_>) -> Self {
+        let policy = env.or("OUTBOUND_POLICY", OutboundPolicy::default());
+        let mut allow = Vec::new();
+        for target in env.or::<Vec<String>>("OUTBOUND_ALLOW", Vec::new()) {
+            match target.parse::<AllowedTarget>() {
+                Ok(target) => allow.push(target),
+                Err(expected) => env.reject("OUTBOUND_ALLOW", expected.to_string()),
+            }
+        }
+        Self { policy, allow }
+    }
+}

@@ -1,0 +1,103 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::resource::{Resolver, check_http_url, read_token, references_in};
+use super::{Catalog, Resource};
+use crate::kernel::{FieldIssue, Fields, Properties, Secret, SecretUrl, Segment};
+use crate::settings::{Environment, Settings};
+
+/// An external agent.
+#[derive(Clone, Debug, Serialize)]
+pub struct AgentSettings {
+    /// Where it is.
+    pub url: SecretUrl,
+    /// Sent as a bearer token.
+    pub auth_token: Option<Secret>,
+    /// Limit for one call.
+    pub timeout_seconds: i64,
+    /// Whether it may be used.
+    pub enabled: bool,
+    /// Free to the caller; `description`, `intents` and `endpoint` guide chat.
+    pub metadata: Properties,
+}
+
+impl AgentSettings {
+    /// Limit for one call.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout_seconds.unsigned_abs())
+    }
+}
+
+impl Resource for AgentSettings {
+    const SECTION: &'static str = "agents";
+    const LABEL: &'static str = "Agent";
+    const SECRETS: &'static [&'static str] = &["auth_token"];
+
+    fn read(fields: &mut Fields<'_>) -> Self {
+        Self {
+            url: SecretUrl::new(fields.required::<String>("url")),
+            auth_token: read_token(fields),
+            timeout_seconds: fields.int_or("timeout_seconds", 30, 1..=3600),
+            enabled: fields.or("enabled", true),
+            metadata: Properties::new(fields.or("metadata", Map::new())),
+        }
+    }
+
+    fn to_stored(&self) -> Map<String, Value> {
+        let object = json!({
+            "url": self.url.expose(),
+            "auth_token": self.auth_token.as_ref().map(Secret::expose),
+            "timeout_seconds": self.timeout_seconds,
+            "enabled": self.enabled,
+            "metadata": self.metadata.expose(),
+        });
+        object.as_object().cloned().unwrap_or_default()
+    }
+
+    fn resolve(&self, environment: &Environment) -> Result<Self, Vec<FieldIssue>> {
+        let mut resolver = Resolver::new(environment);
+        let url = resolver.url(&self.url, check_http_url);
+        let auth_token = resolver.token(self.auth_token.as_ref());
+        resolver.finish(Self { url, auth_token, ..self.clone() })
+    }
+
+    fn references(&self) -> Vec<(Vec<Segment>, String)> {
+        let token = self.auth_token.as_ref().map(Secret::expose);
+        [("url", Some(self.url.expose())), ("auth_token", token)]
+            .into_iter()
+            .flat_map(|(field, text)| references_in(vec![field.into()], &json!(text)))
+            .collect()
+    }
+
+    fn secrets(&self) -> Vec<(&'static str, Secret)> {
+        let token = self.auth_token.iter().map(|token| ("auth_token", token.clone()));
+        token.chain(self.metadata.secrets().into_iter().map(|secret| ("metadata", secret))).collect()
+    }
+
+    fn origin(&self) -> Option<String> {
+        self.url.origin()
+    }
+
+    fn enabled(&self) -> bool {
+        self.enabled
+    }
+
+    fn kind(&self) -> Option<&str> {
+        None
+    }
+
+    fn description(&self) -> Option<&str> {
+        self.metadata.text("description").or_else(|| self.metadata.text("system_prompt"))
+    }
+
+    fn catalog(settings: &Settings) -> &Arc<Catalog<Self>> {
+        &settings.agents
+    }
+
+    fn with_catalog(settings: &Settings, catalog: Arc<Catalog<Self>>) -> Settings {
+        Settings { agents: catalog, ..settings.clone() }
+    }
+}

@@ -1,0 +1,346 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::Resource;
+use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, MASK, ResourceName, Secret, SecretUrl, Segment, unmask};
+use crate::settings::{Environment, JsonFile};
+
+/// One agent, data source or tool under its name.
+#[derive(Debug)]
+pub struct Entry<T> {
+    /// Its name.
+    pub name: ResourceName,
+    /// As it was written, `${NAME}` included: for showing.
+    pub written: T,
+    /// To work with.
+    pub effective: T,
+    /// Changes whenever the entry does, its credentials included.
+    pub version: String,
+    revision: u64,
+}
+
+type Entries<T> = IndexMap<ResourceName, Arc<Entry<T>>>;
+
+/// All resources of one kind by name: those of the files and the environment, and on top what was changed through the API.
+/// Order is that of creation: first the files' and the environment's, then those created through the API.
+#[derive(Clone, Debug)]
+pub struct Catalog<T> {
+    base: Arc<Entries<T>>,
+    stored: Entries<T>,
+    /// Entries of `base` that were deleted or renamed through the API.
+    removed: BTreeSet<String>,
+    /// Counts the changes through the API.
+    revision: u64,
+    live: Entries<T>,
+}
+
+impl<T> Default for Catalog<T> {
+    fn default() -> Self {
+        let (stored, live) = (Entries::new(), Entries::new());
+        Self { base: Arc::default(), stored, removed: BTreeSet::new(), revision: 0, live }
+    }
+}
+
+/// What a caller expects to find before it changes an entry.
+#[derive(Clone, Debug, Default)]
+pub enum Expected {
+    /// Anything.
+    #[default]
+    Any,
+    /// One of these versions.
+    Versions(Vec<String>),
+}
+
+impl<T: Resource> Catalog<T> {
+    /// A catalog of what the files and the environment say.
+    pub(super) fn new(base: IndexMap<ResourceName, T>, environment: &Environment) -> Result<Self, Vec<FieldIssue>> {
+        let (mut entries, mut issues) = (Entries::with_capacity(base.len()), Vec::new());
+        for (name, written) in base {
+            match Entry::new(name.clone(), written, 0, environment) {
+                Ok(entry) => drop(entries.insert(name, Arc::new(entry))),
+                Err(wrong) => issues.extend(below(&[T::SECTION.into(), name.as_str().into()], wrong)),
+            }
+        }
+        let catalog = Self { base: Arc::new(entries), ..Self::default() };
+        if issues.is_empty() { Ok(catalog.settled()) } else { Err(issues) }
+    }
+
+    /// The entry of this name.
+    pub fn get(&self, name: &str) -> Option<&Arc<Entry<T>>> {
+        self.live.get(name)
+    }
+
+    /// The entry of this name, or the error that a caller reads.
+    pub fn require(&self, name: &str) -> Result<&Arc<Entry<T>>, Error> {
+        self.get(name).ok_or_else(|| Error::not_found(format!("{} '{name}' not found", T::LABEL)))
+    }
+
+    /// All entries, in the order of their creation.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<Entry<T>>> {
+        self.live.values()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.live.is_empty()
+    }
+
+    /// The enabled entries, in the order of their creation.
+    pub fn enabled(&self) -> impl Iterator<Item = &Arc<Entry<T>>> {
+        self.iter().filter(|entry| entry.effective.enabled())
+    }
+
+    /// With one more entry, read from a request's body.
+    pub fn with_created(
+        &self,
+        body: &Map<String, Value>,
+        environment: &Environment,
+        released: &[String],
+    ) -> Result<(Self, Arc<Entry<T>>), Error> {
+        let (name, written) = read_body::<T>(body, None, released)?;
+        if self.live.contains_key(&name) {
+            return Err(taken::<T>(&name));
+        }
+        let mut next = self.clone();
+        let entry = next.store(name, written, environment)?;
+        Ok((next.settled(), entry))
+    }
+
+    /// With the entry replaced by what a request's body says. Another name in the body renames it; credentials that are
+    /// absent or masked are kept, but may not follow the entry to another server.
+    pub fn with_replaced(
+        &self,
+        name: &str,
+        expected: &Expected,
+        body: &Map<String, Value>,
+        environment: &Environment,
+        released: &[String],
+    ) -> Result<(Self, Arc<Entry<T>>), Error> {
+        let old = self.get(name);
+        let (new_name, written) = read_body(body, old.map(|old| &old.written), released)?;
+        let old = self.require(name)?;
+        old.check(expected)?;
+        if new_name.as_str() != name && self.live.contains_key(&new_name) {
+            return Err(taken::<T>(&new_name));
+        }
+        let mut next = self.clone();
+        if new_name.as_str() != name {
+            next.rename(&old.name, &new_name);
+        }
+        let entry = next.store(new_name, written, environment)?;
+        keeps_to_its_server(old, &entry, body)?;
+        Ok((next.settled(), entry))
+    }
+
+    /// Without the entry.
+    pub fn without(&self, name: &str, expected: &Expected) -> Result<Self, Error> {
+        let old = self.require(name)?;
+        old.check(expected)?;
+        let mut next = self.clone();
+        next.stored.shift_remove(&old.name);
+        if next.base.contains_key(&old.name) {
+            next.removed.insert(name.to_owned());
+        }
+        next.revision += 1;
+        Ok(next.settled())
+    }
+
+    /// With what an earlier process stored; the error names the places in the file.
+    pub fn with_stored(mut self, file: &JsonFile, environment: &Environment) -> Result<Self, Vec<FieldIssue>> {
+        let mut fields = file.fields();
+        self.revision = fields.int_or("revision", 0, 0..=i64::MAX).unsigned_abs();
+        self.removed = fields.or("removed", Vec::<String>::new()).into_iter().collect();
+        let entries = file.object().get(T::SECTION).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        for (index, entry) in entries.iter().enumerate() {
+            let at = vec![T::SECTION.into(), Segment::Index(index)];
+            let Some(object) = entry.as_object() else { continue };
+            let mut entry = Fields::new(object, at.clone());
+            let (name, written) = (read_name(&mut entry), T::read(&mut entry));
+            let revision = entry.int_or("revision", 0, 0..=i64::MAX).unsigned_abs();
+            fields.extend(entry.into_issues());
+            let Some(name) = name else { continue };
+            match Entry::new(name.clone(), written, revision, environment) {
+                Ok(entry) => drop(self.stored.insert(name, Arc::new(entry))),
+                Err(wrong) => fields.extend(below(&at, wrong)),
+            }
+        }
+        let issues = fields.into_issues();
+        if issues.is_empty() { Ok(self.settled()) } else { Err(file.locate(issues)) }
+    }
+
+    /// What was changed through the API, in the form in which it is stored: with credentials. `None` if nothing was.
+    pub fn to_stored(&self) -> Option<Value> {
+        if self.revision == 0 {
+            return None;
+        }
+        let entries = self.stored.values().map(|entry| {
+            let mut object = Map::from_iter([("name".to_owned(), json!(entry.name.as_str()))]);
+            object.extend(entry.written.to_stored());
+            object.insert("revision".to_owned(), json!(entry.revision));
+            Value::Object(object)
+        });
+        Some(json!({"revision": self.revision, T::SECTION: entries.collect::<Vec<_>>(), "removed": self.removed}))
+    }
+
+    fn rename(&mut self, old: &ResourceName, new: &ResourceName) {
+        if let Some((at, _, entry)) = self.stored.shift_remove_full(old) {
+            self.stored.shift_insert(at, new.clone(), entry);
+        }
+        if self.base.contains_key(old) {
+            self.removed.insert(old.to_string());
+        }
+    }
+
+    fn store(&mut self, name: ResourceName, written: T, environment: &Environment) -> Result<Arc<Entry<T>>, Error> {
+        self.revision += 1;
+        let entry = Entry::new(name.clone(), written, self.revision, environment);
+        let entry = Arc::new(entry.map_err(|issues| Error::invalid(below(&["body".into()], issues)))?);
+        self.removed.remove(name.as_str());
+        self.stored.insert(name, entry.clone());
+        Ok(entry)
+    }
+
+    /// With `live` made anew from its parts.
+    fn settled(mut self) -> Self {
+        let kept = self.base.iter().filter(|(name, _)| !self.removed.contains(name.as_str()));
+        self.live = kept.chain(&self.stored).map(|(name, entry)| (name.clone(), entry.clone())).collect();
+        self
+    }
+}
+
+impl<T: Resource> Entry<T> {
+    fn new(name: ResourceName, written: T, revision: u64, environment: &Environment) -> Result<Self, Vec<FieldIssue>> {
+        let effective = written.resolve(environment)?;
+        // Credentials are masked in the content, so that the digest can't be used to guess one; the revision tells of their
+        // changes.
+        let digest = Sha256::digest(format!("{revision} {name} {}", json!(written)));
+        let version = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { name, written, effective, version, revision })
+    }
+
+    fn check(&self, expected: &Expected) -> Result<(), Error> {
+        match expected {
+            Expected::Versions(versions) if !versions.contains(&self.version) => {
+                let text = format!("{} '{}' has changed since it was read; read it again", T::LABEL, self.name);
+                Err(Error::new(ErrorKind::Stale, text))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Reads a body over what is stored under the name, which gives the credentials that the body leaves out or masks.
+fn read_body<T: Resource>(
+    body: &Map<String, Value>,
+    stored: Option<&T>,
+    released: &[String],
+) -> Result<(ResourceName, T), Error> {
+    let mut complete = body.clone();
+    let mut given = Fields::new(body, vec!["body".into()]);
+    let name = read_name(&mut given);
+    if let Some(stored) = stored {
+        keep_credentials::<T>(&mut complete, &stored.to_stored());
+    }
+    let mut fields = Fields::new(&complete, vec!["body".into()]);
+    let resource = T::read(&mut fields);
+    let mut issues = given.into_issues();
+    issues.extend(fields.into_issues());
+    issues.extend(refuse_masks(&complete, &mut vec!["body".into()]));
+    issues.extend(refuse_references(&resource, stored, released));
+    match name {
+        Some(name) if issues.is_empty() => Ok((name, resource)),
+        _ => Err(Error::invalid(issues)),
+    }
+}
+
+pub(super) fn read_name(fields: &mut Fields<'_>) -> Option<ResourceName> {
+    let text: String = fields.required("name");
+    if fields.value("name").is_none_or(|name| !name.is_string()) {
+        return None;
+    }
+    ResourceName::parse(&text).map_err(|expected| fields.reject("name", expected)).ok()
+}
+
+/// Puts what is stored where the body leaves a credential out, or masks it.
+fn keep_credentials<T: Resource>(body: &mut Map<String, Value>, stored: &Map<String, Value>) {
+    for secret in T::SECRETS {
+        if !body.contains_key(*secret) {
+            body.extend(stored.get(*secret).map(|value| ((*secret).to_owned(), value.clone())));
+        }
+    }
+    unmask(body, stored);
+    if let (Some(Value::String(given)), Some(Value::String(stored))) = (body.get_mut("url"), stored.get("url")) {
+        *given = SecretUrl::new(given.as_str()).unmask(&SecretUrl::new(stored.as_str())).expose().to_owned();
+    }
+}
+
+/// A mask that stands for nothing stored: taking it for the value itself would break the connection silently.
+fn refuse_masks(object: &Map<String, Value>, at: &mut Vec<Segment>) -> Vec<FieldIssue> {
+    let mut issues = Vec::new();
+    for (key, value) in object {
+        at.push(key.as_str().into());
+        match value {
+            Value::String(text) if text == MASK || text.contains(&format!(":{MASK}@")) => {
+                let msg = "Input should be the value itself: nothing is stored that the mask could stand for";
+                issues.push(FieldIssue::new("value_error", at.clone(), msg, json!(MASK)));
+            }
+            Value::Object(map) => issues.extend(refuse_masks(map, at)),
+            _ => {}
+        }
+        at.pop();
+    }
+    issues
+}
+
+/// Who may use the API may not read the environment: a body refers to released variables only, or to what is stored.
+fn refuse_references<T: Resource>(given: &T, stored: Option<&T>, released: &[String]) -> Vec<FieldIssue> {
+    let known: Vec<_> = stored.map(Resource::references).unwrap_or_default();
+    let is_released = |variable: &str| released.iter().any(|name| name.eq_ignore_ascii_case(variable));
+    let refused = given.references().into_iter().filter(|found| !known.contains(found) && !is_released(&found.1));
+    let issue = |(loc, variable): (Vec<Segment>, String)| {
+        let msg = format!("Input should not refer to {variable}, which API_REFERENCES does not name");
+        FieldIssue::new("value_error", [vec!["body".into()], loc].concat(), msg, json!(format!("${{{variable}}}")))
+    };
+    refused.map(issue).collect()
+}
+
+/// A kept credential stays with the server that it was given for.
+fn keeps_to_its_server<T: Resource>(old: &Entry<T>, new: &Entry<T>, body: &Map<String, Value>) -> Result<(), Error> {
+    if old.effective.origin() == new.effective.origin() {
+        return Ok(());
+    }
+    let known = old.written.secrets();
+    let body = Value::Object(body.clone());
+    let is_kept = |(_, secret): &(&str, Secret)| {
+        known.iter().any(|(_, known)| known == secret) && !mentions(&body, secret.expose())
+    };
+    match new.written.secrets().into_iter().find(is_kept) {
+        Some((field, _)) => {
+            let msg = "Input should be given again, or null: what is stored is not sent to another server";
+            let loc = vec!["body".into(), field.into()];
+            Err(Error::invalid(vec![FieldIssue::new("value_error", loc, msg, json!(MASK))]))
+        }
+        None => Ok(()),
+    }
+}
+
+fn mentions(value: &Value, text: &str) -> bool {
+    match value {
+        Value::String(given) => given.contains(text),
+        Value::Array(items) => items.iter().any(|item| mentions(item, text)),
+        Value::Object(map) => map.values().any(|value| mentions(value, text)),
+        _ => false,
+    }
+}
+
+fn taken<T: Resource>(name: &ResourceName) -> Error {
+    Error::new(ErrorKind::Conflict, format!("{} '{name}' already exists", T::LABEL))
+}
+
+fn below(at: &[Segment], issues: Vec<FieldIssue>) -> Vec<FieldIssue> {
+    issues.into_iter().map(|issue| FieldIssue { loc: [at, &issue.loc].concat(), ..issue }).collect()
+}

@@ -1,0 +1,181 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::resource::{Resolver, check_http_url, is_plain, read_token, references_in};
+use super::{Catalog, Resource};
+use crate::kernel::{FieldIssue, Fields, Properties, Secret, SecretUrl, Segment};
+use crate::settings::{Environment, Settings};
+
+/// A source of data.
+#[derive(Clone, Debug, Serialize)]
+pub struct DataSourceSettings {
+    /// Its kind; free text, an unknown one is refused when it is used.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Where it is; a connection string for databases.
+    pub url: SecretUrl,
+    /// Its credential: a token, or the password of a database account.
+    pub auth_token: Option<Secret>,
+    /// Limit for one query.
+    pub timeout_seconds: i64,
+    /// Whether it may be used.
+    pub enabled: bool,
+    /// Settings of its kind; `description` and `intents` guide chat.
+    pub config: Properties,
+}
+
+/// The protocol that a data source is spoken to in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// PostgreSQL's own.
+    Postgres,
+    /// That of MySQL and MariaDB.
+    MySql,
+    /// A SQLite file.
+    Sqlite,
+    /// Cube's REST API.
+    Cube,
+    /// The original's `/query`, `/schema`, `/tables` and `/health` over HTTP.
+    Rest,
+}
+
+impl DataSourceSettings {
+    /// Limit for one query.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout_seconds.unsigned_abs())
+    }
+
+    /// How to speak to it. As in the original, every kind is spoken to over HTTP if its URL says so; `None` if this server
+    /// can't speak to it.
+    pub fn protocol(&self) -> Option<Protocol> {
+        let scheme = self.url.expose().split(':').next().unwrap_or_default().to_ascii_lowercase();
+        match (self.kind.to_ascii_lowercase().as_str(), scheme.as_str()) {
+            ("cubejs" | "cube", "http" | "https") => Some(Protocol::Cube),
+            (_, "http" | "https") => Some(Protocol::Rest),
+            ("postgres" | "postgresql", "postgres" | "postgresql") => Some(Protocol::Postgres),
+            ("mysql" | "mariadb", "mysql" | "mariadb") => Some(Protocol::MySql),
+            ("sqlite" | "sqlite3", "sqlite") => Some(Protocol::Sqlite),
+            _ => None,
+        }
+    }
+
+    fn check_url(&self, url: &SecretUrl) -> Result<(), String> {
+        let settings = Self { url: url.clone(), ..self.clone() };
+        let known = match self.kind.to_ascii_lowercase().as_str() {
+            "postgres" | "postgresql" => Some("postgres://"),
+            "mysql" | "mariadb" => Some("mysql://"),
+            "sqlite" | "sqlite3" => Some("sqlite:"),
+            "cubejs" | "cube" | "api" | "http" | "https" | "rest" => Some(""),
+            _ => None,
+        };
+        match (settings.protocol(), known) {
+            (Some(Protocol::Cube | Protocol::Rest), _) => check_http_url(url),
+            (Some(Protocol::Sqlite), _) => Ok(()),
+            (Some(_), _) => check_database_url(url),
+            (None, Some("")) => Err("Input should be a URL that starts with http:// or https://".to_owned()),
+            (None, Some(start)) => Err(format!("Input should be a URL that starts with {start}, http:// or https://")),
+            (None, None) if is_plain(url.expose()) => Ok(()),
+            (None, None) => Err("Input should have no blanks and at most 2048 characters".to_owned()),
+        }
+    }
+}
+
+fn check_database_url(url: &SecretUrl) -> Result<(), String> {
+    let Some(parsed) = url.parse().filter(|_| is_plain(url.expose())) else {
+        return Err("Input should be a URL such as postgres://user:password@host:5432/database".to_owned());
+    };
+    if parsed.host_str().unwrap_or_default().is_empty() {
+        return Err("Input should name a host: postgres://user:password@host:5432/database".to_owned());
+    }
+    // These name files or programs of this server, or hide a credential from the mask.
+    let allowed = ["sslmode", "ssl-mode", "application_name", "charset", "collation", "timezone", "socket"];
+    match parsed.query_pairs().find(|(key, _)| !allowed.contains(&key.as_ref()) || key == "socket") {
+        Some((key, _)) => {
+            Err(format!("Input should be a URL without the parameter '{key}'; a password belongs before the @"))
+        }
+        None => Ok(()),
+    }
+}
+
+impl Resource for DataSourceSettings {
+    const SECTION: &'static str = "datasources";
+    const LABEL: &'static str = "DataSource";
+    const SECRETS: &'static [&'static str] = &["auth_token"];
+
+    fn read(fields: &mut Fields<'_>) -> Self {
+        let kind: String = fields.required("type");
+        if kind.chars().count() > 64 || kind.chars().any(char::is_control) {
+            fields.reject("type", "Input should have at most 64 characters and no control characters");
+        }
+        Self {
+            kind,
+            url: SecretUrl::new(fields.required::<String>("url")),
+            auth_token: read_token(fields),
+            timeout_seconds: fields.int_or("timeout_seconds", 30, 1..=3600),
+            enabled: fields.or("enabled", true),
+            config: Properties::new(fields.or("config", Map::new())),
+        }
+    }
+
+    fn to_stored(&self) -> Map<String, Value> {
+        let object = json!({
+            "type": self.kind,
+            "url": self.url.expose(),
+            "auth_token": self.auth_token.as_ref().map(Secret::expose),
+            "timeout_seconds": self.timeout_seconds,
+            "enabled": self.enabled,
+            "config": self.config.expose(),
+        });
+        object.as_object().cloned().unwrap_or_default()
+    }
+
+    fn resolve(&self, environment: &Environment) -> Result<Self, Vec<FieldIssue>> {
+        let mut resolver = Resolver::new(environment);
+        let url = resolver.url(&self.url, |url| self.check_url(url));
+        let auth_token = resolver.token(self.auth_token.as_ref());
+        let config = resolver.properties("config", &self.config);
+        resolver.finish(Self { url, auth_token, config, ..self.clone() })
+    }
+
+    fn references(&self) -> Vec<(Vec<Segment>, String)> {
+        let token = self.auth_token.as_ref().map(Secret::expose);
+        let config = Value::Object(self.config.expose().clone());
+        [("url", json!(self.url.expose())), ("auth_token", json!(token)), ("config", config)]
+            .into_iter()
+            .flat_map(|(field, value)| references_in(vec![field.into()], &value))
+            .collect()
+    }
+
+    fn secrets(&self) -> Vec<(&'static str, Secret)> {
+        let token = self.auth_token.iter().map(|token| ("auth_token", token.clone()));
+        let password = self.url.password().into_iter().map(|password| ("url", password));
+        token.chain(password).chain(self.config.secrets().into_iter().map(|secret| ("config", secret))).collect()
+    }
+
+    fn origin(&self) -> Option<String> {
+        self.url.origin()
+    }
+
+    fn enabled(&self) -> bool {
+        self.enabled
+    }
+
+    fn kind(&self) -> Option<&str> {
+        Some(&self.kind)
+    }
+
+    fn description(&self) -> Option<&str> {
+        self.config.text("description")
+    }
+
+    fn catalog(settings: &Settings) -> &Arc<Catalog<Self>> {
+        &settings.datasources
+    }
+
+    fn with_catalog(settings: &Settings, catalog: Arc<Catalog<Self>>) -> Settings {
+        Settings { datasources: catalog, ..settings.clone() }
+    }
+}

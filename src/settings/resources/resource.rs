@@ -1,0 +1,170 @@
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::Catalog;
+use crate::kernel::{FieldIssue, Fields, Properties, Redaction, Secret, SecretUrl, Segment};
+use crate::settings::{Environment, Settings, reference};
+
+/// What agents, data sources and tools have in common. Serializing one masks its credentials.
+pub trait Resource: Clone + Debug + Serialize + Send + Sync + 'static {
+    /// The key of its list in files, and its section of the configuration store.
+    const SECTION: &'static str;
+    /// What it is called in messages.
+    const LABEL: &'static str;
+    /// Fields that hold a credential and are kept when a change leaves them out.
+    const SECRETS: &'static [&'static str];
+
+    /// Reads all fields but the name.
+    fn read(fields: &mut Fields<'_>) -> Self;
+
+    /// The fields with their credentials in clear: for the store only.
+    fn to_stored(&self) -> Map<String, Value>;
+
+    /// This resource with every `${NAME}` replaced, checked for use.
+    fn resolve(&self, environment: &Environment) -> Result<Self, Vec<FieldIssue>>;
+
+    /// The variables that it refers to as `${NAME}`, and where.
+    fn references(&self) -> Vec<(Vec<Segment>, String)>;
+
+    /// Its credentials as written, and the field of each.
+    fn secrets(&self) -> Vec<(&'static str, Secret)>;
+
+    /// The server that its credentials are for.
+    fn origin(&self) -> Option<String>;
+
+    /// Whether it may be used.
+    fn enabled(&self) -> bool;
+
+    /// Its kind, if resources of this sort have one.
+    fn kind(&self) -> Option<&str>;
+
+    /// What it is for, in words that a person or an LLM understands.
+    fn description(&self) -> Option<&str>;
+
+    /// The catalog of its sort.
+    fn catalog(settings: &Settings) -> &Arc<Catalog<Self>>;
+
+    /// `settings` with another catalog of its sort.
+    fn with_catalog(settings: &Settings, catalog: Arc<Catalog<Self>>) -> Settings;
+
+    /// Masks its credentials in what its server says.
+    fn redaction(&self) -> Redaction {
+        Redaction::new(self.secrets().into_iter().map(|(_, secret)| secret))
+    }
+}
+
+/// The credential of a resource; `""` means none.
+pub(super) fn read_token(fields: &mut Fields<'_>) -> Option<Secret> {
+    let token = fields.optional::<String>("auth_token").map(|token| token.trim().to_owned());
+    if token.as_ref().is_some_and(|token| token.chars().any(char::is_control)) {
+        fields.reject("auth_token", "Input should have no control characters");
+    }
+    token.filter(|token| !token.is_empty()).map(Secret::new)
+}
+
+/// Replaces references and collects what is wrong.
+pub(super) struct Resolver<'a> {
+    environment: &'a Environment,
+    issues: Vec<FieldIssue>,
+}
+
+impl<'a> Resolver<'a> {
+    pub(super) fn new(environment: &'a Environment) -> Self {
+        Self { environment, issues: Vec::new() }
+    }
+
+    /// The URL with its reference replaced; `check` says what is wrong with it.
+    pub(super) fn url(&mut self, written: &SecretUrl, check: impl Fn(&SecretUrl) -> Result<(), String>) -> SecretUrl {
+        let url = SecretUrl::new(self.text(&["url".into()], written.expose()));
+        if let Err(msg) = check(&url) {
+            let shown = Value::String(url.to_string());
+            self.issues.push(FieldIssue::new("value_error", vec!["url".into()], msg, shown));
+        }
+        url
+    }
+
+    pub(super) fn token(&mut self, written: Option<&Secret>) -> Option<Secret> {
+        written.map(|token| Secret::new(self.text(&["auth_token".into()], token.expose())))
+    }
+
+    pub(super) fn properties(&mut self, field: &str, written: &Properties) -> Properties {
+        let object = written.expose().iter();
+        let resolved =
+            object.map(|(key, value)| (key.clone(), self.value(vec![field.into(), key.as_str().into()], value)));
+        Properties::new(resolved.collect())
+    }
+
+    pub(super) fn finish<T>(self, value: T) -> Result<T, Vec<FieldIssue>> {
+        if self.issues.is_empty() { Ok(value) } else { Err(self.issues) }
+    }
+
+    fn value(&mut self, at: Vec<Segment>, value: &Value) -> Value {
+        let below = |segment: Segment| [at.clone(), vec![segment]].concat();
+        match value {
+            Value::String(text) => Value::String(self.text(&at, text)),
+            Value::Array(items) => {
+                items.iter().enumerate().map(|(index, item)| self.value(below(Segment::Index(index)), item)).collect()
+            }
+            Value::Object(map) => {
+                map.iter().map(|(key, value)| (key.clone(), self.value(below(key.as_str().into()), value))).collect()
+            }
+            other => other.clone(),
+        }
+    }
+
+    fn text(&mut self, at: &[Segment], written: &str) -> String {
+        reference::resolve(written, self.environment).unwrap_or_else(|msg| {
+            self.issues.push(FieldIssue::new("value_error", at.to_vec(), msg, Value::String(written.to_owned())));
+            String::new()
+        })
+    }
+}
+
+/// The references in a JSON value that stands at `at`.
+pub(super) fn references_in(at: Vec<Segment>, value: &Value) -> Vec<(Vec<Segment>, String)> {
+    let below = |segment: Segment| [at.clone(), vec![segment]].concat();
+    match value {
+        Value::String(text) => reference::variable(text).map(|name| (at, name.to_owned())).into_iter().collect(),
+        Value::Array(items) => {
+            let found =
+                items.iter().enumerate().flat_map(|(index, item)| references_in(below(Segment::Index(index)), item));
+            found.collect()
+        }
+        Value::Object(map) => {
+            map.iter().flat_map(|(key, value)| references_in(below(key.as_str().into()), value)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Checks the base URL of an HTTP service: `None` if it can be used, else what was expected.
+pub(super) fn check_http_url(url: &SecretUrl) -> Result<(), String> {
+    let text = url.expose();
+    let parsed = url.parse().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let Some(parsed) = parsed.filter(|_| is_plain(text) && starts_with_scheme(text)) else {
+        return Err("Input should be a URL that starts with http:// or https://".to_owned());
+    };
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        return Err("Input should be a URL without credentials; auth_token is the place for them".to_owned());
+    }
+    if parsed.query().is_some() || parsed.fragment().is_some() {
+        return Err("Input should be a URL without query and fragment".to_owned());
+    }
+    Ok(())
+}
+
+/// Longest URL, in bytes.
+const LONGEST_URL: usize = 2048;
+
+/// No character that URL parsers quietly drop or bend.
+pub(super) fn is_plain(text: &str) -> bool {
+    text.len() <= LONGEST_URL && !text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\')
+}
+
+fn starts_with_scheme(text: &str) -> bool {
+    let lower = text.get(..8).unwrap_or(text).to_ascii_lowercase();
+    lower.starts_with("http://") || lower.starts_with("https://")
+}

@@ -1,0 +1,55 @@
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::FromFields;
+use crate::kernel::Fields;
+use crate::settings::{Catalog, Entry, Resource};
+
+/// What to list: the query parameters that all lists of resources share. Without any, everything is listed.
+#[derive(Debug)]
+pub struct ListQuery {
+    limit: Option<usize>,
+    offset: usize,
+    enabled: Option<bool>,
+    kind: Option<String>,
+    q: Option<String>,
+}
+
+impl FromFields for ListQuery {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        let count = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
+        Self {
+            limit: fields.int_optional("limit", 0..=1_000_000).map(count),
+            offset: count(fields.int_or("offset", 0, 0..=i64::MAX)),
+            enabled: fields.optional("enabled"),
+            kind: fields.optional::<String>("type").filter(|kind| !kind.is_empty()),
+            q: fields.optional::<String>("q").map(|q| q.to_lowercase()),
+        }
+    }
+}
+
+impl ListQuery {
+    /// The entries asked for, and a version of the list that changes with any of them.
+    pub fn select<T: Resource>(&self, catalog: &Catalog<T>) -> (Vec<Arc<Entry<T>>>, String) {
+        let found = catalog.iter().filter(|entry| self.fits(entry)).skip(self.offset);
+        let entries: Vec<_> = found.take(self.limit.unwrap_or(usize::MAX)).cloned().collect();
+        let mut digest = Sha256::new();
+        for entry in &entries {
+            digest.update(&entry.version);
+        }
+        let version = digest.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        (entries, version)
+    }
+
+    fn fits<T: Resource>(&self, entry: &Entry<T>) -> bool {
+        let resource = &entry.effective;
+        let mentions = |q: &String| {
+            let texts = [Some(entry.name.as_str()), resource.description(), resource.kind()];
+            texts.into_iter().flatten().any(|text| text.to_lowercase().contains(q))
+        };
+        self.enabled.is_none_or(|enabled| resource.enabled() == enabled)
+            && self.kind.as_ref().is_none_or(|kind| resource.kind().is_some_and(|own| own.eq_ignore_ascii_case(kind)))
+            && self.q.as_ref().is_none_or(mentions)
+    }
+}

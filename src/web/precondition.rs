@@ -1,0 +1,87 @@
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, header};
+
+use crate::settings::Expected;
+
+/// `If-Match`: what the caller expects to change.
+#[derive(Debug)]
+pub struct IfMatch(pub Expected);
+
+/// `If-None-Match`: what the caller has already.
+#[derive(Debug)]
+pub struct IfNoneMatch(Option<Tags>);
+
+#[derive(Debug)]
+enum Tags {
+    Any,
+    These(Vec<String>),
+}
+
+impl IfNoneMatch {
+    /// Whether the caller has this version.
+    pub fn has(&self, version: &str) -> bool {
+        match &self.0 {
+            Some(Tags::Any) => true,
+            Some(Tags::These(tags)) => tags.iter().any(|tag| tag == version),
+            None => false,
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(match tags(&parts.headers, header::IF_MATCH) {
+            Some(Tags::These(versions)) => Expected::Versions(versions),
+            // `*` asks for any version; that there is one is checked anyway.
+            Some(Tags::Any) | None => Expected::Any,
+        }))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for IfNoneMatch {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(tags(&parts.headers, header::IF_NONE_MATCH)))
+    }
+}
+
+/// The entity tags of a header, compared weakly: a proxy that compresses may have weakened ours.
+fn tags(headers: &HeaderMap, name: HeaderName) -> Option<Tags> {
+    let values: Vec<_> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    if values.is_empty() {
+        return None;
+    }
+    let text = values.join(",");
+    if text.trim() == "*" {
+        return Some(Tags::Any);
+    }
+    let tag = |tag: &str| {
+        let tag = tag.trim();
+        let tag = tag.strip_prefix("W/").unwrap_or(tag);
+        tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).unwrap_or(tag).to_owned()
+    };
+    Some(Tags::These(text.split(',').map(tag).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn tags_are_read_weak_or_strong_one_or_many() {
+        let read = |text: &'static str| {
+            let headers = HeaderMap::from_iter([(header::IF_NONE_MATCH, HeaderValue::from_static(text))]);
+            IfNoneMatch(tags(&headers, header::IF_NONE_MATCH))
+        };
+        assert!(read("\"a\"").has("a") && read("W/\"b\", \"a\"").has("a") && read("*").has("a"));
+        assert!(!read("\"b\"").has("a") && !IfNoneMatch(None).has("a"));
+    }
+}
