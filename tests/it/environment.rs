@@ -52,10 +52,13 @@ fn held(variables: &[(String, String)]) -> String {
     let upstreams = upstreams.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let environment = Environment::from_pairs(upstreams.into_iter().chain(variables.iter().cloned()));
     let settings = load(environment).unwrap_or_else(|issues| panic!("{issues:?}")).settings;
-    let Settings { server, llm, memory, cache, orchestration, storage, resources } = &settings;
+    let Settings { server, llm, memory, cache, orchestration, storage, outbound, agents, datasources, tools } =
+        &settings;
     let urls = [&storage.redis_url, &storage.postgres_dsn].map(|url| url.as_ref().map(Secret::expose));
     let llm = llm.effective();
-    format!("{server:#?} {llm:#?} {memory:#?} {cache:#?} {orchestration:#?} {storage:#?} {urls:?} {resources:#?}")
+    format!(
+        "{server:#?} {llm:#?} {memory:#?} {cache:#?} {orchestration:#?} {storage:#?} {urls:?} {outbound:#?} {agents:#?} {datasources:#?} {tools:#?}"
+    )
 }
 
 /// A valid value other than this one.
@@ -160,10 +163,9 @@ fn the_sample_files_are_valid_and_take_their_secrets_from_the_environment() {
     let llm = settings.llm.effective();
     assert_eq!(llm.api_key.as_ref().map(Secret::expose), Some("http://openai_api_key"));
     assert_eq!(settings.llm.written().api_key.as_ref().map(Secret::expose), Some("${OPENAI_API_KEY}"));
-    let resources = &settings.resources;
-    let kinds: Vec<_> = resources.datasources.values().map(|source| source.kind.as_str()).collect();
+    let kinds: Vec<_> = settings.datasources.iter().map(|source| source.effective.kind.as_str()).collect();
     assert_eq!(kinds, ["cubejs", "postgres"]);
-    assert!(resources.agents.len() > 1 && resources.tools.len() > 2);
+    assert!(settings.agents.iter().len() > 1 && settings.tools.iter().len() > 2);
 
     let told = load(without).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     for name in ["OPENAI_API_KEY", "BILLING_AGENT_TOKEN", "CUBE_API_TOKEN", "CUSTOMERS_DATABASE_URL"] {
