@@ -9,8 +9,8 @@ use tokio_util::task::TaskTracker;
 
 use super::router;
 use crate::agents::AgentService;
-use crate::chat::ChatService;
 use crate::chat::routes::ChatState;
+use crate::chat::{self, ChatService};
 use crate::datasources::DataSourceService;
 use crate::kernel::{Clock, Deadline, Error, FieldIssue};
 use crate::llm::{ChatRequest, LlmClient, LlmService};
@@ -136,9 +136,13 @@ impl App {
         let chat = ChatService::new(
             settings.clone(),
             stores.executions.clone(),
-            client.clone(),
-            memory.clone(),
-            ResponseCache::new(stores.cache.clone()),
+            chat::Parts {
+                llm: client.clone(),
+                agents: agents.clone(),
+                datasources: datasources.clone(),
+                memory: memory.clone(),
+                cache: ResponseCache::new(stores.cache.clone()),
+            },
             clock,
             background.clone(),
         );

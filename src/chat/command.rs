@@ -22,6 +22,10 @@ pub(super) struct ChatOptions {
     pub(super) use_cache: Option<bool>,
     /// `model`: instead of the default one.
     pub(super) model: Option<String>,
+    /// `agent`: the agent to hand over to.
+    pub(super) agent: Option<String>,
+    /// `datasource`: the data source to ask.
+    pub(super) datasource: Option<String>,
 }
 
 impl ChatOptions {
@@ -30,6 +34,8 @@ impl ChatOptions {
             intent: fields.optional("intent"),
             use_cache: fields.optional("use_cache"),
             model: fields.optional("model"),
+            agent: fields.optional::<String>("agent").filter(|name| !name.is_empty()),
+            datasource: fields.optional::<String>("datasource").filter(|name| !name.is_empty()),
         }
     }
 }

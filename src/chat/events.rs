@@ -72,5 +72,6 @@ pub(super) fn step_json(step: &Step) -> Value {
         "status": step.status,
         "duration_ms": step.duration_ms,
         "error": step.error,
+        "query": step.query,
     })
 }

@@ -8,8 +8,14 @@ use super::planner::Task;
 use super::tasks::TaskOutput;
 use crate::kernel::{Error, ErrorKind};
 
-/// The results a task builds on, in the order of its dependencies.
-pub(super) type Inputs = Vec<String>;
+/// What a task builds on, in the order of its dependencies.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Inputs {
+    /// What those that completed found.
+    pub(super) results: Vec<String>,
+    /// Why the others found nothing.
+    pub(super) failures: Vec<String>,
+}
 
 /// How a task ended.
 #[derive(Debug)]
@@ -37,16 +43,17 @@ pub(super) struct Limits {
     pub(super) rounds: usize,
 }
 
-/// Runs a plan: every task as soon as its dependencies are done, `limits.concurrent` at a time. A failed task is data: its
-/// dependants are skipped, the others go on. Each ended task is handed out by [`Execution::next`]; dropping the execution
+/// Runs a plan: every task as soon as its dependencies are done, `limits.concurrent` at a time. A failed task is data: what
+/// builds on nothing else is skipped, the others go on, and the last task, which gives the answer, is done in any case. Each
+/// ended task is handed out by [`Execution::next`]; dropping the execution
 /// stops what runs.
 pub(super) struct Execution<'a, F> {
     tasks: &'a [Task],
     limits: Limits,
     waiting: Vec<&'a Task>,
     running: FuturesUnordered<F>,
-    /// By id: the round in which a task ended, and its result if it completed.
-    ended: HashMap<&'a str, (usize, Option<String>)>,
+    /// By id: the round in which a task ended, and its result or why there is none.
+    ended: HashMap<&'a str, (usize, Result<String, String>)>,
     rounds: usize,
 }
 
@@ -100,11 +107,18 @@ where
             let text = format!("Maximum iterations exceeded ({})", self.limits.rounds);
             return Err(Error::new(ErrorKind::Timeout, text));
         }
-        let result = |id: &String| {
-            let done = self.ended.get(id.as_str()).and_then(|(_, result)| result.clone());
-            done.ok_or_else(|| Error::new(ErrorKind::Upstream, format!("it needs {id}, which failed")))
-        };
-        let inputs = task.depends_on.iter().map(result).collect::<Result<_, _>>()?;
+        let mut inputs = Inputs::default();
+        for (_, outcome) in task.depends_on.iter().filter_map(|id| self.ended.get(id.as_str())) {
+            match outcome {
+                Ok(result) => inputs.results.push(result.clone()),
+                Err(failure) => inputs.failures.push(failure.clone()),
+            }
+        }
+        let is_last = self.tasks.last().is_some_and(|last| last.id == task.id);
+        if inputs.results.is_empty() && !inputs.failures.is_empty() && !is_last {
+            let text = format!("it needs {}, which failed", task.depends_on.join(", "));
+            return Err(Error::new(ErrorKind::Upstream, text));
+        }
         self.rounds = self.rounds.max(round);
         Ok(inputs)
     }
@@ -112,8 +126,9 @@ where
     fn end(&mut self, finished: Finished) -> Finished {
         if let Some(task) = self.tasks.iter().find(|task| task.id == finished.id) {
             let result = match &finished.ending {
-                Ending::Completed(output) => Some(output.text.clone()),
-                _ => None,
+                Ending::Completed(output) => Ok(output.text.clone()),
+                Ending::Failed(error) => Err(format!("{} failed: {}", task.action.as_str(), error.public_detail())),
+                Ending::Skipped(why) => Err(format!("{} was skipped: {}", task.action.as_str(), why.public_detail())),
             };
             let round = self.round_of(task).unwrap_or(1);
             self.ended.insert(&task.id, (round, result));
@@ -152,7 +167,7 @@ mod tests {
         let mut execution = Execution::new(tasks, limits);
         let start = |task: &Task, inputs: Inputs| {
             let id = task.id.clone();
-            let text = format!("{id}({})", inputs.join(","));
+            let text = format!("{id}({})", inputs.results.join(","));
             timed(id.clone(), async move {
                 match id.starts_with("bad") {
                     true => Err(Error::new(ErrorKind::Upstream, "broken")),
@@ -181,11 +196,18 @@ mod tests {
 
     #[tokio::test]
     async fn what_depends_on_a_failed_task_is_skipped_and_the_rest_goes_on() {
-        let tasks = [task("bad", &[]), task("x", &["bad"]), task("y", &["x"]), task("z", &[])];
+        let tasks = [
+            task("bad", &[]),
+            task("x", &["bad"]),
+            task("y", &["x"]),
+            task("z", &[]),
+            task("w", &["bad", "z"]),
+            task("last", &["bad", "y"]),
+        ];
         let (mut log, _) = run(&tasks, LIMITS).await;
         log.sort();
         let skipped = ["x skipped: it needs bad, which failed", "y skipped: it needs x, which failed"];
-        assert_eq!(log, ["bad failed: broken", skipped[0], skipped[1], "z()"]);
+        assert_eq!(log, ["bad failed: broken", "last()", "w(z())", skipped[0], skipped[1], "z()"]);
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
+use super::wording::json_in;
 use crate::kernel::Lax;
 
 /// What a prompt asks for.
@@ -132,6 +133,14 @@ const HINTS: &[&str] = &[
     r"\b(execute|apis?|http|requests?|call|tools?)\b",
 ];
 
+/// Phrases that ask for figures. They make a question one for data only together with a data source that is about its subject.
+const FIGURE_WORDS: &[&str] = &[
+    r"\b(how (many|much)|number of|count( of)?|total|sum of|average|mean|median|percentage|share of|trend|revenue|turnover)\b",
+    r"\b(top|best|worst|highest|lowest|largest|smallest|most|least)\b",
+    r"\b(per|by) (day|week|month|quarter|year|region|city|country|segment|plan|product|customer|category)\b",
+    r"^\W*(please )?(list|show|which)\b",
+];
+
 static COMPILED: LazyLock<Vec<(Intent, f64, Regex)>> = LazyLock::new(|| {
     RULES.iter().map(|(intent, confidence, patterns)| (*intent, *confidence, compile(patterns))).collect()
 });
@@ -155,6 +164,13 @@ pub(super) fn classify(prompt: &str) -> Verdict {
     }
 }
 
+/// Whether a prompt asks for numbers, lists or comparisons, as one does of data.
+pub(super) fn asks_for_figures(prompt: &str) -> bool {
+    static FIGURES: LazyLock<Regex> = LazyLock::new(|| compile(FIGURE_WORDS));
+    let prompt: String = prompt.chars().take(LOOKED_AT).collect::<String>().to_lowercase();
+    FIGURES.is_match(&prompt)
+}
+
 /// What to ask a model about a prompt.
 pub(super) fn question(prompt: &str) -> String {
     let excerpt: String = prompt.chars().take(LOOKED_AT).collect();
@@ -169,8 +185,7 @@ pub(super) fn question(prompt: &str) -> String {
 
 /// Reads a model's answer to [`question`]; prose around the JSON is forgiven.
 pub(super) fn read_answer(answer: &str) -> Option<Verdict> {
-    let json = answer.get(answer.find('{')?..=answer.rfind('}')?)?;
-    let value: Value = serde_json::from_str(json).ok()?;
+    let value = json_in(answer)?;
     let intent = Intent::parse(value.get("intent")?.as_str()?)?;
     let confidence = value.get("confidence").and_then(Value::as_f64).unwrap_or(0.6).clamp(0.0, 1.0);
     Some(Verdict { intent, confidence, unsure: false })

@@ -1,8 +1,8 @@
 //! Chat: a prompt becomes an intent, a plan, tasks that run, an answer, and a memory of both turns.
 //!
-//! `service` is the flow and reads from top to bottom. `intent` classifies, `planner` makes the DAG, `executor` runs it,
-//! `tasks` holds what a task can do, `answer` writes the reply. To add a kind of task: a file in `tasks/`, a variant of
-//! `tasks::Kind`, and the line in `Kind::for_action` that says when it is available.
+//! `service` is the flow and reads from top to bottom. `intent` classifies, `targets` chooses agents and data sources,
+//! `planner` makes the DAG, `executor` runs it, `tasks` holds what a task can do, `answer` writes the reply. To add a kind of
+//! task: a file in `tasks/`, a variant of `tasks::Kind`, and the arm in `planner::kinds` that says who does it.
 
 mod answer;
 mod command;
@@ -13,6 +13,8 @@ mod planner;
 mod reply;
 pub mod routes;
 mod service;
+mod targets;
 mod tasks;
+mod wording;
 
-pub use service::ChatService;
+pub use service::{ChatService, Parts};

@@ -19,14 +19,15 @@ pub(super) struct ChatReply {
     /// Why there is no answer.
     pub(super) failure: Option<Error>,
     /// What was not as it should be, although there is an answer.
-    pub(super) degraded: Option<&'static str>,
+    pub(super) degraded: Option<String>,
 }
 
 /// An answer and what is worth knowing about it; also what the cache keeps.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Answer {
     pub(super) text: String,
-    pub(super) model: String,
+    /// None if the answer is no model's.
+    pub(super) model: Option<String>,
     pub(super) usage: Option<Usage>,
 }
 
@@ -34,50 +35,61 @@ pub(super) struct Answer {
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     pub(super) verdict: Option<Verdict>,
-    pub(super) missing: Vec<&'static str>,
+    pub(super) missing: Vec<String>,
     pub(super) steps: Vec<Step>,
     pub(super) iterations: usize,
     pub(super) answer: Option<Answer>,
     pub(super) cached: bool,
     pub(super) memory_saved: Option<bool>,
-    pub(super) degraded: Option<&'static str>,
+    /// What data sources gave.
+    pub(super) data: Vec<Value>,
+    /// Tokens used by steps before the answer.
+    pub(super) usage: Option<Usage>,
+    pub(super) degraded: Option<String>,
 }
 
 impl ChatReply {
     pub(super) fn error(&self) -> Option<String> {
         let failure = self.failure.as_ref().map(|error| error.public_detail());
-        failure.or(self.degraded).map(str::to_owned)
+        failure.map(str::to_owned).or_else(|| self.degraded.clone())
     }
 }
 
 impl Progress {
+    /// A step gave nothing: the answer is only a partial one.
+    pub(super) fn lacks(&mut self, step: &Step, error: &Error) {
+        let what = format!("{} {}: {}", step.action, step.status, error.public_detail());
+        self.missing.push(what.clone());
+        self.degraded.get_or_insert(what);
+    }
+
     pub(super) fn metadata(&self, id: &str, has_error: bool, elapsed: Duration) -> Value {
         let verdict = self.verdict.as_ref();
         let answer = self.answer.as_ref();
-        json!({
+        let mut metadata = json!({
             "execution_id": id,
             "intent": verdict.map(|verdict| verdict.intent.as_str()),
             "intent_confidence": verdict.map(|verdict| verdict.confidence),
             "iterations": self.iterations,
             "has_error": has_error,
             "steps": self.steps.iter().map(step_json).collect::<Vec<_>>(),
-            "model": answer.map(|answer| &answer.model),
-            "usage": answer.and_then(|answer| answer.usage),
+            "model": answer.and_then(|answer| answer.model.as_ref()),
+            "usage": Usage::sum(self.usage, answer.and_then(|answer| answer.usage)),
             "cached": self.cached,
             "degraded": self.degraded.is_some(),
             "memory_saved": self.memory_saved,
             "missing": self.missing,
             "duration_ms": u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-        })
+        });
+        if let (false, Some(metadata)) = (self.data.is_empty(), metadata.as_object_mut()) {
+            metadata.insert("data".to_owned(), json!(self.data));
+        }
+        metadata
     }
 }
 
 impl From<TaskOutput> for Answer {
     fn from(output: TaskOutput) -> Self {
-        Self {
-            text: output.text,
-            model: output.target.unwrap_or_default(),
-            usage: output.completion.and_then(|completion| completion.usage),
-        }
+        Self { text: output.text, model: output.target, usage: output.usage }
     }
 }

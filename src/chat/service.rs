@@ -7,12 +7,15 @@ use tokio_util::task::TaskTracker;
 use super::command::ChatCommand;
 use super::events::EventSink;
 use super::executor::{Ending, Execution, Finished, Limits, timed};
-use super::intent::{self, Verdict};
+use super::intent::{self, Intent, Verdict};
 use super::planner::{self, Plan};
 use super::reply::{Answer, ChatReply, Progress};
+use super::targets;
 use super::tasks::{self, TaskContext, TaskOutput};
+use crate::agents::AgentService;
+use crate::datasources::DataSourceService;
 use crate::kernel::{Clock, Deadline, Error, ErrorKind, Role, new_id};
-use crate::llm::{ChatRequest, LlmClient};
+use crate::llm::{ChatRequest, LlmClient, Usage};
 use crate::memory::{ContextMessage, MemoryService, ResponseCache};
 use crate::settings::{IntentClassifier, Settings, SharedSettings};
 use crate::storage::{Execution as Record, ExecutionStatus, ExecutionStore, Outcome, Step};
@@ -27,11 +30,24 @@ const CLASSIFY_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct ChatService {
     settings: SharedSettings,
     executions: ExecutionStore,
-    llm: LlmClient,
-    memory: MemoryService,
-    cache: ResponseCache,
+    parts: Parts,
     clock: Clock,
     background: TaskTracker,
+}
+
+/// The modules that chat works with.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// Answers, and writes queries.
+    pub llm: LlmClient,
+    /// Hands work over.
+    pub agents: AgentService,
+    /// Asks for data.
+    pub datasources: DataSourceService,
+    /// Remembers.
+    pub memory: MemoryService,
+    /// Keeps answers.
+    pub cache: ResponseCache,
 }
 
 impl ChatService {
@@ -39,13 +55,11 @@ impl ChatService {
     pub fn new(
         settings: SharedSettings,
         executions: ExecutionStore,
-        llm: LlmClient,
-        memory: MemoryService,
-        cache: ResponseCache,
+        parts: Parts,
         clock: Clock,
         background: TaskTracker,
     ) -> Self {
-        Self { settings, executions, llm, memory, cache, clock, background }
+        Self { settings, executions, parts, clock, background }
     }
 
     /// The records of past requests.
@@ -73,7 +87,7 @@ impl ChatService {
         // An answer that exists is given, even if the time ran out while it was being saved.
         let failure = outcome.err().filter(|_| progress.answer.is_none());
         let metadata = progress.metadata(&id, failure.is_some(), started.elapsed());
-        let degraded = progress.degraded;
+        let degraded = progress.degraded.clone();
         let answer = progress.answer.unwrap_or_default().text;
         let reply = ChatReply { answer, metadata, execution_id: id, failure, degraded };
         guard.disarm();
@@ -93,20 +107,24 @@ impl ChatService {
     ) -> Result<(), Error> {
         self.begin(id, command).await;
         let verdict = self.classify(command, settings, deadline).await;
-        let plan = planner::plan(verdict.intent, settings);
-        (progress.verdict, progress.missing) = (Some(verdict), plan.missing.clone());
+        progress.verdict = Some(verdict);
+        let plan = planner::plan(verdict.intent, command, settings)?;
+        progress.missing = plan.missing.clone();
         let recorded = self.executions.plan(id, verdict.intent.as_str(), verdict.confidence, &plan.to_json()).await;
         log_failure("the plan could not be recorded", recorded);
         events.begun(id, &verdict, &plan).await;
 
-        let (llm, missing) = (&self.llm, plan.missing.as_slice());
+        let (Parts { llm, agents, datasources, .. }, missing) = (&self.parts, plan.missing.as_slice());
         let conversation = &self.recall(command, settings, progress).await;
-        let context = TaskContext { settings, llm, command, conversation, missing, deadline, events };
+        let context =
+            TaskContext { settings, llm, agents, datasources, command, conversation, missing, deadline, events };
         let answer = self.answer(id, &plan, &context, progress).await?;
-        let before = progress.degraded;
+        let before = progress.degraded.take();
+        progress.degraded = before.clone();
         if settings.memory.enabled {
             // Until it is saved it is not, even if the time runs out.
-            (progress.memory_saved, progress.degraded) = (Some(false), Some("The conversation could not be saved"));
+            let unsaved = before.clone().unwrap_or_else(|| "The conversation could not be saved".to_owned());
+            (progress.memory_saved, progress.degraded) = (Some(false), Some(unsaved));
             if self.remember(command, answer).await {
                 (progress.memory_saved, progress.degraded) = (Some(true), before);
             }
@@ -124,7 +142,7 @@ impl ChatService {
     ) -> Result<String, Error> {
         let key = cache_key(context, plan);
         if let Some(key) = &key
-            && let Some(answer) = self.cache.get::<Answer>(key).await
+            && let Some(answer) = self.parts.cache.get::<Answer>(key).await
         {
             progress.cached = true;
             let text = progress.answer.insert(answer).text.clone();
@@ -134,7 +152,7 @@ impl ChatService {
         self.execute(id, plan, context, progress).await?;
         let answer = progress.answer.clone().unwrap_or_default();
         if let Some(key) = &key {
-            self.cache.put(key, &answer, &context.settings.cache).await;
+            self.parts.cache.put(key, &answer, &context.settings.cache).await;
         }
         Ok(answer.text)
     }
@@ -143,7 +161,7 @@ impl ChatService {
         if let Some(intent) = command.options.intent {
             return Verdict { intent, confidence: 1.0, unsure: false };
         }
-        let by_rules = intent::classify(&command.prompt);
+        let by_rules = by_rules(command, settings);
         let ask = match settings.orchestration.intent_classifier {
             IntentClassifier::Rules => false,
             IntentClassifier::Auto => by_rules.unsure,
@@ -155,7 +173,7 @@ impl ChatService {
         let question =
             ChatRequest { temperature: Some(0.0), ..ChatRequest::question(intent::question(&command.prompt)) };
         let deadline = deadline.at_most(CLASSIFY_TIMEOUT);
-        match self.llm.complete(settings.llm.effective(), &question, deadline).await {
+        match self.parts.llm.complete(settings.llm.effective(), &question, deadline).await {
             Ok(answer) => intent::read_answer(&answer.content).unwrap_or(by_rules),
             Err(error) => {
                 tracing::warn!(%error, "the model did not classify the prompt; the rules decide");
@@ -169,9 +187,9 @@ impl ChatService {
         if !settings.memory.enabled {
             return Vec::new();
         }
-        self.memory.context(&command.user, CONTEXT_TOKENS).await.unwrap_or_else(|error| {
+        self.parts.memory.context(&command.user, CONTEXT_TOKENS).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "the conversation could not be read");
-            progress.degraded = Some("The conversation could not be read");
+            progress.degraded = Some("The conversation could not be read".to_owned());
             Vec::new()
         })
     }
@@ -188,33 +206,43 @@ impl ChatService {
         let limits = Limits { concurrent: orchestration.max_concurrent, rounds: orchestration.max_iterations };
         let last = plan.tasks.last().map(|task| task.id.as_str()).unwrap_or_default();
         let start = |task: &planner::Task, inputs| {
-            timed(task.id.clone(), tasks::run(task.kind, context, inputs, task.id == last))
+            timed(task.id.clone(), tasks::run(task.kind.clone(), context, inputs, task.id == last))
         };
         let mut execution = Execution::new(&plan.tasks, limits);
         let mut outcome = Err(Error::new(ErrorKind::Upstream, "No answer was made"));
+        let mut found = Vec::new();
         while let Some(finished) = execution.next(&start).await {
             progress.iterations = execution.rounds();
             let is_last = finished.id == last;
             let (step, result) = describe(plan, finished);
-            if is_last {
-                outcome = result.map(|output| progress.answer = Some(output.into()));
+            match result {
+                result if is_last => outcome = result,
+                Ok(output) => {
+                    progress.usage = Usage::sum(progress.usage, output.usage);
+                    progress.data.extend(output.data.clone());
+                    found.push(output);
+                }
+                Err(error) => progress.lacks(&step, &error),
+            }
+            if is_last && let Some(answer) = compose(&found, &outcome, context.events, progress).await {
+                progress.answer = Some(answer);
             }
             let ordinal = i64::try_from(progress.steps.len()).unwrap_or(i64::MAX);
             log_failure("a step could not be recorded", self.executions.step(id, ordinal, &step).await);
             context.events.step(&step).await;
             progress.steps.push(step);
         }
-        outcome
+        outcome.map(|_| ())
     }
 
     /// Saves both turns. Once begun this goes on even if the request is dropped, so that what is stored and what the
     /// client is told differ in one direction only.
     async fn remember(&self, command: &ChatCommand, answer: String) -> bool {
         let turns = [
-            self.memory.message(Role::User, command.prompt.clone(), command.metadata.clone()),
-            self.memory.message(Role::Assistant, answer, Map::new()),
+            self.parts.memory.message(Role::User, command.prompt.clone(), command.metadata.clone()),
+            self.parts.memory.message(Role::Assistant, answer, Map::new()),
         ];
-        let (memory, user) = (self.memory.clone(), command.user.clone());
+        let (memory, user) = (self.parts.memory.clone(), command.user.clone());
         let saving = self.background.spawn(async move {
             let saved = memory.append(&user, &turns).await;
             let ok = saved.is_ok();
@@ -257,10 +285,58 @@ impl ChatService {
     }
 }
 
+/// What the rules say; a request that names a target says itself what it wants, and a question for figures about what a
+/// data source holds is one for data.
+fn by_rules(command: &ChatCommand, settings: &Settings) -> Verdict {
+    let by_rules = intent::classify(&command.prompt);
+    let named = match (&command.options.agent, &command.options.datasource) {
+        (Some(_), None) => Some(Intent::ExternalAgent),
+        (None, Some(_)) => Some(Intent::DataQuery),
+        _ => None,
+    };
+    match named {
+        Some(intent) if by_rules.intent != Intent::ChurnAnalytics => Verdict { intent, confidence: 1.0, unsure: false },
+        None if by_rules.intent == Intent::GeneralLlm
+            && intent::asks_for_figures(&command.prompt)
+            && targets::is_about_data(&command.prompt, settings) =>
+        {
+            Verdict { intent: Intent::DataQuery, confidence: 0.6, unsure: true }
+        }
+        _ => by_rules,
+    }
+}
+
+/// The answer: what the last task says, and below it what earlier ones want to be shown. If the last one failed, what was
+/// found stands for itself.
+async fn compose(
+    found: &[TaskOutput],
+    last: &Result<TaskOutput, Error>,
+    events: &EventSink,
+    progress: &mut Progress,
+) -> Option<Answer> {
+    let shown: Vec<&str> = found.iter().filter_map(|output| output.for_answer.as_deref()).collect();
+    let (mut answer, addition) = match last {
+        Ok(output) => (Answer::from(output.clone()), shown.join("\n\n")),
+        Err(_) if found.is_empty() => return None,
+        Err(error) => {
+            let why = format!("No model could put this into words: {}", error.public_detail());
+            progress.degraded = Some(why);
+            let all = found.iter().map(|output| output.for_answer.as_deref().unwrap_or(&output.text));
+            (Answer::default(), all.collect::<Vec<_>>().join("\n\n"))
+        }
+    };
+    if !addition.is_empty() {
+        let addition = if answer.text.is_empty() { addition } else { format!("\n\n{addition}") };
+        answer.text.push_str(&addition);
+        events.delta(addition).await;
+    }
+    Some(answer)
+}
+
 /// A digest of everything that shapes the answer, if the cache is to be used.
 fn cache_key(context: &TaskContext<'_>, plan: &Plan) -> Option<String> {
     let (settings, command) = (context.settings, context.command);
-    if !settings.cache.enabled || command.options.use_cache == Some(false) {
+    if !settings.cache.enabled || command.options.use_cache == Some(false) || !plan.is_repeatable() {
         return None;
     }
     let llm = settings.llm.effective();
@@ -323,6 +399,7 @@ fn describe(plan: &Plan, finished: Finished) -> (Step, Result<TaskOutput, Error>
         target: output.and_then(|output| output.target.clone()),
         status: status.to_owned(),
         error: result.as_ref().err().map(|error| error.public_detail().to_owned()),
+        query: output.and_then(|output| output.query.clone()),
         output: output.map(|output| output.text.clone()),
         duration_ms: finished.duration_ms,
     };

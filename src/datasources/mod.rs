@@ -18,3 +18,10 @@ pub use error::DataError;
 pub use rows::QueryResult;
 pub use sample::write_sample;
 pub use service::{DataSourceService, QueryRequest};
+
+use crate::settings::Protocol;
+
+/// Whether a query only reads, for services that have no guard of their own. Judged as PostgreSQL's SQL.
+pub async fn check_readable(query: &str) -> Result<(), DataError> {
+    sql::check_sql(query, Protocol::Rest).await.map(|_| ())
+}

@@ -1,3 +1,5 @@
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -24,6 +26,12 @@ const TABLES: &str = "
 /// is replaced.
 pub async fn write_sample(path: &Path) -> Result<(), Error> {
     let unusable = |error: sqlx::Error| Error::internal("the sample database could not be written", error);
+    let folder = path.parent().unwrap_or(Path::new("."));
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| Error::internal_public("the demo's folder could not be made", error))?;
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(Error::internal("the old sample database could not be removed", error));

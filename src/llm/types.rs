@@ -95,6 +95,18 @@ impl Usage {
     pub fn new(prompt_tokens: u64, completion_tokens: u64) -> Self {
         Self { prompt_tokens, completion_tokens, total_tokens: prompt_tokens.saturating_add(completion_tokens) }
     }
+
+    /// What two calls used together, as far as it is known.
+    pub fn sum(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        match (one, other) {
+            (Some(one), Some(other)) => Some(Self {
+                prompt_tokens: one.prompt_tokens.saturating_add(other.prompt_tokens),
+                completion_tokens: one.completion_tokens.saturating_add(other.completion_tokens),
+                total_tokens: one.total_tokens.saturating_add(other.total_tokens),
+            }),
+            (one, other) => one.or(other),
+        }
+    }
 }
 
 /// A model's complete answer.

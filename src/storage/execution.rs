@@ -98,6 +98,8 @@ pub struct Step {
     pub status: String,
     /// What went wrong.
     pub error: Option<String>,
+    /// What a data source was asked.
+    pub query: Option<String>,
     /// What came of it.
     pub output: Option<String>,
     /// How long it took.
@@ -165,8 +167,8 @@ impl ExecutionStore {
     pub async fn step(&self, execution_id: &str, ordinal: i64, step: &Step) -> Result<(), Error> {
         const WHAT: &str = "could not record a step";
         sqlx::query(
-            "INSERT INTO execution_step (execution_id, ordinal, id, action, target, status, error, output, duration_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO execution_step (execution_id, ordinal, id, action, target, status, error, output, duration_ms, query)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )
         .bind(execution_id)
         .bind(ordinal)
@@ -177,6 +179,7 @@ impl ExecutionStore {
         .bind(&step.error)
         .bind(&step.output)
         .bind(step.duration_ms)
+        .bind(&step.query)
         .execute(self.database.writer())
         .await
         .map(|_| ())
@@ -303,6 +306,7 @@ fn read_step(row: &SqliteRow) -> Result<Step, sqlx::Error> {
         target: row.try_get("target")?,
         status: row.try_get("status")?,
         error: row.try_get("error")?,
+        query: row.try_get("query")?,
         output: row.try_get("output")?,
         duration_ms: row.try_get("duration_ms")?,
     })
@@ -348,6 +352,7 @@ mod tests {
             target: None,
             status: "completed".to_owned(),
             error: None,
+            query: None,
             output: None,
             duration_ms: 1,
         };

@@ -17,7 +17,10 @@ const READERS: u32 = 4;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Every schema change, oldest first. Never edit one that has been released: add the next.
-const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "initial", include_str!("../../migrations/sqlite/0001_initial.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "initial", include_str!("../../migrations/sqlite/0001_initial.sql")),
+    (2, "step query", include_str!("../../migrations/sqlite/0002_step_query.sql")),
+];
 
 /// The embedded database. Writes go through one connection, so they queue here instead of failing as busy; reads have
 /// their own and see the last commit (WAL).

@@ -1,10 +1,12 @@
 //! What `orchestrator-studio demo` adds: sample upstreams on loopback, and an environment that names them.
 //!
 //! The upstreams are real servers on real sockets; only what they say is scripted. Everything else in the demo is the code
-//! that serves users. To teach the demo model a new answer: `script`.
+//! that serves users. To teach the demo model a new answer: `script`; a new query: `queries`.
 
+mod agent;
 mod ollama;
 mod openai;
+mod queries;
 mod script;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,7 +16,10 @@ use axum::Router;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
+use serde_json::json;
+
 use super::StartError;
+use crate::datasources::write_sample;
 use crate::kernel::Error;
 use crate::settings::{Environment, StorageSettings, load};
 
@@ -28,7 +33,8 @@ pub fn llm_router() -> Router {
     openai::router().merge(ollama::router())
 }
 
-/// Starts the sample upstreams and returns the environment in which the server finds them, and the address of the LLM. What
+/// Starts the sample upstreams (an LLM, an agent, a SQLite database) and returns the environment in which the server finds
+/// them, and the address of the LLM. What
 /// the user configured about upstreams is left aside, so that the demo is the same everywhere; its state has a folder of
 /// its own. Limits and everything about the server itself count as they are.
 pub async fn start(environment: &Environment) -> Result<(Environment, SocketAddr), StartError> {
@@ -48,8 +54,19 @@ pub async fn start(environment: &Environment) -> Result<(Environment, SocketAddr
     let address = listener.local_addr().map_err(|error| Error::internal("the demo LLM has no address", error))?;
     // Without TCP_NODELAY its words would come in clumps; a socket that refuses it still works.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    tokio::spawn(async move { axum::serve(listener, llm_router()).await });
-    Ok((environment.with("LLM_BASE_URL", format!("http://{address}")).with("LLM_DEFAULT_MODEL", MODEL), address))
+    tokio::spawn(async move { axum::serve(listener, llm_router().merge(agent::router())).await });
+    let sample = loaded.settings.storage.data_dir.join("sample.db");
+    write_sample(&sample).await?;
+    let agents = json!({"retention": {"url": format!("http://{address}/agent"), "metadata": {
+        "description": "Advises on keeping customers (a demo, scripted)", "intents": ["churn_analytics", "external_agent"]}}});
+    let sources = json!({"shop": {"type": "sqlite", "url": format!("sqlite:{}", sample.display()), "config": {
+        "description": "Customers, their subscriptions and plans, cancellations, and sales of products by month and city"}}});
+    let environment = environment
+        .with("LLM_BASE_URL", format!("http://{address}"))
+        .with("LLM_DEFAULT_MODEL", MODEL)
+        .with("EXTERNAL_AGENTS", agents.to_string())
+        .with("DATASOURCES", sources.to_string());
+    Ok((environment, address))
 }
 
 fn is_about_upstreams(variable: &str) -> bool {

@@ -1,5 +1,7 @@
 use serde_json::{Value, json};
 
+use super::queries::query_for;
+
 /// What the demo model was asked, in the form that both wire formats share.
 pub(super) struct Asked {
     messages: Vec<(String, String)>,
@@ -61,11 +63,18 @@ impl Asked {
     fn text(&self) -> String {
         let (role, prompt) = self.last();
         let lower = prompt.to_lowercase();
+        if let Some(query) = written_query(prompt) {
+            return format!("```sql\n{query}\n```");
+        }
+        if let Some(choice) = chosen_agent(prompt) {
+            return choice;
+        }
         if lower.starts_with("classify ") {
             return json!({"intent": "general_llm", "confidence": 0.6, "note": "scripted demo model"}).to_string();
         }
         let said = match role {
             "tool" => format!("The tool answered: {prompt}"),
+            _ if !self.results().is_empty() => self.report(),
             _ if lower.starts_with("summarize ") => format!("Summary: {}", excerpt(&self.summary_of(prompt), 600)),
             _ if lower.contains("my name") && lower.contains("what") => self.name(),
             _ if lower.contains("did i say") || lower.contains("remember") => self.recollection(),
@@ -75,6 +84,23 @@ impl Asked {
             _ => format!("You said: \"{}\". This was turn {} of our conversation.", excerpt(prompt, 200), self.turns()),
         };
         format!("[demo model, scripted] {said}")
+    }
+
+    /// What earlier steps found, as the server tells it right before the prompt.
+    fn results(&self) -> Vec<&str> {
+        let before = self.messages.iter().rev().nth(1).filter(|(role, _)| role == "system");
+        let parts = before.map(|(_, notes)| notes.split("Result of an earlier step").skip(1).collect());
+        parts.unwrap_or_default()
+    }
+
+    /// A report on the results: the first row of each table, and what others said.
+    fn report(&self) -> String {
+        let about = |result: &&str| match first_row(result) {
+            Some(row) => format!("The data begins with {row}."),
+            None => excerpt(result.split("---").nth(1).unwrap_or_default().trim(), 600),
+        };
+        let told: Vec<_> = self.results().iter().map(about).collect();
+        format!("Here is my report. {}", told.join("\n\n"))
     }
 
     fn turns(&self) -> usize {
@@ -110,6 +136,31 @@ impl Asked {
     }
 }
 
+/// The query, if one is asked for.
+fn written_query(prompt: &str) -> Option<&'static str> {
+    if !prompt.starts_with("Write one ") {
+        return None;
+    }
+    let question = prompt.split("\n---\n").nth(1)?;
+    Some(query_for(question))
+}
+
+/// The first agent of a list, if one is to be chosen.
+fn chosen_agent(prompt: &str) -> Option<String> {
+    let list = prompt.strip_prefix("Which of these agents")?;
+    let name = list.lines().find_map(|line| line.strip_prefix("- ")?.split_once(": "))?.0;
+    Some(json!({"agent": name}).to_string())
+}
+
+/// The first row of a Markdown table: `plan: basic, churn_percent: 31.5`.
+fn first_row(text: &str) -> Option<String> {
+    let cells = |line: &str| line.trim_matches(['|', ' ']).split(" | ").map(str::to_owned).collect::<Vec<_>>();
+    let mut lines = text.lines().filter(|line| line.starts_with('|'));
+    let (head, _rule, row) = (lines.next()?, lines.next()?, lines.next()?);
+    let named = cells(head).into_iter().zip(cells(row)).map(|(name, value)| format!("{name}: {value}"));
+    Some(named.collect::<Vec<_>>().join(", "))
+}
+
 fn excerpt(text: &str, chars: usize) -> String {
     text.chars().take(chars).collect()
 }
@@ -131,6 +182,18 @@ mod tests {
     fn it_remembers_a_name_and_says_that_it_is_a_demo() {
         let talk = json!([{"role": "user", "content": "Hi, my name is Ada!"}, {"role": "user", "content": "What is my name?"}]);
         assert_eq!(answer(talk, json!([])).text, "[demo model, scripted] Your name is Ada.");
+    }
+
+    #[test]
+    fn it_writes_a_query_and_reports_on_its_rows() {
+        let ask = "Write one SQLite query ...\n\nSchema:\nx\n\nThe question ...\n---\nRevenue by month?\n---";
+        let written = answer(json!([{"role": "user", "content": ask}]), json!([])).text;
+        assert!(written.starts_with("```sql\nSELECT strftime"), "{written}");
+        let note =
+            "Result of an earlier step, for ...\n---\n2 rows\n| month | revenue |\n| --- | --- |\n| 2024-01 | 5 |\n---";
+        let talk = json!([{"role": "system", "content": note}, {"role": "user", "content": "Revenue by month?"}]);
+        let report = "[demo model, scripted] Here is my report. The data begins with month: 2024-01, revenue: 5.";
+        assert_eq!(answer(talk, json!([])).text, report);
     }
 
     #[test]

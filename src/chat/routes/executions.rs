@@ -74,6 +74,9 @@ pub(super) struct StepView {
     status: String,
     #[schema(example = json!(null))]
     error: Option<String>,
+    /// What a data source was asked.
+    #[schema(example = json!(null))]
+    query: Option<String>,
     #[schema(example = "You want to go there in May.")]
     output: Option<String>,
     #[schema(example = 412)]
@@ -82,8 +85,8 @@ pub(super) struct StepView {
 
 impl From<Step> for StepView {
     fn from(step: Step) -> Self {
-        let Step { id, action, target, status, error, output, duration_ms } = step;
-        Self { id, action, target, status, error, output, duration_ms }
+        let Step { id, action, target, status, error, query, output, duration_ms } = step;
+        Self { id, action, target, status, error, query, output, duration_ms }
     }
 }
 

@@ -21,9 +21,10 @@ pub(super) async fn run(context: &TaskContext<'_>, inputs: Inputs, is_last: bool
         return Err(Error::new(ErrorKind::Upstream, "The LLM answered without any text"));
     }
     Ok(TaskOutput {
-        target: Some(completion.model.clone()),
-        text: completion.content.clone(),
-        completion: Some(completion),
+        target: Some(completion.model),
+        text: completion.content,
+        usage: completion.usage,
+        ..TaskOutput::default()
     })
 }
 

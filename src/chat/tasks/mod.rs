@@ -1,44 +1,45 @@
 //! What a task can do: one file per kind of work.
 //!
-//! To add one: a file with a `run`, a variant of [`Kind`], its line in [`Kind::for_action`] and in [`run`].
+//! To add one: a file with a `run`, a variant of [`Kind`], its arm in [`run`] and in `planner::kinds`.
 
+mod data_query;
+mod external_agent;
 mod llm_call;
+mod text_to_query;
+
+use serde_json::Value;
 
 use super::command::ChatCommand;
 use super::events::EventSink;
 use super::executor::Inputs;
-use super::planner::Action;
+use super::targets::{AgentChoice, Source};
+use crate::agents::AgentService;
+use crate::datasources::DataSourceService;
 use crate::kernel::{Deadline, Error};
-use crate::llm::{Completion, LlmClient};
+use crate::llm::{LlmClient, Usage};
 use crate::memory::ContextMessage;
 use crate::settings::Settings;
 
 /// Who does a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Kind {
     /// A model, given the conversation and what other tasks found.
     LlmCall,
-}
-
-impl Kind {
-    /// Who can do `action` with these settings; the error says, in words for the answer, what is missing.
-    pub(super) fn for_action(action: Action, _settings: &Settings) -> Result<Self, &'static str> {
-        match action {
-            Action::LlmCall => Ok(Self::LlmCall),
-            Action::ToolExecution => Err("no tool is available to this server"),
-            Action::ExternalAgent => Err("no external agent is available to this server"),
-            Action::DataQuery => Err("no data source is available to this server"),
-        }
-    }
+    /// An agent.
+    ExternalAgent(AgentChoice),
+    /// A data source.
+    DataQuery(Source),
 }
 
 /// What every task of a request may use.
 pub(super) struct TaskContext<'a> {
     pub(super) settings: &'a Settings,
     pub(super) llm: &'a LlmClient,
+    pub(super) agents: &'a AgentService,
+    pub(super) datasources: &'a DataSourceService,
     pub(super) command: &'a ChatCommand,
     pub(super) conversation: &'a [ContextMessage],
-    pub(super) missing: &'a [&'static str],
+    pub(super) missing: &'a [String],
     pub(super) deadline: Deadline,
     pub(super) events: &'a EventSink,
 }
@@ -48,10 +49,16 @@ pub(super) struct TaskContext<'a> {
 pub(super) struct TaskOutput {
     /// What it was done with: a model, an agent, a data source, a tool.
     pub(super) target: Option<String>,
-    /// The result in words.
+    /// The result in words, for the tasks that build on it.
     pub(super) text: String,
-    /// For a model's answer: all of it.
-    pub(super) completion: Option<Completion>,
+    /// What belongs into the answer whatever a model makes of the result.
+    pub(super) for_answer: Option<String>,
+    /// The result as data, for the caller.
+    pub(super) data: Option<Value>,
+    /// What a data source was asked.
+    pub(super) query: Option<String>,
+    /// Tokens used.
+    pub(super) usage: Option<Usage>,
 }
 
 /// Does a task. Only the task that gives the answer, `is_last`, tells a streaming client its text as it comes.
@@ -63,5 +70,7 @@ pub(super) async fn run(
 ) -> Result<TaskOutput, Error> {
     match kind {
         Kind::LlmCall => llm_call::run(context, inputs, is_last).await,
+        Kind::ExternalAgent(choice) => external_agent::run(context, &choice, &inputs).await,
+        Kind::DataQuery(source) => data_query::run(context, &source).await,
     }
 }
