@@ -137,9 +137,11 @@ async fn what_is_known_stays_small_and_what_is_open_is_kept_longest() {
 }
 
 #[test]
-fn a_state_reads_the_same_everywhere() {
-    for state in [BreakerState::Closed, BreakerState::Open, BreakerState::HalfOpen] {
-        assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
+fn a_state_has_the_name_that_health_shows() {
+    for (state, name) in
+        [(BreakerState::Closed, "closed"), (BreakerState::Open, "open"), (BreakerState::HalfOpen, "half_open")]
+    {
+        assert_eq!(serde_json::to_value(state).unwrap(), name);
     }
 }
 
