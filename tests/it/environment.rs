@@ -71,6 +71,7 @@ fn another(value: &str) -> &str {
         "http://localhost:3000" => "http://localhost:3001",
         "auto" => "openai",
         "rules" => "auto",
+        "private_allowed" => "public_only",
         "1" => "2",
         number if number.parse::<f64>().is_ok() => "1",
         _ => "DEBUG",
