@@ -50,6 +50,7 @@ const HEAVY: &[(&str, &[&str])] = &[
     ("reqwest", &["outbound"]),
     ("rustls", &["outbound"]),
     ("sqlx", &["storage", "datasources"]),
+    ("sqlparser", &["datasources"]),
     ("redis", &["storage"]),
     ("sysinfo", &["monitoring"]),
     ("axum", &["web", "app", "routes"]),
