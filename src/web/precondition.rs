@@ -53,7 +53,8 @@ impl<S: Send + Sync> FromRequestParts<S> for IfNoneMatch {
 
 /// The entity tags of a header, compared weakly: a proxy that compresses may have weakened ours.
 fn tags(headers: &HeaderMap, name: HeaderName) -> Option<Tags> {
-    let values: Vec<_> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    // What is no text is no tag of ours, but it is a condition all the same.
+    let values: Vec<_> = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
     if values.is_empty() {
         return None;
     }

@@ -15,7 +15,7 @@ const CHAT: &str = "/v1/chat";
 const WITH_BODY: [(&str, &str); 4] = [("PUT", CONFIG), ("POST", TEST), ("POST", MESSAGE), ("POST", CHAT)];
 
 /// One request that must be refused, and what must be said about it.
-struct Bad {
+pub struct Bad {
     method: &'static str,
     path: String,
     content_type: Option<&'static str>,
@@ -23,7 +23,7 @@ struct Bad {
     refusal: Refusal,
 }
 
-enum Refusal {
+pub enum Refusal {
     /// 422 with exactly these issues: pydantic's type, and the place with dots.
     Issues(Vec<(&'static str, &'static str)>),
     /// Another status, and its text.
@@ -31,17 +31,17 @@ enum Refusal {
 }
 
 impl Bad {
-    fn raw(method: &'static str, path: impl Into<String>, body: impl Into<Vec<u8>>, refusal: Refusal) -> Self {
+    pub fn raw(method: &'static str, path: impl Into<String>, body: impl Into<Vec<u8>>, refusal: Refusal) -> Self {
         Self { method, path: path.into(), content_type: Some("application/json"), body: body.into(), refusal }
     }
 
     /// A JSON body with one wrong field.
-    fn json(method: &'static str, path: &str, body: &Value, kind: &'static str, place: &'static str) -> Self {
+    pub fn json(method: &'static str, path: &str, body: &Value, kind: &'static str, place: &'static str) -> Self {
         Self::raw(method, path, body.to_string(), Refusal::Issues(vec![(kind, place)]))
     }
 
     /// A request without a body whose path or query is wrong in one place.
-    fn bare(method: &'static str, path: impl Into<String>, kind: &'static str, place: &'static str) -> Self {
+    pub fn bare(method: &'static str, path: impl Into<String>, kind: &'static str, place: &'static str) -> Self {
         Self { content_type: None, ..Self::raw(method, path, "", Refusal::Issues(vec![(kind, place)])) }
     }
 
@@ -69,6 +69,7 @@ impl Bad {
             400 => "bad_request",
             404 => "not_found",
             405 => "method_not_allowed",
+            409 => "conflict",
             413 => "payload_too_large",
             415 => "unsupported_media_type",
             _ => "validation_error",
@@ -97,7 +98,7 @@ impl Bad {
 
     /// What stands in the body there; for a missing field, the object it is missing from. Credentials are not quoted.
     fn body_value(&self, keys: &[&str], kind: &str) -> Value {
-        if keys == ["api_key"] {
+        if matches!(keys, ["api_key" | "auth_token"]) {
             return json!("********");
         }
         let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
@@ -107,8 +108,13 @@ impl Bad {
         if keys == ["base_url"] && value.as_str().is_some_and(|url| url.contains('@')) {
             value = json!("********");
         }
-        if let Some(key) = value.get_mut("api_key") {
-            *key = json!("********");
+        if keys == ["url"] && value.as_str().is_some_and(|url| url.contains(":pw@")) {
+            value = json!(value.as_str().unwrap().replace(":pw@", ":********@"));
+        }
+        for name in ["api_key", "auth_token"] {
+            if let Some(key) = value.get_mut(name) {
+                *key = json!("********");
+            }
         }
         value
     }
@@ -152,7 +158,7 @@ fn told_issue(issue: &Value) -> Value {
 }
 
 /// Sends all rows, and lists those that were not refused as they should be.
-async fn send_all(client: &Client, rows: &[Bad]) -> Vec<String> {
+pub async fn send_all(client: &Client, rows: &[Bad]) -> Vec<String> {
     let mut wrong = vec![];
     for row in rows {
         let answer = row.send(client).await;
@@ -434,7 +440,7 @@ fn json_invalid() -> Refusal {
 }
 
 /// Bodies that are no JSON, or not the JSON of an object, everywhere a body is read.
-fn body_rows() -> Vec<Bad> {
+pub fn body_rows(places: &[(&'static str, &str)]) -> Vec<Bad> {
     let malformed: [&[u8]; 19] = [
         b"{",
         b"{\"prompt\": \"Hel",
@@ -459,7 +465,7 @@ fn body_rows() -> Vec<Bad> {
     let issue = |kind| Refusal::Issues(vec![(kind, "body")]);
     let too_deep = "There was an error parsing the body: nested more than 127 levels deep";
     let mut rows = vec![];
-    for (method, path) in WITH_BODY {
+    for &(method, path) in places {
         rows.extend(malformed.map(|body| Bad::raw(method, path, body, json_invalid())));
         let deep = ["[".repeat(5000), "{\"a\":".repeat(5000), format!("{}{}", "[".repeat(5000), "]".repeat(5000))];
         rows.extend(deep.map(|body| Bad::raw(method, path, body, Refusal::Detail(400, too_deep.to_owned()))));
@@ -493,7 +499,8 @@ async fn whatever_is_wrong_is_refused_and_named_and_leaves_no_trace() {
     let before = traces(&server).await;
     assert_eq!(before["/v1/executions"]["count"], 0);
 
-    let tables = [config_rows(), test_rows(), chat_rows(), message_rows(), query_rows(), path_rows(), body_rows()];
+    let tables =
+        [config_rows(), test_rows(), chat_rows(), message_rows(), query_rows(), path_rows(), body_rows(&WITH_BODY)];
     let rows: Vec<Bad> = tables.into_iter().flatten().collect();
     assert!(rows.len() >= 70, "{} rows", rows.len());
     let wrong = send_all(&server, &rows).await;

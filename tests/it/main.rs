@@ -3,11 +3,15 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
 
+mod agent_calls;
+mod agents;
 mod bad_input;
+mod bad_resources;
 mod canary;
 mod chat;
 mod common;
 mod docs_page;
+mod durability;
 mod environment;
 mod llm_config;
 mod llm_failures;
@@ -15,6 +19,9 @@ mod llm_wire;
 mod memory;
 mod openapi;
 mod program;
+mod resource_files;
+mod resource_secrets;
+mod resources;
 mod streaming;
 mod summary;
 mod web;

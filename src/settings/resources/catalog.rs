@@ -5,8 +5,8 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::Resource;
-use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, MASK, ResourceName, Secret, SecretUrl, Segment, unmask};
+use super::{Resource, not_a_list, not_an_object};
+use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, MASK, ResourceName, SecretUrl, Segment, unmask};
 use crate::settings::{Environment, JsonFile};
 
 /// One agent, data source or tool under its name.
@@ -101,7 +101,7 @@ impl<T: Resource> Catalog<T> {
         environment: &Environment,
         released: &[String],
     ) -> Result<(Self, Arc<Entry<T>>), Error> {
-        let (name, written) = read_body::<T>(body, None, released)?;
+        let (name, written) = read_body::<T>(body, None, environment, released)?;
         if self.live.contains_key(&name) {
             return Err(taken::<T>(&name));
         }
@@ -120,9 +120,8 @@ impl<T: Resource> Catalog<T> {
         environment: &Environment,
         released: &[String],
     ) -> Result<(Self, Arc<Entry<T>>), Error> {
-        let old = self.get(name);
-        let (new_name, written) = read_body(body, old.map(|old| &old.written), released)?;
-        let old = self.require(name)?;
+        let old = self.require(name).map_err(|unknown| wrong_body::<T>(body).unwrap_or(unknown))?;
+        let (new_name, written) = read_body(body, Some(&old.written), environment, released)?;
         old.check(expected)?;
         if new_name.as_str() != name && self.live.contains_key(&new_name) {
             return Err(taken::<T>(&new_name));
@@ -132,7 +131,7 @@ impl<T: Resource> Catalog<T> {
             next.rename(&old.name, &new_name);
         }
         let entry = next.store(new_name, written, environment)?;
-        keeps_to_its_server(old, &entry, body)?;
+        keeps_to_its_server(old, &entry, body, released)?;
         Ok((next.settled(), entry))
     }
 
@@ -154,10 +153,16 @@ impl<T: Resource> Catalog<T> {
         let mut fields = file.fields();
         self.revision = fields.int_or("revision", 0, 0..=i64::MAX).unsigned_abs();
         self.removed = fields.or("removed", Vec::<String>::new()).into_iter().collect();
-        let entries = file.object().get(T::SECTION).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        for (index, entry) in entries.iter().enumerate() {
+        let entries = file.object().get(T::SECTION).and_then(Value::as_array);
+        if entries.is_none() {
+            fields.extend([not_a_list(T::SECTION)]);
+        }
+        for (index, entry) in entries.into_iter().flatten().enumerate() {
             let at = vec![T::SECTION.into(), Segment::Index(index)];
-            let Some(object) = entry.as_object() else { continue };
+            let Some(object) = entry.as_object() else {
+                fields.extend([not_an_object(at)]);
+                continue;
+            };
             let mut entry = Fields::new(object, at.clone());
             let (name, written) = (read_name(&mut entry), T::read(&mut entry));
             let revision = entry.int_or("revision", 0, 0..=i64::MAX).unsigned_abs();
@@ -233,27 +238,53 @@ impl<T: Resource> Entry<T> {
     }
 }
 
-/// Reads a body over what is stored under the name, which gives the credentials that the body leaves out or masks.
+/// Reads a body over what is stored under the name, which gives the credentials that the body leaves out or masks. All that
+/// is wrong is told at once.
 fn read_body<T: Resource>(
     body: &Map<String, Value>,
     stored: Option<&T>,
+    environment: &Environment,
     released: &[String],
 ) -> Result<(ResourceName, T), Error> {
     let mut complete = body.clone();
-    let mut given = Fields::new(body, vec!["body".into()]);
-    let name = read_name(&mut given);
     if let Some(stored) = stored {
         keep_credentials::<T>(&mut complete, &stored.to_stored());
     }
-    let mut fields = Fields::new(&complete, vec!["body".into()]);
-    let resource = T::read(&mut fields);
-    let mut issues = given.into_issues();
-    issues.extend(fields.into_issues());
-    issues.extend(refuse_masks(&complete, &mut vec!["body".into()]));
-    issues.extend(refuse_references(&resource, stored, released));
+    let (name, resource, mut issues) = read_fields::<T>(&complete);
+    issues.extend(refuse_masks(&Value::Object(complete), &mut vec!["body".into()]));
+    let refused = refuse_references(&resource, stored, released);
+    if refused.is_empty() {
+        let unusable = below(&["body".into()], resource.resolve(environment).err().unwrap_or_default());
+        let news: Vec<_> = unusable.into_iter().filter(|new| issues.iter().all(|old| old.loc != new.loc)).collect();
+        issues.extend(news);
+    }
+    issues.extend(refused);
     match name {
         Some(name) if issues.is_empty() => Ok((name, resource)),
         _ => Err(Error::invalid(issues)),
+    }
+}
+
+/// What is wrong with a body in itself, whatever is stored.
+fn wrong_body<T: Resource>(body: &Map<String, Value>) -> Option<Error> {
+    let (_, _, issues) = read_fields::<T>(body);
+    (!issues.is_empty()).then(|| Error::invalid(issues))
+}
+
+fn read_fields<T: Resource>(body: &Map<String, Value>) -> (Option<ResourceName>, T, Vec<FieldIssue>) {
+    let mut fields = Fields::new(body, vec!["body".into()]);
+    let (name, resource) = (read_name(&mut fields), T::read(&mut fields));
+    let hide = |issue: FieldIssue| FieldIssue { input: Box::new(without_passwords("", &issue.input)), ..issue };
+    (name, resource, fields.into_issues().into_iter().map(hide).collect())
+}
+
+/// A value fit to be quoted: the passwords of URLs in it are masked.
+fn without_passwords(name: &str, value: &Value) -> Value {
+    match value {
+        Value::String(text) if name == "url" || text.contains("//") => json!(SecretUrl::new(text.as_str())),
+        Value::Array(items) => items.iter().map(|item| without_passwords(name, item)).collect(),
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), without_passwords(key, value))).collect(),
+        other => other.clone(),
     }
 }
 
@@ -279,18 +310,20 @@ fn keep_credentials<T: Resource>(body: &mut Map<String, Value>, stored: &Map<Str
 }
 
 /// A mask that stands for nothing stored: taking it for the value itself would break the connection silently.
-fn refuse_masks(object: &Map<String, Value>, at: &mut Vec<Segment>) -> Vec<FieldIssue> {
-    let mut issues = Vec::new();
-    for (key, value) in object {
-        at.push(key.as_str().into());
-        match value {
-            Value::String(text) if text == MASK || text.contains(&format!(":{MASK}@")) => {
-                let msg = "Input should be the value itself: nothing is stored that the mask could stand for";
-                issues.push(FieldIssue::new("value_error", at.clone(), msg, json!(MASK)));
-            }
-            Value::Object(map) => issues.extend(refuse_masks(map, at)),
-            _ => {}
+fn refuse_masks(value: &Value, at: &mut Vec<Segment>) -> Vec<FieldIssue> {
+    let members: Vec<(Segment, &Value)> = match value {
+        Value::String(text) if text == MASK || text.contains(&format!(":{MASK}@")) => {
+            let msg = "Input should be the value itself: nothing is stored that the mask could stand for";
+            return vec![FieldIssue::new("value_error", at.clone(), msg, json!(MASK))];
         }
+        Value::Object(map) => map.iter().map(|(key, value)| (key.as_str().into(), value)).collect(),
+        Value::Array(items) => items.iter().enumerate().map(|(at, item)| (Segment::Index(at), item)).collect(),
+        _ => return Vec::new(),
+    };
+    let mut issues = Vec::new();
+    for (segment, member) in members {
+        at.push(segment);
+        issues.extend(refuse_masks(member, at));
         at.pop();
     }
     issues
@@ -299,8 +332,7 @@ fn refuse_masks(object: &Map<String, Value>, at: &mut Vec<Segment>) -> Vec<Field
 /// Who may use the API may not read the environment: a body refers to released variables only, or to what is stored.
 fn refuse_references<T: Resource>(given: &T, stored: Option<&T>, released: &[String]) -> Vec<FieldIssue> {
     let known: Vec<_> = stored.map(Resource::references).unwrap_or_default();
-    let is_released = |variable: &str| released.iter().any(|name| name.eq_ignore_ascii_case(variable));
-    let refused = given.references().into_iter().filter(|found| !known.contains(found) && !is_released(&found.1));
+    let refused = unreleased(given, released).filter(|found| !known.contains(found));
     let issue = |(loc, variable): (Vec<Segment>, String)| {
         let msg = format!("Input should not refer to {variable}, which API_REFERENCES does not name");
         FieldIssue::new("value_error", [vec!["body".into()], loc].concat(), msg, json!(format!("${{{variable}}}")))
@@ -308,32 +340,34 @@ fn refuse_references<T: Resource>(given: &T, stored: Option<&T>, released: &[Str
     refused.map(issue).collect()
 }
 
-/// A kept credential stays with the server that it was given for.
-fn keeps_to_its_server<T: Resource>(old: &Entry<T>, new: &Entry<T>, body: &Map<String, Value>) -> Result<(), Error> {
+/// The references to variables that callers of the API may not use, and where they stand.
+fn unreleased<T: Resource>(resource: &T, released: &[String]) -> impl Iterator<Item = (Vec<Segment>, String)> {
+    let is_released = |variable: &str| released.iter().any(|name| name.eq_ignore_ascii_case(variable));
+    resource.references().into_iter().filter(move |(_, variable)| !is_released(variable))
+}
+
+/// A kept credential stays with the server that it was given for. So does what an unreleased variable holds: its name is
+/// easily guessed.
+fn keeps_to_its_server<T: Resource>(
+    old: &Entry<T>,
+    new: &Entry<T>,
+    body: &Map<String, Value>,
+    released: &[String],
+) -> Result<(), Error> {
     if old.effective.origin() == new.effective.origin() {
         return Ok(());
     }
-    let known = old.written.secrets();
-    let body = Value::Object(body.clone());
-    let is_kept = |(_, secret): &(&str, Secret)| {
-        known.iter().any(|(_, known)| known == secret) && !mentions(&body, secret.expose())
-    };
-    match new.written.secrets().into_iter().find(is_kept) {
-        Some((field, _)) => {
+    // The body alone, without what is stored, has what the caller knows.
+    let given = T::read(&mut Fields::new(body, Vec::new())).secrets();
+    let kept = new.written.secrets().into_iter().find(|secret| !given.contains(secret));
+    let kept = kept.map(|(field, _)| vec![field.into()]);
+    match kept.or_else(|| unreleased(&new.written, released).next().map(|(at, _)| at)) {
+        Some(at) => {
             let msg = "Input should be given again, or null: what is stored is not sent to another server";
-            let loc = vec!["body".into(), field.into()];
+            let loc = [vec!["body".into()], at].concat();
             Err(Error::invalid(vec![FieldIssue::new("value_error", loc, msg, json!(MASK))]))
         }
         None => Ok(()),
-    }
-}
-
-fn mentions(value: &Value, text: &str) -> bool {
-    match value {
-        Value::String(given) => given.contains(text),
-        Value::Array(items) => items.iter().any(|item| mentions(item, text)),
-        Value::Object(map) => map.values().any(|value| mentions(value, text)),
-        _ => false,
     }
 }
 

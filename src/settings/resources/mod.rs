@@ -67,8 +67,10 @@ fn read_catalog<T: Resource>(
     let file = read_file(env, file, &mut found);
     read_variable(env, variable, &mut found);
     if let (Some(entry), Ok(name)) = (default(env), ResourceName::parse("default")) {
-        // Its fields come from variables that were checked one by one.
-        found.insert(name, T::read(&mut Fields::new(&entry, Vec::new())));
+        let mut fields = Fields::new(&entry, vec![T::SECTION.into(), name.as_str().into()]);
+        let resource = T::read(&mut fields);
+        env.extend(fields.into_issues());
+        found.insert(name, resource);
     }
     let catalog = Catalog::new(found, environment).unwrap_or_else(|issues| {
         env.extend(locate(issues, file.as_ref(), T::SECTION));
@@ -111,17 +113,25 @@ fn read_file<T: Resource>(
     let mut issues = Vec::new();
     match file.object().get(key) {
         Some(Value::Array(entries)) => read_entries(entries, key, found, &mut issues),
-        _ => issues.push(FieldIssue::new("list_type", vec![key.into()], "Input should be a list", Value::Null)),
+        _ => issues.push(not_a_list(key)),
     }
     env.extend(file.locate(issues));
     Some(file)
+}
+
+fn not_a_list(key: &str) -> FieldIssue {
+    FieldIssue::new("list_type", vec![key.into()], "Input should be a list", Value::Null)
+}
+
+fn not_an_object(at: Vec<Segment>) -> FieldIssue {
+    FieldIssue::new("dict_type", at, "Input should be a valid dictionary", Value::Null)
 }
 
 fn read_entries<T: Resource>(entries: &[Value], key: &str, found: &mut Found<T>, issues: &mut Vec<FieldIssue>) {
     for (index, entry) in entries.iter().enumerate() {
         let at = vec![Segment::from(key), Segment::Index(index)];
         let Value::Object(object) = entry else {
-            issues.push(FieldIssue::new("dict_type", at, "Input should be a valid dictionary", Value::Null));
+            issues.push(not_an_object(at));
             continue;
         };
         let mut fields = Fields::new(object, at);

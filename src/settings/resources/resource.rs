@@ -80,7 +80,8 @@ impl<'a> Resolver<'a> {
     pub(super) fn url(&mut self, written: &SecretUrl, check: impl Fn(&SecretUrl) -> Result<(), String>) -> SecretUrl {
         let url = SecretUrl::new(self.text(&["url".into()], written.expose()));
         if let Err(msg) = check(&url) {
-            let shown = Value::String(url.to_string());
+            // As it was written: what a variable holds may be anything.
+            let shown = Value::String(written.to_string());
             self.issues.push(FieldIssue::new("value_error", vec!["url".into()], msg, shown));
         }
         url

@@ -65,6 +65,12 @@ impl Client {
         self.send("PUT", path, body).await
     }
 
+    /// A request under the condition that a header such as `if-match` names.
+    pub async fn send_if(&self, header: &str, tag: &str, method: &str, path: &str, body: &Value) -> Answer {
+        let request = self.request(method, path).header("content-type", "application/json").header(header, tag);
+        Answer::of(request.body(body.to_string())).await
+    }
+
     async fn send(&self, method: &str, path: &str, body: &Value) -> Answer {
         Answer::of(self.request(method, path).header("content-type", "application/json").body(body.to_string())).await
     }
@@ -108,6 +114,11 @@ impl Answer {
 
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// Its `ETag`.
+    pub fn tag(&self) -> String {
+        self.headers["etag"].to_str().unwrap().to_owned()
     }
 
     /// The JSON of a reply that must have this status.

@@ -1,4 +1,4 @@
-//! What the stories share: a server to talk to, a stand-in LLM, a program to start and kill.
+//! What the stories share: a server to talk to, a stand-in upstream, a program to start and kill.
 
 pub mod client;
 pub mod databases;

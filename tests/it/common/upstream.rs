@@ -1,4 +1,4 @@
-//! A stand-in for an LLM server, down to the bytes: it can refuse, hang, trickle, lie and break off.
+//! A stand-in for an LLM server or another upstream, down to the bytes: it can refuse, hang, trickle, lie and break off.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -22,6 +22,8 @@ pub struct Seen {
 /// What the stand-in does next on a connection. After the last act it closes it.
 pub enum Act {
     Send(String),
+    /// Sends what is no text.
+    SendBytes(Vec<u8>),
     Sleep(Duration),
     /// Waits for the test's word.
     Wait(Arc<Notify>),
@@ -53,6 +55,11 @@ impl Upstream {
     /// An OpenAI-compatible LLM that answers each prompt with `text`, streamed word by word if asked to.
     pub async fn saying(text: &'static str) -> Self {
         Self::start(move |seen, _| openai(seen, text)).await
+    }
+
+    /// An agent or data source that answers every request with this JSON.
+    pub async fn answering(body: Value) -> Self {
+        Self::start(move |_, _| json_reply("200 OK", &body)).await
     }
 
     pub fn url(&self) -> String {
@@ -94,6 +101,11 @@ async fn serve(
             match act {
                 Act::Send(text) => {
                     if writer.write_all(text.as_bytes()).await.is_err() {
+                        return false;
+                    }
+                }
+                Act::SendBytes(bytes) => {
+                    if writer.write_all(&bytes).await.is_err() {
                         return false;
                     }
                 }
