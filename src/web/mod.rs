@@ -14,6 +14,7 @@ mod path;
 mod precondition;
 mod query;
 mod reply;
+mod resource;
 mod state;
 mod system;
 
@@ -26,7 +27,9 @@ pub use openapi::base_document;
 pub use path::{PathId, PathName, PathUser};
 pub use precondition::{IfMatch, IfNoneMatch};
 pub use query::QueryParams;
-pub use reply::{Reply, not_modified};
+pub use reply::Reply;
+use reply::not_modified;
+pub use resource::{list_reply, show_reply};
 pub use state::AppState;
 pub use system::system_router;
 

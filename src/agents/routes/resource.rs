@@ -1,6 +1,6 @@
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -10,7 +10,7 @@ use crate::kernel::{Properties, Secret, SecretUrl};
 use crate::settings::{AgentSettings, Entry};
 use crate::web::{
     ApiError, BodyErrors, ErrorBody, IfMatch, IfNoneMatch, ListQuery, OptionalBody, PathName, QueryParams, ReadErrors,
-    Reply, not_modified,
+    Reply, list_reply, show_reply,
 };
 
 /// An external agent. Its token is never shown, only that there is one.
@@ -108,12 +108,7 @@ pub(super) async fn list(
     QueryParams(query): QueryParams<ListQuery>,
     known: IfNoneMatch,
 ) -> Response {
-    let (entries, version) = query.select(&agents.registry().catalog());
-    if known.has(&version) {
-        return not_modified(&version);
-    }
-    let list: Vec<Agent> = entries.iter().map(|entry| Agent::from(entry.as_ref())).collect();
-    Reply::ok(list).tagged(version).into_response()
+    list_reply::<_, Agent>(agents.registry(), &query, &known)
 }
 
 /// Show an agent
@@ -128,11 +123,7 @@ pub(super) async fn get(
     PathName(name): PathName,
     known: IfNoneMatch,
 ) -> Result<Response, ApiError> {
-    let entry = agents.registry().require(name.as_str())?;
-    if known.has(&entry.version) {
-        return Ok(not_modified(&entry.version));
-    }
-    Ok(Reply::ok(Agent::from(entry.as_ref())).tagged(&entry.version).into_response())
+    show_reply::<_, Agent>(agents.registry(), &name, &known)
 }
 
 /// Add an agent

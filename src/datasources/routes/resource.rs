@@ -1,6 +1,6 @@
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -10,7 +10,7 @@ use crate::kernel::{Properties, Secret, SecretUrl};
 use crate::settings::{DataSourceSettings, Entry};
 use crate::web::{
     ApiError, BodyErrors, ErrorBody, IfMatch, IfNoneMatch, ListQuery, OptionalBody, PathName, QueryParams, ReadErrors,
-    Reply, not_modified,
+    Reply, list_reply, show_reply,
 };
 
 /// A source of data. Its credentials are never shown, only that there are some.
@@ -116,12 +116,7 @@ pub(super) async fn list(
     QueryParams(query): QueryParams<ListQuery>,
     known: IfNoneMatch,
 ) -> Response {
-    let (entries, version) = query.select(&sources.registry().catalog());
-    if known.has(&version) {
-        return not_modified(&version);
-    }
-    let list: Vec<DataSource> = entries.iter().map(|entry| DataSource::from(entry.as_ref())).collect();
-    Reply::ok(list).tagged(version).into_response()
+    list_reply::<_, DataSource>(sources.registry(), &query, &known)
 }
 
 /// Show a data source
@@ -136,11 +131,7 @@ pub(super) async fn get(
     PathName(name): PathName,
     known: IfNoneMatch,
 ) -> Result<Response, ApiError> {
-    let entry = sources.registry().require(name.as_str())?;
-    if known.has(&entry.version) {
-        return Ok(not_modified(&entry.version));
-    }
-    Ok(Reply::ok(DataSource::from(entry.as_ref())).tagged(&entry.version).into_response())
+    show_reply::<_, DataSource>(sources.registry(), &name, &known)
 }
 
 /// Add a data source

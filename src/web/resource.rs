@@ -1,0 +1,38 @@
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::{ApiError, IfNoneMatch, ListQuery, Reply, not_modified};
+use crate::kernel::ResourceName;
+use crate::settings::{Entry, Resource};
+use crate::storage::Registry;
+
+/// The reply to a list of resources: each as a `V`, or 304 if the caller has this list.
+pub fn list_reply<T: Resource, V>(registry: &Registry<T>, query: &ListQuery, known: &IfNoneMatch) -> Response
+where
+    V: Serialize + for<'a> From<&'a Entry<T>>,
+{
+    let (entries, version) = query.select(&registry.catalog());
+    if known.has(&version) {
+        return not_modified(&version);
+    }
+    let list: Vec<V> = entries.iter().map(|entry| V::from(entry.as_ref())).collect();
+    Reply::ok(list).tagged(version).into_response()
+}
+
+/// The reply to a request for one resource: as a `V`, or 304 if the caller has this version.
+pub fn show_reply<T: Resource, V>(
+    registry: &Registry<T>,
+    name: &ResourceName,
+    known: &IfNoneMatch,
+) -> Result<Response, ApiError>
+where
+    V: Serialize + for<'a> From<&'a Entry<T>>,
+{
+    let entry: Arc<Entry<T>> = registry.require(name.as_str())?;
+    if known.has(&entry.version) {
+        return Ok(not_modified(&entry.version));
+    }
+    Ok(Reply::ok(V::from(entry.as_ref())).tagged(&entry.version).into_response())
+}
