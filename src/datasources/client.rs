@@ -124,6 +124,8 @@ impl DataSourceClient {
         let outcome = in_time(source, deadline, work).await;
         match &outcome {
             Err(DataError::Failed { outage: true, .. }) => permit.failed(),
+            // Refused before it was sent, which says nothing of the source.
+            Err(DataError::Refused { .. }) => drop(permit),
             _ => permit.succeeded(),
         }
         outcome.map_err(|error| redacted(source, error))

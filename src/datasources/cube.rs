@@ -11,12 +11,14 @@ use super::sql::check_sql;
 use super::{DataError, QueryResult};
 use crate::kernel::{Deadline, Secret, new_id};
 use crate::outbound::{Call, HttpClient};
-use crate::settings::Protocol;
+use crate::settings::{Protocol, Resource};
 
 /// Pause before a query is repeated that Cube asked to wait for: it holds requests back itself, so this only keeps a broken
 /// one from being hammered.
 const WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// Cube refuses a limit above this, unless its `CUBEJS_DB_QUERY_LIMIT` says otherwise.
+const LARGEST_LIMIT: usize = 50_000;
 
 /// A JSON query goes to `/load`; anything else is SQL.
 pub(super) async fn query(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<QueryResult, DataError> {
@@ -46,7 +48,7 @@ async fn load(
 ) -> Result<QueryResult, DataError> {
     let asked = cube.get("limit").and_then(Value::as_u64).and_then(|limit| usize::try_from(limit).ok());
     // One row more than wanted tells whether there are more.
-    let limit = asked.unwrap_or(usize::MAX).min(query.most_rows.saturating_add(1));
+    let limit = asked.unwrap_or(LARGEST_LIMIT).min(query.most_rows.saturating_add(1));
     if let Some(object) = cube.as_object_mut() {
         object.insert("limit".to_owned(), json!(limit));
     }
@@ -99,6 +101,7 @@ async fn sql(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<Qu
         let line: Value = serde_json::from_slice(line).map_err(|error| {
             DataError::failed(format!("{} answered with a line that is no JSON: {error}", who(source)))
         })?;
+        let line = source.effective.redaction().json(line);
         if let Some(error) = line.get("error") {
             let error = error.as_str().map_or_else(|| error.to_string(), str::to_owned);
             return Err(DataError::failed(format!("{}: {error}", who(source))));
@@ -146,7 +149,12 @@ pub(super) async fn check(http: &HttpClient, source: &Source, deadline: Deadline
     let failed = |error| DataError::call(&who(source), &error);
     let reply = http.send(&call, deadline).await.map_err(failed)?;
     let status = reply.status();
-    let mut findings = json!({"reached": true, "authenticated": !matches!(status, 401 | 403), "read_only": true});
+    let authenticated = match status {
+        200 => Some(true),
+        401 | 403 => Some(false),
+        _ => None,
+    };
+    let mut findings = json!({"reached": true, "authenticated": authenticated, "read_only": true});
     if status == 200 {
         let bytes = reply.bytes(REPLY_CAP, deadline).await.map_err(failed)?;
         let meta: Value = serde_json::from_slice(&bytes).unwrap_or_default();

@@ -82,13 +82,17 @@ impl Collector {
 
     /// Adds a row; false once there is no place for more.
     pub(super) fn push(&mut self, values: impl Iterator<Item = Value>) -> bool {
-        if self.rows.len() >= self.most_rows || self.bytes >= MOST_BYTES {
+        if self.rows.len() >= self.most_rows {
             self.truncated = true;
             return false;
         }
         let row: Map<_, _> = self.columns.iter().map(|column| column.name.clone()).zip(values).collect();
         let row = Value::Object(row);
         self.bytes += weight(&row);
+        if self.bytes > MOST_BYTES {
+            self.truncated = true;
+            return false;
+        }
         self.rows.push(row);
         true
     }

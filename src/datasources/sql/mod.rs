@@ -22,6 +22,8 @@ mod guard_attacks;
 #[cfg(test)]
 mod guard_tests;
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 use sqlx::TypeInfo as _;
 
@@ -120,8 +122,15 @@ fn failed(source: &Source, error: sqlx::Error) -> DataError {
         other => (other.to_string(), false),
     };
     let timed_out = ["statement timeout", "max_statement_time", "maximum statement execution time", "interrupted"];
-    let timed_out = timed_out.iter().any(|sign| text.contains(sign));
+    let timed_out = matches!(error, sqlx::Error::PoolTimedOut) || timed_out.iter().any(|sign| text.contains(sign));
     DataError::Failed { text: format!("{}: {text}", who(source)), timed_out, outage }
+}
+
+/// How long a database may work on one statement: so much less than the deadline allows that its own objection arrives, which
+/// is no outage and costs no connection.
+fn statement_limit(deadline: Deadline) -> Duration {
+    let left = deadline.remaining();
+    left - (left / 5).min(Duration::from_secs(1))
 }
 
 /// Name and type of a column, as a driver describes it.

@@ -5,17 +5,25 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
-use sqlx::mysql::{MySql, MySqlArguments, MySqlConnectOptions, MySqlPool, MySqlRow, MySqlSslMode, MySqlValueRef};
-use sqlx::{Arguments as _, AssertSqlSafe, Decode, Executor, Row, SqlSafeStr, Statement, TypeInfo, ValueRef, raw_sql};
+use sqlx::mysql::{
+    MySql, MySqlArguments, MySqlColumn, MySqlConnectOptions, MySqlPool, MySqlRow, MySqlSslMode, MySqlTypeInfo,
+    MySqlValueRef,
+};
+use sqlx::{
+    Arguments as _, AssertSqlSafe, Column as _, Decode, Executor, Row, SqlSafeStr, Statement, Type, TypeInfo, ValueRef,
+    raw_sql,
+};
 
 use super::parameters::CheckedQuery;
-use super::pools::{Lease, options};
+use super::pools::{Lease, acquire, options};
 use super::schema::{CatalogColumn, tables};
-use super::{Scalar, column_of, expand, failed, who};
+use super::{Scalar, expand, failed, who};
 use crate::datasources::client::{Checked, Query, Source};
 use crate::datasources::rows::{Collector, float, integer};
 use crate::datasources::{DataError, QueryResult};
 use crate::kernel::Deadline;
+
+const PORT: u16 = 3306;
 
 pub(super) fn open(source: &Source) -> Result<MySqlPool, DataError> {
     let settings = &source.effective;
@@ -25,7 +33,7 @@ pub(super) fn open(source: &Source) -> Result<MySqlPool, DataError> {
     let account = super::account(&url, token);
     let mut connect = MySqlConnectOptions::new()
         .host(url.host_str().unwrap_or_default().trim_matches(['[', ']']))
-        .port(url.port().unwrap_or(3306))
+        .port(url.port().unwrap_or(PORT))
         .username(&account.user)
         .password(&account.password)
         .timezone(Some("+00:00".to_owned()))
@@ -92,25 +100,28 @@ fn add(arguments: &mut MySqlArguments, value: Scalar) -> Result<(), sqlx::error:
     }
 }
 
-/// MariaDB says how long a statement may take in seconds, MySQL in milliseconds; each refuses the other's variable.
+/// MariaDB and MySQL have different names for what a session is limited to, and each refuses the other's.
 async fn begin(pool: &MySqlPool, source: &Source, deadline: Deadline) -> Result<Lease<MySql>, DataError> {
     let failed = |error| failed(source, error);
-    let mut lease = Lease::new(pool.acquire().await.map_err(failed)?);
-    let limit = deadline.remaining();
+    let mut lease = acquire(pool, source, PORT).await.map_err(failed)?;
+    let limit = super::statement_limit(deadline);
     let seconds = limit.as_secs().max(1);
     let connection = lease.connection().map_err(failed)?;
     let version: String = version(connection).await.map_err(failed)?;
-    let statement_limit = match version.contains("MariaDB") {
-        true => format!("max_statement_time = {:.3}", limit.as_secs_f64().max(0.001)),
-        false => format!("max_execution_time = {}", limit.as_millis().max(1)),
+    let limits = match is_mariadb(&version) {
+        true => format!("tx_read_only = 1, max_statement_time = {:.3}", limit.as_secs_f64().max(0.001)),
+        false => format!("transaction_read_only = 1, max_execution_time = {}", limit.as_millis().max(1)),
     };
     let sql = format!(
-        "SET SESSION {statement_limit}, lock_wait_timeout = {seconds}, innodb_lock_wait_timeout = {seconds}, \
-         time_zone = '+00:00'"
+        "SET SESSION {limits}, lock_wait_timeout = {seconds}, innodb_lock_wait_timeout = {seconds}, time_zone = '+00:00'"
     );
     connection.execute(raw_sql(AssertSqlSafe(sql))).await.map_err(failed)?;
     connection.execute(raw_sql("START TRANSACTION READ ONLY")).await.map_err(failed)?;
     Ok(lease)
+}
+
+fn is_mariadb(version: &str) -> bool {
+    version.contains("MariaDB")
 }
 
 async fn version(connection: &mut sqlx::MySqlConnection) -> Result<String, sqlx::Error> {
@@ -124,24 +135,42 @@ async fn end(mut lease: Lease<MySql>, source: &Source) -> Result<(), DataError> 
     Ok(())
 }
 
+/// The name of a type. The driver calls text binary that is only compared byte by byte, as MariaDB's JSON is.
+fn kind_of(info: &MySqlTypeInfo) -> String {
+    const NAMES: [(&str, &str); 6] = [
+        ("BINARY", "CHAR"),
+        ("VARBINARY", "VARCHAR"),
+        ("TINYBLOB", "TINYTEXT"),
+        ("BLOB", "TEXT"),
+        ("MEDIUMBLOB", "MEDIUMTEXT"),
+        ("LONGBLOB", "LONGTEXT"),
+    ];
+    let text = NAMES.iter().find(|(binary, _)| *binary == info.name() && <str as Type<MySql>>::compatible(info));
+    text.map_or(info.name(), |(_, text)| text).to_owned()
+}
+
+/// Name and type of a column.
+fn column_of(column: &MySqlColumn) -> (String, String) {
+    (column.name().to_owned(), kind_of(column.type_info()).to_lowercase())
+}
+
 /// A value of the binary protocol as JSON.
 fn value(raw: MySqlValueRef<'_>) -> Value {
     if raw.is_null() {
         return Value::Null;
     }
-    let kind = raw.type_info().name().to_owned();
+    let (kind, unsigned) = (kind_of(&raw.type_info()), <u64 as Type<MySql>>::compatible(&raw.type_info()));
     let Ok(bytes) = <&[u8] as Decode<MySql>>::decode(raw) else { return Value::Null };
-    decode(&kind, bytes).unwrap_or_else(|| match std::str::from_utf8(bytes) {
+    decode(&kind, unsigned, bytes).unwrap_or_else(|| match std::str::from_utf8(bytes) {
         Ok(text) => text.into(),
         Err(_) => BASE64.encode(bytes).into(),
     })
 }
 
-fn decode(kind: &str, bytes: &[u8]) -> Option<Value> {
-    let unsigned = kind.ends_with("UNSIGNED");
+fn decode(kind: &str, unsigned: bool, bytes: &[u8]) -> Option<Value> {
     Some(match kind.split(' ').next().unwrap_or_default() {
         // Clients show TINYINT(1) as a truth value; it may hold other numbers.
-        "BOOLEAN" => match little_endian(bytes, false)? {
+        "BOOLEAN" => match little_endian(bytes, unsigned)? {
             0 => json!(false),
             1 => json!(true),
             other => integer(other),
@@ -205,7 +234,8 @@ fn fraction(micros: u32) -> String {
 
 const CATALOG: &str = "
     SELECT CAST(c.table_schema AS CHAR), CAST(c.table_name AS CHAR),
-        CASE WHEN t.table_type LIKE '%VIEW%' THEN 'view' ELSE 'table' END, CAST(t.table_comment AS CHAR),
+        CASE WHEN t.table_type LIKE '%VIEW%' THEN 'view' ELSE 'table' END,
+        CASE WHEN t.table_type LIKE '%VIEW%' THEN NULL ELSE CAST(t.table_comment AS CHAR) END,
         CAST(c.column_name AS CHAR), CAST(c.column_type AS CHAR), c.is_nullable = 'YES', CAST(c.column_default AS CHAR),
         c.column_key = 'PRI', CAST(MIN(CONCAT_WS('.', NULLIF(k.referenced_table_schema, c.table_schema),
             k.referenced_table_name, k.referenced_column_name)) AS CHAR), CAST(c.column_comment AS CHAR)
@@ -214,7 +244,7 @@ const CATALOG: &str = "
     LEFT JOIN information_schema.key_column_usage k ON k.table_schema = c.table_schema AND k.table_name = c.table_name
         AND k.column_name = c.column_name AND k.referenced_table_name IS NOT NULL
     WHERE c.table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')
-        AND (DATABASE() IS NULL OR c.table_schema = DATABASE())
+        AND (DATABASE() IS NULL OR c.table_schema = DATABASE()) AND t.table_type <> 'SEQUENCE'
     GROUP BY c.table_schema, c.table_name, t.table_type, t.table_comment, c.column_name, c.column_type, c.is_nullable,
         c.column_default, c.column_key, c.column_comment, c.ordinal_position
     ORDER BY c.table_schema, c.table_name, c.ordinal_position
@@ -254,21 +284,40 @@ pub(super) async fn check(pool: &MySqlPool, source: &Source, deadline: Deadline)
     let version = version(connection).await.map_err(failed)?;
     let user =
         sqlx::query_scalar("SELECT CAST(CURRENT_USER() AS CHAR)").persistent(false).fetch_one(&mut *connection).await;
+    let read_only = match is_mariadb(&version) {
+        true => "SELECT CAST(@@session.tx_read_only AS SIGNED)",
+        false => "SELECT CAST(@@session.transaction_read_only AS SIGNED)",
+    };
+    let read_only: Result<i64, _> = sqlx::query_scalar(read_only).persistent(false).fetch_one(&mut *connection).await;
     let grants = sqlx::query("SHOW GRANTS").persistent(false).fetch_all(connection).await.map_err(failed)?;
     end(lease, source).await?;
     let grants: Vec<String> = grants.iter().filter_map(|row| row.try_get_unchecked::<String, _>(0).ok()).collect();
-    let mut rights = grants.iter().filter_map(|grant| grant.split(" ON ").next()).map(str::to_uppercase);
-    let writing = ["ALL PRIVILEGES", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "FILE", "SUPER"];
-    let may_write = rights.any(|rights| writing.iter().any(|right| rights.contains(right)));
-    let superuser = grants.iter().any(|grant| grant.contains("ALL PRIVILEGES ON *.*") || grant.contains("SUPER"));
-    let name = if version.contains("MariaDB") { "MariaDB" } else { "MySQL" };
+    let name = if is_mariadb(&version) { "MariaDB" } else { "MySQL" };
     Ok(super::checked(super::Account {
         version: format!("{name} {version}"),
         user: user.map_err(failed)?,
-        superuser,
-        may_write,
-        read_only: true,
+        superuser: grants.iter().any(|grant| is_superuser(grant)),
+        may_write: grants.iter().any(|grant| may_write(grant)),
+        read_only: read_only.map_err(failed)? == 1,
     }))
+}
+
+/// What a line such as ``GRANT SELECT, INSERT ON `a`.* TO `b`@`%` `` grants, in upper case, and on what.
+fn granted(grant: &str) -> (String, &str) {
+    let (rights, rest) = grant.split_once(" ON ").unwrap_or_default();
+    (rights.to_uppercase(), rest)
+}
+
+fn may_write(grant: &str) -> bool {
+    const WRITING: &[&str] =
+        &["ALL PRIVILEGES", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "FILE", "SUPER"];
+    let (rights, _) = granted(grant);
+    WRITING.iter().any(|right| rights.contains(right))
+}
+
+fn is_superuser(grant: &str) -> bool {
+    let (rights, place) = granted(grant);
+    place.starts_with("*.*") && (rights.contains("ALL PRIVILEGES") || rights.contains("SUPER"))
 }
 
 #[cfg(test)]
@@ -276,19 +325,37 @@ mod tests {
     use super::*;
 
     #[test]
+    fn grants_tell_what_an_account_may() {
+        for (grant, writes, superuser) in [
+            ("GRANT ALL PRIVILEGES ON *.* TO `a`@`%` WITH GRANT OPTION", true, true),
+            ("GRANT ALL PRIVILEGES ON `sales`.* TO `a`@`%`", true, false),
+            ("GRANT SELECT, INSERT ON `sales`.`x` TO `a`@`%`", true, false),
+            ("GRANT USAGE ON *.* TO `superupdater`@`%` IDENTIFIED BY PASSWORD '*INSERT'", false, false),
+            ("GRANT SELECT ON `SUPER`.* TO `a`@`%`", false, false),
+            ("GRANT `writers` TO `a`@`%`", false, false),
+        ] {
+            assert_eq!((may_write(grant), is_superuser(grant)), (writes, superuser), "{grant}");
+        }
+    }
+
+    #[test]
     fn binary_values_are_exact() {
         let cases = [
-            (decode("BIGINT UNSIGNED", &u64::MAX.to_le_bytes()), json!("18446744073709551615")),
-            (decode("INT", &(-5_i32).to_le_bytes()), json!(-5)),
-            (decode("BOOLEAN", &[1]), json!(true)),
-            (decode("BOOLEAN", &[7]), json!(7)),
-            (decode("FLOAT", &0.1_f32.to_le_bytes()), json!(0.1)),
-            (decode("BIT", &[1, 0]), json!(256)),
-            (decode("DATE", &[4, 0xe8, 7, 2, 29]), json!("2024-02-29")),
-            (decode("DATETIME", &[11, 0xe8, 7, 2, 29, 1, 2, 3, 0x20, 0xa1, 7, 0]), json!("2024-02-29T01:02:03.5")),
-            (decode("TIMESTAMP", &[4, 0xe8, 7, 1, 1]), json!("2024-01-01T00:00:00Z")),
-            (decode("TIME", &[8, 1, 1, 0, 0, 0, 2, 3, 4]), json!("-26:03:04")),
-            (decode("TIME", &[0]), json!("00:00:00")),
+            (decode("BIGINT UNSIGNED", true, &u64::MAX.to_le_bytes()), json!("18446744073709551615")),
+            (decode("INT", false, &(-5_i32).to_le_bytes()), json!(-5)),
+            (decode("BOOLEAN", false, &[1]), json!(true)),
+            (decode("BOOLEAN", false, &[7]), json!(7)),
+            (decode("BOOLEAN", true, &[200]), json!(200)),
+            (decode("FLOAT", false, &0.1_f32.to_le_bytes()), json!(0.1)),
+            (decode("BIT", false, &[1, 0]), json!(256)),
+            (decode("DATE", false, &[4, 0xe8, 7, 2, 29]), json!("2024-02-29")),
+            (
+                decode("DATETIME", false, &[11, 0xe8, 7, 2, 29, 1, 2, 3, 0x20, 0xa1, 7, 0]),
+                json!("2024-02-29T01:02:03.5"),
+            ),
+            (decode("TIMESTAMP", false, &[4, 0xe8, 7, 1, 1]), json!("2024-01-01T00:00:00Z")),
+            (decode("TIME", false, &[8, 1, 1, 0, 0, 0, 2, 3, 4]), json!("-26:03:04")),
+            (decode("TIME", false, &[0]), json!("00:00:00")),
         ];
         for (found, expected) in cases {
             assert_eq!(found, Some(expected));

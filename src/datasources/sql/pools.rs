@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sqlx::pool::{PoolConnection, PoolOptions};
-use sqlx::{Database, MySqlPool, PgPool, SqlitePool};
+use sqlx::{Database, MySqlPool, PgPool, Pool, SqlitePool};
+use tokio::net::TcpStream;
 
 use super::{mysql, postgres, sqlite};
 use crate::datasources::DataError;
@@ -97,7 +98,39 @@ pub(super) fn options<DB: Database>(source: &Source) -> PoolOptions<DB> {
         .min_connections(0)
         .idle_timeout(IDLE)
         .max_lifetime(Duration::from_secs(1800))
-        .acquire_timeout(source.effective.timeout())
+        // The deadline of the request comes first; this only ends what nobody waits for.
+        .acquire_timeout(source.effective.timeout() + Duration::from_secs(1))
+}
+
+/// How long a pool may take for a connection before it is looked at whether the server is there at all.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// A connection of the pool. Where nobody listens, a pool tries again until its timeout; here that ends at once.
+pub(super) async fn acquire<DB: Database>(
+    pool: &Pool<DB>,
+    source: &Source,
+    default_port: u16,
+) -> Result<Lease<DB>, sqlx::Error> {
+    tokio::select! {
+        connection = pool.acquire() => Ok(Lease::new(connection?)),
+        error = refused(source, default_port) => Err(error),
+    }
+}
+
+/// Done when the server refuses connections; never if it doesn't.
+async fn refused(source: &Source, default_port: u16) -> sqlx::Error {
+    tokio::time::sleep(PATIENCE).await;
+    let place = source.effective.url.parse().and_then(|url| {
+        let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
+        Some((host, url.port().unwrap_or(default_port)))
+    });
+    if let Some(place) = place
+        && let Err(error) = TcpStream::connect(place).await
+        && error.kind() == std::io::ErrorKind::ConnectionRefused
+    {
+        return sqlx::Error::Io(error);
+    }
+    std::future::pending().await
 }
 
 /// A connection that goes back to its pool only when its work was done to the end. Otherwise it is cut, so that nothing goes

@@ -3,12 +3,12 @@
 
 use futures_util::StreamExt;
 use serde_json::{Map, Value};
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgRow, PgSslMode, Postgres};
-use sqlx::{AssertSqlSafe, Either, Executor, Row, SqlSafeStr, Statement, TypeInfo, raw_sql};
+use sqlx::postgres::{PgColumn, PgConnectOptions, PgConnection, PgPool, PgRow, PgSslMode, PgTypeInfo, Postgres};
+use sqlx::{AssertSqlSafe, Column as _, Either, Executor, Row, SqlSafeStr, Statement, TypeInfo, raw_sql};
 
 use super::parameters::{CheckedQuery, Piece};
-use super::pools::{Lease, options};
-use super::postgres_value::value;
+use super::pools::{Lease, acquire, options};
+use super::postgres_value::{is_known, value};
 use super::schema::{CatalogColumn, tables};
 use super::{column_of, failed, who};
 use crate::datasources::client::{Checked, Query, Source};
@@ -20,6 +20,8 @@ pub(super) fn open(source: &Source) -> Result<PgPool, DataError> {
     Ok(options(source).connect_lazy_with(connect_options(source)?))
 }
 
+const PORT: u16 = 5432;
+
 /// Only what the source says: the driver would also take host, user and password from this server's environment.
 fn connect_options(source: &Source) -> Result<PgConnectOptions, DataError> {
     let settings = &source.effective;
@@ -29,7 +31,7 @@ fn connect_options(source: &Source) -> Result<PgConnectOptions, DataError> {
     let account = super::account(&url, token);
     let mut options = PgConnectOptions::new_without_pgpass()
         .host(url.host_str().unwrap_or_default().trim_matches(['[', ']']))
-        .port(url.port().unwrap_or(5432))
+        .port(url.port().unwrap_or(PORT))
         .username(&account.user)
         .password(&account.password)
         .database(if account.database.is_empty() { &account.user } else { &account.database })
@@ -52,33 +54,28 @@ pub(super) async fn query(
     query: &Query<'_>,
 ) -> Result<QueryResult, DataError> {
     let failed = |error| failed(source, error);
+    for name in checked.names() {
+        super::given(query.parameters, name)?;
+    }
     let mut lease = begin(pool, source, query.deadline).await?;
     let connection = lease.connection().map_err(failed)?;
-    let (sql, arguments) = bind(connection, source, checked, query.parameters).await?;
+    let Prepared { sql, arguments, columns } = prepare(connection, source, checked, query.parameters).await?;
     let mut statement = sqlx::query::<Postgres>(AssertSqlSafe(sql)).persistent(false);
     for argument in arguments {
         statement = statement.bind(argument);
     }
     let mut collector = Collector::new(query.most_rows);
+    collector.columns(columns.into_iter());
     let mut rows = statement.fetch(&mut *connection);
     let mut complete = true;
     while let Some(row) = rows.next().await {
-        let row = row.map_err(failed)?;
-        if !collector.has_columns() {
-            collector.columns(row.columns().iter().map(column_of));
-        }
-        if !collector.push(values(&row)) {
+        if !collector.push(values(&row.map_err(failed)?)) {
             complete = false;
             break;
         }
     }
     drop(rows);
     if complete {
-        if !collector.has_columns() {
-            let described =
-                connection.prepare(AssertSqlSafe(with_numbers(checked)).into_sql_str()).await.map_err(failed)?;
-            collector.columns(described.columns().iter().map(column_of));
-        }
         end(lease, source).await?;
     }
     Ok(collector.finish())
@@ -91,9 +88,8 @@ fn values(row: &PgRow) -> impl Iterator<Item = Value> {
 /// A connection in a read-only transaction. The limits are set in the same round trip; those of the session would be lost
 /// behind a pooler.
 async fn begin(pool: &PgPool, source: &Source, deadline: Deadline) -> Result<Lease<Postgres>, DataError> {
-    let connection = pool.acquire().await.map_err(|error| failed(source, error))?;
-    let mut lease = Lease::new(connection);
-    let limit = deadline.remaining().as_millis().max(1);
+    let mut lease = acquire(pool, source, PORT).await.map_err(|error| failed(source, error))?;
+    let limit = super::statement_limit(deadline).as_millis().max(1);
     let sql = format!(
         "BEGIN TRANSACTION READ ONLY; SET LOCAL statement_timeout = {limit}; SET LOCAL lock_timeout = {limit}; \
          SET LOCAL idle_in_transaction_session_timeout = {limit}; SET LOCAL timezone = 'UTC'"
@@ -111,38 +107,34 @@ async fn begin(pool: &PgPool, source: &Source, deadline: Deadline) -> Result<Lea
     Ok(lease)
 }
 
+/// Leaves no statement behind either: the driver forgets the names of those it has prepared.
 async fn end(mut lease: Lease<Postgres>, source: &Source) -> Result<(), DataError> {
-    let ended = lease.connection().map_err(|error| failed(source, error))?.execute(raw_sql("ROLLBACK")).await;
+    let connection = lease.connection().map_err(|error| failed(source, error))?;
+    let ended = connection.execute(raw_sql("ROLLBACK; DEALLOCATE ALL")).await;
     ended.map_err(|error| failed(source, error))?;
     lease.done();
     Ok(())
 }
 
-/// The query with `$1`, `$2`, ... in the place of its parameters.
-fn with_numbers(checked: &CheckedQuery) -> String {
-    let names: Vec<_> = checked.names().collect();
-    let place = |piece: &Piece| match piece {
-        Piece::Text(text) => text.clone(),
-        Piece::Parameter(name) => {
-            format!("${}", names.iter().position(|known| *known == name).unwrap_or_default() + 1)
-        }
-    };
-    checked.pieces().iter().map(place).collect()
+/// A query as it is sent, the values of its parameters, and names and types of its columns.
+struct Prepared {
+    sql: String,
+    arguments: Vec<Option<String>>,
+    columns: Vec<(String, String)>,
 }
 
-/// Asks the server which type each parameter has in this query, then hands every value over as text that the server itself
-/// turns into that type: exact for every type there is.
-async fn bind(
+/// Asks the server which types the query has; the driver loses a statement without a name if it only then looks up a type
+/// that it does not know. Every value is handed over as text that the server itself turns into the type
+/// of its parameter: exact for every type there is. Likewise it turns into text what this server can't read in binary form.
+async fn prepare(
     connection: &mut PgConnection,
     source: &Source,
     checked: &CheckedQuery,
     parameters: &Map<String, Value>,
-) -> Result<(String, Vec<Option<String>>), DataError> {
+) -> Result<Prepared, DataError> {
     let names: Vec<&str> = checked.names().collect();
-    if names.is_empty() {
-        return Ok((with_numbers(checked), Vec::new()));
-    }
-    let statement = connection.prepare(AssertSqlSafe(with_numbers(checked)).into_sql_str()).await;
+    let numbered = with_parameters(checked, &names, |number| format!("${number}"));
+    let statement = connection.prepare(AssertSqlSafe(numbered).into_sql_str()).await;
     let statement = statement.map_err(|error| failed(source, error))?;
     let types: Vec<String> = match statement.parameters() {
         Some(Either::Left(types)) => types.iter().map(type_name).collect(),
@@ -150,33 +142,53 @@ async fn bind(
     };
     let mut arguments = Vec::new();
     for (name, kind) in names.iter().zip(&types) {
-        let given = super::given(parameters, name)?;
-        arguments.push(text_of(name, given, kind)?);
+        arguments.push(text_of(name, super::given(parameters, name)?, kind)?);
     }
-    let place = |piece: &Piece| match piece {
-        Piece::Text(text) => text.clone(),
-        Piece::Parameter(name) => {
-            let at = names.iter().position(|known| *known == name).unwrap_or_default();
-            let kind = types.get(at).map_or("text", String::as_str);
-            format!("CAST(${}::text AS {kind})", at + 1)
-        }
+    let cast = |number: usize| {
+        let kind = types.get(number - 1).map_or("text", String::as_str);
+        format!("CAST(${number}::text AS {kind})")
     };
-    Ok((checked.pieces().iter().map(place).collect(), arguments))
+    let sql = readable(with_parameters(checked, &names, cast), statement.columns());
+    Ok(Prepared { sql, arguments, columns: statement.columns().iter().map(column_of).collect() })
 }
 
-/// The name of a type as SQL takes it; what a user has defined is quoted.
-fn type_name(kind: &sqlx::postgres::PgTypeInfo) -> String {
-    let name = kind.name();
-    let builtin = name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'[' | b']' | b'_'));
-    match name {
-        "UNKNOWN" | "VOID" => "text".to_owned(),
-        "\"CHAR\"" => name.to_owned(),
-        _ if builtin => name.to_lowercase(),
-        _ => match name.strip_suffix("[]") {
-            Some(element) => format!("\"{}\"[]", element.replace('"', "\"\"")),
-            None => format!("\"{}\"", name.replace('"', "\"\"")),
-        },
+/// The query with something in the place of each parameter, which is told by its number, from 1.
+fn with_parameters(checked: &CheckedQuery, names: &[&str], place: impl Fn(usize) -> String) -> String {
+    let text = |piece: &Piece| match piece {
+        Piece::Text(text) => text.clone(),
+        Piece::Parameter(name) => place(names.iter().position(|known| known == name).unwrap_or_default() + 1),
+    };
+    checked.pieces().iter().map(text).collect()
+}
+
+/// The query with the columns as text that can't be read in binary form.
+fn readable(sql: String, columns: &[PgColumn]) -> String {
+    if columns.iter().all(|column| is_known(column.type_info())) {
+        return sql;
     }
+    let names: Vec<String> = (1..=columns.len()).map(|number| format!("c{number}")).collect();
+    let shown: Vec<String> = names
+        .iter()
+        .zip(columns)
+        .map(|(name, column)| if is_known(column.type_info()) { name.clone() } else { format!("{name}::text") })
+        .collect();
+    format!("SELECT {} FROM ({sql}\n) AS q({})", shown.join(", "), names.join(", "))
+}
+
+/// The name of a type as SQL takes it. Without a length, `char` and `bit` would cut their values to one place.
+fn type_name(kind: &PgTypeInfo) -> String {
+    let name = kind.name();
+    let (element, list) = name.strip_suffix("[]").map_or((name, ""), |element| (element, "[]"));
+    let element = match element {
+        "UNKNOWN" | "VOID" => "text".to_owned(),
+        "CHAR" => "bpchar".to_owned(),
+        "BIT" => "varbit".to_owned(),
+        "\"CHAR\"" => "\"char\"".to_owned(),
+        // What a user has defined is quoted already where it needs to be.
+        defined if defined.contains(['"', '.']) => defined.to_owned(),
+        builtin => builtin.to_lowercase(),
+    };
+    element + list
 }
 
 /// A value in the form in which PostgreSQL reads its type from text.
@@ -227,11 +239,12 @@ const CATALOG: &str = "
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-        AND n.nspname NOT LIKE 'pg\\_%' AND has_table_privilege(c.oid, 'SELECT')
+        AND n.nspname NOT LIKE 'pg\\_%' AND has_schema_privilege(n.oid, 'USAGE')
+        AND has_column_privilege(c.oid, a.attnum, 'SELECT')
     ORDER BY n.nspname, c.relname, a.attnum
     LIMIT 20000";
 
-/// The tables that the account may read.
+/// The columns that the account may read.
 pub(super) async fn schema(pool: &PgPool, source: &Source, deadline: Deadline) -> Result<Vec<Value>, DataError> {
     let mut lease = begin(pool, source, deadline).await?;
     let connection = lease.connection().map_err(|error| failed(source, error))?;
@@ -259,7 +272,7 @@ pub(super) async fn schema(pool: &PgPool, source: &Source, deadline: Deadline) -
 
 const ACCOUNT: &str = "
     SELECT current_setting('server_version'), current_user::text, rolsuper,
-        EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        has_database_privilege(current_database(), 'CREATE') OR EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
             AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')),
         current_setting('transaction_read_only') = 'on'

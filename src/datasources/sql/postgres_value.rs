@@ -4,10 +4,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use jiff::SignedDuration;
 use jiff::civil::{Date, DateTime, Time, date};
-use jiff::{SignedDuration, Span};
 use serde_json::{Value, json};
-use sqlx::postgres::{PgTypeKind, PgValueRef};
+use sqlx::postgres::{PgTypeInfo, PgTypeKind, PgValueRef};
 use sqlx::{TypeInfo as _, ValueRef as _};
 
 use crate::datasources::rows::{float, integer};
@@ -20,10 +20,61 @@ pub(super) fn value(raw: &PgValueRef<'_>) -> Value {
     let info = raw.type_info();
     let Ok(bytes) = raw.as_bytes() else { return Value::Null };
     let decoded = match info.kind() {
-        PgTypeKind::Array(element) => array(bytes, element.name()),
+        PgTypeKind::Array(element) => array(bytes, base(element).name()),
         _ => scalar(info.name(), bytes),
     };
     decoded.unwrap_or_else(|| opaque(bytes))
+}
+
+/// Whether the binary form of this type can be read here, be it because it is plain text.
+pub(super) fn is_known(kind: &PgTypeInfo) -> bool {
+    const KNOWN: &[&str] = &[
+        "BOOL",
+        "INT2",
+        "INT4",
+        "INT8",
+        "OID",
+        "FLOAT4",
+        "FLOAT8",
+        "NUMERIC",
+        "MONEY",
+        "BYTEA",
+        "JSON",
+        "JSONB",
+        "UUID",
+        "DATE",
+        "TIME",
+        "TIMETZ",
+        "TIMESTAMP",
+        "TIMESTAMPTZ",
+        "INTERVAL",
+        "INET",
+        "CIDR",
+        "MACADDR",
+        "MACADDR8",
+        "BIT",
+        "VARBIT",
+        "TEXT",
+        "VARCHAR",
+        "CHAR",
+        "\"CHAR\"",
+        "NAME",
+        "UNKNOWN",
+        "VOID",
+    ];
+    match kind.kind() {
+        PgTypeKind::Enum(_) => true,
+        PgTypeKind::Array(element) | PgTypeKind::Domain(element) => is_known(element),
+        _ => KNOWN.contains(&kind.name()),
+    }
+}
+
+/// The type that a domain restricts, or else the type itself.
+fn base(kind: &PgTypeInfo) -> &PgTypeInfo {
+    match kind.kind() {
+        PgTypeKind::Domain(inner) => base(inner),
+        _ => kind,
+    }
 }
 
 fn opaque(bytes: &[u8]) -> Value {
@@ -180,22 +231,33 @@ fn moment(micros: i64, zone: &str) -> String {
 fn interval(mut bytes: &[u8]) -> Option<String> {
     let micros = take(&mut bytes).map(i64::from_be_bytes)?;
     let (days, months) = (take_i32(&mut bytes)?, take_i32(&mut bytes)?);
-    let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
     let mut text = String::from("P");
-    let mut part = |number: i64, unit: char| {
+    for (number, unit) in [(months / 12, 'Y'), (months % 12, 'M'), (days, 'D')] {
         if number != 0 {
             text.push_str(&format!("{number}{unit}"));
         }
-    };
-    part(i64::from(months / 12), 'Y');
-    part(i64::from(months % 12), 'M');
-    part(i64::from(days), 'D');
-    let span = Span::new().try_hours(seconds / 3600).ok()?.try_minutes(seconds / 60 % 60).ok()?;
-    let span = span.try_seconds(seconds % 60).ok()?.try_microseconds(micros).ok()?;
-    if !span.is_zero() {
-        text.push_str(span.to_string().strip_prefix('P').unwrap_or_default());
     }
-    Some(if text == "P" { "PT0S".to_owned() } else { text })
+    if micros != 0 || text == "P" {
+        text.push_str(&clock(micros));
+    }
+    Some(text)
+}
+
+/// The part of an interval below a day: `T4H5M6.5S`, with a sign before each number if it is negative.
+fn clock(micros: i64) -> String {
+    let sign = if micros < 0 { "-" } else { "" };
+    let (seconds, micros) = (micros.unsigned_abs() / 1_000_000, micros.unsigned_abs() % 1_000_000);
+    let mut text = String::from("T");
+    for (number, unit) in [(seconds / 3600, 'H'), (seconds / 60 % 60, 'M')] {
+        if number != 0 {
+            text.push_str(&format!("{sign}{number}{unit}"));
+        }
+    }
+    let fraction = if micros == 0 { String::new() } else { format!(".{micros:06}").trim_end_matches('0').to_owned() };
+    if seconds % 60 != 0 || micros != 0 || text == "T" {
+        text.push_str(&format!("{sign}{}{fraction}S", seconds % 60));
+    }
+    text
 }
 
 /// Family, length of the network part, a flag, and the address.
@@ -259,6 +321,7 @@ mod tests {
         };
         assert_eq!(parts(14_706_500_000, 3, 14), "P1Y2M3DT4H5M6.5S");
         assert_eq!(parts(0, 0, 0), "PT0S");
+        assert_eq!(parts(-3_660_000_001, -1, 0), "P-1DT-1H-1M-0.000001S");
         assert_eq!(money(-205), "-2.05");
     }
 

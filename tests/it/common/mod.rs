@@ -1,9 +1,11 @@
-//! What the stories share: a server to talk to, a stand-in upstream, a program to start and kill.
+//! What the stories share: a server to talk to, a stand-in upstream, a program to start and kill, databases.
 
 pub mod client;
+pub mod cube;
 pub mod databases;
 pub mod program;
 pub mod server;
+pub mod sources;
 pub mod upstream;
 
 pub use client::{Answer, Client};
