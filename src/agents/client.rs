@@ -16,7 +16,9 @@ use crate::settings::{AgentSettings, Entry, Resource};
 const REPLY_CAP: usize = 10_000_000;
 /// Largest stream passed through, in bytes.
 const STREAM_CAP: usize = 100_000_000;
-/// How much of an error's text is quoted.
+/// How much of an error's text is read, and how much of that is quoted. The difference keeps a token at the cut whole until it
+/// is masked.
+const ERROR_READ: usize = 4_000;
 const ERROR_CAP: usize = 500;
 /// How long the text of an error is waited for.
 const ERROR_PATIENCE: Duration = Duration::from_secs(2);
@@ -112,8 +114,8 @@ impl AgentClient {
             return Ok(Begun { entry: entry.clone(), redaction, reply });
         }
         let text = reply.status_text();
-        let said = reply.beginning(ERROR_CAP, deadline.at_most(ERROR_PATIENCE)).await;
-        let said = redaction.text(String::from_utf8_lossy(&said).trim());
+        let said = reply.beginning(ERROR_READ, deadline.at_most(ERROR_PATIENCE)).await;
+        let said: String = redaction.text(&String::from_utf8_lossy(&said)).trim().chars().take(ERROR_CAP).collect();
         let said = if said.is_empty() { said } else { format!(": {said}") };
         Err(failure(status, format!("answered {text}{said}")))
     }

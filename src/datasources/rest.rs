@@ -11,7 +11,9 @@ use crate::settings::Resource;
 
 /// Largest reply taken, in bytes.
 pub(super) const REPLY_CAP: usize = 10_000_000;
-/// How much of an error's text is quoted.
+/// How much of an error's text is read, and how much of that is quoted. The difference keeps a credential at the cut whole until
+/// it is masked.
+const ERROR_READ: usize = 4_000;
 const ERROR_CAP: usize = 500;
 
 pub(super) async fn query(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<QueryResult, DataError> {
@@ -103,8 +105,9 @@ pub(super) async fn json_reply(
 pub(super) async fn refusal(source: &Source, reply: Reply, deadline: Deadline) -> DataError {
     let (status, text) = (reply.status(), reply.status_text());
     let patience = deadline.at_most(std::time::Duration::from_secs(2));
-    let said = reply.beginning(ERROR_CAP, patience).await;
-    let said = String::from_utf8_lossy(&said).trim().to_owned();
+    let said = reply.beginning(ERROR_READ, patience).await;
+    let said = source.effective.redaction().text(&String::from_utf8_lossy(&said));
+    let said: String = said.trim().chars().take(ERROR_CAP).collect();
     let said = if said.is_empty() { said } else { format!(": {said}") };
     let text = format!("{} answered {text}{said}", who(source));
     DataError::Failed { text, timed_out: false, outage: matches!(status, 502..=504) }

@@ -50,9 +50,13 @@ pub trait Resource: Clone + Debug + Serialize + Send + Sync + 'static {
     /// `settings` with another catalog of its sort.
     fn with_catalog(settings: &Settings, catalog: Arc<Catalog<Self>>) -> Settings;
 
-    /// Masks its credentials in what its server says.
+    /// Masks its credentials in what its server says. One in a URL may be quoted as it is written there, or decoded.
     fn redaction(&self) -> Redaction {
-        Redaction::new(self.secrets().into_iter().map(|(_, secret)| secret))
+        let decoded = |secret: &Secret| {
+            let text = percent_encoding::percent_decode_str(secret.expose()).decode_utf8_lossy();
+            Secret::new(text.as_ref())
+        };
+        Redaction::new(self.secrets().into_iter().flat_map(|(_, secret)| [decoded(&secret), secret]))
     }
 }
 
