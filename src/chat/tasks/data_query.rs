@@ -129,7 +129,6 @@ fn output(source: &Source, ran: Ran) -> TaskOutput {
         })),
         query: Some(query),
         usage,
-        ..TaskOutput::default()
     }
 }
 
