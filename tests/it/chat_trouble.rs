@@ -176,15 +176,16 @@ impl Scene {
             Step::Query | Step::Schema => &self.source,
             _ => &self.llm,
         };
-        timeout(2 * SECOND, upstream.client_left()).await.unwrap_or_else(|_| panic!("{:?} still runs", self.step));
+        timeout(10 * SECOND, upstream.client_left()).await.unwrap_or_else(|_| panic!("{:?} still runs", self.step));
     }
 }
 
 /// One step in all troubles.
 async fn in_all_troubles(step: Step, check: fn(&Scene, &Value, &[&str])) {
     join_all(Trouble::ALL.map(|trouble| async move {
-        // A source that is gone is gone for its schema too.
-        let scene = Scene::set(step, trouble, (1, 20)).await;
+        // Only what hangs is to run into a timeout.
+        let own = if trouble == Trouble::Hang { 2 } else { 30 };
+        let scene = Scene::set(step, trouble, (own, 60)).await;
         let reply = scene.ask().await;
         assert_eq!(reply.status, 200, "{step:?} {trouble:?}: {}", reply.text);
         assert!(reply.text.len() < 20_000, "{step:?} {trouble:?}: {} bytes", reply.text.len());
@@ -284,10 +285,10 @@ async fn an_llm_that_cannot_pick_leaves_the_choice_to_the_user() {
 #[tokio::test]
 async fn the_deadline_of_the_whole_holds_and_leaves_time_for_the_answer() {
     let scenes = Step::ALL.map(|step| async move {
-        let scene = Scene::set(step, Trouble::Hang, (60, 2)).await;
+        let scene = Scene::set(step, Trouble::Hang, (60, 4)).await;
         let started = Instant::now();
         let reply = scene.ask().await;
-        assert!(started.elapsed() < 4 * SECOND, "{step:?}: {:?}", started.elapsed());
+        assert!(started.elapsed() < 10 * SECOND, "{step:?}: {:?}", started.elapsed());
         let reply = reply.expect(200);
         let error = reply["error"].as_str();
         let (answer, degraded) = (reply["answer"].as_str().unwrap(), reply["metadata"]["degraded"] == true);
@@ -342,7 +343,7 @@ async fn one_source_in_trouble_does_not_cost_the_other_and_everything_missing_is
     let variables = [
         ("DATASOURCES", sources.as_str()),
         ("EXTERNAL_AGENTS", agents.as_str()),
-        ("ORCHESTRATION_TIMEOUT_SECONDS", "2"),
+        ("ORCHESTRATION_TIMEOUT_SECONDS", "4"),
     ];
     let server = TestServer::with(&variables).await;
     let body = json!({"prompt": "SELECT name FROM plans", "metadata": {"intent": "churn_analytics"}});
@@ -353,7 +354,7 @@ async fn one_source_in_trouble_does_not_cost_the_other_and_everything_missing_is
     for part in ["DataSource 'b' did not answer in time; ", "Closed for today.", "No model could put this into words"] {
         assert!(error.contains(part), "{part} in {error}");
     }
-    timeout(2 * SECOND, b.client_left()).await.unwrap();
+    timeout(10 * SECOND, b.client_left()).await.unwrap();
 }
 
 #[tokio::test]
@@ -421,4 +422,20 @@ async fn a_client_that_leaves_ends_the_work_at_every_step() {
         panic!("{step:?} was not recorded as cancelled");
     };
     join_all(Step::ALL.into_iter().flat_map(|step| [leave(step, true), leave(step, false)])).await;
+}
+
+#[tokio::test]
+async fn a_password_in_a_url_is_in_no_reply_no_record_and_not_shown_to_the_llm() {
+    let llm = Upstream::saying("I did what I could.").await;
+    let gone = format!("postgres://ada:url-password-1234@127.0.0.1:{}/shop", crate::common::program::free_port());
+    let sources = catalog(&[("shop", json!({"type": "postgresql", "url": gone, "timeout_seconds": 2}))]);
+    let server = TestServer::with_llm(&llm, &[("DATASOURCES", &sources)]).await;
+    for step in [Step::Query, Step::Schema] {
+        let reply = server.post("/v1/chat", &json!({"prompt": step.prompt()})).await;
+        assert!(reply.expect(200)["error"].as_str().unwrap().starts_with("data_query failed: DataSource 'shop'"));
+        let record = server.get(&format!("/v1/executions/{}", reply.json()["execution_id"].as_str().unwrap())).await;
+        for text in [reply.text, record.text, llm.chats().last().unwrap().body.to_string()] {
+            assert!(!text.contains("url-password"), "{text}");
+        }
+    }
 }
