@@ -47,7 +47,8 @@ impl Reading {
     async fn until(&mut self, end: &str) {
         while !self.text.ends_with(end) {
             let chunk = self.reply.chunk().await.unwrap();
-            self.text.push_str(std::str::from_utf8(&chunk.expect(end)).unwrap());
+            let chunk = chunk.unwrap_or_else(|| panic!("it ended before {end:?}"));
+            self.text.push_str(std::str::from_utf8(&chunk).unwrap());
         }
     }
 

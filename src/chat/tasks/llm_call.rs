@@ -31,11 +31,21 @@ pub(super) async fn run(context: &TaskContext<'_>, inputs: Inputs, is_last: bool
 async fn stream(context: &TaskContext<'_>, request: &ChatRequest) -> Result<Completion, LlmError> {
     let llm = context.settings.llm.effective();
     let mut chunks = Box::pin(context.llm.stream(llm, request, context.deadline).await?);
-    let mut whole = Completion::default();
+    let (mut whole, mut begun) = (Completion::default(), false);
     while let Some(chunk) = chunks.next().await {
-        match chunk? {
-            Chunk::Text(text) => context.events.delta(text).await,
-            Chunk::End(completion) => whole = completion,
+        match chunk {
+            Ok(Chunk::Text(text)) => {
+                begun = true;
+                context.events.delta(text).await;
+            }
+            Ok(Chunk::End(completion)) => whole = completion,
+            Err(error) => {
+                // What earlier steps found may follow, and must not run into the broken sentence.
+                if begun {
+                    context.events.delta("\n\n".to_owned()).await;
+                }
+                return Err(error);
+            }
         }
     }
     Ok(whole)
