@@ -5,7 +5,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::planner::Task;
-use super::tasks::TaskOutput;
+use super::tasks::{TaskFailure, TaskOutput};
 use crate::kernel::{Error, ErrorKind};
 
 /// What a task builds on, in the order of its dependencies.
@@ -21,7 +21,7 @@ pub(super) struct Inputs {
 #[derive(Debug)]
 pub(super) enum Ending {
     Completed(TaskOutput),
-    Failed(Error),
+    Failed(TaskFailure),
     /// Not begun, and why.
     Skipped(Error),
 }
@@ -127,7 +127,9 @@ where
         if let Some(task) = self.tasks.iter().find(|task| task.id == finished.id) {
             let result = match &finished.ending {
                 Ending::Completed(output) => Ok(output.text.clone()),
-                Ending::Failed(error) => Err(format!("{} failed: {}", task.action.as_str(), error.public_detail())),
+                Ending::Failed(TaskFailure { error, .. }) => {
+                    Err(format!("{} failed: {}", task.action.as_str(), error.public_detail()))
+                }
                 Ending::Skipped(why) => Err(format!("{} was skipped: {}", task.action.as_str(), why.public_detail())),
             };
             let round = self.round_of(task).unwrap_or(1);
@@ -138,11 +140,11 @@ where
 }
 
 /// Runs one task's work and notes how it ended and how long it took.
-pub(super) async fn timed(id: String, work: impl Future<Output = Result<TaskOutput, Error>>) -> Finished {
+pub(super) async fn timed(id: String, work: impl Future<Output = Result<TaskOutput, TaskFailure>>) -> Finished {
     let started = Instant::now();
     let ending = match work.await {
         Ok(output) => Ending::Completed(output),
-        Err(error) => Ending::Failed(error),
+        Err(failure) => Ending::Failed(failure),
     };
     Finished { id, ending, duration_ms: i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX) }
 }
@@ -170,7 +172,7 @@ mod tests {
             let text = format!("{id}({})", inputs.results.join(","));
             timed(id.clone(), async move {
                 match id.starts_with("bad") {
-                    true => Err(Error::new(ErrorKind::Upstream, "broken")),
+                    true => Err(Error::new(ErrorKind::Upstream, "broken").into()),
                     false => Ok(TaskOutput { text, ..TaskOutput::default() }),
                 }
             })
@@ -179,7 +181,7 @@ mod tests {
         while let Some(finished) = execution.next(start).await {
             log.push(match finished.ending {
                 Ending::Completed(output) => output.text,
-                Ending::Failed(error) => format!("{} failed: {error}", finished.id),
+                Ending::Failed(failure) => format!("{} failed: {}", finished.id, failure.error),
                 Ending::Skipped(error) => format!("{} skipped: {error}", finished.id),
             });
         }

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::command::ChatCommand;
+use super::command::{ChatCommand, ChatOptions};
 use super::intent::Intent;
 use super::targets::{choose_agent, choose_sources};
 use super::tasks::Kind;
@@ -40,7 +40,7 @@ pub(super) struct Task {
 
 impl Task {
     /// What the task is done with, as far as it is known beforehand.
-    fn target(&self) -> Option<&str> {
+    pub(super) fn target(&self) -> Option<&str> {
         match &self.kind {
             Kind::DataQuery(source) => Some(source.name.as_str()),
             Kind::ExternalAgent(super::targets::AgentChoice::One(agent)) => Some(agent.name.as_str()),
@@ -55,6 +55,8 @@ pub(super) struct Plan {
     pub(super) tasks: Vec<Task>,
     /// What the intent asks for and cannot be had, in words for the answer.
     pub(super) missing: Vec<String>,
+    /// Those of them that the request asks for by name: an answer without them is only a partial one.
+    pub(super) denied: Vec<String>,
 }
 
 impl Plan {
@@ -67,6 +69,12 @@ impl Plan {
             json
         };
         self.tasks.iter().map(task).collect()
+    }
+
+    /// The longest chain of tasks that build on this one.
+    pub(super) fn stages_after(&self, id: &str) -> u32 {
+        let builds_on = |task: &&Task| task.depends_on.iter().any(|before| before == id);
+        self.tasks.iter().filter(builds_on).map(|task| 1 + self.stages_after(&task.id)).max().unwrap_or(0)
     }
 
     /// Whether the answer depends on nothing but the model and what it is told, so that it may be kept.
@@ -88,26 +96,49 @@ fn shape(intent: Intent) -> &'static [Action] {
     }
 }
 
+/// The stages of a request: its intent's, and one for each target that it names.
+fn stages(intent: Intent, options: &ChatOptions) -> Vec<Action> {
+    let mut stages = shape(intent).to_vec();
+    if options.agent.is_some() && !stages.contains(&Action::ExternalAgent) {
+        stages.insert(stages.len().saturating_sub(1), Action::ExternalAgent);
+    }
+    if options.datasource.is_some() && !stages.contains(&Action::DataQuery) {
+        stages.insert(0, Action::DataQuery);
+    }
+    stages
+}
+
+fn is_named(action: Action, options: &ChatOptions) -> bool {
+    match action {
+        Action::ExternalAgent => options.agent.is_some(),
+        Action::DataQuery => options.datasource.is_some(),
+        _ => false,
+    }
+}
+
 /// Makes the plan for an intent out of what these settings have enabled; what they lack is noted, and the rest goes on
 /// without it. The answer builds on everything, each other task on the stage before it. An error is the caller's fault.
 pub(super) fn plan(intent: Intent, command: &ChatCommand, settings: &Settings) -> Result<Plan, Error> {
     let mut plan = Plan::default();
     let mut stage_before: Vec<String> = Vec::new();
-    for action in shape(intent) {
-        let kinds = match kinds(*action, intent, command, settings)? {
+    for action in stages(intent, &command.options) {
+        let kinds = match kinds(action, intent, command, settings)? {
             Ok(kinds) => kinds,
             Err(missing) => {
+                if is_named(action, &command.options) {
+                    plan.denied.push(missing.clone());
+                }
                 plan.missing.push(missing);
                 continue;
             }
         };
         let everything = || plan.tasks.iter().map(|task| task.id.clone()).collect();
-        let depends_on: Vec<String> = if *action == Action::LlmCall { everything() } else { stage_before };
+        let depends_on: Vec<String> = if action == Action::LlmCall { everything() } else { stage_before };
         stage_before = Vec::new();
         for kind in kinds {
             let id = format!("task_{}", plan.tasks.len() + 1);
             stage_before.push(id.clone());
-            plan.tasks.push(Task { id, action: *action, kind, depends_on: depends_on.clone() });
+            plan.tasks.push(Task { id, action, kind, depends_on: depends_on.clone() });
         }
     }
     Ok(plan)
@@ -157,6 +188,17 @@ mod tests {
     }
 
     #[test]
+    fn what_a_request_names_has_its_stage_whatever_the_intent() {
+        let options =
+            ChatOptions { agent: Some("a".to_owned()), datasource: Some("d".to_owned()), ..ChatOptions::default() };
+        let all = [Action::DataQuery, Action::ExternalAgent, Action::LlmCall];
+        for intent in [Intent::ChurnAnalytics, Intent::DataQuery, Intent::ExternalAgent, Intent::GeneralLlm] {
+            assert_eq!(stages(intent, &options), all, "{intent:?}");
+            assert_eq!(stages(intent, &ChatOptions::default()), shape(intent), "{intent:?}");
+        }
+    }
+
+    #[test]
     fn sources_are_asked_side_by_side_and_the_answer_builds_on_everything() {
         let environment = Environment::from_pairs([
             ("DATASOURCES", r#"{"a": {"type": "api", "url": "http://a"}, "b": {"type": "api", "url": "http://b"}}"#),
@@ -171,6 +213,7 @@ mod tests {
             {"id": "task_4", "action": "llm_call", "depends_on": ["task_1", "task_2", "task_3"]},
         ]);
         assert_eq!(plan.to_json(), expected);
+        assert_eq!(["task_1", "task_2", "task_3", "task_4"].map(|id| plan.stages_after(id)), [2, 2, 1, 0]);
         assert!(!plan.is_repeatable());
     }
 }

@@ -18,8 +18,8 @@ pub(super) struct ChatReply {
     pub(super) execution_id: String,
     /// Why there is no answer.
     pub(super) failure: Option<Error>,
-    /// What was not as it should be, although there is an answer.
-    pub(super) degraded: Option<String>,
+    /// What else was not as it should be.
+    pub(super) degraded: Vec<String>,
 }
 
 /// An answer and what is worth knowing about it; also what the cache keeps.
@@ -45,13 +45,15 @@ pub(super) struct Progress {
     pub(super) data: Vec<Value>,
     /// Tokens used by steps before the answer.
     pub(super) usage: Option<Usage>,
-    pub(super) degraded: Option<String>,
+    pub(super) degraded: Vec<String>,
 }
 
 impl ChatReply {
+    /// Why there is no answer, and everything that is missing.
     pub(super) fn error(&self) -> Option<String> {
         let failure = self.failure.as_ref().map(|error| error.public_detail());
-        failure.map(str::to_owned).or_else(|| self.degraded.clone())
+        let all: Vec<_> = failure.into_iter().chain(self.degraded.iter().map(String::as_str)).collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 }
 
@@ -60,7 +62,7 @@ impl Progress {
     pub(super) fn lacks(&mut self, step: &Step, error: &Error) {
         let what = format!("{} {}: {}", step.action, step.status, error.public_detail());
         self.missing.push(what.clone());
-        self.degraded.get_or_insert(what);
+        self.degraded.push(what);
     }
 
     pub(super) fn metadata(&self, id: &str, has_error: bool, elapsed: Duration) -> Value {
@@ -76,7 +78,7 @@ impl Progress {
             "model": answer.and_then(|answer| answer.model.as_ref()),
             "usage": Usage::sum(self.usage, answer.and_then(|answer| answer.usage)),
             "cached": self.cached,
-            "degraded": self.degraded.is_some(),
+            "degraded": !self.degraded.is_empty(),
             "memory_saved": self.memory_saved,
             "missing": self.missing,
             "duration_ms": u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),

@@ -11,7 +11,7 @@ use super::intent::{self, Intent, Verdict};
 use super::planner::{self, Plan};
 use super::reply::{Answer, ChatReply, Progress};
 use super::targets;
-use super::tasks::{self, TaskContext, TaskOutput};
+use super::tasks::{self, TaskContext, TaskFailure, TaskOutput};
 use crate::agents::AgentService;
 use crate::datasources::DataSourceService;
 use crate::kernel::{Clock, Deadline, Error, ErrorKind, Role, new_id};
@@ -24,6 +24,10 @@ use crate::storage::{Execution as Record, ExecutionStatus, ExecutionStore, Outco
 const CONTEXT_TOKENS: usize = 2000;
 /// Longest wait for a model's word on the intent.
 const CLASSIFY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time kept for each stage to come, if there is enough of it.
+const TIME_FOR_STAGE: Duration = Duration::from_secs(30);
+/// Time kept for saving an answer.
+const TIME_FOR_SAVING: Duration = Duration::from_millis(500);
 
 /// Carries out chat requests. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -109,7 +113,7 @@ impl ChatService {
         let verdict = self.classify(command, settings, deadline).await;
         progress.verdict = Some(verdict);
         let plan = planner::plan(verdict.intent, command, settings)?;
-        progress.missing = plan.missing.clone();
+        (progress.missing, progress.degraded) = (plan.missing.clone(), plan.denied.clone());
         let recorded = self.executions.plan(id, verdict.intent.as_str(), verdict.confidence, &plan.to_json()).await;
         log_failure("the plan could not be recorded", recorded);
         events.begun(id, &verdict, &plan).await;
@@ -119,14 +123,13 @@ impl ChatService {
         let context =
             TaskContext { settings, llm, agents, datasources, command, conversation, missing, deadline, events };
         let answer = self.answer(id, &plan, &context, progress).await?;
-        let before = progress.degraded.take();
-        progress.degraded = before.clone();
         if settings.memory.enabled {
             // Until it is saved it is not, even if the time runs out.
-            let unsaved = before.clone().unwrap_or_else(|| "The conversation could not be saved".to_owned());
-            (progress.memory_saved, progress.degraded) = (Some(false), Some(unsaved));
+            progress.memory_saved = Some(false);
+            progress.degraded.push("The conversation could not be saved".to_owned());
             if self.remember(command, answer).await {
-                (progress.memory_saved, progress.degraded) = (Some(true), before);
+                progress.memory_saved = Some(true);
+                progress.degraded.pop();
             }
         }
         Ok(())
@@ -189,7 +192,7 @@ impl ChatService {
         }
         self.parts.memory.context(&command.user, CONTEXT_TOKENS).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "the conversation could not be read");
-            progress.degraded = Some("The conversation could not be read".to_owned());
+            progress.degraded.push("The conversation could not be read".to_owned());
             Vec::new()
         })
     }
@@ -205,8 +208,11 @@ impl ChatService {
         let orchestration = &context.settings.orchestration;
         let limits = Limits { concurrent: orchestration.max_concurrent, rounds: orchestration.max_iterations };
         let last = plan.tasks.last().map(|task| task.id.as_str()).unwrap_or_default();
+        let shares = Shares::of(plan, context.deadline);
         let start = |task: &planner::Task, inputs| {
-            timed(task.id.clone(), tasks::run(task.kind.clone(), context, inputs, task.id == last))
+            let (kind, is_last) = (task.kind.clone(), task.id == last);
+            let context = TaskContext { deadline: shares.deadline(plan.stages_after(&task.id)), ..*context };
+            timed(task.id.clone(), async move { tasks::run(kind, &context, inputs, is_last).await })
         };
         let mut execution = Execution::new(&plan.tasks, limits);
         let mut outcome = Err(Error::new(ErrorKind::Upstream, "No answer was made"));
@@ -216,13 +222,16 @@ impl ChatService {
             let is_last = finished.id == last;
             let (step, result) = describe(plan, finished);
             match result {
-                result if is_last => outcome = result,
+                result if is_last => outcome = result.map_err(|failure| failure.error),
                 Ok(output) => {
                     progress.usage = Usage::sum(progress.usage, output.usage);
                     progress.data.extend(output.data.clone());
                     found.push(output);
                 }
-                Err(error) => progress.lacks(&step, &error),
+                Err(failure) => {
+                    progress.usage = Usage::sum(progress.usage, failure.usage);
+                    progress.lacks(&step, &failure.error);
+                }
             }
             if is_last && let Some(answer) = compose(&found, &outcome, context.events, progress).await {
                 progress.answer = Some(answer);
@@ -232,7 +241,8 @@ impl ChatService {
             context.events.step(&step).await;
             progress.steps.push(step);
         }
-        outcome.map(|_| ())
+        // What was found is an answer too, even if the last task failed.
+        if progress.answer.is_some() { Ok(()) } else { outcome.map(|_| ()) }
     }
 
     /// Saves both turns. Once begun this goes on even if the request is dropped, so that what is stored and what the
@@ -320,7 +330,7 @@ async fn compose(
         Err(_) if found.is_empty() => return None,
         Err(error) => {
             let why = format!("No model could put this into words: {}", error.public_detail());
-            progress.degraded = Some(why);
+            progress.degraded.push(why);
             let all = found.iter().map(|output| output.for_answer.as_deref().unwrap_or(&output.text));
             (Answer::default(), all.collect::<Vec<_>>().join("\n\n"))
         }
@@ -384,22 +394,50 @@ impl Drop for CancelGuard<'_> {
     }
 }
 
+/// Parts of the time that tasks keep for those that build on them, so that what was found is told even if one of them hangs,
+/// and a moment for saving the answer.
+struct Shares {
+    deadline: Deadline,
+    for_stage: Duration,
+    for_saving: Duration,
+}
+
+impl Shares {
+    fn of(plan: &Plan, deadline: Deadline) -> Self {
+        let left = deadline.remaining();
+        let for_saving = if plan.tasks.len() > 1 { (left / 20).min(TIME_FOR_SAVING) } else { Duration::ZERO };
+        Self { deadline, for_stage: (left / 4).min(TIME_FOR_STAGE), for_saving }
+    }
+
+    /// The deadline of a task with this many stages after it.
+    fn deadline(&self, stages_after: u32) -> Deadline {
+        let kept = if stages_after == 0 { self.for_saving } else { self.for_stage * stages_after };
+        self.deadline.at_most(self.deadline.remaining().saturating_sub(kept))
+    }
+}
+
 /// The record of an ended task, and its result.
-fn describe(plan: &Plan, finished: Finished) -> (Step, Result<TaskOutput, Error>) {
-    let action = plan.tasks.iter().find(|task| task.id == finished.id).map_or("", |task| task.action.as_str());
+fn describe(plan: &Plan, finished: Finished) -> (Step, Result<TaskOutput, TaskFailure>) {
+    let task = plan.tasks.iter().find(|task| task.id == finished.id);
+    let action = task.map_or("", |task| task.action.as_str());
+    let planned = task.and_then(planner::Task::target);
     let (status, result) = match finished.ending {
         Ending::Completed(output) => ("completed", Ok(output)),
-        Ending::Failed(error) => ("failed", Err(error)),
-        Ending::Skipped(error) => ("skipped", Err(error)),
+        Ending::Failed(failure) => ("failed", Err(failure)),
+        Ending::Skipped(error) => ("skipped", Err(error.into())),
     };
     let output = result.as_ref().ok();
+    let query = match &result {
+        Ok(output) => &output.query,
+        Err(failure) => &failure.query,
+    };
     let step = Step {
         id: finished.id,
         action: action.to_owned(),
-        target: output.and_then(|output| output.target.clone()),
+        target: output.and_then(|output| output.target.clone()).or(planned.map(str::to_owned)),
         status: status.to_owned(),
-        error: result.as_ref().err().map(|error| error.public_detail().to_owned()),
-        query: output.and_then(|output| output.query.clone()),
+        error: result.as_ref().err().map(|failure| failure.error.public_detail().to_owned()),
+        query: query.clone(),
         output: output.map(|output| output.text.clone()),
         duration_ms: finished.duration_ms,
     };

@@ -1,6 +1,6 @@
 //! Texts that go to models and agents and come back from them.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The first characters of a text.
 pub(super) fn excerpt(text: &str, chars: usize) -> String {
@@ -9,6 +9,18 @@ pub(super) fn excerpt(text: &str, chars: usize) -> String {
         cut.push('…');
     }
     cut
+}
+
+/// A text between two lines of dashes, longer than any in the text: whoever wrote it can't end it before its end.
+pub(super) fn fenced(text: &str) -> String {
+    let rules = text.lines().map(str::trim).filter(|line| line.chars().all(|c| c == '-'));
+    let fence = "-".repeat(rules.map(str::len).max().unwrap_or(0).max(2) + 1);
+    format!("{fence}\n{text}\n{fence}")
+}
+
+/// `1 row`, `2 rows`.
+pub(super) fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
 /// The JSON object in a model's answer; prose around it is forgiven.
@@ -36,8 +48,13 @@ pub(super) fn text_in(json: &Value) -> String {
 
 /// Rows as a Markdown table; the first `most` of them.
 pub(super) fn table(columns: &[String], rows: &[Value], most: usize) -> String {
-    if columns.is_empty() || rows.is_empty() {
+    if rows.is_empty() {
         return "(no rows)".to_owned();
+    }
+    if columns.is_empty() {
+        // A service over HTTP may give rows that are no objects.
+        let rows: Vec<Value> = rows.iter().map(|row| json!({"value": row})).collect();
+        return table(&["value".to_owned()], &rows, most);
     }
     let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
     let mut table = line(columns.iter().map(|name| cell(&Value::String(name.clone()))).collect());
@@ -46,13 +63,18 @@ pub(super) fn table(columns: &[String], rows: &[Value], most: usize) -> String {
         table.push_str(&line(columns.iter().map(|name| row.get(name).map_or_else(String::new, cell)).collect()));
     }
     if rows.len() > most {
-        table.push_str(&format!("\n… and {} more rows", rows.len() - most));
+        table.push_str(&format!("\n… and {}", count(rows.len() - most, "more row")));
     }
     table.trim_end().to_owned()
 }
 
-/// Longest text in a cell, in characters.
-const LONGEST_CELL: usize = 200;
+/// Longest text in a cell or a line of a list, in characters.
+const LONGEST_LINE: usize = 200;
+
+/// A text on one line, cut if it is long.
+pub(super) fn one_line(text: &str) -> String {
+    excerpt(&text.split_whitespace().collect::<Vec<_>>().join(" "), LONGEST_LINE)
+}
 
 fn cell(value: &Value) -> String {
     let text = match value {
@@ -60,8 +82,7 @@ fn cell(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    excerpt(&text, LONGEST_CELL).replace('\\', "\\\\").replace('|', "\\|")
+    one_line(&text).replace('\\', "\\\\").replace('|', "\\|")
 }
 
 #[cfg(test)]
@@ -90,9 +111,16 @@ mod tests {
     fn a_table_survives_what_is_in_its_cells() {
         let columns = ["a|b".to_owned(), "n".to_owned()];
         let rows = [json!({"a|b": "x\ny | z", "n": null}), json!({"n": 2}), json!({"n": 3})];
-        let expected = "| a\\|b | n |\n| --- | --- |\n| x y \\| z |  |\n|  | 2 |\n\n… and 1 more rows";
+        let expected = "| a\\|b | n |\n| --- | --- |\n| x y \\| z |  |\n|  | 2 |\n\n… and 1 more row";
         assert_eq!(table(&columns, &rows, 2), expected);
         assert_eq!(table(&columns, &[], 2), "(no rows)");
+        assert_eq!(table(&[], &[json!([1, "a"])], 2), "| value |\n| --- |\n| [1,\"a\"] |");
+    }
+
+    #[test]
+    fn a_fence_is_longer_than_what_is_in_it() {
+        assert_eq!(fenced("a"), "---\na\n---");
+        assert_eq!(fenced("a\n --- \n-----\r\n| --- |"), "------\na\n --- \n-----\r\n| --- |\n------");
     }
 
     proptest! {

@@ -135,10 +135,10 @@ async fn the_intent_can_be_given_and_what_is_missing_is_said() {
         (&reply["metadata"]["intent"], &reply["metadata"]["intent_confidence"]),
         (&json!("data_query"), &json!(1.0))
     );
-    assert_eq!(reply["metadata"]["missing"], json!(["no data source is available to this server"]));
+    assert_eq!(reply["metadata"]["missing"], json!(["no data source is configured and enabled"]));
     let messages = &llm.chats()[0].body["messages"];
     assert_eq!(messages[0]["role"], "system");
-    assert!(messages[0]["content"].as_str().unwrap().contains("no data source is available"));
+    assert!(messages[0]["content"].as_str().unwrap().contains("no data source is configured"));
 }
 
 #[tokio::test]
@@ -213,7 +213,7 @@ async fn an_answer_that_cannot_be_remembered_is_given_and_says_so() {
     let reply = server.post("/v1/chat", &json!({"prompt": "Hello", "user_id": "ada"})).await.expect(200);
     assert_eq!(
         (&reply["answer"], &reply["error"]),
-        (&json!("Here it is."), &json!("The conversation could not be saved"))
+        (&json!("Here it is."), &json!("The conversation could not be read; The conversation could not be saved"))
     );
     let metadata = &reply["metadata"];
     assert_eq!(

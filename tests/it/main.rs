@@ -6,7 +6,12 @@
 mod bad_input;
 mod canary;
 mod chat;
+mod chat_data;
+mod chat_parts;
+mod chat_targets;
+mod chat_trouble;
 mod common;
+mod demo;
 mod docs_page;
 mod environment;
 mod llm_config;
@@ -17,4 +22,5 @@ mod openapi;
 mod program;
 mod streaming;
 mod summary;
+mod text_to_query;
 mod web;

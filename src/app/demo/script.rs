@@ -97,7 +97,7 @@ impl Asked {
     fn report(&self) -> String {
         let about = |result: &&str| match first_row(result) {
             Some(row) => format!("The data begins with {row}."),
-            None => excerpt(result.split("---").nth(1).unwrap_or_default().trim(), 600),
+            None => excerpt(&fenced(result).into_iter().next().unwrap_or_default(), 600),
         };
         let told: Vec<_> = self.results().iter().map(about).collect();
         format!("Here is my report. {}", told.join("\n\n"))
@@ -141,8 +141,20 @@ fn written_query(prompt: &str) -> Option<&'static str> {
     if !prompt.starts_with("Write one ") {
         return None;
     }
-    let question = prompt.split("\n---\n").nth(1)?;
-    Some(query_for(question))
+    // The schema stands before the question.
+    let question = fenced(prompt).into_iter().nth(1)?;
+    Some(query_for(&question))
+}
+
+/// What the server put between lines of dashes.
+fn fenced(text: &str) -> Vec<String> {
+    let is_fence = |line: &&str| line.len() >= 3 && line.chars().all(|c| c == '-');
+    let (mut blocks, mut lines) = (Vec::new(), text.lines());
+    while let Some(fence) = lines.find(is_fence) {
+        let block: Vec<_> = lines.by_ref().take_while(|line| *line != fence).collect();
+        blocks.push(block.join("\n"));
+    }
+    blocks
 }
 
 /// The first agent of a list, if one is to be chosen.
@@ -186,7 +198,7 @@ mod tests {
 
     #[test]
     fn it_writes_a_query_and_reports_on_its_rows() {
-        let ask = "Write one SQLite query ...\n\nSchema:\nx\n\nThe question ...\n---\nRevenue by month?\n---";
+        let ask = "Write one SQLite query ...\n---\nsales by product\n---\n----\nRevenue by month?\n---\n----";
         let written = answer(json!([{"role": "user", "content": ask}]), json!([])).text;
         assert!(written.starts_with("```sql\nSELECT strftime"), "{written}");
         let note =

@@ -1,7 +1,7 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::text_to_query::{self, Language};
-use super::{TaskContext, TaskOutput};
+use super::{TaskContext, TaskFailure, TaskOutput};
 use crate::chat::targets::Source;
 use crate::chat::wording;
 use crate::datasources::{DataError, QueryRequest, QueryResult};
@@ -10,6 +10,8 @@ use crate::llm::{ChatRequest, Usage};
 
 /// Rows asked for at most: an answer is to be read.
 const MOST_ROWS: usize = 200;
+/// Bytes of JSON that these rows may have: replies hold them, and records keep them.
+const MOST_BYTES: usize = 1_000_000;
 /// Rows that a model is shown.
 const ROWS_FOR_MODEL: usize = 50;
 /// Rows of the table in the answer.
@@ -23,57 +25,59 @@ struct Ran {
 }
 
 /// Asks a data source: with the query in the prompt if there is one, else with one that a model writes.
-pub(super) async fn run(context: &TaskContext<'_>, source: &Source) -> Result<TaskOutput, Error> {
+pub(super) async fn run(context: &TaskContext<'_>, source: &Source) -> Result<TaskOutput, TaskFailure> {
     let language = Language::of(source).ok_or_else(|| {
         let text = format!("DataSource '{}': unsupported type '{}'", source.name, source.effective.kind);
         Error::new(ErrorKind::Upstream, text)
     })?;
     let ran = match language.query_in(&context.command.prompt) {
-        Some(query) => {
-            let result = ask(context, source, &query).await.map_err(|error| failure(&error, &query))?;
-            Ran { query, result, usage: None }
-        }
+        Some(query) => match ask(context, source, &query).await {
+            Ok(result) => Ran { query, result, usage: None },
+            Err(error) => return Err(failed(&error, error.text().to_owned(), query, None)),
+        },
         None => write_and_ask(context, source, language).await?,
     };
     Ok(output(source, ran))
 }
 
 /// Has a model write the query. What the guard or the source objects to is shown to it once.
-async fn write_and_ask(context: &TaskContext<'_>, source: &Source, language: Language) -> Result<Ran, Error> {
+async fn write_and_ask(context: &TaskContext<'_>, source: &Source, language: Language) -> Result<Ran, TaskFailure> {
     let schema = context.datasources.schema(source, context.deadline).await;
     let schema = schema.map_err(|error| Error::new(kind_of(&error), error.text()))?;
     let question = text_to_query::question(language, &schema, &context.command.prompt);
-    let (mut query, mut usage) = write(context, language, question.clone()).await?;
-    let objection = match try_out(context, source, &query).await? {
+    let (query, usage) = write(context, language, question.clone()).await?;
+    let objection = match try_out(context, source, &query).await {
         Ok(result) => return Ok(Ran { query, result, usage }),
-        Err(objection) => objection,
+        Err(error) if is_about_any_query(&error) => return Err(failed(&error, error.text().to_owned(), query, usage)),
+        Err(error) => error.text().to_owned(),
     };
     tracing::info!(source = %source.name, %objection, "a written query is to be mended");
-    let (mended, more) = write(context, language, text_to_query::repair(&question, &query, &objection)).await?;
-    query = mended;
-    usage = Usage::sum(usage, more);
-    match try_out(context, source, &query).await? {
+    let again = text_to_query::repair(&question, &query, &objection);
+    let (query, more) = match write(context, language, again).await {
+        Ok(written) => written,
+        Err(error) => return Err(TaskFailure { query: some(query), usage, error }),
+    };
+    let usage = Usage::sum(usage, more);
+    match try_out(context, source, &query).await {
         Ok(result) => Ok(Ran { query, result, usage }),
-        Err(objection) => Err(failed(ErrorKind::Upstream, &objection, &query)),
+        Err(error) if is_about_any_query(&error) => Err(failed(&error, error.text().to_owned(), query, usage)),
+        Err(error) => {
+            let text = format!("The LLM wrote no query that works: {}", error.text());
+            Err(failed(&error, text, query, usage))
+        }
     }
 }
 
-/// Runs a written query. The inner error is an objection to this query; the outer one would meet any query.
-async fn try_out(
-    context: &TaskContext<'_>,
-    source: &Source,
-    query: &str,
-) -> Result<Result<QueryResult, String>, Error> {
+/// Whether another query would meet the same error.
+fn is_about_any_query(error: &DataError) -> bool {
+    matches!(error, DataError::Failed { outage: true, .. } | DataError::Failed { timed_out: true, .. })
+}
+
+async fn try_out(context: &TaskContext<'_>, source: &Source, query: &str) -> Result<QueryResult, DataError> {
     if query.is_empty() {
-        return Ok(Err("There is no query in the answer".to_owned()));
+        return Err(DataError::Refused { field: "query", reason: "There is no query in the answer".to_owned() });
     }
-    match ask(context, source, query).await {
-        Ok(result) => Ok(Ok(result)),
-        Err(error @ (DataError::Failed { outage: true, .. } | DataError::Failed { timed_out: true, .. })) => {
-            Err(failure(&error, query))
-        }
-        Err(objection) => Ok(Err(objection.text().to_owned())),
-    }
+    ask(context, source, query).await
 }
 
 async fn ask(context: &TaskContext<'_>, source: &Source, query: &str) -> Result<QueryResult, DataError> {
@@ -101,10 +105,12 @@ async fn write(
 }
 
 fn output(source: &Source, ran: Ran) -> TaskOutput {
-    let Ran { query, result, usage } = ran;
-    let (columns, truncated) = (result.columns(), result.truncated());
+    let Ran { query, mut result, usage } = ran;
+    let columns = result.columns();
+    let cut = keep_first(&mut result.rows, MOST_BYTES);
+    let truncated = result.truncated() || cut;
     let more = if truncated { " (there are more; these are the first)" } else { "" };
-    let heading = format!("{} rows from data source '{}'{more}", result.rows.len(), source.name);
+    let heading = format!("{} from data source '{}'{more}", wording::count(result.rows.len(), "row"), source.name);
     TaskOutput {
         target: Some(source.name.to_string()),
         text: format!(
@@ -117,24 +123,36 @@ fn output(source: &Source, ran: Ran) -> TaskOutput {
             "query": query,
             "columns": result.metadata.get("columns").cloned().unwrap_or_else(|| json!(columns)),
             "rows": result.rows,
-            "row_count": result.row_count,
+            // Services over HTTP need not count.
+            "row_count": result.row_count.max(result.rows.len() as u64),
             "truncated": truncated,
         })),
         query: Some(query),
         usage,
-        ..TaskOutput::default()
     }
+}
+
+/// Keeps the first rows that together are no longer than `most` bytes of JSON, and at least one; whether any was dropped.
+fn keep_first(rows: &mut Vec<Value>, most: usize) -> bool {
+    let mut bytes = 0;
+    let fitting = rows.iter().take_while(|row| {
+        bytes += row.to_string().len();
+        bytes <= most
+    });
+    let kept = fitting.count().max(1);
+    let cut = kept < rows.len();
+    rows.truncate(kept);
+    cut
 }
 
 fn kind_of(error: &DataError) -> ErrorKind {
     if matches!(error, DataError::Failed { timed_out: true, .. }) { ErrorKind::Timeout } else { ErrorKind::Upstream }
 }
 
-fn failure(error: &DataError, query: &str) -> Error {
-    failed(kind_of(error), error.text(), query)
+fn failed(error: &DataError, text: String, query: String, usage: Option<Usage>) -> TaskFailure {
+    TaskFailure { error: Error::new(kind_of(error), text), query: some(query), usage }
 }
 
-fn failed(kind: ErrorKind, text: &str, query: &str) -> Error {
-    let query = if query.is_empty() { String::new() } else { format!(" (query: {})", wording::excerpt(query, 1000)) };
-    Error::new(kind, format!("{}{query}", text.trim_end_matches('.')))
+fn some(query: String) -> Option<String> {
+    Some(query).filter(|query| !query.is_empty())
 }

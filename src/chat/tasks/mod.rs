@@ -32,6 +32,7 @@ pub(super) enum Kind {
 }
 
 /// What every task of a request may use.
+#[derive(Clone, Copy)]
 pub(super) struct TaskContext<'a> {
     pub(super) settings: &'a Settings,
     pub(super) llm: &'a LlmClient,
@@ -61,15 +62,31 @@ pub(super) struct TaskOutput {
     pub(super) usage: Option<Usage>,
 }
 
+/// Why a task gave nothing.
+#[derive(Debug)]
+pub(super) struct TaskFailure {
+    pub(super) error: Error,
+    /// What a data source was asked, or would have been.
+    pub(super) query: Option<String>,
+    /// Tokens used all the same.
+    pub(super) usage: Option<Usage>,
+}
+
+impl From<Error> for TaskFailure {
+    fn from(error: Error) -> Self {
+        Self { error, query: None, usage: None }
+    }
+}
+
 /// Does a task. Only the task that gives the answer, `is_last`, tells a streaming client its text as it comes.
 pub(super) async fn run(
     kind: Kind,
     context: &TaskContext<'_>,
     inputs: Inputs,
     is_last: bool,
-) -> Result<TaskOutput, Error> {
+) -> Result<TaskOutput, TaskFailure> {
     match kind {
-        Kind::LlmCall => llm_call::run(context, inputs, is_last).await,
+        Kind::LlmCall => Ok(llm_call::run(context, inputs, is_last).await?),
         Kind::ExternalAgent(choice) => external_agent::run(context, &choice, &inputs).await,
         Kind::DataQuery(source) => data_query::run(context, &source).await,
     }
