@@ -112,6 +112,8 @@ pub(super) async fn list(
 }
 
 /// Show an agent
+///
+/// As it was written: `${NAME}` stands as such, credentials are masked.
 #[utoipa::path(get, path = "/api/agents/{name}", tag = "agents", operation_id = "get_agent",
     params(("name" = String, Path, description = "Name of the agent"),
         ("If-None-Match" = Option<String>, Header, description = "ETag of the agent that the caller has")),
@@ -166,6 +168,8 @@ pub(super) async fn update(
 }
 
 /// Remove an agent
+///
+/// For good: one that a file or variable names stays removed after a restart.
 #[utoipa::path(delete, path = "/api/agents/{name}", tag = "agents", operation_id = "delete_agent",
     params(("name" = String, Path, description = "Name of the agent"),
         ("If-Match" = Option<String>, Header, description = "ETag of the agent as the caller knows it")),

@@ -14,7 +14,7 @@ pub(super) async fn run(context: &TaskContext<'_>, inputs: Inputs, is_last: bool
         ..ChatRequest::default()
     };
     let completion = match is_last && context.events.is_streaming() {
-        true => stream(context, &request).await?,
+        true => stream(context, &request, !inputs.results.is_empty()).await?,
         false => context.llm.complete(context.settings.llm.effective(), &request, context.deadline).await?,
     };
     if completion.content.trim().is_empty() {
@@ -28,7 +28,8 @@ pub(super) async fn run(context: &TaskContext<'_>, inputs: Inputs, is_last: bool
     })
 }
 
-async fn stream(context: &TaskContext<'_>, request: &ChatRequest) -> Result<Completion, LlmError> {
+/// Passes the text on as it comes. If it breaks off and what earlier steps found `follows`, that begins a paragraph of its own.
+async fn stream(context: &TaskContext<'_>, request: &ChatRequest, follows: bool) -> Result<Completion, LlmError> {
     let llm = context.settings.llm.effective();
     let mut chunks = Box::pin(context.llm.stream(llm, request, context.deadline).await?);
     let (mut whole, mut begun) = (Completion::default(), false);
@@ -40,8 +41,7 @@ async fn stream(context: &TaskContext<'_>, request: &ChatRequest) -> Result<Comp
             }
             Ok(Chunk::End(completion)) => whole = completion,
             Err(error) => {
-                // What earlier steps found may follow, and must not run into the broken sentence.
-                if begun {
+                if begun && follows {
                     context.events.delta("\n\n".to_owned()).await;
                 }
                 return Err(error);

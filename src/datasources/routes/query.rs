@@ -144,6 +144,8 @@ pub(super) async fn schema(
 }
 
 /// Tables of a data source
+///
+/// The names only; a source that fails gives none, and `error`.
 #[utoipa::path(get, path = "/api/datasources/{name}/tables", tag = "datasources", operation_id = "datasource_tables",
     params(("name" = String, Path, description = "Name of the data source")),
     responses((status = 200, description = "The tables", body = TablesShown),

@@ -120,6 +120,8 @@ pub(super) async fn list(
 }
 
 /// Show a data source
+///
+/// As it was written: `${NAME}` stands as such, credentials are masked.
 #[utoipa::path(get, path = "/api/datasources/{name}", tag = "datasources", operation_id = "get_datasource",
     params(("name" = String, Path, description = "Name of the data source"),
         ("If-None-Match" = Option<String>, Header, description = "ETag of the data source that the caller has")),
@@ -174,6 +176,8 @@ pub(super) async fn update(
 }
 
 /// Remove a data source
+///
+/// For good: one that a file or variable names stays removed after a restart.
 #[utoipa::path(delete, path = "/api/datasources/{name}", tag = "datasources", operation_id = "delete_datasource",
     params(("name" = String, Path, description = "Name of the data source"),
         ("If-Match" = Option<String>, Header, description = "ETag of the data source as the caller knows it")),
