@@ -5,7 +5,7 @@ use async_stream::try_stream;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::endpoint;
 use crate::kernel::{Deadline, Redaction};
@@ -92,12 +92,15 @@ impl AgentClient {
             let seconds = wait.as_secs().max(1);
             failure(500, format!("keeps failing; it is not called again for {seconds} s (its test calls it at once)"))
         })?;
+        let started = Instant::now();
         let call = Call { json: body.cloned(), ..Call::get(url) }.method(method);
         let call = call.bearer(agent.auth_token.as_ref()).accept(accept);
         let reply = match self.http.send(&call, deadline).await {
             Ok(reply) => reply,
             Err(error) => {
-                if error.is_outage() {
+                // A caller with less patience than the agent is given must not close it to others.
+                let impatient = error == CallError::Timeout && started.elapsed() < agent.timeout();
+                if error.is_outage() && !impatient {
                     permit.failed();
                 }
                 return Err(AgentFailure::of(entry, &error));
@@ -168,7 +171,7 @@ impl Begun {
         Ok(AgentAnswer { status, content_type, payload })
     }
 
-    /// The lines of the answer as they come, each with its end. `silence` bounds the wait for each.
+    /// The events of the answer as they come, each whole. `silence` bounds the wait for each line.
     pub(super) fn stream(
         self,
         silence: Duration,
@@ -179,7 +182,7 @@ impl Begun {
         let redaction = self.redaction;
         let mut lines = Box::pin(lines(self.reply.stream()));
         Box::pin(try_stream! {
-            let mut sent = 0;
+            let (mut sent, mut event) = (0, String::new());
             loop {
                 let limit = silence.min(deadline.remaining());
                 let line = timeout(limit, lines.next()).await.map_err(|_| failed(&CallError::Timeout))?;
@@ -189,7 +192,15 @@ impl Begun {
                 if sent > STREAM_CAP {
                     Err(failed(&CallError::TooLarge(STREAM_CAP)))?;
                 }
-                yield format!("{line}\n");
+                event.push_str(&line);
+                event.push('\n');
+                // Comments keep a connection alive, so they don't wait for the end of an event.
+                if line.is_empty() || event.starts_with(':') {
+                    yield std::mem::take(&mut event);
+                }
+            }
+            if !event.is_empty() {
+                yield event;
             }
         })
     }

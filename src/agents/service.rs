@@ -46,7 +46,7 @@ impl Default for AgentCall {
     }
 }
 
-/// What came of a call: an answer, or the lines of a stream of events.
+/// What came of a call: an answer, or a stream of events.
 pub(super) enum CallOutcome {
     Answer(AgentAnswer),
     Stream(BoxStream<'static, Result<String, AgentFailure>>),

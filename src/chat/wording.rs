@@ -46,6 +46,16 @@ pub(super) fn text_in(json: &Value) -> String {
     }
 }
 
+/// The texts of server-sent events, put together: whatever each has in its `data`.
+pub(super) fn text_of_events(events: &str) -> String {
+    let data = events.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim_start);
+    let text = |data: &str| match serde_json::from_str::<Value>(data) {
+        Ok(json @ (Value::Object(_) | Value::String(_))) => text_in(&json),
+        _ => data.to_owned(),
+    };
+    data.filter(|data| *data != "[DONE]").map(text).collect()
+}
+
 /// Rows as a Markdown table; the first `most` of them.
 pub(super) fn table(columns: &[String], rows: &[Value], most: usize) -> String {
     if rows.is_empty() {
@@ -105,6 +115,13 @@ mod tests {
         for (json, text) in cases {
             assert_eq!(text_in(&json), text, "{json}");
         }
+    }
+
+    #[test]
+    fn the_texts_of_events_are_put_together() {
+        let events = "event: delta\ndata: {\"content\": \"Two \"}\n\n: ping\n\ndata: {\"content\": \"invoices.\"}\n\ndata: [DONE]\n";
+        assert_eq!(text_of_events(events), "Two invoices.");
+        assert_eq!(text_of_events("data: plain words\n\n"), "plain words");
     }
 
     #[test]

@@ -71,10 +71,11 @@ pub fn unmask(given: &mut Map<String, Value>, stored: &Map<String, Value>) {
     fn restore(given: &mut Value, stored: &Value) {
         match (given, stored) {
             (Value::Object(given), Value::Object(stored)) => unmask(given, stored),
-            (Value::Array(given), Value::Array(stored)) => {
+            // In a list of another length, nothing tells which item is which.
+            (Value::Array(given), Value::Array(stored)) if given.len() == stored.len() => {
                 given.iter_mut().zip(stored).for_each(|(given, stored)| restore(given, stored));
             }
-            (given, stored) if *given == MASK => *given = stored.clone(),
+            (given, stored) if given.as_str().is_some_and(|text| text.trim() == MASK) => *given = stored.clone(),
             _ => {}
         }
     }
@@ -123,5 +124,9 @@ mod tests {
         assert_eq!(shown.secrets().len(), 3);
         unmask(&mut given, &stored);
         assert_eq!(given, stored);
+        let stored = object(json!({"list": [{"api_key": "a"}, {"api_key": "b"}]}));
+        let mut given = object(json!({"list": [{"api_key": MASK}]}));
+        unmask(&mut given, &stored);
+        assert_eq!(given, object(json!({"list": [{"api_key": MASK}]})), "which of the two is left is unknown");
     }
 }

@@ -49,7 +49,7 @@ impl ListQuery {
             texts.into_iter().flatten().any(|text| text.to_lowercase().contains(q))
         };
         self.enabled.is_none_or(|enabled| resource.enabled() == enabled)
-            && self.kind.as_ref().is_none_or(|kind| resource.kind().is_some_and(|own| own.eq_ignore_ascii_case(kind)))
+            && self.kind.as_ref().is_none_or(|kind| resource.kind().is_none_or(|own| own.eq_ignore_ascii_case(kind)))
             && self.q.as_ref().is_none_or(mentions)
     }
 }

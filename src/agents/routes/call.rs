@@ -120,7 +120,7 @@ fn pass_through(lines: impl futures_util::Stream<Item = Result<String, AgentFail
     let lines = lines.map(|line| {
         line.or_else(|failure| {
             let data = json!({"detail": failure.error, "status_code": failure.status});
-            Ok::<_, std::convert::Infallible>(format!("\nevent: error\ndata: {data}\n\n"))
+            Ok::<_, std::convert::Infallible>(format!("event: error\ndata: {data}\n\n"))
         })
     });
     let headers = [

@@ -62,6 +62,9 @@ pub(super) fn find(
             continue;
         };
         refuse_joined(tokens.last(), name)?;
+        if sql.get(end..).is_some_and(|after| after.starts_with('.')) {
+            return Err(Refusal::new(format!("The parameter :{name} must not be followed by a dot.")));
+        }
         pieces.extend(text(sql, text_from, lexeme.start));
         pieces.push(Piece::Parameter(name.to_owned()));
         tokens.push(TokenWithSpan::new(Token::Placeholder(format!("?{name}")), lexeme.token.span));

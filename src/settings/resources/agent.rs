@@ -90,7 +90,7 @@ impl Resource for AgentSettings {
     }
 
     fn description(&self) -> Option<&str> {
-        self.metadata.text("description").or_else(|| self.metadata.text("system_prompt"))
+        self.metadata.text("description")
     }
 
     fn catalog(settings: &Settings) -> &Arc<Catalog<Self>> {

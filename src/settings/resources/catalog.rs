@@ -312,7 +312,7 @@ fn keep_credentials<T: Resource>(body: &mut Map<String, Value>, stored: &Map<Str
 /// A mask that stands for nothing stored: taking it for the value itself would break the connection silently.
 fn refuse_masks(value: &Value, at: &mut Vec<Segment>) -> Vec<FieldIssue> {
     let members: Vec<(Segment, &Value)> = match value {
-        Value::String(text) if text == MASK || text.contains(&format!(":{MASK}@")) => {
+        Value::String(text) if text.trim() == MASK || text.contains(&format!(":{MASK}@")) => {
             let msg = "Input should be the value itself: nothing is stored that the mask could stand for";
             return vec![FieldIssue::new("value_error", at.clone(), msg, json!(MASK))];
         }
