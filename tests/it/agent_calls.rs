@@ -234,7 +234,7 @@ async fn a_stream_that_breaks_off_ends_in_an_error_event() {
     let server = server_with(&agent.url()).await;
     let text = open(&server).await.rest().await;
     let (before, error) = text.split_once("event: error\ndata: ").unwrap();
-    assert_eq!(before, "data: ********\n\n\n");
+    assert_eq!(before, "data: ********\n\n", "half an event is none");
     let error: Value = serde_json::from_str(error.trim_end()).unwrap();
     assert_eq!(error["status_code"], 500);
     assert!(error["detail"].as_str().unwrap().contains("Agent 'a'"), "{error}");
@@ -352,4 +352,21 @@ async fn the_own_timeout_of_a_call_is_at_most_the_agents() {
     assert_eq!(refused["detail"][0]["loc"], json!(["query", "timeout_seconds"]));
     assert!(refused["detail"][0]["msg"].as_str().unwrap().contains("20"), "{refused}");
     assert_eq!(agent.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn a_caller_without_patience_does_not_close_an_agent_to_others() {
+    let agent = Upstream::start(|_, nth| match nth {
+        0..6 => vec![Act::Hang],
+        _ => json_reply("200 OK", &json!({"answer": "here"})),
+    })
+    .await;
+    let server = server_with(&agent.url()).await;
+    let hurried = format!("{CALL}?timeout_seconds=1");
+    let body = json!({});
+    let calls = std::array::from_fn::<_, 6, _>(|_| server.post(&hurried, &body));
+    for answer in futures_util::future::join_all(calls).await {
+        assert_eq!(answer.expect(200)["status_code"], 408);
+    }
+    assert_eq!(server.post(CALL, &body).await.expect(200)["data"], json!({"answer": "here"}));
 }

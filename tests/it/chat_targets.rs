@@ -216,6 +216,12 @@ async fn an_agents_words_are_found_in_any_form_and_a_form_without_words_is_a_fai
         (Box::new(json(json!("Words."))), Ok("Words.")),
         (Box::new(|| reply("200 OK", "text/plain", "Words.\n")), Ok("Words.")),
         (Box::new(|| reply("201 Created", "text/html", "<p>Words.</p>")), Ok("<p>Words.</p>")),
+        (
+            Box::new(|| {
+                reply("200 OK", "text/event-stream", "data: {\"content\": \"Wor\"}\n\ndata: ds.\n\ndata: [DONE]\n\n")
+            }),
+            Ok("Words."),
+        ),
         (Box::new(json(json!({"score": 7}))), Ok("{\n  \"score\": 7\n}")),
         (Box::new(json(json!({"answer": "  "}))), Err("answered without any text")),
         (Box::new(json(json!(null))), Err("answered without any text")),
