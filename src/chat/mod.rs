@@ -13,6 +13,7 @@ mod planner;
 mod reply;
 pub mod routes;
 mod service;
+mod shares;
 mod targets;
 mod tasks;
 mod wording;

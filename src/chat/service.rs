@@ -10,6 +10,7 @@ use super::executor::{Ending, Execution, Finished, Limits, timed};
 use super::intent::{self, Intent, Verdict};
 use super::planner::{self, Plan};
 use super::reply::{Answer, ChatReply, Progress};
+use super::shares::Shares;
 use super::targets;
 use super::tasks::{self, TaskContext, TaskFailure, TaskOutput};
 use crate::agents::AgentService;
@@ -24,10 +25,6 @@ use crate::storage::{Execution as Record, ExecutionStatus, ExecutionStore, Outco
 const CONTEXT_TOKENS: usize = 2000;
 /// Longest wait for a model's word on the intent.
 const CLASSIFY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time kept for each stage to come, if there is enough of it.
-const TIME_FOR_STAGE: Duration = Duration::from_secs(30);
-/// Time kept for saving an answer.
-const TIME_FOR_SAVING: Duration = Duration::from_millis(500);
 
 /// Carries out chat requests. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -391,28 +388,6 @@ impl Drop for CancelGuard<'_> {
             };
             log_failure("a cancelled execution could not be recorded", executions.finish(&id, &outcome).await);
         });
-    }
-}
-
-/// Parts of the time that tasks keep for those that build on them, so that what was found is told even if one of them hangs,
-/// and a moment for saving the answer.
-struct Shares {
-    deadline: Deadline,
-    for_stage: Duration,
-    for_saving: Duration,
-}
-
-impl Shares {
-    fn of(plan: &Plan, deadline: Deadline) -> Self {
-        let left = deadline.remaining();
-        let for_saving = if plan.tasks.len() > 1 { (left / 20).min(TIME_FOR_SAVING) } else { Duration::ZERO };
-        Self { deadline, for_stage: (left / 4).min(TIME_FOR_STAGE), for_saving }
-    }
-
-    /// The deadline of a task with this many stages after it.
-    fn deadline(&self, stages_after: u32) -> Deadline {
-        let kept = if stages_after == 0 { self.for_saving } else { self.for_stage * stages_after };
-        self.deadline.at_most(self.deadline.remaining().saturating_sub(kept))
     }
 }
 

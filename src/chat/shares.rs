@@ -1,0 +1,32 @@
+use std::time::Duration;
+
+use super::planner::Plan;
+use crate::kernel::Deadline;
+
+/// Time kept for each stage to come, if there is enough of it.
+const TIME_FOR_STAGE: Duration = Duration::from_secs(30);
+/// Time kept for saving an answer.
+const TIME_FOR_SAVING: Duration = Duration::from_millis(500);
+
+/// Parts of the time that tasks keep for those that build on them, so that what was found is told even if one of them hangs,
+/// and a moment for saving the answer.
+pub(super) struct Shares {
+    deadline: Deadline,
+    for_stage: Duration,
+    for_saving: Duration,
+}
+
+impl Shares {
+    /// The shares of a plan's tasks in what is left until `deadline`.
+    pub(super) fn of(plan: &Plan, deadline: Deadline) -> Self {
+        let left = deadline.remaining();
+        let for_saving = if plan.tasks.len() > 1 { (left / 20).min(TIME_FOR_SAVING) } else { Duration::ZERO };
+        Self { deadline, for_stage: (left / 4).min(TIME_FOR_STAGE), for_saving }
+    }
+
+    /// The deadline of a task with this many stages after it.
+    pub(super) fn deadline(&self, stages_after: u32) -> Deadline {
+        let kept = if stages_after == 0 { self.for_saving } else { self.for_stage * stages_after };
+        self.deadline.at_most(self.deadline.remaining().saturating_sub(kept))
+    }
+}
