@@ -1,6 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
 use tokio::time::timeout_at;
 
@@ -57,7 +59,7 @@ impl DataSourceClient {
                 Protocol::Postgres | Protocol::MySql | Protocol::Sqlite => self.sql.query(source, &query).await,
             }
         };
-        self.guarded(source, query.deadline, work).await
+        self.guarded(source, query.deadline, work.boxed()).await
     }
 
     /// The schema, in the source's own form.
@@ -72,7 +74,7 @@ impl DataSourceClient {
                 }
             }
         };
-        self.guarded(source, deadline, work).await
+        self.guarded(source, deadline, work.boxed()).await
     }
 
     /// The list of tables, in the source's own form.
@@ -85,7 +87,7 @@ impl DataSourceClient {
                 Protocol::Postgres | Protocol::MySql | Protocol::Sqlite => self.sql.tables(source, deadline).await,
             }
         };
-        self.guarded(source, deadline, work).await
+        self.guarded(source, deadline, work.boxed()).await
     }
 
     /// Looks at the source itself, whatever its breaker says; a source found well closes it.
@@ -97,7 +99,7 @@ impl DataSourceClient {
                 Protocol::Postgres | Protocol::MySql | Protocol::Sqlite => self.sql.check(source, deadline).await,
             }
         };
-        let checked = in_time(source, deadline, work).await.map_err(|error| redacted(source, error))?;
+        let checked = in_time(source, deadline, work.boxed()).await.map_err(|error| redacted(source, error))?;
         if checked.ok {
             self.breakers.reset(&key(source));
         }
@@ -114,7 +116,7 @@ impl DataSourceClient {
         &self,
         source: &Source,
         deadline: Deadline,
-        work: impl Future<Output = Result<T, DataError>>,
+        work: BoxFuture<'_, Result<T, DataError>>,
     ) -> Result<T, DataError> {
         let permit = self.breakers.admit(&key(source)).map_err(|wait| DataError::Failed {
             text: format!("{} keeps failing; it is not asked again for {} s", who(source), wait.as_secs().max(1)),
@@ -132,10 +134,11 @@ impl DataSourceClient {
     }
 }
 
+/// Work on a source comes here boxed: what drivers await nests too deeply for the state machines of those who call this.
 async fn in_time<T>(
     source: &Source,
     deadline: Deadline,
-    work: impl Future<Output = Result<T, DataError>>,
+    work: BoxFuture<'_, Result<T, DataError>>,
 ) -> Result<T, DataError> {
     let late =
         || DataError::Failed { text: format!("{} did not answer in time", who(source)), timed_out: true, outage: true };
