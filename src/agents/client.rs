@@ -7,15 +7,16 @@ use futures_util::stream::BoxStream;
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
-use super::endpoint;
 use crate::kernel::{Deadline, Redaction};
-use crate::outbound::{BreakerState, Breakers, Call, CallError, HttpClient, Reply, display_url, lines};
+use crate::outbound::{BreakerState, Breakers, Call, CallError, HttpClient, Reply, below, display_url, lines};
 use crate::settings::{AgentSettings, Entry, Resource};
 
 /// Largest reply taken from an agent, in bytes.
 const REPLY_CAP: usize = 10_000_000;
 /// Largest stream passed through, in bytes.
 const STREAM_CAP: usize = 100_000_000;
+/// Largest event of a stream, in bytes.
+const EVENT_CAP: usize = 1_000_000;
 /// How much of an error's text is read, and how much of that is quoted. The difference keeps a token at the cut whole until it
 /// is masked.
 const ERROR_READ: usize = 4_000;
@@ -125,7 +126,7 @@ impl AgentClient {
 
     /// Asks for a sign of life at `/health`: the status, whatever it is. Closes the breaker if there is one.
     pub(super) async fn ping(&self, entry: &Entry<AgentSettings>, deadline: Deadline) -> Result<u16, CallError> {
-        let url = endpoint::join(entry.effective.url.expose(), "/health").map_err(CallError::Invalid)?;
+        let url = below(entry.effective.url.expose(), "/health").map_err(CallError::Invalid)?;
         let call = Call::get(url).bearer(entry.effective.auth_token.as_ref());
         let status = self.http.send(&call, deadline).await?.status();
         if status == 200 {
@@ -153,7 +154,7 @@ impl Begun {
 
     /// The whole answer.
     pub(super) async fn read(self, deadline: Deadline) -> Result<AgentAnswer, AgentFailure> {
-        let (status, content_type) = (self.reply.status(), content_type(&self.reply));
+        let (status, content_type) = (self.reply.status(), self.redaction.text(&content_type(&self.reply)));
         let bytes = self.reply.bytes(REPLY_CAP, deadline).await;
         let bytes = bytes.map_err(|error| AgentFailure::of(&self.entry, &error))?;
         let payload = match serde_json::from_slice(&bytes) {
@@ -165,6 +166,9 @@ impl Begun {
             }
             Err(_) => match String::from_utf8(bytes.to_vec()) {
                 Ok(text) => Payload::Text(self.redaction.text(&text)),
+                Err(_) if self.redaction.is_quoted_in(&bytes) => {
+                    return Err(AgentFailure::new(&self.entry, 400, "sent bytes that hold its own credential"));
+                }
                 Err(_) => Payload::Binary(bytes),
             },
         };
@@ -188,8 +192,8 @@ impl Begun {
                 let line = timeout(limit, lines.next()).await.map_err(|_| failed(&CallError::Timeout))?;
                 let Some(line) = line else { break };
                 let line = redaction.text(&line.map_err(|error| failed(&error))?);
-                sent += line.len();
-                if sent > STREAM_CAP {
+                sent += line.len() + 1;
+                if sent > STREAM_CAP || event.len() > EVENT_CAP {
                     Err(failed(&CallError::TooLarge(STREAM_CAP)))?;
                 }
                 event.push_str(&line);

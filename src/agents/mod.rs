@@ -1,11 +1,9 @@
 //! External agents: HTTP services that do a piece of work for a prompt. Their endpoints are under `/api/agents`; chat hands
 //! over to them through [`AgentService`].
 //!
-//! `service` keeps the catalog, tests and calls; `client` knows HTTP, one breaker per agent; `endpoint` keeps a call on the
-//! agent's own ground.
+//! `service` keeps the catalog, tests and calls; `client` knows HTTP, one breaker per agent.
 
 mod client;
-mod endpoint;
 pub mod routes;
 mod service;
 

@@ -7,9 +7,8 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::client::{AgentAnswer, AgentClient, AgentFailure, Begun};
-use super::endpoint;
 use crate::kernel::{Deadline, Error, FieldIssue};
-use crate::outbound::{BreakerState, CallError, HttpClient};
+use crate::outbound::{BreakerState, CallError, HttpClient, below};
 use crate::settings::{AgentSettings, Entry, SharedSettings};
 use crate::storage::{ConfigStore, Registry};
 
@@ -112,7 +111,7 @@ impl AgentService {
         deadline: Deadline,
     ) -> Result<Result<Begun, AgentFailure>, Error> {
         let agent = &entry.effective;
-        let url = endpoint::join(agent.url.expose(), &call.endpoint)
+        let url = below(agent.url.expose(), &call.endpoint)
             .map_err(|expected| wrong_query("endpoint", expected, call.endpoint.as_str().into()))?;
         if !agent.enabled {
             let error = format!("Agent '{}' is disabled", entry.name);

@@ -4,7 +4,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::rows::{DEFAULT_ROWS, MOST_ROWS};
 use super::sql::SqlClient;
@@ -106,6 +106,11 @@ impl DataSourceClient {
         Ok(checked)
     }
 
+    /// Lets go of what is kept for a source of this name, which is no more.
+    pub(super) fn forget(&self, name: &str) {
+        self.sql.forget(name);
+    }
+
     /// The state of a source's breaker.
     pub(super) fn breaker(&self, source: &Source) -> BreakerState {
         self.breakers.state(&key(source))
@@ -123,8 +128,12 @@ impl DataSourceClient {
             timed_out: false,
             outage: true,
         })?;
+        let started = Instant::now();
         let outcome = in_time(source, deadline, work).await;
+        let impatient = started.elapsed() < source.effective.timeout();
         match &outcome {
+            // A caller with less patience than the source is given must not close it to others.
+            Err(DataError::Failed { timed_out: true, .. }) if impatient => drop(permit),
             Err(DataError::Failed { outage: true, .. }) => permit.failed(),
             // Refused before it was sent, which says nothing of the source.
             Err(DataError::Refused { .. }) => drop(permit),

@@ -10,7 +10,7 @@ use super::rows::Collector;
 use super::sql::check_sql;
 use super::{DataError, QueryResult};
 use crate::kernel::{Deadline, Secret, new_id};
-use crate::outbound::{Call, HttpClient};
+use crate::outbound::{Call, HttpClient, below};
 use crate::settings::{Protocol, Resource};
 
 /// Pause before a query is repeated that Cube asked to wait for: it holds requests back itself, so this only keeps a broken
@@ -55,7 +55,7 @@ async fn load(
     let span = new_id();
     let mut wait = WAIT;
     for attempt in 1_u64.. {
-        let call = Call::post(url_of(source, "load"), json!({"query": cube}));
+        let call = Call::post(url_of(source, "load")?, json!({"query": cube}));
         let call = Call { request_id: Some(format!("{span}-span-{attempt}")), ..authorized(source, call) };
         let mut reply = json_reply(http, source, &call, query.deadline).await?;
         match reply.get("error").and_then(Value::as_str) {
@@ -89,7 +89,7 @@ fn loaded(source: &Source, reply: &mut Value, most_rows: usize) -> Result<QueryR
 
 /// `/v1/cubesql` answers in lines of JSON: first `{"schema": [...]}`, then `{"data": [[...]]}`, or `{"error": ...}`.
 async fn sql(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<QueryResult, DataError> {
-    let call = authorized(source, Call::post(url_of(source, "cubesql"), json!({"query": query.text})));
+    let call = authorized(source, Call::post(url_of(source, "cubesql")?, json!({"query": query.text})));
     let failed = |error| DataError::call(&who(source), &error);
     let reply = http.send(&call, query.deadline).await.map_err(failed)?;
     if !(200..300).contains(&reply.status()) {
@@ -125,7 +125,7 @@ async fn sql(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<Qu
 
 /// The cubes as Cube describes them.
 pub(super) async fn schema(http: &HttpClient, source: &Source, deadline: Deadline) -> Result<Value, DataError> {
-    let meta = json_reply(http, source, &authorized(source, Call::get(url_of(source, "meta"))), deadline).await?;
+    let meta = json_reply(http, source, &authorized(source, Call::get(url_of(source, "meta")?)), deadline).await?;
     match meta.get("cubes") {
         Some(Value::Array(_)) => Ok(meta),
         _ => Err(DataError::failed(format!("{} answered without a list of cubes", who(source)))),
@@ -145,7 +145,7 @@ pub(super) async fn tables(http: &HttpClient, source: &Source, deadline: Deadlin
 
 /// `/v1/meta` needs a valid token, which `/readyz` does not.
 pub(super) async fn check(http: &HttpClient, source: &Source, deadline: Deadline) -> Result<Checked, DataError> {
-    let call = authorized(source, Call::get(url_of(source, "meta")));
+    let call = authorized(source, Call::get(url_of(source, "meta")?));
     let failed = |error| DataError::call(&who(source), &error);
     let reply = http.send(&call, deadline).await.map_err(failed)?;
     let status = reply.status();
@@ -172,14 +172,20 @@ pub(super) async fn check(http: &HttpClient, source: &Source, deadline: Deadline
 
 /// The URL of an endpoint; the base may be given with or without `/cubejs-api` and `/v1`. A base path of its own
 /// (`CUBEJS_API_BASE_PATH`) is set as `config.base_path`.
-fn url_of(source: &Source, endpoint: &str) -> String {
+fn url_of(source: &Source, endpoint: &str) -> Result<String, DataError> {
     let base = source.effective.url.expose().trim_end_matches('/');
-    let base = base.strip_suffix("/v1").unwrap_or(base);
+    let own = source.effective.url.parse().map(|url| url.path().trim_matches('/').to_owned()).unwrap_or_default();
     let path = source.effective.config.text("base_path").unwrap_or("/cubejs-api").trim_matches('/');
-    match base.ends_with(path) {
-        true => format!("{base}/v1/{endpoint}"),
-        false => format!("{base}/{path}/v1/{endpoint}"),
-    }
+    // What the URL has already is not added again; only whole segments count.
+    let versioned = format!("{path}/v1");
+    let has = |end: &str| own == end || own.ends_with(&format!("/{end}"));
+    let missing = match () {
+        () if has(&versioned) => endpoint.to_owned(),
+        () if has(path) => format!("v1/{endpoint}"),
+        () => format!("{path}/v1/{endpoint}"),
+    };
+    below(base, &missing)
+        .map_err(|expected| DataError::failed(format!("{}: config.base_path: {expected}", who(source))))
 }
 
 /// Cube takes the bare token; one that was stored with `Bearer` goes as it is, which Cube takes too.

@@ -1,3 +1,5 @@
+use serde_json::{Map, Value};
+
 use crate::kernel::{Error, FieldIssue};
 use crate::outbound::CallError;
 
@@ -53,11 +55,12 @@ impl DataError {
     }
 
     /// The refusal as an error of the request, or else the text of the failure.
-    pub(super) fn split(self, given: &serde_json::Value) -> Result<String, Error> {
+    pub(super) fn split(self, query: &str, parameters: &Map<String, Value>) -> Result<String, Error> {
         match self {
             Self::Failed { text, .. } => Ok(text),
             Self::Refused { field, reason } => {
-                let issue = FieldIssue::new("value_error", vec!["body".into(), field.into()], reason, given.clone());
+                let given = if field == "query" { query.into() } else { Value::Object(parameters.clone()) };
+                let issue = FieldIssue::new("value_error", vec!["body".into(), field.into()], reason, given);
                 Err(Error::invalid(vec![issue]))
             }
         }

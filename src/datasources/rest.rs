@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::client::{Checked, Query, Source, who};
 use super::{DataError, QueryResult};
 use crate::kernel::Deadline;
-use crate::outbound::{Call, CallError, HttpClient, Reply};
+use crate::outbound::{Call, CallError, HttpClient, Reply, below};
 use crate::settings::Resource;
 
 /// Largest reply taken, in bytes.
@@ -75,11 +75,8 @@ async fn get(http: &HttpClient, source: &Source, what: &str, deadline: Deadline)
 fn url_of(source: &Source, what: &str) -> Result<String, DataError> {
     let key = format!("{what}_path");
     let path = source.effective.config.text(&key).unwrap_or(what);
-    if path.starts_with("//") || path.contains("://") || path.contains('\\') || path.contains("..") {
-        return Err(DataError::failed(format!("{}: config.{key} should be a path below its URL", who(source))));
-    }
-    let base = source.effective.url.expose();
-    Ok(format!("{}/{}", base.trim_end_matches('/'), path.trim_start_matches('/')))
+    below(source.effective.url.expose(), path)
+        .map_err(|expected| DataError::failed(format!("{}: config.{key}: {expected}", who(source))))
 }
 
 /// Sends a call and reads JSON from a 2xx reply; anything else is a failure that quotes what the source said.

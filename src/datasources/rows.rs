@@ -1,3 +1,5 @@
+use std::collections::{HashMap, HashSet};
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -62,13 +64,13 @@ impl Collector {
 
     /// Sets the columns, once they are known.
     pub(super) fn columns(&mut self, columns: impl Iterator<Item = (String, String)>) {
-        let mut seen: Vec<Column> = Vec::new();
+        let (mut seen, mut used, mut next): (Vec<Column>, HashSet<String>, HashMap<String, usize>) = Default::default();
         for (name, kind) in columns {
+            let nth = next.entry(name.clone()).or_insert(1);
             let mut unique = name.clone();
-            let mut nth = 2;
-            while seen.iter().any(|column| column.name == unique) {
+            while !used.insert(unique.clone()) {
+                *nth += 1;
                 unique = format!("{name}_{nth}");
-                nth += 1;
             }
             seen.push(Column { name: unique, kind });
         }
@@ -109,7 +111,7 @@ impl Collector {
 }
 
 /// Roughly the length of the JSON text.
-fn weight(value: &Value) -> usize {
+pub(super) fn weight(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len() + 2,
         Value::Array(items) => items.iter().map(|item| weight(item) + 1).sum::<usize>() + 2,
@@ -153,6 +155,13 @@ mod tests {
         assert_eq!(result.rows, [json!({"id": 1, "id_2": 2, "id_2_2": 3}), json!({"id": 4, "id_2": 5, "id_2_2": 6})]);
         assert_eq!(result.columns(), ["id", "id_2", "id_2_2"]);
         assert!(result.truncated());
+    }
+
+    #[test]
+    fn thousands_of_columns_of_one_name_are_named_in_no_time() {
+        let mut collector = Collector::new(1);
+        collector.columns((0..100_000).map(|_| ("a".to_owned(), String::new())));
+        assert_eq!(collector.columns.last().unwrap().name, "a_100000");
     }
 
     #[test]

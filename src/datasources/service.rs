@@ -4,9 +4,9 @@ use tokio::time::Instant;
 
 use super::client::{Checked, DataSourceClient, Query, Source, deadline_of, most_rows, who};
 use super::{DataError, QueryResult};
-use crate::kernel::{Deadline, Error};
+use crate::kernel::{Deadline, Error, ResourceName};
 use crate::outbound::{AddressGuard, BreakerState, HttpClient};
-use crate::settings::{DataSourceSettings, SharedSettings};
+use crate::settings::{DataSourceSettings, Expected, SharedSettings};
 use crate::storage::{ConfigStore, Registry};
 
 /// How many sources are looked at at once.
@@ -62,6 +62,25 @@ impl DataSourceService {
 
     pub(super) fn registry(&self) -> &Registry<DataSourceSettings> {
         &self.registry
+    }
+
+    /// Replaces a source; a connection to what it was is closed.
+    pub(super) async fn update(
+        &self,
+        name: &ResourceName,
+        expected: Expected,
+        body: Map<String, Value>,
+    ) -> Result<Source, Error> {
+        let source = self.registry.update(name.to_string(), expected, body).await?;
+        self.client.forget(name.as_str());
+        Ok(source)
+    }
+
+    /// Removes a source and closes the connections to it.
+    pub(super) async fn remove(&self, name: &ResourceName, expected: Expected) -> Result<(), Error> {
+        self.registry.remove(name.to_string(), expected).await?;
+        self.client.forget(name.as_str());
+        Ok(())
     }
 
     /// Runs a query, before `deadline` and within the source's own timeout.

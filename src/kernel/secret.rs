@@ -47,9 +47,11 @@ impl Secret {
 pub(super) fn names_a_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let harmless = ["primary_key", "foreign_key", "sort_key", "partition_key"];
-    ["key", "token", "authorization", "cookie", "passwd"].iter().any(|end| name.ends_with(end))
-        && !harmless.contains(&name.as_str())
-        || ["password", "secret", "credential"].iter().any(|part| name.contains(part))
+    let ends = ["key", "token", "authorization", "cookie", "passwd", "pwd", "dsn", "connection_string"];
+    let parts = ["password", "passphrase", "secret", "credential", "private_key"];
+    name == "pass"
+        || ends.iter().any(|end| name.ends_with(end)) && !harmless.contains(&name.as_str())
+        || parts.iter().any(|part| name.contains(part))
 }
 
 /// The credentials that an upstream knows and may quote, to be masked in everything it says.
@@ -65,6 +67,13 @@ impl Redaction {
     /// `text` with every secret masked.
     pub fn text(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, secret| secret.redact(&text))
+    }
+
+    /// Whether bytes that are no text hold one of the secrets.
+    pub fn is_quoted_in(&self, bytes: &[u8]) -> bool {
+        let long =
+            self.0.iter().map(|secret| secret.expose().as_bytes()).filter(|secret| secret.len() >= SHORTEST_REDACTED);
+        long.into_iter().any(|secret| bytes.windows(secret.len()).any(|window| window == secret))
     }
 
     /// `value` with every secret masked.

@@ -6,6 +6,7 @@
 //! this. To add a protocol reader: a file of its own that turns chunks of bytes into events, fed by [`lines()`].
 
 mod address;
+mod below;
 mod breaker;
 mod client;
 mod error;
@@ -16,6 +17,7 @@ mod retry;
 mod sse;
 mod tls;
 
+pub use below::below;
 pub use breaker::{BreakerState, Breakers};
 pub use client::{Call, HttpClient, Reply};
 pub use error::{CallError, display_url};

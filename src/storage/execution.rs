@@ -314,7 +314,11 @@ fn read_step(row: &SqliteRow) -> Result<Step, sqlx::Error> {
 
 fn read_json(row: &SqliteRow, column: &str) -> Result<Option<Value>, sqlx::Error> {
     let text: Option<String> = row.try_get(column)?;
-    text.map(|text| serde_json::from_str(&text)).transpose().map_err(|error| sqlx::Error::Decode(error.into()))
+    // One record that can't be read must not hide the others.
+    Ok(text.and_then(|text| {
+        let read = serde_json::from_str(&text);
+        read.inspect_err(|error| tracing::warn!(%error, column, "a stored value can't be read")).ok()
+    }))
 }
 
 #[cfg(test)]

@@ -139,7 +139,7 @@ impl Scene {
         let source = Upstream::start(act(is_source, |seen| source_reply(seen, &json!([{"name": "basic"}])))).await;
         let agent = Upstream::start(act(|step| step == Step::Agent, |_| json_reply("200 OK", &json!("Advice.")))).await;
         let (own, whole) = (timeouts.0, timeouts.1.to_string());
-        let gone = format!("http://127.0.0.1:{}", crate::common::program::free_port());
+        let gone = "http://127.0.0.1:1".to_owned();
         let url = |upstream: &Upstream, at: Step| {
             if step == at && trouble == Trouble::Refuse { gone.clone() } else { upstream.url() }
         };
@@ -427,7 +427,7 @@ async fn a_client_that_leaves_ends_the_work_at_every_step() {
 #[tokio::test]
 async fn a_password_in_a_url_is_in_no_reply_no_record_and_not_shown_to_the_llm() {
     let llm = Upstream::saying("I did what I could.").await;
-    let gone = format!("postgres://ada:url-password-1234@127.0.0.1:{}/shop", crate::common::program::free_port());
+    let gone = "postgres://ada:url-password-1234@127.0.0.1:1/shop".to_owned();
     let sources = catalog(&[("shop", json!({"type": "postgresql", "url": gone, "timeout_seconds": 2}))]);
     let server = TestServer::with_llm(&llm, &[("DATASOURCES", &sources)]).await;
     for step in [Step::Query, Step::Schema] {

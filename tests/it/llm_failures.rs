@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::common::program::free_port;
 use crate::common::upstream::{json_reply, open_head, openai, openai_delta, reply};
 use crate::common::{Act, Seen, TestServer, Upstream};
 
@@ -54,7 +53,7 @@ async fn an_llm_that_is_not_configured() {
 
 #[tokio::test]
 async fn an_llm_that_is_not_there() {
-    let base = format!("http://127.0.0.1:{}", free_port());
+    let base = "http://127.0.0.1:1".to_owned();
     let server = TestServer::with(&[("LLM_BASE_URL", &base), ("LLM_DEFAULT_MODEL", "m")]).await;
     let took = fails(&server, 502, "upstream_error", &[&format!("LLM at {base} refused the connection")]).await;
     assert!(took < Duration::from_secs(4), "two waits of at most 0.5 and 1 second: {took:?}");

@@ -152,3 +152,17 @@ fn a_stored_file_that_makes_no_sense_stops_the_start_and_is_named() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_could_not_be_read_again_is_refused_and_what_is_accepted_is() {
+    let mut server = TestServer::bare().await;
+    let nested = |levels: usize| (0..levels).fold(json!({}), |inner, _| json!({"a": inner}));
+    let agent = |levels| json!({"name": "deep", "url": "http://127.0.0.1:9", "metadata": nested(levels)});
+    for levels in [64, 100, 124] {
+        let refused = server.post("/api/agents", &agent(levels)).await.expect(422);
+        assert_eq!(refused["detail"][0]["loc"], json!(["body", "metadata"]), "{levels}");
+    }
+    server.post("/api/agents", &agent(63)).await.expect(201);
+    server = server.restart().await;
+    assert_eq!(server.get("/api/agents/deep").await.expect(200)["metadata"], nested(63));
+}

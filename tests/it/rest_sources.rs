@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use crate::common::program::free_port;
 use crate::common::sources::{ask, change, failure, query, server_with, source, test};
 use crate::common::upstream::{json_reply, open_head, reply};
 use crate::common::{Act, Seen, TestServer, Upstream};
@@ -125,7 +124,7 @@ async fn a_service_that_fails_is_reported_with_what_it_said() {
         assert!(failure(&server, "x", json!({})).await.starts_with("DataSource 'db' answered"), "{body}");
         assert_eq!(server.get("/api/datasources/db/tables").await.expect(200)["success"], false, "{body}");
     }
-    let url = format!("http://127.0.0.1:{}", free_port());
+    let url = "http://127.0.0.1:1".to_owned();
     let server = server_with("api", &url, json!({"auth_token": TOKEN})).await;
     assert_eq!(assert_all_fails(&server).await, "DataSource 'db' refused the connection");
     let found = test(&server).await;
@@ -273,7 +272,7 @@ async fn the_health_of_all_sources_is_looked_at_at_once() {
         server.post("/api/datasources", &body).await.expect(201);
         upstreams.push(upstream);
     }
-    let closed = format!("http://127.0.0.1:{}", free_port());
+    let closed = "http://127.0.0.1:1".to_owned();
     let dead = json!({"name": "dead", "type": "api", "url": closed});
     let off = json!({"name": "off", "type": "api", "url": closed, "enabled": false});
     let odd = json!({"name": "odd", "type": "mongodb", "url": "mongodb://x/y"});

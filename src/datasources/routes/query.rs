@@ -117,7 +117,7 @@ pub(super) async fn query(
             metadata: Some(result.metadata),
         },
         Err(error) => {
-            let error = Some(error.split(&Value::String(request.query))?);
+            let error = Some(error.split(&request.query, &request.parameters)?);
             Queried { success: false, datasource, error, data: Vec::new(), row_count: None, metadata: None }
         }
     };

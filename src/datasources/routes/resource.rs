@@ -169,7 +169,7 @@ pub(super) async fn update(
     IfMatch(expected): IfMatch,
     body: OptionalBody,
 ) -> Result<Reply<DataSourceChanged>, ApiError> {
-    let entry = sources.registry().update(name.to_string(), expected, body.into_object()?).await?;
+    let entry = sources.update(&name, expected, body.into_object()?).await?;
     let message = format!("DataSource '{name}' updated successfully");
     let changed = DataSourceChanged { success: true, message, datasource: entry.as_ref().into() };
     Ok(Reply::ok(changed).tagged(&entry.version))
@@ -189,6 +189,6 @@ pub(super) async fn delete(
     PathName(name): PathName,
     IfMatch(expected): IfMatch,
 ) -> Result<Reply<DataSourceDeleted>, ApiError> {
-    sources.registry().remove(name.to_string(), expected).await?;
+    sources.remove(&name, expected).await?;
     Ok(Reply::ok(DataSourceDeleted { success: true, message: format!("DataSource '{name}' deleted successfully") }))
 }

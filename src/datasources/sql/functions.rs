@@ -131,6 +131,9 @@ const POSTGRES_RELATIONS: &[&str] = &[
     "pg_largeobject",
     "pg_largeobject_metadata",
     "pg_hba_file_rules",
+    "pg_settings",
+    "pg_db_role_setting",
+    "pg_foreign_server",
     "pg_file_settings",
     "pg_ident_file_mappings",
     "pg_stat_ssl",
@@ -201,6 +204,11 @@ const MYSQL_PREFIXES: &[&str] = &["lib_mysqludf", "version_tokens_", "audit_log_
 
 /// MySQL schemas that hold accounts and what others do.
 const MYSQL_SCHEMAS: &[&str] = &["mysql", "performance_schema", "sys", "ndbinfo"];
+
+/// Whether a database of this name is one of the server's own.
+pub(super) fn is_mysql_schema(name: &str) -> bool {
+    is_listed(MYSQL_SCHEMAS, name) || is_listed(&["information_schema"], name)
+}
 
 /// What `information_schema` may be asked for in MySQL: the shape of the data.
 const MYSQL_DESCRIBING: &[&str] = &[

@@ -31,6 +31,7 @@ use self::guard::Dialect;
 use self::parameters::{CheckedQuery, Piece};
 use self::pools::{Pools, SourcePool};
 use super::client::{Checked, Query, Source, protocol_of, who};
+use super::rows::weight;
 use super::{DataError, QueryResult};
 use crate::kernel::Deadline;
 use crate::outbound::{AddressGuard, resolve};
@@ -55,6 +56,10 @@ impl SqlClient {
             SourcePool::MySql(pool) => mysql::query(&pool, source, &checked, query).await,
             SourcePool::Sqlite(pool) => sqlite::query(&pool, source, &checked, query).await,
         }
+    }
+
+    pub(super) fn forget(&self, name: &str) {
+        self.pools.forget(name);
     }
 
     /// Tables with their columns, types, nullability, keys and comments.
@@ -112,6 +117,10 @@ pub(super) async fn check_sql(text: &str, protocol: Protocol) -> Result<CheckedQ
 /// What a driver reports, as ours. An objection of the database itself is no outage.
 fn failed(source: &Source, error: sqlx::Error) -> DataError {
     let (text, outage) = match &error {
+        // SQLite's word for a statement that was stopped at its deadline.
+        sqlx::Error::Database(objection) if objection.message() == "interrupted" => {
+            ("the query was interrupted: it did not finish in time".to_owned(), false)
+        }
         sqlx::Error::Database(objection) => (objection.message().to_owned(), false),
         sqlx::Error::PoolTimedOut => ("all its connections are in use, or it does not answer".to_owned(), true),
         sqlx::Error::Io(cause) if cause.kind() == std::io::ErrorKind::ConnectionRefused => {
@@ -190,6 +199,8 @@ enum Scalar {
     Null,
     Bool(bool),
     Int(i64),
+    /// Beyond the signed range.
+    Unsigned(u64),
     Float(f64),
     Text(String),
 }
@@ -201,8 +212,7 @@ impl From<&Value> for Scalar {
             Value::Bool(value) => Self::Bool(*value),
             Value::Number(number) => match (number.as_i64(), number.as_f64()) {
                 (Some(int), _) => Self::Int(int),
-                // Beyond the signed range: as text it is exact, and compares as a number.
-                _ if number.is_u64() => Self::Text(number.to_string()),
+                _ if number.is_u64() => Self::Unsigned(number.as_u64().unwrap_or_default()),
                 (None, Some(float)) => Self::Float(float),
                 (None, None) => Self::Text(number.to_string()),
             },
@@ -212,33 +222,67 @@ impl From<&Value> for Scalar {
     }
 }
 
-/// Most values of one list: engines bound the number of placeholders.
-const LONGEST_LIST: usize = 10_000;
+/// Most values of one query: SQLite takes no more placeholders.
+const MOST_VALUES: usize = 32_000;
+/// Most bytes of all values of one query.
+const MOST_BYTES: usize = 10_000_000;
 
 /// The query with `?` in the place of its parameters, and their values in order. A list stands for as many places, so that
-/// `IN (:ids)` works.
-fn expand(checked: &CheckedQuery, parameters: &Map<String, Value>) -> Result<(String, Vec<Scalar>), DataError> {
-    let (mut sql, mut values) = (String::new(), Vec::new());
+/// `IN (:ids)` works; an empty one stands for `nothing`, a subquery without rows.
+fn expand(
+    checked: &CheckedQuery,
+    parameters: &Map<String, Value>,
+    nothing: &str,
+) -> Result<(String, Vec<Scalar>), DataError> {
+    let (mut sql, mut values, mut bytes) = (String::new(), Vec::new(), 0);
     for piece in checked.pieces() {
         match piece {
             Piece::Text(text) => sql.push_str(text),
             Piece::Parameter(name) => match given(parameters, name)? {
-                Value::Array(items) if items.len() > LONGEST_LIST => {
-                    let text = format!("Parameter '{name}' should have at most {LONGEST_LIST} values");
-                    return Err(DataError::parameter(text));
-                }
-                // Nothing equals NULL, so an empty list finds nothing.
-                Value::Array(items) if items.is_empty() => sql.push_str("NULL"),
-                Value::Array(items) => {
+                Value::Array(items) if items.is_empty() => sql.push_str(nothing),
+                value => {
+                    let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+                    bytes += items.iter().map(weight).sum::<usize>();
+                    if values.len() + items.len() > MOST_VALUES || bytes > MOST_BYTES {
+                        let text = format!(
+                            "The parameters of one query should come to at most {MOST_VALUES} values and {MOST_BYTES} bytes; \
+                             a list counts wherever it stands"
+                        );
+                        return Err(DataError::parameter(text));
+                    }
                     sql.push_str(&vec!["?"; items.len()].join(", "));
                     values.extend(items.iter().map(Scalar::from));
-                }
-                value => {
-                    sql.push('?');
-                    values.push(Scalar::from(value));
                 }
             },
         }
     }
     Ok((sql, values))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expanded(sql: &str, parameters: &Value) -> Result<(String, usize), DataError> {
+        let checked = guard::check(sql, Dialect::Sqlite).unwrap();
+        let (sql, values) = expand(&checked, parameters.as_object().unwrap(), "SELECT NULL WHERE 1 = 0")?;
+        Ok((sql, values.len()))
+    }
+
+    #[test]
+    fn a_list_stands_for_as_many_places_and_an_empty_one_for_none() {
+        let given = json!({"ids": [1, 2], "none": [], "n": 3});
+        let expected = ("SELECT 1 WHERE a IN (?, ?) AND b NOT IN (SELECT NULL WHERE 1 = 0) AND c = ?".to_owned(), 3);
+        assert_eq!(expanded("SELECT 1 WHERE a IN (:ids) AND b NOT IN (:none) AND c = :n", &given).unwrap(), expected);
+    }
+
+    #[test]
+    fn lists_that_multiply_are_refused_before_they_do() {
+        let sql = format!("SELECT 1 WHERE 1 IN ({})", vec![":i"; 1000].join(", "));
+        let many = json!({"i": vec!["x"; 10_000]});
+        let long = json!({"i": "x".repeat(100_000)});
+        for given in [many, long] {
+            assert!(expanded(&sql, &given).unwrap_err().text().contains("at most 32000 values"));
+        }
+    }
 }

@@ -14,6 +14,7 @@ use sqlx::{
     raw_sql,
 };
 
+use super::functions;
 use super::parameters::CheckedQuery;
 use super::pools::{Lease, acquire, options};
 use super::schema::{CatalogColumn, tables};
@@ -24,6 +25,8 @@ use crate::datasources::{DataError, QueryResult};
 use crate::kernel::Deadline;
 
 const PORT: u16 = 3306;
+/// A subquery without rows.
+const NOTHING: &str = "SELECT NULL FROM DUAL WHERE 1 = 0";
 
 pub(super) fn open(source: &Source) -> Result<MySqlPool, DataError> {
     let settings = &source.effective;
@@ -31,6 +34,10 @@ pub(super) fn open(source: &Source) -> Result<MySqlPool, DataError> {
     let url = settings.url.parse().ok_or_else(|| wrong("is not valid"))?;
     let token = settings.auth_token.as_ref().map(|token| token.expose().to_owned());
     let account = super::account(&url, token);
+    // The guard knows the server's own tables by their schema, which a query need not name there.
+    if functions::is_mysql_schema(&account.database) {
+        return Err(wrong("names a database of the server's own"));
+    }
     let mut connect = MySqlConnectOptions::new()
         .host(url.host_str().unwrap_or_default().trim_matches(['[', ']']))
         .port(url.port().unwrap_or(PORT))
@@ -57,7 +64,7 @@ pub(super) async fn query(
     query: &Query<'_>,
 ) -> Result<QueryResult, DataError> {
     let failed = |error| failed(source, error);
-    let (sql, values) = expand(checked, query.parameters)?;
+    let (sql, values) = expand(checked, query.parameters, NOTHING)?;
     let mut arguments = MySqlArguments::default();
     for value in values {
         add(&mut arguments, value).map_err(|error| failed(sqlx::Error::Encode(error)))?;
@@ -81,7 +88,7 @@ pub(super) async fn query(
     drop(rows);
     if complete {
         if !collector.has_columns() {
-            let (sql, _) = expand(checked, query.parameters)?;
+            let (sql, _) = expand(checked, query.parameters, NOTHING)?;
             let described = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await.map_err(failed)?;
             collector.columns(described.columns().iter().map(column_of));
         }
@@ -95,6 +102,7 @@ fn add(arguments: &mut MySqlArguments, value: Scalar) -> Result<(), sqlx::error:
         Scalar::Null => arguments.add(Option::<String>::None),
         Scalar::Bool(value) => arguments.add(value),
         Scalar::Int(value) => arguments.add(value),
+        Scalar::Unsigned(value) => arguments.add(value),
         Scalar::Float(value) => arguments.add(value),
         Scalar::Text(value) => arguments.add(value),
     }

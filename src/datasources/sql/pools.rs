@@ -66,6 +66,14 @@ impl Pools {
     }
 }
 
+impl Pools {
+    /// Closes the pool of a source that is no more.
+    pub(super) fn forget(&self, name: &str) {
+        let forgotten = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        forgotten.into_iter().for_each(|held| held.pool.retire());
+    }
+}
+
 impl SourcePool {
     /// Closes the pool once what runs on it has ended.
     fn retire(self) {

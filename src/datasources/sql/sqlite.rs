@@ -20,6 +20,8 @@ use crate::datasources::rows::{Collector, float, integer};
 use crate::datasources::{DataError, QueryResult};
 use crate::kernel::Deadline;
 
+/// A subquery without rows.
+const NOTHING: &str = "SELECT NULL WHERE 1 = 0";
 /// SQLite's steps between two looks at the clock.
 const STEPS: i32 = 1_000;
 
@@ -68,7 +70,7 @@ pub(super) async fn query(
     query: &Query<'_>,
 ) -> Result<QueryResult, DataError> {
     let failed = |error| failed(source, error);
-    let (sql, values) = expand(checked, query.parameters)?;
+    let (sql, values) = expand(checked, query.parameters, NOTHING)?;
     let mut arguments = SqliteArguments::default();
     for value in values {
         add(&mut arguments, value).map_err(|error| failed(sqlx::Error::Encode(error)))?;
@@ -101,6 +103,7 @@ fn add(arguments: &mut SqliteArguments, value: Scalar) -> Result<(), sqlx::error
         Scalar::Null => arguments.add(Option::<String>::None),
         Scalar::Bool(value) => arguments.add(value),
         Scalar::Int(value) => arguments.add(value),
+        Scalar::Unsigned(value) => Err(format!("SQLite has no integer as large as {value}").into()),
         Scalar::Float(value) => arguments.add(value),
         Scalar::Text(value) => arguments.add(value),
     }

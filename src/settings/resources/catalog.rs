@@ -251,6 +251,10 @@ fn read_body<T: Resource>(
         keep_credentials::<T>(&mut complete, &stored.to_stored());
     }
     let (name, resource, mut issues) = read_fields::<T>(&complete);
+    issues.extend(complete.iter().filter(|(_, value)| depth(value) > DEEPEST).map(|(field, _)| {
+        let msg = format!("Input should be nested at most {DEEPEST} levels deep");
+        FieldIssue::new("value_error", vec!["body".into(), field.as_str().into()], msg, Value::Null)
+    }));
     issues.extend(refuse_masks(&Value::Object(complete), &mut vec!["body".into()]));
     let refused = refuse_references(&resource, stored, released);
     if refused.is_empty() {
@@ -262,6 +266,17 @@ fn read_body<T: Resource>(
     match name {
         Some(name) if issues.is_empty() => Ok((name, resource)),
         _ => Err(Error::invalid(issues)),
+    }
+}
+
+/// How deeply a field may be nested: what is stored must be readable again, some levels below the top of its file.
+const DEEPEST: usize = 64;
+
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(map) => 1 + map.values().map(depth).max().unwrap_or(0),
+        _ => 0,
     }
 }
 

@@ -77,10 +77,22 @@ impl DataSourceSettings {
             (Some(_), _) => check_database_url(url),
             (None, Some("")) => Err("Input should be a URL that starts with http:// or https://".to_owned()),
             (None, Some(start)) => Err(format!("Input should be a URL that starts with {start}, http:// or https://")),
+            (None, None) if names_credentials(url.expose()) => {
+                Err("Input should be a URL without credentials in its parameters; auth_token is the place for them"
+                    .to_owned())
+            }
             (None, None) if is_plain(url.expose()) => Ok(()),
             (None, None) => Err("Input should have no blanks and at most 2048 characters".to_owned()),
         }
     }
+}
+
+/// Whether a connection string of an unknown form spells a credential out: the mask would not know where.
+fn names_credentials(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    let pairs = lower.split(['?', '&', ';', ' ']).filter_map(|part| part.split_once('='));
+    let secret = ["password", "pwd", "pass", "token", "secret", "key"];
+    pairs.into_iter().any(|(key, _)| secret.iter().any(|end| key.trim().ends_with(end)))
 }
 
 fn check_database_url(url: &SecretUrl) -> Result<(), String> {

@@ -86,6 +86,12 @@ fn bare(command: &str, folder: &Path, variables: &[(&str, &str)]) -> Command {
     program
 }
 
+/// A port for a server of the test's own, below the range from which the system hands ports to everybody else.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    loop {
+        let port = fastrand::u16(10_000..20_000);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }

@@ -1,9 +1,9 @@
 use url::Url;
 
-/// The URL of an agent's endpoint. It must lie at or below the agent's own URL: the agent's token goes along. The error says
-/// what was expected.
-pub(super) fn join(base: &str, endpoint: &str) -> Result<String, String> {
-    const EXPECTED: &str = "Input should be a path below the agent's own URL, such as /execute";
+/// The URL of an upstream's endpoint. It must lie at or below the upstream's own URL: its credential goes along. The error
+/// says what was expected.
+pub fn below(base: &str, endpoint: &str) -> Result<String, String> {
+    const EXPECTED: &str = "Input should be a path below the URL that it belongs to, such as /execute";
     let refused = |why: &str| Err(format!("{EXPECTED}: {why}"));
     let path = endpoint.split('?').next().unwrap_or_default();
     if endpoint.starts_with("//") || path.contains("://") {
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endpoint_lies_below_the_agents_url() {
+    fn an_endpoint_lies_below_the_url_it_belongs_to() {
         let joined = [
             ("http://a", "/execute", "http://a/execute"),
             ("http://a/", "execute", "http://a/execute"),
@@ -55,7 +55,7 @@ mod tests {
             ("http://a", "/x?to=http://b", "http://a/x?to=http://b"),
         ];
         for (base, endpoint, expected) in joined {
-            assert_eq!(join(base, endpoint).as_deref(), Ok(expected), "{endpoint}");
+            assert_eq!(below(base, endpoint).as_deref(), Ok(expected), "{endpoint}");
         }
         let refused = [
             "//evil",
@@ -78,14 +78,14 @@ mod tests {
             "/ .. /x",
         ];
         for endpoint in refused {
-            assert!(join("http://a/base", endpoint).is_err(), "{endpoint:?}");
+            assert!(below("http://a/base", endpoint).is_err(), "{endpoint:?}");
         }
     }
 
     proptest! {
         #[test]
-        fn no_endpoint_leaves_the_agent(endpoint in "[a-z./\\\\%2eEfF5cC:@?#; ]{0,24}") {
-            if let Ok(url) = join("http://agent:1/base", &endpoint) {
+        fn no_endpoint_leaves_its_upstream(endpoint in "[a-z./\\\\%2eEfF5cC:@?#; ]{0,24}") {
+            if let Ok(url) = below("http://agent:1/base", &endpoint) {
                 let url = Url::parse(&url).unwrap();
                 prop_assert_eq!((url.host_str(), url.port()), (Some("agent"), Some(1)));
                 prop_assert!(url.path().starts_with("/base"), "{}", url);
