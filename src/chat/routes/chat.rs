@@ -21,8 +21,8 @@ pub(super) struct ChatBody {
     prompt: String,
     /// Whose conversation this belongs to; `default` if none.
     user_id: Option<String>,
-    /// Stored with the turn. Known keys: `intent` (a label, instead of guessing), `use_cache` (false asks for a fresh
-    /// answer), `model`.
+    /// Stored with the turn. Known keys: `intent` (a label, instead of guessing), `agent` and `datasource` (who is to serve),
+    /// `use_cache` (false asks for a fresh answer), `model`.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
     /// Answer as server-sent events; `Accept: text/event-stream` asks for the same.
@@ -59,16 +59,23 @@ impl From<ChatBody> for ChatCommand {
     }
 }
 
-/// An answer and how it came about.
+/// An answer and how it came about. `metadata.data` is there only if a data source was asked.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
-    "answer": "You want to go there in May.",
+    "answer": "There are 400 customers.\n\n1 row from data source 'crm':\n\n| customers |\n| --- |\n| 400 |",
     "metadata": {
-        "execution_id": "5f0c6a9e-53a1-4f0b-9a55-8f3d2c6f3f10", "intent": "general_llm", "intent_confidence": 0.7,
-        "iterations": 1, "has_error": false,
-        "steps": [{"id": "task_1", "action": "llm_call", "target": "llama3.2", "status": "completed", "duration_ms": 412, "error": null}],
-        "model": "llama3.2", "usage": {"prompt_tokens": 61, "completion_tokens": 9, "total_tokens": 70},
-        "cached": false, "degraded": false, "memory_saved": true, "missing": [], "duration_ms": 415
+        "execution_id": "5f0c6a9e-53a1-4f0b-9a55-8f3d2c6f3f10", "intent": "data_query", "intent_confidence": 0.6,
+        "iterations": 2, "has_error": false,
+        "steps": [
+            {"id": "task_1", "action": "data_query", "target": "crm", "status": "completed", "duration_ms": 380, "error": null,
+                "query": "SELECT count(*) AS customers FROM customers"},
+            {"id": "task_2", "action": "llm_call", "target": "llama3.2", "status": "completed", "duration_ms": 412, "error": null,
+                "query": null}
+        ],
+        "model": "llama3.2", "usage": {"prompt_tokens": 361, "completion_tokens": 29, "total_tokens": 390},
+        "cached": false, "degraded": false, "memory_saved": true, "missing": [], "duration_ms": 795,
+        "data": [{"datasource": "crm", "query": "SELECT count(*) AS customers FROM customers",
+            "columns": [{"name": "customers", "type": "int8"}], "rows": [{"customers": 400}], "row_count": 1, "truncated": false}]
     },
     "execution_id": "5f0c6a9e-53a1-4f0b-9a55-8f3d2c6f3f10",
     "error": null
