@@ -370,3 +370,30 @@ async fn a_caller_without_patience_does_not_close_an_agent_to_others() {
     }
     assert_eq!(server.post(CALL, &body).await.expect(200)["data"], json!({"answer": "here"}));
 }
+
+#[tokio::test]
+async fn a_server_for_public_addresses_calls_private_ones_only_where_they_are_allowed() {
+    let agent = Upstream::start(|_, _| json_reply("200 OK", &json!({"answer": "here"}))).await;
+    let by_name = agent.url().replace("127.0.0.1", "localhost");
+    let body = json!({});
+    for (allow, reached) in [("", false), ("10.0.0.0/8,db.internal", false), ("127.0.0.0/8", true)] {
+        let server = TestServer::with(&[("OUTBOUND_POLICY", "public_only"), ("OUTBOUND_ALLOW", allow)]).await;
+        for url in [&agent.url(), &by_name] {
+            add(&server, "a", url).await;
+            let answer = server.post(CALL, &body).await.expect(200);
+            assert_eq!(answer["success"], reached, "{url} with {allow}: {answer}");
+            let said = answer["error"].as_str().unwrap_or_default();
+            assert!(reached || said.contains("must not be called") && said.contains("public_only"), "{said}");
+            server.delete("/api/agents/a").await.expect(200);
+        }
+        for (kind, url) in [("postgres", "postgres://u:p@127.0.0.1:1/x"), ("mysql", "mysql://u:p@localhost:1/x")] {
+            let source = json!({"name": "db", "type": kind, "url": url});
+            server.post("/api/datasources", &source).await.expect(201);
+            let answer = server.post("/api/datasources/db/query", &json!({"query": "SELECT 1"})).await.expect(200);
+            let said = answer["error"].as_str().unwrap();
+            assert_eq!(said.contains("must not be called"), !reached, "{url} with {allow}: {said}");
+            server.delete("/api/datasources/db").await.expect(200);
+        }
+    }
+    assert_eq!(agent.seen().len(), 2, "nobody knocked where it was not allowed");
+}
