@@ -5,7 +5,7 @@ use async_stream::try_stream;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use serde_json::Value;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::kernel::{Deadline, Redaction};
 use crate::outbound::{BreakerState, Breakers, Call, CallError, HttpClient, Reply, below, display_url, lines};
@@ -93,15 +93,14 @@ impl AgentClient {
             let seconds = wait.as_secs().max(1);
             failure(500, format!("keeps failing; it is not called again for {seconds} s (its test calls it at once)"))
         })?;
-        let started = Instant::now();
+        // A caller with less patience than the agent is given must not close it to others.
+        let impatient = deadline.is_shorter_than(agent.timeout());
         let call = Call { json: body.cloned(), ..Call::get(url) }.method(method);
         let call = call.bearer(agent.auth_token.as_ref()).accept(accept);
         let reply = match self.http.send(&call, deadline).await {
             Ok(reply) => reply,
             Err(error) => {
-                // A caller with less patience than the agent is given must not close it to others.
-                let impatient = error == CallError::Timeout && started.elapsed() < agent.timeout();
-                if error.is_outage() && !impatient {
+                if error.is_outage() && !(impatient && error == CallError::Timeout) {
                     permit.failed();
                 }
                 return Err(AgentFailure::of(entry, &error));

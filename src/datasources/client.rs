@@ -4,7 +4,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use super::rows::{DEFAULT_ROWS, MOST_ROWS};
 use super::sql::SqlClient;
@@ -128,9 +128,8 @@ impl DataSourceClient {
             timed_out: false,
             outage: true,
         })?;
-        let started = Instant::now();
+        let impatient = deadline.is_shorter_than(source.effective.timeout());
         let outcome = in_time(source, deadline, work).await;
-        let impatient = started.elapsed() < source.effective.timeout();
         match &outcome {
             // A caller with less patience than the source is given must not close it to others.
             Err(DataError::Failed { timed_out: true, .. }) if impatient => drop(permit),

@@ -22,6 +22,11 @@ impl Deadline {
         self.0.saturating_duration_since(Instant::now())
     }
 
+    /// Whether it leaves clearly less time than `limit`: one that was set to `limit` a moment ago does not.
+    pub fn is_shorter_than(self, limit: Duration) -> bool {
+        self.remaining() + Duration::from_millis(200) < limit
+    }
+
     /// The moment itself, for `timeout_at` and `sleep_until`.
     pub fn instant(self) -> Instant {
         self.0

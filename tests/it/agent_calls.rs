@@ -397,3 +397,18 @@ async fn a_server_for_public_addresses_calls_private_ones_only_where_they_are_al
     }
     assert_eq!(agent.seen().len(), 2, "nobody knocked where it was not allowed");
 }
+
+#[tokio::test]
+async fn an_agent_that_hangs_for_all_of_its_time_is_spared_after_five_calls() {
+    let agent = Upstream::start(|_, _| vec![Act::Hang]).await;
+    let server = TestServer::bare().await;
+    server.post("/api/agents", &json!({"name": "a", "url": agent.url(), "timeout_seconds": 1})).await.expect(201);
+    let body = json!({});
+    let calls = std::array::from_fn::<_, 5, _>(|_| server.post(CALL, &body));
+    for answer in futures_util::future::join_all(calls).await {
+        assert_eq!(answer.expect(200)["status_code"], 408);
+    }
+    let spared = server.post(CALL, &body).await.expect(200);
+    assert!(spared["error"].as_str().unwrap().contains("keeps failing"), "{spared}");
+    assert_eq!(agent.seen().len(), 5);
+}

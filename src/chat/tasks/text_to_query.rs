@@ -163,7 +163,7 @@ pub(super) fn repair(question: &str, query: &str, objection: &str) -> String {
     )
 }
 
-/// The schema in a few lines: what the prompt talks of first, the names of the rest as far as there is room.
+/// The schema in a few lines: what the prompt talks of first, the rest as far as there is room, and how much is left out.
 fn describe(schema: &Value, prompt: &str) -> String {
     let asked = words(prompt);
     let tables = ["tables", "cubes"].iter().find_map(|key| schema.get(*key)?.as_array());

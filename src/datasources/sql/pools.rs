@@ -64,9 +64,7 @@ impl Pools {
         replaced.into_iter().chain(dropped).for_each(|held| held.pool.retire());
         Ok(pool)
     }
-}
 
-impl Pools {
     /// Closes the pool of a source that is no more.
     pub(super) fn forget(&self, name: &str) {
         let forgotten = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
