@@ -13,4 +13,5 @@ mod outbound;
 pub mod settings;
 mod storage;
 pub mod telemetry;
+pub mod tools;
 mod web;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::kernel::{Deadline, Redaction};
-use crate::outbound::{BreakerState, Breakers, Call, CallError, HttpClient, Reply, below, display_url, lines};
+use crate::outbound::{Body, BreakerState, Breakers, Call, CallError, HttpClient, Reply, below, display_url, lines};
 use crate::settings::{AgentSettings, Entry, Resource};
 
 /// Largest reply taken from an agent, in bytes.
@@ -95,7 +95,7 @@ impl AgentClient {
         })?;
         // A caller with less patience than the agent is given must not close it to others.
         let impatient = deadline.is_shorter_than(agent.timeout());
-        let call = Call { json: body.cloned(), ..Call::get(url) }.method(method);
+        let call = Call { body: body.map(Body::json), ..Call::get(url) }.method(method);
         let call = call.bearer(agent.auth_token.as_ref()).accept(accept);
         let reply = match self.http.send(&call, deadline).await {
             Ok(reply) => reply,

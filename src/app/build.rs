@@ -23,6 +23,7 @@ use crate::settings::{
 };
 use crate::storage::{ConfigStore, Stores};
 use crate::telemetry;
+use crate::tools::ToolService;
 use crate::web::{AppState, with_layers};
 
 /// How often expired conversations and cached answers are deleted.
@@ -64,6 +65,7 @@ pub struct App {
     pub state: AppState,
     /// Work that outlives a request and is waited for at the end.
     pub background: TaskTracker,
+    tools: ToolService,
     helpers: Vec<JoinHandle<()>>,
 }
 
@@ -129,6 +131,7 @@ impl App {
         let http = HttpClient::new(settings.environment(), guard.clone())?;
         let client = LlmClient::new(http.clone(), clock.clone());
         let agents = AgentService::new(settings.clone(), stores.config.clone(), http.clone());
+        let tools = ToolService::new(settings.clone(), stores.config.clone(), http.clone());
         let datasources = DataSourceService::new(settings.clone(), stores.config.clone(), http, guard);
         let llm = LlmService::new(settings.clone(), stores.config.clone(), client.clone());
         let (folds, folder) = Folder::new(settings.clone(), stores.clone());
@@ -140,6 +143,7 @@ impl App {
                 llm: client.clone(),
                 agents: agents.clone(),
                 datasources: datasources.clone(),
+                tools: tools.clone(),
                 memory: memory.clone(),
                 cache: ResponseCache::new(stores.cache.clone()),
             },
@@ -152,6 +156,7 @@ impl App {
             llm,
             agents,
             datasources,
+            tools: tools.clone(),
             memory: MemoryState { app: state.clone(), memory },
             chat: ChatState { app: state.clone(), chat },
         };
@@ -159,7 +164,7 @@ impl App {
         let helpers =
             vec![tokio::spawn(purge(stores, snapshot.storage.clone())), tokio::spawn(fold(folder, settings, client))];
         report(&snapshot);
-        Ok(Self { router, state, background, helpers })
+        Ok(Self { router, state, background, tools, helpers })
     }
 
     /// Ends the helpers, waits for background work, and closes the stores.
@@ -169,6 +174,7 @@ impl App {
         if tokio::time::timeout(patience, self.background.wait()).await.is_err() {
             tracing::warn!("background work did not finish in time");
         }
+        self.tools.close().await;
         self.state.stores.close().await;
     }
 }

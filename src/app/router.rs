@@ -8,8 +8,9 @@ use crate::datasources::DataSourceService;
 use crate::kernel::Error;
 use crate::llm::LlmService;
 use crate::memory::routes::MemoryState;
+use crate::tools::ToolService;
 use crate::web::{AppState, base_document, docs_router, system_router};
-use crate::{agents, chat, datasources, llm, memory};
+use crate::{agents, chat, datasources, llm, memory, tools};
 
 /// The state of each module's routes.
 pub(super) struct Modules {
@@ -17,6 +18,7 @@ pub(super) struct Modules {
     pub(super) llm: LlmService,
     pub(super) agents: AgentService,
     pub(super) datasources: DataSourceService,
+    pub(super) tools: ToolService,
     pub(super) memory: MemoryState,
     pub(super) chat: ChatState,
 }
@@ -28,6 +30,7 @@ pub(super) fn router(modules: Modules, prefix: &str) -> Result<Router, Error> {
         .merge(llm::routes::router().with_state(modules.llm))
         .merge(agents::routes::router().with_state(modules.agents))
         .merge(datasources::routes::router().with_state(modules.datasources))
+        .merge(tools::routes::router().with_state(modules.tools))
         .merge(memory::routes::router().with_state(modules.memory))
         .nest(prefix, chat::routes::router().with_state(modules.chat))
         .split_for_parts();
@@ -41,6 +44,7 @@ pub fn openapi_document() -> OpenApi {
         .merge(stateless(llm::routes::router()))
         .merge(stateless(agents::routes::router()))
         .merge(stateless(datasources::routes::router()))
+        .merge(stateless(tools::routes::router()))
         .merge(stateless(memory::routes::router()))
         .nest("/v1", stateless(chat::routes::router()))
         .into_openapi()

@@ -20,6 +20,7 @@ use crate::llm::{ChatRequest, LlmClient, Usage};
 use crate::memory::{ContextMessage, MemoryService, ResponseCache};
 use crate::settings::{IntentClassifier, Settings, SharedSettings};
 use crate::storage::{Execution as Record, ExecutionStatus, ExecutionStore, Outcome, Step};
+use crate::tools::ToolService;
 
 /// Tokens of conversation shown to the model, as in the original.
 const CONTEXT_TOKENS: usize = 2000;
@@ -45,6 +46,8 @@ pub struct Parts {
     pub agents: AgentService,
     /// Asks for data.
     pub datasources: DataSourceService,
+    /// Do things.
+    pub tools: ToolService,
     /// Remembers.
     pub memory: MemoryService,
     /// Keeps answers.
@@ -202,8 +205,9 @@ impl ChatService {
         context: &TaskContext<'_>,
         progress: &mut Progress,
     ) -> Result<(), Error> {
-        let orchestration = &context.settings.orchestration;
-        let limits = Limits { concurrent: orchestration.max_concurrent, rounds: orchestration.max_iterations };
+        let settings = context.settings;
+        let rounds = settings.orchestration.max_iterations;
+        let limits = Limits { concurrent: settings.tool_rules.max_concurrent, rounds };
         let last = plan.tasks.last().map(|task| task.id.as_str()).unwrap_or_default();
         let shares = Shares::of(plan, context.deadline);
         let start = |task: &planner::Task, inputs| {

@@ -55,7 +55,7 @@ async fn load(
     let span = new_id();
     let mut wait = WAIT;
     for attempt in 1_u64.. {
-        let call = Call::post(url_of(source, "load")?, json!({"query": cube}));
+        let call = Call::post(url_of(source, "load")?, &json!({"query": cube}));
         let call = Call { request_id: Some(format!("{span}-span-{attempt}")), ..authorized(source, call) };
         let mut reply = json_reply(http, source, &call, query.deadline).await?;
         match reply.get("error").and_then(Value::as_str) {
@@ -89,7 +89,7 @@ fn loaded(source: &Source, reply: &mut Value, most_rows: usize) -> Result<QueryR
 
 /// `/v1/cubesql` answers in lines of JSON: first `{"schema": [...]}`, then `{"data": [[...]]}`, or `{"error": ...}`.
 async fn sql(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<QueryResult, DataError> {
-    let call = authorized(source, Call::post(url_of(source, "cubesql")?, json!({"query": query.text})));
+    let call = authorized(source, Call::post(url_of(source, "cubesql")?, &json!({"query": query.text})));
     let failed = |error| DataError::call(&who(source), &error);
     let reply = http.send(&call, query.deadline).await.map_err(failed)?;
     if !(200..300).contains(&reply.status()) {

@@ -18,7 +18,7 @@ const ERROR_CAP: usize = 500;
 
 pub(super) async fn query(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<QueryResult, DataError> {
     let body = json!({"query": query.text, "parameters": query.parameters});
-    let call = Call::post(url_of(source, "query")?, body).bearer(source.effective.auth_token.as_ref());
+    let call = Call::post(url_of(source, "query")?, &body).bearer(source.effective.auth_token.as_ref());
     let reply = json_reply(http, source, &call, query.deadline).await?;
     let Value::Object(mut reply) = reply else {
         return Err(DataError::failed(format!("{} answered without an object that holds data", who(source))));

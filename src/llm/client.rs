@@ -182,7 +182,7 @@ impl LlmClient {
         accept: &'static str,
         deadline: Deadline,
     ) -> Result<Reply, LlmError> {
-        let call = Call::post(server.wire.chat_url(server.base), body).bearer(server.key).accept(accept);
+        let call = Call::post(server.wire.chat_url(server.base), &body).bearer(server.key).accept(accept);
         let outcome = self.checked(server, &call, deadline).await;
         if matches!(outcome, Err(LlmError::Status { code: 404, .. })) {
             self.probe.forget(server.base);

@@ -3,7 +3,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use reqwest::Method;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{NoProxy, Proxy};
 use serde_json::Value;
 use tokio::time::timeout_at;
@@ -26,24 +26,42 @@ pub struct Call {
     pub url: String,
     /// Sent as `Authorization`, as it is.
     pub authorization: Option<Secret>,
-    /// Sent as a JSON body.
-    pub json: Option<Value>,
+    /// Further headers; none of those that have a field of their own here.
+    pub headers: Vec<(String, Secret)>,
+    /// What is sent along.
+    pub body: Option<Body>,
     /// Sent as `Accept`.
     pub accept: &'static str,
     /// Sent as `X-Request-Id`, for upstreams that follow a piece of work by it.
     pub request_id: Option<String>,
 }
 
+/// The body of a [`Call`].
+#[derive(Clone, Debug)]
+pub struct Body {
+    /// Its media type.
+    pub content_type: String,
+    /// Its bytes.
+    pub bytes: Bytes,
+}
+
+impl Body {
+    /// A JSON value.
+    pub fn json(value: &Value) -> Self {
+        Self { content_type: "application/json".to_owned(), bytes: value.to_string().into() }
+    }
+}
+
 impl Call {
     /// A GET that expects JSON.
     pub fn get(url: impl Into<String>) -> Self {
         let (method, url, accept) = (Method::GET, url.into(), "application/json");
-        Self { method, url, authorization: None, json: None, accept, request_id: None }
+        Self { method, url, authorization: None, headers: Vec::new(), body: None, accept, request_id: None }
     }
 
     /// A POST of `json` that expects JSON.
-    pub fn post(url: impl Into<String>, json: Value) -> Self {
-        Self { method: Method::POST, json: Some(json), ..Self::get(url) }
+    pub fn post(url: impl Into<String>, json: &Value) -> Self {
+        Self { method: Method::POST, body: Some(Body::json(json)), ..Self::get(url) }
     }
 
     /// With this method, by its name in upper case.
@@ -101,11 +119,15 @@ impl HttpClient {
             value.set_sensitive(true);
             request = request.header(AUTHORIZATION, value);
         }
+        for (name, value) in &call.headers {
+            let (name, value) = header(name, value)?;
+            request = request.header(name, value);
+        }
         if let Some(id) = &call.request_id {
             request = request.header("x-request-id", id);
         }
-        if let Some(json) = &call.json {
-            request = request.header(CONTENT_TYPE, "application/json").body(json.to_string());
+        if let Some(body) = &call.body {
+            request = request.header(CONTENT_TYPE, &body.content_type).body(body.bytes.clone());
         }
         match timeout_at(deadline.instant(), request.send()).await {
             Ok(Ok(inner)) => Ok(Reply { inner }),
@@ -113,6 +135,15 @@ impl HttpClient {
             Err(_) => Err(CallError::Timeout),
         }
     }
+}
+
+fn header(name: &str, value: &Secret) -> Result<(HeaderName, HeaderValue), CallError> {
+    let invalid = |what: &str| CallError::Invalid(format!("{what} is not one that HTTP allows"));
+    let name = HeaderName::try_from(name).map_err(|_| invalid(&format!("the header name {name:?}")))?;
+    let mut value =
+        HeaderValue::try_from(value.expose()).map_err(|_| invalid(&format!("the value of the header '{name}'")))?;
+    value.set_sensitive(true);
+    Ok((name, value))
 }
 
 /// The proxies of the usual variables. Unlike reqwest's own reading of them, loopback is always reached directly.
@@ -153,6 +184,11 @@ impl Reply {
     /// A header, if it is there and is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.inner.headers().get(name)?.to_str().ok()
+    }
+
+    /// All headers that are text, in their order.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.inner.headers().iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
     }
 
     /// The whole body, at most `cap` bytes.

@@ -19,7 +19,7 @@ mod tls;
 
 pub use below::below;
 pub use breaker::{BreakerState, Breakers};
-pub use client::{Call, HttpClient, Reply};
+pub use client::{Body, Call, HttpClient, Reply};
 pub use error::{CallError, display_url};
 pub use guard::AddressGuard;
 pub use lines::lines;

@@ -44,6 +44,7 @@ fn read(environment: &Environment, env: &mut Fields<'_>) -> Settings {
         orchestration: Arc::new(OrchestrationSettings::read(env)),
         storage: Arc::new(StorageSettings::read(env)),
         outbound: Arc::new(OutboundSettings::read(env)),
+        tool_rules: Arc::new(ToolRules::read(env)),
         agents,
         datasources,
         tools,

@@ -19,6 +19,7 @@ mod resources;
 mod server;
 mod shared;
 mod storage;
+mod tools;
 
 pub use allowed_target::AllowedTarget;
 pub use environment::Environment;
@@ -28,10 +29,14 @@ pub use load::{Loaded, load, variable_names};
 pub use memory::{CacheSettings, MemorySettings};
 pub use orchestration::{IntentClassifier, OrchestrationSettings};
 pub use outbound::{OutboundPolicy, OutboundSettings};
-pub use resources::{AgentSettings, Catalog, DataSourceSettings, Entry, Expected, Protocol, Resource, ToolSettings};
+pub use resources::{
+    AgentSettings, Catalog, CodeOptions, DataSourceSettings, Entry, Expected, HttpOptions, Language, McpOptions,
+    McpTransport, Protocol, Resource, SearchOptions, SearchProvider, ToolOptions, ToolSettings,
+};
 pub use server::ServerSettings;
 pub use shared::SharedSettings;
 pub use storage::StorageSettings;
+pub use tools::ToolRules;
 
 use std::sync::Arc;
 
@@ -56,6 +61,8 @@ pub struct Settings {
     pub agents: Arc<Catalog<AgentSettings>>,
     /// Sources of data.
     pub datasources: Arc<Catalog<DataSourceSettings>>,
+    /// What tools may do.
+    pub tool_rules: Arc<ToolRules>,
     /// Tools.
     pub tools: Arc<Catalog<ToolSettings>>,
 }

@@ -35,10 +35,6 @@ pub struct OrchestrationSettings {
     pub timeout: Duration,
     /// `INTENT_CLASSIFIER`
     pub intent_classifier: IntentClassifier,
-    /// `TOOLS_MAX_CONCURRENT`: how many tasks of one request run at once.
-    pub max_concurrent: usize,
-    /// `TOOLS_EXECUTION_TIMEOUT`
-    pub tool_timeout: Duration,
     /// `GROUNDING_ENABLED`: whether data sources may be consulted.
     pub grounding_enabled: bool,
     /// `GROUNDING_TOP_K`
@@ -58,8 +54,6 @@ impl OrchestrationSettings {
             max_iterations: count(env.int_or("ORCHESTRATION_MAX_ITERATIONS", 10, 1..=1000)),
             timeout: seconds(env.int_or("ORCHESTRATION_TIMEOUT_SECONDS", 300, 1..=86_400)),
             intent_classifier: env.or("INTENT_CLASSIFIER", IntentClassifier::Rules),
-            max_concurrent: count(env.int_or("TOOLS_MAX_CONCURRENT", 5, 1..=1000)),
-            tool_timeout: seconds(env.int_or("TOOLS_EXECUTION_TIMEOUT", 30, 1..=3600)),
             grounding_enabled: env.or("GROUNDING_ENABLED", true),
             grounding_top_k: count(env.int_or("GROUNDING_TOP_K", 5, 1..=100)),
             grounding_threshold,

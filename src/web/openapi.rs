@@ -19,6 +19,7 @@ pub fn base_document() -> openapi::OpenApi {
             (name = "llm", description = "The LLM connection: configure, test, list models."),
             (name = "agents", description = "External agents: keep, test, call."),
             (name = "datasources", description = "Sources of data: keep, test, query, look at their tables."),
+            (name = "tools", description = "Tools: keep, test, run, see what they offer to models."),
             (name = "memory", description = "Conversations: history, context, summary."),
             (name = "chat", description = "Ask, and get an answer that the server worked out in steps."),
             (name = "executions", description = "What the server did for each chat request.")

@@ -1,17 +1,17 @@
-//! What can be wrong with agents and data sources, in the manner of `bad_input`.
+//! What can be wrong with agents, data sources and tools, in the manner of `bad_input`.
 
 use serde_json::{Value, json};
 
 use crate::bad_input::{Bad, Refusal, body_rows, send_all};
 use crate::common::{TestServer, Upstream};
-use crate::resources::{AGENTS, BOTH, SOURCES, Sort, with};
+use crate::resources::{AGENTS, ALL, BOTH, SOURCES, Sort, TOOLS, with};
 
 const HERE: &str = "http://127.0.0.1:9";
 
 /// All that a request could have left behind.
 async fn traces(server: &TestServer) -> Value {
     let mut left = json!({});
-    for sort in BOTH {
+    for sort in ALL {
         left[sort.path] = server.get(sort.path).await.expect(200);
         let file = server.folder().join("config").join(format!("{}.json", sort.section));
         left[sort.section] = json!(std::fs::read_to_string(file).unwrap());
@@ -22,7 +22,7 @@ async fn traces(server: &TestServer) -> Value {
 /// A server that has one entry of each sort, `kept`, that is where the upstream is.
 async fn server_with(upstream: &Upstream) -> TestServer {
     let server = TestServer::bare().await;
-    for sort in BOTH {
+    for sort in ALL {
         server.post(sort.path, &sort.entry("kept", &upstream.url())).await.expect(201);
     }
     server
@@ -98,6 +98,42 @@ fn field_rows(sort: &'static Sort) -> Vec<Bad> {
         }
     }
     both
+}
+
+/// One wrong field in each body of a tool; what can be wrong with `config` is in `tools`.
+fn tool_rows() -> Vec<Bad> {
+    let mut rows = vec![];
+    let mut wrong = |field: &str, kind: &'static str, place: &'static str, values: &[Value]| {
+        for value in values {
+            let body = with(&TOOLS.entry("kept", HERE), field, value.clone());
+            rows.push(Bad::json("PUT", &TOOLS.at("kept"), &body, kind, place));
+            let body = if field == "name" { body } else { with(&body, "name", json!("new")) };
+            rows.push(Bad::json("POST", TOOLS.path, &body, kind, place));
+        }
+    };
+    wrong("name", "string_type", "body.name", &[json!(5), json!(null), json!(["a"]), json!({})]);
+    wrong(
+        "name",
+        "value_error",
+        "body.name",
+        &[json!(""), json!("a/b"), json!(".."), json!("a\nb"), json!("x".repeat(129))],
+    );
+    wrong("type", "string_type", "body.type", &[json!(5), json!(null), json!(["http"])]);
+    wrong("type", "value_error", "body.type", &[json!("x".repeat(65)), json!("a\nb")]);
+    wrong("config", "dict_type", "body.config", &[json!(null), json!([]), json!("x"), json!(5)]);
+    wrong("enabled", "bool_parsing", "body.enabled", &[json!("maybe"), json!(2), json!("")]);
+    wrong("enabled", "bool_type", "body.enabled", &[json!(null), json!([])]);
+    wrong("description", "string_type", "body.description", &[json!(5), json!([]), json!({})]);
+    wrong("description", "value_error", "body.description", &[json!("x".repeat(4001))]);
+    let skip = |value: &str| {
+        let path = format!("/api/tools/kept/test?skip_connectivity={value}");
+        Bad::bare("POST", path, "bool_parsing", "query.skip_connectivity")
+    };
+    rows.extend(["", "maybe"].map(skip));
+    let format =
+        |value: &str| Bad::bare("GET", format!("/api/tools/registry/schemas?format={value}"), "enum", "query.format");
+    rows.extend(["", "json", "OpenAI"].map(format));
+    rows
 }
 
 /// Types that are spoken to in a protocol of their own have URLs of their own.
@@ -178,6 +214,9 @@ fn path_rows(sort: &'static Sort) -> Vec<Bad> {
         let bad = |method, rest: &str| Bad::bare(method, format!("{path}{rest}"), "value_error", "path.name");
         rows.extend([bad("GET", ""), bad("DELETE", ""), bad("POST", "/test")]);
         rows.push(Bad::json("PUT", &path, &body(), "value_error", "path.name"));
+        if sort.section == TOOLS.section {
+            rows.push(Bad::json("POST", &format!("{path}/execute"), &json!({}), "value_error", "path.name"));
+        }
         if sort.section == AGENTS.section {
             rows.push(Bad::json("POST", &format!("{path}/call"), &json!({}), "value_error", "path.name"));
         }
@@ -203,8 +242,16 @@ fn path_rows(sort: &'static Sort) -> Vec<Bad> {
         refused("PUT", at(""), 405, "Method Not Allowed"),
         refused("DELETE", at(""), 405, "Method Not Allowed"),
         refused("GET", at("/kept/test"), 405, "Method Not Allowed"),
-        refused("POST", at("/health/all"), 405, "Method Not Allowed"),
     ]);
+    match sort.section {
+        "tools" => rows.extend([
+            refused("POST", at("/nobody/execute"), 404, &unknown),
+            refused("GET", at("/kept/execute"), 405, "Method Not Allowed"),
+            refused("POST", at("/registry/schemas"), 405, "Method Not Allowed"),
+            refused("POST", at("/types/available"), 405, "Method Not Allowed"),
+        ]),
+        _ => rows.push(refused("POST", at("/health/all"), 405, "Method Not Allowed")),
+    }
     if sort.section == AGENTS.section {
         rows.push(refused("POST", at("/nobody/call"), 404, &unknown));
         rows.push(refused("GET", at("/kept/call"), 405, "Method Not Allowed"));
@@ -213,7 +260,7 @@ fn path_rows(sort: &'static Sort) -> Vec<Bad> {
 }
 
 #[tokio::test]
-async fn whatever_is_wrong_with_agents_and_data_sources_is_refused_and_named_and_leaves_no_trace() {
+async fn whatever_is_wrong_with_agents_data_sources_and_tools_is_refused_and_named_and_leaves_no_trace() {
     let upstream = Upstream::answering(json!({})).await;
     let server = server_with(&upstream).await;
     let before = traces(&server).await;
@@ -223,6 +270,9 @@ async fn whatever_is_wrong_with_agents_and_data_sources_is_refused_and_named_and
         ("POST", "/api/agents/kept/call"),
         ("POST", SOURCES.path),
         ("PUT", "/api/datasources/kept"),
+        ("POST", TOOLS.path),
+        ("PUT", "/api/tools/kept"),
+        ("POST", "/api/tools/kept/execute"),
     ];
     let tables = [
         field_rows(&AGENTS),
@@ -231,10 +281,12 @@ async fn whatever_is_wrong_with_agents_and_data_sources_is_refused_and_named_and
         query_rows(),
         path_rows(&AGENTS),
         path_rows(&SOURCES),
+        tool_rows(),
+        path_rows(&TOOLS),
         body_rows(&bodies),
     ];
     let rows: Vec<Bad> = tables.into_iter().flatten().collect();
-    assert!(rows.len() >= 400, "{} rows", rows.len());
+    assert!(rows.len() >= 550, "{} rows", rows.len());
     let wrong = send_all(&server, &rows).await;
     assert!(wrong.is_empty(), "{} of {} rows:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
     assert_eq!(upstream.seen().len(), 0, "an upstream was asked");

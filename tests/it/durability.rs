@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::common::{Client, Program, TestServer};
-use crate::resources::{BOTH, MASK, Sort, encode, with};
+use crate::resources::{ALL, MASK, Sort, encode, with};
 
 const KILLS: usize = 50;
 const WRITES: usize = 1000;
@@ -27,7 +27,7 @@ impl Dice {
 }
 
 /// The entries that the server should hold, credentials in clear, for each sort.
-type Model = [Vec<Value>; 2];
+type Model = [Vec<Value>; 3];
 
 /// One change, and what it makes of the entries.
 struct Write {
@@ -38,16 +38,13 @@ struct Write {
 }
 
 fn next_write(dice: &mut Dice, model: &Model, serial: usize) -> Write {
-    let at = dice.throw(2);
-    let (sort, mut after) = (BOTH[at], model.clone());
+    let at = dice.throw(3);
+    let (sort, mut after) = (ALL[at], model.clone());
     let entries = &mut after[at];
     let fresh = |name: &str| {
-        let entry = with(&sort.entry(name, "http://127.0.0.1:9"), "auth_token", json!(format!("token-{serial}")));
-        with(
-            &entry,
-            sort.free,
-            json!({"serial": serial, "text": "ü\n\"\\".repeat(serial % 7), "api_key": format!("key-{serial}")}),
-        )
+        let free = json!({"serial": serial, "text": "ü\n\"\\".repeat(serial % 7), "api_key": format!("key-{serial}")});
+        let entry = with(&sort.entry(name, "http://127.0.0.1:9"), sort.free, free);
+        sort.with_token(&entry, json!(format!("token-{serial}")))
     };
     let new_name = format!("n {serial}/").replace('/', "?");
     if entries.is_empty() || (entries.len() < 40 && dice.throw(3) == 0) {
@@ -70,7 +67,7 @@ fn next_write(dice: &mut Dice, model: &Model, serial: usize) -> Write {
 /// The entries as the server shows them.
 fn shown(entries: &[Value], sort: &Sort) -> Value {
     let mask = |entry: &Value| {
-        let mut entry = with(entry, "auth_token", json!(MASK));
+        let mut entry = sort.with_token(entry, json!(MASK));
         entry[sort.free]["api_key"] = json!(MASK);
         entry
     };
@@ -98,11 +95,11 @@ async fn send(client: Client, method: &'static str, path: String, body: Value) -
 async fn a_thousand_acknowledged_changes_survive_fifty_kills() {
     let folder = TempDir::new().unwrap();
     let mut dice = Dice(0x5eed_cafe);
-    let mut model: Model = [vec![], vec![]];
+    let mut model: Model = [vec![], vec![], vec![]];
     let (mut acknowledged, mut serial, mut cut_off) = (0, 0, 0);
     for kill in 0..KILLS {
         let program = Program::start("serve", folder.path(), &[("LOG_LEVEL", "warn")]).await;
-        for (sort, entries) in BOTH.iter().zip(&model) {
+        for (sort, entries) in ALL.iter().zip(&model) {
             assert_eq!(program.client.get(sort.path).await.expect(200), shown(entries, sort), "after {kill} kills");
         }
         while acknowledged * KILLS < WRITES * (kill + 1) {
@@ -119,7 +116,7 @@ async fn a_thousand_acknowledged_changes_survive_fifty_kills() {
         tokio::time::sleep(Duration::from_micros(u64::try_from(dice.throw(6000)).unwrap())).await;
         program.kill();
         let answered = under_way.await.unwrap().is_some();
-        let stored = [in_file(folder.path(), BOTH[0]), in_file(folder.path(), BOTH[1])];
+        let stored = ALL.map(|sort| in_file(folder.path(), sort));
         if answered {
             assert_eq!(stored, after, "acknowledged, then lost");
         } else {
@@ -155,7 +152,7 @@ async fn everything_fails_and_nothing_changes(server: &TestServer, sort: &Sort, 
 
 #[tokio::test]
 async fn on_a_full_disk_a_change_fails_and_the_old_settings_stay_live_and_stored() {
-    for sort in BOTH {
+    for sort in ALL {
         let server = TestServer::bare().await;
         server.post(sort.path, &sort.entry("a", "http://127.0.0.1:9")).await.expect(201);
         let file = server.folder().join(format!("config/{}.json", sort.section));
@@ -174,7 +171,7 @@ async fn on_a_full_disk_a_change_fails_and_the_old_settings_stay_live_and_stored
 
 #[tokio::test]
 async fn in_a_folder_that_takes_no_files_a_change_fails_and_the_old_settings_stay_live() {
-    for sort in BOTH {
+    for sort in ALL {
         let server = TestServer::bare().await;
         server.post(sort.path, &sort.entry("a", "http://127.0.0.1:9")).await.expect(201);
         let (config, aside) = (server.folder().join("config"), server.folder().join("aside"));
@@ -192,7 +189,7 @@ async fn in_a_folder_that_takes_no_files_a_change_fails_and_the_old_settings_sta
 
 #[tokio::test]
 async fn what_a_killed_server_left_beside_the_file_does_no_harm() {
-    for sort in BOTH {
+    for sort in ALL {
         let server = TestServer::bare().await;
         server.post(sort.path, &sort.entry("a", "http://127.0.0.1:9")).await.expect(201);
         let beside = server.folder().join(format!("config/{}.json.new", sort.section));
@@ -208,7 +205,7 @@ async fn what_a_killed_server_left_beside_the_file_does_no_harm() {
 
 #[tokio::test]
 async fn a_client_that_leaves_in_the_middle_tears_nothing_apart() {
-    for sort in BOTH {
+    for sort in ALL {
         let server = TestServer::bare().await;
         let mut asked = vec![];
         for nth in 0..40_u64 {

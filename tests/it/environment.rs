@@ -52,12 +52,23 @@ fn held(variables: &[(String, String)]) -> String {
     let upstreams = upstreams.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let environment = Environment::from_pairs(upstreams.into_iter().chain(variables.iter().cloned()));
     let settings = load(environment).unwrap_or_else(|issues| panic!("{issues:?}")).settings;
-    let Settings { server, llm, memory, cache, orchestration, storage, outbound, agents, datasources, tools } =
-        &settings;
+    let Settings {
+        server,
+        llm,
+        memory,
+        cache,
+        orchestration,
+        storage,
+        outbound,
+        agents,
+        datasources,
+        tools,
+        tool_rules,
+    } = &settings;
     let urls = [&storage.redis_url, &storage.postgres_dsn].map(|url| url.as_ref().map(Secret::expose));
     let llm = llm.effective();
     format!(
-        "{server:#?} {llm:#?} {memory:#?} {cache:#?} {orchestration:#?} {storage:#?} {urls:?} {outbound:#?} {agents:#?} {datasources:#?} {tools:#?}"
+        "{server:#?} {llm:#?} {memory:#?} {cache:#?} {orchestration:#?} {storage:#?} {urls:?} {outbound:#?} {agents:#?} {datasources:#?} {tools:#?} {tool_rules:#?}"
     )
 }
 

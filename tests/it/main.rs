@@ -35,4 +35,5 @@ mod sql_types;
 mod streaming;
 mod summary;
 mod text_to_query;
+mod tools;
 mod web;

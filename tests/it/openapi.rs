@@ -11,9 +11,10 @@ const COMMITTED: &str = include_str!("../openapi.json");
 const JSON: &str = "application/json";
 
 /// An agent and a data source called `ada`, like every path parameter.
-const RESOURCES: [(&str, &str); 2] = [
+const RESOURCES: [(&str, &str); 3] = [
     ("EXTERNAL_AGENTS", r#"{"ada": {"url": "http://127.0.0.1:9"}}"#),
     ("DATASOURCES", r#"{"ada": {"type": "api", "url": "http://127.0.0.1:9"}}"#),
+    ("TOOLS", r#"{"ada": {"type": "http_request", "config": {"base_url": "http://127.0.0.1:9"}}}"#),
 ];
 
 /// One operation of the document.

@@ -258,7 +258,11 @@ fn read_body<T: Resource>(
     issues.extend(refuse_masks(&Value::Object(complete), &mut vec!["body".into()]));
     let refused = refuse_references(&resource, stored, released);
     if refused.is_empty() {
-        let unusable = below(&["body".into()], resource.resolve(environment).err().unwrap_or_default());
+        let unusable = match resource.resolve(environment) {
+            Ok(effective) => effective.forbidden(environment),
+            Err(unusable) => unusable,
+        };
+        let unusable = below(&["body".into()], unusable);
         let news: Vec<_> = unusable.into_iter().filter(|new| issues.iter().all(|old| old.loc != new.loc)).collect();
         issues.extend(news);
     }

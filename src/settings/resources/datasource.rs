@@ -4,7 +4,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::resource::{Resolver, check_http_url, is_plain, read_token, references_in};
+use super::resource::{Resolver, check_http_url, is_plain, read_kind, read_token, references_in};
 use super::{Catalog, Resource};
 use crate::kernel::{FieldIssue, Fields, Properties, Secret, SecretUrl, Segment};
 use crate::settings::{Environment, Settings};
@@ -118,12 +118,8 @@ impl Resource for DataSourceSettings {
     const SECRETS: &'static [&'static str] = &["auth_token"];
 
     fn read(fields: &mut Fields<'_>) -> Self {
-        let kind: String = fields.required("type");
-        if kind.chars().count() > 64 || kind.chars().any(char::is_control) {
-            fields.reject("type", "Input should have at most 64 characters and no control characters");
-        }
         Self {
-            kind,
+            kind: read_kind(fields),
             url: SecretUrl::new(fields.required::<String>("url")),
             auth_token: read_token(fields),
             timeout_seconds: fields.int_or("timeout_seconds", 30, 1..=3600),

@@ -13,7 +13,10 @@ pub use agent::AgentSettings;
 pub use catalog::{Catalog, Entry, Expected};
 pub use datasource::{DataSourceSettings, Protocol};
 pub use resource::Resource;
-pub use tool::ToolSettings;
+pub use tool::{
+    CodeOptions, HttpOptions, Language, McpOptions, McpTransport, SearchOptions, SearchProvider, ToolOptions,
+    ToolSettings,
+};
 
 use std::sync::Arc;
 

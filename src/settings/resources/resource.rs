@@ -26,6 +26,13 @@ pub trait Resource: Clone + Debug + Serialize + Send + Sync + 'static {
     /// This resource with every `${NAME}` replaced, checked for use.
     fn resolve(&self, environment: &Environment) -> Result<Self, Vec<FieldIssue>>;
 
+    /// What the operator does not allow of it. Looked at when a request brings it, not when the server starts: what is stored
+    /// already fails when it is used.
+    fn forbidden(&self, environment: &Environment) -> Vec<FieldIssue> {
+        let _ = environment;
+        Vec::new()
+    }
+
     /// The variables that it refers to as `${NAME}`, and where.
     fn references(&self) -> Vec<(Vec<Segment>, String)>;
 
@@ -67,6 +74,15 @@ pub(super) fn read_token(fields: &mut Fields<'_>) -> Option<Secret> {
         fields.reject("auth_token", "Input should have no control characters");
     }
     token.filter(|token| !token.is_empty()).map(Secret::new)
+}
+
+/// The kind of a resource: any short text.
+pub(super) fn read_kind(fields: &mut Fields<'_>) -> String {
+    let kind: String = fields.required("type");
+    if kind.chars().count() > 64 || kind.chars().any(char::is_control) {
+        fields.reject("type", "Input should have at most 64 characters and no control characters");
+    }
+    kind
 }
 
 /// Replaces references and collects what is wrong.

@@ -1,0 +1,109 @@
+use std::time::Duration;
+
+use serde_json::{Map, json};
+
+use super::{read_headers, read_secret, read_timeout, read_url};
+use crate::kernel::{FieldIssue, Fields, Secret, SecretUrl};
+use crate::settings::{Environment, ToolRules};
+
+/// Options of `mcp`.
+#[derive(Clone, Debug)]
+pub struct McpOptions {
+    /// `url` or `command`; `None` if neither is set.
+    pub transport: Option<McpTransport>,
+    /// `include`: only these of the server's tools; all if empty.
+    pub include: Vec<String>,
+    /// `exclude`: none of these.
+    pub exclude: Vec<String>,
+    /// `timeout`
+    pub timeout: Option<Duration>,
+}
+
+/// How an MCP server is spoken to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum McpTransport {
+    /// Streamable HTTP.
+    Http {
+        /// `url`, or else `endpoint` or `base_url`.
+        url: SecretUrl,
+        /// `auth_token` or `api_key`: sent as a bearer token.
+        auth_token: Option<Secret>,
+        /// `headers`
+        headers: Vec<(String, Secret)>,
+    },
+    /// A child process that reads stdin and writes stdout.
+    Stdio {
+        /// `command`, as it stands in `MCP_STDIO_COMMANDS`.
+        command: String,
+        /// `args`
+        args: Vec<String>,
+        /// `env`: variables of the process, besides `PATH` and the like.
+        env: Vec<(String, Secret)>,
+    },
+}
+
+impl McpOptions {
+    pub(super) fn read(fields: &mut Fields<'_>) -> Self {
+        Self {
+            transport: read_transport(fields),
+            include: fields.or("include", Vec::new()),
+            exclude: fields.or("exclude", Vec::new()),
+            timeout: read_timeout(fields),
+        }
+    }
+
+    /// The program it starts, if that is none of those the operator allows.
+    pub(super) fn forbidden(&self, environment: &Environment) -> Vec<FieldIssue> {
+        let rules = ToolRules::read(&mut environment.fields());
+        match &self.transport {
+            Some(McpTransport::Stdio { command, .. }) if !rules.mcp_stdio_commands.contains(command) => {
+                let msg = "Input should be one of the commands that MCP_STDIO_COMMANDS allows";
+                vec![FieldIssue::new("value_error", vec!["config".into(), "command".into()], msg, json!(command))]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn read_transport(fields: &mut Fields<'_>) -> Option<McpTransport> {
+    let url = ["url", "endpoint", "base_url"].into_iter().find_map(|key| read_url(fields, key));
+    let (auth_token, headers) = (read_secret(fields, ["auth_token", "api_key"]), read_headers(fields));
+    let command: Option<String> = fields.optional("command");
+    let args = fields.or("args", Args::default()).0;
+    let env = read_env(fields);
+    match (url, command) {
+        (Some(_), Some(_)) => {
+            fields.reject("command", "Input should not be given together with url");
+            None
+        }
+        (Some(url), None) => Some(McpTransport::Http { url, auth_token, headers }),
+        (None, Some(command)) => Some(McpTransport::Stdio { command, args, env }),
+        (None, None) => None,
+    }
+}
+
+/// A list of texts; unlike elsewhere a single text is one of them, commas and all.
+#[derive(Default)]
+struct Args(Vec<String>);
+
+impl crate::kernel::Lax for Args {
+    fn read(value: &serde_json::Value) -> Result<Self, (&'static str, &'static str)> {
+        let texts =
+            |items: &Vec<serde_json::Value>| items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
+        let read = value.as_array().and_then(texts).or_else(|| value.as_str().map(|one| vec![one.to_owned()]));
+        read.map(Self).ok_or(("list_type", "Input should be a list of strings"))
+    }
+}
+
+fn read_env(fields: &mut Fields<'_>) -> Vec<(String, Secret)> {
+    let mut variables = Vec::new();
+    for (name, value) in fields.or("env", Map::new()) {
+        match value.as_str() {
+            Some(text) if !name.is_empty() && !name.contains(['=', '\0']) && !text.contains('\0') => {
+                variables.push((name, Secret::new(text)));
+            }
+            _ => fields.reject("env", format!("Input should map names of variables to texts; '{name}' is none")),
+        }
+    }
+    variables
+}

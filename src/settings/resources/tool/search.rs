@@ -1,0 +1,79 @@
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{read_secret, read_timeout, read_url};
+use crate::kernel::{Fields, Lax, Secret, SecretUrl};
+
+/// Who searches the web.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SearchProvider {
+    /// Any service that takes `q` and answers with a list of results.
+    Generic,
+    /// Google Custom Search.
+    Google,
+    /// Bing Web Search.
+    Bing,
+    /// Brave Search.
+    Brave,
+    /// Tavily.
+    Tavily,
+    /// Serper.
+    Serper,
+    /// SearXNG; it needs no key.
+    Searxng,
+}
+
+impl SearchProvider {
+    /// All of them, with their names.
+    pub const ALL: [(&'static str, Self); 7] = [
+        ("generic", Self::Generic),
+        ("google", Self::Google),
+        ("bing", Self::Bing),
+        ("brave", Self::Brave),
+        ("tavily", Self::Tavily),
+        ("serper", Self::Serper),
+        ("searxng", Self::Searxng),
+    ];
+}
+
+impl Lax for SearchProvider {
+    fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
+        let name = value.as_str().map(|name| name.trim().to_ascii_lowercase());
+        let found = Self::ALL.into_iter().find(|(known, _)| name.as_deref() == Some(known));
+        found
+            .map(|(_, provider)| provider)
+            .ok_or(("enum", "Input should be 'generic', 'google', 'bing', 'brave', 'tavily', 'serper' or 'searxng'"))
+    }
+}
+
+/// Options of `web_search`.
+#[derive(Clone, Debug)]
+pub struct SearchOptions {
+    /// `provider`
+    pub provider: SearchProvider,
+    /// `endpoint`, or else `base_url`; the provider's own if it has one.
+    pub endpoint: Option<SecretUrl>,
+    /// `api_key` or `auth_token`
+    pub api_key: Option<Secret>,
+    /// `engine_id` or `cx`: the search engine of Google Custom Search.
+    pub engine_id: Option<String>,
+    /// `max_results`: how many results are asked for unless a caller says so.
+    pub max_results: usize,
+    /// `timeout`
+    pub timeout: Option<Duration>,
+}
+
+impl SearchOptions {
+    pub(super) fn read(fields: &mut Fields<'_>) -> Self {
+        let engine_id: Option<String> = fields.optional("engine_id");
+        Self {
+            provider: fields.or("provider", SearchProvider::Generic),
+            endpoint: read_url(fields, "endpoint").or_else(|| read_url(fields, "base_url")),
+            api_key: read_secret(fields, ["api_key", "auth_token"]),
+            engine_id: engine_id.or_else(|| fields.optional("cx")),
+            max_results: usize::try_from(fields.int_or("max_results", 10, 1..=50)).unwrap_or(10),
+            timeout: read_timeout(fields),
+        }
+    }
+}

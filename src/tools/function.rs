@@ -1,0 +1,40 @@
+use serde_json::{Value, json};
+
+use super::Tool;
+
+/// A function that a tool offers: one per tool, except that an MCP server offers as many as it has tools.
+#[derive(Clone, Debug)]
+pub struct Function {
+    /// The tool's name; for a tool of an MCP server `name__tool`.
+    pub name: String,
+    /// The same in the letters that models may use: `A-Z a-z 0-9 _ -`, at most 64. Unique among the functions.
+    pub call_name: String,
+    /// What it is for.
+    pub description: String,
+    /// JSON schema of its arguments.
+    pub parameters: Value,
+    /// The tool.
+    pub tool: Tool,
+    /// For an MCP server: its name for the function.
+    pub(super) remote: Option<String>,
+}
+
+/// What a kind of tool says of one tool: description and JSON schema of the arguments.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Described {
+    pub(super) description: String,
+    pub(super) parameters: Value,
+}
+
+impl Function {
+    /// The original's form.
+    pub(super) fn to_schema(&self) -> Value {
+        json!({"name": self.name, "description": self.description, "parameters": self.parameters})
+    }
+
+    /// An element of `tools` in a request for chat completions.
+    pub(super) fn to_openai(&self) -> Value {
+        let (name, description, parameters) = (&self.call_name, &self.description, &self.parameters);
+        json!({"type": "function", "function": {"name": name, "description": description, "parameters": parameters}})
+    }
+}

@@ -1,0 +1,31 @@
+//! Tools: their endpoints are under `/api/tools`; chat offers them to models and runs them through [`ToolService`].
+//!
+//! `service` keeps the catalog and answers for it; `registry` tells which functions the enabled tools come to; `runtime`
+//! checks a call and runs it under limits. Each kind of tool has a folder: `http_request`, `web_search`, `code_executor`,
+//! `mcp`. To add one: its options in `settings::ToolOptions`, a folder with a `describe`, an `execute` and a `check`, its
+//! arms in `registry` and `runtime`.
+
+mod arguments;
+mod check;
+mod code_executor;
+mod function;
+mod http_request;
+mod mcp;
+mod registry;
+mod result;
+pub mod routes;
+mod runtime;
+mod service;
+mod web_search;
+
+pub use function::Function;
+pub use result::{ToolResult, ToolStatus};
+pub use runtime::Functions;
+pub use service::ToolService;
+
+use std::sync::Arc;
+
+use crate::settings::{Entry, ToolSettings};
+
+/// A tool of the catalog.
+pub type Tool = Arc<Entry<ToolSettings>>;

@@ -1,0 +1,102 @@
+use axum::extract::State;
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use crate::kernel::{Fields, Lax};
+use crate::tools::{Function, ToolService};
+use crate::web::{ApiError, FromFields, QueryParams, ReadErrors, Reply};
+
+/// In which form functions are shown.
+#[derive(Clone, Copy, PartialEq)]
+enum Format {
+    /// `{name, description, parameters}`, as in the original.
+    Plain,
+    /// `tools` of a request for chat completions.
+    OpenAi,
+}
+
+impl Lax for Format {
+    fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
+        match value.as_str() {
+            Some("plain") => Ok(Self::Plain),
+            Some("openai") => Ok(Self::OpenAi),
+            _ => Err(("enum", "Input should be 'plain' or 'openai'")),
+        }
+    }
+}
+
+pub(super) struct SchemasQuery(Format);
+
+impl FromFields for SchemasQuery {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        Self(fields.or("format", Format::Plain))
+    }
+}
+
+/// What the enabled tools offer.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "success": true, "count": 1, "schemas": [{"name": "weather", "description": "Forecasts by city",
+        "parameters": {"type": "object", "properties": {"url": {"type": "string"}}, "required": ["url"]}}]
+}))]
+pub(super) struct Schemas {
+    success: bool,
+    count: usize,
+    /// One per function, each with name, description and the JSON schema of its arguments.
+    #[schema(value_type = Vec<Object>)]
+    schemas: Vec<Value>,
+    /// Why some tools offer nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<String>,
+}
+
+/// Schemas of all functions
+///
+/// Of the enabled tools of known types. The tools of an MCP server are called `server__tool`; a server that can't be reached
+/// is named in `problems`.
+#[utoipa::path(get, path = "/api/tools/registry/schemas", tag = "tools", operation_id = "tool_schemas",
+    params(("format" = Option<String>, Query, description = "`plain`, or `openai` for the `tools` of chat completions")),
+    responses((status = 200, description = "The schemas", body = Schemas), ReadErrors))]
+pub(super) async fn schemas(
+    State(tools): State<ToolService>,
+    QueryParams(SchemasQuery(format)): QueryParams<SchemasQuery>,
+) -> Result<Reply<Schemas>, ApiError> {
+    let functions = tools.all_functions().await;
+    let show = if format == Format::OpenAi { Function::to_openai } else { Function::to_schema };
+    let schemas: Vec<_> = functions.all.iter().map(show).collect();
+    Ok(Reply::ok(Schemas { success: true, count: schemas.len(), schemas, problems: functions.problems }))
+}
+
+/// The types that tools may have.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"tool_types": [{"type": "http_request", "description": "Make HTTP requests to external APIs",
+    "required_config": ["base_url"], "optional_config": ["auth_token", "timeout", "headers"]}]}))]
+pub(super) struct ToolTypes {
+    /// Each with type, description, required_config and optional_config.
+    #[schema(value_type = Vec<Object>)]
+    tool_types: Value,
+}
+
+/// Types of tools
+///
+/// And the keys of `config` that each type needs or knows.
+#[utoipa::path(get, path = "/api/tools/types/available", tag = "tools", operation_id = "tool_types",
+    responses((status = 200, description = "The types", body = ToolTypes), ReadErrors))]
+pub(super) async fn types() -> Reply<ToolTypes> {
+    Reply::ok(ToolTypes {
+        tool_types: json!([
+            {"type": "http_request", "description": "Make HTTP requests to external APIs",
+                "required_config": ["base_url"], "optional_config": ["auth_token", "timeout", "headers", "allowed_hosts"]},
+            {"type": "web_search", "description": "Search the web for information",
+                "required_config": ["api_key", "endpoint"],
+                "optional_config": ["provider", "max_results", "timeout", "engine_id"]},
+            {"type": "code_executor", "description": "Execute code in a sandboxed environment",
+                "required_config": [],
+                "optional_config": ["timeout", "max_memory", "allowed_languages", "sandbox_enabled"]},
+            {"type": "mcp", "description": "Use the tools of an MCP server",
+                "required_config": ["url"],
+                "optional_config": ["auth_token", "headers", "command", "args", "env", "include", "exclude", "timeout"]},
+        ]),
+    })
+}

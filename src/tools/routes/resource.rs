@@ -1,0 +1,183 @@
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::kernel::Properties;
+use crate::settings::{Entry, ToolSettings};
+use crate::tools::ToolService;
+use crate::web::{
+    ApiError, BodyErrors, ErrorBody, IfMatch, IfNoneMatch, ListQuery, OptionalBody, PathName, QueryParams, ReadErrors,
+    Reply, list_reply, show_reply,
+};
+
+/// A tool. Its credentials are never shown, only that there are some.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Tool, example = json!({
+    "name": "weather", "type": "http_request", "config": {"base_url": "http://localhost:9003", "auth_token": "********"},
+    "enabled": true, "description": "Forecasts by city: GET /forecast?city=NAME"
+}))]
+pub(super) struct ToolShown {
+    name: String,
+    /// `http_request`, `web_search`, `code_executor`, `mcp`, or any other text.
+    #[schema(value_type = String)]
+    r#type: String,
+    /// Settings of its type; credentials are masked.
+    #[schema(value_type = Object)]
+    config: Properties,
+    /// Whether it may be used.
+    enabled: bool,
+    /// What it is for; models read it.
+    description: Option<String>,
+}
+
+impl From<&Entry<ToolSettings>> for ToolShown {
+    fn from(entry: &Entry<ToolSettings>) -> Self {
+        let tool = entry.written.clone();
+        Self {
+            name: entry.name.to_string(),
+            r#type: tool.kind,
+            config: tool.config,
+            enabled: tool.enabled,
+            description: tool.description,
+        }
+    }
+}
+
+/// A tool as a client sends it. `""` and null in `config` mean that a key is not set; in a PUT the mask keeps the stored
+/// credential.
+#[derive(ToSchema)]
+#[schema(example = json!({
+    "name": "weather", "type": "http_request", "config": {"base_url": "http://localhost:9003", "timeout": "30"},
+    "enabled": true, "description": "Forecasts by city: GET /forecast?city=NAME"
+}))]
+#[expect(dead_code, reason = "describes the body for the OpenAPI document; ToolSettings reads it")]
+pub(super) struct ToolBody {
+    /// 1 to 128 characters, no `/`.
+    #[schema(min_length = 1, max_length = 128)]
+    name: String,
+    /// `http_request`, `web_search`, `code_executor` or `mcp`; other texts are stored, and refused when used.
+    r#type: String,
+    /// `GET /api/tools/types/available` tells the keys of each type.
+    #[schema(required = false)]
+    config: Map<String, Value>,
+    #[schema(required = false, default = true)]
+    enabled: bool,
+    description: Option<String>,
+}
+
+/// A tool that was added or changed.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ToolChanged {
+    #[schema(example = true)]
+    success: bool,
+    #[schema(example = "Tool 'weather' created successfully")]
+    message: String,
+    tool: ToolShown,
+}
+
+/// A tool that was removed.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ToolDeleted {
+    #[schema(example = true)]
+    success: bool,
+    #[schema(example = "Tool 'weather' deleted successfully")]
+    message: String,
+}
+
+/// List tools
+///
+/// All of them in the order of their creation, unless parameters narrow the list.
+#[utoipa::path(get, path = "/api/tools", tag = "tools", operation_id = "list_tools",
+    params(
+        ("limit" = Option<u64>, Query, description = "At most this many"),
+        ("offset" = Option<u64>, Query, description = "Leave out this many at the beginning"),
+        ("enabled" = Option<bool>, Query, description = "Only enabled or only disabled ones"),
+        ("type" = Option<String>, Query, description = "Only those of this type"),
+        ("q" = Option<String>, Query, description = "Only those whose name, type or description has this text in it"),
+        ("If-None-Match" = Option<String>, Header, description = "ETag of the list that the caller has")),
+    responses((status = 200, description = "The tools", body = Vec<ToolShown>),
+        (status = 304, description = "The caller's list is up to date"), ReadErrors))]
+pub(super) async fn list(
+    State(tools): State<ToolService>,
+    QueryParams(query): QueryParams<ListQuery>,
+    known: IfNoneMatch,
+) -> Response {
+    list_reply::<_, ToolShown>(tools.registry(), &query, &known)
+}
+
+/// Show a tool
+///
+/// As it was written: `${NAME}` stands as such, credentials are masked.
+#[utoipa::path(get, path = "/api/tools/{name}", tag = "tools", operation_id = "get_tool",
+    params(("name" = String, Path, description = "Name of the tool"),
+        ("If-None-Match" = Option<String>, Header, description = "ETag of the tool that the caller has")),
+    responses((status = 200, description = "The tool", body = ToolShown),
+        (status = 304, description = "The caller's copy is up to date"),
+        (status = 404, description = "No such tool", body = ErrorBody), ReadErrors))]
+pub(super) async fn get(
+    State(tools): State<ToolService>,
+    PathName(name): PathName,
+    known: IfNoneMatch,
+) -> Result<Response, ApiError> {
+    show_reply::<_, ToolShown>(tools.registry(), &name, &known)
+}
+
+/// Add a tool
+///
+/// Stored before this answers; it survives a restart.
+#[utoipa::path(post, path = "/api/tools", tag = "tools", operation_id = "create_tool", request_body = ToolBody,
+    responses((status = 201, description = "Added", body = ToolChanged),
+        (status = 409, description = "The name is taken", body = ErrorBody), BodyErrors))]
+pub(super) async fn create(
+    State(tools): State<ToolService>,
+    body: OptionalBody,
+) -> Result<Reply<ToolChanged>, ApiError> {
+    let entry = tools.registry().create(body.into_object()?).await?;
+    let message = format!("Tool '{}' created successfully", entry.name);
+    let changed = ToolChanged { success: true, message, tool: entry.as_ref().into() };
+    Ok(Reply::with_status(StatusCode::CREATED, changed).tagged(&entry.version))
+}
+
+/// Change a tool
+///
+/// Replaces the tool as a whole. Another name in the body renames it. A stored credential is not sent to another server:
+/// when the tool moves, give it again.
+#[utoipa::path(put, path = "/api/tools/{name}", tag = "tools", operation_id = "update_tool", request_body = ToolBody,
+    params(("name" = String, Path, description = "Name of the tool"),
+        ("If-Match" = Option<String>, Header, description = "ETag of the tool as the caller knows it")),
+    responses((status = 200, description = "Changed", body = ToolChanged),
+        (status = 404, description = "No such tool", body = ErrorBody),
+        (status = 409, description = "The new name is taken", body = ErrorBody),
+        (status = 412, description = "The tool has changed since it was read", body = ErrorBody), BodyErrors))]
+pub(super) async fn update(
+    State(tools): State<ToolService>,
+    PathName(name): PathName,
+    IfMatch(expected): IfMatch,
+    body: OptionalBody,
+) -> Result<Reply<ToolChanged>, ApiError> {
+    let entry = tools.update(&name, expected, body.into_object()?).await?;
+    let message = format!("Tool '{name}' updated successfully");
+    let changed = ToolChanged { success: true, message, tool: entry.as_ref().into() };
+    Ok(Reply::ok(changed).tagged(&entry.version))
+}
+
+/// Remove a tool
+///
+/// For good: one that a file or variable names stays removed after a restart.
+#[utoipa::path(delete, path = "/api/tools/{name}", tag = "tools", operation_id = "delete_tool",
+    params(("name" = String, Path, description = "Name of the tool"),
+        ("If-Match" = Option<String>, Header, description = "ETag of the tool as the caller knows it")),
+    responses((status = 200, description = "Removed", body = ToolDeleted),
+        (status = 404, description = "No such tool", body = ErrorBody),
+        (status = 412, description = "The tool has changed since it was read", body = ErrorBody), ReadErrors))]
+pub(super) async fn delete(
+    State(tools): State<ToolService>,
+    PathName(name): PathName,
+    IfMatch(expected): IfMatch,
+) -> Result<Reply<ToolDeleted>, ApiError> {
+    tools.remove(&name, expected).await?;
+    Ok(Reply::ok(ToolDeleted { success: true, message: format!("Tool '{name}' deleted successfully") }))
+}

@@ -1,0 +1,122 @@
+use axum::extract::State;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::kernel::{Error, FieldIssue, Fields};
+use crate::tools::check::Check;
+use crate::tools::{Tool, ToolService};
+use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, OptionalBody, PathName, QueryParams, Reply};
+
+/// How a tool is tested.
+pub(super) struct TestQuery {
+    skip_connectivity: bool,
+}
+
+impl FromFields for TestQuery {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        Self { skip_connectivity: fields.or("skip_connectivity", false) }
+    }
+}
+
+/// How a test of a tool went.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "tool": "weather", "type": "http_request", "config_valid": true, "config_saved": true, "enabled": true, "success": true,
+    "connectivity_tested": true, "connectivity_status": "reachable", "message": "Tool endpoint is reachable (HTTP 200)",
+    "status_code": 200, "endpoint_url": "http://localhost:9003", "latency": 12.5
+}))]
+pub(super) struct ToolTested {
+    tool: String,
+    r#type: String,
+    config_valid: bool,
+    config_saved: bool,
+    enabled: bool,
+    success: bool,
+    connectivity_tested: bool,
+    /// `reachable`, `unreachable`, `timeout`, `error`, `failed`, `skipped` or `not_applicable`.
+    connectivity_status: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_detail: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suggestion: Option<&'static str>,
+    /// Milliseconds that the other side took, if one was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency: Option<f64>,
+    /// What models are told of the tool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    schema: Option<Value>,
+    /// What else was found: `status_code` and `endpoint_url`, an MCP server's `tools`, the interpreters' versions.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    details: Map<String, Value>,
+}
+
+/// Test a tool
+///
+/// Looks whether it can do its work: reaches its server, lists an MCP server's tools, runs a line of code in the sandbox.
+/// Answers 200 whatever comes of it: `success` and `message` tell. The body is ignored.
+#[utoipa::path(post, path = "/api/tools/{name}/test", tag = "tools", operation_id = "test_tool",
+    params(("name" = String, Path, description = "Name of the tool"),
+        ("skip_connectivity" = Option<bool>, Query, description = "Only look at its configuration")),
+    responses((status = 200, description = "How the test went", body = ToolTested),
+        (status = 404, description = "No such tool", body = ErrorBody), BodyErrors))]
+pub(super) async fn test(
+    State(tools): State<ToolService>,
+    PathName(name): PathName,
+    QueryParams(query): QueryParams<TestQuery>,
+    OptionalBody(body): OptionalBody,
+) -> Result<Reply<ToolTested>, ApiError> {
+    if let Some(other) = body.filter(|body| !body.is_object()) {
+        let msg = "Input should be a valid dictionary";
+        return Err(Error::invalid(vec![FieldIssue::new("dict_type", vec!["body".into()], msg, other)]).into());
+    }
+    let tool = tools.require(name.as_str())?;
+    if !tool.effective.enabled {
+        let message = "Tool is disabled. Enable it to test connectivity.".to_owned();
+        let warning = Some("Tool configuration is saved but tool is disabled");
+        let check = Check { status: "skipped", message, ..Check::default() };
+        return Ok(Reply::ok(ToolTested { warning, ..tested(&tool, check) }));
+    }
+    if tool.effective.is_unsupported() {
+        let message = "Tool could not be instantiated from configuration".to_owned();
+        let error = Some("Invalid tool configuration".to_owned());
+        let check = Check { status: "failed", message, error, ..Check::default() };
+        return Ok(Reply::ok(ToolTested { config_valid: false, ..tested(&tool, check) }));
+    }
+    if query.skip_connectivity {
+        let message = "Tool configuration is valid. Connectivity test skipped.".to_owned();
+        let check = Check { success: true, status: "skipped", message, ..Check::default() };
+        return Ok(Reply::ok(ToolTested { schema: tools.schema(&tool), ..tested(&tool, check) }));
+    }
+    let (check, latency) = tools.check(&tool).await;
+    let latency = check.tested.then_some(latency);
+    Ok(Reply::ok(ToolTested { latency, schema: tools.schema(&tool), ..tested(&tool, check) }))
+}
+
+fn tested(tool: &Tool, check: Check) -> ToolTested {
+    ToolTested {
+        tool: tool.name.to_string(),
+        r#type: tool.effective.kind.clone(),
+        config_valid: true,
+        config_saved: true,
+        enabled: tool.effective.enabled,
+        success: check.success,
+        connectivity_tested: check.tested,
+        connectivity_status: check.status,
+        message: check.message,
+        warning: None,
+        error: check.error,
+        error_detail: check.error_detail,
+        suggestion: check.suggestion,
+        latency: None,
+        schema: None,
+        details: check.details,
+    }
+}

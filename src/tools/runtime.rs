@@ -1,0 +1,202 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::{BoxFuture, FutureExt};
+use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+use super::check::Check;
+use super::code_executor::CodeExecutor;
+use super::mcp::McpClient;
+use super::result::ToolResult;
+use super::{Function, Tool, arguments, http_request, registry, web_search};
+use crate::kernel::Deadline;
+use crate::outbound::HttpClient;
+use crate::settings::{Environment, Resource, Settings, ToolOptions, ToolRules};
+
+/// Bytes of output that a result holds.
+const MOST_OUTPUT: usize = 200_000;
+/// Longest wait for the list of an MCP server's tools when functions are gathered.
+const LIST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many tools are asked for their functions at once.
+const LISTS_AT_ONCE: usize = 16;
+
+/// Knows what tools offer, and runs them under limits. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Runtime {
+    http: HttpClient,
+    code: CodeExecutor,
+    mcp: McpClient,
+    running: Arc<Semaphore>,
+}
+
+/// The functions of a set of tools.
+#[derive(Debug, Default)]
+pub struct Functions {
+    /// Each of them.
+    pub all: Vec<Function>,
+    /// Why some tools offer none, in full sentences.
+    pub problems: Vec<String>,
+}
+
+impl Runtime {
+    pub(super) fn new(http: HttpClient, environment: &Environment, rules: &ToolRules) -> Self {
+        Self {
+            code: CodeExecutor::new(environment),
+            mcp: McpClient::new(http.clone()),
+            running: Arc::new(Semaphore::new(rules.max_concurrent)),
+            http,
+        }
+    }
+
+    /// The functions of these tools, in their order. MCP servers are asked, unless their answer is known.
+    pub(super) async fn functions(&self, tools: Vec<Tool>, rules: &ToolRules, deadline: Deadline) -> Functions {
+        let deadline = deadline.at_most(LIST_TIMEOUT);
+        let ask = |tool: Tool| async move { self.functions_of(&tool, rules, deadline).await };
+        let asked: Vec<_> = futures_util::stream::iter(tools).map(ask).buffered(LISTS_AT_ONCE).collect().await;
+        let mut found = Functions::default();
+        for functions in asked {
+            match functions {
+                Ok(functions) => found.all.extend(functions),
+                Err(problem) => found.problems.push(problem),
+            }
+        }
+        found.all = registry::with_call_names(found.all);
+        found
+    }
+
+    async fn functions_of(&self, tool: &Tool, rules: &ToolRules, deadline: Deadline) -> Result<Vec<Function>, String> {
+        match options(tool)? {
+            ToolOptions::Mcp(options) => self.mcp.functions(tool, &options, rules, deadline).await,
+            _ => self.described(tool).map(|function| vec![function]).ok_or_else(|| unsupported(tool)),
+        }
+    }
+
+    /// The function of a tool that has only one.
+    pub(super) fn described(&self, tool: &Tool) -> Option<Function> {
+        let described = match options(tool).ok()? {
+            ToolOptions::Http(options) => http_request::describe(&options),
+            ToolOptions::Search(options) => web_search::describe(&options),
+            ToolOptions::Code(options) => CodeExecutor::describe(&options),
+            ToolOptions::Mcp(_) | ToolOptions::Unsupported => return None,
+        };
+        Some(registry::one(tool, described))
+    }
+
+    /// Whether arguments fit a function, and if not, why.
+    pub(super) fn check_arguments(&self, function: &Function, arguments: &Value) -> Result<(), String> {
+        arguments::check(arguments, &function.parameters).map(|_| ())
+    }
+
+    /// Runs a function. `deadline` is the caller's; the tool's own limit counts too. What it says is free of credentials.
+    pub(super) async fn execute(
+        &self,
+        function: &Function,
+        arguments: &Value,
+        settings: &Settings,
+        deadline: Deadline,
+    ) -> ToolResult {
+        let started = Instant::now();
+        let tool = &function.tool;
+        let result = match arguments::check(arguments, &function.parameters) {
+            Err(wrong) => ToolResult::error(format!("Tool '{}' was not run: {wrong}", function.name)),
+            Ok(arguments) => self.run(function, &arguments, settings, deadline).await,
+        };
+        let redaction = tool.effective.redaction();
+        let result = ToolResult {
+            output: redaction.json(result.output),
+            error: result.error.map(|error| redaction.text(&error)),
+            metadata: object(redaction.json(Value::Object(result.metadata))),
+            ..result
+        };
+        let elapsed = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(tool = %function.name, status = ?result.status, duration_ms = elapsed, "a tool was run");
+        result.capped(MOST_OUTPUT).with("duration_ms", elapsed)
+    }
+
+    async fn run(
+        &self,
+        function: &Function,
+        arguments: &Map<String, Value>,
+        settings: &Settings,
+        deadline: Deadline,
+    ) -> ToolResult {
+        let (tool, rules) = (&function.tool, &settings.tool_rules);
+        let options = match options(tool) {
+            Ok(options) => options,
+            Err(problem) => return ToolResult::error(problem),
+        };
+        let late = |why: &str| ToolResult::timeout(format!("Tool '{}' {why}", function.name));
+        let permit = match timeout_at(deadline.instant(), self.running.acquire()).await {
+            Ok(Ok(permit)) => permit,
+            _ => return late("found no free place in time: too many tools are running (TOOLS_MAX_CONCURRENT)"),
+        };
+        let deadline = deadline.at_most(options.timeout().unwrap_or(rules.timeout));
+        let work: BoxFuture<'_, ToolResult> = match &options {
+            ToolOptions::Http(options) => http_request::execute(&self.http, tool, options, arguments, deadline).boxed(),
+            ToolOptions::Search(options) => web_search::execute(&self.http, tool, options, arguments, deadline).boxed(),
+            ToolOptions::Code(options) => self.code.execute(options, rules, arguments, deadline).boxed(),
+            ToolOptions::Mcp(options) => {
+                let remote = function.remote.as_deref().unwrap_or_default();
+                self.mcp.execute(tool, options, rules, remote, arguments, deadline).boxed()
+            }
+            ToolOptions::Unsupported => return ToolResult::error(unsupported(tool)),
+        };
+        // Kinds keep to the deadline themselves, since they can say more; this is for what they overlook.
+        let result = timeout_at(deadline.instant() + Duration::from_secs(2), work).await;
+        drop(permit);
+        result.unwrap_or_else(|_| late("did not finish in time"))
+    }
+
+    /// Looks whether a tool can do its work.
+    pub(super) async fn check(&self, tool: &Tool, rules: &ToolRules, deadline: Deadline) -> Check {
+        let check = match options(tool) {
+            Ok(ToolOptions::Http(options)) => http_request::check(&self.http, tool, &options, deadline).await,
+            Ok(ToolOptions::Search(options)) => web_search::check(&self.http, tool, &options, deadline).await,
+            Ok(ToolOptions::Code(options)) => self.code.check(&options, rules, deadline).await,
+            Ok(ToolOptions::Mcp(options)) => self.mcp.check(tool, &options, rules, deadline).await,
+            Ok(ToolOptions::Unsupported) => Check::incomplete(unsupported(tool)),
+            Err(problem) => Check::incomplete(problem),
+        };
+        let redaction = tool.effective.redaction();
+        let clean = |text: Option<String>| text.map(|text| redaction.text(&text));
+        Check {
+            message: redaction.text(&check.message),
+            error: clean(check.error),
+            error_detail: clean(check.error_detail),
+            details: object(redaction.json(Value::Object(check.details))),
+            ..check
+        }
+    }
+
+    /// Lets go of what is kept for a tool of this name, which is no more.
+    pub(super) fn forget(&self, name: &str) {
+        self.mcp.forget(name);
+    }
+
+    /// Ends what outlives requests.
+    pub(super) async fn close(&self) {
+        self.mcp.close().await;
+    }
+}
+
+fn options(tool: &Tool) -> Result<ToolOptions, String> {
+    let wrong = |issues: Vec<crate::kernel::FieldIssue>| {
+        let issues: Vec<_> = issues.iter().map(ToString::to_string).collect();
+        format!("Tool '{}' is not configured right: {}", tool.name, issues.join("; "))
+    };
+    tool.effective.options().map_err(wrong)
+}
+
+fn unsupported(tool: &Tool) -> String {
+    format!("Tool '{}': unsupported type '{}'", tool.name, tool.effective.kind)
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}

@@ -1,0 +1,162 @@
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use super::check::Check;
+use super::result::ToolResult;
+use super::runtime::{Functions, Runtime};
+use super::{Function, Tool};
+use crate::kernel::{Deadline, Error, FieldIssue, ResourceName};
+use crate::outbound::HttpClient;
+use crate::settings::{Expected, Settings, SharedSettings, ToolSettings};
+use crate::storage::{ConfigStore, Registry};
+
+/// Longest test of a tool. The original gave five seconds; a child process may need more to start.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(15);
+/// Stands between the name of an MCP server and that of one of its tools.
+const SEPARATOR: &str = "__";
+
+/// Keeps, tests and runs tools. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ToolService {
+    registry: Registry<ToolSettings>,
+    runtime: Runtime,
+}
+
+impl ToolService {
+    /// A service on these settings, whose changes go to `store`.
+    pub fn new(settings: SharedSettings, store: ConfigStore, http: HttpClient) -> Self {
+        let runtime = Runtime::new(http, settings.environment(), &settings.snapshot().tool_rules);
+        Self { registry: Registry::new(settings, store), runtime }
+    }
+
+    pub(super) fn registry(&self) -> &Registry<ToolSettings> {
+        &self.registry
+    }
+
+    /// Replaces a tool; a connection to what it was is closed.
+    pub(super) async fn update(
+        &self,
+        name: &ResourceName,
+        expected: Expected,
+        body: Map<String, Value>,
+    ) -> Result<Tool, Error> {
+        let tool = self.registry.update(name.to_string(), expected, body).await?;
+        self.runtime.forget(name.as_str());
+        Ok(tool)
+    }
+
+    /// Removes a tool and closes the connection to it.
+    pub(super) async fn remove(&self, name: &ResourceName, expected: Expected) -> Result<(), Error> {
+        self.registry.remove(name.to_string(), expected).await?;
+        self.runtime.forget(name.as_str());
+        Ok(())
+    }
+
+    /// The functions of these tools, in their order, under names that models may use.
+    pub async fn functions(&self, tools: Vec<Tool>, settings: &Settings, deadline: Deadline) -> Functions {
+        self.runtime.functions(tools, &settings.tool_rules, deadline).await
+    }
+
+    /// The functions of all enabled tools. Tools of a type that nobody can run have none, which is no problem here.
+    pub(super) async fn all_functions(&self) -> Functions {
+        let settings = self.registry.settings().snapshot();
+        let deadline = Deadline::after(settings.orchestration.timeout);
+        let known = |tool: &&Tool| !tool.effective.is_unsupported();
+        self.functions(settings.tools.enabled().filter(known).cloned().collect(), &settings, deadline).await
+    }
+
+    /// Runs a function whose arguments may be anything. `deadline` is the caller's; the tool's own limit counts too.
+    pub async fn execute(
+        &self,
+        function: &Function,
+        arguments: &Value,
+        settings: &Settings,
+        deadline: Deadline,
+    ) -> ToolResult {
+        self.runtime.execute(function, arguments, settings, deadline).await
+    }
+
+    /// Runs a tool for a caller of the API. Arguments that don't fit its schema are the caller's error.
+    pub(super) async fn execute_named(
+        &self,
+        name: &ResourceName,
+        member: Option<&str>,
+        arguments: Map<String, Value>,
+    ) -> Result<ToolResult, Error> {
+        let settings = self.registry.settings().snapshot();
+        let deadline = Deadline::after(settings.orchestration.timeout);
+        let (tool, member) = self.addressed(name.as_str(), member)?;
+        if !tool.effective.enabled {
+            return Ok(ToolResult::error(format!("Tool '{}' is disabled", tool.name)));
+        }
+        let found = self.functions(vec![tool.clone()], &settings, deadline).await;
+        let function = match choose(member.as_deref(), found)? {
+            Ok(function) => function,
+            Err(problem) => return Ok(ToolResult::error(problem)),
+        };
+        let arguments = Value::Object(arguments);
+        if let Err(wrong) = self.runtime.check_arguments(&function, &arguments) {
+            let loc = vec!["body".into(), "arguments".into()];
+            return Err(Error::invalid(vec![FieldIssue::new("value_error", loc, wrong, Value::Null)]));
+        }
+        Ok(self.execute(&function, &arguments, &settings, deadline).await)
+    }
+
+    /// The tool of this name; `server__tool` means a tool of an MCP server.
+    fn addressed(&self, name: &str, member: Option<&str>) -> Result<(Tool, Option<String>), Error> {
+        let catalog = self.registry.catalog();
+        if catalog.get(name).is_none() {
+            for (at, _) in name.match_indices(SEPARATOR) {
+                let (server, rest) = name.split_at(at);
+                if let Some(tool) = catalog.get(server).filter(|tool| tool.effective.is_mcp()) {
+                    return Ok((tool.clone(), rest.strip_prefix(SEPARATOR).map(str::to_owned)));
+                }
+            }
+        }
+        Ok((catalog.require(name)?.clone(), member.map(str::to_owned)))
+    }
+
+    /// The tool of this name, or the error that a caller reads.
+    pub(super) fn require(&self, name: &str) -> Result<Tool, Error> {
+        self.registry.require(name)
+    }
+
+    /// Looks whether a tool of a known type can do its work; and how many milliseconds that took.
+    pub(super) async fn check(&self, tool: &Tool) -> (Check, f64) {
+        let rules = &self.registry.settings().snapshot().tool_rules;
+        let started = Instant::now();
+        let check = self.runtime.check(tool, rules, Deadline::after(CHECK_TIMEOUT)).await;
+        (check, started.elapsed().as_secs_f64() * 1000.0)
+    }
+
+    /// What models are told of a tool with one function.
+    pub(super) fn schema(&self, tool: &Tool) -> Option<Value> {
+        self.runtime.described(tool).map(|function| function.to_schema())
+    }
+
+    /// Ends what outlives requests: connections, and processes behind them.
+    pub async fn close(&self) {
+        self.runtime.close().await;
+    }
+}
+
+/// The function that is meant. The outer error is the caller's fault, the inner one the tool's.
+fn choose(member: Option<&str>, found: Functions) -> Result<Result<Function, String>, Error> {
+    if let Some(problem) = found.problems.into_iter().next() {
+        return Ok(Err(problem));
+    }
+    let names: Vec<_> = found.all.iter().filter_map(|function| function.remote.clone()).collect();
+    let is_meant = |function: &Function| function.remote.as_deref() == member;
+    let msg = match (member, names.is_empty()) {
+        (None, false) => "Input should name one of the MCP server's tools",
+        (Some(_), true) => "Input should be absent: the tool has only one function",
+        _ => "Input should be one of the MCP server's tools",
+    };
+    found.all.into_iter().find(is_meant).map(Ok).ok_or_else(|| {
+        let loc = vec!["body".into(), "tool".into()];
+        let msg = if names.is_empty() { msg.to_owned() } else { format!("{msg}: {}", names.join(", ")) };
+        Error::invalid(vec![FieldIssue::new("value_error", loc, msg, member.into())])
+    })
+}
