@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::common::{Program, TestServer};
-use crate::resources::{AGENTS, BOTH, MASK, SECRET, SOURCES, with};
+use crate::resources::{AGENTS, BOTH, MASK, SECRET, SOURCES, TOOLS, with};
 
 #[tokio::test]
 async fn entries_of_files_are_overridden_removed_and_renamed_and_stay_so_and_the_file_is_never_touched() {
@@ -100,6 +100,12 @@ async fn the_originals_files_and_the_examples_load_unchanged() {
             json!({"datasources": [{"name": "cubejs", "type": "cubejs", "url": "http://localhost:4000", "auth_token": null, "timeout_seconds": 30, "enabled": true, "config": {}},
             {"name": "old", "type": "mongodb", "url": "mongodb://localhost:27017/crm", "auth_token": "zain-canary", "timeout_seconds": 30, "enabled": true, "config": {"max_rows": "100"}}]}),
         ),
+        (
+            &TOOLS,
+            json!({"tools": [{"name": "web", "type": "web_search", "config": {"endpoint": "http://localhost:8080", "port": "", "api_key": "zain-canary",
+            "timeout": "30", "base_url": "", "headers": {}, "max_results": "10", "provider": "generic"}, "enabled": true, "description": null},
+            {"name": "odd", "type": "custom", "config": {"endpoint": "", "timeout": "30"}, "enabled": false, "description": "As it was"}]}),
+        ),
     ];
     for (sort, content) in originals {
         let folder = TempDir::new().unwrap();
@@ -118,6 +124,9 @@ async fn the_originals_files_and_the_examples_load_unchanged() {
             (sort.file, &*example),
             ("BILLING_AGENT_TOKEN", "t"),
             ("CUBE_API_TOKEN", "t"),
+            ("WEATHER_API_TOKEN", "t"),
+            ("SEARCH_API_KEY", "t"),
+            ("DOCS_MCP_TOKEN", "t"),
             ("CUSTOMERS_DATABASE_URL", "postgres://u:pw-canary@db/x"),
         ];
         let server = TestServer::with(&variables).await;
