@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -31,7 +32,7 @@ pub struct Call {
     /// What is sent along.
     pub body: Option<Body>,
     /// Sent as `Accept`.
-    pub accept: &'static str,
+    pub accept: Cow<'static, str>,
     /// Sent as `X-Request-Id`, for upstreams that follow a piece of work by it.
     pub request_id: Option<String>,
 }
@@ -55,7 +56,7 @@ impl Body {
 impl Call {
     /// A GET that expects JSON.
     pub fn get(url: impl Into<String>) -> Self {
-        let (method, url, accept) = (Method::GET, url.into(), "application/json");
+        let (method, url, accept) = (Method::GET, url.into(), Cow::Borrowed("application/json"));
         Self { method, url, authorization: None, headers: Vec::new(), body: None, accept, request_id: None }
     }
 
@@ -76,8 +77,8 @@ impl Call {
     }
 
     /// Expecting this content type.
-    pub fn accept(self, accept: &'static str) -> Self {
-        Self { accept, ..self }
+    pub fn accept(self, accept: impl Into<Cow<'static, str>>) -> Self {
+        Self { accept: accept.into(), ..self }
     }
 }
 
@@ -112,7 +113,7 @@ impl HttpClient {
     pub async fn send(&self, call: &Call, deadline: Deadline) -> Result<Reply, CallError> {
         let url = Url::parse(&call.url).map_err(|_| CallError::Invalid("its URL is not valid".to_owned()))?;
         self.guard.check_url(&url)?;
-        let mut request = self.inner.request(call.method.clone(), url).header(ACCEPT, call.accept);
+        let mut request = self.inner.request(call.method.clone(), url).header(ACCEPT, &*call.accept);
         if let Some(authorization) = &call.authorization {
             let mut value = HeaderValue::try_from(authorization.expose())
                 .map_err(|_| CallError::Invalid("its token holds characters that no header may hold".to_owned()))?;
@@ -193,17 +194,27 @@ impl Reply {
 
     /// The whole body, at most `cap` bytes.
     pub async fn bytes(self, cap: usize, deadline: Deadline) -> Result<Bytes, CallError> {
+        match self.at_most(cap, deadline).await? {
+            (body, true) => Ok(body),
+            (_, false) => Err(CallError::TooLarge(cap)),
+        }
+    }
+
+    /// The body up to `cap` bytes, and whether that is all of it.
+    pub async fn at_most(self, cap: usize, deadline: Deadline) -> Result<(Bytes, bool), CallError> {
         let read = async {
             let mut stream = Box::pin(self.stream());
             let mut body = BytesMut::new();
             while let Some(chunk) = stream.next().await {
                 let chunk = chunk?;
                 if body.len() + chunk.len() > cap {
-                    return Err(CallError::TooLarge(cap));
+                    body.extend_from_slice(&chunk);
+                    body.truncate(cap);
+                    return Ok((body.freeze(), false));
                 }
                 body.extend_from_slice(&chunk);
             }
-            Ok(body.freeze())
+            Ok((body.freeze(), true))
         };
         timeout_at(deadline.instant(), read).await.unwrap_or(Err(CallError::Timeout))
     }

@@ -30,8 +30,8 @@ pub use memory::{CacheSettings, MemorySettings};
 pub use orchestration::{IntentClassifier, OrchestrationSettings};
 pub use outbound::{OutboundPolicy, OutboundSettings};
 pub use resources::{
-    AgentSettings, Catalog, CodeOptions, DataSourceSettings, Entry, Expected, HttpOptions, Language, McpOptions,
-    McpTransport, Protocol, Resource, SearchOptions, SearchProvider, ToolOptions, ToolSettings,
+    AgentSettings, Catalog, CodeOptions, DataSourceSettings, Entry, Expected, HostPattern, HttpOptions, Language,
+    McpOptions, McpTransport, Protocol, Resource, SearchOptions, SearchProvider, ToolOptions, ToolSettings,
 };
 pub use server::ServerSettings;
 pub use shared::SharedSettings;

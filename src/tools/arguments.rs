@@ -1,50 +1,83 @@
+mod effort;
+mod explain;
+
+use std::collections::HashSet;
+
 use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde_json::{Map, Value};
 
-/// Bytes that the arguments of one call may have as JSON.
+/// Bytes that the arguments of one call may have as JSON, and the same for a schema.
 const MOST_BYTES: usize = 1_000_000;
-/// Levels that they may be nested.
-const DEEPEST: usize = 32;
+/// Levels that either may be nested.
+const DEEPEST: usize = 64;
 /// Problems that are told at once.
 const MOST_PROBLEMS: usize = 5;
-/// Characters of a wrong value that are quoted.
-const QUOTED: usize = 80;
+/// Bytes that one regular expression may take once it is compiled.
+const PATTERN_BYTES: usize = 1 << 20;
 
-/// Checks the arguments of a call against a function's schema. The error tells, in words that a model can act on, what is
-/// wrong with each.
+/// Checks the arguments of a call against a function's schema and gives them as they are to be used. The error tells, in words
+/// that a model can act on, what is wrong with each, and quotes none of them: they may be huge.
 pub(super) fn check(arguments: &Value, schema: &Value) -> Result<Map<String, Value>, String> {
     let object = arguments.as_object().ok_or("The arguments should be a JSON object")?;
-    if depth(arguments, DEEPEST) > DEEPEST {
-        return Err(format!("The arguments should be nested at most {DEEPEST} levels deep"));
-    }
-    let bytes = arguments.to_string().len();
-    if bytes > MOST_BYTES {
-        return Err(format!("The arguments should have at most {MOST_BYTES} bytes; these have {bytes}"));
-    }
+    within_bounds("The arguments", arguments)?;
+    within_bounds("The function's schema", schema)?;
+    effort::affordable(schema, arguments)?;
     let validator = compile(schema)?;
-    let problems: Vec<_> = validator.iter_errors(arguments).take(MOST_PROBLEMS).map(|error| explain(&error)).collect();
-    if problems.is_empty() { Ok(object.clone()) } else { Err(problems.join("; ")) }
+    if validator.is_valid(arguments) {
+        return Ok(object.clone());
+    }
+    let trimmed = without_needless_nulls(object, schema);
+    if validator.is_valid(&Value::Object(trimmed.clone())) {
+        return Ok(trimmed);
+    }
+    Err(problems(&validator, arguments, schema))
 }
 
-/// A validator that fetches nothing and whose patterns take linear time: schemas come from MCP servers too.
+/// What is wrong, one problem for each place within the arguments.
+fn problems(validator: &Validator, arguments: &Value, schema: &Value) -> String {
+    let mut told = HashSet::new();
+    let is_new = |error: &ValidationError<'_>| {
+        let place = error.instance_path().to_string();
+        place.is_empty() || told.insert(place)
+    };
+    let errors = validator.iter_errors(arguments).filter(is_new).take(MOST_PROBLEMS + 1);
+    let mut problems: Vec<_> = errors.map(|error| explain::explain(&error, schema)).collect();
+    if problems.len() > MOST_PROBLEMS {
+        problems.truncate(MOST_PROBLEMS);
+        problems.push("and there is more".to_owned());
+    }
+    problems.join("; ")
+}
+
+fn within_bounds(what: &str, value: &Value) -> Result<(), String> {
+    if depth(value, DEEPEST) > DEEPEST {
+        return Err(format!("{what} should be nested at most {DEEPEST} levels deep"));
+    }
+    let bytes = value.to_string().len();
+    if bytes > MOST_BYTES {
+        return Err(format!("{what} should have at most {MOST_BYTES} bytes as JSON, not {bytes}"));
+    }
+    Ok(())
+}
+
+/// A validator that fetches nothing and whose patterns take linear time: schemas come from MCP servers too. A schema that
+/// names no version of the specification, or an unknown one, is read by the newest.
 fn compile(schema: &Value) -> Result<Validator, String> {
-    jsonschema::options()
-        .with_draft(Draft::Draft202012)
-        .with_pattern_options(PatternOptions::regex())
-        .build(schema)
-        .map_err(|error| format!("The schema of this function can't be used: {}", shorten(&error.to_string())))
+    let pattern = PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES);
+    let options = jsonschema::options().with_pattern_options(pattern);
+    let draft = Draft::default().detect(schema);
+    let draft = if draft == Draft::Unknown { Draft::default() } else { draft };
+    let built = options.with_draft(draft).build(schema);
+    built
+        .map_err(|error| format!("The schema of this function can't be used: {}", explain::shorten(&error.to_string())))
 }
 
-fn explain(error: &ValidationError<'_>) -> String {
-    let path = error.instance_path().to_string();
-    let at = path.trim_start_matches('/').replace('/', ".");
-    let what = shorten(&error.masked_with("the value").to_string());
-    if at.is_empty() { what } else { format!("{at}: {what}") }
-}
-
-fn shorten(text: &str) -> String {
-    let longest = 3 * QUOTED;
-    if text.chars().count() <= longest { text.to_owned() } else { text.chars().take(longest).chain(['…']).collect() }
+/// Many models write null for what they mean to leave out.
+fn without_needless_nulls(arguments: &Map<String, Value>, schema: &Value) -> Map<String, Value> {
+    let required = schema.get("required").and_then(Value::as_array);
+    let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|required| required == name));
+    let kept = arguments.iter().filter(|(name, value)| !value.is_null() || is_required(name));
+    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// The depth of a value, as far as it matters: no deeper than one level beyond `most`.
@@ -58,3 +91,6 @@ fn depth(value: &Value, most: usize) -> usize {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,6 +40,12 @@ impl Check {
         Self { status: "failed", message: what.into(), error, ..Self::default() }
     }
 
+    /// The tool lacks nothing, and there is nothing to ask; the words are the original's.
+    pub(super) fn untested(kind: &str) -> Self {
+        let message = format!("Tool configuration is valid. Connectivity testing not available for '{kind}' tools.");
+        Self { success: true, status: "not_applicable", message, ..Self::default() }
+    }
+
     /// The server behind the tool could not be asked; the words are the original's.
     pub(super) fn unreachable(error: &CallError, seconds: u64) -> Self {
         let (status, what, message, suggestion) = match error {

@@ -14,8 +14,8 @@ pub use catalog::{Catalog, Entry, Expected};
 pub use datasource::{DataSourceSettings, Protocol};
 pub use resource::Resource;
 pub use tool::{
-    CodeOptions, HttpOptions, Language, McpOptions, McpTransport, SearchOptions, SearchProvider, ToolOptions,
-    ToolSettings,
+    CodeOptions, HostPattern, HttpOptions, Language, McpOptions, McpTransport, SearchOptions, SearchProvider,
+    ToolOptions, ToolSettings,
 };
 
 use std::sync::Arc;

@@ -1,4 +1,23 @@
-//! stub
+//! `web_search`: asks a search engine and gives one kind of result list, whoever answers.
+//!
+//! `provider` says how each engine is spoken to, one file per engine; `query` reads what a model asks for, `hit` tidies what was
+//! found, `failure` puts refusals into words. The runtime calls [`describe`], [`execute`] and [`check`]. To add an engine: a
+//! variant of `SearchProvider`, a file with its `Provider`, its line in `provider::of`.
+
+mod bing;
+mod brave;
+mod failure;
+mod generic;
+mod google;
+mod hit;
+mod provider;
+mod query;
+mod searxng;
+mod serper;
+mod tavily;
+
+use std::collections::HashSet;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -7,26 +26,161 @@ use super::check::Check;
 use super::function::Described;
 use super::result::ToolResult;
 use crate::kernel::Deadline;
-use crate::outbound::HttpClient;
-use crate::settings::SearchOptions;
+use crate::outbound::{CallError, HttpClient, Reply, RetryPolicy, Verdict, display_url, retry};
+use crate::settings::{Resource, SearchOptions, SearchProvider};
+use hit::Hit;
+use provider::{Ask, Provider};
+use query::Query;
+
+/// Largest reply of an engine, in bytes.
+const REPLY_CAP: usize = 4_000_000;
+/// Longest test. The original's limit for its tests of HTTP tools.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+/// A search changes nothing, so one that found nobody listening is tried once more.
+const RETRY: RetryPolicy =
+    RetryPolicy { attempts: 2, first_wait: Duration::from_millis(300), longest_wait: Duration::from_millis(300) };
 
 /// What the tool is offered as.
-pub(super) fn describe(_options: &SearchOptions) -> Described {
-    Described { description: String::new(), parameters: json!({"type": "object"}) }
+pub(super) fn describe(options: &SearchOptions) -> Described {
+    let parameters = query::schema(provider::of(options.provider), options.max_results);
+    Described { description: "Search the web for information".to_owned(), parameters }
 }
 
 /// Does what the arguments, which fit the schema, ask for.
 pub(super) async fn execute(
-    _http: &HttpClient,
-    _tool: &Tool,
-    _options: &SearchOptions,
-    _arguments: &Map<String, Value>,
-    _deadline: Deadline,
+    http: &HttpClient,
+    tool: &Tool,
+    options: &SearchOptions,
+    arguments: &Map<String, Value>,
+    deadline: Deadline,
 ) -> ToolResult {
-    ToolResult::error("not built yet")
+    let prepared = Search::new(http, tool, options)
+        .and_then(|search| Ok((search, Query::read(arguments, options.max_results)?)))
+        .map_err(|why| ToolResult::error(format!("Tool '{}' was not run: {why}", tool.name)));
+    let (search, query) = match prepared {
+        Ok(prepared) => prepared,
+        Err(refused) => return refused,
+    };
+    let (found, problem) = search.run(&query, deadline).await;
+    let result = match problem {
+        Some(Problem::Call(error)) if found.is_empty() => ToolResult::call(&search.who(), &error),
+        Some(Problem::Said(status, text)) if found.is_empty() => ToolResult::failure(text).with("status_code", status),
+        Some(problem) => search.success(&query, &found).with("incomplete", problem.text(&search.who())),
+        None => search.success(&query, &found),
+    };
+    result.with("provider", search.provider.key).with("endpoint", search.shown())
 }
 
-/// Looks whether the tool can do its work.
-pub(super) async fn check(_http: &HttpClient, _tool: &Tool, _options: &SearchOptions, _deadline: Deadline) -> Check {
-    Check::incomplete("not built yet")
+/// Looks whether the tool can do its work. A search would cost its owner money, except at SearXNG, which is asked.
+pub(super) async fn check(http: &HttpClient, tool: &Tool, options: &SearchOptions, deadline: Deadline) -> Check {
+    let search = match Search::new(http, tool, options) {
+        Err(missing) => return Check::incomplete(format!("Tool '{}' can't search: {missing}", tool.name)),
+        Ok(_) if options.provider != SearchProvider::Searxng => return Check::untested(&tool.effective.kind),
+        Ok(search) => search,
+    };
+    let query = Query::plain("test");
+    let found = match search.run(&query, deadline.at_most(CHECK_TIMEOUT)).await {
+        (_, Some(Problem::Call(error))) => Check::unreachable(&error, CHECK_TIMEOUT.as_secs()),
+        (_, Some(Problem::Said(status, text))) => {
+            Check::failed("error", "Search failed", text).with("status_code", status)
+        }
+        (found, None) => {
+            let message = format!("Tool endpoint is reachable: a search found {} results", found.len());
+            Check::passed("reachable", message).with("status_code", 200)
+        }
+    };
+    found.with("endpoint_url", search.shown())
+}
+
+/// A search engine as a tool has it configured.
+struct Search<'a> {
+    http: &'a HttpClient,
+    tool: &'a Tool,
+    options: &'a SearchOptions,
+    provider: &'static Provider,
+    url: url::Url,
+}
+
+/// Why there are no more results.
+enum Problem {
+    Call(CallError),
+    /// The status of a reply, and what is wrong with it in a full sentence.
+    Said(u16, String),
+}
+
+impl Problem {
+    fn text(&self, who: &str) -> String {
+        match self {
+            Self::Call(error) => format!("{who} {error}"),
+            Self::Said(_, text) => text.clone(),
+        }
+    }
+}
+
+impl<'a> Search<'a> {
+    /// The error tells what the tool's owner has to add.
+    fn new(http: &'a HttpClient, tool: &'a Tool, options: &'a SearchOptions) -> Result<Self, String> {
+        let provider = provider::of(options.provider);
+        let url = provider.url(options)?;
+        Ok(Self { http, tool, options, provider, url })
+    }
+
+    /// What was found, page by page, and what ended it early.
+    async fn run(&self, query: &Query, deadline: Deadline) -> (Vec<Hit>, Option<Problem>) {
+        let mut found: Vec<Hit> = Vec::new();
+        let mut known = HashSet::new();
+        let count = query.wanted.min(self.provider.page);
+        for page in 0..self.provider.pages {
+            let hits = match self.page(query, page, count, deadline).await {
+                Ok(hits) => hits,
+                Err(problem) => return (found, Some(problem)),
+            };
+            let given = hits.len();
+            found.extend(hits.into_iter().filter_map(Hit::tidy).filter(|hit| known.insert(hit.url.clone())));
+            if given < count || found.len() >= query.wanted {
+                break;
+            }
+        }
+        found.truncate(query.wanted);
+        (found, None)
+    }
+
+    async fn page(&self, query: &Query, page: usize, count: usize, deadline: Deadline) -> Result<Vec<Hit>, Problem> {
+        let (key, engine) = (self.options.api_key.as_ref(), self.options.engine_id.as_deref());
+        let call = (self.provider.ask)(&Ask { url: &self.url, query, key, engine, page, count });
+        let verdict = |error: &CallError| match error {
+            CallError::Refused | CallError::Unreachable(_) => Verdict::Again(None),
+            _ => Verdict::Final,
+        };
+        let (sent, _) = retry(RETRY, deadline, || self.http.send(&call, deadline), verdict).await;
+        let reply = sent.map_err(Problem::Call)?;
+        let status = reply.status();
+        if !(200..300).contains(&status) {
+            return Err(Problem::Said(status, self.refusal(reply, deadline).await));
+        }
+        let body = reply.bytes(REPLY_CAP, deadline).await.map_err(Problem::Call)?;
+        let wrong = |what: &str| Problem::Said(status, format!("{} {what}", self.who()));
+        let json: Value = serde_json::from_slice(&body).map_err(|_| wrong(failure::not_json(&body)))?;
+        (self.provider.read)(&json).map_err(|what| wrong(&what))
+    }
+
+    async fn refusal(&self, reply: Reply, deadline: Deadline) -> String {
+        let redaction = self.tool.effective.redaction();
+        let what = failure::explain(self.provider, reply, &redaction, deadline).await;
+        format!("{} {what}", self.who())
+    }
+
+    fn success(&self, query: &Query, found: &[Hit]) -> ToolResult {
+        let results: Vec<_> = found.iter().map(Hit::to_json).collect();
+        let (query, count) = (&query.text, results.len());
+        ToolResult::success(json!({"query": query, "provider": self.provider.key, "results": results, "count": count}))
+    }
+
+    fn who(&self) -> String {
+        format!("{} ({})", self.provider.name, self.shown())
+    }
+
+    fn shown(&self) -> String {
+        display_url(self.url.as_str())
+    }
 }

@@ -16,7 +16,9 @@ pub struct Seen {
     pub method: String,
     pub path: String,
     pub headers: HashMap<String, String>,
+    /// Null unless it is JSON.
     pub body: Value,
+    pub text: String,
 }
 
 /// What the stand-in does next on a connection. After the last act it closes it.
@@ -150,8 +152,9 @@ async fn read(stream: &mut TcpStream) -> Option<Seen> {
             return None;
         }
     }
-    let body = serde_json::from_slice(&bytes[head + 4..]).unwrap_or_default();
-    Some(Seen { method, path, headers, body })
+    let text = String::from_utf8_lossy(&bytes[head + 4..]).into_owned();
+    let body = serde_json::from_str(&text).unwrap_or_default();
+    Some(Seen { method, path, headers, body, text })
 }
 
 /// A complete reply.

@@ -2,11 +2,13 @@
 //! [`ToolOptions`], its arm in [`ToolSettings::options`]; the `tools` room does the rest.
 
 mod code;
+mod hosts;
 mod http;
 mod mcp;
 mod search;
 
 pub use code::{CodeOptions, Language};
+pub use hosts::HostPattern;
 pub use http::HttpOptions;
 pub use mcp::{McpOptions, McpTransport};
 pub use search::{SearchOptions, SearchProvider};
@@ -19,7 +21,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{Catalog, Resource};
-use crate::kernel::{FieldIssue, Fields, Properties, Secret, SecretUrl, Segment};
+use crate::kernel::{FieldIssue, Fields, Properties, Redaction, Secret, SecretUrl, Segment};
 use crate::settings::{Environment, Settings};
 
 /// A tool.
@@ -86,10 +88,10 @@ impl ToolSettings {
     fn quoting_what_was_written(&self, issues: Vec<FieldIssue>) -> Vec<FieldIssue> {
         let shown = Value::Object(self.config.masked());
         let quote = |issue: FieldIssue| {
-            let below = issue.loc.iter().skip(1);
-            let written = below.fold(Some(&shown), |value, segment| match segment {
-                Segment::Key(key) => value?.get(key),
-                Segment::Index(index) => value?.get(*index),
+            let mut below = issue.loc.iter().skip(1);
+            let written = below.try_fold(&shown, |value, segment| match segment {
+                Segment::Key(key) => value.get(key),
+                Segment::Index(index) => value.get(*index),
             });
             FieldIssue { input: Box::new(written.cloned().unwrap_or_default()), ..issue }
         };
@@ -143,6 +145,33 @@ fn read_url(fields: &mut Fields<'_>, key: &'static str) -> Option<SecretUrl> {
         return None;
     }
     Some(url)
+}
+
+/// The URL of an HTTP service under the first of these keys that has one. Clients may send the port of `endpoint` apart from
+/// it, as `port`.
+fn read_service(fields: &mut Fields<'_>, keys: [&'static str; 2]) -> Option<SecretUrl> {
+    let port = fields.int_optional("port", 1..=65_535);
+    let found = keys.map(|key| {
+        let url = read_url(fields, key)?;
+        Some(match port {
+            Some(port) if key == "endpoint" => with_port(url, port),
+            _ => url,
+        })
+    });
+    found.into_iter().flatten().next()
+}
+
+/// `url` with this port, unless it names one itself.
+fn with_port(url: SecretUrl, port: i64) -> SecretUrl {
+    let text = url.expose();
+    let start = text.find("://").map_or(0, |at| at + 3);
+    let end = text.get(start..).and_then(|rest| rest.find('/')).map_or(text.len(), |at| start + at);
+    let (host, path) = (text.get(start..end).unwrap_or_default(), text.get(end..).unwrap_or_default());
+    let names_one = host.rsplit_once(':').is_some_and(|(_, last)| last.bytes().all(|byte| byte.is_ascii_digit()));
+    match text.get(..start) {
+        Some(scheme) if !names_one => SecretUrl::new(format!("{scheme}{host}:{port}{path}")),
+        _ => url,
+    }
 }
 
 /// `headers`: further headers of every request.
@@ -222,9 +251,23 @@ impl Resource for ToolSettings {
     fn origin(&self) -> Option<String> {
         // Whatever decides on where a credential goes; one of these may win over another.
         let urls = ["base_url", "endpoint", "url"].map(|key| self.config.text(key).map(SecretUrl::new)?.origin());
-        let others = ["port", "provider", "command"].map(|key| self.config.text(key).map(str::to_owned));
+        let others = ["port", "provider", "command"].map(|key| match self.config.expose().get(key)? {
+            Value::Number(number) => Some(number.to_string()),
+            _ => self.config.text(key).map(str::to_owned),
+        });
         let all: Vec<_> = urls.into_iter().chain(others).map(Option::unwrap_or_default).collect();
         Some(format!("{} {}", self.kind, all.join(" ")))
+    }
+
+    fn redaction(&self) -> Redaction {
+        let secrets: Vec<_> = self.secrets().into_iter().map(|(_, secret)| secret).collect();
+        // Of `Bearer abc` a server may quote `abc` alone.
+        let words = secrets.iter().flat_map(|secret| secret.expose().split_whitespace()).map(Secret::new);
+        let decoded = secrets.iter().map(|secret| {
+            let text = percent_encoding::percent_decode_str(secret.expose()).decode_utf8_lossy();
+            Secret::new(text.as_ref())
+        });
+        Redaction::new(decoded.chain(secrets.iter().cloned()).chain(words).collect::<Vec<_>>())
     }
 
     fn enabled(&self) -> bool {
@@ -245,5 +288,36 @@ impl Resource for ToolSettings {
 
     fn with_catalog(settings: &Settings, catalog: Arc<Catalog<Self>>) -> Settings {
         Settings { tools: catalog, ..settings.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(config: Value) -> Result<Option<String>, usize> {
+        let config = config.as_object().unwrap();
+        let mut fields = Fields::new(config, Vec::new());
+        let found = read_service(&mut fields, ["base_url", "endpoint"]).map(|url| url.expose().to_owned());
+        let issues = fields.into_issues();
+        if issues.is_empty() { Ok(found) } else { Err(issues.len()) }
+    }
+
+    #[test]
+    fn the_port_of_an_endpoint_may_stand_apart() {
+        let rows = [
+            (json!({"endpoint": "http://a", "port": "8080"}), "http://a:8080"),
+            (json!({"endpoint": "http://a/b:1/c", "port": 8080}), "http://a:8080/b:1/c"),
+            (json!({"endpoint": "http://a:80/b", "port": "8080"}), "http://a:80/b"),
+            (json!({"endpoint": "http://[::1]/b", "port": "8080"}), "http://[::1]:8080/b"),
+            (json!({"endpoint": "http://[::1]:1", "port": "8080"}), "http://[::1]:1"),
+            (json!({"base_url": "http://c", "endpoint": "http://a", "port": "8080"}), "http://c"),
+        ];
+        for (config, expected) in rows {
+            assert_eq!(service(config.clone()), Ok(Some(expected.to_owned())), "{config}");
+        }
+        assert_eq!(service(json!({"port": "8080"})), Ok(None));
+        assert_eq!(service(json!({"endpoint": "http://a", "port": "99999"})), Err(1));
+        assert_eq!(service(json!({"endpoint": "http://a", "port": "http"})), Err(1));
     }
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{read_secret, read_timeout, read_url};
+use super::{read_secret, read_service, read_timeout};
 use crate::kernel::{Fields, Lax, Secret, SecretUrl};
 
 /// Who searches the web.
@@ -52,7 +52,7 @@ impl Lax for SearchProvider {
 pub struct SearchOptions {
     /// `provider`
     pub provider: SearchProvider,
-    /// `endpoint`, or else `base_url`; the provider's own if it has one.
+    /// `endpoint` with `port`, or else `base_url`; the provider's own if there is none.
     pub endpoint: Option<SecretUrl>,
     /// `api_key` or `auth_token`
     pub api_key: Option<Secret>,
@@ -69,7 +69,7 @@ impl SearchOptions {
         let engine_id: Option<String> = fields.optional("engine_id");
         Self {
             provider: fields.or("provider", SearchProvider::Generic),
-            endpoint: read_url(fields, "endpoint").or_else(|| read_url(fields, "base_url")),
+            endpoint: read_service(fields, ["endpoint", "base_url"]),
             api_key: read_secret(fields, ["api_key", "auth_token"]),
             engine_id: engine_id.or_else(|| fields.optional("cx")),
             max_results: usize::try_from(fields.int_or("max_results", 10, 1..=50)).unwrap_or(10),

@@ -1,0 +1,115 @@
+use serde_json::{Map, Value};
+
+/// Steps that checking one call may take.
+const MOST_STEPS: usize = 200_000;
+/// How deep references and sub-schemas may lead.
+const DEEPEST: usize = 256;
+/// Characters of a text, or entries of a list in a schema, that are looked at in about one step.
+const PER_STEP: usize = 256;
+
+const REFERENCES: [&str; 3] = ["$ref", "$dynamicRef", "$recursiveRef"];
+const LISTS: [&str; 3] = ["allOf", "anyOf", "oneOf"];
+const SINGLES: [&str; 4] = ["not", "if", "then", "else"];
+const MAPS: [&str; 2] = ["dependentSchemas", "dependencies"];
+const OF_MEMBERS: [&str; 3] = ["additionalProperties", "unevaluatedProperties", "propertyNames"];
+const OF_ITEMS: [&str; 4] = ["items", "additionalItems", "contains", "unevaluatedItems"];
+
+/// Whether a value can be checked against a schema in reasonable time. References let a small schema unfold into an endless
+/// one, and a schema may come from anywhere, so the way of a validator is walked beforehand, counting.
+pub(super) fn affordable(schema: &Value, value: &Value) -> Result<(), String> {
+    let mut walk = Walk { root: schema, steps: MOST_STEPS };
+    walk.apply(schema, value, 0).map_err(|why| format!("The schema of this function can't be used: it {why}"))
+}
+
+struct Walk<'a> {
+    root: &'a Value,
+    steps: usize,
+}
+
+impl<'a> Walk<'a> {
+    fn apply(&mut self, schema: &'a Value, value: &Value, depth: usize) -> Result<(), String> {
+        let Value::Object(object) = schema else { return self.spend(1) };
+        if depth > DEEPEST {
+            return Err("refers to itself without end".to_owned());
+        }
+        if !std::ptr::eq(schema, self.root) && object.contains_key("$id") {
+            return Err("has an $id within".to_owned());
+        }
+        let listed = |key: &str| object.get(key).and_then(Value::as_array).map_or(0, Vec::len);
+        let length = value.as_str().map_or(0, str::len);
+        self.spend(1 + (length + listed("enum") + listed("required")) / PER_STEP)?;
+        // What is left over is known only once all others have been looked at again.
+        let unevaluated = ["unevaluatedProperties", "unevaluatedItems"].iter().any(|key| object.contains_key(*key));
+        for _ in 0..=usize::from(unevaluated) {
+            self.in_place(object, value, depth + 1)?;
+        }
+        match value {
+            Value::Object(members) => self.members(object, members, depth + 1),
+            Value::Array(items) => self.items(object, items, depth + 1),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is applied to the value itself.
+    fn in_place(&mut self, schema: &'a Map<String, Value>, value: &Value, depth: usize) -> Result<(), String> {
+        for reference in REFERENCES.iter().filter_map(|key| schema.get(*key)?.as_str()) {
+            let target = reference.strip_prefix('#').filter(|pointer| pointer.is_empty() || pointer.starts_with('/'));
+            let target = target.and_then(|pointer| self.root.pointer(&decode(pointer)));
+            let target = target.ok_or("refers to something that is not within it")?;
+            self.apply(target, value, depth)?;
+        }
+        let lists = LISTS.iter().filter_map(|key| schema.get(*key)?.as_array());
+        let singles = SINGLES.iter().filter_map(|key| schema.get(*key));
+        let maps = MAPS.iter().filter_map(|key| schema.get(*key)?.as_object());
+        let all = lists.flatten().chain(singles).chain(maps.flat_map(|map| map.values()));
+        all.into_iter().try_for_each(|schema| self.apply(schema, value, depth))
+    }
+
+    fn members(
+        &mut self,
+        schema: &'a Map<String, Value>,
+        members: &Map<String, Value>,
+        depth: usize,
+    ) -> Result<(), String> {
+        let properties = schema.get("properties").and_then(Value::as_object);
+        let patterns: Vec<_> = schema
+            .get("patternProperties")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flat_map(|map| map.values())
+            .collect();
+        for (name, member) in members {
+            self.spend(1 + name.len() / PER_STEP)?;
+            let own = properties.and_then(|properties| properties.get(name));
+            let any = OF_MEMBERS.iter().filter_map(|key| schema.get(*key)).chain(patterns.iter().copied());
+            for schema in own.into_iter().chain(any) {
+                self.spend(name.len() / PER_STEP)?;
+                self.apply(schema, member, depth)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn items(&mut self, schema: &'a Map<String, Value>, items: &[Value], depth: usize) -> Result<(), String> {
+        let given = OF_ITEMS.iter().filter_map(|key| schema.get(*key));
+        // Before 2020-12 `items` could be a list, which is `prefixItems` now.
+        let (lists, singles): (Vec<_>, Vec<_>) =
+            given.chain(schema.get("prefixItems")).partition(|schema| schema.is_array());
+        for (index, item) in items.iter().enumerate() {
+            self.spend(1)?;
+            let placed = lists.iter().filter_map(|list| list.get(index));
+            placed.chain(singles.iter().copied()).try_for_each(|schema| self.apply(schema, item, depth))?;
+        }
+        Ok(())
+    }
+
+    fn spend(&mut self, steps: usize) -> Result<(), String> {
+        self.steps = self.steps.checked_sub(steps).ok_or("is too intricate to check these arguments against")?;
+        Ok(())
+    }
+}
+
+/// Fragments of references are percent-encoded.
+fn decode(pointer: &str) -> String {
+    percent_encoding::percent_decode_str(pointer).decode_utf8_lossy().into_owned()
+}

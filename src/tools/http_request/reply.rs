@@ -1,0 +1,92 @@
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+
+use crate::kernel::{Deadline, Redaction};
+use crate::outbound::Reply;
+use crate::tools::result::ToolResult;
+
+/// Largest body that is read; of a longer one the beginning is given.
+const BODY_CAP: usize = 1_000_000;
+/// Largest body that is no text and is given at all.
+const BINARY_CAP: usize = 100_000;
+/// Headers that are told, and characters of each.
+const MOST_HEADERS: usize = 60;
+const LONGEST_HEADER: usize = 1000;
+/// Headers that tell something about a body.
+const TELLING: [&str; 8] = [
+    "etag",
+    "last-modified",
+    "link",
+    "location",
+    "retry-after",
+    "x-total-count",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+];
+
+/// What a reply comes to; `who` names what was called.
+pub(super) async fn read(
+    reply: Reply,
+    who: &str,
+    method: &str,
+    redaction: &Redaction,
+    deadline: Deadline,
+) -> ToolResult {
+    let (status, status_text) = (reply.status(), reply.status_text());
+    let content_type =
+        reply.header("content-type").unwrap_or_default().chars().take(LONGEST_HEADER).collect::<String>();
+    let headers = headers(&reply, |name| method == "HEAD" || TELLING.contains(&name));
+    let body = if method == "HEAD" { Ok(Default::default()) } else { reply.at_most(BODY_CAP, deadline).await };
+    let failed = |error| ToolResult::call(who, &error).with("status_code", status);
+    let (bytes, whole) = match body {
+        Ok((bytes, whole)) => (bytes, whole || method == "HEAD"),
+        Err(error) => return failed(error),
+    };
+    let output = match method {
+        "HEAD" => Value::Object(headers.clone()),
+        _ => output(&content_type, &bytes, whole, redaction),
+    };
+    let result = match status {
+        400.. => ToolResult::failure(format!("{who} answered {status_text}")).with_output(output),
+        _ => ToolResult::success(output),
+    };
+    let result = result.with("status_code", status).with("content_type", content_type);
+    let result = if headers.is_empty() { result } else { result.with("headers", Value::Object(headers)) };
+    if whole { result } else { result.with("truncated", true) }
+}
+
+/// JSON as JSON, text as text, and of all else what it is.
+fn output(content_type: &str, bytes: &[u8], whole: bool, redaction: &Redaction) -> Value {
+    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_json = kind.is_empty() || kind.ends_with("json");
+    if bytes.is_empty() {
+        return Value::Null;
+    }
+    if let Some(json) = serde_json::from_slice(bytes).ok().filter(|_| is_json && whole) {
+        return json;
+    }
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let textual = ["json", "xml", "javascript", "yaml", "x-www-form-urlencoded"];
+    let says_so = kind.starts_with("text/") || textual.iter().any(|end| kind.ends_with(end));
+    if says_so || reads_as_text(bytes, whole) {
+        return String::from_utf8_lossy(bytes).into_owned().into();
+    }
+    // Encoded, a credential could not be found and masked.
+    let tellable = whole && bytes.len() <= BINARY_CAP && !redaction.is_quoted_in(bytes);
+    match tellable.then(|| STANDARD.encode(bytes)) {
+        Some(base64) => json!({"content_type": kind, "bytes": bytes.len(), "base64": base64}),
+        None => json!({"content_type": kind, "bytes": bytes.len()}),
+    }
+}
+
+/// Whether bytes of an unknown kind are UTF-8; the last character of what was cut may be half.
+fn reads_as_text(bytes: &[u8], whole: bool) -> bool {
+    let is_utf8 = std::str::from_utf8(bytes).map_or_else(|error| !whole && error.error_len().is_none(), |_| true);
+    is_utf8 && !bytes.contains(&0)
+}
+
+fn headers(reply: &Reply, wanted: impl Fn(&str) -> bool) -> Map<String, Value> {
+    let told = reply.headers().filter(|(name, _)| wanted(name) && *name != "set-cookie").take(MOST_HEADERS);
+    told.map(|(name, value)| (name.to_owned(), value.chars().take(LONGEST_HEADER).collect::<String>().into())).collect()
+}

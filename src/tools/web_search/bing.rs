@@ -1,0 +1,65 @@
+use super::hit::Hit;
+use super::provider::{Provider, REFUSED_KEY, list};
+use crate::kernel::Secret;
+use crate::outbound::Call;
+
+/// Bing Web Search API v7. Microsoft retired its own service on 11 August 2025; the format lives on in services that took it
+/// over, which `config.endpoint` may name.
+///
+/// `GET https://api.bing.microsoft.com/v7.0/search?q=` with the header `Ocp-Apim-Subscription-Key`; `count` up to 50, `mkt` as
+/// `en-US`, `setLang`, `cc` with `Accept-Language`, `freshness`, `safeSearch`. Results are `webPages.value[]` with `name`, `url`
+/// and `snippet`; without any, `webPages` is missing. Quota used up: 403, or 429 per second. Source:
+/// <https://learn.microsoft.com/en-us/bing/search-apis/bing-web-search/reference/query-parameters>, and its neighbours `endpoints`
+/// and `error-codes`.
+pub(super) const PROVIDER: Provider = Provider {
+    key: "bing",
+    name: "Bing Web Search",
+    server: Some("https://api.bing.microsoft.com"),
+    path: "/v7.0/search",
+    nested: false,
+    needs_key: true,
+    needs_engine: false,
+    filters: &["language", "country", "site", "safe"],
+    time_ranges: &["day", "week", "month"],
+    page: 50,
+    pages: 1,
+    refused: REFUSED_KEY,
+    ask: |ask| {
+        let (language, country) = (ask.filter("language"), ask.filter("country").map(|code| code.to_ascii_uppercase()));
+        let mut headers = ask.key_in("Ocp-Apim-Subscription-Key");
+        let (market, language, country) = match (language, country) {
+            (Some(language), Some(country)) => {
+                let plain = language.split('-').next().unwrap_or_default().to_ascii_lowercase();
+                (Some(format!("{plain}-{country}")), None, None)
+            }
+            (None, Some(country)) => {
+                headers.push(("Accept-Language".to_owned(), Secret::new("en")));
+                (None, None, Some(country))
+            }
+            (language, None) => (None, language, None),
+        };
+        let call = ask.get([
+            ("q", Some(ask.text())),
+            ("count", Some(ask.count.to_string())),
+            ("responseFilter", Some("Webpages".to_owned())),
+            ("mkt", market),
+            ("setLang", language),
+            ("cc", country),
+            ("freshness", ask.filter("time_range").map(|range| capitalised(&range))),
+            ("safeSearch", ask.filter("safe").map(|safe| capitalised(&safe))),
+        ]);
+        Call { headers, ..call }
+    },
+    read: |reply| {
+        let items = list(reply, "/webPages/value", "/_type")?;
+        Ok(items
+            .iter()
+            .map(|item| Hit::of(item, ["name", "url", "snippet"]).published(item, "datePublished"))
+            .collect())
+    },
+};
+
+fn capitalised(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
+}

@@ -1,0 +1,46 @@
+use super::hit::Hit;
+use super::provider::{Provider, REFUSED_KEY, list};
+use crate::outbound::Call;
+
+/// Brave Search API.
+///
+/// `GET https://api.search.brave.com/res/v1/web/search?q=` with the header `X-Subscription-Token`; `count` up to 20, `offset` in
+/// pages from 0 to 9, `country`, `search_lang`, `freshness` as `pd`, `pw`, `pm` or `py`, `safesearch`, `result_filter`. Results are
+/// `web.results[]` with `title`, `url`, `description` (HTML) and `page_age`. A refused key is a 422 with the code
+/// `SUBSCRIPTION_TOKEN_INVALID`, too many requests are a 429 with `RATE_LIMITED`. Source:
+/// <https://api-dashboard.search.brave.com/documentation>, and the parameters in Brave's own client,
+/// <https://github.com/brave/brave-search-mcp-server/blob/main/src/tools/web/params.ts>.
+pub(super) const PROVIDER: Provider = Provider {
+    key: "brave",
+    name: "Brave Search",
+    server: Some("https://api.search.brave.com"),
+    path: "/res/v1/web/search",
+    nested: false,
+    needs_key: true,
+    needs_engine: false,
+    filters: &["language", "country", "site", "safe"],
+    time_ranges: &["day", "week", "month", "year"],
+    page: 20,
+    pages: 3,
+    refused: REFUSED_KEY,
+    ask: |ask| {
+        let call = ask.get([
+            ("q", Some(ask.text())),
+            ("count", Some(ask.count.to_string())),
+            ("offset", (ask.page > 0).then(|| ask.page.to_string())),
+            ("result_filter", Some("web".to_owned())),
+            ("country", ask.filter("country").map(|country| country.to_ascii_uppercase())),
+            ("search_lang", ask.filter("language").map(|language| language.to_ascii_lowercase())),
+            ("freshness", ask.filter("time_range").map(|range| format!("p{}", range.get(..1).unwrap_or("y")))),
+            ("safesearch", ask.filter("safe")),
+        ]);
+        Call { headers: ask.key_in("X-Subscription-Token"), ..call }
+    },
+    read: |reply| {
+        let items = list(reply, "/web/results", "/type")?;
+        Ok(items
+            .iter()
+            .map(|item| Hit::of(item, ["title", "url", "description"]).published(item, "page_age"))
+            .collect())
+    },
+};

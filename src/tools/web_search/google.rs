@@ -1,0 +1,44 @@
+use super::hit::Hit;
+use super::provider::{Provider, REFUSED_KEY, list};
+use crate::kernel::Secret;
+
+/// Google's Custom Search JSON API.
+///
+/// `GET https://www.googleapis.com/customsearch/v1?key=&cx=&q=`; `num` 1 to 10, `start` from 1, up to 100 results; `lr` as
+/// `lang_en`, `gl` a country, `dateRestrict` as `d1`, `safe` `active` or `off`. Results are `items[]` with `title`, `link` and
+/// `snippet`; without any, `items` is missing. Source: <https://developers.google.com/custom-search/v1/reference/rest/v1/cse/list>,
+/// and <https://developers.google.com/custom-search/v1/reference/rest/v1/Search>. Used up quota is a 429, formerly a 403 with the
+/// reason `dailyLimitExceeded`.
+pub(super) const PROVIDER: Provider = Provider {
+    key: "google",
+    name: "Google Custom Search",
+    server: Some("https://www.googleapis.com"),
+    path: "/customsearch/v1",
+    nested: false,
+    needs_key: true,
+    needs_engine: true,
+    filters: &["language", "country", "site", "safe"],
+    time_ranges: &["day", "week", "month", "year"],
+    page: 10,
+    pages: 5,
+    refused: REFUSED_KEY,
+    ask: |ask| {
+        let restrict = ask.filter("time_range").map(|range| format!("{}1", range.get(..1).unwrap_or("d")));
+        let safe = ask.filter("safe").map(|safe| if safe == "off" { safe } else { "active".to_owned() });
+        ask.get([
+            ("key", ask.key.map(Secret::expose).map(str::to_owned)),
+            ("cx", ask.engine.map(str::to_owned)),
+            ("q", Some(ask.text())),
+            ("num", Some(ask.count.to_string())),
+            ("start", Some((ask.page * 10 + 1).to_string())),
+            ("lr", ask.filter("language").map(|language| format!("lang_{language}"))),
+            ("gl", ask.filter("country").map(|country| country.to_ascii_lowercase())),
+            ("dateRestrict", restrict),
+            ("safe", safe),
+        ])
+    },
+    read: |reply| {
+        let items = list(reply, "/items", "/queries").or_else(|_| list(reply, "/items", "/searchInformation"))?;
+        Ok(items.iter().map(|item| Hit::of(item, ["title", "link", "snippet"])).collect())
+    },
+};
