@@ -1,45 +1,204 @@
-//! stub
+//! `code_executor`: runs a program in isolation and tells what it wrote. The runtime calls [`CodeExecutor`].
+//!
+//! `interpreter` finds the interpreter and what it needs to see; `sandbox` puts up the walls with bubblewrap, `seccomp` is its
+//! filter of system calls, `account` the user it runs as; `limits` are what the kernel holds per process and `memory` what is
+//! watched for the whole; `process` kills all of it; `run` sees a program to its end, `output` keeps what it wrote, `report`
+//! tells it. `plain` runs a program without walls where the operator allows that. To add a language: its variant of
+//! `settings::Language`, how it is found in `interpreter`, how it is called in `job`.
+
+mod account;
+mod interpreter;
+mod job;
+mod limits;
+mod memory;
+mod output;
+mod plain;
+mod process;
+mod report;
+mod run;
+mod sandbox;
+mod seccomp;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value, json};
 
+use account::Account;
+use interpreter::Interpreter;
+use job::Job;
+use limits::Limits;
+use sandbox::Sandbox;
+
 use super::check::Check;
 use super::function::Described;
-use super::result::ToolResult;
+use super::result::{ToolResult, ToolStatus};
 use crate::kernel::Deadline;
-use crate::settings::{CodeOptions, Environment, ToolRules};
+use crate::settings::{CodeOptions, Environment, Language, StorageSettings, ToolRules};
+
+/// Where programs are looked for if the server has no `PATH`.
+const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+/// Characters that code and input may have.
+const LONGEST_CODE: usize = 200_000;
+const LONGEST_STDIN: usize = 900_000;
 
 /// Runs code. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct CodeExecutor;
+pub(super) struct CodeExecutor(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    search: String,
+    /// The server's own folders, which no program sees even if they are below one that it needs.
+    hidden: Vec<PathBuf>,
+    interpreters: Mutex<HashMap<(Language, bool), Interpreter>>,
+}
 
 impl CodeExecutor {
     /// One that finds its programs through the `PATH` of this environment.
-    pub(super) fn new(_environment: &Environment) -> Self {
-        Self
+    pub(super) fn new(environment: &Environment) -> Self {
+        let own = [StorageSettings::data_dir(environment), Path::new(".")];
+        let hidden = own.into_iter().filter_map(|folder| folder.canonicalize().ok()).collect();
+        let search = environment.get("PATH").unwrap_or(USUAL_PATH).to_owned();
+        Self(Arc::new(Shared { search, hidden, interpreters: Mutex::default() }))
     }
 
     /// What the tool is offered as.
     pub(super) fn describe(options: &CodeOptions) -> Described {
         let languages: Vec<_> = options.languages.iter().map(|language| language.as_str()).collect();
+        let megabytes = options.max_memory >> 20;
+        let default =
+            if options.languages.contains(&Language::Python) { Some("python") } else { languages.first().copied() };
         Described {
-            description: "Execute code in a sandboxed environment".to_owned(),
-            parameters: json!({"type": "object", "properties": {"language": {"enum": languages}}}),
+            description: format!(
+                "Execute code in a sandboxed environment. There is no network, and no file is kept; memory is limited to \
+                 {megabytes} MB. Only what the program prints comes back."
+            ),
+            parameters: json!({
+                "type": "object",
+                "properties": {
+                    "code": {"type": "string", "description": "The program", "minLength": 1, "maxLength": LONGEST_CODE},
+                    "language": {"type": "string", "enum": languages, "default": default,
+                        "description": "The language of the program"},
+                    "stdin": {"type": "string", "description": "What the program reads from standard input",
+                        "maxLength": LONGEST_STDIN},
+                },
+                "required": ["code"],
+                "additionalProperties": false,
+            }),
         }
     }
 
     /// Runs the code of arguments that fit the schema.
     pub(super) async fn execute(
         &self,
-        _options: &CodeOptions,
-        _rules: &ToolRules,
-        _arguments: &Map<String, Value>,
-        _deadline: Deadline,
+        options: &CodeOptions,
+        rules: &ToolRules,
+        arguments: &Map<String, Value>,
+        deadline: Deadline,
     ) -> ToolResult {
-        ToolResult::error("not built yet")
+        let text = |name: &str| arguments.get(name).and_then(Value::as_str);
+        let default = options.languages.iter().find(|language| **language == Language::Python);
+        let named = text("language").and_then(Language::parse);
+        let Some(language) = named.or(default.or(options.languages.first()).copied()) else {
+            return ToolResult::error("The tool allows no language");
+        };
+        let (code, stdin) = (text("code").unwrap_or_default(), text("stdin").unwrap_or_default());
+        self.run(options, rules, language, (code, stdin), deadline).await.unwrap_or_else(ToolResult::error)
     }
 
-    /// Looks whether code can be run.
-    pub(super) async fn check(&self, _options: &CodeOptions, _rules: &ToolRules, _deadline: Deadline) -> Check {
-        Check::incomplete("not built yet")
+    /// Looks whether code can be run: in each language, a line of it is.
+    pub(super) async fn check(&self, options: &CodeOptions, rules: &ToolRules, deadline: Deadline) -> Check {
+        let mut found = Map::new();
+        let mut problems = Vec::new();
+        for language in &options.languages {
+            let hello = if *language == Language::JavaScript { "console.log('ready')" } else { "print('ready')" };
+            let hello = if *language == Language::Bash { "echo ready" } else { hello };
+            let result = self.run(options, rules, *language, (hello, ""), deadline).await;
+            let result = result.unwrap_or_else(ToolResult::error);
+            let version = result.metadata.get("interpreter_version").cloned().unwrap_or_default();
+            let problem = (result.status != ToolStatus::Success).then_some(result.error).flatten();
+            let told = json!({"available": problem.is_none(), "version": version, "error": problem});
+            found.insert(language.as_str().to_owned(), told);
+            problems.extend(problem.filter(|problem| !problems.contains(problem)));
+        }
+        let sandboxed = is_sandboxed(options, rules);
+        let check = if problems.is_empty() {
+            let how = if sandboxed { "in a sandbox" } else { "without a sandbox" };
+            Check::passed("not_applicable", format!("Code can be run {how}"))
+        } else {
+            Check::failed("failed", "Code can't be run", problems.join(". "))
+        };
+        check.with("languages", found).with("sandboxed", sandboxed)
     }
+
+    /// Runs a program; the error says why it could not be.
+    async fn run(
+        &self,
+        options: &CodeOptions,
+        rules: &ToolRules,
+        language: Language,
+        (code, stdin): (&str, &str),
+        deadline: Deadline,
+    ) -> Result<ToolResult, String> {
+        let is_sandboxed = is_sandboxed(options, rules);
+        let sandbox = if is_sandboxed { Some(Sandbox::find(&self.0.search)?) } else { None };
+        let account = if is_sandboxed { Account::unprivileged() } else { Account::own() };
+        let interpreter = self.interpreter(language, account, is_sandboxed).await?;
+        let limits = Limits::of(options, language, deadline);
+        let job = Job { language, interpreter, code, stdin, limits };
+        let seconds = deadline.remaining().as_secs_f64();
+        let outcome = match sandbox {
+            Some(sandbox) => self.run_in(&sandbox, account, &job, deadline).await,
+            None => {
+                let (mut processes, first, folder) = plain::start(&job)?;
+                let outcome = run::plain(&mut processes, first, &job, deadline).await;
+                drop(folder);
+                Ok(outcome)
+            }
+        };
+        if outcome.is_err() {
+            // What was known of the interpreter may have changed.
+            self.interpreters().remove(&(language, is_sandboxed));
+        }
+        outcome.map(|outcome| report::result(outcome, &job, seconds, is_sandboxed))
+    }
+
+    async fn run_in(
+        &self,
+        sandbox: &Sandbox,
+        account: Account,
+        job: &Job<'_>,
+        deadline: Deadline,
+    ) -> Result<run::Outcome, String> {
+        let started = tokio::time::timeout_at(deadline.instant(), sandbox.start(job, account, &self.0.hidden)).await;
+        let started = started.map_err(|_| "The sandbox was not ready in time; the machine may be overloaded")??;
+        run::sandboxed(started, job, deadline).await
+    }
+
+    /// The interpreter of a language; what was found once is known.
+    async fn interpreter(
+        &self,
+        language: Language,
+        account: Account,
+        is_sandboxed: bool,
+    ) -> Result<Interpreter, String> {
+        let key = (language, is_sandboxed);
+        if let Some(known) = self.interpreters().get(&key) {
+            return Ok(known.clone());
+        }
+        let found = interpreter::find(language, &self.0.search, account).await?;
+        self.interpreters().insert(key, found.clone());
+        Ok(found)
+    }
+
+    fn interpreters(&self) -> std::sync::MutexGuard<'_, HashMap<(Language, bool), Interpreter>> {
+        self.0.interpreters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A tool may do without a sandbox only if the operator agrees.
+fn is_sandboxed(options: &CodeOptions, rules: &ToolRules) -> bool {
+    options.sandbox_enabled || !rules.allow_unsandboxed_code
 }

@@ -1,6 +1,7 @@
 //! What the stories share: a server to talk to, a stand-in upstream, a program to start and kill, databases.
 
 pub mod client;
+pub mod code;
 pub mod cube;
 pub mod databases;
 pub mod program;

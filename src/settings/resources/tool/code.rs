@@ -6,7 +6,7 @@ use super::read_timeout;
 use crate::kernel::Fields;
 
 /// A language that code may be written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Language {
     /// Python 3.
     Python,

@@ -1,0 +1,42 @@
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::process::geteuid;
+
+/// User ids that no distribution gives to anybody, and how many of them there are.
+const FIRST: u32 = 60_600;
+const COUNT: u32 = 500;
+
+/// Whom a sandboxed program runs as, seen from outside. The server's root would be too much: the kernel counts no processes for
+/// it, and files that only root can read would be kept from the program by one wall instead of two.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Account(Option<u32>);
+
+impl Account {
+    /// The server's own user; if that is root, one that is nobody else's.
+    pub(super) fn unprivileged() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let next = || FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT;
+        Self(geteuid().is_root().then(next))
+    }
+
+    /// The server's own user.
+    pub(super) fn own() -> Self {
+        Self(None)
+    }
+
+    /// Makes a command run as this user, who is in no group but its own.
+    pub(super) fn apply(self, command: &mut Command) {
+        if let Some(id) = self.0 {
+            command.uid(id).gid(id);
+        }
+    }
+
+    pub(super) fn name(self) -> String {
+        match self.0 {
+            Some(_) => "the unprivileged user that code runs as, because the server runs as root".to_owned(),
+            None => "the server's user".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+use std::collections::HashSet;
+use std::fs;
+use std::time::Duration;
+
+use rustix::fs::statvfs;
+use rustix::param::page_size;
+use rustix::process::Pid;
+
+/// Pause between two looks.
+const PAUSE: Duration = Duration::from_millis(25);
+/// Memory of the kernel that an empty file takes.
+const BYTES_PER_FILE: u64 = 1024;
+
+/// Watches a process and its descendants; ends when together they use more than `limit` bytes. Limits of the kernel hold
+/// for each process alone, unless there is a control group, which only the administrator of the machine can give.
+pub(super) async fn exceeded(root: Pid, limit: u64, is_sandboxed: bool) {
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        let look = tokio::task::spawn_blocking(move || exceeds(root, limit, is_sandboxed));
+        if look.await.unwrap_or(false) {
+            return;
+        }
+    }
+}
+
+fn exceeds(root: Pid, limit: u64, is_sandboxed: bool) -> bool {
+    let processes = family(root);
+    let files = if is_sandboxed { files_of(root) } else { 0 };
+    let sum = |measure: fn(i32) -> u64| processes.iter().map(|pid| measure(*pid)).sum::<u64>() + files;
+    // Shared pages count for each process at first, which is quick to find out, and then by the share of each.
+    sum(resident) > limit && sum(share) > limit
+}
+
+/// A process and its descendants. In a sandbox orphans become children of its first process, so that none is missed.
+fn family(root: Pid) -> HashSet<i32> {
+    let mut found = HashSet::new();
+    let mut open = vec![root.as_raw_nonzero().get()];
+    while let Some(pid) = open.pop() {
+        if found.insert(pid) {
+            let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+            for thread in threads {
+                let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+                open.extend(children.split_whitespace().filter_map(|child| child.parse::<i32>().ok()));
+            }
+        }
+    }
+    found
+}
+
+fn resident(pid: i32) -> u64 {
+    let pages = fs::read_to_string(format!("/proc/{pid}/statm")).ok();
+    let pages = pages.and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok());
+    pages.unwrap_or(0) * page_size() as u64
+}
+
+/// A program can hide its share from an ordinary user; then all that is resident counts.
+fn share(pid: i32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let kilobytes = text.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB"));
+    kilobytes.and_then(|number| number.trim().parse::<u64>().ok()).map_or_else(|| resident(pid), |number| number << 10)
+}
+
+/// What the files in a sandbox's `/tmp` take: they are in memory.
+fn files_of(root: Pid) -> u64 {
+    statvfs(format!("/proc/{root}/root/tmp")).map_or(0, |found| {
+        let bytes = found.f_blocks.saturating_sub(found.f_bfree) * found.f_frsize;
+        bytes + found.f_files.saturating_sub(found.f_ffree) * BYTES_PER_FILE
+    })
+}

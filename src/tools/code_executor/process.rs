@@ -1,0 +1,86 @@
+use std::os::fd::OwnedFd;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+/// Longest wait for processes that were killed to be gone.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A program with all its processes. Dropping it kills them.
+#[derive(Debug)]
+pub(super) struct Processes {
+    pub(super) child: Child,
+    leader: AsyncFd<OwnedFd>,
+    /// The first process of the sandbox: the kernel kills all others with it.
+    first: Option<AsyncFd<OwnedFd>>,
+}
+
+impl Processes {
+    /// Starts a command in a process group of its own. Nothing of the server but what the command names is handed down.
+    pub(super) fn start(mut command: Command) -> std::io::Result<Self> {
+        // What the server itself inherited may still be open to its children.
+        close_fds::set_fds_cloexec_threadsafe(3, &[]);
+        let child = command.process_group(0).kill_on_drop(true).spawn()?;
+        let leader = watch(id(&child).ok_or(std::io::ErrorKind::NotFound)?)?;
+        Ok(Self { child, leader, first: None })
+    }
+
+    /// The number of the process that was started.
+    pub(super) fn leader(&self) -> Option<Pid> {
+        id(&self.child)
+    }
+
+    /// Tells of the sandbox's first process.
+    pub(super) fn lead_by(&mut self, first: Pid) -> std::io::Result<()> {
+        self.first = Some(watch(first)?);
+        Ok(())
+    }
+
+    /// Waits until the process that was started has ended. It is not taken note of yet, so that its number stays its own.
+    pub(super) async fn ended(&self) {
+        drop(self.leader.readable().await);
+    }
+
+    fn kill(&self) {
+        // Either may have ended by itself. A group keeps its number as long as its leader was not waited for.
+        if let Some(leader) = self.leader() {
+            kill_process_group(leader, Signal::KILL).ok();
+        }
+        if let Some(first) = &self.first {
+            pidfd_send_signal(first.get_ref(), Signal::KILL).ok();
+        }
+    }
+
+    /// Kills what is left and waits until it is gone; the status is that of the process that was started.
+    pub(super) async fn end(&mut self) -> Option<ExitStatus> {
+        self.kill();
+        let status = timeout(PATIENCE, self.child.wait()).await;
+        if let Some(first) = self.first.take() {
+            // Readable once the first process and with it all others have ended.
+            if timeout(PATIENCE, first.readable()).await.is_err() {
+                tracing::warn!("the processes of a sandbox were killed and are still there");
+            }
+        }
+        status.ok().and_then(Result::ok)
+    }
+}
+
+fn id(child: &Child) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(child.id()?).ok()?)
+}
+
+#[expect(deprecated, reason = "an owned descriptor stays open for as long as it is registered")]
+fn watch(process: Pid) -> std::io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(pidfd_open(process, PidfdFlags::NONBLOCK)?, Interest::READABLE)
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,200 @@
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{Seek, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use command_fds::{CommandFdExt, FdMapping};
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::Pid;
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::net::unix::pipe::Receiver;
+
+use super::account::Account;
+use super::interpreter::on_path;
+use super::job::Job;
+use super::process::Processes;
+use super::seccomp;
+
+/// Namespaces that a sandbox has of its own, and how it ends.
+const WALLS: [&str; 16] = [
+    "--unshare-user",
+    "--unshare-ipc",
+    "--unshare-pid",
+    "--unshare-net",
+    "--unshare-uts",
+    "--unshare-cgroup",
+    "--hostname",
+    "sandbox",
+    "--uid",
+    "1000",
+    "--gid",
+    "1000",
+    "--die-with-parent",
+    "--new-session",
+    "--proc",
+    "/proc",
+];
+const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+/// Parts of the system that interpreters need: libraries, the cache and the links by which they are found, time zones.
+const SYSTEM: [&str; 5] = ["/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/etc/alternatives", "/usr/share/zoneinfo"];
+/// These are links into `/usr` on most systems.
+const LINKS: [&str; 3] = ["/lib", "/lib64", "/bin"];
+
+// Numbers under which bubblewrap finds what it is handed.
+const FILTER: i32 = 3;
+const CODE: i32 = 4;
+const STATUS: i32 = 5;
+const GATE: i32 = 6;
+
+/// Runs programs behind walls that the kernel builds, put up by bubblewrap.
+#[derive(Clone, Debug)]
+pub(super) struct Sandbox {
+    bubblewrap: PathBuf,
+    prlimit: PathBuf,
+    filter: Vec<u8>,
+}
+
+/// What bubblewrap reports first.
+#[derive(Deserialize)]
+struct Built {
+    #[serde(rename = "child-pid")]
+    first: i32,
+}
+
+/// A program in its sandbox.
+pub(super) struct Started {
+    pub(super) processes: Processes,
+    pub(super) first: Pid,
+    /// What bubblewrap goes on to report.
+    pub(super) status: BufReader<Receiver>,
+}
+
+impl Sandbox {
+    /// The error says what is missing.
+    pub(super) fn find(search: &str) -> Result<Self, String> {
+        let bubblewrap = on_path("bwrap", search).next().ok_or(
+            "Code can't be run in isolation: the program bwrap is not on the server's PATH; install the package \
+             bubblewrap",
+        )?;
+        let filter = seccomp::filter()
+            .ok_or("Code can't be run in isolation: no filter of system calls is known for this processor")?;
+        let prlimit = on_path("prlimit", search).next().unwrap_or("/usr/bin/prlimit".into());
+        Ok(Self { bubblewrap, prlimit, filter })
+    }
+
+    /// Starts a program. The error is what bubblewrap said; it is empty if that is on stderr.
+    pub(super) async fn start(&self, job: &Job<'_>, account: Account, hidden: &[PathBuf]) -> Result<Started, String> {
+        let fault = |error: std::io::Error| format!("The sandbox could not be put up: {error}");
+        let (status, reports) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| fault(error.into()))?;
+        let (gate, opener) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| fault(error.into()))?;
+        let mut command = self.command(job, account, hidden);
+        let handed = [
+            (FILTER, in_memory(&self.filter)?),
+            (CODE, in_memory(job.code.as_bytes())?),
+            (STATUS, reports),
+            (GATE, gate),
+        ];
+        let handed = handed.map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd }).into();
+        command.fd_mappings(handed).map_err(|error| error.to_string())?;
+        let mut processes = Processes::start(command.into()).map_err(fault)?;
+        let mut status = BufReader::new(Receiver::from_owned_fd(status).map_err(fault)?);
+        let mut line = String::new();
+        (&mut status).take(1000).read_line(&mut line).await.map_err(fault)?;
+        let built = serde_json::from_str::<Built>(&line).ok().and_then(|built| Pid::from_raw(built.first));
+        let Some(first) = built else { return Err(failure(&mut processes).await) };
+        // The sandbox stands, and waits behind the gate until its limits are set.
+        processes.lead_by(first).map_err(fault)?;
+        job.limits.impose(first, account, &self.prlimit).await.map_err(fault)?;
+        fs::File::from(opener).write_all(b"1").map_err(fault)?;
+        Ok(Started { processes, first, status })
+    }
+
+    fn command(&self, job: &Job<'_>, account: Account, hidden: &[PathBuf]) -> Command {
+        let mut command = Command::new(&self.bubblewrap);
+        command.args(WALLS).args(["--size", &job.limits.files.to_string(), "--tmpfs", "/tmp"]);
+        let mut mount = |how: &str, from: &Path, to: &Path| {
+            command.arg(how).arg(from).arg(to);
+        };
+        let views: Vec<_> =
+            SYSTEM.iter().map(Path::new).chain(job.interpreter.views.iter().map(PathBuf::as_path)).collect();
+        for view in &views {
+            mount("--ro-bind-try", view, view);
+        }
+        for link in LINKS.map(Path::new) {
+            match fs::read_link(link) {
+                Ok(target) => mount("--symlink", &target, link),
+                Err(_) => mount("--ro-bind-try", link, link),
+            }
+        }
+        for device in DEVICES {
+            let device = Path::new("/dev").join(device);
+            mount("--dev-bind", &device, &device);
+        }
+        mount("--symlink", Path::new("/tmp"), Path::new("/dev/shm"));
+        for (name, target) in [
+            ("fd", "/proc/self/fd"),
+            ("stdin", "/proc/self/fd/0"),
+            ("stdout", "/proc/self/fd/1"),
+            ("stderr", "/proc/self/fd/2"),
+        ] {
+            mount("--symlink", Path::new(target), &Path::new("/dev").join(name));
+        }
+        // The first process is bubblewrap's own; through its memory a program could undo what keeps it from outliving the server.
+        let keeper = PathBuf::from("/proc/1");
+        let is_seen = |folder: &&PathBuf| views.iter().any(|view| folder.starts_with(view));
+        for folder in hidden.iter().filter(is_seen).chain([&keeper]) {
+            command.arg("--tmpfs").arg(folder).arg("--remount-ro").arg(folder);
+        }
+        let file = job.file_name();
+        command.args(["--file", &CODE.to_string(), &format!("/tmp/{file}"), "--remount-ro", "/", "--chdir", "/tmp"]);
+        for (option, number) in [("--seccomp", FILTER), ("--json-status-fd", STATUS), ("--block-fd", GATE)] {
+            command.arg(option).arg(number.to_string());
+        }
+        command.arg("--").arg(&job.interpreter.program).args(job.arguments(OsStr::new("/tmp")));
+        command.env_clear().envs(job.variables("/tmp")).current_dir("/");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        account.apply(&mut command);
+        command
+    }
+}
+
+/// A file that is nowhere but in memory.
+fn in_memory(content: &[u8]) -> Result<OwnedFd, String> {
+    let made = memfd_create("code", MemfdFlags::CLOEXEC).map_err(std::io::Error::from).and_then(|file| {
+        let mut file = fs::File::from(file);
+        file.write_all(content)?;
+        file.rewind()?;
+        Ok(file.into())
+    });
+    made.map_err(|error| format!("The sandbox could not be put up: {error}"))
+}
+
+/// Why there is no sandbox.
+async fn failure(processes: &mut Processes) -> String {
+    let mut said = Vec::new();
+    if let Some(stderr) = processes.child.stderr.take() {
+        // What can't be read is not told.
+        drop(stderr.take(2000).read_to_end(&mut said).await);
+    }
+    explain(&String::from_utf8_lossy(&said))
+}
+
+/// A sentence about why bubblewrap could not put up a sandbox.
+pub(super) fn explain(said: &str) -> String {
+    let said = said.trim().trim_start_matches("bwrap: ").trim_end_matches('.');
+    let lower = said.to_ascii_lowercase();
+    let remedy = if lower.contains("namespace") || lower.contains("uid map") || lower.contains("loopback") {
+        "; the kernel must allow unprivileged user namespaces: see the sysctls kernel.unprivileged_userns_clone (1), \
+         user.max_user_namespaces (above 0) and kernel.apparmor_restrict_unprivileged_userns (0, or a profile for bwrap), \
+         and, in a container, its seccomp profile"
+    } else if lower.contains("/proc") || lower.contains("mount") {
+        "; in a container, it must let processes mount file systems such as proc in namespaces of their own"
+    } else {
+        ""
+    };
+    format!("Code can't be run in isolation: bwrap said: {said}{remedy}")
+}

@@ -1,0 +1,204 @@
+use libc::c_long;
+
+/// Bits of `clone`'s flags that make namespaces.
+const NEW_NAMESPACES: u32 = 0x7e02_0000;
+/// `MAP_SHARED | MAP_ANONYMOUS`: memory that outlives its mapping and is counted nowhere.
+const SHARED_ANONYMOUS: u32 = 0x21;
+/// The `ioctl`s that type into a terminal, `TIOCSTI` and `TIOCLINUX`.
+const TYPING: [u32; 2] = [0x5412, 0x541c];
+/// `AF_UNIX`, `AF_INET`, `AF_INET6`.
+const FAMILIES: [u32; 3] = [1, 2, 10];
+/// From here on numbers are the same on all architectures; calls this new are refused unless they are known to be harmless.
+const NEW_CALLS: u32 = 424;
+/// `pidfd_open`, `close_range`, `openat2`, `faccessat2`, `epoll_pwait2`, `futex_waitv`, `fchmodat2`.
+const HARMLESS_NEW_CALLS: [u32; 7] = [434, 436, 437, 439, 441, 449, 452];
+/// On x86-64, numbers with this bit are calls of another ABI.
+const FOREIGN_ABI: u32 = 0x4000_0000;
+
+/// Calls that programs have no business with: they change the system, reach into other processes, enlarge the attack surface of
+/// the kernel, or keep memory that no limit counts.
+const REFUSED: &[c_long] = &[
+    // Mounts and roots
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_quotactl,
+    libc::SYS_name_to_handle_at,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_fanotify_init,
+    // Namespaces and other processes
+    libc::SYS_unshare,
+    libc::SYS_setns,
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_kcmp,
+    libc::SYS_personality,
+    // Keys, programs for the kernel, modules
+    libc::SYS_keyctl,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_userfaultfd,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_kexec_load,
+    libc::SYS_kexec_file_load,
+    // The machine
+    libc::SYS_reboot,
+    libc::SYS_acct,
+    libc::SYS_syslog,
+    libc::SYS_vhangup,
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_clock_adjtime,
+    libc::SYS_adjtimex,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+    libc::SYS_mbind,
+    libc::SYS_migrate_pages,
+    libc::SYS_move_pages,
+    libc::SYS_set_mempolicy,
+    libc::SYS_io_setup,
+    // Memory that belongs to no process
+    libc::SYS_memfd_create,
+    libc::SYS_shmget,
+    libc::SYS_semget,
+    libc::SYS_msgget,
+    libc::SYS_mq_open,
+    // Only with flags in memory, where a filter can't see them; the C library falls back to `clone`.
+    libc::SYS_clone3,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_iopl,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_ioperm,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_modify_ldt,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_uselib,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_ustat,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_sysfs,
+];
+
+/// How the kernel names this architecture in the data that a filter sees; `None` if no filter is known for it.
+const ARCHITECTURE: Option<u32> = if cfg!(target_arch = "x86_64") {
+    Some(0xc000_003e)
+} else if cfg!(target_arch = "aarch64") {
+    Some(0xc000_00b7)
+} else {
+    None
+};
+
+// Instructions of the classic Berkeley packet filter.
+const LOAD: u16 = 0x20;
+const AND: u16 = 0x54;
+const IF_EQUAL: u16 = 0x15;
+const IF_AT_LEAST: u16 = 0x35;
+const IF_ANY_BIT: u16 = 0x45;
+const RETURN: u16 = 0x06;
+
+// Where things are in the data; of an argument the lower half, all that the kernel looks at in those that are judged here.
+const NUMBER_AT: u32 = 0;
+const ARCHITECTURE_AT: u32 = 4;
+const ARGUMENTS_AT: u32 = 16;
+
+// What is done with a call.
+const ALLOW: u32 = 0x7fff_0000;
+const KILL: u32 = 0x8000_0000;
+const REFUSE: u32 = 0x0005_0000;
+
+/// A filter of system calls in the kernel's binary form. Calls that are not there answer `ENOSYS`, as on a kernel without
+/// them, so that programs take the other way that they know; calls of another ABI end the process.
+pub(super) fn filter() -> Option<Vec<u8>> {
+    let mut program = Program(Vec::new());
+    program.then(LOAD, ARCHITECTURE_AT);
+    program.unless(IF_EQUAL, ARCHITECTURE?, KILL);
+    program.then(LOAD, NUMBER_AT);
+    program.when(IF_AT_LEAST, FOREIGN_ABI, KILL);
+    for number in HARMLESS_NEW_CALLS {
+        program.when(IF_EQUAL, number, ALLOW);
+    }
+    let missing = REFUSE | number(libc::ENOSYS.into());
+    program.when(IF_AT_LEAST, NEW_CALLS + 1, missing);
+    for call in REFUSED {
+        program.when(IF_EQUAL, number(*call), missing);
+    }
+    program.for_call(libc::SYS_clone, 0, |program| program.when(IF_ANY_BIT, NEW_NAMESPACES, missing));
+    program.for_call(libc::SYS_ioctl, 1, |program| {
+        for request in TYPING {
+            program.when(IF_EQUAL, request, missing);
+        }
+    });
+    program.for_call(libc::SYS_mmap, 3, |program| {
+        program.then(AND, SHARED_ANONYMOUS);
+        program.when(IF_EQUAL, SHARED_ANONYMOUS, missing);
+    });
+    for call in [libc::SYS_socket, libc::SYS_socketpair] {
+        program.for_call(call, 0, |program| {
+            for family in FAMILIES {
+                program.when(IF_EQUAL, family, ALLOW);
+            }
+            program.then(RETURN, REFUSE | number(libc::EAFNOSUPPORT.into()));
+        });
+    }
+    program.then(RETURN, ALLOW);
+    Some(program.0.iter().flat_map(Instruction::bytes).collect())
+}
+
+/// System calls and error codes are small and not negative.
+fn number(of: c_long) -> u32 {
+    u32::try_from(of).unwrap_or(u32::MAX)
+}
+
+struct Instruction {
+    code: u16,
+    skip_if_true: u8,
+    skip_if_false: u8,
+    operand: u32,
+}
+
+impl Instruction {
+    fn bytes(&self) -> [u8; 8] {
+        let [a, b] = self.code.to_ne_bytes();
+        let [e, f, g, h] = self.operand.to_ne_bytes();
+        [a, b, self.skip_if_true, self.skip_if_false, e, f, g, h]
+    }
+}
+
+struct Program(Vec<Instruction>);
+
+impl Program {
+    fn then(&mut self, code: u16, operand: u32) {
+        self.0.push(Instruction { code, skip_if_true: 0, skip_if_false: 0, operand });
+    }
+
+    /// Ends with `verdict` if the condition holds.
+    fn when(&mut self, condition: u16, operand: u32, verdict: u32) {
+        self.0.push(Instruction { code: condition, skip_if_true: 0, skip_if_false: 1, operand });
+        self.then(RETURN, verdict);
+    }
+
+    /// Ends with `verdict` unless the condition holds.
+    fn unless(&mut self, condition: u16, operand: u32, verdict: u32) {
+        self.0.push(Instruction { code: condition, skip_if_true: 1, skip_if_false: 0, operand });
+        self.then(RETURN, verdict);
+    }
+
+    /// Instructions that judge an argument of one system call.
+    fn for_call(&mut self, call: c_long, argument: u32, judge: impl FnOnce(&mut Self)) {
+        let mut block = Self(Vec::new());
+        block.then(LOAD, ARGUMENTS_AT + 8 * argument);
+        judge(&mut block);
+        block.then(LOAD, NUMBER_AT);
+        let skip_if_false = u8::try_from(block.0.len()).unwrap_or(u8::MAX);
+        self.0.push(Instruction { code: IF_EQUAL, skip_if_true: 0, skip_if_false, operand: number(call) });
+        self.0.append(&mut block.0);
+    }
+}
