@@ -147,8 +147,10 @@ for number in filter(str.isdigit, os.listdir('/proc')):
         print('held', error)
 " => Held;
     lists_the_hosts_processes: "python", {}, r"
-names = [open(f'/proc/{number}/cmdline').read() for number in os.listdir('/proc') if number.isdigit()]
-claim(len(names) <= 2 and all('bwrap' in name or 'main.py' in name for name in names), names)
+numbers = {number for number in os.listdir('/proc') if number.isdigit()}
+claim(numbers == {'1', str(os.getpid())}, numbers)
+for name in ['cmdline', 'environ', 'mem', 'root', 'maps', 'task/1/mem']:
+    refused(open, '/proc/1/' + name)
 " => Held;
     looks_for_descriptors_that_were_left_open: "python", {}, r"
 held = {number: os.readlink(f'/proc/self/fd/{number}') for number in os.listdir('/proc/self/fd') if os.path.exists(f'/proc/self/fd/{number}')}
@@ -214,7 +216,7 @@ claim(len(threads) < 70, len(threads))
 sys.stdout.flush()
 os._exit(0)
 " => Held;
-    a_bomb_of_memory: "python", {"max_memory": 128}, "x = []\nwhile True: x.append(bytearray(1 << 20))" => Failure("MemoryError");
+    a_bomb_of_memory: "python", {"max_memory": 128}, "x = []\nwhile True: x.append(bytearray(1 << 20))" => Failure("emory");
     a_bomb_of_memory_in_javascript: "javascript", {"max_memory": 128}, "const x = []; for (;;) x.push(new Array(1e5).fill(Math.random()))"
         => Failure("more than 128 MB of memory");
     a_bomb_of_buffers_in_javascript: "javascript", {"max_memory": 128, "timeout": 20},

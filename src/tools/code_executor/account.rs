@@ -26,6 +26,11 @@ impl Account {
         Self(None)
     }
 
+    /// Whether it is another one than the server's.
+    pub(super) fn is_foreign(self) -> bool {
+        self.0.is_some()
+    }
+
     /// Makes a command run as this user, who is in no group but its own.
     pub(super) fn apply(self, command: &mut Command) {
         if let Some(id) = self.0 {

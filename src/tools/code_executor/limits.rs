@@ -1,11 +1,7 @@
 use std::io;
-use std::path::Path;
-use std::process::Stdio;
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit, setpriority_process};
-use tokio::process::Command;
 
-use super::account::Account;
 use crate::kernel::Deadline;
 use crate::settings::{CodeOptions, Language};
 
@@ -48,19 +44,21 @@ impl Limits {
         self.memory / MEGABYTE
     }
 
-    /// Sets what the kernel holds for each process of a sandbox; its children inherit it.
-    pub(super) async fn impose(&self, first: Pid, account: Account, tool: &Path) -> io::Result<()> {
+    /// What the kernel holds for each process of a sandbox, as options of the program `prlimit`.
+    pub(super) fn options(&self) -> Vec<String> {
+        self.in_sandbox().iter().map(|(name, _, soft, hard)| format!("--{name}={soft}:{hard}")).collect()
+    }
+
+    /// Sets the same for the first process of a sandbox, whose children inherit it.
+    pub(super) fn impose(&self, first: Pid) -> io::Result<()> {
+        set(first, &self.in_sandbox())
+    }
+
+    /// The number of processes is that of the sandbox alone, for it has user ids of its own.
+    fn in_sandbox(&self) -> Vec<Limit> {
         let mut limits = self.per_process();
-        // Counts the processes of the sandbox alone: it has user ids of its own.
         limits.push(("nproc", Resource::Nproc, PROCESSES, PROCESSES));
-        be_modest(first);
-        match set(first, &limits) {
-            // Root without the capability for it, which is usual in containers.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                set_as(account, tool, first, &limits).await
-            }
-            done => done,
-        }
+        limits
     }
 
     /// The same for a program without a sandbox. The number of processes would count all of the server's user.
@@ -91,18 +89,8 @@ fn set(process: Pid, limits: &[Limit]) -> io::Result<()> {
     Ok(())
 }
 
-/// Sets limits through `prlimit`, in the name of the account that a process runs as, which may lower them.
-async fn set_as(account: Account, tool: &Path, process: Pid, limits: &[Limit]) -> io::Result<()> {
-    let mut command = Command::new(tool);
-    command.arg(format!("--pid={process}")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.args(limits.iter().map(|(name, _, soft, hard)| format!("--{name}={soft}:{hard}"))).kill_on_drop(true);
-    account.apply(command.as_std_mut());
-    let status = command.status().await?;
-    if status.success() { Ok(()) } else { Err(io::Error::other("prlimit could not set the limits of the sandbox")) }
-}
-
 /// Makes a process yield to others, in time and when memory is short. Without that it is still contained.
-fn be_modest(process: Pid) {
+pub(super) fn be_modest(process: Pid) {
     setpriority_process(Some(process), NICENESS).ok();
     std::fs::write(format!("/proc/{process}/oom_score_adj"), "1000").ok();
 }

@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use rustix::fs::statvfs;
@@ -60,10 +61,35 @@ fn share(pid: i32) -> u64 {
     kilobytes.and_then(|number| number.trim().parse::<u64>().ok()).map_or_else(|| resident(pid), |number| number << 10)
 }
 
-/// What the files in a sandbox's `/tmp` take: they are in memory.
-fn files_of(root: Pid) -> u64 {
-    statvfs(format!("/proc/{root}/root/tmp")).map_or(0, |found| {
+/// What the files in a sandbox's `/tmp` take: they are in memory. While bubblewrap still builds, its root is that of the server.
+fn files_of(first: Pid) -> u64 {
+    let root = format!("/proc/{first}/root");
+    let device = |path: &str| fs::metadata(path).map(|found| found.dev()).ok();
+    if device(&root) == device("/") {
+        return 0;
+    }
+    statvfs(format!("{root}/tmp")).map_or(0, |found| {
         let bytes = found.f_blocks.saturating_sub(found.f_bfree) * found.f_frsize;
         bytes + found.f_files.saturating_sub(found.f_ffree) * BYTES_PER_FILE
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machines_own_files_are_nobodys_memory() {
+        assert_eq!(files_of(rustix::process::getpid()), 0);
+    }
+
+    #[test]
+    fn a_process_counts_with_its_children_and_by_its_share() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let own = rustix::process::getpid();
+        assert!(family(own).contains(&i32::try_from(child.id()).unwrap()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(exceeds(own, 1 << 20, false) && !exceeds(own, 1 << 40, false));
+    }
 }

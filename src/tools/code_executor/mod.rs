@@ -142,13 +142,13 @@ impl CodeExecutor {
         (code, stdin): (&str, &str),
         deadline: Deadline,
     ) -> Result<ToolResult, String> {
+        let seconds = deadline.remaining().as_secs_f64();
         let is_sandboxed = is_sandboxed(options, rules);
         let sandbox = if is_sandboxed { Some(Sandbox::find(&self.0.search)?) } else { None };
         let account = if is_sandboxed { Account::unprivileged() } else { Account::own() };
         let interpreter = self.interpreter(language, account, is_sandboxed).await?;
         let limits = Limits::of(options, language, deadline);
         let job = Job { language, interpreter, code, stdin, limits };
-        let seconds = deadline.remaining().as_secs_f64();
         let outcome = match sandbox {
             Some(sandbox) => self.run_in(&sandbox, account, &job, deadline).await,
             None => {

@@ -2,10 +2,13 @@ use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, kill_process_group, pidfd_open, pidfd_send_signal, waitpid,
+};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::process::{Child, Command};
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 /// Longest wait for processes that were killed to be gone.
@@ -17,7 +20,7 @@ pub(super) struct Processes {
     pub(super) child: Child,
     leader: AsyncFd<OwnedFd>,
     /// The first process of the sandbox: the kernel kills all others with it.
-    first: Option<AsyncFd<OwnedFd>>,
+    first: Option<(Pid, AsyncFd<OwnedFd>)>,
 }
 
 impl Processes {
@@ -37,7 +40,7 @@ impl Processes {
 
     /// Tells of the sandbox's first process.
     pub(super) fn lead_by(&mut self, first: Pid) -> std::io::Result<()> {
-        self.first = Some(watch(first)?);
+        self.first = Some((first, watch(first)?));
         Ok(())
     }
 
@@ -51,7 +54,7 @@ impl Processes {
         if let Some(leader) = self.leader() {
             kill_process_group(leader, Signal::KILL).ok();
         }
-        if let Some(first) = &self.first {
+        if let Some((_, first)) = &self.first {
             pidfd_send_signal(first.get_ref(), Signal::KILL).ok();
         }
     }
@@ -60,14 +63,20 @@ impl Processes {
     pub(super) async fn end(&mut self) -> Option<ExitStatus> {
         self.kill();
         let status = timeout(PATIENCE, self.child.wait()).await;
-        if let Some(first) = self.first.take() {
-            // Readable once the first process and with it all others have ended.
-            if timeout(PATIENCE, first.readable()).await.is_err() {
-                tracing::warn!("the processes of a sandbox were killed and are still there");
-            }
+        if let Some((number, first)) = self.first.take() {
+            gone(number, first).await;
         }
         status.ok().and_then(Result::ok)
     }
+}
+
+/// Waits for the first process of a sandbox to have ended, and with it all others. Bubblewrap leaves it behind; if the server is
+/// what orphans go to, as in a container, it has to take note of that end.
+async fn gone(number: Pid, first: AsyncFd<OwnedFd>) {
+    if timeout(PATIENCE, first.readable()).await.is_err() {
+        tracing::warn!("the processes of a sandbox were killed and are still there");
+    }
+    waitpid(Some(number), WaitOptions::NOHANG).ok();
 }
 
 fn id(child: &Child) -> Option<Pid> {
@@ -82,5 +91,8 @@ fn watch(process: Pid) -> std::io::Result<AsyncFd<OwnedFd>> {
 impl Drop for Processes {
     fn drop(&mut self) {
         self.kill();
+        if let (Some((number, first)), Ok(runtime)) = (self.first.take(), Handle::try_current()) {
+            drop(runtime.spawn(gone(number, first)));
+        }
     }
 }
