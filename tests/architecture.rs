@@ -64,7 +64,6 @@ const HEAVY: &[(&str, &[&str])] = &[
     ("libc", &["tools"]),
     ("command_fds", &["tools"]),
     ("close_fds", &["tools"]),
-    ("tempfile", &["tools"]),
     ("clap", &["main"]),
     ("dotenvy", &["settings"]),
     ("tracing_subscriber", &["telemetry"]),

@@ -1,6 +1,6 @@
 use std::io;
 
-use rustix::process::{Pid, Resource, Rlimit, prlimit, setpriority_process};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setpriority_process};
 
 use crate::kernel::Deadline;
 use crate::settings::{CodeOptions, Language};
@@ -46,7 +46,11 @@ impl Limits {
 
     /// What the kernel holds for each process of a sandbox, as options of the program `prlimit`.
     pub(super) fn options(&self) -> Vec<String> {
-        self.in_sandbox().iter().map(|(name, _, soft, hard)| format!("--{name}={soft}:{hard}")).collect()
+        let option = |(name, resource, soft, hard): &Limit| {
+            let Rlimit { current, maximum } = limit(*resource, *soft, *hard);
+            format!("--{name}={}:{}", current.unwrap_or(*soft), maximum.unwrap_or(*hard))
+        };
+        self.in_sandbox().iter().map(option).collect()
     }
 
     /// Sets the same for the first process of a sandbox, whose children inherit it.
@@ -82,9 +86,15 @@ impl Limits {
 /// The name, the kernel's name, the soft and the hard limit.
 type Limit = (&'static str, Resource, u64, u64);
 
+/// A limit, or the server's own if that is lower: it can't be raised.
+fn limit(resource: Resource, soft: u64, hard: u64) -> Rlimit {
+    let most = getrlimit(resource).maximum.unwrap_or(u64::MAX);
+    Rlimit { current: Some(soft.min(most)), maximum: Some(hard.min(most)) }
+}
+
 fn set(process: Pid, limits: &[Limit]) -> io::Result<()> {
     for (_, resource, soft, hard) in limits {
-        prlimit(Some(process), *resource, Rlimit { current: Some(*soft), maximum: Some(*hard) })?;
+        prlimit(Some(process), *resource, limit(*resource, *soft, *hard))?;
     }
     Ok(())
 }

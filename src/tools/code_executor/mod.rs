@@ -154,7 +154,8 @@ impl CodeExecutor {
             None => {
                 let (mut processes, first, folder) = plain::start(&job)?;
                 let outcome = run::plain(&mut processes, first, &job, deadline).await;
-                drop(folder);
+                // It may hold a lot; nobody needs to wait for the end of it.
+                drop(tokio::task::spawn_blocking(move || drop(folder)));
                 Ok(outcome)
             }
         };

@@ -39,7 +39,14 @@ const WALLS: [&str; 16] = [
     "--proc",
     "/proc",
 ];
-const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
+const DEVICE_LINKS: [(&str, &str); 5] = [
+    ("/tmp", "/dev/shm"),
+    ("/proc/self/fd", "/dev/fd"),
+    ("/proc/self/fd/0", "/dev/stdin"),
+    ("/proc/self/fd/1", "/dev/stdout"),
+    ("/proc/self/fd/2", "/dev/stderr"),
+];
 /// Parts of the system that interpreters need: libraries, the cache and the links by which they are found, time zones.
 const SYSTEM: [&str; 5] = ["/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/etc/alternatives", "/usr/share/zoneinfo"];
 /// These are links into `/usr` on most systems.
@@ -90,7 +97,7 @@ impl Sandbox {
         Ok(Self { bubblewrap, prlimit, filter })
     }
 
-    /// Starts a program. The error is what bubblewrap said; it is empty if that is on stderr.
+    /// Starts a program. The error says why there is no sandbox.
     pub(super) async fn start(&self, job: &Job<'_>, account: Account, hidden: &[PathBuf]) -> Result<Started, String> {
         let fault = |error: std::io::Error| format!("The sandbox could not be put up: {error}");
         let (status, reports) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| fault(error.into()))?;
@@ -131,39 +138,8 @@ impl Sandbox {
             Command::new(&self.bubblewrap)
         };
         command.args(WALLS).args(["--size", &job.limits.files.to_string(), "--tmpfs", "/tmp"]);
-        let mut mount = |how: &str, from: &Path, to: &Path| {
-            command.arg(how).arg(from).arg(to);
-        };
-        let views: Vec<_> =
-            SYSTEM.iter().map(Path::new).chain(job.interpreter.views.iter().map(PathBuf::as_path)).collect();
-        for view in &views {
-            mount("--ro-bind-try", view, view);
-        }
-        for link in LINKS.map(Path::new) {
-            match fs::read_link(link) {
-                Ok(target) => mount("--symlink", &target, link),
-                Err(_) => mount("--ro-bind-try", link, link),
-            }
-        }
-        for device in DEVICES {
-            let device = Path::new("/dev").join(device);
-            mount("--dev-bind", &device, &device);
-        }
-        mount("--symlink", Path::new("/tmp"), Path::new("/dev/shm"));
-        for (name, target) in [
-            ("fd", "/proc/self/fd"),
-            ("stdin", "/proc/self/fd/0"),
-            ("stdout", "/proc/self/fd/1"),
-            ("stderr", "/proc/self/fd/2"),
-        ] {
-            mount("--symlink", Path::new(target), &Path::new("/dev").join(name));
-        }
-        // The first process is bubblewrap's own; through its memory a program could undo what keeps it from outliving the server.
-        let keeper = PathBuf::from("/proc/1");
-        let is_seen = |folder: &&PathBuf| views.iter().any(|view| folder.starts_with(view));
-        for folder in hidden.iter().filter(is_seen).chain([&keeper]) {
-            command.arg("--tmpfs").arg(folder).arg("--remount-ro").arg(folder);
-        }
+        show(&mut command, job, hidden);
+        show_devices(&mut command);
         let file = job.file_name();
         command.args(["--file", &CODE.to_string(), &format!("/tmp/{file}"), "--remount-ro", "/", "--chdir", "/tmp"]);
         for (option, number) in [("--seccomp", FILTER), ("--json-status-fd", STATUS), ("--block-fd", GATE)] {
@@ -174,6 +150,37 @@ impl Sandbox {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         account.apply(&mut command);
         command
+    }
+}
+
+/// What a program sees of the machine, to be read only.
+fn show(command: &mut Command, job: &Job<'_>, hidden: &[PathBuf]) {
+    let own = job.interpreter.views.iter().map(PathBuf::as_path);
+    let views: Vec<_> = SYSTEM.iter().map(Path::new).chain(own).collect();
+    for view in &views {
+        command.arg("--ro-bind-try").args([view, view]);
+    }
+    for link in LINKS.map(Path::new) {
+        match fs::read_link(link) {
+            Ok(target) => command.arg("--symlink").arg(target).arg(link),
+            Err(_) => command.arg("--ro-bind-try").args([link, link]),
+        };
+    }
+    // The first process is bubblewrap's own; through its memory a program could undo what keeps it from outliving the server.
+    let keeper = PathBuf::from("/proc/1");
+    let is_seen = |folder: &&PathBuf| views.iter().any(|view| folder.starts_with(view));
+    for folder in hidden.iter().filter(is_seen).chain([&keeper]) {
+        command.arg("--tmpfs").arg(folder).arg("--remount-ro").arg(folder);
+    }
+}
+
+/// The devices that hold nothing, and the names by which programs know their streams.
+fn show_devices(command: &mut Command) {
+    for device in DEVICES {
+        command.args(["--dev-bind-try", device, device]);
+    }
+    for (target, name) in DEVICE_LINKS {
+        command.args(["--symlink", target, name]);
     }
 }
 
