@@ -51,6 +51,8 @@ const HEAVY: &[(&str, &[&str])] = &[
     ("rustls", &["outbound"]),
     ("sqlx", &["storage", "datasources"]),
     ("sqlparser", &["datasources"]),
+    ("rmcp", &["tools"]),
+    ("sse_stream", &["tools"]),
     ("redis", &["storage"]),
     ("sysinfo", &["monitoring"]),
     ("axum", &["web", "app", "routes"]),

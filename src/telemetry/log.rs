@@ -36,7 +36,8 @@ fn parse_level(level: &str, debug: bool) -> Result<Targets, tracing_subscriber::
         "notset" => "trace",
         other => other,
     };
-    Targets::from_str(level)
+    // The SDK of MCP logs what servers say, credentials and all; unless it is asked for by name.
+    Targets::from_str(&format!("rmcp=off,{level}"))
 }
 
 #[cfg(test)]

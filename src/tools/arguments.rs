@@ -60,6 +60,12 @@ fn within_bounds(what: &str, value: &Value) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether arguments can be checked against this schema, and if not, why.
+pub(super) fn check_schema(schema: &Value) -> Result<(), String> {
+    within_bounds("The function's schema", schema)?;
+    compile(schema).map(|_| ())
+}
+
 /// A validator that fetches nothing and whose patterns take linear time: schemas come from MCP servers too. A schema that
 /// names no version of the specification, or an unknown one, is read by the newest.
 fn compile(schema: &Value) -> Result<Validator, String> {

@@ -45,7 +45,7 @@ impl Runtime {
     pub(super) fn new(http: HttpClient, environment: &Environment, rules: &ToolRules) -> Self {
         Self {
             code: CodeExecutor::new(environment),
-            mcp: McpClient::new(http.clone()),
+            mcp: McpClient::new(http.clone(), environment),
             running: Arc::new(Semaphore::new(rules.max_concurrent)),
             http,
         }

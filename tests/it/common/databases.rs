@@ -355,7 +355,7 @@ impl Names {
 #[expect(clippy::disallowed_methods, reason = "where the servers are is no setting of the program")]
 pub fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| {
-        panic!("{name} is missing: please run the tests by tests/run, which starts database servers")
+        panic!("{name} is missing: please run the tests by tests/run, which brings the servers they need")
     })
 }
 

@@ -4,6 +4,7 @@ pub mod client;
 pub mod code;
 pub mod cube;
 pub mod databases;
+pub mod mcp;
 pub mod program;
 pub mod server;
 pub mod sources;

@@ -68,6 +68,14 @@ impl McpOptions {
 fn read_transport(fields: &mut Fields<'_>) -> Option<McpTransport> {
     let url = ["url", "endpoint", "base_url"].into_iter().find_map(|key| read_url(fields, key));
     let (auth_token, headers) = (read_secret(fields, ["auth_token", "api_key"]), read_headers(fields));
+    for (name, _) in &headers {
+        let name = name.to_ascii_lowercase();
+        let is_protocols =
+            ["accept", "content-type", "last-event-id"].contains(&name.as_str()) || name.starts_with("mcp-");
+        if is_protocols || (name == "authorization" && auth_token.is_some()) {
+            fields.reject("headers", format!("Input should not have the header '{name}', which is set otherwise"));
+        }
+    }
     let command: Option<String> = fields.optional("command");
     let args = fields.or("args", Args::default()).0;
     let env = read_env(fields);

@@ -1,0 +1,142 @@
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rmcp::ErrorData;
+use rmcp::service::{ClientInitializeError, ServiceError};
+use rmcp::transport::streamable_http_client::StreamableHttpError;
+
+use crate::outbound::CallError;
+
+/// Characters that are quoted of what a server says of an error.
+const QUOTED: usize = 2_000;
+
+/// Why an MCP server did not do what it was asked to. Reads on after the server's name: `MCP server 'x' {failure}`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Failure {
+    /// The HTTP call failed.
+    Call(CallError),
+    /// The HTTP answer has this status.
+    Status(u16),
+    /// It answered with an error.
+    Answer(String),
+    /// It did something that MCP does not know, or its program could not be started.
+    Other(String),
+    /// The connection was closed.
+    Closed,
+    /// It was to be started by a command that the operator has not allowed.
+    Forbidden(String),
+}
+
+impl Failure {
+    pub(super) fn other(what: impl Into<String>) -> Self {
+        Self::Other(what.into())
+    }
+
+    /// Whether a server of before 2026-07-28 may fail like this because it was greeted in the way of that revision.
+    pub(super) fn may_come_from_the_greeting(&self) -> bool {
+        matches!(self, Self::Closed | Self::Other(_) | Self::Status(500..=599))
+    }
+
+    pub(super) fn is_timeout(&self) -> bool {
+        *self == Self::Call(CallError::Timeout)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(error) => error.fmt(f),
+            Self::Status(status @ (401 | 403)) => write!(
+                f,
+                "refused the credentials (HTTP {status}); check 'auth_token' and 'headers' in the tool's config"
+            ),
+            Self::Status(status @ 300..=399) => {
+                write!(f, "answered with a redirect (HTTP {status}), which is not followed")
+            }
+            Self::Status(status @ (404 | 405)) => write!(
+                f,
+                "answered with HTTP {status}; check that the URL is that of its streamable HTTP endpoint, such as http://host/mcp"
+            ),
+            Self::Status(status) => write!(f, "answered with HTTP {status}"),
+            Self::Answer(text) => write!(f, "answered with an error: {text}"),
+            Self::Other(text) => f.write_str(text),
+            Self::Closed => f.write_str("closed the connection before it had answered"),
+            Self::Forbidden(command) => {
+                write!(f, "is not started: the command '{command}' is none of those that MCP_STDIO_COMMANDS allows")
+            }
+        }
+    }
+}
+
+impl From<ClientInitializeError> for Failure {
+    fn from(error: ClientInitializeError) -> Self {
+        match error {
+            ClientInitializeError::TransportError { error, .. } => from_transport(error.error.as_ref()),
+            ClientInitializeError::JsonRpcError(error) => error.into(),
+            ClientInitializeError::LegacyFallbackFailed { fallback, .. } => (*fallback).into(),
+            ClientInitializeError::ConnectionClosed(_) | ClientInitializeError::Cancelled => Self::Closed,
+            ClientInitializeError::NoCompatibleProtocolVersion { .. } => {
+                Self::other("speaks none of the revisions of MCP that this server knows")
+            }
+            _ => Self::other("did not answer as MCP asks for when a connection begins"),
+        }
+    }
+}
+
+impl From<ServiceError> for Failure {
+    fn from(error: ServiceError) -> Self {
+        match error {
+            ServiceError::McpError(error) => error.into(),
+            ServiceError::TransportSend(error) => from_transport(error.error.as_ref()),
+            ServiceError::TransportClosed | ServiceError::Cancelled { .. } => Self::Closed,
+            ServiceError::Timeout { .. } => Self::Call(CallError::Timeout),
+            _ => Self::other("answered with something that was not asked for"),
+        }
+    }
+}
+
+impl From<ErrorData> for Failure {
+    fn from(error: ErrorData) -> Self {
+        let message: String = error.message.chars().take(QUOTED).collect();
+        Self::Answer(format!("{message} (code {})", error.code.0))
+    }
+}
+
+fn from_transport(error: &(dyn StdError + Send + Sync + 'static)) -> Failure {
+    match error.downcast_ref::<StreamableHttpError<CallError>>() {
+        Some(StreamableHttpError::Client(error)) => Failure::Call(error.clone()),
+        Some(StreamableHttpError::HttpStatus(error)) => Failure::Status(error.status),
+        Some(StreamableHttpError::UnexpectedContentType(kind)) => {
+            let kind = kind.as_deref().unwrap_or("no content type");
+            Failure::Other(format!("answered with {kind} where MCP has JSON or an event stream"))
+        }
+        Some(StreamableHttpError::UnexpectedServerResponse(_) | StreamableHttpError::Deserialize(_)) => {
+            Failure::other("answered with something that is no message of MCP")
+        }
+        Some(StreamableHttpError::SessionExpired | StreamableHttpError::ReinitializationFailed(_)) => {
+            Failure::other("has ended the session, and a new one could not be begun")
+        }
+        _ => Failure::Closed,
+    }
+}
+
+/// What went wrong below the protocol, where the SDK would only tell that the connection is closed. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trouble(Arc<Mutex<Option<Failure>>>);
+
+impl Trouble {
+    /// Notes what went wrong; the first is the cause of what follows.
+    pub(super) fn note(&self, failure: Failure) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
+    }
+
+    /// `failure`, or its cause if it has one that says more.
+    pub(super) fn explain(&self, failure: Failure) -> Failure {
+        let noted = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match failure {
+            Failure::Closed => noted.unwrap_or(Failure::Closed),
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,298 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt};
+use http::{HeaderName, HeaderValue};
+use rmcp::ErrorData;
+use rmcp::model::{ClientJsonRpcMessage, ClientRequest, JsonRpcMessage, RequestId, ServerJsonRpcMessage};
+use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::common::client_side_sse::ExponentialBackoff;
+use rmcp::transport::streamable_http_client::{
+    HttpStatusError, SseError, StreamableHttpClient, StreamableHttpClientTransportConfig, StreamableHttpError,
+    StreamableHttpPostResponse,
+};
+use sse_stream::{Sse, SseStream};
+
+use super::failure::{Failure, Trouble};
+use crate::kernel::{Deadline, Secret, SecretUrl};
+use crate::outbound::{Body, Call, CallError, HttpClient, Reply};
+
+/// Bytes that a JSON reply, and one event of a stream, may have.
+const MOST_BYTES: usize = 4_000_000;
+/// Longest call. The callers above have shorter limits and give up by dropping it.
+const LONGEST_CALL: Duration = Duration::from_secs(3600);
+/// Longest farewell to a session.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(2);
+/// How often a broken event stream is opened again in a row.
+const MOST_RECONNECTIONS: usize = 3;
+/// The code with which servers of the TypeScript SDK answer, with HTTP 400, to a session that they don't know (any more).
+const UNKNOWN_SESSION: i32 = -32000;
+
+type HttpError = StreamableHttpError<CallError>;
+
+/// Carries the SDK's messages over our HTTP client. URL and credentials stay here: the SDK sees neither.
+#[derive(Clone)]
+pub(super) struct McpHttp {
+    http: HttpClient,
+    url: SecretUrl,
+    auth_token: Option<Secret>,
+    headers: Arc<[(String, Secret)]>,
+    trouble: Trouble,
+}
+
+impl McpHttp {
+    pub(super) fn new(
+        http: HttpClient,
+        url: &SecretUrl,
+        auth_token: Option<&Secret>,
+        headers: &[(String, Secret)],
+        trouble: Trouble,
+    ) -> Self {
+        Self { http, url: url.clone(), auth_token: auth_token.cloned(), headers: headers.into(), trouble }
+    }
+
+    /// The SDK's transport on top of this.
+    pub(super) fn transport(self) -> StreamableHttpClientTransport<Self> {
+        let mut config = StreamableHttpClientTransportConfig::with_uri("mcp");
+        let mut retries = ExponentialBackoff::default();
+        retries.max_times = Some(MOST_RECONNECTIONS);
+        config.retry_config = Arc::new(retries);
+        StreamableHttpClientTransport::with_client(self, config)
+    }
+
+    async fn send(
+        &self,
+        call: Call,
+        session: Option<Arc<str>>,
+        headers: &HashMap<HeaderName, HeaderValue>,
+        limit: Duration,
+    ) -> Result<Reply, HttpError> {
+        let mut call = call.bearer(self.auth_token.as_ref());
+        call.headers.extend(self.headers.iter().cloned());
+        let text = |value: &HeaderValue| Secret::new(String::from_utf8_lossy(value.as_bytes()).as_ref());
+        call.headers.extend(headers.iter().map(|(name, value)| (name.to_string(), text(value))));
+        call.headers.extend(session.map(|session| ("Mcp-Session-Id".to_owned(), Secret::new(session))));
+        self.http.send(&call, Deadline::after(limit)).await.map_err(StreamableHttpError::Client)
+    }
+
+    async fn post(
+        &self,
+        message: &ClientJsonRpcMessage,
+        session: Option<Arc<str>>,
+        headers: &HashMap<HeaderName, HeaderValue>,
+    ) -> Result<StreamableHttpPostResponse, HttpError> {
+        let body = Body { content_type: "application/json".to_owned(), bytes: serde_json::to_vec(message)?.into() };
+        let call = Call { body: Some(body), ..Call::get(self.url.expose()).method("POST") };
+        let call = call.accept("application/json, text/event-stream");
+        let in_session = session.is_some();
+        let reply = self.send(call, session, headers, LONGEST_CALL).await?;
+        let status = reply.status();
+        if !(200..300).contains(&status) {
+            return self.refused(message, in_session, reply).await;
+        }
+        let content_type = media_type(&reply);
+        let session = reply.header("mcp-session-id").map(str::to_owned);
+        match (request(message), content_type.as_deref()) {
+            // Whatever a notification is answered with.
+            (None, _) => Ok(StreamableHttpPostResponse::Accepted),
+            _ if matches!(status, 202 | 204) => Ok(StreamableHttpPostResponse::Accepted),
+            (_, Some("text/event-stream")) => {
+                Ok(StreamableHttpPostResponse::Sse(events(reply, self.trouble.clone()), session))
+            }
+            (_, Some("application/json")) => {
+                let body = self.whole(reply).await?;
+                Ok(StreamableHttpPostResponse::Json(serde_json::from_slice(&body)?, session))
+            }
+            _ => Err(StreamableHttpError::UnexpectedContentType(content_type)),
+        }
+    }
+
+    /// What a reply with a status other than success means.
+    async fn refused(
+        &self,
+        message: &ClientJsonRpcMessage,
+        in_session: bool,
+        reply: Reply,
+    ) -> Result<StreamableHttpPostResponse, HttpError> {
+        let status = reply.status();
+        let failed = Err(HttpStatusError::new(status, None).into());
+        if status == 404 && in_session {
+            return Err(StreamableHttpError::SessionExpired);
+        }
+        if matches!(status, 401 | 403) {
+            return failed;
+        }
+        let error = match media_type(&reply).as_deref() {
+            Some("application/json") => rpc_error(&self.whole(reply).await?),
+            _ => None,
+        };
+        if in_session && status == 400 && error.as_ref().is_some_and(|error| error.code.0 == UNKNOWN_SESSION) {
+            return Err(StreamableHttpError::SessionExpired);
+        }
+        let Some((id, request)) = request(message) else { return failed };
+        // A server of before 2026-07-28 refuses the first message in whatever way it likes; the SDK then begins anew.
+        let is_probe = matches!(request, ClientRequest::DiscoverRequest(_)) && (400..500).contains(&status);
+        let error = error.or_else(|| is_probe.then(|| ErrorData::invalid_request(format!("HTTP {status}"), None)));
+        // Errors often lack the id of what they answer.
+        let answer =
+            |error| StreamableHttpPostResponse::Json(ServerJsonRpcMessage::error(error, Some(id.clone())), None);
+        error.map(answer).map_or(failed, Ok)
+    }
+
+    async fn whole(&self, reply: Reply) -> Result<Bytes, HttpError> {
+        reply.bytes(MOST_BYTES, Deadline::after(LONGEST_CALL)).await.map_err(StreamableHttpError::Client)
+    }
+}
+
+impl StreamableHttpClient for McpHttp {
+    type Error = CallError;
+
+    async fn post_message(
+        &self,
+        _uri: Arc<str>,
+        message: ClientJsonRpcMessage,
+        session_id: Option<Arc<str>>,
+        _auth_header: Option<String>,
+        custom_headers: HashMap<HeaderName, HeaderValue>,
+    ) -> Result<StreamableHttpPostResponse, HttpError> {
+        self.post(&message, session_id, &custom_headers).await
+    }
+
+    async fn delete_session(
+        &self,
+        _uri: Arc<str>,
+        session_id: Arc<str>,
+        _auth_header: Option<String>,
+        custom_headers: HashMap<HeaderName, HeaderValue>,
+    ) -> Result<(), HttpError> {
+        // A server need not support it, and there is nothing to do about one that fails.
+        let call = Call::get(self.url.expose()).method("DELETE");
+        if let Err(error) = self.send(call, Some(session_id), &custom_headers, LONGEST_FAREWELL).await {
+            tracing::debug!(%error, "a session of an MCP server could not be ended");
+        }
+        Ok(())
+    }
+
+    async fn get_stream(
+        &self,
+        _uri: Arc<str>,
+        session_id: Option<Arc<str>>,
+        last_event_id: Option<String>,
+        _auth_header: Option<String>,
+        custom_headers: HashMap<HeaderName, HeaderValue>,
+    ) -> Result<BoxStream<'static, Result<Sse, SseError>>, HttpError> {
+        let mut call = Call::get(self.url.expose()).accept("text/event-stream");
+        call.headers.extend(last_event_id.map(|id| ("Last-Event-ID".to_owned(), Secret::new(id))));
+        let reply = self.send(call, session_id, &custom_headers, LONGEST_CALL).await?;
+        match (reply.status(), media_type(&reply)) {
+            (200, Some(kind)) if kind == "text/event-stream" => {
+                // Its breaking is no trouble: nobody waits for what comes over it.
+                Ok(events(reply, Trouble::default()))
+            }
+            // It has no such stream, which it may say in several ways. A session that is gone shows at the next call.
+            _ => Err(StreamableHttpError::ServerDoesNotSupportSse),
+        }
+    }
+}
+
+fn request(message: &ClientJsonRpcMessage) -> Option<(&RequestId, &ClientRequest)> {
+    match message {
+        ClientJsonRpcMessage::Request(request) => Some((&request.id, &request.request)),
+        _ => None,
+    }
+}
+
+fn rpc_error(body: &[u8]) -> Option<ErrorData> {
+    match serde_json::from_slice::<ServerJsonRpcMessage>(body) {
+        Ok(JsonRpcMessage::Error(error)) => Some(error.error),
+        _ => None,
+    }
+}
+
+/// The media type without its parameters.
+fn media_type(reply: &Reply) -> Option<String> {
+    let kind = reply.header("content-type")?.split(';').next()?;
+    Some(kind.trim().to_ascii_lowercase())
+}
+
+fn events(reply: Reply, trouble: Trouble) -> BoxStream<'static, Result<Sse, SseError>> {
+    SseStream::from_bytes_stream(bounded(reply.stream(), trouble)).boxed()
+}
+
+/// The chunks of an event stream, cut off at an event that is too long: its reader would collect it whole.
+fn bounded(
+    chunks: impl Stream<Item = Result<Bytes, CallError>> + Send + 'static,
+    trouble: Trouble,
+) -> impl Stream<Item = Result<Bytes, CallError>> + Send + 'static {
+    let mut event = EventSize::default();
+    let mut ended = false;
+    chunks
+        .map(move |chunk| {
+            let chunk = chunk?;
+            if event.grows_too_large(&chunk) { Err(CallError::TooLarge(MOST_BYTES)) } else { Ok(chunk) }
+        })
+        .inspect(move |chunk| {
+            if let Err(error) = chunk {
+                trouble.note(Failure::Call(error.clone()));
+            }
+        })
+        .take_while(move |chunk| {
+            let before = !ended;
+            ended = ended || chunk.is_err();
+            std::future::ready(before)
+        })
+}
+
+/// Counts the bytes of an event; a blank line ends it.
+#[derive(Default)]
+struct EventSize {
+    bytes: usize,
+    line: usize,
+    after_cr: bool,
+}
+
+impl EventSize {
+    fn grows_too_large(&mut self, chunk: &[u8]) -> bool {
+        for byte in chunk {
+            let is_second_half_of_an_end = *byte == b'\n' && self.after_cr;
+            self.after_cr = *byte == b'\r';
+            match byte {
+                _ if is_second_half_of_an_end => {}
+                b'\r' | b'\n' => {
+                    self.bytes = if self.line == 0 { 0 } else { self.bytes };
+                    self.line = 0;
+                }
+                _ => {
+                    self.line += 1;
+                    self.bytes += 1;
+                }
+            }
+            if self.bytes > MOST_BYTES {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_ends_at_a_blank_line_only_whatever_ends_lines() {
+        for end in ["\n", "\r", "\r\n"] {
+            let line = format!("data: {}{end}", "x".repeat(MOST_BYTES / 2));
+            let mut size = EventSize::default();
+            for _ in 0..3 {
+                assert!(!size.grows_too_large(line.as_bytes()), "{end:?}");
+                assert!(!size.grows_too_large(end.as_bytes()), "{end:?}");
+            }
+            assert!(!size.grows_too_large(line.as_bytes()), "{end:?}");
+            assert!(size.grows_too_large(line.as_bytes()), "{end:?}");
+        }
+    }
+}

@@ -1,0 +1,253 @@
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use rmcp::model::PaginatedRequestParams;
+use rmcp::service::{Peer, RoleClient};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use super::failure::Failure;
+use crate::kernel::Redaction;
+use crate::settings::McpOptions;
+use crate::tools::arguments;
+use crate::tools::function::Described;
+
+/// Tools that a server may have. What it lists beyond them does not exist for us.
+const MOST_TOOLS: usize = 1_000;
+/// Pages that its list may have.
+const MOST_PAGES: usize = 100;
+/// Bytes that all descriptions and schemas may have.
+const MOST_BYTES: usize = 4_000_000;
+/// Bytes that the name of a tool may have; the specification asks for no more either.
+const LONGEST_NAME: usize = 128;
+/// Characters of a description that a model is shown.
+const LONGEST_DESCRIPTION: usize = 4_000;
+/// Characters of it that a person is shown.
+const SHORT_DESCRIPTION: usize = 300;
+/// Bytes that a schema may have.
+const LARGEST_SCHEMA: usize = 100_000;
+/// How long a list is believed if its server does not say, and the bounds of what it may say.
+const FRESH: Duration = Duration::from_secs(300);
+const FRESH_AT_LEAST: Duration = Duration::from_secs(1);
+const FRESH_AT_MOST: Duration = Duration::from_secs(3600);
+
+/// The tools of a server, those that the configuration leaves out left out.
+#[derive(Clone, Debug)]
+pub(super) struct Listed {
+    pub(super) tools: Vec<Offer>,
+    /// Tools that can't be offered, each with the reason.
+    skipped: Vec<(String, String)>,
+    /// Until when it is believed.
+    pub(super) fresh_until: Instant,
+}
+
+/// One of the tools.
+#[derive(Clone, Debug)]
+pub(super) struct Offer {
+    pub(super) name: String,
+    pub(super) described: Described,
+    /// It is not what it was when the tool was first used.
+    changed: bool,
+}
+
+/// Asks a server for its tools, page by page.
+pub(super) async fn list(
+    peer: &Peer<RoleClient>,
+    options: &McpOptions,
+    redaction: &Redaction,
+) -> Result<Listed, Failure> {
+    let mut listed = Listed { tools: Vec::new(), skipped: Vec::new(), fresh_until: Instant::now() };
+    let (mut fresh, mut room) = (FRESH_AT_MOST, MOST_BYTES);
+    let mut names = HashSet::new();
+    let mut cursor = None;
+    for _ in 0..MOST_PAGES {
+        let page = peer.list_tools(Some(PaginatedRequestParams::default().with_cursor(cursor))).await?;
+        fresh = fresh.min(page.ttl_ms.map_or(FRESH, Duration::from_millis)).max(FRESH_AT_LEAST);
+        for tool in page.tools {
+            let name: String = redaction.text(&tool.name);
+            if !is_selected(&name, options) {
+                continue;
+            }
+            if names.len() == MOST_TOOLS {
+                listed.skip(&name, format!("the server lists more than {MOST_TOOLS} tools"));
+                return Ok(listed.fresh_for(fresh));
+            }
+            match offer(tool, &name, redaction, &mut room) {
+                _ if !names.insert(name.clone()) => listed.skip(&name, "the server lists it twice"),
+                Ok(described) => listed.tools.push(Offer { name, described, changed: false }),
+                Err(why) => listed.skip(&name, why),
+            }
+        }
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            return Ok(listed.fresh_for(fresh));
+        }
+        // A long list of small pages leaves others their turn.
+        tokio::task::yield_now().await;
+    }
+    listed.skip("*", format!("the server's list has more than {MOST_PAGES} pages"));
+    Ok(listed.fresh_for(fresh))
+}
+
+/// What models are told of a tool; the error says why it can't be offered.
+fn offer(tool: rmcp::model::Tool, name: &str, redaction: &Redaction, room: &mut usize) -> Result<Described, String> {
+    if name.is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
+        return Err(format!("its name should have 1 to {LONGEST_NAME} bytes and no control characters"));
+    }
+    let title = tool.annotations.and_then(|annotations| annotations.title);
+    let description = tool.description.map(String::from).or(tool.title).or(title);
+    let description = cut(&redaction.text(&description.unwrap_or_else(|| name.to_owned())), LONGEST_DESCRIPTION);
+    let parameters = redaction.json(Value::Object(Map::clone(&tool.input_schema)));
+    let bytes = parameters.to_string().len();
+    if bytes > LARGEST_SCHEMA {
+        return Err(format!("its schema has more than {LARGEST_SCHEMA} bytes"));
+    }
+    *room = room
+        .checked_sub(bytes + description.len())
+        .ok_or_else(|| format!("the server's list has more than {MOST_BYTES} bytes"))?;
+    if parameters.get("type").is_none_or(|kind| kind != "object") {
+        return Err("its schema should be that of an object".to_owned());
+    }
+    arguments::check_schema(&parameters)?;
+    Ok(Described { description, parameters })
+}
+
+/// Whether the configuration lets a tool through.
+fn is_selected(name: &str, options: &McpOptions) -> bool {
+    let is_named = |patterns: &[String]| {
+        patterns.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => name == pattern,
+        })
+    };
+    (options.include.is_empty() || is_named(&options.include)) && !is_named(&options.exclude)
+}
+
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+impl Listed {
+    fn fresh_for(self, time: Duration) -> Self {
+        Self { fresh_until: Instant::now() + time, ..self }
+    }
+
+    fn skip(&mut self, name: &str, why: impl Into<String>) {
+        self.skipped.push((cut(name, LONGEST_NAME), why.into()));
+    }
+
+    /// The tools for a person who tests the server.
+    pub(super) fn details(&self) -> Vec<Value> {
+        let show = |tool: &Offer| {
+            let mut shown =
+                json!({"name": tool.name, "description": cut(&tool.described.description, SHORT_DESCRIPTION)});
+            if let (true, Some(shown)) = (tool.changed, shown.as_object_mut()) {
+                shown.insert("changed".to_owned(), true.into());
+            }
+            shown
+        };
+        self.tools.iter().map(show).collect()
+    }
+
+    /// What can't be offered, for the same person.
+    pub(super) fn problems(&self) -> Vec<Value> {
+        self.skipped.iter().map(|(name, why)| json!({"name": name, "reason": why})).collect()
+    }
+}
+
+/// What the tools of a server were when they were first listed, and when they were last. A server that later describes a tool
+/// in other words may mean to lead a model astray.
+#[derive(Debug, Default)]
+pub(super) struct Known(HashMap<String, (Fingerprint, Fingerprint)>);
+
+type Fingerprint = [u8; 32];
+
+impl Known {
+    /// Compares a list with what is known, marks in it what has changed, and logs what is new about it.
+    pub(super) fn compare(&mut self, server: &str, listed: &mut Listed) {
+        let is_first = self.0.is_empty();
+        for tool in &mut listed.tools {
+            let now = fingerprint(&tool.described);
+            let Some((first, last)) = self.0.get_mut(&tool.name) else {
+                self.0.insert(tool.name.clone(), (now, now));
+                if !is_first {
+                    tracing::info!(server, tool = %tool.name, "an MCP server has a new tool");
+                }
+                continue;
+            };
+            tool.changed = *first != now;
+            if *last != now {
+                *last = now;
+                tracing::warn!(
+                    server, tool = %tool.name,
+                    "an MCP server has changed the description or schema of a tool; look at it and save the tool to accept it"
+                );
+            }
+        }
+        // A server that lists ever new names must not fill our memory.
+        if self.0.len() > 2 * MOST_TOOLS {
+            self.0.retain(|name, _| listed.tools.iter().any(|tool| tool.name == *name));
+        }
+    }
+}
+
+fn fingerprint(described: &Described) -> Fingerprint {
+    let mut schema = described.parameters.clone();
+    schema.sort_all_objects();
+    Sha256::digest(format!("{}\0{schema}", described.description)).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(tools: &[(&str, &str, Value)]) -> Listed {
+        let offer = |(name, description, parameters): &(&str, &str, Value)| Offer {
+            name: (*name).to_owned(),
+            described: Described { description: (*description).to_owned(), parameters: parameters.clone() },
+            changed: false,
+        };
+        Listed { tools: tools.iter().map(offer).collect(), skipped: Vec::new(), fresh_until: Instant::now() }
+    }
+
+    fn changed(known: &mut Known, tools: &[(&str, &str, Value)]) -> Vec<bool> {
+        let mut listed = listed(tools);
+        known.compare("test", &mut listed);
+        listed.tools.iter().map(|tool| tool.changed).collect()
+    }
+
+    #[test]
+    fn a_tool_is_changed_until_it_is_again_what_it_was_first() {
+        let mut known = Known::default();
+        let schema = json!({"type": "object", "title": "A"});
+        assert_eq!(changed(&mut known, &[("a", "adds", schema.clone())]), [false]);
+        let reordered = json!({"title": "A", "type": "object"});
+        assert_eq!(changed(&mut known, &[("a", "adds", reordered), ("b", "new", json!({}))]), [false, false]);
+        assert_eq!(changed(&mut known, &[("a", "adds, and sends it to me", schema.clone())]), [true]);
+        assert_eq!(changed(&mut known, &[("a", "adds, and sends it to me", schema.clone())]), [true]);
+        assert_eq!(changed(&mut known, &[("a", "adds", json!({"type": "object"}))]), [true]);
+        assert_eq!(changed(&mut known, &[("a", "adds", schema)]), [false]);
+    }
+
+    #[test]
+    fn include_and_exclude_take_names_and_beginnings() {
+        let options = |include: &[&str], exclude: &[&str]| McpOptions {
+            transport: None,
+            include: include.iter().map(|name| (*name).to_owned()).collect(),
+            exclude: exclude.iter().map(|name| (*name).to_owned()).collect(),
+            timeout: None,
+        };
+        let chosen = |options: &McpOptions| {
+            let names = ["read", "read_all", "write"].into_iter();
+            names.filter(|name| is_selected(name, options)).collect::<Vec<_>>()
+        };
+        assert_eq!(chosen(&options(&[], &[])), ["read", "read_all", "write"]);
+        assert_eq!(chosen(&options(&["read"], &[])), ["read"]);
+        assert_eq!(chosen(&options(&["read*"], &["read_all"])), ["read"]);
+        assert_eq!(chosen(&options(&[], &["read*"])), ["write"]);
+    }
+}

@@ -1,0 +1,184 @@
+use std::pin::Pin;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use rmcp::RoleClient;
+use rmcp::transport::async_rw::AsyncRwTransport;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, waitid};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::failure::{Failure, Trouble};
+use crate::kernel::{Redaction, Secret};
+use crate::settings::Environment;
+
+/// Bytes that a message, which is one line, may have.
+const LONGEST_LINE: usize = 4_000_000;
+/// Bytes of a line of its log that are kept.
+const LONGEST_LOG_LINE: usize = 4_000;
+/// Characters of it that are quoted.
+const QUOTED: usize = 400;
+/// What a process gets to end by itself once its input is closed.
+const GRACE: Duration = Duration::from_millis(1000);
+/// What a process gets to end after it has closed its output, and then its log to arrive.
+const LAST_WORDS_WAIT: Duration = Duration::from_millis(300);
+/// Variables that a program needs to find its way. It sees no others but those of the tool's `env`: ours hold credentials.
+const PASSED_ON: [&str; 9] = ["PATH", "HOME", "USER", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR", "TERM"];
+
+/// The messages of a process.
+pub(super) type Messages = AsyncRwTransport<RoleClient, Lines<ChildStdout>, ChildStdin>;
+
+/// An MCP server that runs as a process in a group of its own. Dropping it kills the group.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    log: JoinHandle<()>,
+    last_words: Arc<Mutex<String>>,
+}
+
+impl Process {
+    pub(super) fn start(
+        command: &str,
+        args: &[String],
+        env: &[(String, Secret)],
+        environment: &Environment,
+        redaction: Redaction,
+        trouble: Trouble,
+    ) -> Result<(Self, Messages), Failure> {
+        let passed_on = PASSED_ON.iter().filter_map(|name| Some((*name, environment.get(name)?)));
+        let mut child = Command::new(command)
+            .args(args)
+            .env_clear()
+            .envs(passed_on)
+            .envs(env.iter().map(|(name, value)| (name, value.expose())))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| Failure::Other(format!("could not be started: '{command}': {error}")))?;
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
+            return Err(Failure::other("could not be started: it has no pipes"));
+        };
+        let last_words = Arc::default();
+        let log = tokio::spawn(read_log(stderr, Arc::clone(&last_words), redaction));
+        let lines = Lines { inner: stdout, line: 0, trouble };
+        let messages = AsyncRwTransport::new_client(lines, stdin).with_max_line_length(LONGEST_LINE);
+        Ok((Self { child, log, last_words }, messages))
+    }
+
+    /// What there is to say about a process that has closed the connection, if it has ended.
+    pub(super) async fn obituary(&mut self) -> Option<Failure> {
+        let status = self.ends_within(LAST_WORDS_WAIT).await?;
+        // Its log ends with it, unless it left children.
+        drop(timeout(LAST_WORDS_WAIT, &mut self.log).await);
+        let how = match (status.exit_status(), status.terminating_signal()) {
+            (Some(code), _) => format!("ended with exit status {code}"),
+            (None, Some(signal)) => format!("was ended by signal {signal}"),
+            (None, None) => "ended".to_owned(),
+        };
+        let words = self.last_words.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Some(Failure::Other(if words.is_empty() { how } else { format!("{how}; its last words: {words}") }))
+    }
+
+    /// Waits a moment for its end, now that its input is closed, then kills what is left of it and its children.
+    pub(super) async fn end(mut self) {
+        self.ends_within(GRACE).await;
+        self.kill();
+        if let Err(error) = self.child.wait().await {
+            tracing::warn!(%error, "a process of an MCP server could not be waited for");
+        }
+    }
+
+    /// How it ended, if it does. It stays a zombie, so that the number of its group can't become that of another.
+    async fn ends_within(&self, limit: Duration) -> Option<WaitIdStatus> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        let until = Instant::now() + limit;
+        loop {
+            let ended = waitid(WaitId::Pid(self.group()?), options).ok().flatten();
+            if ended.is_some() || Instant::now() >= until {
+                return ended;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn group(&self) -> Option<Pid> {
+        // `None` once it has been waited for.
+        Pid::from_raw(i32::try_from(self.child.id()?).ok()?)
+    }
+
+    fn kill(&self) {
+        if let Some(group) = self.group()
+            && let Err(error) = kill_process_group(group, Signal::KILL)
+        {
+            tracing::debug!(%error, "the processes of an MCP server could not be killed");
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        self.log.abort();
+    }
+}
+
+/// Keeps the last line of a process's log, and shows all of it to whoever debugs.
+async fn read_log(mut stderr: ChildStderr, last_words: Arc<Mutex<String>>, redaction: Redaction) {
+    let mut line = Vec::new();
+    let mut chunk = [0; 4096];
+    while let Ok(count @ 1..) = stderr.read(&mut chunk).await {
+        for byte in chunk.get(..count).unwrap_or_default() {
+            if *byte != b'\n' {
+                if line.len() < LONGEST_LOG_LINE {
+                    line.push(*byte);
+                }
+                continue;
+            }
+            tell(&line, &last_words, &redaction);
+            line.clear();
+        }
+    }
+    tell(&line, &last_words, &redaction);
+}
+
+fn tell(line: &[u8], last_words: &Mutex<String>, redaction: &Redaction) {
+    let text = redaction.text(String::from_utf8_lossy(line).trim());
+    if !text.is_empty() {
+        tracing::debug!(line = %text, "log of an MCP server");
+        *last_words.lock().unwrap_or_else(PoisonError::into_inner) = text.chars().take(QUOTED).collect();
+    }
+}
+
+/// Reads from a process until it writes a line that is too long.
+pub(super) struct Lines<R> {
+    inner: R,
+    line: usize,
+    trouble: Trouble,
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Lines<R> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
+        let new = buf.filled().get(before..).unwrap_or_default();
+        this.line = match new.iter().rposition(|byte| *byte == b'\n') {
+            Some(end) => new.len() - end - 1,
+            None => this.line + new.len(),
+        };
+        if this.line > LONGEST_LINE {
+            let problem = format!("wrote a line of more than {LONGEST_LINE} bytes");
+            this.trouble.note(Failure::Other(problem.clone()));
+            return Poll::Ready(Err(std::io::Error::other(problem)));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
