@@ -140,7 +140,11 @@ fn hostile() -> Vec<(&'static str, Value, Value)> {
         ("doubling any", json!({"$ref": "#/$defs/d0", "$defs": doubling(40, "anyOf")}), json!({})),
         ("doubling below", json!({"properties": {"a": both}}), nested(30)),
         ("doubling unevaluated", unevaluated, json!({"a": 1})),
-        ("another root", json!({"properties": {"a": {"$id": "http://x/y", "$ref": "#/z", "z": {}}}}), json!({"a": 1})),
+        (
+            "another root",
+            json!({"properties": {"a": {"$id": "http://x/y", "$ref": "#/$defs/z", "$defs": {"z": {"type": "string"}}}}, "$defs": {"z": {}}}),
+            json!({"a": 1}),
+        ),
         ("huge pattern", json!({"properties": {"a": {"pattern": "((a{500}){500}){500}"}}}), json!({"a": "a"})),
         ("no schema", json!({"type": 5}), json!({})),
         ("huge", json!({"description": "x".repeat(1_000_001)}), json!({})),
