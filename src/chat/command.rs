@@ -26,6 +26,16 @@ pub(super) struct ChatOptions {
     pub(super) agent: Option<String>,
     /// `datasource`: the data source to ask.
     pub(super) datasource: Option<String>,
+    /// `tools`: the only ones that may be used, by name.
+    pub(super) tools: Option<Vec<String>>,
+    /// `use_tools`: false switches tools off.
+    pub(super) use_tools: Option<bool>,
+    /// `tool`: the one to run, before the answer.
+    pub(super) tool: Option<String>,
+    /// `tool_params`: what to run it with.
+    pub(super) tool_params: Option<Map<String, Value>>,
+    /// `execute`: whether code that is written is run as well, whatever the prompt says.
+    pub(super) execute: Option<bool>,
 }
 
 impl ChatOptions {
@@ -36,6 +46,11 @@ impl ChatOptions {
             model: fields.optional("model"),
             agent: fields.optional::<String>("agent").filter(|name| !name.is_empty()),
             datasource: fields.optional::<String>("datasource").filter(|name| !name.is_empty()),
+            tools: fields.optional("tools"),
+            use_tools: fields.optional("use_tools"),
+            tool: fields.optional::<String>("tool").filter(|name| !name.is_empty()),
+            tool_params: fields.optional("tool_params"),
+            execute: fields.optional("execute"),
         }
     }
 }

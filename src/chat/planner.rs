@@ -4,6 +4,8 @@ use super::command::{ChatCommand, ChatOptions};
 use super::intent::Intent;
 use super::targets::{choose_agent, choose_sources};
 use super::tasks::Kind;
+use super::toolbox::{self, Offer, ToolRun};
+use super::wishes;
 use crate::kernel::Error;
 use crate::settings::Settings;
 
@@ -44,6 +46,8 @@ impl Task {
         match &self.kind {
             Kind::DataQuery(source) => Some(source.name.as_str()),
             Kind::ExternalAgent(super::targets::AgentChoice::One(agent)) => Some(agent.name.as_str()),
+            Kind::ToolRun(run) => Some(&run.name),
+            Kind::Program(tool) => Some(tool.name.as_str()),
             _ => None,
         }
     }
@@ -57,6 +61,8 @@ pub(super) struct Plan {
     pub(super) missing: Vec<String>,
     /// Those of them that the request asks for by name: an answer without them is only a partial one.
     pub(super) denied: Vec<String>,
+    /// The tools that the model may ask for while it answers.
+    pub(super) offer: Offer,
 }
 
 impl Plan {
@@ -79,12 +85,26 @@ impl Plan {
 
     /// Whether the answer depends on nothing but the model and what it is told, so that it may be kept.
     pub(super) fn is_repeatable(&self) -> bool {
-        self.tasks.iter().all(|task| task.action == Action::LlmCall)
+        !self.offer.is_wanted && self.tasks.iter().all(|task| task.action == Action::LlmCall)
+    }
+
+    /// The tools that are run by plan.
+    pub(super) fn runs(&self) -> impl Iterator<Item = &ToolRun> {
+        self.tasks.iter().filter_map(|task| match &task.kind {
+            Kind::ToolRun(run) => Some(run),
+            _ => None,
+        })
+    }
+
+    /// Something that the request names cannot be had.
+    pub(super) fn deny(&mut self, missing: String) {
+        self.denied.push(missing.clone());
+        self.missing.push(missing);
     }
 }
 
-/// The original's shape for each intent: stages of which each uses what came before it. Code is written, not run: the
-/// original's second step executed it unasked.
+/// The original's shape for each intent: stages of which each uses what came before it. Code is written, not run, unless the
+/// request asks for that: the original's second step executed it unasked.
 fn shape(intent: Intent) -> &'static [Action] {
     use Action::{DataQuery, ExternalAgent, LlmCall, ToolExecution};
     match intent {
@@ -105,6 +125,9 @@ fn stages(intent: Intent, options: &ChatOptions) -> Vec<Action> {
     if options.datasource.is_some() && !stages.contains(&Action::DataQuery) {
         stages.insert(0, Action::DataQuery);
     }
+    if options.tool.is_some() && !stages.contains(&Action::ToolExecution) {
+        stages.insert(stages.len().saturating_sub(1), Action::ToolExecution);
+    }
     stages
 }
 
@@ -112,23 +135,28 @@ fn is_named(action: Action, options: &ChatOptions) -> bool {
     match action {
         Action::ExternalAgent => options.agent.is_some(),
         Action::DataQuery => options.datasource.is_some(),
-        _ => false,
+        Action::ToolExecution => options.tool.is_some() || options.tools.is_some(),
+        Action::LlmCall => false,
     }
 }
 
 /// Makes the plan for an intent out of what these settings have enabled; what they lack is noted, and the rest goes on
 /// without it. The answer builds on everything, each other task on the stage before it. An error is the caller's fault.
 pub(super) fn plan(intent: Intent, command: &ChatCommand, settings: &Settings) -> Result<Plan, Error> {
-    let mut plan = Plan::default();
+    let (offer, denied) = toolbox::offer(&command.options, intent, settings)?;
+    let mut plan = Plan { offer, ..Plan::default() };
+    denied.into_iter().for_each(|missing| plan.deny(missing));
+    let program = program(intent, command, settings, &mut plan)?;
     let mut stage_before: Vec<String> = Vec::new();
     for action in stages(intent, &command.options) {
         let kinds = match kinds(action, intent, command, settings)? {
             Ok(kinds) => kinds,
             Err(missing) => {
                 if is_named(action, &command.options) {
-                    plan.denied.push(missing.clone());
+                    plan.deny(missing);
+                } else {
+                    plan.missing.push(missing);
                 }
-                plan.missing.push(missing);
                 continue;
             }
         };
@@ -138,10 +166,39 @@ pub(super) fn plan(intent: Intent, command: &ChatCommand, settings: &Settings) -
         for kind in kinds {
             let id = format!("task_{}", plan.tasks.len() + 1);
             stage_before.push(id.clone());
-            plan.tasks.push(Task { id, action, kind, depends_on: depends_on.clone() });
+            let depends_on = depends_on.clone();
+            plan.tasks.push(match (&program, action) {
+                // The program's writer answers, and runs it.
+                (Some(kind), Action::LlmCall) => {
+                    Task { id, action: Action::ToolExecution, kind: kind.clone(), depends_on }
+                }
+                _ => {
+                    // What the plan has run is not offered once more.
+                    if let Kind::ToolRun(run) = &kind {
+                        plan.offer.tools.retain(|tool| tool.name != run.tool.name);
+                    }
+                    Task { id, action, kind, depends_on }
+                }
+            });
         }
     }
     Ok(plan)
+}
+
+/// The program that a request wants to be written and run.
+fn program(intent: Intent, command: &ChatCommand, settings: &Settings, plan: &mut Plan) -> Result<Option<Kind>, Error> {
+    let is_wanted = command.options.execute.unwrap_or_else(|| wishes::asks_to_run(&command.prompt));
+    if intent != Intent::CodeGeneration || !is_wanted {
+        return Ok(None);
+    }
+    match toolbox::code(&command.options, settings)? {
+        Ok(tool) => return Ok(Some(Kind::Program(tool))),
+        Err(why) => {
+            let missing = format!("the code is not run: {why}");
+            if command.options.execute == Some(true) { plan.deny(missing) } else { plan.missing.push(missing) }
+        }
+    }
+    Ok(None)
 }
 
 /// Who does an action, several if they do it side by side; or what is missing, in words for the answer.
@@ -153,7 +210,18 @@ fn kinds(
 ) -> Result<Result<Vec<Kind>, String>, Error> {
     Ok(match action {
         Action::LlmCall => Ok(vec![Kind::LlmCall]),
-        Action::ToolExecution => Err("no tool is available to this server".to_owned()),
+        Action::ToolExecution => {
+            let options = &command.options;
+            match toolbox::direct(options, settings)? {
+                Err(why) => Err(why),
+                Ok(Some(run)) => Ok(vec![Kind::ToolRun(run)]),
+                Ok(None) if intent == Intent::WebSearch => {
+                    toolbox::search(options, settings)?.map(|run| vec![Kind::ToolRun(run)])
+                }
+                // The model chooses while it answers.
+                Ok(None) => toolbox::any(options, intent, settings)?.map(|()| Vec::new()),
+            }
+        }
         Action::ExternalAgent => {
             choose_agent(&command.options, intent, settings)?.map(|choice| vec![Kind::ExternalAgent(choice)])
         }
@@ -196,6 +264,52 @@ mod tests {
             assert_eq!(stages(intent, &options), all, "{intent:?}");
             assert_eq!(stages(intent, &ChatOptions::default()), shape(intent), "{intent:?}");
         }
+    }
+
+    const TOOLS: &str = r#"{"web": {"type": "web_search"}, "api": {"type": "http_request"}, "py": {"type": "code_executor"},
+        "off": {"type": "http_request", "enabled": false}, "odd": {"type": "custom"}, "mcp": {"type": "mcp", "config": {"url": "http://m"}}}"#;
+
+    fn planned(intent: Intent, options: ChatOptions) -> Plan {
+        let settings = load(Environment::from_pairs([("TOOLS", TOOLS)])).unwrap().settings;
+        plan(intent, &ChatCommand { options, ..command() }, &settings).unwrap()
+    }
+
+    fn offered(plan: &Plan) -> Vec<&str> {
+        plan.offer.tools.iter().map(|tool| tool.name.as_str()).collect()
+    }
+
+    #[test]
+    fn tools_that_can_be_used_are_offered_and_each_intent_has_its_own() {
+        let plan = planned(Intent::GeneralLlm, ChatOptions::default());
+        assert_eq!((offered(&plan), plan.is_repeatable()), (vec!["web", "api", "py", "mcp"], true));
+        let plan = planned(Intent::ToolExecution, ChatOptions::default());
+        assert_eq!((plan.tasks.len(), plan.offer.is_wanted, plan.is_repeatable()), (1, true, false));
+        let plan = planned(Intent::WebSearch, ChatOptions::default());
+        assert_eq!((offered(&plan), plan.tasks[0].target()), (vec!["api", "py", "mcp"], Some("web")));
+        let plan = planned(Intent::CodeGeneration, ChatOptions::default());
+        assert_eq!((offered(&plan), plan.tasks[0].action), (vec!["web", "api", "mcp"], Action::LlmCall));
+        let plan = planned(Intent::CodeGeneration, ChatOptions { execute: Some(true), ..ChatOptions::default() });
+        assert_eq!((plan.tasks.len(), plan.tasks[0].action), (1, Action::ToolExecution));
+        assert_eq!((plan.tasks[0].target(), plan.is_repeatable()), (Some("py"), false));
+        for intent in Intent::ALL {
+            let plan = planned(intent, ChatOptions { use_tools: Some(false), ..ChatOptions::default() });
+            assert!(offered(&plan).is_empty() && plan.runs().next().is_none(), "{intent:?}");
+        }
+    }
+
+    #[test]
+    fn a_servers_tool_is_named_with_its_server() {
+        let named = |name: &str| ChatOptions { tool: Some(name.to_owned()), ..ChatOptions::default() };
+        let plan = planned(Intent::GeneralLlm, named("mcp__echo"));
+        assert_eq!((plan.tasks[0].target(), offered(&plan)), (Some("mcp__echo"), vec![]));
+        let only = |name: &str| ChatOptions { tools: Some(vec![name.to_owned()]), ..ChatOptions::default() };
+        assert_eq!(offered(&planned(Intent::GeneralLlm, only("mcp__echo"))), ["mcp"]);
+        let settings = load(Environment::from_pairs([("TOOLS", TOOLS)])).unwrap().settings;
+        for wrong in [named("api__echo"), only("mcp_echo")] {
+            let command = ChatCommand { options: wrong, ..command() };
+            assert!(super::plan(Intent::GeneralLlm, &command, &settings).is_err());
+        }
+        assert_eq!(planned(Intent::GeneralLlm, named("off")).denied, ["Tool 'off' is disabled"]);
     }
 
     #[test]

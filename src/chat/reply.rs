@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::events::step_json;
 use super::intent::Verdict;
-use super::tasks::TaskOutput;
+use super::tasks::{TaskOutput, WebSource};
 use crate::kernel::Error;
 use crate::llm::Usage;
 use crate::storage::Step;
@@ -43,6 +43,8 @@ pub(super) struct Progress {
     pub(super) memory_saved: Option<bool>,
     /// What data sources gave.
     pub(super) data: Vec<Value>,
+    /// What searches of the web found; none if nothing was searched.
+    pub(super) sources: Option<Vec<WebSource>>,
     /// Tokens used by steps before the answer.
     pub(super) usage: Option<Usage>,
     pub(super) degraded: Vec<String>,
@@ -63,6 +65,24 @@ impl Progress {
         let what = format!("{} {}: {}", step.action, step.status, error.public_detail());
         self.missing.push(what.clone());
         self.degraded.push(what);
+    }
+
+    /// A step gave something.
+    pub(super) fn gain(&mut self, output: &TaskOutput) {
+        self.iterations += output.rounds;
+        self.data.extend(output.data.clone());
+        if let Some(sources) = &output.sources {
+            let known = self.sources.get_or_insert_default();
+            for source in sources {
+                if !known.iter().any(|known| known.url == source.url) {
+                    known.push(source.clone());
+                }
+            }
+        }
+        if let Some(lacks) = &output.lacks {
+            self.missing.push(lacks.clone());
+            self.degraded.push(lacks.clone());
+        }
     }
 
     pub(super) fn metadata(&self, id: &str, has_error: bool, elapsed: Duration) -> Value {
@@ -86,12 +106,15 @@ impl Progress {
         if let (false, Some(metadata)) = (self.data.is_empty(), metadata.as_object_mut()) {
             metadata.insert("data".to_owned(), json!(self.data));
         }
+        if let (Some(sources), Some(metadata)) = (&self.sources, metadata.as_object_mut()) {
+            metadata.insert("sources".to_owned(), json!(sources));
+        }
         metadata
     }
 }
 
 impl From<TaskOutput> for Answer {
     fn from(output: TaskOutput) -> Self {
-        Self { text: output.text, model: output.target, usage: output.usage }
+        Self { text: output.text, model: output.model, usage: output.usage }
     }
 }

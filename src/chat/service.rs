@@ -5,22 +5,25 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use super::command::ChatCommand;
+use super::ending::{compose, describe};
 use super::events::EventSink;
-use super::executor::{Ending, Execution, Finished, Limits, timed};
+use super::executor::{Execution, Limits, timed};
 use super::intent::{self, Intent, Verdict};
-use super::planner::{self, Plan};
+use super::planner::{self, Action, Plan};
 use super::reply::{Answer, ChatReply, Progress};
 use super::shares::Shares;
+use super::step_log::StepLog;
 use super::targets;
-use super::tasks::{self, TaskContext, TaskFailure, TaskOutput};
+use super::tasks::{self, TaskContext, TaskOutput};
+use super::tool_support::ToolSupport;
 use crate::agents::AgentService;
 use crate::datasources::DataSourceService;
 use crate::kernel::{Clock, Deadline, Error, ErrorKind, Role, new_id};
 use crate::llm::{ChatRequest, LlmClient, Usage};
 use crate::memory::{ContextMessage, MemoryService, ResponseCache};
 use crate::settings::{IntentClassifier, Settings, SharedSettings};
-use crate::storage::{Execution as Record, ExecutionStatus, ExecutionStore, Outcome, Step};
-use crate::tools::ToolService;
+use crate::storage::{Execution as Record, ExecutionStatus, ExecutionStore, Outcome};
+use crate::tools::{Function, ToolService};
 
 /// Tokens of conversation shown to the model, as in the original.
 const CONTEXT_TOKENS: usize = 2000;
@@ -35,6 +38,7 @@ pub struct ChatService {
     parts: Parts,
     clock: Clock,
     background: TaskTracker,
+    support: ToolSupport,
 }
 
 /// The modules that chat works with.
@@ -63,7 +67,7 @@ impl ChatService {
         clock: Clock,
         background: TaskTracker,
     ) -> Self {
-        Self { settings, executions, parts, clock, background }
+        Self { settings, executions, parts, clock, background, support: ToolSupport::default() }
     }
 
     /// The records of past requests.
@@ -85,8 +89,10 @@ impl ChatService {
         let guard = CancelGuard { service: self, id: Some(id.clone()) };
 
         let mut progress = Progress::default();
-        let work = self.carry_out(&id, &command, &settings, deadline, &events, &mut progress);
+        let log = StepLog::new(self.executions.clone(), id.clone(), events);
+        let work = self.carry_out(&command, &settings, deadline, &log, &mut progress);
         let outcome = timeout_at(deadline.instant(), work).await.unwrap_or_else(|_| Err(too_late(&settings)));
+        progress.steps = log.steps();
 
         // An answer that exists is given, even if the time ran out while it was being saved.
         let failure = outcome.err().filter(|_| progress.answer.is_none());
@@ -102,27 +108,47 @@ impl ChatService {
     /// The flow: intent, plan, tasks, answer, memory.
     async fn carry_out(
         &self,
-        id: &str,
         command: &ChatCommand,
         settings: &Settings,
         deadline: Deadline,
-        events: &EventSink,
+        log: &StepLog,
         progress: &mut Progress,
     ) -> Result<(), Error> {
+        let (id, events) = (log.execution(), log.events());
         self.begin(id, command).await;
         let verdict = self.classify(command, settings, deadline).await;
         progress.verdict = Some(verdict);
-        let plan = planner::plan(verdict.intent, command, settings)?;
+        let mut plan = planner::plan(verdict.intent, command, settings)?;
+        for run in plan.runs() {
+            tasks::check_run(&self.parts.tools, run, settings, deadline).await?;
+        }
+        let offered = &self.offered(&mut plan, command, settings, deadline).await;
         (progress.missing, progress.degraded) = (plan.missing.clone(), plan.denied.clone());
         let recorded = self.executions.plan(id, verdict.intent.as_str(), verdict.confidence, &plan.to_json()).await;
         log_failure("the plan could not be recorded", recorded);
         events.begun(id, &verdict, &plan).await;
 
-        let (Parts { llm, agents, datasources, .. }, missing) = (&self.parts, plan.missing.as_slice());
+        let Parts { llm, agents, datasources, tools, .. } = &self.parts;
         let conversation = &self.recall(command, settings, progress).await;
-        let context =
-            TaskContext { settings, llm, agents, datasources, command, conversation, missing, deadline, events };
-        let answer = self.answer(id, &plan, &context, progress).await?;
+        let (missing, wants_tool, support) = (plan.missing.as_slice(), plan.offer.is_wanted, &self.support);
+        let context = TaskContext {
+            settings,
+            llm,
+            agents,
+            datasources,
+            tools,
+            offered,
+            wants_tool,
+            support,
+            command,
+            conversation,
+            missing,
+            deadline,
+            events,
+            log,
+            task: "",
+        };
+        let answer = self.answer(&plan, &context, progress).await?;
         if settings.memory.enabled {
             // Until it is saved it is not, even if the time runs out.
             progress.memory_saved = Some(false);
@@ -136,13 +162,7 @@ impl ChatService {
     }
 
     /// The answer from the cache, or else from the plan's tasks. It is part of the progress before it is kept anywhere.
-    async fn answer(
-        &self,
-        id: &str,
-        plan: &Plan,
-        context: &TaskContext<'_>,
-        progress: &mut Progress,
-    ) -> Result<String, Error> {
+    async fn answer(&self, plan: &Plan, context: &TaskContext<'_>, progress: &mut Progress) -> Result<String, Error> {
         let key = cache_key(context, plan);
         if let Some(key) = &key
             && let Some(answer) = self.parts.cache.get::<Answer>(key).await
@@ -152,12 +172,35 @@ impl ChatService {
             context.events.delta(text.clone()).await;
             return Ok(text);
         }
-        self.execute(id, plan, context, progress).await?;
+        self.execute(plan, context, progress).await?;
         let answer = progress.answer.clone().unwrap_or_default();
-        if let Some(key) = &key {
+        // What a tool gave may be another thing the next time.
+        let used_tools = context.log.steps().iter().any(|step| step.action == Action::ToolExecution.as_str());
+        if let Some(key) = key.as_ref().filter(|_| !used_tools) {
             self.parts.cache.put(key, &answer, &context.settings.cache).await;
         }
         Ok(answer.text)
+    }
+
+    /// The functions that the model is offered. MCP servers are asked for theirs; what the request names and they lack is
+    /// noted in the plan.
+    async fn offered(
+        &self,
+        plan: &mut Plan,
+        command: &ChatCommand,
+        settings: &Settings,
+        deadline: Deadline,
+    ) -> Vec<Function> {
+        if plan.offer.tools.is_empty() {
+            return Vec::new();
+        }
+        let deadline = deadline.at_most(deadline.remaining() / 4);
+        let found = self.parts.tools.functions(plan.offer.tools.clone(), settings, deadline).await;
+        let (offered, missing) = plan.offer.narrowed(found, &command.prompt);
+        for missing in missing {
+            if plan.offer.is_named() { plan.deny(missing) } else { plan.missing.push(missing) }
+        }
+        offered
     }
 
     async fn classify(&self, command: &ChatCommand, settings: &Settings, deadline: Deadline) -> Verdict {
@@ -198,13 +241,7 @@ impl ChatService {
     }
 
     /// Runs the plan; the answer is that of its last task, and known before anything is written.
-    async fn execute(
-        &self,
-        id: &str,
-        plan: &Plan,
-        context: &TaskContext<'_>,
-        progress: &mut Progress,
-    ) -> Result<(), Error> {
+    async fn execute(&self, plan: &Plan, context: &TaskContext<'_>, progress: &mut Progress) -> Result<(), Error> {
         let settings = context.settings;
         let rounds = settings.orchestration.max_iterations;
         let limits = Limits { concurrent: settings.tool_rules.max_concurrent, rounds };
@@ -212,35 +249,43 @@ impl ChatService {
         let shares = Shares::of(plan, context.deadline);
         let start = |task: &planner::Task, inputs| {
             let (kind, is_last) = (task.kind.clone(), task.id == last);
-            let context = TaskContext { deadline: shares.deadline(plan.stages_after(&task.id)), ..*context };
-            timed(task.id.clone(), async move { tasks::run(kind, &context, inputs, is_last).await })
+            let (id, deadline) = (task.id.clone(), shares.deadline(plan.stages_after(&task.id)));
+            timed(task.id.clone(), async move {
+                let context = TaskContext { deadline, task: &id, ..*context };
+                tasks::run(kind, &context, inputs, is_last).await
+            })
         };
         let mut execution = Execution::new(&plan.tasks, limits);
         let mut outcome = Err(Error::new(ErrorKind::Upstream, "No answer was made"));
         let mut found = Vec::new();
         while let Some(finished) = execution.next(&start).await {
-            progress.iterations = execution.rounds();
+            progress.iterations = progress.iterations.max(execution.rounds());
             let is_last = finished.id == last;
             let (step, result) = describe(plan, finished);
             match result {
-                result if is_last => outcome = result.map_err(|failure| failure.error),
                 Ok(output) => {
-                    progress.usage = Usage::sum(progress.usage, output.usage);
-                    progress.data.extend(output.data.clone());
-                    found.push(output);
+                    progress.gain(&output);
+                    if is_last {
+                        outcome = Ok(output);
+                    } else {
+                        progress.usage = Usage::sum(progress.usage, output.usage);
+                        found.push(output);
+                    }
                 }
                 Err(failure) => {
                     progress.usage = Usage::sum(progress.usage, failure.usage);
-                    progress.lacks(&step, &failure.error);
+                    found.extend(failure.found.map(|text| TaskOutput { text, ..TaskOutput::default() }));
+                    if is_last {
+                        outcome = Err(failure.error);
+                    } else {
+                        progress.lacks(&step, &failure.error);
+                    }
                 }
             }
             if is_last && let Some(answer) = compose(&found, &outcome, context.events, progress).await {
                 progress.answer = Some(answer);
             }
-            let ordinal = i64::try_from(progress.steps.len()).unwrap_or(i64::MAX);
-            log_failure("a step could not be recorded", self.executions.step(id, ordinal, &step).await);
-            context.events.step(&step).await;
-            progress.steps.push(step);
+            context.log.add(step).await;
         }
         // What was found is an answer too, even if the last task failed.
         if progress.answer.is_some() { Ok(()) } else { outcome.map(|_| ()) }
@@ -300,9 +345,12 @@ impl ChatService {
 /// data source holds is one for data.
 fn by_rules(command: &ChatCommand, settings: &Settings) -> Verdict {
     let by_rules = intent::classify(&command.prompt);
-    let named = match (&command.options.agent, &command.options.datasource) {
-        (Some(_), None) => Some(Intent::ExternalAgent),
-        (None, Some(_)) => Some(Intent::DataQuery),
+    let options = &command.options;
+    let named = match (&options.agent, &options.datasource, &options.tool) {
+        (Some(_), None, None) => Some(Intent::ExternalAgent),
+        (None, Some(_), None) => Some(Intent::DataQuery),
+        (None, None, Some(_)) => Some(Intent::ToolExecution),
+        (None, None, None) if options.execute == Some(true) && is_open(by_rules.intent) => Some(Intent::CodeGeneration),
         _ => None,
     };
     match named {
@@ -317,31 +365,9 @@ fn by_rules(command: &ChatCommand, settings: &Settings) -> Verdict {
     }
 }
 
-/// The answer: what the last task says, and below it what earlier ones want to be shown. If the last one failed, what was
-/// found stands for itself.
-async fn compose(
-    found: &[TaskOutput],
-    last: &Result<TaskOutput, Error>,
-    events: &EventSink,
-    progress: &mut Progress,
-) -> Option<Answer> {
-    let shown: Vec<&str> = found.iter().filter_map(|output| output.for_answer.as_deref()).collect();
-    let (mut answer, addition) = match last {
-        Ok(output) => (Answer::from(output.clone()), shown.join("\n\n")),
-        Err(_) if found.is_empty() => return None,
-        Err(error) => {
-            let why = format!("No model could put this into words: {}", error.public_detail());
-            progress.degraded.push(why);
-            let all = found.iter().map(|output| output.for_answer.as_deref().unwrap_or(&output.text));
-            (Answer::default(), all.collect::<Vec<_>>().join("\n\n"))
-        }
-    };
-    if !addition.is_empty() {
-        let addition = if answer.text.is_empty() { addition } else { format!("\n\n{addition}") };
-        answer.text.push_str(&addition);
-        events.delta(addition).await;
-    }
-    Some(answer)
+/// Whether a prompt taken for this may as well ask for a program.
+fn is_open(intent: Intent) -> bool {
+    matches!(intent, Intent::GeneralLlm | Intent::ToolExecution)
 }
 
 /// A digest of everything that shapes the answer, if the cache is to be used.
@@ -361,6 +387,7 @@ fn cache_key(context: &TaskContext<'_>, plan: &Plan) -> Option<String> {
         "max_tokens": llm.max_tokens,
         "plan": plan.to_json(),
         "missing": plan.missing,
+        "tools": context.offered.iter().map(|function| json!([function.name, function.description, function.parameters])).collect::<Vec<_>>(),
         "conversation": context.conversation,
         "prompt": command.prompt,
         "metadata": metadata,
@@ -393,34 +420,6 @@ impl Drop for CancelGuard<'_> {
             log_failure("a cancelled execution could not be recorded", executions.finish(&id, &outcome).await);
         });
     }
-}
-
-/// The record of an ended task, and its result.
-fn describe(plan: &Plan, finished: Finished) -> (Step, Result<TaskOutput, TaskFailure>) {
-    let task = plan.tasks.iter().find(|task| task.id == finished.id);
-    let action = task.map_or("", |task| task.action.as_str());
-    let planned = task.and_then(planner::Task::target);
-    let (status, result) = match finished.ending {
-        Ending::Completed(output) => ("completed", Ok(output)),
-        Ending::Failed(failure) => ("failed", Err(failure)),
-        Ending::Skipped(error) => ("skipped", Err(error.into())),
-    };
-    let output = result.as_ref().ok();
-    let query = match &result {
-        Ok(output) => &output.query,
-        Err(failure) => &failure.query,
-    };
-    let step = Step {
-        id: finished.id,
-        action: action.to_owned(),
-        target: output.and_then(|output| output.target.clone()).or(planned.map(str::to_owned)),
-        status: status.to_owned(),
-        error: result.as_ref().err().map(|failure| failure.error.public_detail().to_owned()),
-        query: query.clone(),
-        output: output.map(|output| output.text.clone()),
-        duration_ms: finished.duration_ms,
-    };
-    (step, result)
 }
 
 fn too_late(settings: &Settings) -> Error {

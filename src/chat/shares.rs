@@ -20,7 +20,8 @@ impl Shares {
     /// The shares of a plan's tasks in what is left until `deadline`.
     pub(super) fn of(plan: &Plan, deadline: Deadline) -> Self {
         let left = deadline.remaining();
-        let for_saving = if plan.tasks.len() > 1 { (left / 20).min(TIME_FOR_SAVING) } else { Duration::ZERO };
+        let has_results = plan.tasks.len() > 1 || !plan.is_repeatable() || !plan.offer.tools.is_empty();
+        let for_saving = if has_results { (left / 20).min(TIME_FOR_SAVING) } else { Duration::ZERO };
         Self { deadline, for_stage: (left / 4).min(TIME_FOR_STAGE), for_saving }
     }
 

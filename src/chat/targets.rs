@@ -94,7 +94,8 @@ fn intents_of_source(source: &Source) -> Option<&Value> {
     source.effective.config.expose().get("intents")
 }
 
-fn serves(intents: Option<&Value>, intent: Intent) -> bool {
+/// Whether a list of intents has this one.
+pub(super) fn serves(intents: Option<&Value>, intent: Intent) -> bool {
     let intents = intents.and_then(|intents| Vec::<String>::read(intents).ok()).unwrap_or_default();
     intents.iter().any(|label| label == intent.as_str())
 }

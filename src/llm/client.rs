@@ -147,6 +147,7 @@ impl LlmClient {
     ) -> Result<(M::Answer, u32), LlmError> {
         let first = request.model.as_ref().filter(|model| !model.is_empty()).or(llm.default_model.as_ref());
         let first = first.ok_or(LlmError::NoModel)?;
+        let offers_tools = !request.tools.is_empty();
         let mut model = first;
         let mut fallbacks = llm.fallback_models.iter().filter(|fallback| *fallback != first);
         let policy = RetryPolicy {
@@ -154,6 +155,8 @@ impl LlmClient {
             first_wait: Duration::from_millis(500),
             longest_wait: Duration::from_secs(8),
         };
+        // A caller that offers tools knows better what to do without them than to ask another model.
+        let may_go_on = |error: &LlmError| error.another_model_may_help() && !(offers_tools && error.refuses_tools());
         let mut total = 0;
         loop {
             let attempt = || async {
@@ -165,7 +168,7 @@ impl LlmClient {
             match outcome {
                 Ok(answer) => return Ok((answer, total)),
                 Err(error) => match fallbacks.next() {
-                    Some(next) if error.another_model_may_help() && !deadline.remaining().is_zero() => {
+                    Some(next) if may_go_on(&error) && !deadline.remaining().is_zero() => {
                         tracing::warn!(%error, from = model, to = next, "falling back to another model");
                         model = next;
                     }

@@ -53,6 +53,7 @@ impl LlmError {
             Self::Call {
                 cause: CallError::Refused | CallError::Unreachable(_) | CallError::Interrupted(_), ..
             } => Verdict::Again(None),
+            Self::Status { code: 500, .. } if self.refuses_tools() => Verdict::Final,
             Self::Status { code: 429 | 500 | 502 | 503 | 504, retry_after, .. } => Verdict::Again(*retry_after),
             _ => Verdict::Final,
         }
@@ -65,6 +66,21 @@ impl LlmError {
             Self::BadReply { .. } | Self::Call { cause: CallError::Interrupted(_), .. } => true,
             _ => false,
         }
+    }
+}
+
+impl LlmError {
+    /// Whether the model or its server can't deal with a request that offers tools. Seen in the wild: 400 with "does not
+    /// support tools" (Ollama), 400 or 404 about tools or functions (OpenAI-compatible servers and routers), 422 for an
+    /// unknown field, 500 "tools param requires --jinja flag" (llama.cpp), 501.
+    pub fn refuses_tools(&self) -> bool {
+        let says = |text: &str, words: &[&str]| words.iter().any(|word| text.contains(word));
+        let (text, is_certain) = match self {
+            Self::Status { code: 400 | 404 | 422 | 501, text, .. } => (text.to_lowercase(), true),
+            Self::Status { code: 500, text, .. } | Self::BadReply { what: text, .. } => (text.to_lowercase(), false),
+            _ => return false,
+        };
+        says(&text, &["tool", "function"]) && (is_certain || says(&text, &["support", "require", "enable"]))
     }
 }
 
@@ -94,4 +110,37 @@ pub(super) fn excerpt(body: &str, chars: usize) -> String {
         return "(an HTML page)".to_owned();
     }
     text.chars().take(chars).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_refuse_tools_in_many_words() {
+        let status = |code, text: &str| LlmError::Status {
+            server: "s".to_owned(),
+            code,
+            status: String::new(),
+            text: text.to_owned(),
+            retry_after: None,
+        };
+        for (code, text) in [
+            (400, ": registry.ollama.ai/library/gemma:2b does not support tools"),
+            (400, ": \"auto\" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set"),
+            (404, ": No endpoints found that support tool use"),
+            (422, ": Extra inputs are not permitted: tools"),
+            (500, ": tools param requires --jinja flag"),
+            (501, ": function calling is not implemented"),
+        ] {
+            assert!(status(code, text).refuses_tools(), "{code} {text}");
+        }
+        for (code, text) in
+            [(400, ": context too long"), (401, ": no key for tools"), (500, ": tool crashed"), (404, "")]
+        {
+            assert!(!status(code, text).refuses_tools(), "{code} {text}");
+        }
+        let broke_off = "broke off with an error: this model does not support tools";
+        assert!(LlmError::BadReply { server: "s".to_owned(), what: broke_off.to_owned() }.refuses_tools());
+    }
 }

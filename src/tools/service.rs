@@ -67,6 +67,11 @@ impl ToolService {
         self.functions(settings.tools.enabled().filter(known).cloned().collect(), &settings, deadline).await
     }
 
+    /// Whether arguments fit a function, and if not, why.
+    pub fn check_arguments(&self, function: &Function, arguments: &Value) -> Result<(), String> {
+        self.runtime.check_arguments(function, arguments)
+    }
+
     /// Runs a function whose arguments may be anything. `deadline` is the caller's; the tool's own limit counts too.
     pub async fn execute(
         &self,

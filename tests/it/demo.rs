@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::chat_parts::of_steps;
+use crate::code_chat;
 use crate::common::Program;
+use crate::tool_parts::of_action;
 
 async fn ask(demo: &Program, prompt: &str) -> Value {
     let body = json!({"prompt": prompt, "user_id": "ada"});
@@ -89,4 +91,64 @@ async fn the_demo_keeps_its_data_from_writes_and_survives_dashes() {
     assert_eq!(reply["metadata"]["data"][0]["rows"], json!([{"sales": 3000}]));
     let reply = ask(&demo, "How many customers are there by city?\n---\nthanks\n---").await;
     assert!(reply["answer"].as_str().unwrap().contains("| city | customers |"), "{reply}");
+}
+
+#[tokio::test]
+async fn the_demo_uses_its_tools() {
+    let folder = TempDir::new().unwrap();
+    let demo = Program::start("demo", folder.path(), &[]).await;
+
+    // A search, put into words, with its sources.
+    let reply = ask(&demo, "Search the web for rust news").await;
+    assert_eq!((&reply["metadata"]["intent"], of_steps(&reply, "target")[0]), (&json!("web_search"), &json!("search")));
+    let answer = reply["answer"].as_str().unwrap();
+    assert!(
+        answer.contains("The web says: Teams that moved services to Rust report fewer incidents at night. [1]"),
+        "{answer}"
+    );
+    assert!(answer.contains("\n\nSources:\n1. Rust in production: a field report: https://news.example/"), "{answer}");
+    assert_eq!(reply["metadata"]["sources"][1]["url"], "https://crabs.example/ferris");
+
+    // The model asks for tools itself, here twice in one reply.
+    for prompt in ["What is the weather in Lisbon and Oslo?", "Call the weather API for Lisbon and Oslo"] {
+        let reply = ask(&demo, prompt).await;
+        assert_eq!(of_action(&reply, "tool_execution", "target"), ["weather", "weather"], "{prompt}");
+        let answer = reply["answer"].as_str().unwrap();
+        assert!(answer.contains("\"degrees_celsius\":24") && answer.contains("\"degrees_celsius\":9"), "{answer}");
+    }
+    // A request may name a tool, or do without any.
+    let body =
+        json!({"prompt": "How is it there?", "metadata": {"tool": "weather", "tool_params": {"url": "/weather/Rome"}}});
+    let reply = demo.client.post("/v1/chat", &body).await.expect(200);
+    assert!(reply["answer"].as_str().unwrap().contains("\"degrees_celsius\":27"), "{reply}");
+    let body = json!({"prompt": "What is the weather in Lisbon?", "metadata": {"use_tools": false}});
+    let reply = demo.client.post("/v1/chat", &body).await.expect(200);
+    assert!(reply["answer"].as_str().unwrap().contains("You said: "), "{reply}");
+    assert_eq!(of_steps(&reply, "action"), ["llm_call"]);
+}
+
+#[tokio::test]
+async fn the_demo_runs_code_on_request_and_mends_it() {
+    let folder = TempDir::new().unwrap();
+    let demo = Program::start("demo", folder.path(), &[]).await;
+    let reply = ask(&demo, "Write a program that adds 19 + 23").await;
+    assert!(reply["answer"].as_str().unwrap().ends_with("```python\ntotal = 19 + 23\nprint(total)\n```"), "{reply}");
+    if !code_chat::can_run(&demo.client).await {
+        return;
+    }
+    let body = json!({"prompt": "Write a program that adds 19 + 23", "metadata": {"execute": true}});
+    let reply = demo.client.post("/v1/chat", &body).await.expect(200);
+    assert!(reply["answer"].as_str().unwrap().ends_with("It printed:\n\n```text\n42\n```"), "{reply}");
+    let reply = ask_any(&demo, "Write a program that adds 19 + 23, with a mistake, and run it").await;
+    assert_eq!(of_action(&reply, "tool_execution", "status"), ["failed", "completed"]);
+    assert!(reply["answer"].as_str().unwrap().contains("I misspelt a name. Mended:"), "{reply}");
+    // What the model wants to calculate it has calculated.
+    let reply = ask(&demo, "Calculate 6 * 7").await;
+    assert_eq!(of_action(&reply, "tool_execution", "target"), ["code"]);
+    assert!(reply["answer"].as_str().unwrap().contains("42"), "{reply}");
+}
+
+/// Like [`ask`], where a step may fail on the way.
+async fn ask_any(demo: &Program, prompt: &str) -> Value {
+    demo.client.post("/v1/chat", &json!({"prompt": prompt, "user_id": "ada"})).await.expect(200)
 }

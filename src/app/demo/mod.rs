@@ -8,6 +8,7 @@ mod ollama;
 mod openai;
 mod queries;
 mod script;
+mod web;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -33,10 +34,9 @@ pub fn llm_router() -> Router {
     openai::router().merge(ollama::router())
 }
 
-/// Starts the sample upstreams (an LLM, an agent, a SQLite database) and returns the environment in which the server finds
-/// them, and the address of the LLM. What
-/// the user configured about upstreams is left aside, so that the demo is the same everywhere; its state has a folder of
-/// its own. Limits and everything about the server itself count as they are.
+/// Starts the sample upstreams (an LLM, an agent, a SQLite database, a search engine, a weather service) and returns the
+/// environment in which the server finds them, and the address of the LLM. What the user configured about upstreams is left
+/// aside, so that the demo is the same everywhere; its state has a folder of its own. Limits and everything about the server itself count as they are.
 pub async fn start(environment: &Environment) -> Result<(Environment, SocketAddr), StartError> {
     let folder = StorageSettings::data_dir(environment).join("demo").display().to_string();
     let environment = environment
@@ -54,14 +54,23 @@ pub async fn start(environment: &Environment) -> Result<(Environment, SocketAddr
     let address = listener.local_addr().map_err(|error| Error::internal("the demo LLM has no address", error))?;
     // Without TCP_NODELAY its words would come in clumps; a socket that refuses it still works.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    tokio::spawn(async move { axum::serve(listener, llm_router().merge(agent::router())).await });
+    let upstreams = llm_router().merge(agent::router()).merge(web::router());
+    tokio::spawn(async move { axum::serve(listener, upstreams).await });
     let sample = loaded.settings.storage.data_dir.join("sample.db");
     write_sample(&sample).await?;
     let agents = json!({"retention": {"url": format!("http://{address}/agent"), "metadata": {
         "description": "Advises on keeping customers (a demo, scripted)", "intents": ["churn_analytics", "external_agent"]}}});
     let sources = json!({"shop": {"type": "sqlite", "url": format!("sqlite:{}", sample.display()), "config": {
         "description": "Customers, their subscriptions and plans, cancellations, and sales of products by month and city"}}});
+    let tools = json!({
+        "search": {"type": "web_search", "description": "Searches a small web that this demo makes up",
+            "config": {"provider": "searxng", "endpoint": format!("http://{address}/web")}},
+        "weather": {"type": "http_request", "description": "The weather of a city, made up: GET /weather/Lisbon",
+            "config": {"base_url": format!("http://{address}")}},
+        "code": {"type": "code_executor", "description": "Runs a program", "config": {"allowed_languages": "python,javascript"}},
+    });
     let environment = environment
+        .with("TOOLS", tools.to_string())
         .with("LLM_BASE_URL", format!("http://{address}"))
         .with("LLM_DEFAULT_MODEL", MODEL)
         .with("EXTERNAL_AGENTS", agents.to_string())

@@ -38,7 +38,7 @@ fn lines(answer: Scripted) -> impl Stream<Item = Result<String, Infallible>> {
             tokio::time::sleep(WORD_PAUSE).await;
             yield line(json!({"role": "assistant", "content": piece}));
         }
-        if answer.tool.is_some() {
+        if !answer.tools.is_empty() {
             yield line(json!({"role": "assistant", "content": "", "tool_calls": tool_calls(&answer)}));
         }
         yield Ok(format!("{}\n", last_line(&answer, json!({"role": "assistant", "content": ""}))));
@@ -53,5 +53,5 @@ fn last_line(answer: &Scripted, message: Value) -> Value {
 }
 
 fn tool_calls(answer: &Scripted) -> Value {
-    answer.tool.iter().map(|(name, arguments)| json!({"function": {"name": name, "arguments": arguments}})).collect()
+    answer.tools.iter().map(|(name, arguments)| json!({"function": {"name": name, "arguments": arguments}})).collect()
 }

@@ -61,7 +61,7 @@ fn frames(
             tokio::time::sleep(WORD_PAUSE).await;
             yield chunk(json!({"content": piece}), None);
         }
-        if answer.tool.is_some() {
+        if !answer.tools.is_empty() {
             yield chunk(json!({"tool_calls": tool_calls(&answer)}), None);
         }
         yield chunk(json!({}), Some(finish_reason(&answer)));
@@ -74,15 +74,15 @@ fn frames(
 }
 
 fn tool_calls(answer: &Scripted) -> Value {
-    let call = |(name, arguments): &(String, Value)| {
-        json!({"index": 0, "id": "call_demo", "type": "function",
+    let call = |(at, (name, arguments)): (usize, &(String, Value))| {
+        json!({"index": at, "id": format!("call_{at}"), "type": "function",
             "function": {"name": name, "arguments": arguments.to_string()}})
     };
-    answer.tool.iter().map(call).collect()
+    answer.tools.iter().enumerate().map(call).collect()
 }
 
 fn finish_reason(answer: &Scripted) -> &'static str {
-    if answer.tool.is_some() { "tool_calls" } else { "stop" }
+    if answer.tools.is_empty() { "stop" } else { "tool_calls" }
 }
 
 fn usage_of(answer: &Scripted) -> Value {

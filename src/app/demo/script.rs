@@ -13,8 +13,8 @@ pub(super) struct Asked {
 pub(super) struct Scripted {
     /// The text; empty when a tool is asked for.
     pub(super) text: String,
-    /// A tool to call, with its arguments.
-    pub(super) tool: Option<(String, Value)>,
+    /// The tools to call, with their arguments.
+    pub(super) tools: Vec<(String, Value)>,
     /// Tokens read, roughly.
     pub(super) prompt_tokens: usize,
 }
@@ -33,31 +33,36 @@ impl Asked {
     /// The scripted answer.
     pub(super) fn answer(&self) -> Scripted {
         let prompt_tokens = self.messages.iter().map(|(_, content)| content.len() / 4 + 1).sum();
-        let tool = self.tool_call();
-        let text = if tool.is_some() { String::new() } else { self.text() };
-        Scripted { text, tool, prompt_tokens }
+        let tools = self.tool_calls();
+        let text = if tools.is_empty() { self.text() } else { String::new() };
+        Scripted { text, tools, prompt_tokens }
     }
 
     fn last(&self) -> (&str, &str) {
         self.messages.last().map_or(("", ""), |(role, content)| (role, content))
     }
 
-    /// A call to an offered tool, if the prompt asks for what the tool does.
-    fn tool_call(&self) -> Option<(String, Value)> {
+    /// Calls to offered tools, if the prompt asks for what they do and nothing has been found yet.
+    fn tool_calls(&self) -> Vec<(String, Value)> {
         let (role, prompt) = self.last();
-        if role != "user" {
-            return None;
+        if role != "user" || !self.results().is_empty() {
+            return Vec::new();
         }
-        let wish = prompt.to_lowercase();
-        let covered: [(&str, &[&str], Value); 3] = [
-            ("search", &["search", "look up", "latest"], json!({"query": prompt})),
-            ("code", &["run", "execute", "calculate"], json!({"language": "python", "code": "print(6 * 7)"})),
-            ("http", &["http", "api", "fetch"], json!({"url": "/"})),
-        ];
-        covered.into_iter().find_map(|(kind, words, arguments)| {
-            let tool = self.tools.iter().find(|tool| tool.contains(kind))?;
-            words.iter().any(|word| wish.contains(word)).then(|| (tool.clone(), arguments))
-        })
+        let offered = |kind: &str| self.tools.iter().find(|tool| tool.contains(kind));
+        let call = |kind: &str, arguments: Value| offered(kind).map(|tool| (tool.clone(), arguments));
+        let is_wish = |words: &[&str]| words.iter().any(|word| prompt.to_lowercase().contains(word));
+        let mut calls = Vec::new();
+        if is_wish(&["weather", "how warm", "degrees"]) {
+            let cities = cities_in(prompt);
+            calls.extend(cities.iter().filter_map(|city| call("weather", json!({"url": format!("/weather/{city}")}))));
+        }
+        if is_wish(&["calculate", "compute"]) {
+            calls.extend(call("code", json!({"language": "python", "code": format!("print({})", sum_in(prompt))})));
+        }
+        if is_wish(&["look up", "latest", "search"]) {
+            calls.extend(call("search", json!({"query": prompt})));
+        }
+        calls
     }
 
     fn text(&self) -> String {
@@ -69,11 +74,14 @@ impl Asked {
         if let Some(choice) = chosen_agent(prompt) {
             return choice;
         }
+        if let Some(program) = self.program() {
+            return program;
+        }
         if lower.starts_with("classify ") {
             return json!({"intent": "general_llm", "confidence": 0.6, "note": "scripted demo model"}).to_string();
         }
         let said = match role {
-            "tool" => format!("The tool answered: {prompt}"),
+            "tool" => self.told(),
             _ if !self.results().is_empty() => self.report(),
             _ if lower.starts_with("summarize ") => format!("Summary: {}", excerpt(&self.summary_of(prompt), 600)),
             _ if lower.contains("my name") && lower.contains("what") => self.name(),
@@ -93,10 +101,38 @@ impl Asked {
         parts.unwrap_or_default()
     }
 
+    /// What tools gave in answer to the last calls.
+    fn told(&self) -> String {
+        let results: Vec<_> = self.messages.iter().rev().take_while(|(role, _)| role == "tool").collect();
+        let text = |(_, content): &&(String, String)| fenced(content).into_iter().next().unwrap_or_default();
+        let told: Vec<_> = results.iter().rev().map(text).map(|text| excerpt(&text, 600)).collect();
+        format!("The tools answered: {}", told.join("; "))
+    }
+
+    /// A program, if one is asked for. One that is asked to have a mistake has one until it has failed.
+    fn program(&self) -> Option<String> {
+        let (_, prompt) = self.last();
+        let lower = prompt.to_lowercase();
+        let is_repair = prompt.starts_with("Your program was run and failed");
+        let is_asked_for =
+            ["program", "script", "code"].iter().any(|word| lower.contains(word)) && lower.starts_with("write ");
+        if !is_repair && !is_asked_for {
+            return None;
+        }
+        let wanted =
+            self.messages.iter().rev().find(|(role, text)| role == "user" && text.to_lowercase().starts_with("write "));
+        let sum = sum_in(wanted.map_or("", |(_, text)| text));
+        let has_mistake = lower.contains("mistake") && !is_repair;
+        let name = if has_mistake { "totl" } else { "total" };
+        let lead = if is_repair { "I misspelt a name. Mended" } else { "A program that adds it up" };
+        Some(format!("[demo model, scripted] {lead}:\n\n```python\ntotal = {sum}\nprint({name})\n```"))
+    }
+
     /// A report on the results: the first row of each table, and what others said.
     fn report(&self) -> String {
         let about = |result: &&str| match first_row(result) {
             Some(row) => format!("The data begins with {row}."),
+            None if result.contains("Results of a web search") => first_page(result),
             None => excerpt(&fenced(result).into_iter().next().unwrap_or_default(), 600),
         };
         let told: Vec<_> = self.results().iter().map(about).collect();
@@ -173,6 +209,29 @@ fn first_row(text: &str) -> Option<String> {
     Some(named.collect::<Vec<_>>().join(", "))
 }
 
+/// What the first page that a search found says: `snippet [1]`.
+fn first_page(result: &str) -> String {
+    let block = fenced(result).into_iter().next().unwrap_or_default();
+    let snippet = block.lines().skip_while(|line| !line.starts_with("[1] ")).nth(2).unwrap_or_default();
+    format!("The web says: {snippet} [1]")
+}
+
+/// Cities of the sample weather service that a prompt names; Lisbon if none.
+fn cities_in(prompt: &str) -> Vec<&'static str> {
+    let lower = prompt.to_lowercase();
+    let named: Vec<_> = super::web::cities().filter(|city| lower.contains(&city.to_lowercase())).collect();
+    if named.is_empty() { vec!["Lisbon"] } else { named }
+}
+
+/// The calculation in a prompt, such as `19 + 23`.
+fn sum_in(prompt: &str) -> String {
+    let part = |c: char| c.is_ascii_digit() || " +-*/.".contains(c);
+    let runs = prompt.split(|c: char| !part(c)).map(|run| run.trim_matches([' ', '.']));
+    let sums = runs.filter(|run| run.starts_with(|c: char| c.is_ascii_digit()) && run.contains(['+', '-', '*', '/']));
+    let sums = sums.filter(|run| run.ends_with(|c: char| c.is_ascii_digit()));
+    sums.max_by_key(|run| run.len()).unwrap_or("6 * 7").to_owned()
+}
+
 fn excerpt(text: &str, chars: usize) -> String {
     text.chars().take(chars).collect()
 }
@@ -209,11 +268,30 @@ mod tests {
     }
 
     #[test]
-    fn it_asks_for_a_tool_that_it_is_offered_and_knows() {
-        let talk = json!([{"role": "user", "content": "Search for rust news"}]);
-        let offered = json!([{"type": "function", "function": {"name": "web_search"}}]);
-        let asked = answer(talk.clone(), offered);
-        assert_eq!(asked.tool, Some(("web_search".to_owned(), json!({"query": "Search for rust news"}))));
-        assert_eq!(answer(talk, json!([])).tool, None);
+    fn it_asks_for_tools_that_it_is_offered_and_knows() {
+        let ask = |prompt: &str, tools: &[&str]| {
+            let offered: Value =
+                tools.iter().map(|name| json!({"type": "function", "function": {"name": name}})).collect();
+            answer(json!([{"role": "user", "content": prompt}]), offered).tools
+        };
+        let search = ask("Search for rust news", &["web_search"]);
+        assert_eq!(search, [("web_search".to_owned(), json!({"query": "Search for rust news"}))]);
+        let weather = ask("How warm is it in Rome and in Oslo?", &["weather", "search"]);
+        let call = |city: &str| ("weather".to_owned(), json!({"url": format!("/weather/{city}")}));
+        assert_eq!(weather, [call("Oslo"), call("Rome")]);
+        let code = ask("Calculate (19 + 23) * 2.", &["code"]);
+        assert_eq!(code[0].1["code"], "print(19 + 23)");
+        assert_eq!(ask("Search for rust news", &[]), []);
+        assert_eq!(ask("Hello", &["weather", "search", "code"]), []);
+    }
+
+    #[test]
+    fn it_writes_a_program_and_mends_it() {
+        let wish = json!({"role": "user", "content": "Write a program that adds 19 + 23, with a mistake"});
+        let written = answer(json!([wish]), json!([])).text;
+        assert!(written.ends_with("```python\ntotal = 19 + 23\nprint(totl)\n```"), "{written}");
+        let failed = json!({"role": "user", "content": "Your program was run and failed. ..."});
+        let mended = answer(json!([wish, failed]), json!([])).text;
+        assert!(mended.ends_with("```python\ntotal = 19 + 23\nprint(total)\n```"), "{mended}");
     }
 }

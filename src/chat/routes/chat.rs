@@ -22,7 +22,8 @@ pub(super) struct ChatBody {
     /// Whose conversation this belongs to; `default` if none.
     user_id: Option<String>,
     /// Stored with the turn. Known keys: `intent` (a label, instead of guessing), `agent` and `datasource` (who is to serve),
-    /// `use_cache` (false asks for a fresh answer), `model`.
+    /// `tools` (the only ones that may be used), `use_tools` (false: none), `tool` and `tool_params` (the one to run, and with
+    /// what), `execute` (true: run the code that is written), `use_cache` (false asks for a fresh answer), `model`.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
     /// Answer as server-sent events; `Accept: text/event-stream` asks for the same.
@@ -59,7 +60,8 @@ impl From<ChatBody> for ChatCommand {
     }
 }
 
-/// An answer and how it came about. `metadata.data` is there only if a data source was asked.
+/// An answer and how it came about. `metadata.data` is there only if a data source was asked, `metadata.sources` (titles and
+/// addresses) only if the web was searched.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
     "answer": "There are 400 customers.\n\n1 row from data source 'crm':\n\n| customers |\n| --- |\n| 400 |",

@@ -55,7 +55,7 @@ async fn write_and_ask(context: &TaskContext<'_>, source: &Source, language: Lan
     let again = text_to_query::repair(&question, &query, &objection);
     let (query, more) = match write(context, language, again).await {
         Ok(written) => written,
-        Err(error) => return Err(TaskFailure { query: some(query), usage, error }),
+        Err(error) => return Err(TaskFailure { query: some(query), usage, ..error.into() }),
     };
     let usage = Usage::sum(usage, more);
     match try_out(context, source, &query).await {
@@ -129,6 +129,7 @@ fn output(source: &Source, ran: Ran) -> TaskOutput {
         })),
         query: Some(query),
         usage,
+        ..TaskOutput::default()
     }
 }
 
@@ -150,7 +151,7 @@ fn kind_of(error: &DataError) -> ErrorKind {
 }
 
 fn failed(error: &DataError, text: String, query: String, usage: Option<Usage>) -> TaskFailure {
-    TaskFailure { error: Error::new(kind_of(error), text), query: some(query), usage }
+    TaskFailure { query: some(query), usage, ..Error::new(kind_of(error), text).into() }
 }
 
 fn some(query: String) -> Option<String> {

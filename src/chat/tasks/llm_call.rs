@@ -1,37 +1,67 @@
 use futures_util::StreamExt;
 
-use super::{TaskContext, TaskOutput};
+use super::{TaskContext, TaskFailure, TaskOutput};
 use crate::chat::answer;
 use crate::chat::executor::Inputs;
 use crate::kernel::{Error, ErrorKind};
-use crate::llm::{ChatRequest, Chunk, Completion, LlmError};
+use crate::llm::{ChatMessage, ChatRequest, Chunk, Completion, LlmError, ToolSpec};
 
-/// Asks the model. Streams the text if a client listens for it.
-pub(super) async fn run(context: &TaskContext<'_>, inputs: Inputs, is_last: bool) -> Result<TaskOutput, Error> {
-    let request = ChatRequest {
-        model: context.command.options.model.clone(),
-        messages: answer::messages(context, &inputs),
-        ..ChatRequest::default()
-    };
-    let completion = match is_last && context.events.is_streaming() {
-        true => stream(context, &request, !inputs.results.is_empty()).await?,
-        false => context.llm.complete(context.settings.llm.effective(), &request, context.deadline).await?,
-    };
+/// Asks the model. Streams the text if this is the answer and a client listens for it.
+pub(super) async fn run(context: &TaskContext<'_>, inputs: &Inputs, is_last: bool) -> Result<TaskOutput, TaskFailure> {
+    let messages = answer::messages(context, inputs, None);
+    let follows = !inputs.results.is_empty();
+    let completion =
+        if is_last { say(context, messages, Vec::new(), follows).await } else { ask(context, messages).await };
+    let completion = completion.map_err(Error::from)?;
     if completion.content.trim().is_empty() {
-        return Err(Error::new(ErrorKind::Upstream, "The LLM answered without any text"));
+        return Err(without_text().into());
     }
     Ok(TaskOutput {
-        target: Some(completion.model),
+        target: Some(completion.model.clone()),
+        model: Some(completion.model),
         text: completion.content,
         usage: completion.usage,
         ..TaskOutput::default()
     })
 }
 
-/// Passes the text on as it comes. If it breaks off and what earlier steps found `follows`, that begins a paragraph of its own.
-async fn stream(context: &TaskContext<'_>, request: &ChatRequest, follows: bool) -> Result<Completion, LlmError> {
+pub(super) fn without_text() -> Error {
+    Error::new(ErrorKind::Upstream, "The LLM answered without any text")
+}
+
+fn request(context: &TaskContext<'_>, messages: Vec<ChatMessage>, tools: Vec<ToolSpec>) -> ChatRequest {
+    ChatRequest { model: context.command.options.model.clone(), messages, tools, ..ChatRequest::default() }
+}
+
+/// Asks the model for something that the client does not hear as it comes.
+pub(super) async fn ask(context: &TaskContext<'_>, messages: Vec<ChatMessage>) -> Result<Completion, LlmError> {
+    ask_with(context, messages, Vec::new()).await
+}
+
+/// Like [`ask`], with tools that the model may ask for.
+pub(super) async fn ask_with(
+    context: &TaskContext<'_>,
+    messages: Vec<ChatMessage>,
+    tools: Vec<ToolSpec>,
+) -> Result<Completion, LlmError> {
+    let request = request(context, messages, tools);
+    context.llm.complete(context.settings.llm.effective(), &request, context.deadline).await
+}
+
+/// Asks the model for text that belongs to the answer, and passes it on as it comes. If it breaks off and something
+/// `follows`, that begins a paragraph of its own.
+pub(super) async fn say(
+    context: &TaskContext<'_>,
+    messages: Vec<ChatMessage>,
+    tools: Vec<ToolSpec>,
+    follows: bool,
+) -> Result<Completion, LlmError> {
+    if !context.events.is_streaming() {
+        return ask_with(context, messages, tools).await;
+    }
+    let request = request(context, messages, tools);
     let llm = context.settings.llm.effective();
-    let mut chunks = Box::pin(context.llm.stream(llm, request, context.deadline).await?);
+    let mut chunks = Box::pin(context.llm.stream(llm, &request, context.deadline).await?);
     let (mut whole, mut begun) = (Completion::default(), false);
     while let Some(chunk) = chunks.next().await {
         match chunk {

@@ -5,20 +5,34 @@
 mod data_query;
 mod external_agent;
 mod llm_call;
+mod program;
 mod text_to_query;
+mod tool_calls;
+mod tool_choice;
+mod tool_loop;
+mod tool_result;
+mod tool_run;
 
 use serde_json::Value;
 
 use super::command::ChatCommand;
 use super::events::EventSink;
 use super::executor::Inputs;
+use super::step_log::StepLog;
 use super::targets::{AgentChoice, Source};
+use super::tool_support::ToolSupport;
+use super::toolbox::ToolRun;
 use crate::agents::AgentService;
 use crate::datasources::DataSourceService;
 use crate::kernel::{Deadline, Error};
 use crate::llm::{LlmClient, Usage};
 use crate::memory::ContextMessage;
 use crate::settings::Settings;
+use crate::storage::Step;
+use crate::tools::{Function, Tool, ToolService};
+
+pub(super) use tool_result::WebSource;
+pub(super) use tool_run::check as check_run;
 
 /// Who does a task.
 #[derive(Clone, Debug)]
@@ -29,6 +43,10 @@ pub(super) enum Kind {
     ExternalAgent(AgentChoice),
     /// A data source.
     DataQuery(Source),
+    /// A tool that the plan names; models ask for others while they answer.
+    ToolRun(ToolRun),
+    /// A model that writes a program, and the tool that runs it: the answer.
+    Program(Tool),
 }
 
 /// What every task of a request may use.
@@ -38,11 +56,28 @@ pub(super) struct TaskContext<'a> {
     pub(super) llm: &'a LlmClient,
     pub(super) agents: &'a AgentService,
     pub(super) datasources: &'a DataSourceService,
+    pub(super) tools: &'a ToolService,
+    /// What the model may ask for while it answers.
+    pub(super) offered: &'a [Function],
+    /// Whether the user wants a tool to be used.
+    pub(super) wants_tool: bool,
+    pub(super) support: &'a ToolSupport,
     pub(super) command: &'a ChatCommand,
     pub(super) conversation: &'a [ContextMessage],
     pub(super) missing: &'a [String],
     pub(super) deadline: Deadline,
     pub(super) events: &'a EventSink,
+    /// Takes what is done on the way.
+    pub(super) log: &'a StepLog,
+    /// The task's id.
+    pub(super) task: &'a str,
+}
+
+impl TaskContext<'_> {
+    /// Notes something that was done on the way; `number` tells it from others of the same task.
+    async fn log(&self, number: usize, step: Step) {
+        self.log.add(Step { id: format!("{}.{number}", self.task), ..step }).await;
+    }
 }
 
 /// What came of a task.
@@ -50,14 +85,22 @@ pub(super) struct TaskContext<'a> {
 pub(super) struct TaskOutput {
     /// What it was done with: a model, an agent, a data source, a tool.
     pub(super) target: Option<String>,
+    /// The model that wrote the text, if one did.
+    pub(super) model: Option<String>,
     /// The result in words, for the tasks that build on it.
     pub(super) text: String,
     /// What belongs into the answer whatever a model makes of the result.
     pub(super) for_answer: Option<String>,
     /// The result as data, for the caller.
     pub(super) data: Option<Value>,
-    /// What a data source was asked.
+    /// Where it was found on the web; none if nothing was searched.
+    pub(super) sources: Option<Vec<WebSource>>,
+    /// What a data source was asked, or what a tool was run with.
     pub(super) query: Option<String>,
+    /// What it failed to do, though it gave something.
+    pub(super) lacks: Option<String>,
+    /// How often a model was asked beyond the first time.
+    pub(super) rounds: usize,
     /// Tokens used.
     pub(super) usage: Option<Usage>,
 }
@@ -66,7 +109,9 @@ pub(super) struct TaskOutput {
 #[derive(Debug)]
 pub(super) struct TaskFailure {
     pub(super) error: Error,
-    /// What a data source was asked, or would have been.
+    /// What was found before it failed, in words.
+    pub(super) found: Option<String>,
+    /// What a data source was asked, or would have been, or what a tool was run with.
     pub(super) query: Option<String>,
     /// Tokens used all the same.
     pub(super) usage: Option<Usage>,
@@ -74,7 +119,7 @@ pub(super) struct TaskFailure {
 
 impl From<Error> for TaskFailure {
     fn from(error: Error) -> Self {
-        Self { error, query: None, usage: None }
+        Self { error, found: None, query: None, usage: None }
     }
 }
 
@@ -86,8 +131,11 @@ pub(super) async fn run(
     is_last: bool,
 ) -> Result<TaskOutput, TaskFailure> {
     match kind {
-        Kind::LlmCall => Ok(llm_call::run(context, inputs, is_last).await?),
+        Kind::LlmCall if is_last && !context.offered.is_empty() => tool_loop::run(context, inputs).await,
+        Kind::LlmCall => llm_call::run(context, &inputs, is_last).await,
         Kind::ExternalAgent(choice) => external_agent::run(context, &choice, &inputs).await,
         Kind::DataQuery(source) => data_query::run(context, &source).await,
+        Kind::ToolRun(run) => tool_run::run(context, &run).await,
+        Kind::Program(tool) => program::run(context, &tool, &inputs).await,
     }
 }

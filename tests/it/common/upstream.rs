@@ -239,3 +239,55 @@ pub fn ollama(seen: &Seen, text: &str) -> Vec<Act> {
     acts.push(Act::Send(format!("{last}\n")));
     acts
 }
+
+/// A wish of the model to have these tools called, `(name, arguments)`, with some words before it, in OpenAI's format:
+/// complete, or streamed in pieces as the request asks.
+pub fn openai_calls(seen: &Seen, text: &str, calls: &[(&str, Value)]) -> Vec<Act> {
+    let call = |(at, (name, arguments)): (usize, &(&str, Value))| {
+        // What is no JSON travels as the text that it is.
+        let arguments = arguments.as_str().map_or_else(|| arguments.to_string(), str::to_owned);
+        json!({"index": at, "id": format!("call_{at}"), "type": "function", "function": {"name": name, "arguments": arguments}})
+    };
+    let calls: Vec<_> = calls.iter().enumerate().map(call).collect();
+    let usage = json!({"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10});
+    if seen.body["stream"] == true {
+        let chunk = |delta: Value, finish: Value| {
+            Act::Send(format!(
+                "data: {}\n\n",
+                json!({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+            ))
+        };
+        let mut acts = vec![open_head("text/event-stream")];
+        acts.extend(text.split_inclusive(' ').map(openai_delta));
+        for mut call in calls {
+            // The arguments come in two pieces.
+            let arguments = call["function"]["arguments"].as_str().unwrap().to_owned();
+            let middle = arguments.floor_char_boundary(arguments.len() / 2);
+            call["function"]["arguments"] = json!(arguments[..middle]);
+            acts.push(chunk(json!({"tool_calls": [call]}), Value::Null));
+            let rest = json!({"index": call["index"], "function": {"arguments": arguments[middle..]}});
+            acts.push(chunk(json!({"tool_calls": [rest]}), Value::Null));
+        }
+        acts.push(chunk(json!({}), json!("tool_calls")));
+        acts.push(Act::Send(format!("data: {}\n\ndata: [DONE]\n\n", json!({"choices": [], "usage": usage}))));
+        return acts;
+    }
+    let message = json!({"role": "assistant", "content": text, "tool_calls": calls});
+    json_reply(
+        "200 OK",
+        &json!({"id": "x", "object": "chat.completion", "model": seen.body["model"], "usage": usage,
+            "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}),
+    )
+}
+
+/// The same in Ollama's format, complete.
+pub fn ollama_calls(calls: &[(&str, Value)]) -> Vec<Act> {
+    let call = |(name, arguments): &(&str, Value)| json!({"function": {"name": name, "arguments": arguments}});
+    let calls: Vec<_> = calls.iter().map(call).collect();
+    let message = json!({"role": "assistant", "content": "", "tool_calls": calls});
+    json_reply(
+        "200 OK",
+        &json!({"model": "llama:1b", "message": message, "done": true, "done_reason": "stop", "prompt_eval_count": 7,
+            "eval_count": 3}),
+    )
+}

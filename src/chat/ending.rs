@@ -1,0 +1,69 @@
+use super::events::EventSink;
+use super::executor::{Ending, Finished};
+use super::planner::{Action, Plan, Task};
+use super::reply::{Answer, Progress};
+use super::tasks::{TaskFailure, TaskOutput, WebSource};
+use crate::kernel::Error;
+use crate::storage::Step;
+
+/// The answer: what the last task says, and below it what earlier ones want to be shown, and the sources. If the last one failed, what was
+/// found stands for itself.
+pub(super) async fn compose(
+    found: &[TaskOutput],
+    last: &Result<TaskOutput, Error>,
+    events: &EventSink,
+    progress: &mut Progress,
+) -> Option<Answer> {
+    let shown: Vec<&str> = found.iter().filter_map(|output| output.for_answer.as_deref()).collect();
+    let (mut answer, addition) = match last {
+        Ok(output) => {
+            let sources = progress.sources.as_deref().and_then(WebSource::list);
+            let shown: Vec<_> = shown.into_iter().chain(sources.as_deref()).collect();
+            (Answer::from(output.clone()), shown.join("\n\n"))
+        }
+        Err(_) if found.is_empty() => return None,
+        Err(error) => {
+            let why = format!("No model could put this into words: {}", error.public_detail());
+            progress.degraded.push(why);
+            let all = found.iter().map(|output| output.for_answer.as_deref().unwrap_or(&output.text));
+            (Answer::default(), all.collect::<Vec<_>>().join("\n\n"))
+        }
+    };
+    if !addition.is_empty() {
+        let addition = if answer.text.is_empty() { addition } else { format!("\n\n{addition}") };
+        answer.text.push_str(&addition);
+        events.delta(addition).await;
+    }
+    Some(answer)
+}
+
+/// The record of an ended task, and its result.
+pub(super) fn describe(plan: &Plan, finished: Finished) -> (Step, Result<TaskOutput, TaskFailure>) {
+    let task = plan.tasks.iter().find(|task| task.id == finished.id);
+    let action = task.map_or("", |task| task.action.as_str());
+    let planned = task.and_then(Task::target);
+    let (status, result) = match finished.ending {
+        Ending::Completed(output) => ("completed", Ok(output)),
+        Ending::Failed(failure) => ("failed", Err(failure)),
+        Ending::Skipped(error) => ("skipped", Err(error.into())),
+    };
+    let output = result.as_ref().ok();
+    let lacks = output.and_then(|output| output.lacks.clone());
+    // A tool that gave nothing of use has failed; a model that answered with less has not.
+    let status = if lacks.is_some() && action == Action::ToolExecution.as_str() { "failed" } else { status };
+    let query = match &result {
+        Ok(output) => &output.query,
+        Err(failure) => &failure.query,
+    };
+    let step = Step {
+        id: finished.id,
+        action: action.to_owned(),
+        target: output.and_then(|output| output.target.clone()).or(planned.map(str::to_owned)),
+        status: status.to_owned(),
+        error: result.as_ref().err().map(|failure| failure.error.public_detail().to_owned()).or(lacks),
+        query: query.clone(),
+        output: output.map(|output| output.text.clone()),
+        duration_ms: finished.duration_ms,
+    };
+    (step, result)
+}

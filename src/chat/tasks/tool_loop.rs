@@ -1,0 +1,169 @@
+use super::tool_calls::Calls;
+use super::{TaskContext, TaskFailure, TaskOutput, llm_call, tool_choice};
+use crate::chat::answer;
+use crate::chat::executor::Inputs;
+use crate::kernel::Error;
+use crate::llm::{Completion, LlmError, ToolSpec, Usage};
+
+/// What a model is told where the user asks for a tool.
+const WISH: &str = "The user wants a tool to be used for the next request. Call the one that fits, if there is one.";
+
+/// Has a model answer that may ask for tools on the way: what it asks for is done and told to it, round after round, until it
+/// answers or a bound is reached; then it answers with what there is. A model that can't be offered tools answers without
+/// them, or, where the user asks for one, names it in JSON.
+pub(super) async fn run(context: &TaskContext<'_>, inputs: Inputs) -> Result<TaskOutput, TaskFailure> {
+    let calls = Calls::new(context);
+    let mut talk = Talk { context, inputs, calls, said: String::new(), usage: None, asked: 0, stopped: None };
+    match talk.carry_on().await {
+        Ok(last) => Ok(talk.output(last)),
+        Err(error) => Err(TaskFailure { found: talk.calls.found(), usage: talk.usage, ..error.into() }),
+    }
+}
+
+/// One model's way to an answer.
+struct Talk<'a> {
+    context: &'a TaskContext<'a>,
+    inputs: Inputs,
+    calls: Calls<'a>,
+    /// What the model said before it asked for tools.
+    said: String,
+    usage: Option<Usage>,
+    /// How often the model was asked.
+    asked: usize,
+    /// Why no more tools were run, if that may be missed in the answer.
+    stopped: Option<String>,
+}
+
+impl Talk<'_> {
+    async fn carry_on(&mut self) -> Result<Completion, Error> {
+        let context = self.context;
+        let (llm, model) = (context.settings.llm.effective(), context.command.options.model.as_deref());
+        if context.support.is_refused(llm, model) {
+            return self.by_plan().await;
+        }
+        let specs: Vec<_> = context.offered.iter().map(spec).collect();
+        let mut messages = answer::messages(context, &self.inputs, context.wants_tool.then_some(WISH));
+        let most = context.settings.orchestration.max_iterations;
+        for round in 1.. {
+            // Where a tool is wished for, words without a call are not the answer yet.
+            let aloud = round > 1 || !context.wants_tool;
+            let answer = match aloud {
+                true => llm_call::say(context, messages.clone(), specs.clone(), self.has_found()).await,
+                false => llm_call::ask_with(context, messages.clone(), specs.clone()).await,
+            };
+            let reply = match self.count(answer) {
+                Err(error) if round == 1 && error.refuses_tools() => {
+                    tracing::info!(%error, "the model can't be offered tools; it works by plan");
+                    context.support.note_refusal(llm, model);
+                    return self.by_plan().await;
+                }
+                other => other?,
+            };
+            if reply.tool_calls.is_empty() {
+                return match reply.content.trim().is_empty() {
+                    true => self.conclude().await,
+                    false if aloud => Ok(reply),
+                    false => self.insist(reply).await,
+                };
+            }
+            self.speak(&reply.content, aloud).await;
+            let Some(told) = self.calls.answer(&reply.content, reply.tool_calls).await else { break };
+            messages.extend(told);
+            if round == most {
+                let why = format!("no more tools were run after {most} rounds (ORCHESTRATION_MAX_ITERATIONS)");
+                self.stopped = Some(why);
+                break;
+            }
+            if self.calls.is_late() {
+                self.stopped = Some("no more tools were run, since the time for them was up".to_owned());
+                break;
+            }
+        }
+        self.conclude().await
+    }
+
+    /// A model that can't be offered tools.
+    async fn by_plan(&mut self) -> Result<Completion, Error> {
+        if self.context.wants_tool {
+            self.choose().await;
+        }
+        self.conclude().await
+    }
+
+    /// The model answered in words though a tool is wished for: some models overlook what they are offered.
+    async fn insist(&mut self, reply: Completion) -> Result<Completion, Error> {
+        self.choose().await;
+        if self.has_found() {
+            return self.conclude().await;
+        }
+        self.context.events.delta(reply.content.clone()).await;
+        Ok(reply)
+    }
+
+    /// Has the model name a tool in JSON, and runs it.
+    async fn choose(&mut self) {
+        self.asked += 1;
+        let (call, usage) = tool_choice::choose(self.context).await;
+        self.usage = Usage::sum(self.usage, usage);
+        if let Some(call) = call {
+            self.calls.answer("", vec![call]).await;
+        }
+    }
+
+    /// The answer, with what there is and without further tools. Results are told in words, since there are servers that take
+    /// calls in a conversation only where tools are offered.
+    async fn conclude(&mut self) -> Result<Completion, Error> {
+        let mut inputs = self.inputs.clone();
+        inputs.results.extend(self.calls.results());
+        inputs.failures.extend(self.stopped.clone());
+        let messages = answer::messages(self.context, &inputs, None);
+        let last = llm_call::say(self.context, messages, Vec::new(), self.has_found()).await;
+        let last = self.count(last)?;
+        if last.content.trim().is_empty() { Err(llm_call::without_text()) } else { Ok(last) }
+    }
+
+    /// What the model says before it asks for tools is part of the answer, in a paragraph of its own.
+    async fn speak(&mut self, text: &str, was_streamed: bool) {
+        if text.trim().is_empty() {
+            return;
+        }
+        if !was_streamed {
+            self.context.events.delta(text.to_owned()).await;
+        }
+        self.context.events.delta("\n\n".to_owned()).await;
+        self.said.push_str(text);
+        self.said.push_str("\n\n");
+    }
+
+    fn count(&mut self, answer: Result<Completion, LlmError>) -> Result<Completion, LlmError> {
+        self.asked += 1;
+        self.usage = Usage::sum(self.usage, answer.as_ref().ok().and_then(|answer| answer.usage));
+        answer
+    }
+
+    /// Whether there is anything that could be told even if the model failed now.
+    fn has_found(&self) -> bool {
+        !self.inputs.results.is_empty() || self.calls.found().is_some()
+    }
+
+    fn output(self, last: Completion) -> TaskOutput {
+        TaskOutput {
+            target: Some(last.model.clone()),
+            model: Some(last.model),
+            text: format!("{}{}", self.said, last.content),
+            sources: self.calls.sources,
+            usage: self.usage,
+            lacks: self.stopped,
+            rounds: self.asked.saturating_sub(1),
+            ..TaskOutput::default()
+        }
+    }
+}
+
+fn spec(function: &crate::tools::Function) -> ToolSpec {
+    ToolSpec {
+        name: function.call_name.clone(),
+        description: function.description.clone(),
+        parameters: function.parameters.clone(),
+    }
+}

@@ -1,0 +1,40 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::settings::LlmSettings;
+
+/// How long a model is not offered tools after it refused them: it may have been given another template since.
+const REMEMBERED_FOR: Duration = Duration::from_secs(600);
+/// Models that are remembered at most.
+const MOST: usize = 256;
+
+/// Remembers which models on which servers refuse requests that offer tools. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ToolSupport {
+    refused: Arc<Mutex<HashMap<(String, String), Instant>>>,
+}
+
+impl ToolSupport {
+    /// Whether this model refused tools a short while ago.
+    pub(super) fn is_refused(&self, llm: &LlmSettings, model: Option<&str>) -> bool {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.get(&key(llm, model)).is_some_and(|since| since.elapsed() < REMEMBERED_FOR)
+    }
+
+    /// This model has just refused tools.
+    pub(super) fn note_refusal(&self, llm: &LlmSettings, model: Option<&str>) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.retain(|_, since| since.elapsed() < REMEMBERED_FOR);
+        if refused.len() < MOST {
+            refused.insert(key(llm, model), Instant::now());
+        }
+    }
+}
+
+fn key(llm: &LlmSettings, model: Option<&str>) -> (String, String) {
+    let model = model.filter(|model| !model.is_empty()).or(llm.default_model.as_deref());
+    (llm.base_url.clone().unwrap_or_default(), model.unwrap_or_default().to_owned())
+}
