@@ -3,29 +3,22 @@
 use serde_json::{Value, json};
 
 use crate::chat_parts::{notes_of, prompt_of, texts};
-use crate::common::{Client, TestServer, Upstream};
+use crate::common::{TestServer, Upstream, code};
 use crate::tool_parts::*;
 
 const ADD: &str = "Here it is:\n```python\nprint(19 + 23)\n```";
 const BROKEN: &str = "Here it is:\n```python\nprint(19 + twenty_three)\n```";
 
+/// What it takes to run the code of these stories.
+pub const PROGRAMS: [&str; 3] = ["bwrap", "prlimit", "python3"];
+
 fn python() -> Value {
     json!({"type": "code_executor", "config": {"allowed_languages": "python"}})
 }
 
-/// Whether this machine can run code; where `REQUIRE_SANDBOX` is set it must.
-#[expect(clippy::disallowed_methods, reason = "what the machine must be able to do is said by its environment")]
-pub async fn can_run(server: &Client) -> bool {
-    let body = json!({"arguments": {"language": "python", "code": "print(1)"}});
-    let result = server.post("/api/tools/code/execute", &body).await.json();
-    let can = result["status"] == "success";
-    assert!(can || std::env::var_os("REQUIRE_SANDBOX").is_none(), "no code can be run here: {result}");
-    can
-}
-
 async fn coder(script: Vec<Say>) -> (Upstream, TestServer) {
     let llm = model(script).await;
-    let server = with_tools(&llm, &[("code", python())], &[]).await;
+    let server = with_tools(&llm, &[("code", python())], &[("PATH", code::PATH)]).await;
     (llm, server)
 }
 
@@ -48,7 +41,7 @@ async fn code_is_written_and_not_run() {
 #[tokio::test]
 async fn code_is_run_on_request() {
     let (llm, server) = coder(vec![Say::Text(ADD)]).await;
-    if !can_run(&server).await {
+    if !code::has(&PROGRAMS) {
         return;
     }
     for (prompt, metadata) in [
@@ -78,7 +71,7 @@ async fn code_is_run_on_request() {
 #[tokio::test]
 async fn a_program_that_fails_is_mended_once() {
     let (llm, server) = coder(vec![Say::Text(BROKEN), Say::Text(ADD)]).await;
-    if !can_run(&server).await {
+    if !code::has(&PROGRAMS) {
         return;
     }
     let reply = ask(&server, "Write a Python program that adds 19 and 23", json!({"execute": true})).await;

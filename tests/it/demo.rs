@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 use crate::chat_parts::of_steps;
 use crate::code_chat;
-use crate::common::Program;
+use crate::common::{Program, code};
 use crate::tool_parts::of_action;
 
 async fn ask(demo: &Program, prompt: &str) -> Value {
@@ -133,7 +133,7 @@ async fn the_demo_runs_code_on_request_and_mends_it() {
     let demo = Program::start("demo", folder.path(), &[]).await;
     let reply = ask(&demo, "Write a program that adds 19 + 23").await;
     assert!(reply["answer"].as_str().unwrap().ends_with("```python\ntotal = 19 + 23\nprint(total)\n```"), "{reply}");
-    if !code_chat::can_run(&demo.client).await {
+    if !code::has(&code_chat::PROGRAMS) {
         return;
     }
     let body = json!({"prompt": "Write a program that adds 19 + 23", "metadata": {"execute": true}});

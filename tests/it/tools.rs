@@ -137,10 +137,10 @@ async fn credentials_are_masked_kept_and_stay_with_their_server() {
         let entry = tool(
             "a",
             kind,
-            json!({place: "http://127.0.0.1:1", key: "canary-7f3a9c-kept", "headers": {"Authorization": "Basic canary-two"}}),
+            json!({place: "http://127.0.0.1:1", key: "canary-7f3a9c-kept", "headers": {"X-Api-Key": "Basic canary-two"}}),
         );
         let shown = server.post(TOOLS.path, &entry).await.expect(201)["tool"].clone();
-        assert_eq!((&shown["config"][key], &shown["config"]["headers"]["Authorization"]), (&json!(MASK), &json!(MASK)));
+        assert_eq!((&shown["config"][key], &shown["config"]["headers"]["X-Api-Key"]), (&json!(MASK), &json!(MASK)));
         server.put("/api/tools/a", &with(&shown, "description", json!("x"))).await.expect(200);
         let stored = TOOLS.stored(server.folder());
         assert!(stored.contains("canary-7f3a9c-kept") && stored.contains("Basic canary-two"), "{stored}");

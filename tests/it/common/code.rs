@@ -20,9 +20,6 @@ pub fn has(programs: &[&str]) -> bool {
     let found = |name: &&&str| PATH.split(':').any(|folder| Path::new(folder).join(name).is_file());
     let missing: Vec<_> = programs.iter().filter(|name| !found(name)).collect();
     assert!(missing.is_empty() || !is_required(), "not installed: {missing:?}");
-    if !missing.is_empty() {
-        println!("skipped: not installed: {missing:?}");
-    }
     missing.is_empty()
 }
 
