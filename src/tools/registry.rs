@@ -4,13 +4,14 @@ use sha2::{Digest, Sha256};
 
 use super::function::Described;
 use super::{Function, Tool};
+use crate::settings::Resource;
 
 /// Longest name that chat completions allow.
 const LONGEST_CALL_NAME: usize = 64;
 
 /// The functions of one tool, before they have got names that models may use.
 pub(super) fn one(tool: &Tool, described: Described) -> Function {
-    let description = tool.effective.description.clone().filter(|text| !text.trim().is_empty());
+    let description = tool.effective.description().map(str::to_owned).filter(|text| !text.trim().is_empty());
     Function {
         name: tool.name.to_string(),
         call_name: String::new(),

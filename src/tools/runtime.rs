@@ -20,6 +20,7 @@ use crate::settings::{Environment, Resource, Settings, ToolOptions, ToolRules};
 const MOST_OUTPUT: usize = 200_000;
 /// Longest wait for the list of an MCP server's tools when functions are gathered.
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
+const NO_PLACE: &str = "No place was free in time: too many tools are running (TOOLS_MAX_CONCURRENT)";
 /// How many tools are asked for their functions at once.
 const LISTS_AT_ONCE: usize = 16;
 
@@ -131,7 +132,7 @@ impl Runtime {
         let late = |why: &str| ToolResult::timeout(format!("Tool '{}' {why}", function.name));
         let permit = match timeout_at(deadline.instant(), self.running.acquire()).await {
             Ok(Ok(permit)) => permit,
-            _ => return late("found no free place in time: too many tools are running (TOOLS_MAX_CONCURRENT)"),
+            _ => return ToolResult::timeout(format!("Tool '{}': {NO_PLACE}", function.name)),
         };
         let deadline = deadline.at_most(options.timeout().unwrap_or(rules.timeout));
         let work: BoxFuture<'_, ToolResult> = match &options {
@@ -152,6 +153,10 @@ impl Runtime {
 
     /// Looks whether a tool can do its work.
     pub(super) async fn check(&self, tool: &Tool, rules: &ToolRules, deadline: Deadline) -> Check {
+        let place = timeout_at(deadline.instant(), self.running.acquire()).await;
+        let Ok(Ok(_place)) = place else {
+            return Check::failed("timeout", "Too many tools are running", NO_PLACE);
+        };
         let check = match options(tool) {
             Ok(ToolOptions::Http(options)) => http_request::check(&self.http, tool, &options, deadline).await,
             Ok(ToolOptions::Search(options)) => web_search::check(&self.http, tool, &options, deadline).await,

@@ -195,6 +195,21 @@ async fn a_redirect_takes_no_credential_to_another_server() {
 }
 
 #[tokio::test]
+async fn another_server_does_not_lead_a_call_back_with_the_credentials() {
+    let own = Upstream::answering(json!({})).await;
+    let target = format!("{}/admin", own.url());
+    let other = Upstream::start(move |_, _| moved("307 Temporary Redirect", &target)).await;
+    let host = other.url().replace("http://", "");
+    let server = server_with(json!({
+        "base_url": own.url(), "auth_token": TOKEN, "headers": {"X-Private": "private"}, "allowed_hosts": [host]
+    }))
+    .await;
+    let done = run(&server, json!({"url": format!("{}/x", other.url()), "method": "DELETE"})).await;
+    assert_eq!((&done["status"], own.seen()[0].path.as_str()), (&json!("success"), "/admin"), "{done}");
+    assert_without_credentials(&own.seen());
+}
+
+#[tokio::test]
 async fn a_redirect_to_a_place_that_is_not_allowed_ends_there() {
     let other = Upstream::answering(json!({})).await;
     let rows = [

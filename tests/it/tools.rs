@@ -1,10 +1,16 @@
 //! Tools as they are kept: what is particular to them. What they share with agents and data sources is in `resources`; what
 //! each kind does has a file of its own.
 
-use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use crate::common::sources::wait_for;
 use crate::common::upstream::json_reply;
-use crate::common::{Answer, TestServer, Upstream};
+use crate::common::{Act, Answer, TestServer, Upstream};
 use crate::resources::{MASK, TOOLS, with, without};
 
 /// A tool of this type with this configuration.
@@ -251,7 +257,7 @@ async fn the_schemas_of_all_enabled_tools_are_told_in_two_forms() {
     for (name, kind, config) in [
         ("weather", "http_request", json!({"base_url": "http://127.0.0.1:1"})),
         ("Küche 7", "http", json!({"base_url": "http://127.0.0.1:1"})),
-        ("web", "web_search", json!({"max_results": "7"})),
+        ("web", "web_search", json!({"max_results": "7", "description": "As the form has it"})),
         ("code", "code_executor", json!({"allowed_languages": "javascript,bash"})),
         ("odd", "custom", json!({})),
     ] {
@@ -267,6 +273,7 @@ async fn the_schemas_of_all_enabled_tools_are_told_in_two_forms() {
     let names: Vec<_> = schemas.iter().map(|schema| schema["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["weather", "Küche 7", "web", "code"]);
     assert_eq!(schemas[0]["description"], "Forecasts by city");
+    assert_eq!(schemas[2]["description"], "As the form has it", "where the GUI puts it");
     let properties = |nth: usize| schemas[nth]["parameters"]["properties"].clone();
     assert_eq!(
         (&schemas[0]["parameters"]["required"], properties(0)["method"]["default"].as_str()),
@@ -327,4 +334,33 @@ async fn a_tool_that_cannot_be_run_says_why() {
     server.put("/api/tools/web", &without(&web, "config")).await.expect(200);
     let bare = execute("web", json!({"arguments": {"url": "/"}})).await.expect(200);
     assert!(bare["error"].as_str().unwrap().contains("base_url"), "{bare}");
+}
+
+#[tokio::test]
+async fn no_more_tools_run_at_once_than_the_operator_allows() {
+    let goes = Arc::new(Notify::new());
+    let word = goes.clone();
+    let upstream = Upstream::start(move |_, _| {
+        let mut acts = vec![Act::Wait(word.clone())];
+        acts.extend(json_reply("200 OK", &json!({})));
+        acts
+    })
+    .await;
+    let server = TestServer::with(&[("TOOLS_MAX_CONCURRENT", "2")]).await;
+    server.post(TOOLS.path, &tool("slow", "http_request", json!({"base_url": upstream.url()}))).await.expect(201);
+    let body = json!({"arguments": {"url": "/"}});
+    let runs = join_all((0..3).map(|_| server.post("/api/tools/slow/execute", &body)));
+    let test = server.post("/api/tools/slow/test", &body);
+    let watch = async {
+        wait_for(async || upstream.seen().len() == 2).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(upstream.seen().len(), 2, "two run, the others wait");
+        for done in 0..4 {
+            goes.notify_one();
+            wait_for(async || upstream.seen().len() >= (done + 3).min(4)).await;
+        }
+    };
+    let (runs, test, ()) = tokio::join!(runs, test, watch);
+    assert!(runs.iter().all(|run| run.json()["status"] == "success"), "{runs:?}");
+    assert_eq!(test.expect(200)["success"], true);
 }

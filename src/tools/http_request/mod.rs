@@ -107,7 +107,8 @@ impl Trip {
                 ToolResult::failure(format!("{who} redirected to a place that is not allowed: {why}"))
             })?;
             self.request.redirected(reply.status(), next.url.origin() == self.target.url.origin());
-            self.target = next;
+            // Who has led the trip to another server must not lead it back with the credentials.
+            self.target = Target { own: next.own && self.target.own, ..next };
             self.redirects += 1;
         }
     }

@@ -84,19 +84,34 @@ pub(super) struct ToolTypes {
 #[utoipa::path(get, path = "/api/tools/types/available", tag = "tools", operation_id = "tool_types",
     responses((status = 200, description = "The types", body = ToolTypes), ReadErrors))]
 pub(super) async fn types() -> Reply<ToolTypes> {
+    let of = |kind: &str, description: &str, required: Value, optional: Value| json!({"type": kind, "description": description, "required_config": required, "optional_config": optional});
     Reply::ok(ToolTypes {
         tool_types: json!([
-            {"type": "http_request", "description": "Make HTTP requests to external APIs",
-                "required_config": ["base_url"], "optional_config": ["auth_token", "timeout", "headers", "allowed_hosts"]},
-            {"type": "web_search", "description": "Search the web for information",
-                "required_config": ["api_key", "endpoint"],
-                "optional_config": ["provider", "max_results", "timeout", "engine_id"]},
-            {"type": "code_executor", "description": "Execute code in a sandboxed environment",
-                "required_config": [],
-                "optional_config": ["timeout", "max_memory", "allowed_languages", "sandbox_enabled"]},
-            {"type": "mcp", "description": "Use the tools of an MCP server",
-                "required_config": ["url"],
-                "optional_config": ["auth_token", "headers", "command", "args", "env", "include", "exclude", "timeout"]},
+            of(
+                "http_request",
+                "Make HTTP requests to external APIs",
+                json!(["base_url"]),
+                json!(["auth_token", "timeout", "headers", "allowed_hosts", "endpoint", "port", "api_key"]),
+            ),
+            // As in the original; searxng needs no key, and most providers no endpoint.
+            of(
+                "web_search",
+                "Search the web for information",
+                json!(["api_key", "endpoint"]),
+                json!(["provider", "max_results", "timeout", "engine_id", "port"]),
+            ),
+            of(
+                "code_executor",
+                "Execute code in a sandboxed environment",
+                json!([]),
+                json!(["timeout", "max_memory", "allowed_languages", "sandbox_enabled"]),
+            ),
+            of(
+                "mcp",
+                "Use the tools of an MCP server; command instead of url starts one",
+                json!(["url"]),
+                json!(["auth_token", "headers", "command", "args", "env", "include", "exclude", "timeout"]),
+            ),
         ]),
     })
 }

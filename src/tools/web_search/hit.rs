@@ -60,9 +60,14 @@ impl Hit {
     }
 }
 
+/// Bytes of a tag or an entity.
+const LONGEST_MARKUP: usize = 1000;
+
 /// HTML as plain text: without tags, with the characters that entities stand for, and with single blanks.
 pub(super) fn plain(html: &str, longest: usize) -> String {
-    let text = decoded(&without_tags(html));
+    // Markup is looked for in a bounded part, so that a reply made to be hard to read is not.
+    let start = html.get(..html.floor_char_boundary(8 * longest + LONGEST_MARKUP)).unwrap_or(html);
+    let text = decoded(&without_tags(start));
     let words: Vec<_> =
         text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
     let text = words.join(" ");
@@ -78,7 +83,7 @@ fn without_tags(html: &str) -> String {
     while let Some((before, after)) = rest.split_once('<') {
         text.push_str(before);
         let is_tag = after.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '!');
-        match after.split_once('>').filter(|_| is_tag) {
+        match near(after, '>').filter(|_| is_tag) {
             Some((tag, after)) => {
                 // A break separates words; emphasis does not.
                 let name = tag.trim_start_matches('/').to_ascii_lowercase();
@@ -97,12 +102,18 @@ fn without_tags(html: &str) -> String {
     text
 }
 
+/// Splits at the next such character, unless that is farther away than any markup is long.
+fn near(text: &str, end: char) -> Option<(&str, &str)> {
+    let at = text.get(..text.floor_char_boundary(LONGEST_MARKUP))?.find(end)?;
+    Some((text.get(..at)?, text.get(at + end.len_utf8()..)?))
+}
+
 fn decoded(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('&') {
         plain.push_str(before);
-        let found = after.split_once(';').and_then(|(name, after)| Some((entity(name)?, after)));
+        let found = near(after, ';').and_then(|(name, after)| Some((entity(name)?, after)));
         match found {
             Some((character, after)) => {
                 plain.push(character);
@@ -168,6 +179,9 @@ mod tests {
             assert_eq!(plain(html, 100), text, "{html}");
         }
         assert_eq!(plain("éclair", 1), "é…");
+        let far = format!("a <b {}>c", "x".repeat(2000));
+        assert!(plain(&far, 500).starts_with("a <b xxx"), "an end so far away is none");
+        assert!(plain(&"<x".repeat(1_000_000), 300).len() < 400);
     }
 
     #[test]
