@@ -1,5 +1,6 @@
 //! A hostile model writes the program. Each row is an attack; all are contained, and nothing is left of them.
 
+use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::net::{TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
@@ -7,8 +8,10 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::common::code;
+use crate::common::program::Program;
 
 /// What programs of the table may use, and say: the namespace that they are in first, then `held` for each thing that was refused
 /// and `ESCAPED` for each that was not.
@@ -81,6 +84,8 @@ fn numbers() -> String {
         ("GETFD", libc::SYS_pidfd_getfd),
         ("FSOPEN", libc::SYS_fsopen),
         ("GETPID", libc::SYS_getpid),
+        ("VMSPLICE", libc::SYS_vmsplice),
+        ("INOTIFY", libc::SYS_inotify_init1),
     ];
     calls.iter().map(|(name, number)| format!("{name} = {number}\n")).collect()
 }
@@ -233,6 +238,53 @@ refused(lambda: [open(f'/tmp/{n}', 'wb').write(bytes(1 << 20)) for n in range(10
 x = bytearray(os.urandom(1 << 20)) * 80
 time.sleep(60)
 " => Failure("more than 128 MB of memory");
+    hoards_memory_in_buffers_of_sockets: "python", {"max_memory": 64, "timeout": 30}, r"
+told, tell = os.pipe()
+def hoard():
+    ends = []
+    for _ in range(100):
+        ends += socket.socketpair()
+        for end in ends[-2:]:
+            end.setblocking(False)
+            for option in [socket.SO_SNDBUF, socket.SO_RCVBUF, 32, 33]:
+                try:
+                    end.setsockopt(socket.SOL_SOCKET, option, 1 << 22)
+                except OSError:
+                    pass
+            if end.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) > 1 << 20:
+                print('ESCAPED a larger buffer', flush=True)
+            sent = 0
+            try:
+                while True: sent += end.send(bytes(1 << 16))
+            except BlockingIOError:
+                os.write(tell, struct.pack('q', sent))
+    time.sleep(30)
+for _ in range(6):
+    if os.fork() == 0:
+        hoard()
+sum = 0
+while sum < 600 << 20:
+    sum += struct.unpack('q', os.read(told, 8))[0]
+print('ESCAPED', sum, flush=True)
+os.kill(-1, signal.SIGKILL)
+" => Failure("more than 64 MB of memory");
+    lends_its_memory_to_pipes: "python", {}, r"
+import fcntl, mmap
+end, start = os.pipe()
+refused(fcntl.fcntl, start, 1031, 1 << 20)
+claim(fcntl.fcntl(start, 1032) <= 1 << 16)
+lent = bytes(mmap.PAGESIZE)
+refused(call, VMSPLICE, start, ctypes.byref((ctypes.c_size_t * 2)(id(lent) + 32, 4096)), 1, 0)
+refused(call, INOTIFY, 0)
+" => Held;
+    shares_memory_through_devices: "python", {"max_memory": 64}, r"
+import mmap, stat
+for name in os.listdir('/dev'):
+    path = '/dev/' + name
+    if stat.S_ISCHR(os.stat(path).st_mode):
+        refused(lambda: mmap.mmap(os.open(path, os.O_RDWR), 1 << 20, mmap.MAP_SHARED))
+claim(os.read(os.open('/dev/zero', os.O_RDONLY), 5) == bytes(5))
+" => Held;
     memory_that_belongs_to_no_process: "python", {}, r"
 import mmap
 refused(mmap.mmap, -1, 1 << 30)
@@ -455,4 +507,40 @@ async fn a_huge_input_is_refused_before_anything_runs() {
     let all = json!({"code": format!("{PYTHON}{program}"), "stdin": "x".repeat(800_000)});
     let done = code::execute(&server, all).await;
     assert!(done["output"]["stdout"].as_str().unwrap().contains("held 800000"), "{done}");
+}
+
+/// Who shares a user with another server's programs could signal them and use up the processes that they may have.
+#[tokio::test]
+async fn meets_the_programs_of_another_server() {
+    if !code::has(&["bwrap", "python3"]) || !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let mut users = HashSet::new();
+    // By chance two servers may begin at the same user, but not all.
+    for _ in 0..3 {
+        let folder = TempDir::new().unwrap();
+        let server = Program::start("serve", folder.path(), &[("PATH", code::PATH)]).await;
+        code::add(&server.client, json!({})).await;
+        let done = code::run(&server.client, "python", "print(open('/proc/self/uid_map').read().split()[1])").await;
+        assert_eq!(done["status"], "success", "{done}");
+        users.insert(done["output"]["stdout"].as_str().unwrap().to_owned());
+    }
+    assert!(users.len() > 1, "all programs ran as {users:?}");
+}
+
+/// Whoever tests the tool learns that programs did run behind walls.
+#[tokio::test]
+async fn the_tools_own_test_tells_of_the_sandbox() {
+    if !code::has(&["bwrap", "python3", "node"]) {
+        return;
+    }
+    let server = code::server(json!({})).await;
+    let tested = server.post("/api/tools/code/test", &json!({})).await.expect(200);
+    let said = (&tested["success"], &tested["connectivity_tested"], &tested["connectivity_status"]);
+    assert_eq!(said, (&json!(true), &json!(true), &json!("reachable")), "{tested}");
+    assert_eq!(
+        (&tested["sandboxed"], &tested["message"]),
+        (&json!(true), &json!("Code can be run in a sandbox")),
+        "{tested}"
+    );
 }

@@ -1,5 +1,7 @@
+use std::hash::{BuildHasher, RandomState};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::geteuid;
@@ -16,7 +18,8 @@ pub(super) struct Account(Option<u32>);
 impl Account {
     /// The server's own user; if that is root, one that is nobody else's.
     pub(super) fn unprivileged() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
+        // Servers that begin anywhere do not meet, not even those that have the same number in containers of their own.
+        static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| AtomicU32::new(anywhere()));
         let next = || FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT;
         Self(geteuid().is_root().then(next))
     }
@@ -44,4 +47,9 @@ impl Account {
             None => "the server's user".to_owned(),
         }
     }
+}
+
+/// A number below [`COUNT`] that differs from run to run.
+fn anywhere() -> u32 {
+    u32::try_from(RandomState::new().hash_one(COUNT) % u64::from(COUNT)).unwrap_or(0)
 }

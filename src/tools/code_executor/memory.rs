@@ -11,6 +11,8 @@ use rustix::process::Pid;
 const PAUSE: Duration = Duration::from_millis(25);
 /// Memory of the kernel that an empty file takes.
 const BYTES_PER_FILE: u64 = 1024;
+/// Memory of the kernel that a socket may keep for what nobody has read yet, unless it is enlarged, which the filter prevents.
+const BYTES_PER_SOCKET: u64 = 256 * 1024;
 
 /// Watches a process and its descendants; ends when together they use more than `limit` bytes. Limits of the kernel hold
 /// for each process alone, unless there is a control group, which only the administrator of the machine can give.
@@ -26,8 +28,8 @@ pub(super) async fn exceeded(root: Pid, limit: u64, is_sandboxed: bool) {
 
 fn exceeds(root: Pid, limit: u64, is_sandboxed: bool) -> bool {
     let processes = family(root);
-    let files = if is_sandboxed { files_of(root) } else { 0 };
-    let sum = |measure: fn(i32) -> u64| processes.iter().map(|pid| measure(*pid)).sum::<u64>() + files;
+    let besides = if is_sandboxed { files_of(root) + sockets_of(root) } else { 0 };
+    let sum = |measure: fn(i32) -> u64| processes.iter().map(|pid| measure(*pid)).sum::<u64>() + besides;
     // Shared pages count for each process at first, which is quick to find out, and then by the share of each.
     sum(resident) > limit && sum(share) > limit
 }
@@ -72,6 +74,20 @@ fn files_of(first: Pid) -> u64 {
         let bytes = found.f_blocks.saturating_sub(found.f_bfree) * found.f_frsize;
         bytes + found.f_files.saturating_sub(found.f_ffree) * BYTES_PER_FILE
     })
+}
+
+/// What the sockets of a sandbox may take, and what its connections do take, which grow by themselves.
+fn sockets_of(first: Pid) -> u64 {
+    let net = |name| fs::read_to_string(format!("/proc/{first}/net/{name}")).unwrap_or_default();
+    let used = net("sockstat").lines().find_map(|line| line.strip_prefix("sockets: used ")?.parse::<u64>().ok());
+    let queued: u64 = ["tcp", "tcp6"].iter().map(|name| net(name).lines().filter_map(queues).sum::<u64>()).sum();
+    used.unwrap_or(0) * BYTES_PER_SOCKET + queued
+}
+
+/// The bytes that a connection has to send and to be read, the fifth column.
+fn queues(line: &str) -> Option<u64> {
+    let (to_send, to_read) = line.split_whitespace().nth(4)?.split_once(':')?;
+    Some(u64::from_str_radix(to_send, 16).ok()? + u64::from_str_radix(to_read, 16).ok()?)
 }
 
 #[cfg(test)]

@@ -126,7 +126,7 @@ impl CodeExecutor {
         let sandboxed = is_sandboxed(options, rules);
         let check = if problems.is_empty() {
             let how = if sandboxed { "in a sandbox" } else { "without a sandbox" };
-            Check::passed("not_applicable", format!("Code can be run {how}"))
+            Check::passed("reachable", format!("Code can be run {how}"))
         } else {
             Check::failed("failed", "Code can't be run", problems.join(". "))
         };

@@ -39,8 +39,10 @@ const WALLS: [&str; 16] = [
     "--proc",
     "/proc",
 ];
-const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
-const DEVICE_LINKS: [(&str, &str); 5] = [
+const DEVICES: [&str; 4] = ["/dev/null", "/dev/full", "/dev/random", "/dev/urandom"];
+/// What is read from `/dev/full` is zeros too; the real `/dev/zero` would hand out memory that is counted nowhere.
+const DEVICE_LINKS: [(&str, &str); 6] = [
+    ("/dev/full", "/dev/zero"),
     ("/tmp", "/dev/shm"),
     ("/proc/self/fd", "/dev/fd"),
     ("/proc/self/fd/0", "/dev/stdin"),
@@ -174,7 +176,7 @@ fn show(command: &mut Command, job: &Job<'_>, hidden: &[PathBuf]) {
     }
 }
 
-/// The devices that hold nothing, and the names by which programs know their streams.
+/// The devices that hold nothing and can't be mapped, and the names by which programs know their streams.
 fn show_devices(command: &mut Command) {
     for device in DEVICES {
         command.args(["--dev-bind-try", device, device]);

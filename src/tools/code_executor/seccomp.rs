@@ -6,8 +6,12 @@ const NEW_NAMESPACES: u32 = 0x7e02_0000;
 const SHARED_ANONYMOUS: u32 = 0x21;
 /// The `ioctl`s that type into a terminal, `TIOCSTI` and `TIOCLINUX`.
 const TYPING: [u32; 2] = [0x5412, 0x541c];
+/// Options of sockets that enlarge their buffers, which are nobody's memory: `SO_SNDBUF`, `SO_RCVBUF` and both with force.
+const BUFFERS: [u32; 4] = [7, 8, 32, 33];
 /// `AF_UNIX`, `AF_INET`, `AF_INET6`.
 const FAMILIES: [u32; 3] = [1, 2, 10];
+/// The `fcntl` that enlarges a pipe, `F_SETPIPE_SZ`.
+const PIPE_SIZE: u32 = 1031;
 /// From here on numbers are the same on all architectures; calls this new are refused unless they are known to be harmless.
 const NEW_CALLS: u32 = 424;
 /// `pidfd_open`, `close_range`, `openat2`, `faccessat2`, `epoll_pwait2`, `futex_waitv`, `fchmodat2`.
@@ -71,6 +75,11 @@ const REFUSED: &[c_long] = &[
     libc::SYS_semget,
     libc::SYS_msgget,
     libc::SYS_mq_open,
+    // Pages in a pipe, or events that nobody reads: they stay when the process has given its memory back.
+    libc::SYS_vmsplice,
+    libc::SYS_inotify_init1,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_inotify_init,
     // Only with flags in memory, where a filter can't see them; the C library falls back to `clone`.
     libc::SYS_clone3,
     #[cfg(target_arch = "x86_64")]
@@ -113,6 +122,8 @@ const ARGUMENTS_AT: u32 = 16;
 const ALLOW: u32 = 0x7fff_0000;
 const KILL: u32 = 0x8000_0000;
 const REFUSE: u32 = 0x0005_0000;
+/// Answers success and does nothing.
+const IGNORE: u32 = REFUSE;
 
 /// A filter of system calls in the kernel's binary form. Calls that are not there answer `ENOSYS`, as on a kernel without
 /// them, so that programs take the other way that they know; calls of another ABI end the process.
@@ -130,10 +141,16 @@ pub(super) fn filter() -> Option<Vec<u8>> {
     for call in REFUSED {
         program.when(IF_EQUAL, number(*call), missing);
     }
+    program.for_call(libc::SYS_fcntl, 1, |program| program.when(IF_EQUAL, PIPE_SIZE, missing));
     program.for_call(libc::SYS_clone, 0, |program| program.when(IF_ANY_BIT, NEW_NAMESPACES, missing));
     program.for_call(libc::SYS_ioctl, 1, |program| {
         for request in TYPING {
             program.when(IF_EQUAL, request, missing);
+        }
+    });
+    program.for_call(libc::SYS_setsockopt, 2, |program| {
+        for option in BUFFERS {
+            program.when(IF_EQUAL, option, IGNORE);
         }
     });
     program.for_call(libc::SYS_mmap, 3, |program| {
