@@ -29,42 +29,129 @@ impl Properties {
 
     /// The credentials in it.
     pub fn secrets(&self) -> Vec<Secret> {
-        fn collect(is_secret: bool, value: &Value, found: &mut Vec<Secret>) {
+        fn collect(place: Place, value: &Value, found: &mut Vec<Secret>) {
             match value {
-                Value::String(text) if is_secret && !text.is_empty() => found.push(Secret::new(text.as_str())),
-                Value::String(text) => found.extend(SecretUrl::new(text.as_str()).password()),
-                Value::Number(number) if is_secret => found.push(Secret::new(number.to_string())),
-                Value::Object(map) => {
-                    map.iter().for_each(|(key, value)| collect(is_secret || names_a_secret(key), value, found));
+                Value::String(text) if place == Place::Secret && !text.is_empty() => {
+                    found.push(Secret::new(text.as_str()));
                 }
-                Value::Array(items) => items.iter().for_each(|item| collect(is_secret, item, found)),
+                Value::String(text) => {
+                    let assigned = assigned_secret(text).and_then(|at| text.get(at..)).filter(|_| place == Place::Args);
+                    found.extend(assigned.map(|secret| Secret::new(secret.trim())));
+                    found.extend(SecretUrl::new(text.as_str()).password());
+                }
+                Value::Number(number) if place == Place::Secret => found.push(Secret::new(number.to_string())),
+                Value::Object(map) => map.iter().for_each(|(key, value)| collect(place.below(key), value, found)),
+                Value::Array(items) => place.items(items).for_each(|(place, item)| collect(place, item, found)),
                 _ => {}
             }
         }
         let mut found = Vec::new();
-        self.0.iter().for_each(|(key, value)| collect(names_a_secret(key), value, &mut found));
+        self.0.iter().for_each(|(key, value)| collect(Place::Plain.below(key), value, &mut found));
         found
     }
 
-    /// The object with credentials masked: all below a key that names one, and the passwords of URLs.
+    /// The object with credentials masked: all below a key that names one or below `env`, unusual `headers`, what `args` give
+    /// to an option that names one, and the passwords of URLs.
     pub fn masked(&self) -> Map<String, Value> {
-        fn mask(is_secret: bool, value: &Value) -> Value {
-            match value {
-                Value::Object(map) => {
-                    let member =
-                        |(key, value): (&String, &Value)| (key.clone(), mask(is_secret || names_a_secret(key), value));
-                    map.iter().map(member).collect()
-                }
-                Value::Array(items) => items.iter().map(|item| mask(is_secret, item)).collect(),
-                // An empty text is no secret, and showing it lets a client see that there is none.
-                Value::String(text) if is_secret && !text.is_empty() => MASK.into(),
-                Value::String(text) if text.contains("://") => SecretUrl::new(text.as_str()).to_string().into(),
-                Value::Number(_) if is_secret => MASK.into(),
-                other => other.clone(),
-            }
-        }
-        self.0.iter().map(|(key, value)| (key.clone(), mask(names_a_secret(key), value))).collect()
+        self.0.iter().map(|(key, value)| (key.clone(), masked_member(key, value))).collect()
     }
+}
+
+/// Headers whose values are no credentials; programs give any other the meaning they like.
+const HARMLESS_HEADERS: [&str; 8] = [
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "cache-control",
+    "content-language",
+    "content-type",
+    "user-agent",
+];
+
+/// What a value's place says of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Plain,
+    Secret,
+    Env,
+    Headers,
+    Args,
+}
+
+impl Place {
+    /// The place of the member `key` of an object that stands here.
+    fn below(self, key: &str) -> Self {
+        let key = key.to_ascii_lowercase();
+        match self {
+            Self::Secret | Self::Env => Self::Secret,
+            Self::Headers if !HARMLESS_HEADERS.contains(&key.as_str()) => Self::Secret,
+            _ if names_a_secret(&key) => Self::Secret,
+            _ => match key.as_str() {
+                "env" => Self::Env,
+                "headers" => Self::Headers,
+                "args" => Self::Args,
+                _ => Self::Plain,
+            },
+        }
+    }
+
+    /// The items of a list that stands here, each with its place: an option may name the next one as secret.
+    fn items(self, items: &[Value]) -> impl Iterator<Item = (Self, &Value)> {
+        let mut before = None;
+        items.iter().map(move |item| {
+            let follows = before.is_some_and(|option: &str| option.starts_with('-') && names_a_secret(option));
+            before = item.as_str();
+            let is_secret = self == Self::Env || (self == Self::Args && follows);
+            (if is_secret { Self::Secret } else { self }, item)
+        })
+    }
+}
+
+/// Whether some of what stands under this key is secret whatever it is called there.
+pub(super) fn is_special(key: &str) -> bool {
+    !matches!(Place::Plain.below(key), Place::Plain | Place::Secret)
+}
+
+/// What is shown of the value of the member `key`.
+pub(super) fn masked_member(key: &str, value: &Value) -> Value {
+    fn mask(place: Place, value: &Value) -> Value {
+        match value {
+            Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), mask(place.below(key), value))).collect(),
+            Value::Array(items) => place.items(items).map(|(place, item)| mask(place, item)).collect(),
+            // An empty text is no secret, and showing it lets a client see that there is none.
+            Value::String(text) if place == Place::Secret && !text.is_empty() => MASK.into(),
+            Value::String(text) => {
+                let assigned = assigned_secret(text).and_then(|at| text.get(..at)).filter(|_| place == Place::Args);
+                let shown = assigned.map_or_else(|| text.clone(), |name| format!("{name}{MASK}"));
+                if shown.contains("://") { SecretUrl::new(shown).to_string().into() } else { shown.into() }
+            }
+            Value::Number(_) if place == Place::Secret => MASK.into(),
+            other => other.clone(),
+        }
+    }
+    mask(Place::Plain.below(key), value)
+}
+
+/// Where the secret begins in an argument such as `--api-key=...`, `API_KEY=...` or `Authorization: ...`.
+fn assigned_secret(text: &str) -> Option<usize> {
+    let mut start = 0;
+    for (at, _) in text.match_indices(['=', ':']) {
+        let name = text.get(start..at)?;
+        start = at + 1;
+        if name.contains(char::is_whitespace) {
+            return None;
+        }
+        if names_a_secret(name) {
+            return Some(start).filter(|start| *start < text.len());
+        }
+    }
+    None
+}
+
+/// What a text has before the mask that stands for its end, as in `--api-key=********`.
+pub(crate) fn before_mask(text: &str) -> Option<&str> {
+    text.strip_suffix(MASK).filter(|name| name.ends_with(['=', ':']))
 }
 
 /// Puts the stored value wherever `given` holds the mask. What has no stored counterpart stays as it is.
@@ -75,6 +162,13 @@ pub fn unmask(given: &mut Map<String, Value>, stored: &Map<String, Value>) {
             // In a list of another length, nothing tells which item is which.
             (Value::Array(given), Value::Array(stored)) if given.len() == stored.len() => {
                 given.iter_mut().zip(stored).for_each(|(given, stored)| restore(given, stored));
+            }
+            (Value::String(given), Value::String(stored))
+                if before_mask(given).is_some_and(|name| {
+                    assigned_secret(stored).and_then(|at| stored.get(..at)).is_some_and(|kept| kept == name)
+                }) =>
+            {
+                given.clone_from(stored);
             }
             (Value::String(given), Value::String(stored)) if given.contains("://") => {
                 *given = SecretUrl::new(given.as_str()).unmask(&SecretUrl::new(stored.as_str())).expose().to_owned();
@@ -134,5 +228,27 @@ mod tests {
         let mut given = object(json!({"list": [{"api_key": MASK}]}));
         unmask(&mut given, &stored);
         assert_eq!(given, object(json!({"list": [{"api_key": MASK}]})), "which of the two is left is unknown");
+    }
+    #[test]
+    fn what_a_program_is_given_is_masked_and_comes_back() {
+        let stored = object(
+            json!({"args": ["run", "--api-key", "k1", "--token=k2", "-e", "DB_PASS=k3", "Authorization: Bearer k4",
+            "--header=X-Auth: k5", "--level=3", "a = 'key=b'", "C:\\x"], "env": {"REGION": "k6", "PORT": 7777, "NONE": ""},
+            "headers": {"X-Auth": "k7", "Accept": "text/csv"}}),
+        );
+        let shown = Properties::new(stored.clone());
+        let mut given = shown.masked();
+        assert_eq!(
+            Value::Object(given.clone()),
+            json!({"args": ["run", "--api-key", MASK, "--token=********", "-e", "DB_PASS=********", "Authorization:********",
+            "--header=X-Auth:********", "--level=3", "a = 'key=b'", "C:\\x"], "env": {"REGION": MASK, "PORT": MASK, "NONE": ""},
+            "headers": {"X-Auth": MASK, "Accept": "text/csv"}})
+        );
+        let secrets: Vec<_> = shown.secrets().iter().map(|secret| secret.expose().to_owned()).collect();
+        assert_eq!(secrets, ["k1", "k2", "k3", "Bearer k4", "k5", "k6", "7777", "k7"]);
+        unmask(&mut given, &stored);
+        assert_eq!(given, stored);
+        let plain = Properties::new(object(json!({"env": "production", "args": "--level=3"})));
+        assert_eq!((plain.masked(), plain.secrets().len()), (plain.expose().clone(), 0));
     }
 }

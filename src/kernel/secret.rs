@@ -4,6 +4,8 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use super::properties::{is_special, masked_member};
+
 /// Shorter keys are placeholders such as `ollama` or `EMPTY`: masking them would only garble answers.
 const SHORTEST_REDACTED: usize = 12;
 
@@ -44,12 +46,28 @@ impl Secret {
 }
 
 /// Whether a field of this name holds a credential.
-pub(super) fn names_a_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
+pub fn names_a_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace('-', "_");
     let harmless = ["primary_key", "foreign_key", "sort_key", "partition_key"];
-    let ends = ["key", "token", "authorization", "cookie", "passwd", "pwd", "dsn", "connection_string"];
+    let ends = [
+        "key",
+        "token",
+        "authorization",
+        "cookie",
+        "passwd",
+        "pwd",
+        "dsn",
+        "connection_string",
+        "_auth",
+        "_pass",
+        "_pat",
+    ];
+    // Others in the plural are counts, such as `max_tokens`, or names of columns.
+    let plurals =
+        ["api_keys", "access_keys", "auth_keys", "api_tokens", "access_tokens", "auth_tokens", "refresh_tokens"];
     let parts = ["password", "passphrase", "secret", "credential", "private_key"];
-    name == "pass"
+    ["pass", "auth", "pat"].contains(&name.as_str())
+        || plurals.iter().any(|end| name.ends_with(end))
         || ends.iter().any(|end| name.ends_with(end)) && !harmless.contains(&name.as_str())
         || parts.iter().any(|part| name.contains(part))
 }
@@ -88,6 +106,7 @@ pub(super) fn quotable(name: &str, value: &Value) -> Value {
     match value {
         Value::Null => Value::Null,
         _ if names_a_secret(name) => Value::String(MASK.to_owned()),
+        Value::Object(_) | Value::Array(_) if is_special(name) => masked_member(name, value),
         Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), quotable(key, value))).collect(),
         Value::Array(items) => items.iter().map(|item| quotable("", item)).collect(),
         other => other.clone(),
@@ -134,9 +153,21 @@ mod tests {
     }
 
     #[test]
+    fn credentials_are_known_by_their_names() {
+        for name in ["API_KEYS", "DB_PASS", "GITHUB_PAT", "X-Auth", "auth", "api-key", "private-key", "access_tokens"] {
+            assert!(names_a_secret(name), "{name}");
+        }
+        for name in ["max_tokens", "primary_key", "sort-key", "author", "path", "bypass", "primary_keys", "tokens"] {
+            assert!(!names_a_secret(name), "{name}");
+        }
+    }
+
+    #[test]
     fn a_quoted_value_hides_what_its_fields_name_as_secret() {
         let body = json!({"name": "a", "max_tokens": 5, "api_key": ["k"], "deep": [{"auth_token": "t", "Password": 1}], "token": null});
         let shown = json!({"name": "a", "max_tokens": 5, "api_key": MASK, "deep": [{"auth_token": MASK, "Password": MASK}], "token": null});
         assert_eq!(quotable("body", &body), shown);
+        assert_eq!(quotable("env", &json!({"A": "b"})), json!({"A": MASK}));
+        assert_eq!(quotable("args", &json!(["--token", "b", 1])), json!(["--token", MASK, 1]));
     }
 }

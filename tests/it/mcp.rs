@@ -150,7 +150,7 @@ async fn a_process_sees_none_of_our_variables_but_its_own() {
     let told = call(&server, "variable", json!({"name": "GITHUB_TOKEN"})).await;
     assert_eq!(told["output"]["result"], "********", "{told}");
     let shown = server.get("/api/tools/mcp").await.expect(200);
-    assert_eq!(shown["config"]["env"], json!({"GITHUB_TOKEN": "********", "REGION": "eu"}));
+    assert_eq!(shown["config"]["env"], json!({"GITHUB_TOKEN": "********", "REGION": "********"}));
 }
 
 #[tokio::test]

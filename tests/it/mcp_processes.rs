@@ -41,6 +41,58 @@ async fn only_what_the_operator_has_listed_can_be_configured() {
 }
 
 #[tokio::test]
+async fn a_tool_cannot_make_another_program_of_an_allowed_command() {
+    let server = allowing(&["uvx"], &[]).await;
+    for name in ["PATH", "LD_PRELOAD", "LD_LIBRARY_PATH", "BASH_ENV", "ENV", "NODE_OPTIONS", "PYTHONPATH"] {
+        let config = json!({"command": "uvx", "env": {"REGION": "eu", name: "/tmp/canary-place"}});
+        let tool = json!({"name": "mcp", "type": "mcp", "config": config});
+        let refused = server.post("/api/tools", &tool).await.expect(422);
+        assert_eq!(refused["detail"][0]["loc"], json!(["body", "config", "env"]), "{refused}");
+        assert!(refused["detail"][0]["msg"].as_str().unwrap().contains(name), "{refused}");
+        assert!(!refused.to_string().contains("canary"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_kept_credential_stays_with_the_program_it_was_given_to() {
+    let server = allowing(&["uvx", "npx"], &[]).await;
+    let env = json!({"GITHUB_PAT": "canary-pat", "DB_PASS": "canary-pass", "PROXY": "http://proxy.test"});
+    let args = json!(["tickets", "--api-key", "canary-key", "--token=canary-token"]);
+    configure(&server, &json!({"command": "uvx", "args": args, "env": env})).await;
+    let shown = server.get("/api/tools/mcp").await.expect(200);
+    assert_eq!(shown["config"]["args"], json!(["tickets", "--api-key", "********", "--token=********"]));
+    assert!(!shown.to_string().contains("canary") && !shown.to_string().contains("proxy.test"), "{shown}");
+
+    // What is sent back as it was read keeps everything, and so does a new credential beside the kept ones.
+    let mut same = shown.clone();
+    same["description"] = json!("Tickets");
+    same["config"]["env"]["GITHUB_PAT"] = json!("canary-new");
+    server.put("/api/tools/mcp", &same).await.expect(200);
+    let stored = crate::resources::TOOLS.stored(server.folder());
+    for kept in ["canary-new", "canary-pass", "http://proxy.test", "canary-key", "--token=canary-token"] {
+        assert!(stored.contains(kept), "{stored}");
+    }
+    let moves: [fn(&mut Value); 5] = [
+        |config| config["args"][0] = json!("other"),
+        |config| config["args"] = json!(["-c", "echo $GITHUB_PAT"]),
+        |config| config["command"] = json!("npx"),
+        |config| config["env"]["PROXY"] = json!("http://elsewhere.test"),
+        |config| config["env"]["MORE"] = json!("yes"),
+    ];
+    for change in moves {
+        let mut moved = shown.clone();
+        change(&mut moved["config"]);
+        let refused = server.put("/api/tools/mcp", &moved).await.expect(422);
+        assert!(refused["detail"][0]["msg"].as_str().unwrap().contains("another server"), "{refused}");
+        assert!(!refused.to_string().contains("canary"), "{refused}");
+    }
+    // A mask that stands for nothing stored is no argument.
+    let tool = json!({"name": "b", "type": "mcp", "config": {"command": "uvx", "args": ["--token=********"]}});
+    let refused = server.post("/api/tools", &tool).await.expect(422);
+    assert_eq!(refused["detail"][0]["loc"], json!(["body", "config", "args", 0]), "{refused}");
+}
+
+#[tokio::test]
 async fn a_tool_of_a_file_whose_command_is_not_listed_is_never_started() {
     let folder = TempDir::new().unwrap();
     let trace = folder.path().join("started");

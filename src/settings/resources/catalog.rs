@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{Resource, not_a_list, not_an_object};
-use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, MASK, ResourceName, SecretUrl, Segment, unmask};
+use crate::kernel::{
+    Error, ErrorKind, FieldIssue, Fields, MASK, ResourceName, SecretUrl, Segment, before_mask, unmask,
+};
 use crate::settings::{Environment, JsonFile};
 
 /// One agent, data source or tool under its name.
@@ -331,7 +333,9 @@ fn keep_credentials<T: Resource>(body: &mut Map<String, Value>, stored: &Map<Str
 /// A mask that stands for nothing stored: taking it for the value itself would break the connection silently.
 fn refuse_masks(value: &Value, at: &mut Vec<Segment>) -> Vec<FieldIssue> {
     let members: Vec<(Segment, &Value)> = match value {
-        Value::String(text) if text.trim() == MASK || text.contains(&format!(":{MASK}@")) => {
+        Value::String(text)
+            if text.trim() == MASK || text.contains(&format!(":{MASK}@")) || before_mask(text).is_some() =>
+        {
             let msg = "Input should be the value itself: nothing is stored that the mask could stand for";
             return vec![FieldIssue::new("value_error", at.clone(), msg, json!(MASK))];
         }

@@ -1,3 +1,5 @@
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,6 +31,9 @@ const LAST_WORDS_WAIT: Duration = Duration::from_millis(300);
 /// Variables that a program needs to find its way. It sees no others but those of the tool's `env`: ours hold credentials.
 const PASSED_ON: [&str; 9] = ["PATH", "HOME", "USER", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR", "TERM"];
 
+/// Where programs are without a `PATH`.
+const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
 /// The messages of a process.
 pub(super) type Messages = AsyncRwTransport<RoleClient, Lines<ChildStdout>, ChildStdin>;
 
@@ -50,7 +55,11 @@ impl Process {
         trouble: Trouble,
     ) -> Result<(Self, Messages), Failure> {
         let passed_on = PASSED_ON.iter().filter_map(|name| Some((*name, environment.get(name)?)));
-        let mut child = Command::new(command)
+        // Found by our own PATH: what a tool sets has no say in which program it is that the operator has allowed.
+        let program = find(command, environment.get("PATH").unwrap_or(DEFAULT_PATH)).ok_or_else(|| {
+            Failure::Other(format!("could not be started: '{command}' is no program on this server's PATH"))
+        })?;
+        let mut child = Command::new(program)
             .args(args)
             .env_clear()
             .envs(passed_on)
@@ -130,6 +139,21 @@ impl Drop for Process {
     }
 }
 
+/// The file of a command: the first of its name on `path`, unless it is a path itself.
+fn find(command: &str, path: &str) -> Option<PathBuf> {
+    if command.contains('/') {
+        return Some(PathBuf::from(command));
+    }
+    let is_program =
+        |file: &PathBuf| file.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
+    // A relative folder is another one wherever the server is started.
+    path.split(':')
+        .map(Path::new)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(command))
+        .find(is_program)
+}
+
 /// Keeps the last line of a process's log, and shows all of it to whoever debugs.
 async fn read_log(mut stderr: ChildStderr, last_words: Arc<Mutex<String>>, redaction: Redaction) {
     let mut line = Vec::new();
@@ -180,5 +204,26 @@ impl<R: AsyncRead + Unpin> AsyncRead for Lines<R> {
             return Poll::Ready(Err(std::io::Error::other(problem)));
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_the_first_program_of_its_name_on_the_path() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let at = |place: &str| folder.path().join(place);
+        for place in ["a", "b", "c"] {
+            std::fs::create_dir(at(place)).unwrap();
+            std::fs::write(at(place).join("run"), "").unwrap();
+            let mode = if place == "a" { 0o644 } else { 0o755 };
+            std::fs::set_permissions(at(place).join("run"), PermissionsExt::from_mode(mode)).unwrap();
+        }
+        let path = format!(".:{}:{}:{}", at("a").display(), at("b").display(), at("c").display());
+        assert_eq!(find("run", &path), Some(at("b").join("run")));
+        assert_eq!((find("walk", &path), find("Cargo.toml", ".")), (None, None));
+        assert_eq!(find("/bin/run", &path), Some(PathBuf::from("/bin/run")));
     }
 }

@@ -37,7 +37,7 @@ pub enum McpTransport {
         command: String,
         /// `args`
         args: Vec<String>,
-        /// `env`: variables of the process, besides `PATH` and the like.
+        /// `env`: variables of the process, besides those it has from this server, such as `PATH`, which it can't set.
         env: Vec<(String, Secret)>,
     },
 }
@@ -103,10 +103,34 @@ impl crate::kernel::Lax for Args {
     }
 }
 
+/// Whether a variable of this name could make another program of one that the operator allows.
+fn decides_on_the_program(name: &str) -> bool {
+    let names = [
+        "PATH",
+        "ENV",
+        "SHELLOPTS",
+        "BASHOPTS",
+        "IFS",
+        "NODE_OPTIONS",
+        "NODE_PATH",
+        "JAVA_TOOL_OPTIONS",
+        "RUBYOPT",
+        "RUBYLIB",
+    ];
+    let starts = ["LD_", "DYLD_", "BASH_", "PYTHON", "PERL5"];
+    names.contains(&name) || starts.iter().any(|start| name.starts_with(start))
+}
+
 fn read_env(fields: &mut Fields<'_>) -> Vec<(String, Secret)> {
     let mut variables = Vec::new();
     for (name, value) in fields.or("env", Map::new()) {
         match value.as_str() {
+            Some(_) if decides_on_the_program(&name) => {
+                let msg = format!(
+                    "Input should not set '{name}', which decides on what program is run, or is loaded into it"
+                );
+                fields.reject("env", msg);
+            }
             Some(text) if !name.is_empty() && !name.contains(['=', '\0']) && !text.contains('\0') => {
                 variables.push((name, Secret::new(text)));
             }

@@ -21,7 +21,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{Catalog, Resource};
-use crate::kernel::{FieldIssue, Fields, Properties, Redaction, Secret, SecretUrl, Segment};
+use crate::kernel::{FieldIssue, Fields, Properties, Redaction, Secret, SecretUrl, Segment, names_a_secret};
 use crate::settings::{Environment, Settings};
 
 /// A tool.
@@ -84,6 +84,18 @@ impl ToolSettings {
 }
 
 impl ToolSettings {
+    /// What decides on how a process of this tool uses its credentials: all it is given, besides the credentials themselves.
+    fn process(&self) -> String {
+        let config = self.config.expose();
+        if !self.is_mcp() || self.config.text("command").is_none() {
+            return String::new();
+        }
+        let plain = config.get("env").and_then(Value::as_object).into_iter().flatten();
+        let mut plain: Vec<_> = plain.filter(|(name, _)| !names_a_secret(name)).collect();
+        plain.sort_by_key(|(name, _)| *name);
+        json!([config.get("args"), plain]).to_string()
+    }
+
     /// Issues quote a value; that of a variable may be anything, so the text that refers to it is quoted, masked if need be.
     fn quoting_what_was_written(&self, issues: Vec<FieldIssue>) -> Vec<FieldIssue> {
         let shown = Value::Object(self.config.masked());
@@ -256,7 +268,7 @@ impl Resource for ToolSettings {
             _ => self.config.text(key).map(str::to_owned),
         });
         let all: Vec<_> = urls.into_iter().chain(others).map(Option::unwrap_or_default).collect();
-        Some(format!("{} {}", self.kind, all.join(" ")))
+        Some(format!("{} {} {}", self.kind, all.join(" "), self.process()))
     }
 
     fn redaction(&self) -> Redaction {
