@@ -296,6 +296,26 @@ async fn tools_that_can_t_be_offered_do_not_spoil_the_others() {
 }
 
 #[tokio::test]
+async fn schemas_that_take_long_to_compile_are_not_offered() {
+    let schema = |count: usize| {
+        let member = |n: usize| (format!("p{n}"), json!({"type": "string", "pattern": format!("^a{n}$")}));
+        let properties: serde_json::Map<_, _> = (0..count).map(member).collect();
+        json!({"type": "object", "properties": properties})
+    };
+    let mut listed = vec![json!({"name": "huge", "inputSchema": schema(101)})];
+    listed.extend((0..6).map(|n| json!({"name": format!("full-{n}"), "inputSchema": schema(100)})));
+    listed.push(json!({"name": "plain", "inputSchema": schema(0)}));
+    let upstream = modern(move |seen| is(seen, "tools/list").then(|| tools(seen, &listed))).await;
+    let server = server_for(&upstream, json!({})).await;
+    let tested = test(&server).await;
+    let skipped = tested["skipped"].to_string();
+    assert!(skipped.contains("its schema has more than 100 patterns"), "{skipped}");
+    assert!(skipped.contains("the schemas of the server have more than 500 patterns"), "{skipped}");
+    let (names, _) = functions(&server).await;
+    assert!(names.contains(&"mcp__plain".to_owned()) && !names.contains(&"mcp__huge".to_owned()), "{names:?}");
+}
+
+#[tokio::test]
 async fn lists_without_end_are_cut() {
     let upstream = modern(|seen| {
         let page = seen.body["params"]["cursor"].as_str().map_or(0, |cursor| cursor.parse::<usize>().unwrap());
@@ -346,7 +366,7 @@ async fn a_changed_tool_is_shown_until_it_is_accepted() {
 }
 
 #[tokio::test]
-async fn lists_are_asked_for_once_and_again_when_they_are_old() {
+async fn lists_are_asked_for_once_however_soon_they_are_said_to_be_old_and_again_after_a_test() {
     let upstream = modern(|seen| {
         let result =
             json!({"tools": [listed("echo", "")], "resultType": "complete", "ttlMs": 1, "cacheScope": "private"});
@@ -362,7 +382,11 @@ async fn lists_are_asked_for_once_and_again_when_they_are_old() {
     assert_eq!((count(&upstream, "server/discover"), count(&upstream, "tools/list")), (1, 1));
     tokio::time::sleep(Duration::from_millis(1100)).await;
     functions(&server).await;
-    assert_eq!((count(&upstream, "server/discover"), count(&upstream, "tools/list")), (1, 2));
+    assert_eq!((count(&upstream, "server/discover"), count(&upstream, "tools/list")), (1, 1));
+    test(&server).await;
+    functions(&server).await;
+    // A test connects anew, and asks too.
+    assert_eq!((count(&upstream, "server/discover"), count(&upstream, "tools/list")), (2, 3));
 }
 
 #[tokio::test]

@@ -19,6 +19,8 @@ const MOST_TOOLS: usize = 1_000;
 const MOST_PAGES: usize = 100;
 /// Bytes that all descriptions and schemas may have.
 const MOST_BYTES: usize = 4_000_000;
+/// Regular expressions that all schemas may have.
+const MOST_PATTERNS: usize = 500;
 /// Bytes that the name of a tool may have; the specification asks for no more either.
 const LONGEST_NAME: usize = 128;
 /// Characters of a description that a model is shown.
@@ -29,7 +31,7 @@ const SHORT_DESCRIPTION: usize = 300;
 const LARGEST_SCHEMA: usize = 100_000;
 /// How long a list is believed if its server does not say, and the bounds of what it may say.
 const FRESH: Duration = Duration::from_secs(300);
-const FRESH_AT_LEAST: Duration = Duration::from_secs(1);
+const FRESH_AT_LEAST: Duration = Duration::from_secs(30);
 const FRESH_AT_MOST: Duration = Duration::from_secs(3600);
 
 /// The tools of a server, those that the configuration leaves out left out.
@@ -58,7 +60,7 @@ pub(super) async fn list(
     redaction: &Redaction,
 ) -> Result<Listed, Failure> {
     let mut listed = Listed { tools: Vec::new(), skipped: Vec::new(), fresh_until: Instant::now() };
-    let (mut fresh, mut room) = (FRESH_AT_MOST, MOST_BYTES);
+    let (mut fresh, mut room) = (FRESH_AT_MOST, Room { bytes: MOST_BYTES, patterns: MOST_PATTERNS });
     let mut names = HashSet::new();
     let mut cursor = None;
     for _ in 0..MOST_PAGES {
@@ -73,7 +75,7 @@ pub(super) async fn list(
                 listed.skip(&name, format!("the server lists more than {MOST_TOOLS} tools"));
                 return Ok(listed.fresh_for(fresh));
             }
-            match offer(tool, &name, redaction, &mut room) {
+            match offer(tool, &name, redaction, &mut room).await {
                 _ if !names.insert(name.clone()) => listed.skip(&name, "the server lists it twice"),
                 Ok(described) => listed.tools.push(Offer { name, described, changed: false }),
                 Err(why) => listed.skip(&name, why),
@@ -90,8 +92,19 @@ pub(super) async fn list(
     Ok(listed.fresh_for(fresh))
 }
 
+/// What is left for the tools of a server.
+struct Room {
+    bytes: usize,
+    patterns: usize,
+}
+
 /// What models are told of a tool; the error says why it can't be offered.
-fn offer(tool: rmcp::model::Tool, name: &str, redaction: &Redaction, room: &mut usize) -> Result<Described, String> {
+async fn offer(
+    tool: rmcp::model::Tool,
+    name: &str,
+    redaction: &Redaction,
+    room: &mut Room,
+) -> Result<Described, String> {
     if name.is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
         return Err(format!("its name should have 1 to {LONGEST_NAME} bytes and no control characters"));
     }
@@ -103,13 +116,19 @@ fn offer(tool: rmcp::model::Tool, name: &str, redaction: &Redaction, room: &mut 
     if bytes > LARGEST_SCHEMA {
         return Err(format!("its schema has more than {LARGEST_SCHEMA} bytes"));
     }
-    *room = room
+    room.bytes = room
+        .bytes
         .checked_sub(bytes + description.len())
         .ok_or_else(|| format!("the server's list has more than {MOST_BYTES} bytes"))?;
     if parameters.get("type").is_none_or(|kind| kind != "object") {
         return Err("its schema should be that of an object".to_owned());
     }
-    arguments::check_schema(&parameters)?;
+    room.patterns = room
+        .patterns
+        .checked_sub(arguments::patterns(&parameters))
+        .ok_or_else(|| format!("the schemas of the server have more than {MOST_PATTERNS} patterns"))?;
+    let checking = tokio::task::spawn_blocking(move || arguments::check_schema(&parameters).map(|()| parameters));
+    let parameters = checking.await.map_err(|_| "its schema can't be used".to_owned())??;
     Ok(Described { description, parameters })
 }
 
