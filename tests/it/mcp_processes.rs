@@ -221,6 +221,26 @@ async fn a_process_that_ends_at_once_leaves_its_last_words() {
 }
 
 #[tokio::test]
+async fn a_process_that_cannot_start_is_left_alone_for_a_while_unless_it_is_tested() {
+    let server = allowing(&["sh"], &[]).await;
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("starts");
+    configure_script(&server, &format!("echo start >> {}; exit 3", file.display())).await;
+    let starts = || std::fs::read_to_string(&file).unwrap().lines().count();
+    let first = functions(&server).await;
+    let once = starts();
+    for _ in 0..3 {
+        assert_eq!(functions(&server).await, first);
+    }
+    assert_eq!(starts(), once);
+    test(&server).await;
+    let tested = starts();
+    assert!(tested > once);
+    functions(&server).await;
+    assert!(starts() > tested);
+}
+
+#[tokio::test]
 async fn a_process_that_dies_during_a_call_is_replaced_for_the_next() {
     let real = python(2);
     let server = allowing(&[&real.command], &[]).await;

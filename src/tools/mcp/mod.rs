@@ -15,13 +15,13 @@ mod stdio;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use serde_json::{Map, Value};
-use tokio::time::{timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -37,6 +37,9 @@ use connection::{Connection, Target};
 use failure::Failure;
 use listing::{Known, Listed};
 
+/// How long a server that can't be connected to is left alone: at first, and at most. The time doubles with each failure.
+const FIRST_REST: Duration = Duration::from_secs(5);
+const LONGEST_REST: Duration = Duration::from_secs(60);
 /// Longest wait for connections to end at shutdown.
 const LONGEST_CLOSING: Duration = Duration::from_secs(6);
 
@@ -56,8 +59,16 @@ struct Server {
     version: String,
     known: Mutex<Known>,
     connection: Mutex<Option<Opening>>,
+    failures: Arc<Mutex<Failures>>,
     end: CancellationToken,
     _end: DropGuard,
+}
+
+/// How often in a row no connection came about, and until when that is believed to go on.
+#[derive(Debug, Default)]
+struct Failures {
+    count: u32,
+    until: Option<Instant>,
 }
 
 /// A connection that is there or comes about, in a task that no caller can cancel for the others.
@@ -149,6 +160,7 @@ impl McpClient {
         let limit = deadline.remaining().as_secs_f64().round();
         let target = self.target(tool, options, rules);
         let server = self.server(tool);
+        server.failures().until = None;
         let checking = async {
             let target = target?;
             let connection = Connection::open(target.clone(), self.0.tasks.clone(), server.end.child_token()).await?;
@@ -188,7 +200,7 @@ impl McpClient {
         }
     }
 
-    fn servers(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Server>>> {
+    fn servers(&self) -> MutexGuard<'_, HashMap<String, Arc<Server>>> {
         self.0.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -246,20 +258,30 @@ impl Server {
     fn new(version: String) -> Self {
         let end = CancellationToken::new();
         let (known, connection, guard) = (Mutex::default(), Mutex::default(), end.clone().drop_guard());
-        Self { version, known, connection, end, _end: guard }
+        Self { version, known, connection, failures: Arc::default(), end, _end: guard }
     }
 
-    /// The connection, unless it is closed or could not be opened the last time: then a new one.
+    fn failures(&self) -> MutexGuard<'_, Failures> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection, unless it is closed or could not be opened some time ago: then a new one.
     fn opening(&self, target: &Target, tasks: &TaskTracker) -> Opening {
         let mut current = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(opening) = &*current {
             match opening.clone().now_or_never() {
                 Some(Ok(connection)) if connection.is_closed() => {}
-                Some(Err(_)) => {}
+                Some(Err(_)) if self.failures().until.is_none_or(|until| until <= Instant::now()) => {}
                 _ => return opening.clone(),
             }
         }
-        let opening = tasks.spawn(Connection::open(target.clone(), tasks.clone(), self.end.child_token()));
+        let opening = Connection::open(target.clone(), tasks.clone(), self.end.child_token());
+        let failures = Arc::clone(&self.failures);
+        let opening = tasks.spawn(async move {
+            let opened = opening.await;
+            failures.lock().unwrap_or_else(PoisonError::into_inner).note(opened.is_err());
+            opened
+        });
         let opening = opening.map(|opened| opened.unwrap_or(Err(Failure::Closed))).boxed().shared();
         *current = Some(opening.clone());
         opening
@@ -271,6 +293,17 @@ impl Server {
         if let Some(Ok(connection)) = opening.and_then(FutureExt::now_or_never) {
             connection.refresh();
         }
+    }
+}
+
+impl Failures {
+    fn note(&mut self, failed: bool) {
+        let rest = FIRST_REST.saturating_mul(2_u32.saturating_pow(self.count)).min(LONGEST_REST);
+        *self = if failed {
+            Self { count: self.count.saturating_add(1), until: Some(Instant::now() + rest) }
+        } else {
+            Self::default()
+        };
     }
 }
 
