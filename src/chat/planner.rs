@@ -5,7 +5,6 @@ use super::intent::Intent;
 use super::targets::{choose_agent, choose_sources};
 use super::tasks::Kind;
 use super::toolbox::{self, Offer, ToolRun};
-use super::wishes;
 use crate::kernel::Error;
 use crate::settings::Settings;
 
@@ -143,7 +142,7 @@ fn is_named(action: Action, options: &ChatOptions) -> bool {
 /// Makes the plan for an intent out of what these settings have enabled; what they lack is noted, and the rest goes on
 /// without it. The answer builds on everything, each other task on the stage before it. An error is the caller's fault.
 pub(super) fn plan(intent: Intent, command: &ChatCommand, settings: &Settings) -> Result<Plan, Error> {
-    let (offer, denied) = toolbox::offer(&command.options, intent, settings)?;
+    let (offer, denied) = toolbox::offer(command, intent, settings)?;
     let mut plan = Plan { offer, ..Plan::default() };
     denied.into_iter().for_each(|missing| plan.deny(missing));
     let program = program(intent, command, settings, &mut plan)?;
@@ -187,8 +186,7 @@ pub(super) fn plan(intent: Intent, command: &ChatCommand, settings: &Settings) -
 
 /// The program that a request wants to be written and run.
 fn program(intent: Intent, command: &ChatCommand, settings: &Settings, plan: &mut Plan) -> Result<Option<Kind>, Error> {
-    let is_wanted = command.options.execute.unwrap_or_else(|| wishes::asks_to_run(&command.prompt));
-    if intent != Intent::CodeGeneration || !is_wanted {
+    if intent != Intent::CodeGeneration || !toolbox::wants_run(command) {
         return Ok(None);
     }
     match toolbox::code(&command.options, settings)? {
@@ -219,7 +217,7 @@ fn kinds(
                     toolbox::search(options, settings)?.map(|run| vec![Kind::ToolRun(run)])
                 }
                 // The model chooses while it answers.
-                Ok(None) => toolbox::any(options, intent, settings)?.map(|()| Vec::new()),
+                Ok(None) => toolbox::any(command, intent, settings)?.map(|()| Vec::new()),
             }
         }
         Action::ExternalAgent => {

@@ -2,9 +2,10 @@ use std::cmp::Reverse;
 
 use serde_json::{Map, Value};
 
-use super::command::ChatOptions;
+use super::command::{ChatCommand, ChatOptions};
 use super::intent::Intent;
 use super::targets::{Choice, serves, words};
+use super::wishes;
 use crate::kernel::{Error, FieldIssue};
 use crate::settings::{Resource, Settings, ToolOptions};
 use crate::tools::{Function, Functions, Tool};
@@ -15,6 +16,8 @@ const MOST_OFFERED: usize = 64;
 const SEPARATOR: &str = "__";
 /// What is missing where there is nothing to run.
 const NONE: &str = "no tool is available to this server";
+/// The same where there are only tools that run code, which nobody asked for.
+const CODE_UNASKED: &str = "code is run only if the request says so (metadata.execute)";
 
 /// A tool that the request names, and what to run it with.
 #[derive(Clone, Debug)]
@@ -80,8 +83,14 @@ fn is_member(name: &str, tools: &[Tool]) -> bool {
     !tools.iter().any(|tool| tool.name.as_str() == name) && tools.iter().any(belongs)
 }
 
+/// Whether a request has code run: it says so itself, or else its prompt does, clearly.
+pub(super) fn wants_run(command: &ChatCommand) -> bool {
+    command.options.execute.unwrap_or_else(|| wishes::asks_to_run(&command.prompt))
+}
+
 /// The tools to offer for an intent. An error is the caller's fault; what is named and disabled is told in words.
-pub(super) fn offer(options: &ChatOptions, intent: Intent, settings: &Settings) -> Result<(Offer, Vec<String>), Error> {
+pub(super) fn offer(command: &ChatCommand, intent: Intent, settings: &Settings) -> Result<(Offer, Vec<String>), Error> {
+    let options = &command.options;
     let mut denied = Vec::new();
     let mut tools = Vec::new();
     for name in options.tools.iter().flatten() {
@@ -94,8 +103,9 @@ pub(super) fn offer(options: &ChatOptions, intent: Intent, settings: &Settings) 
     if options.tools.is_none() {
         tools = usable(settings).collect();
     }
-    // Written code is run by plan, if at all.
-    if intent == Intent::CodeGeneration {
+    // Written code is run by plan, if at all. Elsewhere a model may run some if the request names the tool or has code run.
+    let is_named = options.tools.is_some() && options.execute != Some(false);
+    if intent == Intent::CodeGeneration || !(is_named || wants_run(command)) {
         tools.retain(|tool| !is_code(tool));
     }
     // A request that names one tool has it run, and no other.
@@ -113,7 +123,13 @@ pub(super) fn direct(options: &ChatOptions, settings: &Settings) -> Choice<Optio
     let arguments = || options.tool_params.clone().unwrap_or_default();
     let run = |tool| Some(ToolRun { tool, name: name.clone(), arguments: arguments() });
     let tool = named(settings, name, "tool")?;
-    Ok(if options.use_tools == Some(false) { Err(switched_off()) } else { tool.map(run) })
+    Ok(match tool {
+        _ if options.use_tools == Some(false) => Err(switched_off()),
+        Ok(tool) if options.execute == Some(false) && is_code(&tool) => {
+            Err(format!("Tool '{}' runs code, which this request rules out (metadata.execute=false)", tool.name))
+        }
+        tool => tool.map(run),
+    })
 }
 
 const SEARCH: &str = "web_search";
@@ -130,12 +146,16 @@ pub(super) fn code(options: &ChatOptions, settings: &Settings) -> Choice<Tool> {
 }
 
 /// Whether any tool can be used for a request.
-pub(super) fn any(options: &ChatOptions, intent: Intent, settings: &Settings) -> Choice<()> {
-    if options.use_tools == Some(false) {
+pub(super) fn any(command: &ChatCommand, intent: Intent, settings: &Settings) -> Choice<()> {
+    if command.options.use_tools == Some(false) {
         return Ok(Err(switched_off()));
     }
-    let (offer, _) = offer(options, intent, settings)?;
-    Ok(if offer.tools.is_empty() { Err(NONE.to_owned()) } else { Ok(()) })
+    let (offer, _) = offer(command, intent, settings)?;
+    let has_code = || usable(settings).any(|tool| is_code(&tool));
+    Ok(match offer.tools.is_empty() {
+        false => Ok(()),
+        true => Err(if has_code() { CODE_UNASKED } else { NONE }.to_owned()),
+    })
 }
 
 /// The enabled tool of a kind: the one whose `config.intents` has the intent, the one that is the default, or the first.

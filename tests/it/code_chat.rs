@@ -39,6 +39,32 @@ async fn code_is_written_and_not_run() {
 }
 
 #[tokio::test]
+async fn a_model_is_let_run_code_only_where_the_request_has_it_run() {
+    let (llm, server) = coder(vec![Say::Text("Ok.")]).await;
+    let table: [(&str, Value, &[&str]); 7] = [
+        ("What is 19 + 23?", json!({}), &[]),
+        ("What is 20 + 23?", json!({"execute": false}), &[]),
+        ("What is 21 + 23?", json!({"tools": ["code"]}), &["code"]),
+        ("What is 22 + 23?", json!({"tools": ["code"], "execute": false}), &[]),
+        ("Run this: print(23 + 23)", json!({"intent": "general_llm"}), &["code"]),
+        ("Run this: print(24 + 23)", json!({"intent": "general_llm", "execute": false}), &[]),
+        ("What is 25 + 23?", json!({"intent": "general_llm", "execute": true}), &["code"]),
+    ];
+    for (at, (prompt, metadata, expected)) in table.into_iter().enumerate() {
+        let reply = ask(&server, prompt, metadata.clone()).await;
+        assert_eq!((offered(&llm.chats()[at]), &reply["error"]), (texts(&json!(expected)), &json!(null)), "{metadata}");
+    }
+    // A request that names the tool and rules code out has nothing run, and hears of it.
+    let metadata = json!({"tool": "code", "tool_params": {"code": "print(1)"}, "execute": false});
+    let reply = ask(&server, "Go", metadata).await;
+    assert!(reply["error"].as_str().unwrap().contains("metadata.execute=false"), "{reply}");
+    assert_eq!(of_action(&reply, "tool_execution", "id").len(), 0);
+    // A wish for a tool does not have code run either.
+    let reply = ask(&server, "Use a tool to add 1 and 2", json!({})).await;
+    assert_eq!(texts(&reply["metadata"]["missing"]), ["code is run only if the request says so (metadata.execute)"]);
+}
+
+#[tokio::test]
 async fn code_is_run_on_request() {
     let (llm, server) = coder(vec![Say::Text(ADD)]).await;
     if !code::has(&PROGRAMS) {

@@ -142,8 +142,9 @@ async fn the_demo_runs_code_on_request_and_mends_it() {
     let reply = ask_any(&demo, "Write a program that adds 19 + 23, with a mistake, and run it").await;
     assert_eq!(of_action(&reply, "tool_execution", "status"), ["failed", "completed"]);
     assert!(reply["answer"].as_str().unwrap().contains("I misspelt a name. Mended:"), "{reply}");
-    // What the model wants to calculate it has calculated.
-    let reply = ask(&demo, "Calculate 6 * 7").await;
+    // What the model wants to calculate it has calculated, where the request lets it.
+    let body = json!({"prompt": "Calculate 6 * 7", "metadata": {"tools": ["code"]}});
+    let reply = demo.client.post("/v1/chat", &body).await.expect(200);
     assert_eq!(of_action(&reply, "tool_execution", "target"), ["code"]);
     assert!(reply["answer"].as_str().unwrap().contains("42"), "{reply}");
 }
