@@ -279,11 +279,11 @@ mod tests {
     #[test]
     fn tools_that_can_be_used_are_offered_and_each_intent_has_its_own() {
         let plan = planned(Intent::GeneralLlm, ChatOptions::default());
-        assert_eq!((offered(&plan), plan.is_repeatable()), (vec!["web", "api", "py", "mcp"], true));
+        assert_eq!((offered(&plan), plan.is_repeatable()), (vec!["web", "api", "mcp"], true));
         let plan = planned(Intent::ToolExecution, ChatOptions::default());
         assert_eq!((plan.tasks.len(), plan.offer.is_wanted, plan.is_repeatable()), (1, true, false));
         let plan = planned(Intent::WebSearch, ChatOptions::default());
-        assert_eq!((offered(&plan), plan.tasks[0].target()), (vec!["api", "py", "mcp"], Some("web")));
+        assert_eq!((offered(&plan), plan.tasks[0].target()), (vec!["api", "mcp"], Some("web")));
         let plan = planned(Intent::CodeGeneration, ChatOptions::default());
         assert_eq!((offered(&plan), plan.tasks[0].action), (vec!["web", "api", "mcp"], Action::LlmCall));
         let plan = planned(Intent::CodeGeneration, ChatOptions { execute: Some(true), ..ChatOptions::default() });
