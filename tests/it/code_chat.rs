@@ -10,7 +10,7 @@ const ADD: &str = "Here it is:\n```python\nprint(19 + 23)\n```";
 const BROKEN: &str = "Here it is:\n```python\nprint(19 + twenty_three)\n```";
 
 /// What it takes to run the code of these stories.
-pub const PROGRAMS: [&str; 3] = ["bwrap", "prlimit", "python3"];
+pub const PROGRAMS: [&str; 2] = ["bwrap", "python3"];
 
 fn python() -> Value {
     json!({"type": "code_executor", "config": {"allowed_languages": "python"}})

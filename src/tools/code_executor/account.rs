@@ -1,10 +1,13 @@
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 
-use rustix::process::geteuid;
+use rustix::process::{Gid, Uid, geteuid};
+use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
 
 /// User ids that no distribution gives to anybody, and how many of them there are.
 const FIRST: u32 = 60_600;
@@ -29,9 +32,16 @@ impl Account {
         Self(None)
     }
 
-    /// Whether it is another one than the server's.
-    pub(super) fn is_foreign(self) -> bool {
-        self.0.is_some()
+    /// Does something as the owner of this user's processes. Root in a container often may not set limits of what another user
+    /// runs, so a thread that lives no longer than that takes the user's real ids, which are all that the kernel asks for.
+    pub(super) fn own_while(self, act: impl FnOnce() -> io::Result<()> + Send) -> io::Result<()> {
+        let Some(id) = self.0 else { return act() };
+        let acting = || {
+            set_thread_res_gid(Gid::from_raw(id), None::<Gid>, None::<Gid>)?;
+            set_thread_res_uid(Uid::from_raw(id), None::<Uid>, None::<Uid>)?;
+            act()
+        };
+        thread::scope(|scope| scope.spawn(acting).join()).unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
     }
 
     /// Makes a command run as this user, who is in no group but its own.

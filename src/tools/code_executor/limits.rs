@@ -44,16 +44,7 @@ impl Limits {
         self.memory / MEGABYTE
     }
 
-    /// What the kernel holds for each process of a sandbox, as options of the program `prlimit`.
-    pub(super) fn options(&self) -> Vec<String> {
-        let option = |(name, resource, soft, hard): &Limit| {
-            let Rlimit { current, maximum } = limit(*resource, *soft, *hard);
-            format!("--{name}={}:{}", current.unwrap_or(*soft), maximum.unwrap_or(*hard))
-        };
-        self.in_sandbox().iter().map(option).collect()
-    }
-
-    /// Sets the same for the first process of a sandbox, whose children inherit it.
+    /// Sets what the kernel holds for each process of a sandbox for the first one, whose children inherit it.
     pub(super) fn impose(&self, first: Pid) -> io::Result<()> {
         set(first, &self.in_sandbox())
     }
@@ -61,7 +52,7 @@ impl Limits {
     /// The number of processes is that of the sandbox alone, for it has user ids of its own.
     fn in_sandbox(&self) -> Vec<Limit> {
         let mut limits = self.per_process();
-        limits.push(("nproc", Resource::Nproc, PROCESSES, PROCESSES));
+        limits.push((Resource::Nproc, PROCESSES, PROCESSES));
         limits
     }
 
@@ -73,18 +64,18 @@ impl Limits {
 
     fn per_process(&self) -> Vec<Limit> {
         vec![
-            ("cpu", Resource::Cpu, self.cpu_seconds, self.cpu_seconds + 1),
-            ("data", Resource::Data, self.data, self.data),
-            ("fsize", Resource::Fsize, self.files, self.files),
-            ("nofile", Resource::Nofile, OPEN_FILES, OPEN_FILES),
-            ("core", Resource::Core, 0, 0),
-            ("memlock", Resource::Memlock, 0, 0),
+            (Resource::Cpu, self.cpu_seconds, self.cpu_seconds + 1),
+            (Resource::Data, self.data, self.data),
+            (Resource::Fsize, self.files, self.files),
+            (Resource::Nofile, OPEN_FILES, OPEN_FILES),
+            (Resource::Core, 0, 0),
+            (Resource::Memlock, 0, 0),
         ]
     }
 }
 
-/// The name, the kernel's name, the soft and the hard limit.
-type Limit = (&'static str, Resource, u64, u64);
+/// What is limited, the soft and the hard limit.
+type Limit = (Resource, u64, u64);
 
 /// A limit, or the server's own if that is lower: it can't be raised.
 fn limit(resource: Resource, soft: u64, hard: u64) -> Rlimit {
@@ -93,7 +84,7 @@ fn limit(resource: Resource, soft: u64, hard: u64) -> Rlimit {
 }
 
 fn set(process: Pid, limits: &[Limit]) -> io::Result<()> {
-    for (_, resource, soft, hard) in limits {
+    for (resource, soft, hard) in limits {
         prlimit(Some(process), *resource, limit(*resource, *soft, *hard))?;
     }
     Ok(())

@@ -10,8 +10,8 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 use serde::Deserialize;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::net::unix::pipe::Receiver;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::pipe::{Receiver, Sender};
 
 use super::account::Account;
 use super::interpreter::on_path;
@@ -58,13 +58,12 @@ const LINKS: [&str; 3] = ["/lib", "/lib64", "/bin"];
 const FILTER: i32 = 3;
 const CODE: i32 = 4;
 const STATUS: i32 = 5;
-const GATE: i32 = 6;
+const LISTENER: i32 = 6;
 
 /// Runs programs behind walls that the kernel builds, put up by bubblewrap.
 #[derive(Clone, Debug)]
 pub(super) struct Sandbox {
     bubblewrap: PathBuf,
-    prlimit: PathBuf,
     filter: Vec<u8>,
 }
 
@@ -92,25 +91,18 @@ impl Sandbox {
         )?;
         let filter = seccomp::filter()
             .ok_or("Code can't be run in isolation: no filter of system calls is known for this processor")?;
-        let prlimit = on_path("prlimit", search).next();
-        let prlimit = prlimit.ok_or(
-            "Code can't be run in isolation: the program prlimit is not on the server's PATH; install the package util-linux",
-        )?;
-        Ok(Self { bubblewrap, prlimit, filter })
+        Ok(Self { bubblewrap, filter })
     }
 
     /// Starts a program. The error says why there is no sandbox.
     pub(super) async fn start(&self, job: &Job<'_>, account: Account, hidden: &[PathBuf]) -> Result<Started, String> {
         let fault = |error: std::io::Error| format!("The sandbox could not be put up: {error}");
         let (status, reports) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| fault(error.into()))?;
-        let (gate, opener) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| fault(error.into()))?;
+        let (code, writer) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| fault(error.into()))?;
+        // Bubblewrap listens to its own reports too: without anybody, should the server be killed, it would leave half a sandbox.
+        let listener = status.try_clone().map_err(fault)?;
         let mut command = self.command(job, account, hidden);
-        let handed = [
-            (FILTER, in_memory(&self.filter)?),
-            (CODE, in_memory(job.code.as_bytes())?),
-            (STATUS, reports),
-            (GATE, gate),
-        ];
+        let handed = [(FILTER, in_memory(&self.filter)?), (CODE, code), (STATUS, reports), (LISTENER, listener)];
         let handed = handed.map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd }).into();
         command.fd_mappings(handed).map_err(|error| error.to_string())?;
         let mut processes = Processes::start(command.into()).map_err(fault)?;
@@ -119,32 +111,24 @@ impl Sandbox {
         (&mut status).take(1000).read_line(&mut line).await.map_err(fault)?;
         let built = serde_json::from_str::<Built>(&line).ok().and_then(|built| Pid::from_raw(built.first));
         let Some(first) = built else { return Err(failure(&mut processes).await) };
-        // The sandbox stands, and waits behind the gate until its limits are set.
+        // The sandbox waits for the code, which it is given when its limits are set. Should the server be killed before that, there
+        // is no code to run.
         processes.lead_by(first).map_err(fault)?;
-        if !account.is_foreign() {
-            job.limits.impose(first).map_err(fault)?;
-        }
+        account.own_while(|| job.limits.impose(first)).map_err(fault)?;
         be_modest(first);
-        fs::File::from(opener).write_all(b"1").map_err(fault)?;
+        // A sandbox that could not be built reads none; it will say why.
+        drop(Sender::from_owned_fd(writer).map_err(fault)?.write_all(job.code.as_bytes()).await);
         Ok(Started { processes, first, status })
     }
 
     fn command(&self, job: &Job<'_>, account: Account, hidden: &[PathBuf]) -> Command {
-        let mut command = if account.is_foreign() {
-            // Root in a container often may not set the limits of another user's process. They are set on the way to bubblewrap,
-            // and count nobody else, since each program runs as a user of its own.
-            let mut command = Command::new(&self.prlimit);
-            command.args(job.limits.options()).arg(&self.bubblewrap);
-            command
-        } else {
-            Command::new(&self.bubblewrap)
-        };
+        let mut command = Command::new(&self.bubblewrap);
         command.args(WALLS).args(["--size", &job.limits.files.to_string(), "--tmpfs", "/tmp"]);
         show(&mut command, job, hidden);
         show_devices(&mut command);
         let file = job.file_name();
         command.args(["--file", &CODE.to_string(), &format!("/tmp/{file}"), "--remount-ro", "/", "--chdir", "/tmp"]);
-        for (option, number) in [("--seccomp", FILTER), ("--json-status-fd", STATUS), ("--block-fd", GATE)] {
+        for (option, number) in [("--seccomp", FILTER), ("--json-status-fd", STATUS), ("--sync-fd", LISTENER)] {
             command.arg(option).arg(number.to_string());
         }
         command.arg("--").arg(&job.interpreter.program).args(job.arguments(OsStr::new("/tmp")));
