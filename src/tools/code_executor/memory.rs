@@ -53,14 +53,22 @@ fn family(root: Pid) -> HashSet<i32> {
 fn resident(pid: i32) -> u64 {
     let pages = fs::read_to_string(format!("/proc/{pid}/statm")).ok();
     let pages = pages.and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok());
-    pages.unwrap_or(0) * page_size() as u64
+    pages.unwrap_or(0) * page_size() as u64 + tables(pid)
 }
 
 /// A program can hide its share from an ordinary user; then all that is resident counts.
 fn share(pid: i32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
     let kilobytes = text.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB"));
-    kilobytes.and_then(|number| number.trim().parse::<u64>().ok()).map_or_else(|| resident(pid), |number| number << 10)
+    let kilobytes = kilobytes.and_then(|number| number.trim().parse::<u64>().ok());
+    kilobytes.map_or_else(|| resident(pid), |number| (number << 10) + tables(pid))
+}
+
+/// What the kernel takes to note where the pages of a process are, be they empty.
+fn tables(pid: i32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let kilobytes = text.lines().find_map(|line| line.strip_prefix("VmPTE:")?.trim().strip_suffix(" kB"));
+    kilobytes.and_then(|number| number.trim().parse::<u64>().ok()).unwrap_or(0) << 10
 }
 
 /// What the files in a sandbox's `/tmp` take: they are in memory. While bubblewrap still builds, its root is that of the server.
