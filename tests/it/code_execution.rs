@@ -78,12 +78,13 @@ async fn cpu_time_is_limited_too() {
         return;
     }
     let server = code::server(json!({"timeout": 30})).await;
+    let limit = code::run(&server, "python", "import resource\nprint(resource.getrlimit(resource.RLIMIT_CPU))").await;
+    assert_eq!(stdout(&limit), "(30, 31)\n");
+    // How a program ends at it, without the wait: it lowers its own.
     let program = "import resource\nresource.setrlimit(resource.RLIMIT_CPU, (1, 2))\nwhile True: pass";
     let done = code::run(&server, "python", program).await;
     assert_eq!((&done["status"], &done["output"]["exit_code"]), (&json!("failure"), &json!(152)), "{done}");
     assert!(error(&done).contains("CPU time"), "{done}");
-    let limit = code::run(&server, "python", "import resource\nprint(resource.getrlimit(resource.RLIMIT_CPU))").await;
-    assert_eq!(stdout(&limit), "(30, 31)\n");
 }
 
 #[tokio::test]
@@ -210,7 +211,7 @@ async fn a_missing_interpreter_is_named_and_the_others_work() {
     if !code::has(&["bwrap", "python3"]) {
         return;
     }
-    let folder = path_with(&["bwrap", "python3", "prlimit"]);
+    let folder = path_with(&["bwrap", "python3"]);
     let server = TestServer::with(&[("PATH", folder.path().to_str().unwrap())]).await;
     code::add(&server, json!({"allowed_languages": ["python", "javascript"]})).await;
     let done = code::run(&server, "javascript", "1").await;
@@ -272,7 +273,7 @@ async fn a_machine_that_allows_no_namespaces_is_told_of() {
     if !code::has(&["python3"]) {
         return;
     }
-    let folder = path_with(&["python3", "prlimit"]);
+    let folder = path_with(&["python3"]);
     let stand_in = folder.path().join("bwrap");
     fs::write(
         &stand_in,
@@ -348,21 +349,49 @@ async fn when_the_caller_leaves_nothing_keeps_running() {
     call.abort();
     wait_until(|| with_argument(&marker) == 0, "the program outlived its caller").await;
     // At whatever moment the caller leaves: the sandbox is not even built, or just then.
-    for milliseconds in 0..30 {
+    let folder = TempDir::new().unwrap();
+    let path = stand_in(folder.path(), "exec -a \"$0\" REAL \"$@\"");
+    let server = TestServer::with(&[("PATH", &path)]).await;
+    code::add(&server, json!({"timeout": 60})).await;
+    for milliseconds in 0..40 {
         let (client, code) = (server.clone(), format!("import time\ntime.sleep(50)  # {milliseconds}"));
         let call = tokio::spawn(async move { code::run(&client, "python", &code).await });
         tokio::time::sleep(Duration::from_millis(milliseconds)).await;
         call.abort();
     }
-    let sandboxes = || children_of(std::process::id());
-    wait_until(|| sandboxes() == 0 || with_argument("--block-fd") == 0, "a sandbox outlived its caller").await;
+    let own = folder.path().to_str().unwrap();
+    wait_until(|| with_argument(own) == 0, "a sandbox outlived its caller").await;
 }
 
-fn children_of(pid: u32) -> usize {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
-    threads
-        .map(|thread| fs::read_to_string(thread.path().join("children")).unwrap_or_default().split(' ').count() - 1)
-        .sum()
+/// A folder's own `bwrap`, which does this with the real one; a `PATH` with it.
+fn stand_in(folder: &Path, script: &str) -> String {
+    let real = PATH.split(':').map(|folder| Path::new(folder).join("bwrap")).find(|file| file.exists()).unwrap();
+    let file = folder.join("bwrap");
+    fs::write(&file, format!("#!/bin/bash\n{}\n", script.replace("REAL", real.to_str().unwrap()))).unwrap();
+    for path in [&file, folder] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    format!("{}:{PATH}", folder.display())
+}
+
+/// Bubblewrap's own promise that its processes end with it is not all that is relied on.
+#[tokio::test]
+async fn when_the_caller_leaves_all_processes_are_killed_one_way_or_another() {
+    if !code::has(&["bwrap", "python3"]) {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let path = stand_in(folder.path(), "exec REAL \"${@/--die-with-parent/--unshare-uts}\"");
+    let server = TestServer::with(&[("PATH", &path)]).await;
+    code::add(&server, json!({"timeout": 60})).await;
+    let marker = format!("clinging-{}", free_port());
+    let program =
+        format!("import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'while True: pass', '{marker}'])");
+    let client = server.clone();
+    let call = tokio::spawn(async move { code::run(&client, "python", &program).await });
+    wait_until(|| with_argument(&marker) == 1, "the program did not start").await;
+    call.abort();
+    wait_until(|| with_argument(&marker) == 0, "the program outlived its caller").await;
 }
 
 /// The binary as an ordinary user starts it, with a file open that it knows nothing of.
@@ -374,7 +403,11 @@ struct Ordinary {
 
 impl Ordinary {
     async fn start(timeout: u32) -> Self {
-        let (folder, port) = (TempDir::new().unwrap(), free_port().to_string());
+        Self::start_in(TempDir::new().unwrap(), PATH, timeout).await
+    }
+
+    async fn start_in(folder: TempDir, path: &str, timeout: u32) -> Self {
+        let port = free_port().to_string();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
         let binary = folder.path().join("server");
         // The build's folder may be closed to others.
@@ -385,7 +418,7 @@ impl Ordinary {
         if rustix::process::geteuid().is_root() {
             command.args(["setpriv", "--reuid=61150", "--regid=61150", "--clear-groups", "--inh-caps=-all"]);
         }
-        command.arg(binary).env_clear().envs([("PATH", PATH), ("API_PORT", &port), ("SECRET_OF_THE_SERVER", "canary")]);
+        command.arg(binary).env_clear().envs([("PATH", path), ("API_PORT", &port), ("SECRET_OF_THE_SERVER", "canary")]);
         let child = command.current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let server = Self { child, client: Client::new(format!("http://127.0.0.1:{port}")), folder };
         let until = Instant::now() + Duration::from_secs(30);
@@ -450,4 +483,21 @@ async fn programs_end_with_a_server_that_is_killed() {
     server.child.kill().unwrap();
     wait_until(|| with_argument(&marker) == 0, "the program outlived the server").await;
     assert!(!call.await.unwrap());
+}
+
+/// Killed at the worst moment: the sandbox is just being built, and nobody is there any longer to limit or stop it.
+#[tokio::test]
+async fn nothing_is_run_for_a_server_that_is_killed_first() {
+    if !code::has(&["bwrap", "python3", "setpriv"]) {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let path = stand_in(folder.path(), "kill -KILL $PPID\nexec -a \"$0\" REAL \"$@\"");
+    let mut server = Ordinary::start_in(folder, &path, 60).await;
+    let body = json!({"arguments": {"code": "while True: pass"}}).to_string();
+    let request = server.client.request("POST", "/api/tools/code/execute").header("content-type", "application/json");
+    assert!(request.body(body).send().await.is_err(), "the server was not killed");
+    server.child.wait().unwrap();
+    let own = server.folder.path().join("bwrap");
+    wait_until(|| with_argument(own.to_str().unwrap()) == 0, "a sandbox outlived the server").await;
 }

@@ -1,17 +1,19 @@
 //! A hostile model writes the program. Each row is an attack; all are contained, and nothing is left of them.
 
 use std::collections::HashSet;
+use std::fs;
 use std::io::ErrorKind;
 use std::net::{TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::common::code;
 use crate::common::program::Program;
+use crate::common::{TestServer, code};
 
 /// What programs of the table may use, and say: the namespace that they are in first, then `held` for each thing that was refused
 /// and `ESCAPED` for each that was not.
@@ -45,10 +47,10 @@ enum Fate {
     Timeout,
     /// It ends badly, and the error says this.
     Failure(&'static str),
-    /// However it ends: it said nothing else than that it was held.
-    Any,
+    /// It is stopped: its time is up, or before that what the error names.
+    Stopped(&'static str),
 }
-use Fate::{Any, Failure, Held, Timeout};
+use Fate::{Failure, Held, Stopped, Timeout};
 
 /// Numbers of system calls, by name, for programs that go past the C library.
 fn numbers() -> String {
@@ -115,11 +117,11 @@ async fn contained(server: &crate::common::Client, language: &str, program: &str
             assert!(said.starts_with("held") && said.lines().all(|line| line.starts_with("held")), "{done}");
         }
         Timeout => assert_eq!(done["status"], "timeout", "{done}"),
-        Failure(error) => {
+        Stopped(_) if done["status"] == "timeout" => {}
+        Failure(error) | Stopped(error) => {
             assert_eq!(done["status"], "failure", "{done}");
             assert!(done["error"].as_str().unwrap().contains(error), "{done}");
         }
-        Any => {}
     }
     assert_eq!(done["metadata"]["sandboxed"], true, "{done}");
     code::nothing_left_in(namespace).await;
@@ -285,6 +287,26 @@ for name in os.listdir('/dev'):
         refused(lambda: mmap.mmap(os.open(path, os.O_RDWR), 1 << 20, mmap.MAP_SHARED))
 claim(os.read(os.open('/dev/zero', os.O_RDONLY), 5) == bytes(5))
 " => Held;
+    hides_memory_in_connections: "python", {"max_memory": 128, "timeout": 20}, r"
+listener = socket.create_server(('127.0.0.1', 0))
+kept = []
+for _ in range(60):
+    end = socket.create_connection(listener.getsockname())
+    end.setblocking(False)
+    kept += [end, listener.accept()[0]]
+    try:
+        while end.send(bytes(1 << 16)): pass
+    except BlockingIOError:
+        pass
+time.sleep(60)
+" => Failure("more than 128 MB of memory");
+    hides_memory_in_tables_of_pages: "python", {"max_memory": 128, "timeout": 20}, r"
+import mmap
+empty = mmap.mmap(-1, 1 << 38, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000, mmap.PROT_READ)
+for at in range(0, 1 << 38, 1 << 21):
+    empty[at]
+time.sleep(60)
+" => Failure("more than 128 MB of memory");
     memory_that_belongs_to_no_process: "python", {}, r"
 import mmap
 refused(mmap.mmap, -1, 1 << 30)
@@ -341,7 +363,7 @@ if os.fork() == 0:
     a_sum_of_cpu_time_in_threads: "javascript", {"timeout": 4}, r"
 const {Worker} = require('worker_threads');
 for (let n = 0; n < 4; n++) new Worker('for(;;);', {eval: true});
-" => Any;
+" => Stopped("CPU time");
     endless_output: "python", {"timeout": 30}, "while True: sys.stdout.write('held ' * 10000)" => Failure("MB of output");
     endless_errors: "python", {"timeout": 30}, "while True: sys.stderr.write('x' * 100000)" => Failure("MB of output");
 
@@ -391,6 +413,7 @@ refused(call, CLONE3, ctypes.create_string_buffer(88), 88)
     enters_namespaces: "python", {}, "refused(lambda: call(SETNS, os.open('/proc/1/ns/mnt', 0), 0))\nrefused(lambda: call(SETNS, os.open('/proc/self/ns/user', 0), 0))" => Held;
     changes_its_root: "python", {}, "refused(os.chroot, '/tmp')\nrefused(call, CHROOT, b'/tmp')" => Held;
     becomes_root: "python", {}, r"
+claim(open('/proc/self/uid_map').read().split()[1] != '0' and open('/proc/self/gid_map').read().split()[1] != '0')
 refused(os.setuid, 0)
 refused(os.setgid, 0)
 refused(os.setgroups, [0])
@@ -425,7 +448,7 @@ refused(call, SETTIME, 0, buffer)
 refused(call, 999)
 " => Held;
     restarts_the_machine: "python", {}, "refused(call, REBOOT, 0xfee1dead, 672274793, 0x1234567, 0)" => Held;
-    types_into_the_terminal: "python", {}, "import fcntl\nrefused(fcntl.ioctl, 0, 0x5412, b'x')\nrefused(call, 16 if os.uname().machine == 'x86_64' else 29, 0, 0x541c, b'x')\nclaim(os.getsid(0) != 0 or True)\nrefused(open, '/dev/tty')" => Held;
+    types_into_the_terminal: "python", {}, "import fcntl\nrefused(fcntl.ioctl, 0, 0x5412, b'x')\nrefused(call, 16 if os.uname().machine == 'x86_64' else 29, 0, 0x541c, b'x')\nclaim(os.getsid(0) != 0)\nrefused(open, '/dev/tty')" => Held;
     raises_its_limits: "python", {}, r"
 for limit in [resource.RLIMIT_NPROC, resource.RLIMIT_DATA, resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE, resource.RLIMIT_CPU, resource.RLIMIT_CORE]:
     refused(resource.setrlimit, limit, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
@@ -448,6 +471,23 @@ time.sleep(60)
 async fn calls_of_another_abi() {
     let program = "refused(call, 0x40000000 + GETPID)\nprint('ESCAPED')";
     attack("python", json!({}), program, Failure("SIGSYS")).await;
+}
+
+#[tokio::test]
+async fn shares_no_namespace_with_the_server() {
+    if !code::has(&["bwrap", "python3"]) {
+        return;
+    }
+    let names = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"];
+    let program = format!("import os\nfor name in {}: print(os.readlink('/proc/self/ns/' + name))", json!(names));
+    let server = code::server(json!({})).await;
+    let done = code::run(&server, "python", &program).await;
+    let theirs: Vec<_> = done["output"]["stdout"].as_str().unwrap().lines().collect();
+    assert_eq!(theirs.len(), names.len(), "{done}");
+    for (name, their) in names.iter().zip(theirs) {
+        let own = fs::read_link(format!("/proc/self/ns/{name}")).unwrap();
+        assert_ne!(own.to_str(), Some(their));
+    }
 }
 
 #[tokio::test]
@@ -487,10 +527,17 @@ async fn reads_the_servers_data_folder() {
     if !code::has(&["bwrap", "python3"]) {
         return;
     }
-    let server = code::server(json!({})).await;
-    std::fs::write(server.folder().join("secret.txt"), "the server's secret").unwrap();
-    let folder = server.folder().display();
-    let program = format!("refused(os.listdir, '{folder}')\nrefused(open, '{folder}/secret.txt')");
+    // Only root can put it there; for others the story of the virtual environment tells the same.
+    let Ok(seen) = TempDir::new_in("/usr/lib") else { return };
+    fs::set_permissions(seen.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(seen.path().join("secret.txt"), "the server's secret").unwrap();
+    let folder = seen.path().display().to_string();
+    let server = TestServer::with(&[("PATH", code::PATH), ("DATA_DIR", &folder)]).await;
+    code::add(&server, json!({})).await;
+    let program = format!(
+        "claim(os.listdir('/usr/lib') != [] and os.listdir('{folder}') == [])\n\
+         refused(open, '{folder}/secret.txt')\nrefused(open, '{folder}/new', 'w')"
+    );
     contained(&server, "python", &program, Held).await;
 }
 
