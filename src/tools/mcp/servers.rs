@@ -1,0 +1,142 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use super::connection::{Connection, Target};
+use super::failure::Failure;
+use super::listing::Known;
+use super::rest::Rest;
+use crate::settings::{Entry, ToolSettings};
+use crate::tools::Tool;
+
+/// A connection that is there or comes about, in a task that no caller can cancel for the others.
+type Opening = Shared<BoxFuture<'static, Result<Arc<Connection>, Failure>>>;
+
+/// What is kept of servers: for each tool, and each state in which it was saved. A request goes on with the state that it began
+/// with, so two may be in use side by side.
+#[derive(Default)]
+pub(super) struct Servers {
+    kept: Mutex<HashMap<(String, String), Arc<Server>>>,
+    end: CancellationToken,
+}
+
+/// What is kept of one server. Its connections end with the last who holds this.
+pub(super) struct Server {
+    tool: Weak<Entry<ToolSettings>>,
+    pub(super) known: Mutex<Known>,
+    connection: Mutex<Option<Opening>>,
+    rest: Arc<Mutex<Rest>>,
+    pub(super) end: CancellationToken,
+    _end: DropGuard,
+}
+
+impl Servers {
+    /// What is kept for this state of a tool. Of states that neither the catalog nor any request knows any longer nothing is.
+    pub(super) fn of(&self, tool: &Tool) -> Arc<Server> {
+        let mut kept = self.kept();
+        kept.retain(|_, server| server.tool.strong_count() > 0);
+        let key = (tool.name.to_string(), tool.version.clone());
+        Arc::clone(kept.entry(key).or_insert_with(|| Arc::new(Server::new(tool, self.end.child_token()))))
+    }
+
+    /// Lets go of what is kept for a tool of this name. Calls that are under way come to their end.
+    pub(super) fn forget(&self, name: &str) {
+        self.kept().retain(|(kept, _), _| kept != name);
+    }
+
+    /// Ends all connections, and those to come.
+    pub(super) fn close(&self) {
+        self.end.cancel();
+        self.kept().clear();
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashMap<(String, String), Arc<Server>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Server {
+    fn new(tool: &Tool, end: CancellationToken) -> Self {
+        let (known, connection, guard) = (Mutex::default(), Mutex::default(), end.clone().drop_guard());
+        Self { tool: Arc::downgrade(tool), known, connection, rest: Arc::default(), end, _end: guard }
+    }
+
+    pub(super) fn rest(&self) -> MutexGuard<'_, Rest> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection, unless it is closed or could not be opened some time ago: then a new one.
+    pub(super) fn opening(&self, target: &Target, tasks: &TaskTracker) -> Opening {
+        let mut current = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(opening) = &*current {
+            match opening.clone().now_or_never() {
+                Some(Ok(connection)) if connection.is_closed() => {}
+                Some(Err(_)) if self.rest().is_over(Instant::now()) => {}
+                _ => return opening.clone(),
+            }
+        }
+        let opening = Connection::open(target.clone(), tasks.clone(), self.end.child_token());
+        let rest = Arc::clone(&self.rest);
+        let opening = tasks.spawn(async move {
+            let opened = opening.await;
+            rest.lock().unwrap_or_else(PoisonError::into_inner).note(opened.is_err(), Instant::now());
+            opened
+        });
+        let opening = opening.map(|opened| opened.unwrap_or(Err(Failure::Closed))).boxed().shared();
+        *current = Some(opening.clone());
+        opening
+    }
+
+    /// Has the list of tools read anew when it is needed next.
+    pub(super) fn refresh(&self) {
+        let opening = self.connection.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(Ok(connection)) = opening.and_then(FutureExt::now_or_never) {
+            connection.refresh();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::settings::{Environment, load};
+
+    fn tool(name: &str, url: &str) -> Tool {
+        let tools = json!({name: {"type": "mcp", "config": {"url": url}}}).to_string();
+        let settings = load(Environment::from_pairs([("TOOLS", tools)])).unwrap().settings;
+        Arc::clone(settings.tools.get(name).unwrap())
+    }
+
+    fn count(servers: &Servers) -> usize {
+        servers.kept().len()
+    }
+
+    #[tokio::test]
+    async fn each_state_of_a_tool_has_its_own_and_what_nobody_knows_any_longer_is_let_go() {
+        let (servers, former, latter) =
+            (Servers::default(), tool("a", "http://127.0.0.1:1"), tool("a", "http://127.0.0.1:2"));
+        let (first, second) = (servers.of(&former), servers.of(&latter));
+        assert!(!Arc::ptr_eq(&first, &second) && !first.end.is_cancelled());
+        assert!(Arc::ptr_eq(&first, &servers.of(&former)) && Arc::ptr_eq(&second, &servers.of(&latter)));
+
+        // Who still uses it is not cut off.
+        let (token, other) = (first.end.clone(), tool("b", "http://127.0.0.1:1"));
+        drop(former);
+        servers.of(&other);
+        assert_eq!((count(&servers), token.is_cancelled()), (2, false));
+        drop(first);
+        assert!(token.is_cancelled());
+
+        servers.forget("a");
+        assert_eq!((count(&servers), second.end.is_cancelled()), (1, false));
+        servers.close();
+        assert!(second.end.is_cancelled() && servers.of(&latter).end.is_cancelled());
+    }
+}
