@@ -8,12 +8,10 @@ use super::targets::{Choice, serves, words};
 use super::wishes;
 use crate::kernel::{Error, FieldIssue};
 use crate::settings::{Resource, Settings, ToolOptions};
-use crate::tools::{Function, Functions, Tool};
+use crate::tools::{Function, Functions, Tool, addressed};
 
 /// Functions that a model is offered at once: more would fill its context.
 const MOST_OFFERED: usize = 64;
-/// Stands between the name of an MCP server and that of one of its tools.
-const SEPARATOR: &str = "__";
 /// What is missing where there is nothing to run.
 const NONE: &str = "no tool is available to this server";
 /// The same where there are only tools that run code, which nobody asked for.
@@ -79,8 +77,7 @@ impl Offer {
 
 /// Whether a name is that of a tool of one of these servers.
 fn is_member(name: &str, tools: &[Tool]) -> bool {
-    let belongs = |tool: &Tool| name.strip_prefix(tool.name.as_str()).is_some_and(|rest| rest.starts_with(SEPARATOR));
-    !tools.iter().any(|tool| tool.name.as_str() == name) && tools.iter().any(belongs)
+    matches!(addressed(tools.iter(), name), Some((_, Some(_))))
 }
 
 /// Whether a request has code run: it says so itself, or else its prompt does, clearly.
@@ -201,10 +198,7 @@ fn usable(settings: &Settings) -> impl Iterator<Item = Tool> {
 
 /// The tool of this name; `server__tool` means a tool of an MCP server.
 fn named(settings: &Settings, name: &str, field: &'static str) -> Choice<Tool> {
-    let catalog = &settings.tools;
-    let servers = name.match_indices(SEPARATOR).filter_map(|(at, _)| catalog.get(name.get(..at)?));
-    let found = catalog.get(name).or_else(|| servers.filter(|tool| tool.effective.is_mcp()).last());
-    match found {
+    match addressed(settings.tools.iter(), name).map(|(tool, _)| tool) {
         Some(tool) if !tool.effective.enabled() => Ok(Err(format!("Tool '{}' is disabled", tool.name))),
         Some(tool) if tool.effective.is_unsupported() => {
             Ok(Err(format!("Tool '{}': unsupported type '{}'", tool.name, tool.effective.kind)))

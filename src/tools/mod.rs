@@ -19,6 +19,7 @@ mod service;
 mod web_search;
 
 pub use function::Function;
+pub use registry::addressed;
 pub use result::{ToolResult, ToolStatus};
 pub use runtime::Functions;
 pub use service::ToolService;

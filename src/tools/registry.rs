@@ -9,6 +9,20 @@ use crate::settings::Resource;
 /// Longest name that chat completions allow.
 const LONGEST_CALL_NAME: usize = 64;
 
+/// Stands between the name of an MCP server and that of one of its tools.
+const SEPARATOR: &str = "__";
+
+/// The tool that a name means: the one of that name, or else the MCP server whose name it begins with, of several the one with the
+/// longest; and with the server, the name of its own tool.
+pub fn addressed<'a>(tools: impl Iterator<Item = &'a Tool>, name: &'a str) -> Option<(&'a Tool, Option<&'a str>)> {
+    let read = |tool: &'a Tool| match name.strip_prefix(tool.name.as_str())? {
+        "" => Some((tool, None)),
+        rest if tool.effective.is_mcp() => Some((tool, Some(rest.strip_prefix(SEPARATOR)?))),
+        _ => None,
+    };
+    tools.filter_map(read).max_by_key(|(tool, _)| tool.name.as_str().len())
+}
+
 /// The functions of one tool, before they have got names that models may use.
 pub(super) fn one(tool: &Tool, described: Described) -> Function {
     let description = tool.effective.description().map(str::to_owned).filter(|text| !text.trim().is_empty());
@@ -25,7 +39,7 @@ pub(super) fn one(tool: &Tool, described: Described) -> Function {
 /// A function of an MCP server.
 pub(super) fn remote(tool: &Tool, name: &str, described: Described) -> Function {
     Function {
-        name: format!("{}__{name}", tool.name),
+        name: format!("{}{SEPARATOR}{name}", tool.name),
         call_name: String::new(),
         description: described.description,
         parameters: described.parameters,
@@ -83,6 +97,28 @@ mod tests {
     fn names(of: &[&str]) -> Vec<String> {
         let functions = with_call_names(of.iter().map(|name| function(name)).collect());
         functions.into_iter().map(|function| function.call_name).collect()
+    }
+
+    #[test]
+    fn a_name_means_the_tool_of_that_name_or_else_a_tool_of_the_server_with_the_longest_fitting_name() {
+        let tools = json!({
+            "a": {"type": "mcp"}, "a__b": {"type": "mcp"}, "a__b__c": {"type": "http_request"}, "b": {"type": "http_request"},
+            "a__b__d__e": {"type": "http_request"},
+        });
+        let settings = load(Environment::from_pairs([("TOOLS", tools.to_string())])).unwrap().settings;
+        let read = |name| {
+            let (tool, member) = addressed(settings.tools.iter(), name)?;
+            Some((tool.name.as_str(), member))
+        };
+        assert_eq!(read("a"), Some(("a", None)));
+        assert_eq!(read("a__b"), Some(("a__b", None)));
+        assert_eq!(read("a__c__b"), Some(("a", Some("c__b"))));
+        assert_eq!(read("a__b__x__y"), Some(("a__b", Some("x__y"))));
+        // A tool of that very name wins, one of another kind has no tools of its own, and a server's name may end in a line.
+        assert_eq!(read("a__b__c"), Some(("a__b__c", None)));
+        assert_eq!(read("a__b__c__d"), Some(("a__b", Some("c__d"))));
+        assert_eq!(read("a___b"), Some(("a", Some("_b"))));
+        assert_eq!((read("b__x"), read("a_b"), read("ab__c"), read("c")), (None, None, None, None));
     }
 
     #[test]

@@ -71,27 +71,22 @@ impl Runtime {
     async fn functions_of(&self, tool: &Tool, rules: &ToolRules, deadline: Deadline) -> Result<Vec<Function>, String> {
         match options(tool)? {
             ToolOptions::Mcp(options) => self.mcp.functions(tool, &options, rules, deadline).await,
-            _ => self.described(tool).map(|function| vec![function]).ok_or_else(|| unsupported(tool)),
+            options => describe(tool, &options).map(|function| vec![function]).ok_or_else(|| unsupported(tool)),
         }
     }
 
     /// The function of a tool that has only one.
     pub(super) fn described(&self, tool: &Tool) -> Option<Function> {
-        let described = match options(tool).ok()? {
-            ToolOptions::Http(options) => http_request::describe(&options),
-            ToolOptions::Search(options) => web_search::describe(&options),
-            ToolOptions::Code(options) => CodeExecutor::describe(&options),
-            ToolOptions::Mcp(_) | ToolOptions::Unsupported => return None,
-        };
-        Some(registry::one(tool, described))
+        describe(tool, &options(tool).ok()?)
     }
 
-    /// Whether arguments fit a function, and if not, why.
-    pub(super) fn check_arguments(&self, function: &Function, arguments: &Value) -> Result<(), String> {
-        arguments::check(arguments, &function.parameters).map(|_| ())
+    /// The arguments as they are to be used, if they fit a function, and if not, why.
+    pub(super) fn checked(&self, function: &Function, arguments: &Value) -> Result<Map<String, Value>, String> {
+        arguments::check(arguments, &function.parameters)
     }
 
-    /// Runs a function. `deadline` is the caller's; the tool's own limit counts too. What it says is free of credentials.
+    /// Runs a function whose arguments may be anything. `deadline` is the caller's; the tool's own limit counts too. What it says
+    /// is free of credentials.
     pub(super) async fn execute(
         &self,
         function: &Function,
@@ -100,21 +95,24 @@ impl Runtime {
         deadline: Deadline,
     ) -> ToolResult {
         let started = Instant::now();
-        let tool = &function.tool;
-        let result = match arguments::check(arguments, &function.parameters) {
-            Err(wrong) => ToolResult::error(format!("Tool '{}' was not run: {wrong}", function.name)),
-            Ok(arguments) => self.run(function, &arguments, settings, deadline).await,
-        };
-        let redaction = tool.effective.redaction();
-        let result = ToolResult {
-            output: redaction.json(result.output),
-            error: result.error.map(|error| redaction.text(&error)),
-            metadata: object(redaction.json(Value::Object(result.metadata))),
-            ..result
-        };
-        let elapsed = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(tool = %function.name, status = ?result.status, duration_ms = elapsed, "a tool was run");
-        result.capped(MOST_OUTPUT).with("duration_ms", elapsed)
+        match self.checked(function, arguments) {
+            Ok(arguments) => self.execute_checked(function, &arguments, settings, deadline).await,
+            Err(wrong) => {
+                finished(function, ToolResult::error(format!("Tool '{}' was not run: {wrong}", function.name)), started)
+            }
+        }
+    }
+
+    /// The same with arguments that fit.
+    pub(super) async fn execute_checked(
+        &self,
+        function: &Function,
+        arguments: &Map<String, Value>,
+        settings: &Settings,
+        deadline: Deadline,
+    ) -> ToolResult {
+        let started = Instant::now();
+        finished(function, self.run(function, arguments, settings, deadline).await, started)
     }
 
     async fn run(
@@ -129,7 +127,6 @@ impl Runtime {
             Ok(options) => options,
             Err(problem) => return ToolResult::error(problem),
         };
-        let late = |why: &str| ToolResult::timeout(format!("Tool '{}' {why}", function.name));
         let permit = match timeout_at(deadline.instant(), self.running.acquire()).await {
             Ok(Ok(permit)) => permit,
             _ => return ToolResult::timeout(format!("Tool '{}': {NO_PLACE}", function.name)),
@@ -148,7 +145,7 @@ impl Runtime {
         // Kinds keep to the deadline themselves, since they can say more; this is for what they overlook.
         let result = timeout_at(deadline.instant() + Duration::from_secs(2), work).await;
         drop(permit);
-        result.unwrap_or_else(|_| late("did not finish in time"))
+        result.unwrap_or_else(|_| ToolResult::timeout(format!("Tool '{}' did not finish in time", function.name)))
     }
 
     /// Looks whether a tool can do its work.
@@ -193,6 +190,31 @@ fn options(tool: &Tool) -> Result<ToolOptions, String> {
         format!("Tool '{}' is not configured right: {}", tool.name, issues.join("; "))
     };
     tool.effective.options().map_err(wrong)
+}
+
+/// The function of a tool that has only one.
+fn describe(tool: &Tool, options: &ToolOptions) -> Option<Function> {
+    let described = match options {
+        ToolOptions::Http(options) => http_request::describe(options),
+        ToolOptions::Search(options) => web_search::describe(options),
+        ToolOptions::Code(options) => CodeExecutor::describe(options),
+        ToolOptions::Mcp(_) | ToolOptions::Unsupported => return None,
+    };
+    Some(registry::one(tool, described))
+}
+
+/// What came of a function, as its caller may see it.
+fn finished(function: &Function, result: ToolResult, started: Instant) -> ToolResult {
+    let redaction = function.tool.effective.redaction();
+    let result = ToolResult {
+        output: redaction.json(result.output),
+        error: result.error.map(|error| redaction.text(&error)),
+        metadata: object(redaction.json(Value::Object(result.metadata))),
+        ..result
+    };
+    let elapsed = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(tool = %function.name, status = ?result.status, duration_ms = elapsed, "a tool was run");
+    result.capped(MOST_OUTPUT).with("duration_ms", elapsed)
 }
 
 fn unsupported(tool: &Tool) -> String {

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::check::Check;
 use super::result::ToolResult;
 use super::runtime::{Functions, Runtime};
-use super::{Function, Tool};
+use super::{Function, Tool, addressed};
 use crate::kernel::{Deadline, Error, FieldIssue, ResourceName};
 use crate::outbound::HttpClient;
 use crate::settings::{Expected, Settings, SharedSettings, ToolSettings};
@@ -14,8 +14,6 @@ use crate::storage::{ConfigStore, Registry};
 
 /// Longest test of a tool. The original gave five seconds; a child process may need more to start.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(15);
-/// Stands between the name of an MCP server and that of one of its tools.
-const SEPARATOR: &str = "__";
 
 /// Keeps, tests and runs tools. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -35,7 +33,7 @@ impl ToolService {
         &self.registry
     }
 
-    /// Replaces a tool; a connection to what it was is closed.
+    /// Replaces a tool. Whoever still uses it as it was may come to an end, then a connection to that is closed.
     pub(super) async fn update(
         &self,
         name: &ResourceName,
@@ -47,7 +45,7 @@ impl ToolService {
         Ok(tool)
     }
 
-    /// Removes a tool and closes the connection to it.
+    /// Removes a tool. A connection to it is closed once nobody uses it any longer.
     pub(super) async fn remove(&self, name: &ResourceName, expected: Expected) -> Result<(), Error> {
         self.registry.remove(name.to_string(), expected).await?;
         self.runtime.forget(name.as_str());
@@ -69,7 +67,7 @@ impl ToolService {
 
     /// Whether arguments fit a function, and if not, why.
     pub fn check_arguments(&self, function: &Function, arguments: &Value) -> Result<(), String> {
-        self.runtime.check_arguments(function, arguments)
+        self.runtime.checked(function, arguments).map(|_| ())
     }
 
     /// Runs a function whose arguments may be anything. `deadline` is the caller's; the tool's own limit counts too.
@@ -101,24 +99,18 @@ impl ToolService {
             Ok(function) => function,
             Err(problem) => return Ok(ToolResult::error(problem)),
         };
-        let arguments = Value::Object(arguments);
-        if let Err(wrong) = self.runtime.check_arguments(&function, &arguments) {
+        let arguments = self.runtime.checked(&function, &Value::Object(arguments)).map_err(|wrong| {
             let loc = vec!["body".into(), "arguments".into()];
-            return Err(Error::invalid(vec![FieldIssue::new("value_error", loc, wrong, Value::Null)]));
-        }
-        Ok(self.execute(&function, &arguments, &settings, deadline).await)
+            Error::invalid(vec![FieldIssue::new("value_error", loc, wrong, Value::Null)])
+        })?;
+        Ok(self.runtime.execute_checked(&function, &arguments, &settings, deadline).await)
     }
 
     /// The tool of this name; `server__tool` means a tool of an MCP server.
     fn addressed(&self, name: &str, member: Option<&str>) -> Result<(Tool, Option<String>), Error> {
         let catalog = self.registry.catalog();
-        if catalog.get(name).is_none() {
-            for (at, _) in name.match_indices(SEPARATOR) {
-                let (server, rest) = name.split_at(at);
-                if let Some(tool) = catalog.get(server).filter(|tool| tool.effective.is_mcp()) {
-                    return Ok((tool.clone(), rest.strip_prefix(SEPARATOR).map(str::to_owned)));
-                }
-            }
+        if let Some((tool, Some(its_own))) = addressed(catalog.iter(), name) {
+            return Ok((tool.clone(), Some(its_own.to_owned())));
         }
         Ok((catalog.require(name)?.clone(), member.map(str::to_owned)))
     }

@@ -28,8 +28,7 @@ pub trait Resource: Clone + Debug + Serialize + Send + Sync + 'static {
 
     /// What the operator does not allow of it. Looked at when a request brings it, not when the server starts: what is stored
     /// already fails when it is used.
-    fn forbidden(&self, environment: &Environment) -> Vec<FieldIssue> {
-        let _ = environment;
+    fn forbidden(&self, _environment: &Environment) -> Vec<FieldIssue> {
         Vec::new()
     }
 
