@@ -21,7 +21,7 @@ mod seccomp;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value, json};
 
@@ -52,7 +52,14 @@ struct Shared {
     search: String,
     /// The server's own folders, which no program sees even if they are below one that it needs.
     hidden: Vec<PathBuf>,
-    interpreters: Mutex<HashMap<(Language, bool), Interpreter>>,
+    found: Mutex<Found>,
+}
+
+/// What was looked for once is known, until a program can't be started with it.
+#[derive(Debug, Default)]
+struct Found {
+    sandbox: Option<Arc<Sandbox>>,
+    interpreters: HashMap<(Language, bool), Interpreter>,
 }
 
 impl CodeExecutor {
@@ -61,7 +68,7 @@ impl CodeExecutor {
         let own = [StorageSettings::data_dir(environment), Path::new(".")];
         let hidden = own.into_iter().filter_map(|folder| folder.canonicalize().ok()).collect();
         let search = environment.get("PATH").unwrap_or(USUAL_PATH).to_owned();
-        Self(Arc::new(Shared { search, hidden, interpreters: Mutex::default() }))
+        Self(Arc::new(Shared { search, hidden, found: Mutex::default() }))
     }
 
     /// What the tool is offered as.
@@ -144,7 +151,7 @@ impl CodeExecutor {
     ) -> Result<ToolResult, String> {
         let seconds = deadline.remaining().as_secs_f64();
         let is_sandboxed = is_sandboxed(options, rules);
-        let sandbox = if is_sandboxed { Some(Sandbox::find(&self.0.search)?) } else { None };
+        let sandbox = if is_sandboxed { Some(self.sandbox()?) } else { None };
         let account = if is_sandboxed { Account::unprivileged() } else { Account::own() };
         let interpreter = self.interpreter(language, account, is_sandboxed).await?;
         let limits = Limits::of(options, language, deadline);
@@ -160,8 +167,10 @@ impl CodeExecutor {
             }
         };
         if outcome.is_err() {
-            // What was known of the interpreter may have changed.
-            self.interpreters().remove(&(language, is_sandboxed));
+            // What was found may have changed.
+            let mut found = self.found();
+            found.sandbox = None;
+            found.interpreters.remove(&(language, is_sandboxed));
         }
         outcome.map(|outcome| report::result(outcome, &job, seconds, is_sandboxed))
     }
@@ -178,7 +187,16 @@ impl CodeExecutor {
         run::sandboxed(started, job, deadline).await
     }
 
-    /// The interpreter of a language; what was found once is known.
+    fn sandbox(&self) -> Result<Arc<Sandbox>, String> {
+        let mut found = self.found();
+        let sandbox = match &found.sandbox {
+            Some(known) => Arc::clone(known),
+            None => Arc::new(Sandbox::find(&self.0.search)?),
+        };
+        found.sandbox = Some(Arc::clone(&sandbox));
+        Ok(sandbox)
+    }
+
     async fn interpreter(
         &self,
         language: Language,
@@ -186,16 +204,16 @@ impl CodeExecutor {
         is_sandboxed: bool,
     ) -> Result<Interpreter, String> {
         let key = (language, is_sandboxed);
-        if let Some(known) = self.interpreters().get(&key) {
+        if let Some(known) = self.found().interpreters.get(&key) {
             return Ok(known.clone());
         }
         let found = interpreter::find(language, &self.0.search, account).await?;
-        self.interpreters().insert(key, found.clone());
+        self.found().interpreters.insert(key, found.clone());
         Ok(found)
     }
 
-    fn interpreters(&self) -> std::sync::MutexGuard<'_, HashMap<(Language, bool), Interpreter>> {
-        self.0.interpreters.lock().unwrap_or_else(PoisonError::into_inner)
+    fn found(&self) -> MutexGuard<'_, Found> {
+        self.0.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
