@@ -1,9 +1,11 @@
 //! Agents, data sources and tools: their values, the catalogs that hold them by name, and where those come from.
 //!
-//! A catalog is layered: files, then the environment, then what was changed through the API. To add a sort of resource: a
-//! type that implements [`Resource`], its catalog in `Settings`, its file and variable in [`read`].
+//! A catalog is layered: files, then the environment, then what was changed through the API; `body` reads what a request says
+//! of an entry over what is stored of it. To add a sort of resource: a type that implements [`Resource`], its catalog in
+//! `Settings`, its file and variable in [`read`].
 
 mod agent;
+mod body;
 mod catalog;
 mod datasource;
 mod resource;
@@ -138,7 +140,7 @@ fn read_entries<T: Resource>(entries: &[Value], key: &str, found: &mut Found<T>,
             continue;
         };
         let mut fields = Fields::new(object, at);
-        let (name, resource) = (catalog::read_name(&mut fields), T::read(&mut fields));
+        let (name, resource) = (body::read_name(&mut fields), T::read(&mut fields));
         if let Some(name) = name
             && found.insert(name, resource).is_some()
         {

@@ -1,0 +1,164 @@
+use serde_json::{Map, Value, json};
+
+use super::{Entry, Resource};
+use crate::kernel::{Error, FieldIssue, Fields, MASK, ResourceName, SecretUrl, Segment, before_mask, unmask};
+use crate::settings::Environment;
+
+/// Reads a body over what is stored under the name, which gives the credentials that the body leaves out or masks. All that
+/// is wrong is told at once.
+pub(super) fn read_body<T: Resource>(
+    body: &Map<String, Value>,
+    stored: Option<&T>,
+    environment: &Environment,
+    released: &[String],
+) -> Result<(ResourceName, T), Error> {
+    let mut complete = body.clone();
+    if let Some(stored) = stored {
+        keep_credentials::<T>(&mut complete, &stored.to_stored());
+    }
+    let (name, resource, mut issues) = read_fields::<T>(&complete);
+    issues.extend(complete.iter().filter(|(_, value)| depth(value) > DEEPEST).map(|(field, _)| {
+        let msg = format!("Input should be nested at most {DEEPEST} levels deep");
+        FieldIssue::new("value_error", vec!["body".into(), field.as_str().into()], msg, Value::Null)
+    }));
+    issues.extend(refuse_masks(&Value::Object(complete), &mut vec!["body".into()]));
+    let refused = refuse_references(&resource, stored, released);
+    if refused.is_empty() {
+        let unusable = match resource.resolve(environment) {
+            Ok(effective) => effective.forbidden(environment),
+            Err(unusable) => unusable,
+        };
+        let unusable = below(&["body".into()], unusable);
+        let news: Vec<_> = unusable.into_iter().filter(|new| issues.iter().all(|old| old.loc != new.loc)).collect();
+        issues.extend(news);
+    }
+    issues.extend(refused);
+    match name {
+        Some(name) if issues.is_empty() => Ok((name, resource)),
+        _ => Err(Error::invalid(issues)),
+    }
+}
+
+/// How deeply a field may be nested: what is stored must be readable again, some levels below the top of its file.
+const DEEPEST: usize = 64;
+
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(map) => 1 + map.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// What is wrong with a body in itself, whatever is stored.
+pub(super) fn wrong_body<T: Resource>(body: &Map<String, Value>) -> Option<Error> {
+    let (_, _, issues) = read_fields::<T>(body);
+    (!issues.is_empty()).then(|| Error::invalid(issues))
+}
+
+fn read_fields<T: Resource>(body: &Map<String, Value>) -> (Option<ResourceName>, T, Vec<FieldIssue>) {
+    let mut fields = Fields::new(body, vec!["body".into()]);
+    let (name, resource) = (read_name(&mut fields), T::read(&mut fields));
+    let hide = |issue: FieldIssue| FieldIssue { input: Box::new(without_passwords("", &issue.input)), ..issue };
+    (name, resource, fields.into_issues().into_iter().map(hide).collect())
+}
+
+/// A value fit to be quoted: the passwords of URLs in it are masked.
+fn without_passwords(name: &str, value: &Value) -> Value {
+    match value {
+        Value::String(text) if name == "url" || text.contains("//") => json!(SecretUrl::new(text.as_str())),
+        Value::Array(items) => items.iter().map(|item| without_passwords(name, item)).collect(),
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), without_passwords(key, value))).collect(),
+        other => other.clone(),
+    }
+}
+
+pub(super) fn read_name(fields: &mut Fields<'_>) -> Option<ResourceName> {
+    let text: String = fields.required("name");
+    if fields.value("name").is_none_or(|name| !name.is_string()) {
+        return None;
+    }
+    ResourceName::parse(&text).map_err(|expected| fields.reject("name", expected)).ok()
+}
+
+/// Puts what is stored where the body leaves a credential out, or masks it.
+fn keep_credentials<T: Resource>(body: &mut Map<String, Value>, stored: &Map<String, Value>) {
+    for secret in T::SECRETS {
+        if !body.contains_key(*secret) {
+            body.extend(stored.get(*secret).map(|value| ((*secret).to_owned(), value.clone())));
+        }
+    }
+    unmask(body, stored);
+    if let (Some(Value::String(given)), Some(Value::String(stored))) = (body.get_mut("url"), stored.get("url")) {
+        *given = SecretUrl::new(given.as_str()).unmask(&SecretUrl::new(stored.as_str())).expose().to_owned();
+    }
+}
+
+/// A mask that stands for nothing stored: taking it for the value itself would break the connection silently.
+fn refuse_masks(value: &Value, at: &mut Vec<Segment>) -> Vec<FieldIssue> {
+    let members: Vec<(Segment, &Value)> = match value {
+        Value::String(text)
+            if text.trim() == MASK || text.contains(&format!(":{MASK}@")) || before_mask(text).is_some() =>
+        {
+            let msg = "Input should be the value itself: nothing is stored that the mask could stand for";
+            return vec![FieldIssue::new("value_error", at.clone(), msg, json!(MASK))];
+        }
+        Value::Object(map) => map.iter().map(|(key, value)| (key.as_str().into(), value)).collect(),
+        Value::Array(items) => items.iter().enumerate().map(|(at, item)| (Segment::Index(at), item)).collect(),
+        _ => return Vec::new(),
+    };
+    let mut issues = Vec::new();
+    for (segment, member) in members {
+        at.push(segment);
+        issues.extend(refuse_masks(member, at));
+        at.pop();
+    }
+    issues
+}
+
+/// Who may use the API may not read the environment: a body refers to released variables only, or to what is stored.
+fn refuse_references<T: Resource>(given: &T, stored: Option<&T>, released: &[String]) -> Vec<FieldIssue> {
+    let known: Vec<_> = stored.map(Resource::references).unwrap_or_default();
+    let refused = unreleased(given, released).filter(|found| !known.contains(found));
+    let issue = |(loc, variable): (Vec<Segment>, String)| {
+        let msg = format!("Input should not refer to {variable}, which API_REFERENCES does not name");
+        FieldIssue::new("value_error", [vec!["body".into()], loc].concat(), msg, json!(format!("${{{variable}}}")))
+    };
+    refused.map(issue).collect()
+}
+
+/// The references to variables that callers of the API may not use, and where they stand.
+fn unreleased<T: Resource>(resource: &T, released: &[String]) -> impl Iterator<Item = (Vec<Segment>, String)> {
+    let is_released = |variable: &str| released.iter().any(|name| name.eq_ignore_ascii_case(variable));
+    resource.references().into_iter().filter(move |(_, variable)| !is_released(variable))
+}
+
+/// A kept credential stays with the server that it was given for. So does what an unreleased variable holds: its name is
+/// easily guessed.
+pub(super) fn keeps_to_its_server<T: Resource>(
+    old: &Entry<T>,
+    new: &Entry<T>,
+    body: &Map<String, Value>,
+    released: &[String],
+) -> Result<(), Error> {
+    if old.effective.origin() == new.effective.origin() {
+        return Ok(());
+    }
+    // The body alone, without what is stored, has what the caller knows.
+    let given = T::read(&mut Fields::new(body, Vec::new())).secrets();
+    let kept = new.written.secrets().into_iter().find(|secret| !given.contains(secret));
+    let kept = kept.map(|(field, _)| vec![field.into()]);
+    match kept.or_else(|| unreleased(&new.written, released).next().map(|(at, _)| at)) {
+        Some(at) => {
+            let msg = "Input should be given again, or null: what is stored is not sent to another server";
+            let loc = [vec!["body".into()], at].concat();
+            Err(Error::invalid(vec![FieldIssue::new("value_error", loc, msg, json!(MASK))]))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Issues of something that stands at this place.
+pub(super) fn below(at: &[Segment], issues: Vec<FieldIssue>) -> Vec<FieldIssue> {
+    issues.into_iter().map(|issue| FieldIssue { loc: [at, &issue.loc].concat(), ..issue }).collect()
+}
