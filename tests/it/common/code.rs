@@ -1,10 +1,15 @@
 //! Tools that run code, and what their programs leave behind.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
+use super::program::free_port;
 use super::{Client, TestServer};
 
 /// Where the programs are that the tests themselves find.
@@ -69,5 +74,85 @@ pub async fn nothing_left_in(namespace: &str) {
         }
         assert!(Instant::now() < until, "left behind: {left:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// What a program wrote.
+pub fn stdout(done: &Value) -> &str {
+    done["output"]["stdout"].as_str().unwrap_or_else(|| panic!("it was not run: {done}"))
+}
+
+/// What is said of a program that failed.
+pub fn error(done: &Value) -> &str {
+    done["error"].as_str().unwrap_or_else(|| panic!("it did not fail: {done}"))
+}
+
+/// Waits until something is so.
+pub async fn wait_until(holds: impl Fn() -> bool, problem: &str) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < until, "{problem}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The processes of this machine that have a text in their command line.
+pub fn with_argument(text: &str) -> usize {
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    all.filter(|entry| fs::read_to_string(entry.path().join("cmdline")).is_ok_and(|line| line.contains(text))).count()
+}
+
+/// A folder's own `bwrap`, which does this with the real one; a `PATH` with it.
+pub fn stand_in(folder: &Path, script: &str) -> String {
+    let real = PATH.split(':').map(|folder| Path::new(folder).join("bwrap")).find(|file| file.exists()).unwrap();
+    let file = folder.join("bwrap");
+    fs::write(&file, format!("#!/bin/bash\n{}\n", script.replace("REAL", real.to_str().unwrap()))).unwrap();
+    for path in [&file, folder] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    format!("{}:{PATH}", folder.display())
+}
+
+/// The binary as an ordinary user starts it, with a file open that it knows nothing of.
+pub struct Ordinary {
+    pub child: std::process::Child,
+    pub client: Client,
+    pub folder: TempDir,
+}
+
+impl Ordinary {
+    pub async fn start(timeout: u32) -> Self {
+        Self::start_in(TempDir::new().unwrap(), PATH, timeout).await
+    }
+
+    pub async fn start_in(folder: TempDir, path: &str, timeout: u32) -> Self {
+        let port = free_port().to_string();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let binary = folder.path().join("server");
+        // The build's folder may be closed to others.
+        fs::copy(env!("CARGO_BIN_EXE_orchestrator-studio"), &binary).unwrap();
+        fs::write(folder.path().join("open.txt"), "inherited").unwrap();
+        let mut command = Command::new("bash");
+        command.args(["-c", "exec 9<open.txt; exec \"$@\"", "bash"]);
+        if rustix::process::geteuid().is_root() {
+            command.args(["setpriv", "--reuid=61150", "--regid=61150", "--clear-groups", "--inh-caps=-all"]);
+        }
+        command.arg(binary).env_clear().envs([("PATH", path), ("API_PORT", &port), ("SECRET_OF_THE_SERVER", "canary")]);
+        let child = command.current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let server = Self { child, client: Client::new(format!("http://127.0.0.1:{port}")), folder };
+        let until = Instant::now() + Duration::from_secs(30);
+        while server.client.request("GET", "/readyz").send().await.is_err() {
+            assert!(Instant::now() < until, "the server did not start");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        add(&server.client, json!({"timeout": timeout, "max_memory": 128})).await;
+        server
+    }
+}
+
+impl Drop for Ordinary {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
