@@ -217,7 +217,8 @@ async fn a_process_that_ends_at_once_leaves_its_last_words() {
     let missing = json!({"name": "mcp", "type": "mcp", "config": {"command": "no-such-program"}});
     server.put("/api/tools/mcp", &missing).await.expect(200);
     let tested = test(&server).await;
-    assert!(tested["message"].as_str().unwrap().contains("could not be started: 'no-such-program'"), "{tested}");
+    let expected = "could not be started: 'no-such-program' is no program on this server's PATH";
+    assert!(tested["message"].as_str().unwrap().contains(expected), "{tested}");
 }
 
 #[tokio::test]
