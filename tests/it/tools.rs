@@ -143,13 +143,19 @@ async fn credentials_are_masked_kept_and_stay_with_their_server() {
         let entry = tool(
             "a",
             kind,
-            json!({place: "http://127.0.0.1:1", key: "canary-7f3a9c-kept", "headers": {"X-Api-Key": "Basic canary-two"}}),
+            json!({place: "http://127.0.0.1:1", key: "canary-7f3a9c-kept", "headers": {"X-Api-Key": "Basic canary-two",
+                "X-Shop": "canary-three", "Accept-Language": "pt"}}),
         );
         let shown = server.post(TOOLS.path, &entry).await.expect(201)["tool"].clone();
-        assert_eq!((&shown["config"][key], &shown["config"]["headers"]["X-Api-Key"]), (&json!(MASK), &json!(MASK)));
+        // What a header that nobody knows means is for its server to say.
+        let headers = json!({"X-Api-Key": MASK, "X-Shop": MASK, "Accept-Language": "pt"});
+        assert_eq!((&shown["config"][key], &shown["config"]["headers"]), (&json!(MASK), &headers));
         server.put("/api/tools/a", &with(&shown, "description", json!("x"))).await.expect(200);
         let stored = TOOLS.stored(server.folder());
-        assert!(stored.contains("canary-7f3a9c-kept") && stored.contains("Basic canary-two"), "{stored}");
+        assert!(
+            ["canary-7f3a9c-kept", "Basic canary-two", "canary-three"].iter().all(|kept| stored.contains(kept)),
+            "{stored}"
+        );
 
         let mut moved = shown.clone();
         moved["config"][place] = json!("http://127.0.0.2:1");

@@ -223,7 +223,7 @@ mod tests {
         }
         let path = format!(".:{}:{}:{}", at("a").display(), at("b").display(), at("c").display());
         assert_eq!(find("run", &path), Some(at("b").join("run")));
-        assert_eq!((find("walk", &path), find("Cargo.toml", ".")), (None, None));
+        assert_eq!((find("walk", &path), find("run", "tests")), (None, None));
         assert_eq!(find("/bin/run", &path), Some(PathBuf::from("/bin/run")));
     }
 }
