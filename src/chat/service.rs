@@ -130,7 +130,7 @@ impl ChatService {
 
         let Parts { llm, agents, datasources, tools, .. } = &self.parts;
         let conversation = &self.recall(command, settings, progress).await;
-        let (missing, wants_tool, support) = (plan.missing.as_slice(), plan.offer.is_wanted, &self.support);
+        let (missing, offer, support) = (plan.missing.as_slice(), &plan.offer, &self.support);
         let context = TaskContext {
             settings,
             llm,
@@ -138,7 +138,7 @@ impl ChatService {
             datasources,
             tools,
             offered,
-            wants_tool,
+            offer,
             support,
             command,
             conversation,
@@ -172,11 +172,12 @@ impl ChatService {
             context.events.delta(text.clone()).await;
             return Ok(text);
         }
+        let lacking = progress.degraded.len();
         self.execute(plan, context, progress).await?;
         let answer = progress.answer.clone().unwrap_or_default();
-        // What a tool gave may be another thing the next time.
+        // What a tool gave may be another thing the next time, and what was missing may be there.
         let used_tools = context.log.steps().iter().any(|step| step.action == Action::ToolExecution.as_str());
-        if let Some(key) = key.as_ref().filter(|_| !used_tools) {
+        if let Some(key) = key.as_ref().filter(|_| !used_tools && progress.degraded.len() == lacking) {
             self.parts.cache.put(key, &answer, &context.settings.cache).await;
         }
         Ok(answer.text)

@@ -156,7 +156,9 @@ impl LlmClient {
             longest_wait: Duration::from_secs(8),
         };
         // A caller that offers tools knows better what to do without them than to ask another model.
-        let may_go_on = |error: &LlmError| error.another_model_may_help() && !(offers_tools && error.refuses_tools());
+        let because_of_tools =
+            |error: &LlmError| offers_tools && (error.refuses_tools() || error.rejects_these_tools());
+        let may_go_on = |error: &LlmError| error.another_model_may_help() && !because_of_tools(error);
         let mut total = 0;
         loop {
             let attempt = || async {

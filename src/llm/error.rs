@@ -67,21 +67,55 @@ impl LlmError {
             _ => false,
         }
     }
-}
 
-impl LlmError {
     /// Whether the model or its server can't deal with a request that offers tools. Seen in the wild: 400 with "does not
     /// support tools" (Ollama), 400 or 404 about tools or functions (OpenAI-compatible servers and routers), 422 for an
     /// unknown field, 500 "tools param requires --jinja flag" (llama.cpp), 501.
     pub fn refuses_tools(&self) -> bool {
-        let says = |text: &str, words: &[&str]| words.iter().any(|word| text.contains(word));
-        let (text, is_certain) = match self {
-            Self::Status { code: 400 | 404 | 422 | 501, text, .. } => (text.to_lowercase(), true),
-            Self::Status { code: 500, text, .. } | Self::BadReply { what: text, .. } => (text.to_lowercase(), false),
+        let (text, words) = match self {
+            Self::Status { code: 400 | 404 | 422 | 501, text, .. } => (text.to_lowercase(), REFUSALS),
+            // What went wrong on the way may be anything: only plain words count.
+            Self::Status { code: 500, text, .. } | Self::BadReply { what: text, .. } => {
+                (text.to_lowercase(), PLAIN_REFUSALS)
+            }
             _ => return false,
         };
-        says(&text, &["tool", "function"]) && (is_certain || says(&text, &["support", "require", "enable"]))
+        has(&text, TOOLS) && has(&text, words) && !has(&text, ABOUT_ONE)
     }
+
+    /// Whether the server refuses a request because of the tools that it offers, though it may take others: one has a schema
+    /// that it does not understand, or there are too many.
+    pub fn rejects_these_tools(&self) -> bool {
+        let is_about_tools = match self {
+            Self::Status { code: 400 | 404 | 422, text, .. } => has(&text.to_lowercase(), TOOLS),
+            _ => false,
+        };
+        is_about_tools && !self.refuses_tools()
+    }
+}
+
+/// What tools are called.
+const TOOLS: &[&str] = &["tool", "function"];
+/// Words of a server that takes no tools.
+const REFUSALS: &[&str] = &[
+    "support",
+    "requires",
+    "enable",
+    "not implemented",
+    "not permitted",
+    "not allowed",
+    "unknown",
+    "unrecognized",
+    "unexpected",
+    "extra ",
+];
+/// Those of them that mean nothing else.
+const PLAIN_REFUSALS: &[&str] = &["support", "requires", "enable"];
+/// Words about a single function: its schema, or its place in the list (`tools[0].function.name`).
+const ABOUT_ONE: &[&str] = &["schema", "invalid function", "invalid tool", ".function"];
+
+fn has(text: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| text.contains(word))
 }
 
 impl From<LlmError> for Error {
@@ -116,31 +150,50 @@ pub(super) fn excerpt(body: &str, chars: usize) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn servers_refuse_tools_in_many_words() {
-        let status = |code, text: &str| LlmError::Status {
+    fn status(code: u16, text: &str) -> LlmError {
+        LlmError::Status {
             server: "s".to_owned(),
             code,
             status: String::new(),
             text: text.to_owned(),
             retry_after: None,
-        };
+        }
+    }
+
+    #[test]
+    fn servers_refuse_tools_in_many_words() {
         for (code, text) in [
             (400, ": registry.ollama.ai/library/gemma:2b does not support tools"),
             (400, ": \"auto\" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set"),
+            (400, ": Unrecognized request argument supplied: functions"),
             (404, ": No endpoints found that support tool use"),
             (422, ": Extra inputs are not permitted: tools"),
             (500, ": tools param requires --jinja flag"),
             (501, ": function calling is not implemented"),
         ] {
             assert!(status(code, text).refuses_tools(), "{code} {text}");
+            assert!(!status(code, text).rejects_these_tools(), "{code} {text}");
         }
         for (code, text) in
             [(400, ": context too long"), (401, ": no key for tools"), (500, ": tool crashed"), (404, "")]
         {
             assert!(!status(code, text).refuses_tools(), "{code} {text}");
+            assert!(!status(code, text).rejects_these_tools(), "{code} {text}");
         }
         let broke_off = "broke off with an error: this model does not support tools";
         assert!(LlmError::BadReply { server: "s".to_owned(), what: broke_off.to_owned() }.refuses_tools());
+    }
+
+    #[test]
+    fn a_function_that_a_server_does_not_like_is_no_refusal_of_all() {
+        for text in [
+            ": Invalid schema for function 'bad': schema must have type 'object', unknown keyword",
+            ": Invalid 'tools[0].function.name': unexpected characters",
+            ": Unknown name \"title\" at 'tools[0].function_declarations[0].parameters'",
+            ": Invalid 'tools': array too long. Expected an array with maximum length 32",
+        ] {
+            assert!(!status(400, text).refuses_tools(), "{text}");
+            assert!(status(400, text).rejects_these_tools(), "{text}");
+        }
     }
 }

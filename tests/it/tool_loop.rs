@@ -257,6 +257,51 @@ async fn another_model_on_the_same_server_is_offered_tools() {
 }
 
 #[tokio::test]
+async fn a_schema_that_a_server_does_not_take_is_told_and_switches_tools_off_for_no_other_request() {
+    let llm = Upstream::start(|seen, _| match offered(seen).iter().any(|name| name == "bad") {
+        true => {
+            json_reply("400 Bad Request", &json!({"error": {"message": "Invalid schema for function 'bad': no type"}}))
+        }
+        false if offered(seen).is_empty() => openai(seen, "By plan."),
+        false => openai(seen, "With tools."),
+    })
+    .await;
+    let api = weather().await;
+    let tools = [("weather", http_tool(&api)), ("bad", http_tool(&api))];
+    let server = with_tools(&llm, &tools, &[("LLM_FALLBACK_MODELS", "other")]).await;
+    // Twice, since an answer that lacks something is not kept.
+    for _ in 0..2 {
+        let body = json!({"prompt": "Hello", "user_id": format!("user-{}", rand_name())});
+        let reply = server.post("/v1/chat", &body).await.expect(200);
+        assert_eq!((&reply["answer"], &reply["metadata"]["degraded"]), (&json!("By plan."), &json!(true)));
+        let error = reply["error"].as_str().unwrap();
+        assert!(
+            error.contains("could not be offered") && error.contains("Invalid schema for function 'bad'"),
+            "{error}"
+        );
+        assert_eq!(reply["metadata"]["missing"], json!([error]));
+    }
+    let reply = ask(&server, "Hello", json!({"tools": ["weather"]})).await;
+    assert_eq!((&reply["answer"], &reply["error"]), (&json!("With tools."), &json!(null)));
+    assert_eq!(llm.chats().len(), 5, "it is tried each time");
+}
+
+#[tokio::test]
+async fn named_tools_that_a_model_can_not_take_are_missing() {
+    let error = json!({"error": {"message": "this model does not support tools"}});
+    let (llm, api) = (toolless("400 Bad Request", error, openai).await, weather().await);
+    let server = with_tools(&llm, &[("weather", http_tool(&api))], &[]).await;
+    for _ in 0..2 {
+        let reply = ask(&server, "Hello", json!({"tools": ["weather"]})).await;
+        assert_eq!((&reply["answer"], &reply["metadata"]["degraded"]), (&json!("By plan."), &json!(true)));
+        let why = "the tools that the request names were not used, since the model takes none";
+        assert_eq!((&reply["error"], &reply["metadata"]["missing"]), (&json!(why), &json!([why])));
+    }
+    let reply = ask(&server, "Use a tool to tell how warm Rome is", json!({"tools": ["weather"]})).await;
+    assert_eq!((&reply["error"], api.seen().len()), (&json!(null), 1), "the model named it in JSON");
+}
+
+#[tokio::test]
 async fn an_error_that_is_not_about_tools_is_an_error() {
     let llm =
         Upstream::start(|_, _| json_reply("400 Bad Request", &json!({"error": {"message": "prompt too long"}}))).await;

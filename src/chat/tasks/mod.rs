@@ -21,7 +21,7 @@ use super::executor::Inputs;
 use super::step_log::StepLog;
 use super::targets::{AgentChoice, Source};
 use super::tool_support::ToolSupport;
-use super::toolbox::ToolRun;
+use super::toolbox::{Offer, ToolRun};
 use crate::agents::AgentService;
 use crate::datasources::DataSourceService;
 use crate::kernel::{Deadline, Error};
@@ -59,8 +59,8 @@ pub(super) struct TaskContext<'a> {
     pub(super) tools: &'a ToolService,
     /// What the model may ask for while it answers.
     pub(super) offered: &'a [Function],
-    /// Whether the user wants a tool to be used.
-    pub(super) wants_tool: bool,
+    /// How far the request wants it to.
+    pub(super) offer: &'a Offer,
     pub(super) support: &'a ToolSupport,
     pub(super) command: &'a ChatCommand,
     pub(super) conversation: &'a [ContextMessage],

@@ -60,6 +60,11 @@ impl<'a> Calls<'a> {
         self.deadline.remaining().is_zero()
     }
 
+    /// Whether nothing was carried out yet.
+    pub(super) fn are_none(&self) -> bool {
+        self.made.is_empty()
+    }
+
     /// What the tools gave so far, each labelled as data.
     pub(super) fn results(&self) -> Vec<String> {
         self.made

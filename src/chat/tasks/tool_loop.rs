@@ -8,6 +8,9 @@ use crate::llm::{Completion, LlmError, ToolSpec, Usage};
 /// What a model is told where the user asks for a tool.
 const WISH: &str = "The user wants a tool to be used for the next request. Call the one that fits, if there is one.";
 
+/// What is missing where the request names tools.
+const NO_TOOLS: &str = "the tools that the request names were not used, since the model takes none";
+
 /// Has a model answer that may ask for tools on the way: what it asks for is done and told to it, round after round, until it
 /// answers or a bound is reached; then it answers with what there is. A model that can't be offered tools answers without
 /// them, or, where the user asks for one, names it in JSON.
@@ -30,7 +33,7 @@ struct Talk<'a> {
     usage: Option<Usage>,
     /// How often the model was asked.
     asked: usize,
-    /// Why no more tools were run, if that may be missed in the answer.
+    /// Why no tools were run, or no more, if that may be missed in the answer.
     stopped: Option<String>,
 }
 
@@ -42,11 +45,11 @@ impl Talk<'_> {
             return self.by_plan().await;
         }
         let specs: Vec<_> = context.offered.iter().map(spec).collect();
-        let mut messages = answer::messages(context, &self.inputs, context.wants_tool.then_some(WISH));
+        let mut messages = answer::messages(context, &self.inputs, context.offer.is_wanted.then_some(WISH));
         let most = context.settings.orchestration.max_iterations;
         for round in 1.. {
             // Where a tool is wished for, words without a call are not the answer yet.
-            let aloud = round > 1 || !context.wants_tool;
+            let aloud = round > 1 || !context.offer.is_wanted;
             let answer = match aloud {
                 true => llm_call::say(context, messages.clone(), specs.clone(), self.has_found()).await,
                 false => llm_call::ask_with(context, messages.clone(), specs.clone()).await,
@@ -55,6 +58,11 @@ impl Talk<'_> {
                 Err(error) if round == 1 && error.refuses_tools() => {
                     tracing::info!(%error, "the model can't be offered tools; it works by plan");
                     context.support.note_refusal(llm, model);
+                    return self.by_plan().await;
+                }
+                // Another request may offer others.
+                Err(error) if round == 1 && error.rejects_these_tools() => {
+                    self.stopped = Some(format!("tools could not be offered to the model: {error}"));
                     return self.by_plan().await;
                 }
                 other => other?,
@@ -84,8 +92,11 @@ impl Talk<'_> {
 
     /// A model that can't be offered tools.
     async fn by_plan(&mut self) -> Result<Completion, Error> {
-        if self.context.wants_tool {
+        if self.context.offer.is_wanted {
             self.choose().await;
+        }
+        if self.context.offer.is_named() && self.calls.are_none() {
+            self.stopped.get_or_insert_with(|| NO_TOOLS.to_owned());
         }
         self.conclude().await
     }
