@@ -40,7 +40,7 @@ pub(super) struct ChatOptions {
 
 impl ChatOptions {
     pub(super) fn read(fields: &mut Fields<'_>) -> Self {
-        Self {
+        let options = Self {
             intent: fields.optional("intent"),
             use_cache: fields.optional("use_cache"),
             model: fields.optional("model"),
@@ -51,6 +51,11 @@ impl ChatOptions {
             tool: fields.optional::<String>("tool").filter(|name| !name.is_empty()),
             tool_params: fields.optional("tool_params"),
             execute: fields.optional("execute"),
+        };
+        let has_params = options.tool_params.as_ref().is_some_and(|params| !params.is_empty());
+        if has_params && fields.value("tool").is_none_or(|tool| tool.is_null() || tool == "") {
+            fields.reject("tool_params", "Input should come with the tool that it is for, in metadata.tool");
         }
+        options
     }
 }

@@ -71,6 +71,8 @@ async fn wrong_words_about_tools_are_the_callers_mistake() {
         (json!({"execute": []}), "execute", "boolean"),
         (json!({"tool": "weather", "tool_params": "url"}), "tool_params", "dictionary"),
         (json!({"tool": "weather", "tool_params": {"uri": "/oslo"}}), "tool_params", "url"),
+        (json!({"tool_params": {"url": "/oslo"}}), "tool_params", "metadata.tool"),
+        (json!({"tool": "", "tools": ["weather"], "tool_params": {"url": "/oslo"}}), "tool_params", "metadata.tool"),
     ];
     for (metadata, field, says) in table {
         let body = json!({"prompt": "Hello", "metadata": metadata});
@@ -78,6 +80,7 @@ async fn wrong_words_about_tools_are_the_callers_mistake() {
         let issue = &refused["detail"][0];
         assert_eq!(issue["loc"], json!(["body", "metadata", field]), "{metadata}");
         assert!(issue["msg"].as_str().unwrap().contains(says), "{metadata}: {issue}");
+        assert_eq!(refused["detail"].as_array().unwrap().len(), 1, "{metadata}: {refused}");
     }
     assert!(llm.seen().is_empty() && api.seen().is_empty(), "nothing was asked");
 }
