@@ -66,7 +66,7 @@ async fn calls_of_one_reply_run_side_by_side() {
         acts
     })
     .await;
-    let server = with_tools(&llm, &[("weather", http_tool(&api))], &[]).await;
+    let server = with_tools(&llm, &[("weather", http_tool(&api))], &[("TOOLS_MAX_CONCURRENT", "6")]).await;
     let reply =
         timeout(Duration::from_secs(20), ask(&server, PROMPT, json!({}))).await.expect("they wait for each other");
     assert_eq!(of_action(&reply, "tool_execution", "status"), ["completed"; 3]);
@@ -114,7 +114,8 @@ async fn the_same_call_again_gets_the_earlier_result_and_a_third_time_ends_it() 
     let (llm, api) = (model(script).await, weather().await);
     let server = with_tools(&llm, &[("weather", http_tool(&api))], &[]).await;
     let reply = ask(&server, PROMPT, json!({})).await;
-    assert_eq!(reply["answer"], "Four.");
+    assert_eq!((&reply["answer"], &reply["metadata"]["degraded"]), (&json!("Four."), &json!(true)));
+    assert!(reply["error"].as_str().unwrap().contains("the same call over and over"), "{reply}");
     assert_eq!((api.seen().len(), of_action(&reply, "tool_execution", "status").len()), (1, 1), "it ran once");
     let chats = llm.chats();
     assert_eq!(chats.len(), 4);
@@ -124,6 +125,77 @@ async fn the_same_call_again_gets_the_earlier_result_and_a_third_time_ends_it() 
         offered(&chats[3]).is_empty() && notes_of(&chats[3]).contains("\"degrees\":4"),
         "the answer, without tools"
     );
+}
+
+#[tokio::test]
+async fn the_same_call_is_run_again_if_another_one_lay_in_between() {
+    let script = vec![weather_of("job"), weather_of("wait"), weather_of("job"), Say::Text("It is done.")];
+    let llm = model(script).await;
+    let api = Upstream::start(|seen, nth| json_reply("200 OK", &json!({"at": seen.path, "nth": nth}))).await;
+    let server = with_tools(&llm, &[("weather", http_tool(&api))], &[]).await;
+    let reply = ask(&server, PROMPT, json!({})).await;
+    assert_eq!((&reply["answer"], &reply["error"]), (&json!("It is done."), &json!(null)));
+    let paths: Vec<_> = api.seen().into_iter().map(|seen| seen.path).collect();
+    assert_eq!(paths, ["/job", "/wait", "/job"]);
+    let told = results(&llm.chats()[3]);
+    assert!(told[0].contains("\"nth\":0") && told[2].contains("\"nth\":2"), "each time with what it gave: {told:?}");
+    assert_eq!(of_action(&reply, "tool_execution", "id"), ["task_1.1", "task_1.2", "task_1.3"]);
+}
+
+#[tokio::test]
+async fn calls_of_one_request_take_half_of_the_places() {
+    for (places, at_once) in [("4", 2), ("5", 2), ("1", 1)] {
+        let calls = ["/a", "/b", "/c", "/d", "/e"].map(|city| ("weather", json!({"url": city}))).to_vec();
+        let llm = model(vec![Say::Calls(calls), Say::Text("Done.")]).await;
+        let word = Arc::new(Notify::new());
+        let waits = word.clone();
+        let api = Upstream::start(move |_, _| {
+            let mut acts = vec![Act::Wait(waits.clone())];
+            acts.extend(json_reply("200 OK", &json!({})));
+            acts
+        })
+        .await;
+        let server = with_tools(&llm, &[("weather", http_tool(&api))], &[("TOOLS_MAX_CONCURRENT", places)]).await;
+        let asking = ask(&server, PROMPT, json!({}));
+        let letting = async {
+            for done in 0..5 {
+                // As many as may run have been asked for, and after a while still no more.
+                let expected = (done + at_once).min(5);
+                while api.seen().len() < expected {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                assert_eq!(api.seen().len(), expected, "{places} places");
+                word.notify_one();
+            }
+        };
+        let both = async { tokio::join!(asking, letting) };
+        let (reply, ()) = timeout(Duration::from_secs(30), both).await.expect("all are carried out");
+        assert_eq!(of_action(&reply, "tool_execution", "status"), ["completed"; 5]);
+        assert_eq!(results(&llm.chats()[1]).len(), 5);
+    }
+}
+
+#[tokio::test]
+async fn a_slow_call_holds_up_no_other() {
+    let calls = ["/slow", "/a", "/b", "/c"].map(|city| ("weather", json!({"url": city}))).to_vec();
+    let llm = model(vec![Say::Calls(calls), Say::Text("Done.")]).await;
+    let word = Arc::new(Notify::new());
+    let api = Upstream::start(move |seen, _| {
+        let mut acts = if seen.path == "/slow" { vec![Act::Wait(word.clone())] } else { Vec::new() };
+        if seen.path == "/c" {
+            word.notify_one();
+        }
+        acts.extend(json_reply("200 OK", &json!({"at": seen.path})));
+        acts
+    })
+    .await;
+    let server = with_tools(&llm, &[("weather", http_tool(&api))], &[("TOOLS_MAX_CONCURRENT", "4")]).await;
+    let asking = ask(&server, PROMPT, json!({}));
+    let reply = timeout(Duration::from_secs(20), asking).await.expect("the others are run meanwhile");
+    assert_eq!(of_action(&reply, "tool_execution", "status"), ["completed"; 4]);
+    let told = results(&llm.chats()[1]);
+    assert!(told[0].contains("/slow") && told[3].contains("/c"), "in the order of the calls: {told:?}");
 }
 
 #[tokio::test]

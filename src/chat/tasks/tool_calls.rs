@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::StreamExt;
+use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -16,7 +17,7 @@ use crate::tools::{Function, ToolResult, ToolStatus};
 const MOST_CALLS: usize = 8;
 /// Calls of one reply that are answered at all.
 const MOST_ANSWERED: usize = 32;
-/// Times that the same call is answered: the second time with the first result.
+/// Times that the same call is answered if no other was carried out in between: the second time with the first result.
 const MOST_REPEATS: usize = 2;
 /// Longest arguments, in bytes of JSON: they are sent back to the model in each later round.
 const LONGEST_ARGUMENTS: usize = 100_000;
@@ -33,6 +34,8 @@ pub(super) struct Calls<'a> {
     deadline: Deadline,
     made: Vec<Made>,
     chars_left: usize,
+    /// Replies so far that asked for something.
+    replies: usize,
     /// What searches found; none if nothing was searched.
     pub(super) sources: Option<Vec<WebSource>>,
 }
@@ -44,6 +47,8 @@ struct Made {
     status: &'static str,
     /// What the model is told of it.
     text: String,
+    /// The reply that it was carried out for.
+    reply: usize,
     /// Replies that asked for it.
     times: usize,
 }
@@ -52,7 +57,7 @@ impl<'a> Calls<'a> {
     pub(super) fn new(context: &'a TaskContext<'a>) -> Self {
         let left = context.deadline.remaining();
         let deadline = context.deadline.at_most(left.saturating_sub((left / 4).min(TIME_FOR_ANSWER)));
-        Self { context, deadline, made: Vec::new(), chars_left: ALL_CHARS, sources: None }
+        Self { context, deadline, made: Vec::new(), chars_left: ALL_CHARS, replies: 0, sources: None }
     }
 
     /// Whether the time for tools is up, and only that for the answer is left.
@@ -81,15 +86,16 @@ impl<'a> Calls<'a> {
         (!found.is_empty()).then(|| found.join("\n\n"))
     }
 
-    /// Carries out the calls of one reply side by side. Gives the reply as it goes into the conversation, and an answer to
+    /// Carries out the calls of one reply side by side, but not too many at once. Gives the reply as it goes into the conversation, and an answer to
     /// each of its calls; `None` if the model asks for the same thing over and over.
     pub(super) async fn answer(&mut self, reply: &str, calls: Vec<ToolCall>) -> Option<Vec<ChatMessage>> {
         let calls: Vec<_> = calls.into_iter().take(MOST_ANSWERED).map(plain).collect();
+        self.replies += 1;
         let (carried_out, left_over) = calls.split_at(calls.len().min(MOST_CALLS));
         let mut fresh: Vec<&ToolCall> = Vec::new();
         let mut repeated: Vec<usize> = Vec::new();
         for call in carried_out {
-            if let Some(at) = self.made.iter().position(|made| made.is(call)) {
+            if let Some(at) = self.repeated(call) {
                 repeated.push(at);
             } else if !fresh.iter().any(|known| known.name == call.name && known.arguments == call.arguments) {
                 fresh.push(call);
@@ -108,10 +114,14 @@ impl<'a> Calls<'a> {
         let first = self.made.len() + 1;
         let context = self.context;
         let deadline = self.deadline;
-        let runs = fresh.iter().zip(first..).map(|(call, number)| run(context, deadline, call, number));
-        let results = join_all(runs).await;
-        for (call, result) in fresh.iter().zip(results) {
-            self.keep(call, &result);
+        let runs: Vec<_> =
+            fresh.iter().zip(first..).map(|(call, number)| run(context, deadline, call, number)).collect();
+        // One request leaves half of the places to others.
+        let at_once = (context.settings.tool_rules.max_concurrent / 2).max(1);
+        let mut results: Vec<_> = stream::iter(runs).buffer_unordered(at_once).collect().await;
+        results.sort_unstable_by_key(|done| done.number);
+        for (call, done) in fresh.iter().zip(&results) {
+            self.keep(call, done);
         }
         let asked = ChatMessage { tool_calls: calls.clone(), ..ChatMessage::new(Role::Assistant, reply) };
         let told = carried_out.iter().map(|call| (call, self.told(call)));
@@ -127,9 +137,16 @@ impl<'a> Calls<'a> {
         Some([asked].into_iter().chain(answers).collect())
     }
 
+    /// The same call, if it was the last thing to be carried out, alone or with others. After anything else it may give
+    /// something new: whoever waits for work to be done asks again and again how far it is.
+    fn repeated(&self, call: &ToolCall) -> Option<usize> {
+        let last = self.made.last()?.reply;
+        self.made.iter().rposition(|made| made.is(call) && made.reply == last)
+    }
+
     /// What the model is told of a call that was carried out.
     fn told(&self, call: &ToolCall) -> String {
-        let Some(made) = self.made.iter().find(|made| made.is(call)) else { return String::new() };
+        let Some(made) = self.made.iter().rfind(|made| made.is(call)) else { return String::new() };
         let text = labelled(&one_line(&made.name), made.status, &made.text);
         if made.times < MOST_REPEATS {
             return text;
@@ -139,8 +156,7 @@ impl<'a> Calls<'a> {
         )
     }
 
-    fn keep(&mut self, call: &ToolCall, result: &(ToolResult, bool)) {
-        let (result, is_search) = result;
+    fn keep(&mut self, call: &ToolCall, Done { result, is_search, .. }: &Done) {
         if *is_search && result.status == ToolStatus::Success {
             self.sources.get_or_insert_default().extend(WebSource::all_in(&result.output));
         }
@@ -150,8 +166,16 @@ impl<'a> Calls<'a> {
         };
         self.chars_left = self.chars_left.saturating_sub(text.chars().count());
         let (name, arguments) = (call.name.clone(), call.arguments.clone());
-        self.made.push(Made { name, arguments, status: status_of(result), text, times: 1 });
+        self.made.push(Made { name, arguments, status: status_of(result), text, reply: self.replies, times: 1 });
     }
+}
+
+/// A call that has just been carried out.
+struct Done {
+    /// Its place among all calls of the request.
+    number: usize,
+    result: ToolResult,
+    is_search: bool,
 }
 
 impl Made {
@@ -170,8 +194,8 @@ fn plain(call: ToolCall) -> ToolCall {
     ToolCall { arguments, ..call }
 }
 
-/// Runs one call and logs it; whether it was a search.
-async fn run(context: &TaskContext<'_>, deadline: Deadline, call: &ToolCall, number: usize) -> (ToolResult, bool) {
+/// Runs one call and logs it.
+async fn run(context: &TaskContext<'_>, deadline: Deadline, call: &ToolCall, number: usize) -> Done {
     let started = Instant::now();
     let offered = context.offered;
     let named = |name: fn(&Function) -> &String| offered.iter().find(|function| *name(function) == call.name);
@@ -186,5 +210,5 @@ async fn run(context: &TaskContext<'_>, deadline: Deadline, call: &ToolCall, num
     let duration_ms = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
     let name = function.map_or(&call.name, |function| &function.name);
     context.log(number, step_of(name, &call.arguments, &result, duration_ms)).await;
-    (result, function.is_some_and(|function| is_search(&function.tool)))
+    Done { number, result, is_search: function.is_some_and(|function| is_search(&function.tool)) }
 }

@@ -11,6 +11,9 @@ const WISH: &str = "The user wants a tool to be used for the next request. Call 
 /// What is missing where the request names tools.
 const NO_TOOLS: &str = "the tools that the request names were not used, since the model takes none";
 
+/// What is missing where a model goes round in circles.
+const OVER_AND_OVER: &str = "no more tools were run, since the model asked for the same call over and over";
+
 /// Has a model answer that may ask for tools on the way: what it asks for is done and told to it, round after round, until it
 /// answers or a bound is reached; then it answers with what there is. A model that can't be offered tools answers without
 /// them, or, where the user asks for one, names it in JSON.
@@ -75,7 +78,10 @@ impl Talk<'_> {
                 };
             }
             self.speak(&reply.content, aloud).await;
-            let Some(told) = self.calls.answer(&reply.content, reply.tool_calls).await else { break };
+            let Some(told) = self.calls.answer(&reply.content, reply.tool_calls).await else {
+                self.stopped = Some(OVER_AND_OVER.to_owned());
+                break;
+            };
             messages.extend(told);
             if round == most {
                 let why = format!("no more tools were run after {most} rounds (ORCHESTRATION_MAX_ITERATIONS)");
