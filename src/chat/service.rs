@@ -1,34 +1,31 @@
-use std::time::Duration;
-
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
+use super::cancellation::CancelGuard;
+use super::classifier;
 use super::command::ChatCommand;
 use super::ending::{compose, describe};
 use super::events::EventSink;
 use super::executor::{Execution, Limits, timed};
-use super::intent::{self, Intent, Verdict};
+use super::offering;
 use super::planner::{self, Action, Plan};
 use super::reply::{Answer, ChatReply, Progress};
 use super::shares::Shares;
 use super::step_log::StepLog;
-use super::targets;
 use super::tasks::{self, TaskContext, TaskOutput};
 use super::tool_support::ToolSupport;
 use crate::agents::AgentService;
 use crate::datasources::DataSourceService;
 use crate::kernel::{Clock, Deadline, Error, ErrorKind, Role, new_id};
-use crate::llm::{ChatRequest, LlmClient, Usage};
+use crate::llm::{LlmClient, Usage};
 use crate::memory::{ContextMessage, MemoryService, ResponseCache};
-use crate::settings::{IntentClassifier, Settings, SharedSettings};
+use crate::settings::{Settings, SharedSettings};
 use crate::storage::{Execution as Record, ExecutionStatus, ExecutionStore, Outcome};
-use crate::tools::{Function, ToolService};
+use crate::tools::ToolService;
 
 /// Tokens of conversation shown to the model, as in the original.
 const CONTEXT_TOKENS: usize = 2000;
-/// Longest wait for a model's word on the intent.
-const CLASSIFY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Carries out chat requests. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -86,7 +83,7 @@ impl ChatService {
         let deadline = Deadline::after(settings.orchestration.timeout);
         let started = Instant::now();
         let id = new_id();
-        let guard = CancelGuard { service: self, id: Some(id.clone()) };
+        let guard = CancelGuard::new(&self.executions, &self.background, &id);
 
         let mut progress = Progress::default();
         let log = StepLog::new(self.executions.clone(), id.clone(), events);
@@ -116,13 +113,13 @@ impl ChatService {
     ) -> Result<(), Error> {
         let (id, events) = (log.execution(), log.events());
         self.begin(id, command).await;
-        let verdict = self.classify(command, settings, deadline).await;
+        let verdict = classifier::classify(&self.parts.llm, command, settings, deadline).await;
         progress.verdict = Some(verdict);
         let mut plan = planner::plan(verdict.intent, command, settings)?;
         for run in plan.runs() {
             tasks::check_run(&self.parts.tools, run, settings, deadline).await?;
         }
-        let offered = &self.offered(&mut plan, command, settings, deadline).await;
+        let offered = &offering::offered(&self.parts.tools, &mut plan, command, settings, deadline).await;
         (progress.missing, progress.degraded) = (plan.missing.clone(), plan.denied.clone());
         let recorded = self.executions.plan(id, verdict.intent.as_str(), verdict.confidence, &plan.to_json()).await;
         log_failure("the plan could not be recorded", recorded);
@@ -181,52 +178,6 @@ impl ChatService {
             self.parts.cache.put(key, &answer, &context.settings.cache).await;
         }
         Ok(answer.text)
-    }
-
-    /// The functions that the model is offered. MCP servers are asked for theirs; what the request names and they lack is
-    /// noted in the plan.
-    async fn offered(
-        &self,
-        plan: &mut Plan,
-        command: &ChatCommand,
-        settings: &Settings,
-        deadline: Deadline,
-    ) -> Vec<Function> {
-        if plan.offer.tools.is_empty() {
-            return Vec::new();
-        }
-        let deadline = deadline.at_most(deadline.remaining() / 4);
-        let found = self.parts.tools.functions(plan.offer.tools.clone(), settings, deadline).await;
-        let (offered, missing) = plan.offer.narrowed(found, &command.prompt);
-        for missing in missing {
-            if plan.offer.is_named() { plan.deny(missing) } else { plan.missing.push(missing) }
-        }
-        offered
-    }
-
-    async fn classify(&self, command: &ChatCommand, settings: &Settings, deadline: Deadline) -> Verdict {
-        if let Some(intent) = command.options.intent {
-            return Verdict { intent, confidence: 1.0, unsure: false };
-        }
-        let by_rules = by_rules(command, settings);
-        let ask = match settings.orchestration.intent_classifier {
-            IntentClassifier::Rules => false,
-            IntentClassifier::Auto => by_rules.unsure,
-            IntentClassifier::Llm => true,
-        };
-        if !ask {
-            return by_rules;
-        }
-        let question =
-            ChatRequest { temperature: Some(0.0), ..ChatRequest::question(intent::question(&command.prompt)) };
-        let deadline = deadline.at_most(CLASSIFY_TIMEOUT);
-        match self.parts.llm.complete(settings.llm.effective(), &question, deadline).await {
-            Ok(answer) => intent::read_answer(&answer.content).unwrap_or(by_rules),
-            Err(error) => {
-                tracing::warn!(%error, "the model did not classify the prompt; the rules decide");
-                by_rules
-            }
-        }
     }
 
     /// The conversation so far. One that can't be read is taken as empty, and makes the reply degraded.
@@ -342,35 +293,6 @@ impl ChatService {
     }
 }
 
-/// What the rules say; a request that names a target says itself what it wants, and a question for figures about what a
-/// data source holds is one for data.
-fn by_rules(command: &ChatCommand, settings: &Settings) -> Verdict {
-    let by_rules = intent::classify(&command.prompt);
-    let options = &command.options;
-    let named = match (&options.agent, &options.datasource, &options.tool) {
-        (Some(_), None, None) => Some(Intent::ExternalAgent),
-        (None, Some(_), None) => Some(Intent::DataQuery),
-        (None, None, Some(_)) => Some(Intent::ToolExecution),
-        (None, None, None) if options.execute == Some(true) && is_open(by_rules.intent) => Some(Intent::CodeGeneration),
-        _ => None,
-    };
-    match named {
-        Some(intent) if by_rules.intent != Intent::ChurnAnalytics => Verdict { intent, confidence: 1.0, unsure: false },
-        None if by_rules.intent == Intent::GeneralLlm
-            && intent::asks_for_figures(&command.prompt)
-            && targets::is_about_data(&command.prompt, settings) =>
-        {
-            Verdict { intent: Intent::DataQuery, confidence: 0.6, unsure: true }
-        }
-        _ => by_rules,
-    }
-}
-
-/// Whether a prompt taken for this may as well ask for a program.
-fn is_open(intent: Intent) -> bool {
-    matches!(intent, Intent::GeneralLlm | Intent::ToolExecution)
-}
-
 /// A digest of everything that shapes the answer, if the cache is to be used.
 fn cache_key(context: &TaskContext<'_>, plan: &Plan) -> Option<String> {
     let (settings, command) = (context.settings, context.command);
@@ -393,34 +315,6 @@ fn cache_key(context: &TaskContext<'_>, plan: &Plan) -> Option<String> {
         "prompt": command.prompt,
         "metadata": metadata,
     })))
-}
-
-/// Records an execution as cancelled when the client leaves, which drops the request's future.
-struct CancelGuard<'a> {
-    service: &'a ChatService,
-    id: Option<String>,
-}
-
-impl CancelGuard<'_> {
-    fn disarm(mut self) {
-        self.id = None;
-    }
-}
-
-impl Drop for CancelGuard<'_> {
-    fn drop(&mut self) {
-        let Some(id) = self.id.take() else { return };
-        let executions = self.service.executions.clone();
-        self.service.background.spawn(async move {
-            let outcome = Outcome {
-                status: ExecutionStatus::Cancelled,
-                answer: None,
-                error: Some("Cancelled: the client left, or the server was stopped".to_owned()),
-                metadata: Value::Null,
-            };
-            log_failure("a cancelled execution could not be recorded", executions.finish(&id, &outcome).await);
-        });
-    }
 }
 
 fn too_late(settings: &Settings) -> Error {

@@ -1,11 +1,13 @@
 //! What a request says about tools, and intents that need one: which are offered, which is run, and what is missing.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::chat_parts::{notes_of, of_steps, prompt_of, texts};
-use crate::common::TestServer;
-use crate::common::Upstream;
 use crate::common::upstream::json_reply;
+use crate::common::{Act, TestServer, Upstream};
 use crate::tool_parts::*;
 
 const PAGES: &[(&str, &str, &str)] = &[
@@ -55,6 +57,24 @@ async fn a_request_narrows_what_is_offered_or_switches_it_off() {
         assert_eq!((texts(&reply["metadata"]["missing"]), &reply["error"]), (vec![why], &json!(why)));
         assert_eq!(reply["metadata"]["degraded"], true);
     }
+}
+
+#[tokio::test]
+async fn an_mcp_server_that_hangs_costs_an_answer_little_time() {
+    let (llm, api) = (model(vec![Say::Text("Ok.")]).await, weather().await);
+    let mute = Upstream::start(|_, _| vec![Act::Hang]).await;
+    let mcp = json!({"type": "mcp", "config": {"url": format!("{}/mcp", mute.url())}});
+    let server = with_tools(&llm, &[("mute", mcp), ("weather", http_tool(&api))], &[]).await;
+    let both = async {
+        tokio::join!(ask(&server, "Hello", json!({"tools": ["mute", "weather"]})), ask(&server, "Hi", json!({})))
+    };
+    // Left to itself the list is waited for ten seconds.
+    let (named, unnamed) = timeout(Duration::from_secs(8), both).await.expect("it is not waited for that long");
+    assert_eq!((&named["answer"], &named["metadata"]["degraded"]), (&json!("Ok."), &json!(true)));
+    assert!(named["error"].as_str().unwrap().contains("'mute'"), "{named}");
+    assert_eq!(named["metadata"]["missing"], json!([named["error"]]));
+    assert_eq!((&unnamed["answer"], &unnamed["error"]), (&json!("Ok."), &json!(null)));
+    assert!(llm.chats().iter().all(|seen| offered(seen) == ["weather"]), "the others are offered");
 }
 
 #[tokio::test]

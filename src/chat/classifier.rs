@@ -1,0 +1,69 @@
+use std::time::Duration;
+
+use super::command::ChatCommand;
+use super::intent::{self, Intent, Verdict};
+use super::targets;
+use crate::kernel::Deadline;
+use crate::llm::{ChatRequest, LlmClient};
+use crate::settings::{IntentClassifier, Settings};
+
+/// Longest wait for a model's word on the intent.
+const CLASSIFY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a request asks for: what it says itself, or else what the rules say, or a model if it is to be asked.
+pub(super) async fn classify(
+    llm: &LlmClient,
+    command: &ChatCommand,
+    settings: &Settings,
+    deadline: Deadline,
+) -> Verdict {
+    if let Some(intent) = command.options.intent {
+        return Verdict { intent, confidence: 1.0, unsure: false };
+    }
+    let by_rules = by_rules(command, settings);
+    let ask = match settings.orchestration.intent_classifier {
+        IntentClassifier::Rules => false,
+        IntentClassifier::Auto => by_rules.unsure,
+        IntentClassifier::Llm => true,
+    };
+    if !ask {
+        return by_rules;
+    }
+    let question = ChatRequest { temperature: Some(0.0), ..ChatRequest::question(intent::question(&command.prompt)) };
+    match llm.complete(settings.llm.effective(), &question, deadline.at_most(CLASSIFY_TIMEOUT)).await {
+        Ok(answer) => intent::read_answer(&answer.content).unwrap_or(by_rules),
+        Err(error) => {
+            tracing::warn!(%error, "the model did not classify the prompt; the rules decide");
+            by_rules
+        }
+    }
+}
+
+/// What the rules say; a request that names a target says itself what it wants, and a question for figures about what a
+/// data source holds is one for data.
+fn by_rules(command: &ChatCommand, settings: &Settings) -> Verdict {
+    let by_rules = intent::classify(&command.prompt);
+    let options = &command.options;
+    let named = match (&options.agent, &options.datasource, &options.tool) {
+        (Some(_), None, None) => Some(Intent::ExternalAgent),
+        (None, Some(_), None) => Some(Intent::DataQuery),
+        (None, None, Some(_)) => Some(Intent::ToolExecution),
+        (None, None, None) if options.execute == Some(true) && is_open(by_rules.intent) => Some(Intent::CodeGeneration),
+        _ => None,
+    };
+    match named {
+        Some(intent) if by_rules.intent != Intent::ChurnAnalytics => Verdict { intent, confidence: 1.0, unsure: false },
+        None if by_rules.intent == Intent::GeneralLlm
+            && intent::asks_for_figures(&command.prompt)
+            && targets::is_about_data(&command.prompt, settings) =>
+        {
+            Verdict { intent: Intent::DataQuery, confidence: 0.6, unsure: true }
+        }
+        _ => by_rules,
+    }
+}
+
+/// Whether a prompt taken for this may as well ask for a program.
+fn is_open(intent: Intent) -> bool {
+    matches!(intent, Intent::GeneralLlm | Intent::ToolExecution)
+}
