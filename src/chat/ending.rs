@@ -6,8 +6,8 @@ use super::tasks::{TaskFailure, TaskOutput, WebSource};
 use crate::kernel::Error;
 use crate::storage::Step;
 
-/// The answer: what the last task says, and below it what earlier ones want to be shown, and the sources. If the last one failed, what was
-/// found stands for itself.
+/// The answer: what the last task says, and below it what earlier ones want to be shown, and the sources. If the last one
+/// failed, what was found stands for itself.
 pub(super) async fn compose(
     found: &[TaskOutput],
     last: &Result<TaskOutput, Error>,
@@ -30,9 +30,15 @@ pub(super) async fn compose(
         }
     };
     if !addition.is_empty() {
-        let addition = if answer.text.is_empty() { addition } else { format!("\n\n{addition}") };
+        let before = events.heard().unwrap_or_else(|| answer.text.clone());
+        let begins = before.is_empty() || before.ends_with("\n\n");
+        let addition = if begins { addition } else { format!("\n\n{addition}") };
         answer.text.push_str(&addition);
         events.delta(addition).await;
+    }
+    // What a model said before it broke off can't be taken back: the answer is what was heard.
+    if let Some(heard) = events.heard() {
+        answer.text = heard;
     }
     Some(answer)
 }

@@ -1,3 +1,5 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -23,13 +25,15 @@ pub(super) enum ChatEvent {
 #[derive(Clone, Debug, Default)]
 pub(super) struct EventSink {
     sender: Option<mpsc::Sender<ChatEvent>>,
+    /// All of the answer that was sent.
+    heard: Arc<Mutex<String>>,
 }
 
 impl EventSink {
     /// A sink and the end from which its events are taken.
     pub(super) fn streaming() -> (Self, mpsc::Receiver<ChatEvent>) {
         let (sender, receiver) = mpsc::channel(WAITING);
-        (Self { sender: Some(sender) }, receiver)
+        (Self { sender: Some(sender), heard: Arc::default() }, receiver)
     }
 
     /// Whether anybody listens.
@@ -51,7 +55,15 @@ impl EventSink {
         self.send(ChatEvent::Step(step_json(step))).await;
     }
 
+    /// What a streaming client has heard of the answer.
+    pub(super) fn heard(&self) -> Option<String> {
+        self.is_streaming().then(|| self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
     pub(super) async fn delta(&self, text: String) {
+        if self.is_streaming() {
+            self.heard.lock().unwrap_or_else(PoisonError::into_inner).push_str(&text);
+        }
         self.send(ChatEvent::Delta(text)).await;
     }
 

@@ -5,7 +5,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::planner::Task;
-use super::tasks::{TaskFailure, TaskOutput};
+use super::tasks::{TaskFailure, TaskOutput, WebSource};
 use crate::kernel::{Error, ErrorKind};
 
 /// What a task builds on, in the order of its dependencies.
@@ -15,6 +15,8 @@ pub(super) struct Inputs {
     pub(super) results: Vec<String>,
     /// Why the others found nothing.
     pub(super) failures: Vec<String>,
+    /// The pages that searches found so far, by their numbers.
+    pub(super) sources: Vec<WebSource>,
 }
 
 /// How a task ended.
@@ -55,6 +57,7 @@ pub(super) struct Execution<'a, F> {
     /// By id: the round in which a task ended, and its result or why there is none.
     ended: HashMap<&'a str, (usize, Result<String, String>)>,
     rounds: usize,
+    sources: Vec<WebSource>,
 }
 
 impl<'a, F> Execution<'a, F>
@@ -63,7 +66,8 @@ where
 {
     pub(super) fn new(tasks: &'a [Task], limits: Limits) -> Self {
         let waiting = tasks.iter().rev().collect();
-        Self { tasks, limits, waiting, running: FuturesUnordered::new(), ended: HashMap::new(), rounds: 0 }
+        let (running, ended) = (FuturesUnordered::new(), HashMap::new());
+        Self { tasks, limits, waiting, running, ended, rounds: 0, sources: Vec::new() }
     }
 
     /// The next task that has ended; `None` when all have. `start` makes the work of a task out of its inputs.
@@ -107,7 +111,7 @@ where
             let text = format!("Maximum iterations exceeded ({})", self.limits.rounds);
             return Err(Error::new(ErrorKind::Timeout, text));
         }
-        let mut inputs = Inputs::default();
+        let mut inputs = Inputs { sources: self.sources.clone(), ..Inputs::default() };
         for (_, outcome) in task.depends_on.iter().filter_map(|id| self.ended.get(id.as_str())) {
             match outcome {
                 Ok(result) => inputs.results.push(result.clone()),
@@ -124,6 +128,9 @@ where
     }
 
     fn end(&mut self, finished: Finished) -> Finished {
+        if let Ending::Completed(output) = &finished.ending {
+            WebSource::merge(&mut self.sources, output.sources.as_deref().unwrap_or_default());
+        }
         if let Some(task) = self.tasks.iter().find(|task| task.id == finished.id) {
             let result = match &finished.ending {
                 Ending::Completed(output) => Ok(output.text.clone()),

@@ -72,12 +72,7 @@ impl Progress {
         self.iterations += output.rounds;
         self.data.extend(output.data.clone());
         if let Some(sources) = &output.sources {
-            let known = self.sources.get_or_insert_default();
-            for source in sources {
-                if !known.iter().any(|known| known.url == source.url) {
-                    known.push(source.clone());
-                }
-            }
+            WebSource::merge(self.sources.get_or_insert_default(), sources);
         }
         if let Some(lacks) = &output.lacks {
             self.missing.push(lacks.clone());

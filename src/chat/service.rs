@@ -226,6 +226,8 @@ impl ChatService {
                 }
                 Err(failure) => {
                     progress.usage = Usage::sum(progress.usage, failure.usage);
+                    let (sources, rounds) = (failure.sources, failure.rounds);
+                    progress.gain(&TaskOutput { sources, rounds, ..TaskOutput::default() });
                     found.extend(failure.found.map(|text| TaskOutput { text, ..TaskOutput::default() }));
                     if is_last {
                         outcome = Err(failure.error);

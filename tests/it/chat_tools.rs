@@ -15,6 +15,11 @@ const PAGES: &[(&str, &str, &str)] = &[
     ("Ferris | the crab", "https://example.org/ferris", "A mascot."),
 ];
 
+const MORE_PAGES: &[(&str, &str, &str)] = &[
+    ("Ferris, once more", "https://example.org/ferris", "A mascot."),
+    ("Crabs", "https://crabs.example", "They walk sideways."),
+];
+
 #[tokio::test]
 async fn without_tools_all_is_as_it_was() {
     let llm = model(vec![Say::Text("From memory.")]).await;
@@ -244,6 +249,28 @@ async fn what_was_said_before_is_searched_for_if_the_prompt_only_points_at_it() 
     ask(&server, "What is the tallest tower of Oslo?", json!({"use_tools": false})).await;
     ask(&server, "Please look it up", json!({})).await;
     assert!(web.seen()[0].path.contains("tallest+tower+of+Oslo"), "{}", web.seen()[0].path);
+}
+
+#[tokio::test]
+async fn pages_have_one_number_in_all_searches_and_keep_it_even_if_the_model_fails_then() {
+    let again = call("more", json!({"query": "crabs"}));
+    let llm = Upstream::start(move |seen, _| match results(seen).is_empty() {
+        true => say(seen, &again),
+        false => json_reply("400 Bad Request", &json!({"error": {"message": "out of memory"}})),
+    })
+    .await;
+    let (first, second) = (engine(PAGES).await, engine(MORE_PAGES).await);
+    let server = with_tools(&llm, &[("first", search_tool(&first)), ("more", search_tool(&second))], &[]).await;
+    let reply = ask(&server, "Search the web for rust news", json!({})).await;
+    // The plan's search is the first; the model's own found one of its pages again, and another.
+    let told = results(&llm.chats()[1]);
+    for part in ["refer to one by its number", "[2] Ferris, once more\nhttps://example.org/ferris\n", "[3] Crabs\n"] {
+        assert!(told[0].contains(part), "{part} in {told:?}");
+    }
+    let urls: Vec<_> = reply["metadata"]["sources"].as_array().unwrap().iter().map(|source| &source["url"]).collect();
+    assert_eq!(urls, ["https://blog.example/rust", "https://example.org/ferris", "https://crabs.example"]);
+    assert_eq!((&reply["metadata"]["degraded"], &reply["metadata"]["iterations"]), (&json!(true), &json!(3)));
+    assert!(reply["answer"].as_str().unwrap().contains("[3] Crabs\nhttps://crabs.example"), "{reply}");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::chat_parts::notes_of;
-use crate::common::upstream::{json_reply, ollama, ollama_calls, openai};
+use crate::common::upstream::{json_reply, ollama, ollama_calls, open_head, openai, openai_delta};
 use crate::common::{Act, Seen, TestServer, Upstream};
 use crate::tool_parts::*;
 
@@ -444,6 +444,25 @@ async fn a_stream_tells_of_each_tool_and_its_pieces_are_the_answer() {
     )
     .await;
     assert_eq!(ask(&again, PROMPT, json!({})).await["answer"], "Let me look.\n\nFour degrees.");
+}
+
+#[tokio::test]
+async fn the_pieces_of_a_stream_are_the_answer_even_if_the_model_breaks_off() {
+    let both = Say::Both("Let me look.", vec![("weather", json!({"url": "/oslo"}))]);
+    let llm = Upstream::start(move |seen, nth| match nth {
+        0 => say(seen, &both),
+        // Some words, and the connection ends.
+        _ => vec![open_head("text/event-stream"), openai_delta("It is "), openai_delta("about")],
+    })
+    .await;
+    let api = weather().await;
+    let server = with_tools(&llm, &[("weather", http_tool(&api))], &[]).await;
+    let frames = server.chat_events(&json!({"prompt": PROMPT})).await;
+    let said: String = frames.iter().filter_map(|frame| frame.data["content"].as_str()).collect();
+    let answer = &frames.last().unwrap().data;
+    let begin = "Let me look.\n\nIt is about\n\nResult of tool 'weather':\n";
+    assert!(said.starts_with(begin) && said.contains("\"degrees\":4"), "{said}");
+    assert_eq!((&answer["answer"], &answer["metadata"]["degraded"]), (&json!(said), &json!(true)));
 }
 
 #[tokio::test]

@@ -9,9 +9,7 @@ use crate::llm::{ChatMessage, ChatRequest, Chunk, Completion, LlmError, ToolSpec
 /// Asks the model. Streams the text if this is the answer and a client listens for it.
 pub(super) async fn run(context: &TaskContext<'_>, inputs: &Inputs, is_last: bool) -> Result<TaskOutput, TaskFailure> {
     let messages = answer::messages(context, inputs, None);
-    let follows = !inputs.results.is_empty();
-    let completion =
-        if is_last { say(context, messages, Vec::new(), follows).await } else { ask(context, messages).await };
+    let completion = if is_last { say(context, messages, Vec::new()).await } else { ask(context, messages).await };
     let completion = completion.map_err(Error::from)?;
     if completion.content.trim().is_empty() {
         return Err(without_text().into());
@@ -48,13 +46,11 @@ pub(super) async fn ask_with(
     context.llm.complete(context.settings.llm.effective(), &request, context.deadline).await
 }
 
-/// Asks the model for text that belongs to the answer, and passes it on as it comes. If it breaks off and something
-/// `follows`, that begins a paragraph of its own.
+/// Asks the model for text that belongs to the answer, and passes it on as it comes.
 pub(super) async fn say(
     context: &TaskContext<'_>,
     messages: Vec<ChatMessage>,
     tools: Vec<ToolSpec>,
-    follows: bool,
 ) -> Result<Completion, LlmError> {
     if !context.events.is_streaming() {
         return ask_with(context, messages, tools).await;
@@ -62,20 +58,11 @@ pub(super) async fn say(
     let request = request(context, messages, tools);
     let llm = context.settings.llm.effective();
     let mut chunks = Box::pin(context.llm.stream(llm, &request, context.deadline).await?);
-    let (mut whole, mut begun) = (Completion::default(), false);
+    let mut whole = Completion::default();
     while let Some(chunk) = chunks.next().await {
-        match chunk {
-            Ok(Chunk::Text(text)) => {
-                begun = true;
-                context.events.delta(text).await;
-            }
-            Ok(Chunk::End(completion)) => whole = completion,
-            Err(error) => {
-                if begun && follows {
-                    context.events.delta("\n\n".to_owned()).await;
-                }
-                return Err(error);
-            }
+        match chunk? {
+            Chunk::Text(text) => context.events.delta(text).await,
+            Chunk::End(completion) => whole = completion,
         }
     }
     Ok(whole)

@@ -113,13 +113,17 @@ pub(super) struct TaskFailure {
     pub(super) found: Option<String>,
     /// What a data source was asked, or would have been, or what a tool was run with.
     pub(super) query: Option<String>,
+    /// Where that was found on the web; none if nothing was searched.
+    pub(super) sources: Option<Vec<WebSource>>,
+    /// How often a model was asked beyond the first time.
+    pub(super) rounds: usize,
     /// Tokens used all the same.
     pub(super) usage: Option<Usage>,
 }
 
 impl From<Error> for TaskFailure {
     fn from(error: Error) -> Self {
-        Self { error, found: None, query: None, usage: None }
+        Self { error, found: None, query: None, sources: None, rounds: 0, usage: None }
     }
 }
 

@@ -94,7 +94,7 @@ impl Work<'_> {
     /// Has the model write, as part of the answer.
     async fn write(&mut self, messages: Vec<ChatMessage>) -> Result<(), Error> {
         let started = Instant::now();
-        let written = llm_call::say(self.context, messages, Vec::new(), !self.text.is_empty()).await;
+        let written = llm_call::say(self.context, messages, Vec::new()).await;
         self.asked += 1;
         let written = written.map_err(Error::from).and_then(|written| match written.content.trim() {
             "" => Err(llm_call::without_text()),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::TaskContext;
-use super::tool_result::{WebSource, labelled, status_of, step_of, text_of};
+use super::tool_result::{WebSource, labelled, listed, status_of, step_of, text_of};
 use crate::chat::toolbox::is_search;
 use crate::chat::wording::{excerpt, one_line};
 use crate::kernel::{Deadline, Role};
@@ -25,6 +25,8 @@ const LONGEST_ARGUMENTS: usize = 100_000;
 const RESULT_CHARS: usize = 12_000;
 /// Characters of all results of one request.
 const ALL_CHARS: usize = 120_000;
+/// What a model is told besides of a search.
+const SOURCES: &str = "Its pages are listed below your answer; refer to one by its number, as in [1].";
 /// Time kept for the answer, if there is enough of it.
 const TIME_FOR_ANSWER: Duration = Duration::from_secs(30);
 
@@ -36,6 +38,8 @@ pub(super) struct Calls<'a> {
     chars_left: usize,
     /// Replies so far that asked for something.
     replies: usize,
+    /// All pages that the answer is going to list, in their order.
+    numbered: Vec<WebSource>,
     /// What searches found; none if nothing was searched.
     pub(super) sources: Option<Vec<WebSource>>,
 }
@@ -47,6 +51,8 @@ struct Made {
     status: &'static str,
     /// What the model is told of it.
     text: String,
+    /// Whether the answer lists pages that it found.
+    has_sources: bool,
     /// The reply that it was carried out for.
     reply: usize,
     /// Replies that asked for it.
@@ -54,10 +60,11 @@ struct Made {
 }
 
 impl<'a> Calls<'a> {
-    pub(super) fn new(context: &'a TaskContext<'a>) -> Self {
+    /// `numbered` are the pages that were found before.
+    pub(super) fn new(context: &'a TaskContext<'a>, numbered: Vec<WebSource>) -> Self {
         let left = context.deadline.remaining();
         let deadline = context.deadline.at_most(left.saturating_sub((left / 4).min(TIME_FOR_ANSWER)));
-        Self { context, deadline, made: Vec::new(), chars_left: ALL_CHARS, replies: 0, sources: None }
+        Self { context, deadline, made: Vec::new(), chars_left: ALL_CHARS, replies: 0, numbered, sources: None }
     }
 
     /// Whether the time for tools is up, and only that for the answer is left.
@@ -86,8 +93,8 @@ impl<'a> Calls<'a> {
         (!found.is_empty()).then(|| found.join("\n\n"))
     }
 
-    /// Carries out the calls of one reply side by side, but not too many at once. Gives the reply as it goes into the conversation, and an answer to
-    /// each of its calls; `None` if the model asks for the same thing over and over.
+    /// Carries out the calls of one reply side by side, but not too many at once. Gives the reply as it goes into the
+    /// conversation, and an answer to each of its calls; `None` if the model asks for the same thing over and over.
     pub(super) async fn answer(&mut self, reply: &str, calls: Vec<ToolCall>) -> Option<Vec<ChatMessage>> {
         let calls: Vec<_> = calls.into_iter().take(MOST_ANSWERED).map(plain).collect();
         self.replies += 1;
@@ -147,7 +154,10 @@ impl<'a> Calls<'a> {
     /// What the model is told of a call that was carried out.
     fn told(&self, call: &ToolCall) -> String {
         let Some(made) = self.made.iter().rfind(|made| made.is(call)) else { return String::new() };
-        let text = labelled(&one_line(&made.name), made.status, &made.text);
+        let mut text = labelled(&one_line(&made.name), made.status, &made.text);
+        if made.has_sources {
+            text = format!("{SOURCES} {text}");
+        }
         if made.times < MOST_REPEATS {
             return text;
         }
@@ -157,16 +167,27 @@ impl<'a> Calls<'a> {
     }
 
     fn keep(&mut self, call: &ToolCall, Done { result, is_search, .. }: &Done) {
-        if *is_search && result.status == ToolStatus::Success {
-            self.sources.get_or_insert_default().extend(WebSource::all_in(&result.output));
-        }
+        let has_sources = *is_search && result.status == ToolStatus::Success;
+        let text = match has_sources {
+            true => self.numbered(&result.output),
+            false => text_of(result),
+        };
         let text = match self.chars_left {
             0 => "(left out: the results of this request are too long together)".to_owned(),
-            left => excerpt(&text_of(result), left.min(RESULT_CHARS)),
+            left => excerpt(&text, left.min(RESULT_CHARS)),
         };
         self.chars_left = self.chars_left.saturating_sub(text.chars().count());
         let (name, arguments) = (call.name.clone(), call.arguments.clone());
-        self.made.push(Made { name, arguments, status: status_of(result), text, reply: self.replies, times: 1 });
+        let (status, reply) = (status_of(result), self.replies);
+        self.made.push(Made { name, arguments, status, text, has_sources, reply, times: 1 });
+    }
+
+    /// The results of a search by the numbers that the answer lists them under.
+    fn numbered(&mut self, output: &Value) -> String {
+        let found = WebSource::all_in(output);
+        WebSource::merge(&mut self.numbered, &found);
+        self.sources.get_or_insert_default().extend_from_slice(&found);
+        listed(output, &found, &self.numbered)
     }
 }
 

@@ -18,11 +18,11 @@ const OVER_AND_OVER: &str = "no more tools were run, since the model asked for t
 /// answers or a bound is reached; then it answers with what there is. A model that can't be offered tools answers without
 /// them, or, where the user asks for one, names it in JSON.
 pub(super) async fn run(context: &TaskContext<'_>, inputs: Inputs) -> Result<TaskOutput, TaskFailure> {
-    let calls = Calls::new(context);
+    let calls = Calls::new(context, inputs.sources.clone());
     let mut talk = Talk { context, inputs, calls, said: String::new(), usage: None, asked: 0, stopped: None };
     match talk.carry_on().await {
         Ok(last) => Ok(talk.output(last)),
-        Err(error) => Err(TaskFailure { found: talk.calls.found(), usage: talk.usage, ..error.into() }),
+        Err(error) => Err(talk.failure(error)),
     }
 }
 
@@ -54,7 +54,7 @@ impl Talk<'_> {
             // Where a tool is wished for, words without a call are not the answer yet.
             let aloud = round > 1 || !context.offer.is_wanted;
             let answer = match aloud {
-                true => llm_call::say(context, messages.clone(), specs.clone(), self.has_found()).await,
+                true => llm_call::say(context, messages.clone(), specs.clone()).await,
                 false => llm_call::ask_with(context, messages.clone(), specs.clone()).await,
             };
             let reply = match self.count(answer) {
@@ -110,7 +110,7 @@ impl Talk<'_> {
     /// The model answered in words though a tool is wished for: some models overlook what they are offered.
     async fn insist(&mut self, reply: Completion) -> Result<Completion, Error> {
         self.choose().await;
-        if self.has_found() {
+        if self.calls.found().is_some() || !self.inputs.results.is_empty() {
             return self.conclude().await;
         }
         self.context.events.delta(reply.content.clone()).await;
@@ -134,7 +134,7 @@ impl Talk<'_> {
         inputs.results.extend(self.calls.results());
         inputs.failures.extend(self.stopped.clone());
         let messages = answer::messages(self.context, &inputs, None);
-        let last = llm_call::say(self.context, messages, Vec::new(), self.has_found()).await;
+        let last = llm_call::say(self.context, messages, Vec::new()).await;
         let last = self.count(last)?;
         if last.content.trim().is_empty() { Err(llm_call::without_text()) } else { Ok(last) }
     }
@@ -158,9 +158,14 @@ impl Talk<'_> {
         answer
     }
 
-    /// Whether there is anything that could be told even if the model failed now.
-    fn has_found(&self) -> bool {
-        !self.inputs.results.is_empty() || self.calls.found().is_some()
+    fn failure(self, error: Error) -> TaskFailure {
+        TaskFailure {
+            found: self.calls.found(),
+            sources: self.calls.sources,
+            rounds: self.asked.saturating_sub(1),
+            usage: self.usage,
+            ..error.into()
+        }
     }
 
     fn output(self, last: Completion) -> TaskOutput {

@@ -44,6 +44,15 @@ impl WebSource {
         Some(Self { title: if title.is_empty() { url.to_owned() } else { title }, url: url.to_owned() })
     }
 
+    /// Adds those that are not known yet. The place in the list is a page's number, in the answer and in what models are told.
+    pub(in crate::chat) fn merge(known: &mut Vec<Self>, more: &[Self]) {
+        for source in more {
+            if !known.iter().any(|known| known.url == source.url) {
+                known.push(source.clone());
+            }
+        }
+    }
+
     /// The list below an answer; none if there is nothing to list.
     pub(in crate::chat) fn list(sources: &[Self]) -> Option<String> {
         let line = |(at, source): (usize, &Self)| format!("{}. {}: {}", at + 1, source.title, source.url);
@@ -65,6 +74,25 @@ pub(super) fn text_of(result: &ToolResult) -> String {
         (Some(error), None) => error.to_owned(),
         (None, output) => output.unwrap_or_else(|| "(no output)".to_owned()),
     }
+}
+
+/// The results of a search by the numbers of their pages.
+pub(super) fn listed(output: &Value, found: &[WebSource], numbered: &[WebSource]) -> String {
+    if found.is_empty() {
+        return "The search found nothing.".to_owned();
+    }
+    let results = output.get("results").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let snippet = |source: &WebSource| {
+        let result = results.iter().find(|result| result.get("url").and_then(Value::as_str) == Some(&source.url));
+        let text = result.and_then(|result| result.get("snippet")?.as_str()).unwrap_or_default();
+        excerpt(&text.split_whitespace().collect::<Vec<_>>().join(" "), 1000)
+    };
+    let line = |source: &WebSource| {
+        let number = numbered.iter().position(|known| known.url == source.url).map_or(0, |at| at + 1);
+        format!("[{number}] {}\n{}\n{}", source.title, source.url, snippet(source)).trim_end().to_owned()
+    };
+    let lines: Vec<_> = found.iter().map(line).collect();
+    format!("Results of a web search:\n\n{}", lines.join("\n\n"))
 }
 
 /// How an execution ended, in a word.

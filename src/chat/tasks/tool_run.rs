@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::tool_result::{WebSource, shown, text_of};
+use super::tool_result::{WebSource, listed, shown, text_of};
 use super::{TaskContext, TaskFailure, TaskOutput};
 use crate::chat::toolbox::{ToolRun, is_search};
 use crate::chat::wishes;
@@ -82,27 +82,9 @@ fn output(function: &Function, result: &ToolResult) -> TaskOutput {
     let target = Some(function.name.clone());
     if is_search(&function.tool) {
         let sources = WebSource::all_in(&result.output);
-        let text = listed(&result.output, &sources);
+        let text = listed(&result.output, &sources, &sources);
         return TaskOutput { target, text, sources: Some(sources), ..TaskOutput::default() };
     }
     let text = excerpt(&text_of(result), MOST_TEXT);
     TaskOutput { target, text: format!("Result of tool '{}':\n{text}", function.name), ..TaskOutput::default() }
-}
-
-/// The results of a search by the numbers under which the answer lists them.
-fn listed(output: &Value, sources: &[WebSource]) -> String {
-    if sources.is_empty() {
-        return "The search found nothing.".to_owned();
-    }
-    let results = output.get("results").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let snippet = |source: &WebSource| {
-        let result = results.iter().find(|result| result.get("url").and_then(Value::as_str) == Some(&source.url));
-        let text = result.and_then(|result| result.get("snippet")?.as_str()).unwrap_or_default();
-        excerpt(&text.split_whitespace().collect::<Vec<_>>().join(" "), 1000)
-    };
-    let line = |(at, source): (usize, &WebSource)| {
-        format!("[{}] {}\n{}\n{}", at + 1, source.title, source.url, snippet(source)).trim_end().to_owned()
-    };
-    let lines: Vec<_> = sources.iter().enumerate().map(line).collect();
-    format!("Results of a web search:\n\n{}", lines.join("\n\n"))
 }
