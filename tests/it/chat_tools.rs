@@ -17,7 +17,7 @@ const PAGES: &[(&str, &str, &str)] = &[
 
 const MORE_PAGES: &[(&str, &str, &str)] = &[
     ("Ferris, once more", "https://example.org/ferris", "A mascot."),
-    ("Crabs", "https://crabs.example", "They walk sideways."),
+    ("Crabs", "https://crabs.example/walk", "They walk sideways."),
 ];
 
 #[tokio::test]
@@ -268,9 +268,9 @@ async fn pages_have_one_number_in_all_searches_and_keep_it_even_if_the_model_fai
         assert!(told[0].contains(part), "{part} in {told:?}");
     }
     let urls: Vec<_> = reply["metadata"]["sources"].as_array().unwrap().iter().map(|source| &source["url"]).collect();
-    assert_eq!(urls, ["https://blog.example/rust", "https://example.org/ferris", "https://crabs.example"]);
+    assert_eq!(urls, ["https://blog.example/rust", "https://example.org/ferris", "https://crabs.example/walk"]);
     assert_eq!((&reply["metadata"]["degraded"], &reply["metadata"]["iterations"]), (&json!(true), &json!(3)));
-    assert!(reply["answer"].as_str().unwrap().contains("[3] Crabs\nhttps://crabs.example"), "{reply}");
+    assert!(reply["answer"].as_str().unwrap().contains("[3] Crabs\nhttps://crabs.example/walk"), "{reply}");
 }
 
 #[tokio::test]
