@@ -211,9 +211,6 @@ fn report(settings: &Settings) {
             "values stored through the API override these variables; DELETE /api/llm/config returns to them"
         );
     }
-    if settings.storage.redis_url.is_some() || settings.storage.postgres_dsn.is_some() {
-        tracing::warn!("Redis and Postgres are configured, but this version keeps all state in the embedded store");
-    }
     if !settings.server.address.ip().is_loopback() {
         tracing::warn!(address = %settings.server.address, "listening beyond this machine without authentication");
     }

@@ -96,6 +96,7 @@ impl ChatService {
 
         // An answer that exists is given, even if the time ran out while it was being saved.
         let failure = outcome.err().filter(|_| progress.answer.is_none());
+        progress.degraded.extend(self.parts.memory.degraded());
         let metadata = progress.metadata(&id, failure.is_some(), started.elapsed());
         let degraded = progress.degraded.clone();
         let answer = progress.answer.unwrap_or_default().text;

@@ -9,7 +9,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
-use crate::kernel::Error;
+use crate::kernel::{Error, new_id};
 
 /// How many reads run at once.
 const READERS: u32 = 4;
@@ -17,9 +17,10 @@ const READERS: u32 = 4;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Every schema change, oldest first. Never edit one that has been released: add the next.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "initial", include_str!("../../migrations/sqlite/0001_initial.sql")),
     (2, "step query", include_str!("../../migrations/sqlite/0002_step_query.sql")),
+    (3, "outside services", include_str!("../../migrations/sqlite/0003_outside_services.sql")),
 ];
 
 /// The embedded database. Writes go through one connection, so they queue here instead of failing as busy; reads have
@@ -66,6 +67,36 @@ impl Database {
     /// A transaction for writing; the database is locked from its start, so it can't fail half-way as busy.
     pub(super) async fn write(&self) -> Result<Transaction<'static, Sqlite>, Error> {
         self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed("could not begin to write"))
+    }
+
+    /// What was noted under this name.
+    pub(super) async fn note(&self, name: &str) -> Result<Option<String>, Error> {
+        sqlx::query_scalar("SELECT value FROM note WHERE name = ?1")
+            .bind(name)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(failed("could not read a note"))
+    }
+
+    /// Notes a value, in the place of what was noted before.
+    pub(super) async fn set_note(&self, name: &str, value: &str) -> Result<(), Error> {
+        sqlx::query("INSERT OR REPLACE INTO note (name, value) VALUES (?1, ?2)")
+            .bind(name)
+            .bind(value)
+            .execute(&self.writer)
+            .await
+            .map(|_| ())
+            .map_err(failed("could not write a note"))
+    }
+
+    /// The id of this installation, which outlives the process.
+    pub(super) async fn installation(&self) -> Result<String, Error> {
+        sqlx::query("INSERT OR IGNORE INTO note (name, value) VALUES ('installation', ?1)")
+            .bind(new_id())
+            .execute(&self.writer)
+            .await
+            .map_err(failed("could not name this installation"))?;
+        Ok(self.note("installation").await?.unwrap_or_default())
     }
 
     pub(super) async fn ping(&self) -> Result<(), Error> {

@@ -34,6 +34,8 @@ mod mcp_trouble;
 mod memory;
 mod openapi;
 mod program;
+mod redis_layout;
+mod redis_outages;
 mod resource_files;
 mod resource_secrets;
 mod resources;

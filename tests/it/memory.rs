@@ -154,7 +154,7 @@ async fn the_module_tells_how_it_is_set_up() {
     let config = json!({"enabled": true, "max_messages": 50, "summary_enabled": true, "redis_configured": false, "postgres_configured": false});
     assert_eq!(server.get("/api/memory/config").await.expect(200), config);
     let health = json!({"healthy": true, "enabled": true, "storage": [
-        {"type": "redis", "status": "not_configured"}, {"type": "postgres", "status": "not_configured"}, {"type": "sqlite", "status": "healthy"}]});
+        {"type": "redis", "status": "not_configured"}, {"type": "postgres", "status": "not_configured"}, {"type": "sqlite", "status": "healthy"}], "degraded": []});
     assert_eq!(server.get("/api/memory/health").await.expect(200), health);
 }
 

@@ -1,3 +1,5 @@
+//! Executions and their steps.
+
 use std::time::Duration;
 
 use serde::Serialize;
@@ -5,8 +7,8 @@ use serde_json::Value;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::sqlite::{Database, failed};
 use crate::kernel::{Clock, Error};
+use crate::storage::sqlite::{Database, failed};
 
 /// How far an execution has come, or how it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
