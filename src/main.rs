@@ -32,6 +32,8 @@ enum Command {
     Demo,
     /// Check the configuration and exit: 0 if it is valid, 2 with every problem listed if not
     CheckConfig,
+    /// Bring the schemas of the databases up to date, say what was done, and exit
+    Migrate,
     /// Print the OpenAPI document
     Openapi,
     /// Ask the running server whether it is ready: exit code 0 if so, 1 if not
@@ -66,6 +68,11 @@ async fn run(command: Command) -> Result<(), StartError> {
         Command::CheckConfig => {
             app::load_settings(environment()?)?;
             say(&mut io::stdout(), "the configuration is valid");
+            Ok(())
+        }
+        Command::Migrate => {
+            let loaded = app::load_settings(environment()?)?;
+            app::migrate(&loaded.settings.storage).await?.iter().for_each(|line| say(&mut io::stdout(), line));
             Ok(())
         }
         Command::Openapi => {

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use redis::AsyncCommands;
 
-use super::outside::{Failure, Lease, Link};
+use super::outside::{Lease, Link};
 use super::redis::{Connection, PROMPT, Redis, call};
 use super::sqlite::{Database, failed};
 use crate::kernel::{Clock, Error};
@@ -31,8 +31,7 @@ impl CacheStore {
         if let Some((link, lease)) = self.lease() {
             let mut connection = lease.connection.clone();
             match call(PROMPT, connection.get(format!("{PREFIX}{key}"))).await {
-                Err(Failure::Refused(error)) => return Err(error),
-                Err(failure) => link.failed(&lease, &failure),
+                Err(failure) => link.note(&lease, failure)?,
                 Ok(value) => return Ok(value),
             }
         }
@@ -45,8 +44,7 @@ impl CacheStore {
             let mut connection = lease.connection.clone();
             let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
             match call(PROMPT, connection.pset_ex(format!("{PREFIX}{key}"), value, ttl_ms)).await {
-                Err(Failure::Refused(error)) => return Err(error),
-                Err(failure) => link.failed(&lease, &failure),
+                Err(failure) => link.note(&lease, failure)?,
                 Ok(()) => return Ok(()),
             }
         }

@@ -2,9 +2,13 @@
 //! `TEST_REDIS_URL` and `TEST_POSTGRES_URL` lead to a server. `ORCHESTRATOR_TESTS=required` makes a missing one a failure.
 
 mod conversations;
+mod executions;
+mod schema;
 
 use std::time::Duration;
 
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection};
 use tempfile::TempDir;
 
 use super::Stores;
@@ -17,23 +21,19 @@ pub(super) struct Bench {
     pub(super) clock: Clock,
     /// A user that no other test has.
     pub(super) user: UserId,
+    /// Where its Postgres is.
+    pub(super) dsn: Option<Secret>,
     _folder: TempDir,
 }
 
 impl Bench {
     async fn open(redis_url: Option<Secret>, postgres_dsn: Option<Secret>, clock: Clock) -> Self {
         let folder = TempDir::new().unwrap();
-        let settings = StorageSettings {
-            data_dir: folder.path().to_owned(),
-            execution_retention: Duration::from_secs(86_400),
-            execution_max_rows: 1000,
-            redis_url,
-            postgres_dsn,
-        };
-        let stores = Stores::open(&settings, clock.clone()).await.unwrap();
+        let dsn = postgres_dsn.clone();
+        let stores = Stores::open(&settings(&folder, redis_url, postgres_dsn), clock.clone()).await.unwrap();
         let status = stores.redis().into_iter().chain(stores.postgres());
         assert!(status.into_iter().all(|status| status.connected), "{stores:?}");
-        Self { stores, clock, user: UserId::parse(&new_id()).unwrap(), _folder: folder }
+        Self { stores, clock, user: UserId::parse(&new_id()).unwrap(), dsn, _folder: folder }
     }
 
     /// No other store has stood in for the one that was to be tested.
@@ -49,6 +49,31 @@ impl Bench {
     pub(super) async fn redis() -> Option<Self> {
         Some(Self::open(Some(url("TEST_REDIS_URL")?), None, Clock::system()).await)
     }
+
+    pub(super) async fn postgres() -> Option<Self> {
+        Some(Self::open(None, Some(new_database().await?), Clock::system()).await)
+    }
+}
+
+pub(super) fn settings(folder: &TempDir, redis_url: Option<Secret>, postgres_dsn: Option<Secret>) -> StorageSettings {
+    StorageSettings {
+        data_dir: folder.path().to_owned(),
+        execution_retention: Duration::from_secs(86_400),
+        execution_max_rows: 1000,
+        redis_url,
+        postgres_dsn,
+    }
+}
+
+/// An empty database of the test's own.
+pub(super) async fn new_database() -> Option<Secret> {
+    let server = url("TEST_POSTGRES_URL")?;
+    let name = format!("studio_{}", new_id().replace('-', ""));
+    let mut connection = PgConnection::connect(server.expose()).await.unwrap();
+    sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut connection).await.unwrap();
+    let mut url = url::Url::parse(server.expose()).unwrap();
+    url.set_path(&name);
+    Some(Secret::new(String::from(url)))
 }
 
 #[expect(clippy::disallowed_methods, reason = "where the test servers are")]

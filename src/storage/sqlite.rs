@@ -5,23 +5,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
+use super::migrate::{self, Migrated};
 use crate::kernel::{Error, new_id};
 
 /// How many reads run at once.
 const READERS: u32 = 4;
 /// How long a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Every schema change, oldest first. Never edit one that has been released: add the next.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
-    (1, "initial", include_str!("../../migrations/sqlite/0001_initial.sql")),
-    (2, "step query", include_str!("../../migrations/sqlite/0002_step_query.sql")),
-    (3, "outside services", include_str!("../../migrations/sqlite/0003_outside_services.sql")),
-];
 
 /// The embedded database. Writes go through one connection, so they queue here instead of failing as busy; reads have
 /// their own and see the last commit (WAL).
@@ -31,6 +25,8 @@ pub(super) struct Database {
     readers: SqlitePool,
     /// Held while this server uses the folder: a second one would take its running executions for interrupted ones.
     lock: Arc<File>,
+    /// What was done to its schema when it was opened.
+    pub(super) migrated: Migrated,
 }
 
 impl Database {
@@ -49,9 +45,14 @@ impl Database {
             .foreign_keys(true)
             .busy_timeout(ACQUIRE_TIMEOUT);
         let writer = pool(1).connect_with(options.clone()).await.map_err(|error| unusable(error.into()))?;
-        migrator().run(&writer).await.map_err(|error| unusable(error.into()))?;
+        let mut connection = writer.acquire().await.map_err(|error| unusable(error.into()))?;
+        let migrated = migrate::sqlite(&mut connection).await.map_err(|error| match error {
+            MigrateError::VersionMissing(version) => unusable(migrate::newer("the embedded database", version).into()),
+            error => unusable(error.into()),
+        })?;
+        drop(connection);
         let readers = pool(READERS).connect_with(options.read_only(true)).await;
-        Ok(Self { writer, readers: readers.map_err(|error| unusable(error.into()))?, lock })
+        Ok(Self { writer, readers: readers.map_err(|error| unusable(error.into()))?, lock, migrated })
     }
 
     /// A connection for reading.
@@ -145,12 +146,4 @@ fn lock(folder: &Path) -> Result<File, Error> {
         Ok(()) => Ok(file),
         Err(error) => Err(Error::internal_public(format!("another server uses this DATA_DIR ({shown})"), error)),
     }
-}
-
-fn migrator() -> Migrator {
-    let migration = |(version, name, sql): (i64, &'static str, &'static str)| {
-        let sql = sqlx::SqlSafeStr::into_sql_str(sql);
-        Migration::new(version, name.into(), MigrationType::Simple, sql, false)
-    };
-    Migrator::with_migrations(MIGRATIONS.into_iter().map(migration).collect())
 }

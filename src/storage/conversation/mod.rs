@@ -18,7 +18,7 @@ pub(super) use write_back::bring_up_to_date;
 pub(super) use write_back::restore;
 
 use self::embedded::Turns;
-use super::outside::{Failure, Lease, Link, Queue, Route};
+use super::outside::{Lease, Link, Route};
 use super::redis::Redis;
 use crate::kernel::{Error, Role, UserId, new_id};
 
@@ -127,7 +127,7 @@ impl ConversationStore {
                     copied(self.embedded.append(user, &turns, None).await);
                     return Ok(held);
                 }
-                Err(failure) => set_aside(link, &lease, failure).await?,
+                Err(failure) => link.set_aside(&lease, failure).await?,
             },
             Route::Journal(queue) => queue,
         };
@@ -142,7 +142,7 @@ impl ConversationStore {
         if let Some((link, lease)) = self.lease() {
             match redis::recent(&lease.connection, user, limit).await {
                 Ok(conversation) => return Ok(conversation),
-                Err(failure) => note(link, &lease, failure)?,
+                Err(failure) => link.note(&lease, failure)?,
             }
         }
         self.embedded.recent(user, limit).await
@@ -154,7 +154,7 @@ impl ConversationStore {
         if let Some((link, lease)) = self.lease() {
             match redis::window(&lease.connection, user, chars).await {
                 Ok(conversation) => return Ok(conversation),
-                Err(failure) => note(link, &lease, failure)?,
+                Err(failure) => link.note(&lease, failure)?,
             }
         }
         self.embedded.window(user, chars).await
@@ -167,7 +167,7 @@ impl ConversationStore {
         let queue = match link.route().await {
             Route::Service(lease) => match redis::clear(&lease.connection, user, &operation).await {
                 Ok(()) => return self.embedded.clear(user, None).await,
-                Err(failure) => set_aside(link, &lease, failure).await?,
+                Err(failure) => link.set_aside(&lease, failure).await?,
             },
             Route::Journal(queue) => queue,
         };
@@ -185,7 +185,7 @@ impl ConversationStore {
         };
         match redis::overflow(&lease.connection, user, keep, most).await {
             Ok(overflow) => Ok(overflow),
-            Err(failure) => note(link, &lease, failure).map(|()| None),
+            Err(failure) => link.note(&lease, failure).map(|()| None),
         }
     }
 
@@ -203,7 +203,7 @@ impl ConversationStore {
                 Ok(true)
             }
             Ok(false) => Ok(false),
-            Err(failure) => note(link, &lease, failure).map(|()| false),
+            Err(failure) => link.note(&lease, failure).map(|()| false),
         }
     }
 
@@ -214,29 +214,6 @@ impl ConversationStore {
     fn lease(&self) -> Option<(&Link<Redis>, Lease<super::redis::Connection>)> {
         let link = self.redis.as_ref()?;
         Some((link, link.lease()?))
-    }
-}
-
-/// A failure of the service sends the operation to the journal; a refusal is the caller's.
-async fn set_aside(
-    link: &Link<Redis>,
-    lease: &Lease<super::redis::Connection>,
-    failure: Failure,
-) -> Result<Queue, Error> {
-    match failure {
-        Failure::Refused(error) => Err(error),
-        failure => Ok(link.requeue(lease, &failure).await),
-    }
-}
-
-/// A failure of the service is noted, and the embedded store answers; a refusal is the caller's.
-fn note(link: &Link<Redis>, lease: &Lease<super::redis::Connection>, failure: Failure) -> Result<(), Error> {
-    match failure {
-        Failure::Refused(error) => Err(error),
-        failure => {
-            link.failed(lease, &failure);
-            Ok(())
-        }
     }
 }
 

@@ -131,13 +131,26 @@ impl<B: Backend> Link<B> {
         }
     }
 
-    /// [`Link::failed`] for an operation that goes to the journal now. Even if the service is back already, it is left alone
-    /// until the operation has been written back.
-    pub(in crate::storage) async fn requeue(&self, lease: &Lease<B::Connection>, failure: &Failure) -> Queue {
-        self.failed(lease, failure);
+    /// For reading: a failure of the service is noted, and the embedded store answers; a refusal is the caller's.
+    pub(in crate::storage) fn note(&self, lease: &Lease<B::Connection>, failure: Failure) -> Result<(), Error> {
+        if let Failure::Refused(error) = failure {
+            return Err(error);
+        }
+        self.failed(lease, &failure);
+        Ok(())
+    }
+
+    /// For writing: a failure of the service sends the operation to the journal; a refusal is the caller's. Even if the
+    /// service is back already, it is left alone until the operation has been written back.
+    pub(in crate::storage) async fn set_aside(
+        &self,
+        lease: &Lease<B::Connection>,
+        failure: Failure,
+    ) -> Result<Queue, Error> {
+        self.note(lease, failure)?;
         let queue = self.shared.queue.clone().read_owned().await;
         self.lower();
-        queue
+        Ok(queue)
     }
 
     /// Counts an operation that was put into the journal.

@@ -11,7 +11,7 @@ mod link;
 
 pub(super) use journal::{Entry, Journal};
 pub use link::BackendStatus;
-pub(super) use link::{Lease, Link, Queue, Route};
+pub(super) use link::{Lease, Link, Route};
 
 use crate::kernel::Error;
 
