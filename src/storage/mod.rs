@@ -41,7 +41,7 @@ use crate::kernel::{Clock, Error};
 use crate::settings::StorageSettings;
 
 /// How long the start waits for outside services; after that they are connected to in the background.
-const START_PATIENCE: Duration = Duration::from_secs(2);
+const START_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Changes of an execution that wait, as far as the room for them goes: begun, planned, three steps, ended.
 const CHANGES: i64 = 6;

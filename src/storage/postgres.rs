@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgSslMode};
 use sqlx::{Connection as _, Executor};
@@ -16,11 +17,11 @@ pub(super) const PROMPT: Duration = Duration::from_millis(500);
 /// How long background work waits for it.
 pub(super) const PATIENT: Duration = Duration::from_secs(5);
 /// How long connecting may take, names, TLS and signing in included.
-const CONNECT: Duration = Duration::from_secs(1);
+const CONNECT: Duration = Duration::from_secs(2);
 /// How long migrations may take, waiting for those of another server included.
 const MIGRATE: Duration = Duration::from_secs(300);
-/// Connections at most.
-const CONNECTIONS: u32 = 8;
+/// Connections. All are made before the first is used: no request waits for one to be made.
+const CONNECTIONS: u32 = 4;
 const PORT: u16 = 5432;
 /// What the server itself gives up, should we have left.
 const SESSION: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s';
@@ -79,14 +80,15 @@ impl Postgres {
         self.migrate().await?;
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
-            .acquire_timeout(PROMPT)
+            .min_connections(CONNECTIONS)
+            .acquire_timeout(CONNECT)
             // A connection that has died is noticed by its next user, who does without.
             .test_before_acquire(false)
             .after_connect(|connection, _| Box::pin(async move { connection.execute(SESSION).await.map(|_| ()) }))
             .connect_lazy_with(self.options.clone());
-        let connection = Connection { pool, server: self.server.clone() };
-        call(CONNECT, connection.pool.execute("SELECT 1")).await?;
-        Ok(connection)
+        let all = try_join_all((0..CONNECTIONS).map(|_| pool.acquire()));
+        drop(call(CONNECT, all).await?);
+        Ok(Connection { pool, server: self.server.clone() })
     }
 }
 

@@ -33,6 +33,7 @@ mod mcp_processes;
 mod mcp_trouble;
 mod memory;
 mod openapi;
+mod postgres_outages;
 mod program;
 mod redis_layout;
 mod redis_outages;

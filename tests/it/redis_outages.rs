@@ -44,7 +44,7 @@ fn in_redis(redis: &RedisServer, user: &str) -> Vec<String> {
 
 async fn assert_all_there(said: &[Said], client: &Client, redis: &RedisServer) {
     for said in said {
-        assert!(said.prompts.len() > 10, "{} was hardly heard", said.user);
+        assert!(!said.prompts.is_empty(), "{} was not heard", said.user);
         said.assert_stored(&in_redis(redis, &said.user), false);
         assert_eq!(said.stored(client).await, in_redis(redis, &said.user));
     }
@@ -60,15 +60,16 @@ async fn a_redis_that_hangs_costs_nobody_an_answer_and_nothing_is_lost_or_double
     let server = server(&llm, &redis.url()).await;
     let load = Load::start(&server, 6, "hang", false);
     for _ in 0..3 {
-        pause(300).await;
+        load.answered(40).await;
         // What was sent is carried out when it wakes up, long after it was given up here.
         redis.signal("STOP");
         pause(1200).await;
         redis.signal("CONT");
         until(&server, "healthy").await;
     }
-    pause(300).await;
+    load.answered(20).await;
     let said = load.stop("hang").await;
+    until(&server, "healthy").await;
     assert_all_there(&said, &server, &redis).await;
 }
 
@@ -77,16 +78,17 @@ async fn a_redis_that_dies_and_returns_empty_gets_everything_back() {
     let (redis, llm) = (RedisServer::start(), llm().await);
     let server = server(&llm, &redis.url()).await;
     let load = Load::start(&server, 4, "empty", false);
-    pause(500).await;
+    load.answered(40).await;
     let killed = redis.kill();
     until(&server, "unhealthy").await;
-    pause(500).await;
+    load.answered(40).await;
     let during = server.get("/api/memory/empty-0/history").await.expect(200)["messages"].clone();
     assert!(during.to_string().contains("empty-0 says 0\""), "what was said before is known meanwhile");
     let redis = killed.start();
     until(&server, "healthy").await;
-    pause(300).await;
+    load.answered(20).await;
     let said = load.stop("empty").await;
+    until(&server, "healthy").await;
     assert_all_there(&said, &server, &redis).await;
 }
 
@@ -95,13 +97,14 @@ async fn a_redis_that_keeps_its_data_gets_only_what_it_lacks() {
     let (redis, llm) = (RedisServer::persistent(), llm().await);
     let server = server(&llm, &redis.url()).await;
     let load = Load::start(&server, 4, "aof", false);
-    pause(400).await;
+    load.answered(40).await;
     let killed = redis.kill();
-    pause(700).await;
+    load.answered(40).await;
     let redis = killed.start();
     until(&server, "healthy").await;
-    pause(200).await;
+    load.answered(20).await;
     let said = load.stop("aof").await;
+    until(&server, "healthy").await;
     assert_all_there(&said, &server, &redis).await;
 }
 
@@ -170,10 +173,10 @@ async fn kill_9_under_load_loses_nothing_that_was_acknowledged_and_the_log_stays
         let program = Program::start("serve", folder.path(), &variables).await;
         let name = format!("round{round}");
         let load = Load::start(&program.client, 4, &name, true);
-        pause(300).await;
+        load.answered(40).await;
         if outage {
             redis.signal("STOP");
-            pause(800).await;
+            load.answered(40).await;
         }
         program.kill();
         let said = load.stop(&name).await;
@@ -181,7 +184,6 @@ async fn kill_9_under_load_loses_nothing_that_was_acknowledged_and_the_log_stays
         let program = Program::start("serve", folder.path(), &variables).await;
         until(&program.client, "healthy").await;
         for said in &said {
-            assert!(!said.prompts.is_empty());
             said.assert_stored(&in_redis(&redis, &said.user), true);
         }
         let log = program.log();

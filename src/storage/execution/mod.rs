@@ -3,6 +3,7 @@
 //! Each change of a record can be made again without harm, so what the embedded database took while Postgres was away is
 //! simply done again there. Chat calls [`ExecutionStore`] and need not know which store answers.
 
+mod changes;
 mod embedded;
 mod postgres;
 mod record;

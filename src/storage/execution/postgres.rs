@@ -1,11 +1,10 @@
-use std::borrow::Cow;
-
 use serde_json::Value;
 use sqlx::postgres::PgRow;
-use sqlx::{PgExecutor, Postgres, QueryBuilder, Row};
+use sqlx::{Postgres, QueryBuilder, Row};
 
+use super::changes::{clean, run};
 use super::embedded::EmbeddedExecutions;
-use super::record::{Change, INTERRUPTED};
+use super::record::Change;
 use super::{Execution, ExecutionFilter, ExecutionStatus, Step};
 use crate::storage::outside::{Entry, Failure};
 use crate::storage::postgres::{Connection, PATIENT, PROMPT, call};
@@ -16,7 +15,12 @@ const LIST: &str =
     left(answer, 1000) AS answer, error, metadata, started_at, finished_at FROM execution WHERE position < ";
 
 pub(super) async fn apply(connection: &Connection, change: &Change) -> Result<(), Failure> {
-    call(PROMPT, run(change, &connection.server, &connection.pool)).await
+    call(PROMPT, alone(change, connection)).await
+}
+
+async fn alone(change: &Change, connection: &Connection) -> Result<(), sqlx::Error> {
+    let mut pooled = connection.pool.acquire().await?;
+    run(std::slice::from_ref(change), &connection.server, &mut pooled).await
 }
 
 pub(super) async fn get(connection: &Connection, id: &str) -> Result<Option<(Execution, Vec<Step>)>, Failure> {
@@ -88,15 +92,13 @@ pub(in crate::storage) async fn write_back(
     let changes: Vec<Change> = entries.iter().filter_map(read).collect();
     let together = async {
         let mut tx = connection.pool.begin().await?;
-        for change in &changes {
-            run(change, &connection.server, &mut *tx).await?;
-        }
+        run(&changes, &connection.server, &mut tx).await?;
         tx.commit().await
     };
     match call(PATIENT, together).await {
         Err(Failure::Refused(_)) => {
             for change in &changes {
-                match call(PATIENT, run(change, &connection.server, &connection.pool)).await {
+                match call(PATIENT, alone(change, connection)).await {
                     Err(Failure::Refused(error)) => {
                         tracing::error!(%error, "a record can't be written back and is given up");
                     }
@@ -111,84 +113,6 @@ pub(in crate::storage) async fn write_back(
     ids.dedup();
     let last = entries.last().map_or(0, |entry| entry.position);
     store.forget(&ids, last).await.map_err(Failure::Refused)
-}
-
-async fn run(change: &Change, server: &str, executor: impl PgExecutor<'_>) -> Result<(), sqlx::Error> {
-    let done = match change {
-        Change::Begin(execution) => {
-            sqlx::query(
-                "INSERT INTO execution (id, server, user_id, status, prompt, started_at)
-                 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING",
-            )
-            .bind(&execution.id)
-            .bind(server)
-            .bind(clean(&execution.user_id))
-            .bind(execution.status.as_str())
-            .bind(clean(&execution.prompt))
-            .bind(execution.started_ms)
-            .execute(executor)
-            .await
-        }
-        Change::Plan { id, intent, confidence, plan } => {
-            sqlx::query("UPDATE execution SET intent = $2, intent_confidence = $3, plan = $4 WHERE id = $1")
-                .bind(id)
-                .bind(intent)
-                .bind(confidence)
-                .bind(plan.to_string())
-                .execute(executor)
-                .await
-        }
-        Change::Step { id, ordinal, step } => {
-            sqlx::query(
-                "INSERT INTO execution_step
-                     (execution_id, ordinal, id, action, target, status, error, output, duration_ms, query)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (execution_id, ordinal) DO NOTHING",
-            )
-            .bind(id)
-            .bind(ordinal)
-            .bind(clean(&step.id))
-            .bind(&step.action)
-            .bind(step.target.as_deref().map(clean))
-            .bind(&step.status)
-            .bind(step.error.as_deref().map(clean))
-            .bind(step.output.as_deref().map(clean))
-            .bind(step.duration_ms)
-            .bind(step.query.as_deref().map(clean))
-            .execute(executor)
-            .await
-        }
-        Change::Finish { id, outcome, finished_ms } => {
-            sqlx::query(
-                "UPDATE execution SET status = $2, answer = $3, error = $4, metadata = $5, finished_at = $6
-                 WHERE id = $1 AND status = 'running'",
-            )
-            .bind(id)
-            .bind(outcome.status.as_str())
-            .bind(outcome.answer.as_deref().map(clean))
-            .bind(outcome.error.as_deref().map(clean))
-            .bind(outcome.metadata.to_string())
-            .bind(finished_ms)
-            .execute(executor)
-            .await
-        }
-        Change::Interrupt { before_ms } => {
-            sqlx::query(
-                "UPDATE execution SET status = 'interrupted', error = $3, finished_at = $2
-                 WHERE status = 'running' AND server = $1 AND started_at < $2",
-            )
-            .bind(server)
-            .bind(before_ms)
-            .bind(INTERRUPTED)
-            .execute(executor)
-            .await
-        }
-    };
-    done.map(|_| ())
-}
-
-/// The one character that Postgres can't store.
-fn clean(text: &str) -> Cow<'_, str> {
-    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{FFFD}")) } else { Cow::Borrowed(text) }
 }
 
 fn read_execution(row: &PgRow) -> Result<Execution, sqlx::Error> {

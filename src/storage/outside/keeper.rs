@@ -13,7 +13,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// A connection that held this long has earned an immediate attempt when it is lost. Together with the longest pause this
 /// bounds how often the log is told about a service that comes and goes.
 const STEADY: Duration = Duration::from_secs(10);
-/// How long writers may be kept waiting while the last operations are written back.
+/// How long operations are written back while others are added at full speed.
+const UNHINDERED: Duration = Duration::from_secs(3);
+/// How long writers may be kept waiting at once.
 const LAST_PAGE: Duration = Duration::from_millis(500);
 
 impl<B: Backend> Link<B> {
@@ -43,26 +45,26 @@ impl<B: Backend> Link<B> {
     /// One attempt to connect and to write back.
     pub(in crate::storage) async fn connect(&self) -> Result<(), Failure> {
         let connection = self.backend().connect().await?;
-        let mut written = 0;
-        loop {
+        let (started, mut written) = (Instant::now(), 0);
+        while started.elapsed() < UNHINDERED {
             let count = self.write_back(&connection).await?;
             written += count;
             if count < PAGE {
                 break;
             }
         }
-        let closed = self.close_queue().await;
-        let rest = async {
-            while let count @ 1.. = self.write_back(&connection).await? {
-                written += count;
+        // From here on writers wait for a page at a time, so that they can't outrun what is written back.
+        loop {
+            let closed = self.close_queue().await;
+            let page = timeout(LAST_PAGE, self.write_back(&connection)).await;
+            let slow = || Err(Failure::Unusable("it was too slow at taking what had waited".to_owned()));
+            let count = page.unwrap_or_else(|_| slow())?;
+            written += count;
+            if count < PAGE {
+                self.raise(connection, written, closed);
+                return Ok(());
             }
-            Ok(())
-        };
-        timeout(LAST_PAGE, rest)
-            .await
-            .unwrap_or_else(|_| Err(Failure::Unusable("it was too slow at taking what had waited".to_owned())))?;
-        self.raise(connection, written, closed);
-        Ok(())
+        }
     }
 
     async fn write_back(&self, connection: &B::Connection) -> Result<usize, Failure> {

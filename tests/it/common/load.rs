@@ -1,7 +1,8 @@
 //! Users who chat all the time, one turn after the other, and remember what was acknowledged.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -11,21 +12,25 @@ use super::Client;
 /// Users who are chatting.
 pub struct Load {
     stop: Arc<AtomicBool>,
-    users: Vec<JoinHandle<Vec<String>>>,
+    heard: Arc<AtomicUsize>,
+    users: Vec<JoinHandle<Vec<(String, String)>>>,
 }
 
 /// What one user has said and was answered, and which executions that were.
 pub struct Said {
     pub user: String,
     pub prompts: Vec<String>,
+    pub executions: Vec<String>,
 }
 
 impl Load {
     /// This many users begin to chat. Any answer but 200 fails the test, unless the server is to be killed.
     pub fn start(client: &Client, users: usize, name: &str, may_die: bool) -> Self {
-        let stop = Arc::<AtomicBool>::default();
+        let (stop, heard) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let counter = heard.clone();
         let users = (0..users).map(|number| {
             let (client, stop, user) = (client.clone(), stop.clone(), format!("{name}-{number}"));
+            let heard = counter.clone();
             tokio::spawn(async move {
                 let mut acknowledged = Vec::new();
                 while !stop.load(Ordering::SeqCst) {
@@ -42,7 +47,8 @@ impl Load {
                             assert_eq!(status, 200, "{text}");
                             let reply: serde_json::Value = serde_json::from_str(&text).unwrap();
                             assert_eq!(reply["metadata"]["memory_saved"], true, "{text}");
-                            acknowledged.push(prompt);
+                            acknowledged.push((prompt, reply["execution_id"].as_str().unwrap().to_owned()));
+                            heard.fetch_add(1, Ordering::SeqCst);
                         }
                         Err(error) if may_die => {
                             drop(error);
@@ -54,7 +60,19 @@ impl Load {
                 acknowledged
             })
         });
-        Self { users: users.collect(), stop }
+        Self { users: users.collect(), stop, heard }
+    }
+
+    /// Waits until this many more requests were answered.
+    pub async fn answered(&self, more: usize) {
+        let wanted = self.heard.load(Ordering::SeqCst) + more;
+        for _ in 0..1500 {
+            if self.heard.load(Ordering::SeqCst) >= wanted {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("no {more} answers within half a minute");
     }
 
     /// They stop; what each of them has said is returned.
@@ -62,7 +80,8 @@ impl Load {
         self.stop.store(true, Ordering::SeqCst);
         let mut all = Vec::new();
         for (number, user) in self.users.into_iter().enumerate() {
-            all.push(Said { user: format!("{name}-{number}"), prompts: user.await.unwrap() });
+            let (prompts, executions) = user.await.unwrap().into_iter().unzip();
+            all.push(Said { user: format!("{name}-{number}"), prompts, executions });
         }
         all
     }

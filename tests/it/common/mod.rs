@@ -7,6 +7,7 @@ pub mod databases;
 pub mod load;
 pub mod mcp;
 pub mod program;
+pub mod proxy;
 pub mod redis;
 pub mod server;
 pub mod sources;
