@@ -163,10 +163,9 @@ impl Stores {
     pub async fn purge(&self, settings: &StorageSettings) -> Result<(), Error> {
         self.conversations.purge().await?;
         self.cache.purge().await?;
-        for link in [self.redis.as_ref().map(Link::journal), self.postgres.as_ref().map(Link::journal)] {
-            if let Some(journal) = link {
-                journal.limit(settings.execution_max_rows.saturating_mul(CHANGES)).await?;
-            }
+        let journals = [self.redis.as_ref().map(Link::journal), self.postgres.as_ref().map(Link::journal)];
+        for journal in journals.into_iter().flatten() {
+            journal.limit(settings.execution_max_rows.saturating_mul(CHANGES)).await?;
         }
         self.executions.retain(settings.execution_retention, settings.execution_max_rows).await
     }

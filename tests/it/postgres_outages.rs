@@ -119,7 +119,7 @@ async fn a_server_that_starts_without_postgres_serves_and_writes_back_later() {
     assert_eq!(reply["metadata"]["degraded"], true);
     assert!(reply["error"].as_str().unwrap().contains("Postgres is away"), "{reply}");
     let id = reply["execution_id"].as_str().unwrap().to_owned();
-    assert_eq!(executions(&server, "ada", "completed").await, [id.clone()], "known meanwhile");
+    assert_eq!(executions(&server, "ada", "completed").await[..], [id.as_str()], "known meanwhile");
     let unknown = server.get("/v1/executions/another").await.expect(503);
     assert!(unknown["detail"].as_str().unwrap().contains("Postgres is away"));
     let health = server.get("/api/memory/health").await.expect(200);

@@ -43,7 +43,7 @@ impl RedisServer {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("Debian has it in the package redis-server");
+            .unwrap_or_else(|error| panic!("redis-server (Debian's package of that name): {error}"));
         let until = Instant::now() + Duration::from_secs(10);
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(Instant::now() < until, "redis-server did not start");
