@@ -42,7 +42,8 @@ async fn until(client: &Client, wanted: &str) {
 async fn executions(client: &Client, user: &str, status: &str) -> Vec<String> {
     let (mut all, mut cursor) = (Vec::new(), String::new());
     loop {
-        let path = format!("/v1/executions?user_id={user}&limit=50&status={status}{cursor}");
+        let status = if status.is_empty() { String::new() } else { format!("&status={status}") };
+        let path = format!("/v1/executions?user_id={user}&limit=50{status}{cursor}");
         let page = client.get(&path).await.expect(200);
         let page_ids =
             page["executions"].as_array().unwrap().iter().map(|e| e["execution_id"].as_str().unwrap().to_owned());
@@ -133,6 +134,10 @@ async fn a_server_that_starts_without_postgres_serves_and_writes_back_later() {
     assert_eq!(chat(&server, "ada").await["metadata"]["degraded"], false);
     let shown = server.get("/api/memory/health").await.expect(200)["storage"][1]["url"].clone();
     assert!(shown.as_str().unwrap().contains(":********@"), "{shown}");
+
+    proxy.set(Way::Cut);
+    until(&server, "unhealthy").await;
+    assert_eq!(executions(&server, "ada", "").await, Vec::<String>::new(), "what was written back is kept once");
 }
 
 #[tokio::test]
