@@ -41,6 +41,12 @@ impl Clock {
         let fallback = if ms < 0 { Timestamp::MIN } else { Timestamp::MAX };
         Timestamp::from_millisecond(ms).unwrap_or(fallback).to_string()
     }
+
+    /// The milliseconds since 1970 of a time as RFC 3339 writes it. One without an offset is taken as UTC.
+    pub fn parse(text: &str) -> Option<i64> {
+        let parsed = text.parse::<Timestamp>().or_else(|_| format!("{text}Z").parse());
+        parsed.ok().map(Timestamp::as_millisecond)
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
@@ -59,5 +65,9 @@ mod tests {
         clock.clone().advance(Duration::from_secs(2));
         assert_eq!(clock.now_ms(), 3_000);
         assert_eq!(Clock::rfc3339(clock.now_ms()), "1970-01-01T00:00:03Z");
+        for same in ["1970-01-01T00:00:03Z", "1970-01-01T00:00:03.000", "1970-01-01T01:00:03+01:00"] {
+            assert_eq!(Clock::parse(same), Some(3_000), "{same}");
+        }
+        assert_eq!(Clock::parse("yesterday"), None);
     }
 }
