@@ -5,7 +5,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use super::command::ChatCommand;
-use super::ending::{compose, describe};
+use super::ending::{compose, describe, record};
 use super::events::EventSink;
 use super::executor::{Execution, Limits, timed};
 use super::intent::{self, Intent, Verdict};
@@ -23,6 +23,7 @@ use crate::llm::{ChatRequest, LlmClient, Usage};
 use crate::memory::{ContextMessage, MemoryService, ResponseCache};
 use crate::settings::{IntentClassifier, Settings, SharedSettings};
 use crate::storage::{Execution as Record, ExecutionStatus, ExecutionStore, Outcome};
+use crate::telemetry::{Request, metrics};
 use crate::tools::{Function, ToolService};
 
 /// Tokens of conversation shown to the model, as in the original.
@@ -86,7 +87,8 @@ impl ChatService {
         let deadline = Deadline::after(settings.orchestration.timeout);
         let started = Instant::now();
         let id = new_id();
-        let guard = CancelGuard { service: self, id: Some(id.clone()) };
+        Request::begins_execution(&id);
+        let guard = CancelGuard { service: self, id: Some(id.clone()), started };
 
         let mut progress = Progress::default();
         let log = StepLog::new(self.executions.clone(), id.clone(), events);
@@ -97,6 +99,7 @@ impl ChatService {
         // An answer that exists is given, even if the time ran out while it was being saved.
         let failure = outcome.err().filter(|_| progress.answer.is_none());
         progress.degraded.extend(self.parts.memory.degraded());
+        record(&command, &progress, failure.as_ref(), started.elapsed(), &settings);
         let metadata = progress.metadata(&id, failure.is_some(), started.elapsed());
         let degraded = progress.degraded.clone();
         let answer = progress.answer.unwrap_or_default().text;
@@ -399,6 +402,7 @@ fn cache_key(context: &TaskContext<'_>, plan: &Plan) -> Option<String> {
 struct CancelGuard<'a> {
     service: &'a ChatService,
     id: Option<String>,
+    started: Instant,
 }
 
 impl CancelGuard<'_> {
@@ -410,6 +414,7 @@ impl CancelGuard<'_> {
 impl Drop for CancelGuard<'_> {
     fn drop(&mut self) {
         let Some(id) = self.id.take() else { return };
+        metrics::chat("none", "cancelled", self.started.elapsed());
         let executions = self.service.executions.clone();
         self.service.background.spawn(async move {
             let outcome = Outcome {

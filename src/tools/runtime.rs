@@ -12,9 +12,10 @@ use super::code_executor::CodeExecutor;
 use super::mcp::McpClient;
 use super::result::ToolResult;
 use super::{Function, Tool, arguments, http_request, registry, web_search};
-use crate::kernel::Deadline;
+use crate::kernel::{Deadline, Stopwatch};
 use crate::outbound::HttpClient;
 use crate::settings::{Environment, Resource, Settings, ToolOptions, ToolRules};
+use crate::telemetry::metrics::{self, Callee};
 
 /// Bytes of output that a result holds.
 const MOST_OUTPUT: usize = 200_000;
@@ -99,7 +100,7 @@ impl Runtime {
         settings: &Settings,
         deadline: Deadline,
     ) -> ToolResult {
-        let started = Instant::now();
+        let (started, _wait) = (Instant::now(), Stopwatch::wait());
         let tool = &function.tool;
         let result = match arguments::check(arguments, &function.parameters) {
             Err(wrong) => ToolResult::error(format!("Tool '{}' was not run: {wrong}", function.name)),
@@ -112,6 +113,7 @@ impl Runtime {
             metadata: object(redaction.json(Value::Object(result.metadata))),
             ..result
         };
+        metrics::call(Callee::Tool, tool.name.as_str(), result.status.as_str(), started.elapsed());
         let elapsed = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(tool = %function.name, status = ?result.status, duration_ms = elapsed, "a tool was run");
         result.capped(MOST_OUTPUT).with("duration_ms", elapsed)

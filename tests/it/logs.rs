@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::common::{Answer, Client, Program, TestServer};
+use crate::common::{Answer, Client, Program, TestServer, Upstream};
 
 /// A request under an id of the test's choice.
 async fn get_as(client: &Client, id: &str, path: &str) -> Answer {
@@ -164,4 +164,62 @@ async fn the_key_figures_are_logged_now_and_then() {
     let log = program.log();
     let line = log.lines().find(|line| line.contains(" figures ")).unwrap();
     assert!(line.contains(" resident_bytes=") && line.contains(" cpu_percent="), "{line}");
+}
+
+#[tokio::test]
+async fn the_lines_of_a_chat_are_found_by_its_execution() {
+    let llm = Upstream::saying("Hello.").await;
+    let folder = TempDir::new().unwrap();
+    let base = llm.url();
+    let variables = [("LLM_BASE_URL", base.as_str()), ("LLM_DEFAULT_MODEL", "m"), ("LLM_PROVIDER", "openai")];
+    let program = Program::start("serve", folder.path(), &variables).await;
+    let reply = program.client.post("/v1/chat", &json!({"prompt": "Hello"})).await.expect(200);
+    let events = program.client.chat_events(&json!({"prompt": "Hello again"})).await;
+    for id in [&reply["execution_id"], &events.last().unwrap().data["execution_id"]] {
+        let id = id.as_str().unwrap();
+        let lines = logs(&program.client, &format!("execution_id={id}")).await;
+        let served: Vec<_> = lines.iter().filter(|line| line["message"] == "served").collect();
+        assert_eq!(served.len(), 1, "{lines:?}");
+        assert_eq!((&served[0]["fields"]["route"], &served[0]["execution_id"]), (&json!("/v1/chat"), &json!(id)));
+    }
+}
+
+/// A prompt may be a statement, which drivers like to log.
+#[tokio::test]
+async fn prompts_and_answers_are_logged_only_by_whoever_wants_that() {
+    let llm = Upstream::saying("canary-of-the-answer").await;
+    for wanted in [false, true] {
+        let folder = TempDir::new().unwrap();
+        let (base, shown) = (llm.url(), wanted.to_string());
+        std::fs::File::create(folder.path().join("x.db")).unwrap();
+        let variables = [
+            ("LLM_BASE_URL", base.as_str()),
+            ("LLM_DEFAULT_MODEL", "m"),
+            ("LLM_PROVIDER", "openai"),
+            ("LOG_LEVEL", if wanted { "info" } else { "trace" }),
+            ("LOG_CONTENT", &shown),
+            ("DATASOURCES", r#"{"files": {"type": "sqlite", "url": "sqlite:x.db"}}"#),
+        ];
+        let program = Program::start("serve", folder.path(), &variables).await;
+        let client = &program.client;
+        client.post("/v1/chat", &json!({"prompt": "canary-of-the-prompt"})).await.expect(200);
+        client.chat_events(&json!({"prompt": "canary-of-the-prompt"})).await;
+        let query = json!({"query": "SELECT 'canary-of-the-statement', 2 AS two"});
+        let asked = client.post("/api/datasources/files/query", &query).await.expect(200);
+        assert_eq!(asked["success"], true, "{asked}");
+        client
+            .post("/api/memory/ada/message", &json!({"role": "user", "content": "canary-of-the-prompt"}))
+            .await
+            .expect(200);
+        let kept = client.get("/api/monitoring/logs?limit=10000").await.text;
+        for text in [program.log(), kept] {
+            let leaks: Vec<_> = text.lines().filter(|line| line.contains("canary-of-the")).collect();
+            match wanted {
+                false => assert_eq!(leaks, Vec::<&str>::new()),
+                true => {
+                    assert!(text.contains("canary-of-the-prompt") && text.contains("canary-of-the-answer"), "{text}")
+                }
+            }
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use futures_util::StreamExt;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::common::upstream::{json_reply, openai, reply};
@@ -198,4 +198,63 @@ async fn prometheus_own_tool_finds_nothing_wrong() {
     let told = tool.wait_with_output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
     assert!(told.status.success() && out.is_empty() && err.is_empty(), "{out}{err}");
+}
+
+#[tokio::test]
+async fn chats_are_counted_by_intent_and_end_with_their_steps_and_tools() {
+    let (upstream, folder) = (upstream().await, TempDir::new().unwrap());
+    let program = start(&upstream, &folder).await;
+    let client = &program.client;
+    let ask = async |metadata: Value| client.post("/v1/chat", &json!({"prompt": "Hello", "metadata": metadata})).await;
+    ask(json!({"intent": "general_llm"})).await.expect(200);
+    ask(json!({"intent": "general_llm", "user": "changes nothing"})).await.expect(200);
+    ask(json!({"intent": "general_llm", "model": "bad", "use_cache": false})).await.expect(502);
+    ask(json!({"intent": "external_agent", "agent": "good"})).await.expect(200);
+    ask(json!({"intent": "external_agent", "agent": "broken"})).await;
+    client.chat_events(&json!({"prompt": "Hello", "metadata": {"intent": "general_llm", "use_cache": false}})).await;
+    let text = scrape(&program).await;
+    let chats =
+        |intent, outcome| figure(&text, "orchestrator_chats_total", &[("intent", intent), ("outcome", outcome)]);
+    assert_eq!((chats("general_llm", "completed"), chats("general_llm", "failed")), (3.0, 1.0), "{text}");
+    assert_eq!(figure(&text, "orchestrator_chats_total", &[]), 6.0);
+    assert_eq!(figure(&text, "orchestrator_chat_duration_seconds_count", &[("intent", "external_agent")]), 2.0);
+    let steps =
+        |action, outcome| figure(&text, "orchestrator_chat_steps_total", &[("action", action), ("outcome", outcome)]);
+    assert_eq!((steps("external_agent", "completed"), steps("external_agent", "failed")), (1.0, 1.0));
+    assert_eq!(steps("llm_call", "failed"), 1.0);
+    let cache = |outcome| figure(&text, "orchestrator_cache_requests_total", &[("outcome", outcome)]);
+    assert!(cache("miss") >= 1.0, "{text}");
+    client
+        .post("/api/tools/shop/execute", &json!({"arguments": {"url": "/query", "method": "POST"}}))
+        .await
+        .expect(200);
+    let text = scrape(&program).await;
+    assert_eq!(figure(&text, "orchestrator_calls_total", &[("kind", "tool"), ("name", "shop")]), 1.0);
+    // Both that waited for the end and that which was streamed.
+    assert_eq!(figure(&text, "orchestrator_overhead_seconds_count", &[("route", "/v1/chat")]), 6.0);
+}
+
+#[tokio::test]
+async fn a_chat_whose_client_leaves_counts_as_cancelled() {
+    let llm = Upstream::start(|_, _| vec![crate::common::Act::Hang]).await;
+    let folder = TempDir::new().unwrap();
+    let program = start(&llm, &folder).await;
+    let stream = program.client.open_stream(&json!({"prompt": "Hello"})).await;
+    while llm.chats().is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    drop(stream);
+    llm.client_left().await;
+    let cancelled = [("outcome", "cancelled")];
+    for _ in 0..200 {
+        let text = scrape(&program).await;
+        let all =
+            ["orchestrator_chats_total", "orchestrator_llm_requests_total"].map(|name| figure(&text, name, &cancelled));
+        let abandoned = figure(&text, "orchestrator_http_requests_total", &[("status", "abandoned")]);
+        if all == [1.0, 1.0] && abandoned == 1.0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("{}", scrape(&program).await);
 }
