@@ -16,13 +16,8 @@ pub(super) struct Backend {
     pub(super) latency_ms: Option<f64>,
 }
 
-/// Redis and Postgres, asked whether they answer. This version keeps all state in the embedded store, so there is no use in it.
+/// Redis and Postgres. This version keeps all state in the embedded store, so neither is asked.
 pub(super) async fn look_at(settings: &Settings) -> [Backend; 2] {
-    known(settings)
-}
-
-/// Redis and Postgres, as far as is known without asking.
-pub(super) fn known(settings: &Settings) -> [Backend; 2] {
     let storage = &settings.storage;
     [unused("redis", storage.redis_url.as_ref()), unused("postgres", storage.postgres_dsn.as_ref())]
 }

@@ -1,42 +1,56 @@
-use super::{MonitoringService, backends};
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::MonitoringService;
 use crate::kernel::Error;
 use crate::outbound::BreakerState;
 use crate::telemetry::{Sample, exposition};
 
+/// How long parts may take to tell how they are: Prometheus gives all figures ten seconds.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 impl MonitoringService {
-    /// All figures, in Prometheus' text format. Looks at what is known already, and asks nobody.
-    pub(super) fn exposition(&self) -> Result<String, Error> {
+    /// All figures, in Prometheus' text format.
+    pub(super) async fn exposition(&self) -> Result<String, Error> {
         let mut samples = vec![Sample {
             name: "orchestrator_build_info",
             help: "The version of the server; always 1",
             labels: vec![("version", env!("CARGO_PKG_VERSION").to_owned())],
             value: 1.0,
         }];
-        samples.extend(self.of_stores());
+        samples.extend(self.of_parts().await);
         samples.extend(self.of_breakers());
         samples.extend(self.of_settings());
         samples.extend(self.of_process());
         exposition(&samples)
     }
 
-    fn of_stores(&self) -> Vec<Sample> {
+    /// What health says, in figures. What has not answered by then does not count as well.
+    async fn of_parts(&self) -> Vec<Sample> {
         let settings = self.settings();
-        let backends = backends::known(&settings);
-        let is_degraded = settings.llm.effective().base_url.is_none()
-            || backends.iter().any(|backend| backend.connected == Some(false));
-        let mut samples = vec![Sample {
-            name: "orchestrator_degraded",
-            help: "1 if there is no LLM, or a store that is in use is known not to answer",
-            labels: Vec::new(),
-            value: f64::from(u8::from(is_degraded)),
-        }];
-        samples.extend(backends.iter().filter_map(|backend| {
-            Some(Sample {
-                name: "orchestrator_store_connected",
-                help: "Whether a store outside the server is known to answer: 1 if so. Only for those in use",
-                labels: vec![("store", backend.name.to_owned())],
-                value: f64::from(u8::from(backend.connected?)),
-            })
+        let probed = timeout(PATIENCE, self.probe(&settings)).await.ok();
+        let is_degraded = !probed.as_ref().is_some_and(|probed| probed.is_healthy(&settings));
+        let llm = probed.as_ref().is_some_and(|probed| probed.llm.ok);
+        let sample = |name, help, labels, is_so: bool| Sample { name, help, labels, value: f64::from(u8::from(is_so)) };
+        let mut samples = vec![
+            sample(
+                "orchestrator_degraded",
+                "1 if there is no LLM, or something in use does not answer",
+                Vec::new(),
+                is_degraded,
+            ),
+            sample("orchestrator_llm_reachable", "1 if the LLM server answers", Vec::new(), llm),
+        ];
+        let backends = probed.iter().flat_map(|probed| &probed.backends);
+        samples.extend(backends.filter_map(|backend| {
+            let labels = vec![("store", backend.name.to_owned())];
+            Some(sample(
+                "orchestrator_store_connected",
+                "1 if a store that is in use answers",
+                labels,
+                backend.connected?,
+            ))
         }));
         samples
     }
@@ -68,13 +82,7 @@ impl MonitoringService {
             labels: vec![("kind", kind.to_owned())],
             value: count as f64,
         });
-        let llm = Sample {
-            name: "orchestrator_llm_configured",
-            help: "Whether an LLM is configured: 1 if so",
-            labels: Vec::new(),
-            value: f64::from(u8::from(settings.llm.effective().base_url.is_some())),
-        };
-        entries.into_iter().chain([llm])
+        entries.into_iter()
     }
 
     fn of_process(&self) -> [Sample; 6] {

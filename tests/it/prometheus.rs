@@ -97,7 +97,8 @@ async fn figures_move_by_what_happened() {
     assert_eq!(moved("orchestrator_circuit_breakers", &[("kind", "agent"), ("state", "open")]), 1.0);
     assert_eq!(figure(&after, "orchestrator_circuit_breakers", &[("kind", "agent")]), 3.0);
     assert_eq!(figure(&after, "orchestrator_resources", &[("kind", "datasource")]), 1.0);
-    assert_eq!(figure(&after, "orchestrator_degraded", &[]), 0.0);
+    let parts = ["orchestrator_degraded", "orchestrator_llm_reachable"].map(|name| figure(&after, name, &[]));
+    assert_eq!(parts, [0.0, 1.0]);
     assert_eq!(figure(&after, "orchestrator_build_info", &[("version", env!("CARGO_PKG_VERSION"))]), 1.0);
     assert!(moved("orchestrator_log_lines_total", &[("level", "info")]) >= 10.0);
 }
@@ -142,6 +143,16 @@ async fn ten_thousand_names_make_no_ten_thousand_series() {
     let of_others = figure(&text, "orchestrator_llm_requests_total", &[("model", "other")]);
     assert_eq!(of_others, 9_900.0);
     assert!(text.len() < 500_000, "{} bytes", text.len());
+}
+
+#[tokio::test]
+async fn an_llm_that_hangs_shows_and_holds_no_scrape_up() {
+    let silent = Upstream::start(|_, _| vec![crate::common::Act::Hang]).await;
+    let server = TestServer::with_llm(&silent, &[]).await;
+    let asked = tokio::time::timeout(std::time::Duration::from_secs(9), server.get("/metrics")).await;
+    let text = asked.expect("in less time than Prometheus gives").text;
+    let parts = ["orchestrator_degraded", "orchestrator_llm_reachable"].map(|name| figure(&text, name, &[]));
+    assert_eq!(parts, [1.0, 0.0]);
 }
 
 /// What upstreams take is not the server's own time.
