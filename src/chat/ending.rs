@@ -74,7 +74,13 @@ pub(super) fn describe(plan: &Plan, finished: Finished) -> (Step, Result<TaskOut
 }
 
 /// Tells figures and log how a request ended.
-pub(super) fn record(command: &ChatCommand, progress: &Progress, failure: Option<&Error>, took: Duration, settings: &Settings) {
+pub(super) fn record(
+    command: &ChatCommand,
+    progress: &Progress,
+    failure: Option<&Error>,
+    took: Duration,
+    settings: &Settings,
+) {
     let outcome = match failure {
         Some(error) if error.kind() == ErrorKind::Timeout => "timeout",
         Some(_) => "failed",

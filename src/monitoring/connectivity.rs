@@ -50,7 +50,7 @@ impl MonitoringService {
                 self.llm.health(),
                 self.agents.ping_all(deadline),
                 self.datasources.inspect_all(deadline),
-                backends::look_at(&settings)
+                backends::look_at(&self.stores, &settings)
             );
             Arc::new(Connectivity { llm, agents, datasources, backends })
         };

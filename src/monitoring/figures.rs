@@ -20,6 +20,7 @@ impl MonitoringService {
             value: 1.0,
         }];
         samples.extend(self.of_parts().await);
+        samples.extend(self.of_pools());
         samples.extend(self.of_breakers());
         samples.extend(self.of_settings());
         samples.extend(self.of_process());
@@ -42,17 +43,43 @@ impl MonitoringService {
             ),
             sample("orchestrator_llm_reachable", "1 if the LLM server answers", Vec::new(), llm),
         ];
-        let backends = probed.iter().flat_map(|probed| &probed.backends);
-        samples.extend(backends.filter_map(|backend| {
-            let labels = vec![("store", backend.name.to_owned())];
-            Some(sample(
-                "orchestrator_store_connected",
-                "1 if a store that is in use answers",
-                labels,
-                backend.connected?,
-            ))
+        let backends: Vec<_> = probed.iter().flat_map(|probed| &probed.backends).collect();
+        let found = || backends.iter().filter_map(|backend| Some((backend.name, backend.found.as_ref()?)));
+        let of_store =
+            |name, help, store: &str, value| Sample { name, help, labels: vec![("store", store.to_owned())], value };
+        samples.extend(found().map(|(store, found)| {
+            let help = "1 if a store that is configured answers; if not, the embedded store stands in for it";
+            of_store("orchestrator_store_connected", help, store, f64::from(u8::from(found.answer.is_ok())))
+        }));
+        samples.extend(found().map(|(store, found)| {
+            let help = "Changes that wait to be written back to a store";
+            of_store("orchestrator_store_pending", help, store, found.status.pending as f64)
+        }));
+        samples.extend(found().map(|(store, found)| {
+            let help = "Operations and attempts to connect that a store has failed";
+            of_store("orchestrator_store_failures_total", help, store, found.status.failures as f64)
         }));
         samples
+    }
+
+    fn of_pools(&self) -> Vec<Sample> {
+        let pools = self.stores.pools();
+        let sample = |name, help, pool: &str, value: u32| Sample {
+            name,
+            help,
+            labels: vec![("pool", pool.to_owned())],
+            value: f64::from(value),
+        };
+        let connections = pools.iter().map(|pool| {
+            sample("orchestrator_pool_connections", "Open connections of a pool", pool.name, pool.connections)
+        });
+        let idle = pools.iter().map(|pool| {
+            sample("orchestrator_pool_idle_connections", "Connections of a pool that nobody uses", pool.name, pool.idle)
+        });
+        let limits = pools.iter().map(|pool| {
+            sample("orchestrator_pool_max_connections", "Connections that a pool may open", pool.name, pool.limit)
+        });
+        connections.chain(idle).chain(limits).collect()
     }
 
     fn of_breakers(&self) -> impl Iterator<Item = Sample> {

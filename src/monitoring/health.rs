@@ -41,7 +41,7 @@ impl Probed {
     /// Whether all is as it should be: there is an LLM, and whatever is in use answers.
     pub(super) fn is_healthy(&self, settings: &Settings) -> bool {
         let llm = settings.llm.effective().base_url.is_some() && self.llm.ok;
-        llm && self.store.ok && self.backends.iter().all(|backend| backend.connected != Some(false))
+        llm && self.store.ok && self.backends.iter().all(Backend::is_well)
     }
 }
 
@@ -51,7 +51,7 @@ impl MonitoringService {
         let key = LlmSettingsKey(settings.llm.clone());
         let ask = async {
             let (llm, store, backends) =
-                tokio::join!(self.probe_llm(), self.probe_store(), backends::look_at(settings));
+                tokio::join!(self.probe_llm(), self.probe_store(), backends::look_at(&self.stores, settings));
             Arc::new(Probed { llm, store, backends })
         };
         self.health.get(key, ask).await

@@ -14,6 +14,7 @@ mod conversation;
 mod execution;
 mod migrate;
 mod outside;
+mod pool;
 mod postgres;
 mod redis;
 mod registry;
@@ -31,6 +32,7 @@ pub use config::ConfigStore;
 pub use conversation::{Conversation, ConversationStore, Message, Overflow, Retain};
 pub use execution::{Execution, ExecutionFilter, ExecutionStatus, ExecutionStore, Outcome, Step};
 pub use outside::BackendStatus;
+pub use pool::PoolStatus;
 pub use registry::Registry;
 
 use self::migrate::Migrated;
@@ -124,6 +126,13 @@ impl Stores {
         let link = self.postgres.as_ref().ok_or("Postgres is not configured")?;
         let Some(lease) = link.lease() else { return Err(not_in_use(Postgres::NAME, &link.status())) };
         link.backend().ping(&lease.connection).await.map_err(|failure| failure.text())
+    }
+
+    /// How the pools of connections are used. Costs nothing.
+    pub fn pools(&self) -> Vec<PoolStatus> {
+        let postgres = self.postgres.as_ref().and_then(Link::lease);
+        let postgres = postgres.map(|lease| PoolStatus::of("postgres", &lease.connection.pool));
+        self.database.pools().into_iter().chain(postgres).collect()
     }
 
     /// What the embedded store stands in for at the moment, as sentences.

@@ -10,6 +10,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use super::migrate::{self, Migrated};
+use super::pool::PoolStatus;
 use crate::kernel::{Error, new_id};
 
 /// How many reads run at once.
@@ -68,6 +69,11 @@ impl Database {
     /// A transaction for writing; the database is locked from its start, so it can't fail half-way as busy.
     pub(super) async fn write(&self) -> Result<Transaction<'static, Sqlite>, Error> {
         self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed("could not begin to write"))
+    }
+
+    /// How its connections are used.
+    pub(super) fn pools(&self) -> [PoolStatus; 2] {
+        [PoolStatus::of("embedded_writer", &self.writer), PoolStatus::of("embedded_readers", &self.readers)]
     }
 
     /// What was noted under this name.

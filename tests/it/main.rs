@@ -35,6 +35,7 @@ mod mcp_processes;
 mod mcp_trouble;
 mod memory;
 mod monitoring;
+mod monitoring_stores;
 mod openapi;
 mod postgres_outages;
 mod program;

@@ -37,8 +37,8 @@ async fn health_has_the_shape_that_clients_read() {
     take_timestamp(&mut health);
     assert!(take(&mut health, "/uptime_seconds") >= 0.0);
     assert!(take(&mut health, "/components/embedded/latency_ms") >= 0.0);
-    let unused =
-        json!({"configured": false, "url": null, "status": "not_configured", "latency_ms": null, "error": null});
+    let unused = json!({"configured": false, "url": null, "status": "not_configured", "since": null, "pending": null,
+        "latency_ms": null, "error": null});
     let none = json!({"count": 0, "configured": false, "enabled": 0});
     let expected = json!({
         "status": "degraded", "timestamp": null, "uptime_seconds": null,

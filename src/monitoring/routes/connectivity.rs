@@ -44,11 +44,11 @@ struct Services {
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     #[schema(required = false, value_type = std::collections::BTreeMap<String, Reached>)]
     datasources: IndexMap<String, Reached>,
-    /// Absent if it is not used.
+    /// Absent if it is not configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     redis: Option<Reached>,
-    /// Absent if it is not used.
+    /// Absent if it is not configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     postgres: Option<Reached>,
@@ -168,7 +168,12 @@ fn of_source(source: &Source, inspection: Option<&Inspection>) -> (String, Reach
 }
 
 fn of_backend(backend: &Backend) -> Option<Reached> {
-    let reachable = backend.connected?;
-    let (url, error) = (backend.url.clone(), backend.error.clone());
-    Some(Reached { reachable, url, error, response_time_ms: backend.latency_ms, ..Reached::default() })
+    let found = backend.found.as_ref()?;
+    Some(Reached {
+        reachable: found.answer.is_ok(),
+        url: Some(found.url.clone()),
+        response_time_ms: found.latency_ms(),
+        error: found.error(),
+        ..Reached::default()
+    })
 }

@@ -2,8 +2,9 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::kernel::Clock;
 use crate::monitoring::MonitoringService;
-use crate::monitoring::backends::Backend;
+use crate::monitoring::backends::{Backend, Found};
 use crate::monitoring::health::{Part, Probed};
 use crate::settings::{Catalog, Resource, Settings};
 use crate::web::Reply;
@@ -15,8 +16,10 @@ use crate::web::Reply;
     "components": {
         "llm": {"configured": true, "base_url": "http://localhost:11434", "model": "llama3.2", "status": "healthy",
             "latency_ms": 2.1, "error": null},
-        "redis": {"configured": false, "url": null, "status": "not_configured", "latency_ms": null, "error": null},
-        "postgres": {"configured": false, "url": null, "status": "not_configured", "latency_ms": null, "error": null},
+        "redis": {"configured": true, "url": "redis://localhost:6379/0", "status": "healthy",
+            "since": "2026-11-23T06:56:43.987Z", "pending": 0, "latency_ms": 0.2, "error": null},
+        "postgres": {"configured": false, "url": null, "status": "not_configured", "since": null, "pending": null,
+            "latency_ms": null, "error": null},
         "embedded": {"configured": true, "status": "healthy", "latency_ms": 0.1, "error": null},
         "agents": {"count": 2, "configured": true, "enabled": 2},
         "datasources": {"count": 1, "configured": true, "enabled": 1},
@@ -62,8 +65,12 @@ struct BackendHealth {
     configured: bool,
     /// Where it is, without credentials.
     url: Option<String>,
-    /// `healthy`, `unhealthy`, `not_configured`, or `not_used` by this version.
+    /// `healthy`, `unhealthy` or `not_configured`. While it is unhealthy the embedded store stands in for it.
     status: &'static str,
+    /// When the server began or ceased to use it.
+    since: Option<String>,
+    /// Changes that wait in the embedded store to be written back to it.
+    pending: Option<u64>,
     latency_ms: Option<f64>,
     error: Option<String>,
 }
@@ -135,17 +142,15 @@ fn of_llm(settings: &Settings, part: &Part) -> LlmPart {
 }
 
 fn of_backend(backend: &Backend) -> BackendHealth {
-    let status = match (&backend.url, backend.connected) {
-        (None, _) => "not_configured",
-        (Some(_), None) => "not_used",
-        (Some(_), Some(connected)) => word(connected),
-    };
+    let found = backend.found.as_ref();
     BackendHealth {
-        configured: backend.url.is_some(),
-        url: backend.url.clone(),
-        status,
-        latency_ms: backend.latency_ms,
-        error: backend.error.clone(),
+        configured: found.is_some(),
+        url: found.map(|found| found.url.clone()),
+        status: found.map_or("not_configured", |found| word(found.answer.is_ok())),
+        since: found.map(|found| Clock::rfc3339(found.status.since_ms)),
+        pending: found.map(|found| found.status.pending),
+        latency_ms: found.and_then(Found::latency_ms),
+        error: found.and_then(Found::error),
     }
 }
 
