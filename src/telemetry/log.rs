@@ -15,8 +15,9 @@ use crate::settings::{LogFormat, MonitoringSettings, Settings, SharedSettings};
 /// There is one log for the process, as there is one standard error.
 static LOG: LazyLock<Log> = LazyLock::new(Log::default);
 
-/// Crates that quote what they work on (the SDK of MCP even what servers say): silent unless content may be logged.
-const TALKATIVE: [(&str, LevelFilter); 2] = [("sqlparser", LevelFilter::OFF), ("rmcp", LevelFilter::OFF)];
+/// Crates that quote what they work on (queries; the SDK of MCP even what servers say): silent unless content may be logged.
+const TALKATIVE: [(&str, LevelFilter); 3] =
+    [("sqlparser", LevelFilter::OFF), ("sqlx", LevelFilter::OFF), ("rmcp", LevelFilter::OFF)];
 
 #[derive(Debug, Default)]
 struct Log {

@@ -108,7 +108,7 @@ async fn a_conversation_is_forgotten_after_its_time_and_lives_on_with_each_messa
     clock.advance(Duration::from_secs(90));
     let history = server.get("/api/memory/ada/history").await.expect(200);
     assert_eq!(contents(&history, "messages"), ["two", "one"]);
-    assert_eq!(history["messages"][1]["timestamp"], "2023-11-14T22:13:20Z");
+    assert_eq!(history["messages"][1]["timestamp"], "2023-11-14T22:13:20.000Z");
     clock.advance(Duration::from_secs(10));
     assert_eq!(server.get("/api/memory/ada/history").await.expect(200)["count"], 0);
     say(&server, "ada", "user", "three").await;
