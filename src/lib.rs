@@ -9,6 +9,7 @@ mod datasources;
 pub mod kernel;
 mod llm;
 mod memory;
+mod monitoring;
 mod outbound;
 pub mod settings;
 mod storage;

@@ -32,6 +32,8 @@ enum Command {
     Demo,
     /// Check the configuration and exit: 0 if it is valid, 2 with every problem listed if not
     CheckConfig,
+    /// Bring the schemas of the databases up to date, say what was done, and exit
+    Migrate,
     /// Print the OpenAPI document
     Openapi,
     /// Ask the running server whether it is ready: exit code 0 if so, 1 if not
@@ -68,6 +70,11 @@ async fn run(command: Command) -> Result<(), StartError> {
             say(&mut io::stdout(), "the configuration is valid");
             Ok(())
         }
+        Command::Migrate => {
+            let loaded = app::load_settings(environment()?)?;
+            app::migrate(&loaded.settings.storage).await?.iter().for_each(|line| say(&mut io::stdout(), line));
+            Ok(())
+        }
         Command::Openapi => {
             let json = app::openapi_document().to_pretty_json();
             say(&mut io::stdout(), &json.map_err(|error| Error::internal("the document could not be written", error))?);
@@ -85,13 +92,13 @@ async fn run(command: Command) -> Result<(), StartError> {
 async fn demo() -> Result<(), StartError> {
     let (environment, llm) = app::demo::start(&environment()?).await?;
     let loaded = app::load_settings(environment)?;
-    telemetry::init(&loaded.settings.server);
+    telemetry::init(&loaded.settings);
     tracing::info!(%llm, "the demo LLM listens; it is scripted, everything else is real");
     serve(loaded).await
 }
 
 async fn serve(loaded: Loaded) -> Result<(), StartError> {
-    telemetry::init(&loaded.settings.server);
+    telemetry::init(&loaded.settings);
     let listener = app::bind(loaded.settings.server.address).await?;
     let app = App::build(loaded, Clock::system()).await?;
     let address = listener.local_addr().map_err(|error| Error::internal("the listener has no address", error))?;

@@ -55,6 +55,7 @@ const HEAVY: &[(&str, &[&str])] = &[
     ("sse_stream", &["tools"]),
     ("redis", &["storage"]),
     ("sysinfo", &["monitoring"]),
+    ("prometheus_client", &["telemetry"]),
     ("axum", &["web", "app", "routes"]),
     ("hyper", &["app"]),
     ("hyper_util", &["app"]),

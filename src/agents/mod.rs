@@ -8,4 +8,4 @@ pub mod routes;
 mod service;
 
 pub use client::{AgentAnswer, AgentFailure, Payload};
-pub use service::{AgentCall, AgentService};
+pub use service::{AgentCall, AgentService, Ping};

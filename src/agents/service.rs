@@ -11,6 +11,7 @@ use crate::kernel::{Deadline, Error, FieldIssue};
 use crate::outbound::{BreakerState, CallError, HttpClient, below};
 use crate::settings::{AgentSettings, Entry, SharedSettings};
 use crate::storage::{ConfigStore, Registry};
+use crate::telemetry::metrics::{self, Callee};
 
 /// How many agents are asked for a sign of life at once.
 const HEALTH_AT_ONCE: usize = 256;
@@ -52,15 +53,20 @@ pub(super) enum CallOutcome {
 }
 
 /// How an agent is.
-#[derive(Debug)]
-pub(super) struct Ping {
-    pub(super) healthy: bool,
+#[derive(Clone, Debug)]
+pub struct Ping {
+    /// Whether it answered as one that is well.
+    pub healthy: bool,
     /// The agent's status, if it answered.
-    pub(super) status: Option<u16>,
-    pub(super) message: &'static str,
-    pub(super) error: Option<String>,
-    pub(super) response_time_ms: f64,
-    pub(super) breaker: BreakerState,
+    pub status: Option<u16>,
+    /// What that means.
+    pub message: &'static str,
+    /// Why it did not answer.
+    pub error: Option<String>,
+    /// How long that took.
+    pub response_time_ms: f64,
+    /// Whether calls go through to it.
+    pub breaker: BreakerState,
 }
 
 impl AgentService {
@@ -78,15 +84,14 @@ impl AgentService {
         let entry = self.registry.require(name)?;
         let limit = limit_of(&entry, call.timeout_seconds)?;
         let whole = self.registry.settings().snapshot().orchestration.timeout.max(limit);
-        let deadline = Deadline::after(limit);
-        let begun = match self.begin(&entry, &call, ANY_KIND, deadline).await? {
-            Ok(begun) => begun,
-            Err(failure) => return Ok(Err(failure)),
+        let (deadline, started) = (Deadline::after(limit), Instant::now());
+        let outcome = match self.begin(&entry, &call, ANY_KIND, deadline).await? {
+            Err(failure) => Err(failure),
+            Ok(begun) if begun.is_stream() => Ok(CallOutcome::Stream(begun.stream(limit, Deadline::after(whole)))),
+            Ok(begun) => begun.read(deadline).await.map(CallOutcome::Answer),
         };
-        if begun.is_stream() {
-            return Ok(Ok(CallOutcome::Stream(begun.stream(limit, Deadline::after(whole)))));
-        }
-        Ok(begun.read(deadline).await.map(CallOutcome::Answer))
+        count(&entry, &outcome, started);
+        Ok(outcome)
     }
 
     /// Calls an agent for chat, which wants the whole answer before `deadline`. The outer error is the caller's fault.
@@ -96,11 +101,13 @@ impl AgentService {
         call: &AgentCall,
         deadline: Deadline,
     ) -> Result<Result<AgentAnswer, AgentFailure>, Error> {
-        let deadline = deadline.at_most(entry.effective.timeout());
-        match self.begin(entry, call, "application/json", deadline).await? {
-            Ok(begun) => Ok(begun.read(deadline).await),
-            Err(failure) => Ok(Err(failure)),
-        }
+        let (deadline, started) = (deadline.at_most(entry.effective.timeout()), Instant::now());
+        let outcome = match self.begin(entry, call, "application/json", deadline).await? {
+            Ok(begun) => begun.read(deadline).await,
+            Err(failure) => Err(failure),
+        };
+        count(entry, &outcome, started);
+        Ok(outcome)
     }
 
     async fn begin(
@@ -121,13 +128,13 @@ impl AgentService {
         Ok(self.client.call(entry, &call.method, url, body.as_ref(), accept, deadline).await)
     }
 
-    /// Asks one agent for a sign of life; `None` if it is disabled.
-    pub(super) async fn ping(&self, entry: &Entry<AgentSettings>) -> Option<Ping> {
+    /// Asks one agent for a sign of life, within its own timeout and before `deadline`; `None` if it is disabled.
+    pub(super) async fn ping(&self, entry: &Entry<AgentSettings>, deadline: Deadline) -> Option<Ping> {
         if !entry.effective.enabled {
             return None;
         }
         let started = Instant::now();
-        let outcome = self.client.ping(entry, Deadline::after(entry.effective.timeout())).await;
+        let outcome = self.client.ping(entry, deadline.at_most(entry.effective.timeout())).await;
         let (status, message, error) = match outcome {
             Ok(200) => (Some(200), "Agent is reachable", None),
             Ok(status) => (Some(status), "Agent returned non-200 status", None),
@@ -146,15 +153,30 @@ impl AgentService {
         })
     }
 
-    /// Asks all agents at once; the order is that of the catalog.
-    pub(super) async fn ping_all(&self) -> Vec<(Arc<Entry<AgentSettings>>, Option<Ping>)> {
+    /// Asks all agents at once, each as [`AgentService::ping`] does; the order is that of the catalog.
+    pub async fn ping_all(&self, deadline: Deadline) -> Vec<(Arc<Entry<AgentSettings>>, Option<Ping>)> {
         let entries: Vec<_> = self.registry.catalog().iter().cloned().collect();
         let ask = |entry: Arc<Entry<AgentSettings>>| async move {
-            let ping = self.ping(&entry).await;
+            let ping = self.ping(&entry, deadline).await;
             (entry, ping)
         };
         futures_util::stream::iter(entries).map(ask).buffered(HEALTH_AT_ONCE).collect().await
     }
+
+    /// The states of all agents' breakers.
+    pub fn breakers(&self) -> Vec<BreakerState> {
+        self.registry.catalog().iter().map(|entry| self.client.breaker(entry)).collect()
+    }
+}
+
+/// Tells the figures how a call ended.
+fn count<T>(entry: &Entry<AgentSettings>, outcome: &Result<T, AgentFailure>, started: Instant) {
+    let outcome = match outcome {
+        Ok(_) => "ok",
+        Err(AgentFailure { timed_out: true, .. }) => "timeout",
+        Err(_) => "error",
+    };
+    metrics::call(Callee::Agent, entry.name.as_str(), outcome, started.elapsed());
 }
 
 fn limit_of(entry: &Entry<AgentSettings>, asked: Option<i64>) -> Result<Duration, Error> {

@@ -16,6 +16,7 @@ use crate::kernel::{Clock, Deadline, Error, FieldIssue};
 use crate::llm::{ChatRequest, LlmClient, LlmService};
 use crate::memory::routes::MemoryState;
 use crate::memory::{Folder, MemoryService, ResponseCache};
+use crate::monitoring::MonitoringService;
 use crate::outbound::{AddressGuard, HttpClient};
 use crate::settings::{
     AgentSettings, Catalog, DataSourceSettings, Environment, JsonFile, LlmPatch, Loaded, OutboundPolicy, Resource,
@@ -66,6 +67,7 @@ pub struct App {
     /// Work that outlives a request and is waited for at the end.
     pub background: TaskTracker,
     tools: ToolService,
+    monitoring: MonitoringService,
     helpers: Vec<JoinHandle<()>>,
 }
 
@@ -123,6 +125,7 @@ impl App {
     pub async fn build(loaded: Loaded, clock: Clock) -> Result<Self, StartError> {
         let stores = Stores::open(&loaded.settings.storage, clock.clone()).await?;
         let settings = SharedSettings::new(loaded);
+        telemetry::redact_secrets_of(settings.clone());
         let state = AppState { settings: settings.clone(), stores: stores.clone() };
         let background = TaskTracker::new();
 
@@ -136,6 +139,14 @@ impl App {
         let llm = LlmService::new(settings.clone(), stores.config.clone(), client.clone());
         let (folds, folder) = Folder::new(settings.clone(), stores.clone());
         let memory = MemoryService::new(settings.clone(), stores.clone(), clock.clone(), folds);
+        let monitoring = MonitoringService::new(
+            settings.clone(),
+            stores.clone(),
+            llm.clone(),
+            agents.clone(),
+            datasources.clone(),
+            clock.clone(),
+        );
         let chat = ChatService::new(
             settings.clone(),
             stores.executions.clone(),
@@ -159,12 +170,21 @@ impl App {
             tools: tools.clone(),
             memory: MemoryState { app: state.clone(), memory },
             chat: ChatState { app: state.clone(), chat },
+            monitoring: monitoring.clone(),
         };
         let router = with_layers(router::router(modules, &snapshot.server.api_prefix)?, &snapshot.server);
-        let helpers =
-            vec![tokio::spawn(purge(stores, snapshot.storage.clone())), tokio::spawn(fold(folder, settings, client))];
+        let helpers = vec![
+            tokio::spawn(purge(stores, snapshot.storage.clone())),
+            tokio::spawn(fold(folder, settings, client)),
+            tokio::spawn(monitoring.clone().observe()),
+        ];
         report(&snapshot);
-        Ok(Self { router, state, background, tools, helpers })
+        Ok(Self { router, state, background, tools, monitoring, helpers })
+    }
+
+    /// Ends replies that would go on for as long as their client listens, so that stopping need not wait for them.
+    pub fn stop(&self) {
+        self.monitoring.stop();
     }
 
     /// Ends the helpers, waits for background work, and closes the stores.
@@ -210,9 +230,6 @@ fn report(settings: &Settings) {
             variables = overridden.join(", "),
             "values stored through the API override these variables; DELETE /api/llm/config returns to them"
         );
-    }
-    if settings.storage.redis_url.is_some() || settings.storage.postgres_dsn.is_some() {
-        tracing::warn!("Redis and Postgres are configured, but this version keeps all state in the embedded store");
     }
     if !settings.server.address.ip().is_loopback() {
         tracing::warn!(address = %settings.server.address, "listening beyond this machine without authentication");

@@ -5,10 +5,12 @@
 mod build;
 pub mod demo;
 mod healthcheck;
+mod migrate;
 mod router;
 mod serve;
 
 pub use build::{App, StartError, load_settings};
 pub use healthcheck::healthcheck;
+pub use migrate::migrate;
 pub use router::openapi_document;
 pub use serve::{bind, serve, stop_signal};

@@ -8,9 +8,10 @@ use crate::datasources::DataSourceService;
 use crate::kernel::Error;
 use crate::llm::LlmService;
 use crate::memory::routes::MemoryState;
+use crate::monitoring::MonitoringService;
 use crate::tools::ToolService;
 use crate::web::{AppState, base_document, docs_router, system_router};
-use crate::{agents, chat, datasources, llm, memory, tools};
+use crate::{agents, chat, datasources, llm, memory, monitoring, tools};
 
 /// The state of each module's routes.
 pub(super) struct Modules {
@@ -21,20 +22,25 @@ pub(super) struct Modules {
     pub(super) tools: ToolService,
     pub(super) memory: MemoryState,
     pub(super) chat: ChatState,
+    pub(super) monitoring: MonitoringService,
 }
 
 /// All routes, and the documents made from the same lines.
 pub(super) fn router(modules: Modules, prefix: &str) -> Result<Router, Error> {
     let (router, document) = OpenApiRouter::with_openapi(base_document())
-        .merge(system_router().with_state(modules.system))
+        .merge(system_router().with_state(modules.system.clone()))
         .merge(llm::routes::router().with_state(modules.llm))
         .merge(agents::routes::router().with_state(modules.agents))
         .merge(datasources::routes::router().with_state(modules.datasources))
         .merge(tools::routes::router().with_state(modules.tools))
         .merge(memory::routes::router().with_state(modules.memory))
         .nest(prefix, chat::routes::router().with_state(modules.chat))
+        .merge(monitoring::routes::router().with_state(modules.monitoring.clone()))
         .split_for_parts();
-    Ok(router.merge(docs_router(&document)?))
+    let router = router.merge(docs_router(&document)?);
+    let enabled = modules.system.settings.snapshot().monitoring.enabled;
+    let prometheus = enabled.then(|| monitoring::routes::prometheus_router().with_state(modules.monitoring));
+    Ok(router.merge(prometheus.unwrap_or_default()))
 }
 
 /// The OpenAPI document with the default prefix, as it is committed.
@@ -47,6 +53,7 @@ pub fn openapi_document() -> OpenApi {
         .merge(stateless(tools::routes::router()))
         .merge(stateless(memory::routes::router()))
         .nest("/v1", stateless(chat::routes::router()))
+        .merge(stateless(monitoring::routes::router()))
         .into_openapi()
 }
 

@@ -59,6 +59,7 @@ pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = (
         });
     }
     drop(listener);
+    app.stop();
     tracing::info!(grace_seconds = grace.as_secs(), "stopping: finishing what is under way");
     if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
         tracing::warn!("the grace period is over; what is still under way is cut off");

@@ -1,19 +1,22 @@
 use serde_json::Value;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::storage::{ExecutionStatus, ExecutionStore, Outcome};
+use crate::telemetry::metrics;
 
 /// Records an execution as cancelled when the client leaves, which drops the request's future.
 pub(super) struct CancelGuard<'a> {
     executions: &'a ExecutionStore,
     background: &'a TaskTracker,
     id: Option<String>,
+    started: Instant,
 }
 
 impl<'a> CancelGuard<'a> {
     /// Watches over an execution; the record is written in the background.
     pub(super) fn new(executions: &'a ExecutionStore, background: &'a TaskTracker, id: &str) -> Self {
-        Self { executions, background, id: Some(id.to_owned()) }
+        Self { executions, background, id: Some(id.to_owned()), started: Instant::now() }
     }
 
     /// The execution has ended in another way.
@@ -25,6 +28,7 @@ impl<'a> CancelGuard<'a> {
 impl Drop for CancelGuard<'_> {
     fn drop(&mut self) {
         let Some(id) = self.id.take() else { return };
+        metrics::chat("none", "cancelled", self.started.elapsed());
         let executions = self.executions.clone();
         self.background.spawn(async move {
             let outcome = Outcome {

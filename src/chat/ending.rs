@@ -1,10 +1,15 @@
+use std::time::Duration;
+
+use super::command::ChatCommand;
 use super::events::EventSink;
 use super::executor::{Ending, Finished};
 use super::planner::{Action, Plan, Task};
 use super::reply::{Answer, Progress};
 use super::tasks::{TaskFailure, TaskOutput, WebSource};
-use crate::kernel::Error;
+use crate::kernel::{Error, ErrorKind};
+use crate::settings::Settings;
 use crate::storage::Step;
+use crate::telemetry::metrics;
 
 /// The answer: what the last task says, and below it what earlier ones want to be shown, and the sources. If the last one
 /// failed, what was found stands for itself.
@@ -72,4 +77,26 @@ pub(super) fn describe(plan: &Plan, finished: Finished) -> (Step, Result<TaskOut
         duration_ms: finished.duration_ms,
     };
     (step, result)
+}
+
+/// Tells figures and log how a request ended.
+pub(super) fn record(
+    command: &ChatCommand,
+    progress: &Progress,
+    failure: Option<&Error>,
+    took: Duration,
+    settings: &Settings,
+) {
+    let outcome = match failure {
+        Some(error) if error.kind() == ErrorKind::Timeout => "timeout",
+        Some(_) => "failed",
+        None if !progress.degraded.is_empty() => "degraded",
+        None => "completed",
+    };
+    let intent = progress.verdict.map_or("none", |verdict| verdict.intent.as_str());
+    metrics::chat(intent, outcome, took);
+    if settings.monitoring.log_content {
+        let answer = progress.answer.as_ref().map(|answer| answer.text.as_str());
+        tracing::info!(user_id = %command.user, prompt = command.prompt, answer, outcome, "content");
+    }
 }

@@ -5,7 +5,7 @@ use tokio_util::task::TaskTracker;
 use super::cancellation::CancelGuard;
 use super::classifier;
 use super::command::ChatCommand;
-use super::ending::{compose, describe};
+use super::ending::{compose, describe, record};
 use super::events::EventSink;
 use super::executor::{Execution, Limits, timed};
 use super::offering;
@@ -22,6 +22,7 @@ use crate::llm::{LlmClient, Usage};
 use crate::memory::{ContextMessage, MemoryService, ResponseCache};
 use crate::settings::{Settings, SharedSettings};
 use crate::storage::{Execution as Record, ExecutionStatus, ExecutionStore, Outcome};
+use crate::telemetry::Request;
 use crate::tools::ToolService;
 
 /// Tokens of conversation shown to the model, as in the original.
@@ -83,6 +84,7 @@ impl ChatService {
         let deadline = Deadline::after(settings.orchestration.timeout);
         let started = Instant::now();
         let id = new_id();
+        Request::begins_execution(&id);
         let guard = CancelGuard::new(&self.executions, &self.background, &id);
 
         let mut progress = Progress::default();
@@ -93,6 +95,8 @@ impl ChatService {
 
         // An answer that exists is given, even if the time ran out while it was being saved.
         let failure = outcome.err().filter(|_| progress.answer.is_none());
+        progress.degraded.extend(self.parts.memory.degraded());
+        record(&command, &progress, failure.as_ref(), started.elapsed(), &settings);
         let metadata = progress.metadata(&id, failure.is_some(), started.elapsed());
         let degraded = progress.degraded.clone();
         let answer = progress.answer.unwrap_or_default().text;

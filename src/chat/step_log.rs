@@ -2,6 +2,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::events::EventSink;
 use crate::storage::{ExecutionStore, Step};
+use crate::telemetry::metrics;
 
 /// The steps of one request, as they end: each is recorded, told to a streaming client, and kept for the reply. Tasks log what
 /// they do on the way (a tool that runs, code that is mended) as steps whose ids begin with the task's own.
@@ -31,6 +32,7 @@ impl StepLog {
 
     /// A step has ended.
     pub(super) async fn add(&self, step: Step) {
+        metrics::step(&step.action, &step.status);
         let ordinal = {
             let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
             steps.push(step.clone());

@@ -4,17 +4,18 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::rows::{DEFAULT_ROWS, MOST_ROWS};
 use super::sql::SqlClient;
 use super::{DataError, QueryResult, cube, rest};
-use crate::kernel::Deadline;
+use crate::kernel::{Deadline, Stopwatch};
 use crate::outbound::{AddressGuard, BreakerState, Breakers, HttpClient};
 use crate::settings::{DataSourceSettings, Entry, Protocol, Resource};
+use crate::telemetry::metrics::{self, Callee};
 
 /// A data source as clients are handed it.
-pub(super) type Source = Arc<Entry<DataSourceSettings>>;
+pub type Source = Arc<Entry<DataSourceSettings>>;
 
 /// Asks data sources, whatever their protocol. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -34,14 +35,14 @@ pub(super) struct Query<'a> {
 }
 
 /// What a test of a source found.
-#[derive(Debug, Default)]
-pub(super) struct Checked {
+#[derive(Clone, Debug, Default)]
+pub struct Checked {
     /// The status of its health endpoint, if it has one.
-    pub(super) status: Option<u16>,
+    pub status: Option<u16>,
     /// Whether it may be relied on.
-    pub(super) ok: bool,
+    pub ok: bool,
     /// What was checked and what was found: `reached`, `authenticated`, `version`, `read_only`, ...
-    pub(super) findings: Map<String, Value>,
+    pub findings: Map<String, Value>,
 }
 
 impl DataSourceClient {
@@ -129,7 +130,9 @@ impl DataSourceClient {
             outage: true,
         })?;
         let impatient = deadline.is_shorter_than(source.effective.timeout());
+        let started = Instant::now();
         let outcome = in_time(source, deadline, work).await;
+        metrics::call(Callee::DataSource, source.name.as_str(), word(&outcome), started.elapsed());
         match &outcome {
             // A caller with less patience than the source is given must not close it to others.
             Err(DataError::Failed { timed_out: true, .. }) if impatient => drop(permit),
@@ -150,7 +153,18 @@ async fn in_time<T>(
 ) -> Result<T, DataError> {
     let late =
         || DataError::Failed { text: format!("{} did not answer in time", who(source)), timed_out: true, outage: true };
+    let _wait = Stopwatch::wait();
     timeout_at(deadline.instant(), work).await.unwrap_or_else(|_| Err(late()))
+}
+
+/// How a request ended, for figures.
+fn word<T>(outcome: &Result<T, DataError>) -> &'static str {
+    match outcome {
+        Ok(_) => "ok",
+        Err(DataError::Refused { .. }) => "refused",
+        Err(DataError::Failed { timed_out: true, .. }) => "timeout",
+        Err(DataError::Failed { .. }) => "error",
+    }
 }
 
 fn redacted(source: &Source, error: DataError) -> DataError {

@@ -14,10 +14,11 @@ mod sample;
 mod service;
 mod sql;
 
+pub use client::Source;
 pub use error::DataError;
 pub use rows::QueryResult;
 pub use sample::write_sample;
-pub use service::{DataSourceService, QueryRequest};
+pub use service::{DataSourceService, Inspection, QueryRequest};
 
 use crate::settings::Protocol;
 

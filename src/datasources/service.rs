@@ -31,20 +31,24 @@ pub struct QueryRequest {
 }
 
 /// How a source is.
-#[derive(Debug)]
-pub(super) struct Inspection {
-    pub(super) outcome: Result<Checked, DataError>,
-    pub(super) response_time_ms: f64,
-    pub(super) breaker: BreakerState,
+#[derive(Clone, Debug)]
+pub struct Inspection {
+    /// What was found, or why nothing was.
+    pub outcome: Result<Checked, DataError>,
+    /// How long that took.
+    pub response_time_ms: f64,
+    /// Whether queries go through to it.
+    pub breaker: BreakerState,
 }
 
 impl Inspection {
-    pub(super) fn is_well(&self) -> bool {
+    /// Whether it may be relied on.
+    pub fn is_well(&self) -> bool {
         self.outcome.as_ref().is_ok_and(|checked| checked.ok)
     }
 
     /// In the original's words.
-    pub(super) fn message(&self) -> &'static str {
+    pub fn message(&self) -> &'static str {
         match &self.outcome {
             Ok(checked) if checked.ok => "Datasource is reachable",
             Ok(_) => "Datasource returned non-200 status",
@@ -121,25 +125,30 @@ impl DataSourceService {
         self.registry.require(name)
     }
 
-    /// Looks at one source; `None` if it is disabled.
-    pub(super) async fn inspect(&self, source: &Source) -> Option<Inspection> {
+    /// Looks at one source, within its own timeout and before `deadline`; `None` if it is disabled.
+    pub(super) async fn inspect(&self, source: &Source, deadline: Deadline) -> Option<Inspection> {
         if !source.effective.enabled {
             return None;
         }
         let started = Instant::now();
-        let outcome = self.client.check(source, Deadline::after(source.effective.timeout())).await;
+        let outcome = self.client.check(source, deadline.at_most(source.effective.timeout())).await;
         let response_time_ms = started.elapsed().as_secs_f64() * 1000.0;
         Some(Inspection { outcome, response_time_ms, breaker: self.client.breaker(source) })
     }
 
-    /// Looks at all sources at once; the order is that of the catalog.
-    pub(super) async fn inspect_all(&self) -> Vec<(Source, Option<Inspection>)> {
+    /// Looks at all sources at once, each as [`DataSourceService::inspect`] does; the order is that of the catalog.
+    pub async fn inspect_all(&self, deadline: Deadline) -> Vec<(Source, Option<Inspection>)> {
         let sources: Vec<_> = self.registry.catalog().iter().cloned().collect();
         let look = |source: Source| async move {
-            let inspection = self.inspect(&source).await;
+            let inspection = self.inspect(&source, deadline).await;
             (source, inspection)
         };
         futures_util::stream::iter(sources).map(look).buffered(HEALTH_AT_ONCE).collect().await
+    }
+
+    /// The states of all sources' breakers.
+    pub fn breakers(&self) -> Vec<BreakerState> {
+        self.registry.catalog().iter().map(|source| self.client.breaker(source)).collect()
     }
 }
 

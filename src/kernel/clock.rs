@@ -36,10 +36,17 @@ impl Clock {
         }
     }
 
-    /// Milliseconds since 1970 as RFC 3339 with `Z`; out-of-range values become the nearest end of the range.
+    /// Milliseconds since 1970 as RFC 3339 with `Z` and always three decimals, so that texts sort as times do; out-of-range
+    /// values become the nearest end of the range.
     pub fn rfc3339(ms: i64) -> String {
         let fallback = if ms < 0 { Timestamp::MIN } else { Timestamp::MAX };
-        Timestamp::from_millisecond(ms).unwrap_or(fallback).to_string()
+        format!("{:.3}", Timestamp::from_millisecond(ms).unwrap_or(fallback))
+    }
+
+    /// The milliseconds since 1970 of a time as RFC 3339 writes it. One without an offset is taken as UTC.
+    pub fn parse(text: &str) -> Option<i64> {
+        let parsed = text.parse::<Timestamp>().or_else(|_| format!("{text}Z").parse());
+        parsed.ok().map(Timestamp::as_millisecond)
     }
 }
 
@@ -58,6 +65,10 @@ mod tests {
         assert_eq!(clock.now_ms(), 1_000);
         clock.clone().advance(Duration::from_secs(2));
         assert_eq!(clock.now_ms(), 3_000);
-        assert_eq!(Clock::rfc3339(clock.now_ms()), "1970-01-01T00:00:03Z");
+        assert_eq!(Clock::rfc3339(clock.now_ms()), "1970-01-01T00:00:03.000Z");
+        for same in ["1970-01-01T00:00:03Z", "1970-01-01T00:00:03.000", "1970-01-01T01:00:03+01:00"] {
+            assert_eq!(Clock::parse(same), Some(3_000), "{same}");
+        }
+        assert_eq!(Clock::parse("yesterday"), None);
     }
 }

@@ -15,6 +15,7 @@ mod resource_name;
 mod role;
 mod secret;
 mod secret_url;
+mod stopwatch;
 mod user_id;
 
 pub use clock::Clock;
@@ -30,4 +31,5 @@ pub use resource_name::ResourceName;
 pub use role::Role;
 pub use secret::{MASK, Redaction, Secret, names_a_secret};
 pub use secret_url::SecretUrl;
+pub use stopwatch::{Stopwatch, Wait};
 pub use user_id::UserId;

@@ -10,6 +10,7 @@ use super::{ChatRequest, Chunk, Completion, LlmError};
 use crate::kernel::{Clock, Deadline};
 use crate::outbound::{Call, HttpClient, Reply, RetryPolicy, retry, retry_after};
 use crate::settings::{LlmProvider, LlmSettings};
+use crate::telemetry::metrics::LlmCall;
 
 /// How long the text of an error is waited for: it must not cost the next attempt.
 const ERROR_PATIENCE: Duration = Duration::from_secs(2);
@@ -91,7 +92,8 @@ impl LlmClient {
     ) -> Result<Completion, LlmError> {
         let deadline = deadline.at_most(timeout_of(llm));
         let server = self.server(llm, deadline).await?;
-        let (answer, attempts) = self.first_success::<Whole>(&server, llm, request, deadline).await?;
+        let (answer, attempts, call) = self.first_success::<Whole>(&server, llm, request, deadline).await?;
+        call.answered(tokens(&answer));
         Ok(Completion { attempts, ..answer })
     }
 
@@ -105,11 +107,15 @@ impl LlmClient {
     ) -> Result<impl Stream<Item = Result<Chunk, LlmError>> + Send + use<>, LlmError> {
         let until_head = deadline.at_most(timeout_of(llm));
         let server = self.server(llm, until_head).await?;
-        let ((reply, model), attempts) = self.first_success::<Head>(&server, llm, request, until_head).await?;
+        let ((reply, model), attempts, call) = self.first_success::<Head>(&server, llm, request, until_head).await?;
         let chunks = server.stream(reply, timeout_of(llm), deadline);
-        Ok(chunks.map(move |chunk| match chunk {
-            Ok(Chunk::End(answer)) => Ok(Chunk::End(Completion { attempts, ..named(answer, &model) })),
-            other => other,
+        let mut call = Some(call);
+        Ok(chunks.map(move |chunk| {
+            count(&mut call, &chunk);
+            match chunk {
+                Ok(Chunk::End(answer)) => Ok(Chunk::End(Completion { attempts, ..named(answer, &model) })),
+                other => other,
+            }
         }))
     }
 
@@ -137,14 +143,15 @@ impl LlmClient {
         Ok((status, server.wire.name()))
     }
 
-    /// Tries the model of the request or the default, then the fallbacks; counts the attempts of all.
+    /// Tries the model of the request or the default, then the fallbacks; counts the attempts of all. The call of the model that
+    /// answers is still to be ended.
     async fn first_success<M: Mode>(
         &self,
         server: &Server<'_>,
         llm: &LlmSettings,
         request: &ChatRequest,
         deadline: Deadline,
-    ) -> Result<(M::Answer, u32), LlmError> {
+    ) -> Result<(M::Answer, u32, LlmCall), LlmError> {
         let first = request.model.as_ref().filter(|model| !model.is_empty()).or(llm.default_model.as_ref());
         let first = first.ok_or(LlmError::NoModel)?;
         let offers_tools = !request.tools.is_empty();
@@ -165,17 +172,21 @@ impl LlmClient {
                 let body = server.wire.body(request, model, llm, M::STREAM);
                 M::take(server, self.post(server, body, M::accept(server.wire), deadline).await?, model, deadline).await
             };
+            let call = LlmCall::begin(model);
             let (outcome, attempts) = retry(policy, deadline, attempt, LlmError::verdict).await;
             total += attempts;
             match outcome {
-                Ok(answer) => return Ok((answer, total)),
-                Err(error) => match fallbacks.next() {
-                    Some(next) if may_go_on(&error) && !deadline.remaining().is_zero() => {
-                        tracing::warn!(%error, from = model, to = next, "falling back to another model");
-                        model = next;
+                Ok(answer) => return Ok((answer, total, call)),
+                Err(error) => {
+                    call.failed(error.label());
+                    match fallbacks.next() {
+                        Some(next) if may_go_on(&error) && !deadline.remaining().is_zero() => {
+                            tracing::warn!(%error, from = model, to = next, "falling back to another model");
+                            model = next;
+                        }
+                        _ => return Err(error),
                     }
-                    _ => return Err(error),
-                },
+                }
             }
         }
     }
@@ -228,6 +239,20 @@ impl LlmClient {
 
 fn timeout_of(llm: &LlmSettings) -> Duration {
     Duration::from_secs(llm.timeout_seconds.unsigned_abs())
+}
+
+/// Tells the figures of a stream's next chunk.
+fn count(call: &mut Option<LlmCall>, chunk: &Result<Chunk, LlmError>) {
+    match chunk {
+        Ok(Chunk::Text(_)) => call.iter_mut().for_each(LlmCall::text),
+        Ok(Chunk::End(answer)) => call.take().into_iter().for_each(|call| call.answered(tokens(answer))),
+        Err(error) => call.take().into_iter().for_each(|call| call.failed(error.label())),
+    }
+}
+
+/// Tokens read and written.
+fn tokens(answer: &Completion) -> Option<(u64, u64)> {
+    answer.usage.map(|usage| (usage.prompt_tokens, usage.completion_tokens))
 }
 
 /// The answer under the model's own name, or under the one that was asked for.

@@ -47,6 +47,22 @@ pub enum LlmError {
 }
 
 impl LlmError {
+    /// What kind of failure it is, in one word, for figures.
+    pub(super) fn label(&self) -> &'static str {
+        match self {
+            Self::NoBaseUrl | Self::NoModel => "not_configured",
+            Self::Call { cause: CallError::Timeout, .. } => "timeout",
+            Self::Call { cause: CallError::Refused | CallError::Unreachable(_), .. } => "unreachable",
+            Self::Call { cause: CallError::Interrupted(_), .. } => "interrupted",
+            Self::Call { cause: CallError::Denied(_) | CallError::Invalid(_), .. } => "not_allowed",
+            Self::Call { cause: CallError::TooLarge(_), .. } | Self::BadReply { .. } => "bad_reply",
+            Self::Status { code: 401 | 403, .. } => "unauthorized",
+            Self::Status { code: 429, .. } => "rate_limited",
+            Self::Status { code: 500.., .. } => "server_error",
+            Self::Status { .. } => "refused",
+        }
+    }
+
     /// Whether another attempt may help.
     pub(super) fn verdict(&self) -> Verdict {
         match self {

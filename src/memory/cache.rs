@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use crate::settings::CacheSettings;
 use crate::storage::CacheStore;
+use crate::telemetry::metrics;
 
 /// Largest answer that is kept, in bytes.
 const LARGEST: usize = 256_000;
@@ -30,13 +31,13 @@ impl ResponseCache {
 
     /// The answer under `key`.
     pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
-        match self.store.get(key).await {
-            Ok(text) => serde_json::from_str(&text?).ok(),
-            Err(error) => {
-                tracing::warn!(%error, "the response cache could not be read");
-                None
-            }
-        }
+        let text = self.store.get(key).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the response cache could not be read");
+            None
+        });
+        let answer = text.and_then(|text| serde_json::from_str(&text).ok());
+        metrics::cache(answer.is_some());
+        answer
     }
 
     /// Keeps an answer, unless it is very large.

@@ -146,11 +146,13 @@ struct MemoryConfig {
 #[schema(example = json!({"healthy": true, "enabled": true, "storage": [
     {"type": "redis", "status": "not_configured"}, {"type": "postgres", "status": "not_configured"},
     {"type": "sqlite", "status": "healthy"}
-]}))]
+], "degraded": []}))]
 struct MemoryHealth {
     healthy: bool,
     enabled: bool,
     storage: Vec<Value>,
+    /// What the embedded store stands in for at the moment.
+    degraded: Vec<String>,
 }
 
 #[derive(IntoParams)]

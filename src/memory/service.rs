@@ -1,8 +1,10 @@
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use super::context::{ContextMessage, chars_of, window};
 use super::summary::FoldQueue;
-use crate::kernel::{Clock, Error, ErrorKind, Role, UserId};
+use crate::kernel::{Clock, Error, ErrorKind, Role, Secret, SecretUrl, UserId};
 use crate::settings::{Settings, SharedSettings};
 use crate::storage::{Message, Retain, Stores};
 
@@ -106,20 +108,33 @@ impl MemoryService {
             Ok(()) => json!({"type": "sqlite", "status": "healthy"}),
             Err(error) => json!({"type": "sqlite", "status": "unhealthy", "error": error.public_detail()}),
         };
-        let outside = |kind: &str, configured: bool| match configured {
-            false => json!({"type": kind, "status": "not_configured"}),
-            true => json!({"type": kind, "status": "not_used",
-                "error": "This version keeps its state in the embedded store"}),
-        };
+        let stores = &settings.storage;
+        let (redis, postgres) = tokio::join!(self.stores.ping_redis(), self.stores.ping_postgres());
+        let healthy = embedded.is_ok() && (stores.redis_url.is_none() || redis.is_ok());
         json!({
-            "healthy": embedded.is_ok(),
+            "healthy": healthy,
             "enabled": settings.memory.enabled,
             "storage": [
-                outside("redis", settings.storage.redis_url.is_some()),
-                outside("postgres", settings.storage.postgres_dsn.is_some()),
+                outside("redis", stores.redis_url.as_ref(), redis),
+                outside("postgres", stores.postgres_dsn.as_ref(), postgres),
                 sqlite,
             ],
+            "degraded": self.stores.degraded(),
         })
+    }
+
+    /// What the embedded store stands in for at the moment, as sentences.
+    pub fn degraded(&self) -> Vec<String> {
+        self.stores.degraded()
+    }
+}
+
+/// An outside store in the original's shape.
+fn outside(kind: &str, url: Option<&Secret>, ping: Result<Duration, String>) -> Value {
+    match (url, ping) {
+        (None, _) => json!({"type": kind, "status": "not_configured"}),
+        (Some(url), Ok(_)) => json!({"type": kind, "status": "healthy", "url": SecretUrl::new(url.expose())}),
+        (Some(_), Err(error)) => json!({"type": kind, "status": "unhealthy", "error": error}),
     }
 }
 

@@ -2,6 +2,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::stream::poll_fn;
 use futures_util::{Stream, StreamExt};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
@@ -12,7 +13,7 @@ use url::Url;
 
 use super::resolve::GuardedResolver;
 use super::{AddressGuard, CallError, tls};
-use crate::kernel::{Deadline, Error, Secret};
+use crate::kernel::{Deadline, Error, Secret, Stopwatch};
 use crate::settings::Environment;
 
 /// Longest time to reach a host, whatever the deadline allows.
@@ -130,6 +131,7 @@ impl HttpClient {
         if let Some(body) = &call.body {
             request = request.header(CONTENT_TYPE, &body.content_type).body(body.bytes.clone());
         }
+        let _wait = Stopwatch::wait();
         match timeout_at(deadline.instant(), request.send()).await {
             Ok(Ok(inner)) => Ok(Reply { inner }),
             Ok(Err(error)) => Err(CallError::from_reqwest(&error)),
@@ -234,6 +236,12 @@ impl Reply {
 
     /// The body as it arrives. Dropping it closes the connection.
     pub fn stream(self) -> impl Stream<Item = Result<Bytes, CallError>> + Send + 'static {
-        self.inner.bytes_stream().map(|chunk| chunk.map_err(|error| CallError::from_reqwest(&error)))
+        let mut chunks = Box::pin(self.inner.bytes_stream());
+        let mut wait = None;
+        poll_fn(move |context| {
+            let polled = chunks.poll_next_unpin(context);
+            wait = if polled.is_pending() { wait.take().or_else(Stopwatch::wait) } else { None };
+            polled.map(|chunk| chunk.map(|chunk| chunk.map_err(|error| CallError::from_reqwest(&error))))
+        })
     }
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::kernel::{Clock, Deadline};
+use crate::kernel::{Clock, Deadline, Stopwatch};
 
 /// How often and how patiently a call is tried.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +48,9 @@ where
         if wait >= deadline.remaining() {
             return (outcome, attempt);
         }
+        let waits = Stopwatch::wait();
         tokio::time::sleep(wait).await;
+        drop(waits);
         attempt += 1;
     }
 }

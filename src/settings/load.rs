@@ -34,7 +34,6 @@ pub fn variable_names() -> Vec<&'static str> {
 
 fn read(environment: &Environment, env: &mut Fields<'_>) -> Settings {
     auth::check(env);
-    read_monitoring(env);
     let Catalogs { agents, datasources, tools } = resources::read(environment, env);
     Settings {
         server: Arc::new(ServerSettings::read(env)),
@@ -42,6 +41,7 @@ fn read(environment: &Environment, env: &mut Fields<'_>) -> Settings {
         memory: Arc::new(MemorySettings::read(env)),
         cache: Arc::new(CacheSettings::read(env)),
         orchestration: Arc::new(OrchestrationSettings::read(env)),
+        monitoring: Arc::new(MonitoringSettings::read(env)),
         storage: Arc::new(StorageSettings::read(env)),
         outbound: Arc::new(OutboundSettings::read(env)),
         tool_rules: Arc::new(ToolRules::read(env)),
@@ -49,12 +49,6 @@ fn read(environment: &Environment, env: &mut Fields<'_>) -> Settings {
         datasources,
         tools,
     }
-}
-
-/// Checked from the start, so that a typing error doesn't wait for the monitoring module to be found.
-fn read_monitoring(env: &mut Fields<'_>) {
-    env.or("MONITORING_ENABLED", true);
-    env.int_or("MONITORING_EXPORT_INTERVAL", 60, 1..=86_400);
 }
 
 fn read_llm(environment: &Environment, env: &mut Fields<'_>) -> LlmSection {

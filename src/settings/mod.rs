@@ -12,6 +12,7 @@ mod json_file;
 mod llm;
 mod load;
 mod memory;
+mod monitoring;
 mod orchestration;
 mod outbound;
 mod reference;
@@ -27,6 +28,7 @@ pub use json_file::{JsonFile, parse_json};
 pub use llm::{LlmPatch, LlmProvider, LlmSection, LlmSettings};
 pub use load::{Loaded, load, variable_names};
 pub use memory::{CacheSettings, MemorySettings};
+pub use monitoring::{LogFormat, MonitoringSettings};
 pub use orchestration::{IntentClassifier, OrchestrationSettings};
 pub use outbound::{OutboundPolicy, OutboundSettings};
 pub use resources::{
@@ -53,6 +55,8 @@ pub struct Settings {
     pub cache: Arc<CacheSettings>,
     /// How a chat request is carried out.
     pub orchestration: Arc<OrchestrationSettings>,
+    /// Logs and metrics.
+    pub monitoring: Arc<MonitoringSettings>,
     /// Where state lives.
     pub storage: Arc<StorageSettings>,
     /// Which addresses may be called.

@@ -1,25 +1,79 @@
 use std::time::Duration;
 
+use redis::AsyncCommands;
+
+use super::outside::{Lease, Link};
+use super::redis::{Connection, PROMPT, Redis, call};
 use super::sqlite::{Database, failed};
 use crate::kernel::{Clock, Error};
 
 /// Entries kept at most; a purge drops those that would expire first.
 const MOST_ENTRIES: i64 = 10_000;
 
-/// Values that may be lost at any time, each with a time to live.
+/// Ours alone among the keys of a Redis that others may use too.
+const PREFIX: &str = "orchestrator_cache:";
+
+/// Values that may be lost at any time, each with a time to live. In Redis, or in the embedded database if there is none or
+/// it is away.
 #[derive(Clone, Debug)]
 pub struct CacheStore {
-    database: Database,
-    clock: Clock,
+    embedded: EmbeddedCache,
+    redis: Option<Link<Redis>>,
 }
 
 impl CacheStore {
-    pub(super) fn new(database: Database, clock: Clock) -> Self {
-        Self { database, clock }
+    pub(super) fn new(embedded: EmbeddedCache, redis: Option<Link<Redis>>) -> Self {
+        Self { embedded, redis }
     }
 
     /// The value under `key`, unless it has expired.
     pub async fn get(&self, key: &str) -> Result<Option<String>, Error> {
+        if let Some((link, lease)) = self.lease() {
+            let mut connection = lease.connection.clone();
+            match call(PROMPT, connection.get(format!("{PREFIX}{key}"))).await {
+                Err(failure) => link.note(&lease, failure)?,
+                Ok(value) => return Ok(value),
+            }
+        }
+        self.embedded.get(key).await
+    }
+
+    /// Puts `value` under `key` for `ttl`.
+    pub async fn put(&self, key: &str, value: &str, ttl: Duration) -> Result<(), Error> {
+        if let Some((link, lease)) = self.lease() {
+            let mut connection = lease.connection.clone();
+            let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+            match call(PROMPT, connection.pset_ex(format!("{PREFIX}{key}"), value, ttl_ms)).await {
+                Err(failure) => link.note(&lease, failure)?,
+                Ok(()) => return Ok(()),
+            }
+        }
+        self.embedded.put(key, value, ttl).await
+    }
+
+    pub(super) async fn purge(&self) -> Result<(), Error> {
+        self.embedded.purge().await
+    }
+
+    fn lease(&self) -> Option<(&Link<Redis>, Lease<Connection>)> {
+        let link = self.redis.as_ref()?;
+        Some((link, link.lease()?))
+    }
+}
+
+/// Values in the embedded database.
+#[derive(Clone, Debug)]
+pub(super) struct EmbeddedCache {
+    database: Database,
+    clock: Clock,
+}
+
+impl EmbeddedCache {
+    pub(super) fn new(database: Database, clock: Clock) -> Self {
+        Self { database, clock }
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<String>, Error> {
         sqlx::query_scalar("SELECT value FROM cache_entry WHERE key = ?1 AND expires_at > ?2")
             .bind(key)
             .bind(self.clock.now_ms())
@@ -28,8 +82,7 @@ impl CacheStore {
             .map_err(failed("could not read the cache"))
     }
 
-    /// Puts `value` under `key` for `ttl`.
-    pub async fn put(&self, key: &str, value: &str, ttl: Duration) -> Result<(), Error> {
+    async fn put(&self, key: &str, value: &str, ttl: Duration) -> Result<(), Error> {
         let expires_at = self.clock.now_ms().saturating_add(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX));
         sqlx::query("INSERT OR REPLACE INTO cache_entry (key, value, expires_at) VALUES (?1, ?2, ?3)")
             .bind(key)
@@ -41,7 +94,7 @@ impl CacheStore {
             .map_err(failed("could not write to the cache"))
     }
 
-    pub(super) async fn purge(&self) -> Result<(), Error> {
+    async fn purge(&self) -> Result<(), Error> {
         const WHAT: &str = "could not delete expired cache entries";
         sqlx::query("DELETE FROM cache_entry WHERE expires_at <= ?1")
             .bind(self.clock.now_ms())

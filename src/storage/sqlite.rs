@@ -5,22 +5,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
-use crate::kernel::Error;
+use super::migrate::{self, Migrated};
+use super::pool::PoolStatus;
+use crate::kernel::{Error, new_id};
 
 /// How many reads run at once.
 const READERS: u32 = 4;
 /// How long a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Every schema change, oldest first. Never edit one that has been released: add the next.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
-    (1, "initial", include_str!("../../migrations/sqlite/0001_initial.sql")),
-    (2, "step query", include_str!("../../migrations/sqlite/0002_step_query.sql")),
-];
 
 /// The embedded database. Writes go through one connection, so they queue here instead of failing as busy; reads have
 /// their own and see the last commit (WAL).
@@ -30,6 +26,8 @@ pub(super) struct Database {
     readers: SqlitePool,
     /// Held while this server uses the folder: a second one would take its running executions for interrupted ones.
     lock: Arc<File>,
+    /// What was done to its schema when it was opened.
+    pub(super) migrated: Migrated,
 }
 
 impl Database {
@@ -48,9 +46,14 @@ impl Database {
             .foreign_keys(true)
             .busy_timeout(ACQUIRE_TIMEOUT);
         let writer = pool(1).connect_with(options.clone()).await.map_err(|error| unusable(error.into()))?;
-        migrator().run(&writer).await.map_err(|error| unusable(error.into()))?;
+        let mut connection = writer.acquire().await.map_err(|error| unusable(error.into()))?;
+        let migrated = migrate::sqlite(&mut connection).await.map_err(|error| match error {
+            MigrateError::VersionMissing(version) => unusable(migrate::newer("the embedded database", version).into()),
+            error => unusable(error.into()),
+        })?;
+        drop(connection);
         let readers = pool(READERS).connect_with(options.read_only(true)).await;
-        Ok(Self { writer, readers: readers.map_err(|error| unusable(error.into()))?, lock })
+        Ok(Self { writer, readers: readers.map_err(|error| unusable(error.into()))?, lock, migrated })
     }
 
     /// A connection for reading.
@@ -66,6 +69,41 @@ impl Database {
     /// A transaction for writing; the database is locked from its start, so it can't fail half-way as busy.
     pub(super) async fn write(&self) -> Result<Transaction<'static, Sqlite>, Error> {
         self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed("could not begin to write"))
+    }
+
+    /// How its connections are used.
+    pub(super) fn pools(&self) -> [PoolStatus; 2] {
+        [PoolStatus::of("embedded_writer", &self.writer), PoolStatus::of("embedded_readers", &self.readers)]
+    }
+
+    /// What was noted under this name.
+    pub(super) async fn note(&self, name: &str) -> Result<Option<String>, Error> {
+        sqlx::query_scalar("SELECT value FROM note WHERE name = ?1")
+            .bind(name)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(failed("could not read a note"))
+    }
+
+    /// Notes a value, in the place of what was noted before.
+    pub(super) async fn set_note(&self, name: &str, value: &str) -> Result<(), Error> {
+        sqlx::query("INSERT OR REPLACE INTO note (name, value) VALUES (?1, ?2)")
+            .bind(name)
+            .bind(value)
+            .execute(&self.writer)
+            .await
+            .map(|_| ())
+            .map_err(failed("could not write a note"))
+    }
+
+    /// The id of this installation, which outlives the process.
+    pub(super) async fn installation(&self) -> Result<String, Error> {
+        sqlx::query("INSERT OR IGNORE INTO note (name, value) VALUES ('installation', ?1)")
+            .bind(new_id())
+            .execute(&self.writer)
+            .await
+            .map_err(failed("could not name this installation"))?;
+        Ok(self.note("installation").await?.unwrap_or_default())
     }
 
     pub(super) async fn ping(&self) -> Result<(), Error> {
@@ -114,12 +152,4 @@ fn lock(folder: &Path) -> Result<File, Error> {
         Ok(()) => Ok(file),
         Err(error) => Err(Error::internal_public(format!("another server uses this DATA_DIR ({shown})"), error)),
     }
-}
-
-fn migrator() -> Migrator {
-    let migration = |(version, name, sql): (i64, &'static str, &'static str)| {
-        let sql = sqlx::SqlSafeStr::into_sql_str(sql);
-        Migration::new(version, name.into(), MigrationType::Simple, sql, false)
-    };
-    Migrator::with_migrations(MIGRATIONS.into_iter().map(migration).collect())
 }

@@ -1,10 +1,20 @@
-//! What the server says about itself: the log, and the id of the request at hand.
+//! What the server says about itself: the log and its latest lines, the request at hand, and the figures for Prometheus.
 //!
-//! Set up once by `app`. A log line carries the request id through its span; [`request_id`] gives it to code that writes a
-//! reply. Nothing logged may hold a prompt, an answer or a secret.
+//! Set up once by `app`. Every line is redacted before it is written or kept, and carries the ids of its [`Request`]; no line
+//! may hold a prompt or an answer unless `LOG_CONTENT` allows it. Rooms count what they do through the typed functions of
+//! [`metrics`]. To add a figure: a family there, and a function that records it.
 
+mod entry;
+mod exposition;
 mod log;
+pub mod metrics;
+mod names;
+mod redact;
 mod request;
+mod ring;
 
-pub use log::{check_level, init};
-pub use request::{request_id, with_request_id};
+pub use entry::LogEntry;
+pub use exposition::{Sample, exposition};
+pub use log::{LogLevel, check_level, init, logs, redact_secrets_of};
+pub use request::{Request, carried, request_id};
+pub use ring::{LogFilter, LogRing};

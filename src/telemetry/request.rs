@@ -1,15 +1,91 @@
 use std::future::Future;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::metrics;
+use crate::kernel::Stopwatch;
 
 tokio::task_local! {
-    static REQUEST_ID: String;
+    static REQUEST: Request;
 }
 
-/// Runs `work` as part of the request `id`.
-pub async fn with_request_id<F: Future>(id: String, work: F) -> F::Output {
-    REQUEST_ID.scope(id, work).await
+/// The request at hand: what log lines carry of it, and how long it waits for upstreams. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Request(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    id: String,
+    route: String,
+    execution_id: OnceLock<String>,
+    waits: Stopwatch,
+}
+
+impl Request {
+    /// A request of this id to this route.
+    pub fn new(id: String, route: &str) -> Self {
+        Self(Arc::new(Parts {
+            id,
+            route: route.to_owned(),
+            execution_id: OnceLock::new(),
+            waits: Stopwatch::default(),
+        }))
+    }
+
+    /// The request that this task works on, if it works on one.
+    pub fn current() -> Option<Self> {
+        REQUEST.try_with(Clone::clone).ok()
+    }
+
+    /// Runs `work` as part of this request.
+    pub async fn scope<F: Future>(self, work: F) -> F::Output {
+        let waits = self.0.waits.clone();
+        REQUEST.scope(self, waits.time(work)).await
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// The pattern of its path.
+    pub fn route(&self) -> &str {
+        &self.0.route
+    }
+
+    /// The id of the execution it began, if it began one.
+    pub fn execution_id(&self) -> Option<&str> {
+        self.0.execution_id.get().map(String::as_str)
+    }
+
+    /// Names the execution that the request at hand has begun.
+    pub fn begins_execution(id: &str) {
+        if let Some(request) = Self::current() {
+            request.0.execution_id.get_or_init(|| id.to_owned());
+        }
+    }
+
+    /// How long it has waited for upstreams so far.
+    pub fn waited(&self) -> Duration {
+        self.0.waits.waited()
+    }
+}
+
+/// `work` as part of the request at hand, for a task of its own. How much of its time the server itself took is told when it
+/// ends, since the reply has begun long before.
+pub fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    let (request, started) = (Request::current(), Instant::now());
+    async move {
+        let Some(request) = request else { return work.await };
+        let output = request.clone().scope(work).await;
+        metrics::overhead(request.route(), started.elapsed().saturating_sub(request.waited()));
+        output
+    }
 }
 
 /// The id of the request that this task works on, if it works on one.
 pub fn request_id() -> Option<String> {
-    REQUEST_ID.try_with(Clone::clone).ok()
+    REQUEST.try_with(|request| request.id().to_owned()).ok()
 }

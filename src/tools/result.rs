@@ -17,6 +17,18 @@ pub enum ToolStatus {
     Error,
 }
 
+impl ToolStatus {
+    /// Its name, for figures. A success is `ok`, as of all that is called.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "ok",
+            Self::Failure => "failure",
+            Self::Timeout => "timeout",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// What came of an execution.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ToolResult {

@@ -12,9 +12,10 @@ use super::code_executor::CodeExecutor;
 use super::mcp::McpClient;
 use super::result::ToolResult;
 use super::{Function, Tool, arguments, http_request, registry, web_search};
-use crate::kernel::Deadline;
+use crate::kernel::{Deadline, Stopwatch};
 use crate::outbound::HttpClient;
 use crate::settings::{Environment, Resource, Settings, ToolOptions, ToolRules};
+use crate::telemetry::metrics::{self, Callee};
 
 /// Bytes of output that a result holds.
 const MOST_OUTPUT: usize = 200_000;
@@ -111,8 +112,10 @@ impl Runtime {
         settings: &Settings,
         deadline: Deadline,
     ) -> ToolResult {
-        let started = Instant::now();
-        finished(function, self.run(function, arguments, settings, deadline).await, started)
+        let (started, wait) = (Instant::now(), Stopwatch::wait());
+        let result = self.run(function, arguments, settings, deadline).await;
+        drop(wait);
+        finished(function, result, started)
     }
 
     async fn run(
@@ -212,6 +215,7 @@ fn finished(function: &Function, result: ToolResult, started: Instant) -> ToolRe
         metadata: object(redaction.json(Value::Object(result.metadata))),
         ..result
     };
+    metrics::call(Callee::Tool, function.tool.name.as_str(), result.status.as_str(), started.elapsed());
     let elapsed = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(tool = %function.name, status = ?result.status, duration_ms = elapsed, "a tool was run");
     result.capped(MOST_OUTPUT).with("duration_ms", elapsed)

@@ -6,17 +6,16 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use tokio::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use tower_http::timeout::RequestBodyDeadlineLayer;
-use tracing::Instrument;
 
 use super::ApiError;
+use super::log_line::LogLine;
 use crate::kernel::{Error, new_id};
 use crate::settings::ServerSettings;
-use crate::telemetry::with_request_id;
+use crate::telemetry;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// How long a client may take to send a body.
@@ -97,53 +96,17 @@ fn answer_panic(panic: Box<dyn Any + Send + 'static>) -> Response {
 }
 
 /// Takes over or makes the request id, gives it to everything below, and writes one log line per request.
-async fn follow_request(request: Request, next: Next) -> Response {
-    let id = given_id(&request).unwrap_or_else(new_id);
-    let span = tracing::info_span!("request", id = %id);
-    let line = LogLine::of(&request);
-    let work = async move {
-        let response = next.run(request).await;
-        line.served(response.status());
-        response
-    };
-    let mut response = with_request_id(id.clone(), work.instrument(span)).await;
-    if let Ok(value) = HeaderValue::from_str(&id) {
+async fn follow_request(http: Request, next: Next) -> Response {
+    let id = given_id(&http).unwrap_or_else(new_id);
+    let route = http.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str);
+    let request = telemetry::Request::new(id, route);
+    let line = LogLine::begin(http.method(), request.clone());
+    let mut response = request.clone().scope(next.run(http)).await;
+    if let Ok(value) = HeaderValue::from_str(request.id()) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response.headers_mut().entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
-    response
-}
-
-/// The line that a request leaves in the log, however it ends: it is written when this is dropped.
-struct LogLine {
-    method: Method,
-    route: String,
-    started: Instant,
-    /// None until there is a reply; for good if the client leaves before.
-    status: Option<StatusCode>,
-}
-
-impl LogLine {
-    fn of(request: &Request) -> Self {
-        let route = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
-        Self { method: request.method().clone(), route, started: Instant::now(), status: None }
-    }
-
-    /// The request got a reply; writes the line.
-    fn served(mut self, status: StatusCode) {
-        self.status = Some(status);
-    }
-}
-
-impl Drop for LogLine {
-    fn drop(&mut self) {
-        let Self { method, route, started, status } = self;
-        let duration_ms = started.elapsed().as_micros() as f64 / 1000.0;
-        match status.map(|status| status.as_u16()) {
-            Some(status) => tracing::info!(%method, route, status, duration_ms, "served"),
-            None => tracing::info!(%method, route, duration_ms, "abandoned by the client"),
-        }
-    }
+    line.answered(response)
 }
 
 /// The client's own id, if it is short and plain enough to be logged.

@@ -9,6 +9,7 @@ mod docs;
 mod error;
 mod layers;
 mod list;
+mod log_line;
 mod openapi;
 mod path;
 mod precondition;

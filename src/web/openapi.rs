@@ -22,7 +22,8 @@ pub fn base_document() -> openapi::OpenApi {
             (name = "tools", description = "Tools: keep, test, run, see what they offer to models."),
             (name = "memory", description = "Conversations: history, context, summary."),
             (name = "chat", description = "Ask, and get an answer that the server worked out in steps."),
-            (name = "executions", description = "What the server did for each chat request.")
+            (name = "executions", description = "What the server did for each chat request."),
+            (name = "monitoring", description = "How the server and its upstreams are. Figures for Prometheus are at /metrics.")
         )
     )]
     struct Base;

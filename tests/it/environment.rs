@@ -24,8 +24,7 @@ const FILES: [(&str, &str); 4] = [
 ];
 
 /// Checked at start, but held by no setting yet: their defaults can't be seen from outside.
-const CHECKED_ONLY: [&str; 5] =
-    ["AUTH_ENABLED", "AUTH_ALGORITHM", "AUTH_TOKEN_EXPIRE_MINUTES", "MONITORING_ENABLED", "MONITORING_EXPORT_INTERVAL"];
+const CHECKED_ONLY: [&str; 3] = ["AUTH_ENABLED", "AUTH_ALGORITHM", "AUTH_TOKEN_EXPIRE_MINUTES"];
 
 /// The `NAME=value` of a line such as `# NAME=value`.
 fn assignment(line: &str) -> Option<(&str, &str)> {
@@ -58,6 +57,7 @@ fn held(variables: &[(String, String)]) -> String {
         memory,
         cache,
         orchestration,
+        monitoring,
         storage,
         outbound,
         agents,
@@ -68,7 +68,7 @@ fn held(variables: &[(String, String)]) -> String {
     let urls = [&storage.redis_url, &storage.postgres_dsn].map(|url| url.as_ref().map(Secret::expose));
     let llm = llm.effective();
     format!(
-        "{server:#?} {llm:#?} {memory:#?} {cache:#?} {orchestration:#?} {storage:#?} {urls:?} {outbound:#?} {agents:#?} {datasources:#?} {tools:#?} {tool_rules:#?}"
+        "{server:#?} {llm:#?} {memory:#?} {cache:#?} {orchestration:#?} {monitoring:#?} {storage:#?} {urls:?} {outbound:#?} {agents:#?} {datasources:#?} {tools:#?} {tool_rules:#?}"
     )
 }
 
@@ -84,6 +84,7 @@ fn another(value: &str) -> &str {
         "rules" => "auto",
         "private_allowed" => "public_only",
         "1" => "2",
+        "text" => "json",
         number if number.parse::<f64>().is_ok() => "1",
         _ => "DEBUG",
     }
@@ -221,6 +222,7 @@ fn all_problems_are_told_at_once_with_what_was_expected() {
         ("API_PREFIX", "v1", "path such as /v1"),
         ("CORS_ORIGINS", "localhost", "origin such as http://localhost:3000"),
         ("LOG_LEVEL", "a=b=c", "level such as INFO"),
+        ("LOG_FORMAT", "xml", "'text' or 'json'"),
         ("LLM_BASE_URL", "localhost:11434", "starts with http:// or https://"),
         ("LLM_TIMEOUT_SECONDS", "-5", "greater than or equal to 1"),
         ("LLM_TEMPERATURE", "warm", "valid number"),

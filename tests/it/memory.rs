@@ -108,7 +108,7 @@ async fn a_conversation_is_forgotten_after_its_time_and_lives_on_with_each_messa
     clock.advance(Duration::from_secs(90));
     let history = server.get("/api/memory/ada/history").await.expect(200);
     assert_eq!(contents(&history, "messages"), ["two", "one"]);
-    assert_eq!(history["messages"][1]["timestamp"], "2023-11-14T22:13:20Z");
+    assert_eq!(history["messages"][1]["timestamp"], "2023-11-14T22:13:20.000Z");
     clock.advance(Duration::from_secs(10));
     assert_eq!(server.get("/api/memory/ada/history").await.expect(200)["count"], 0);
     say(&server, "ada", "user", "three").await;
@@ -154,7 +154,7 @@ async fn the_module_tells_how_it_is_set_up() {
     let config = json!({"enabled": true, "max_messages": 50, "summary_enabled": true, "redis_configured": false, "postgres_configured": false});
     assert_eq!(server.get("/api/memory/config").await.expect(200), config);
     let health = json!({"healthy": true, "enabled": true, "storage": [
-        {"type": "redis", "status": "not_configured"}, {"type": "postgres", "status": "not_configured"}, {"type": "sqlite", "status": "healthy"}]});
+        {"type": "redis", "status": "not_configured"}, {"type": "postgres", "status": "not_configured"}, {"type": "sqlite", "status": "healthy"}], "degraded": []});
     assert_eq!(server.get("/api/memory/health").await.expect(200), health);
 }
 

@@ -1,12 +1,17 @@
+use std::time::Duration;
+
 use axum::extract::State;
 use indexmap::IndexMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::agents::AgentService;
-use crate::kernel::SecretUrl;
+use crate::kernel::{Deadline, SecretUrl};
 use crate::outbound::BreakerState;
 use crate::web::{ApiError, ErrorBody, PathName, ReadErrors, Reply};
+
+/// What counts are the agents' own timeouts, which are shorter.
+const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// How a test of an agent went.
 #[derive(Serialize, ToSchema)]
@@ -74,7 +79,7 @@ pub(super) async fn test(
 ) -> Result<Reply<AgentTested>, ApiError> {
     let entry = agents.registry().require(name.as_str())?;
     let (agent, url) = (name.to_string(), entry.effective.url.clone());
-    let tested = match agents.ping(&entry).await {
+    let tested = match agents.ping(&entry, Deadline::after(LONGEST)).await {
         Some(ping) => AgentTested {
             success: ping.healthy,
             agent,
@@ -105,7 +110,7 @@ pub(super) async fn test(
 #[utoipa::path(get, path = "/api/agents/health/all", tag = "agents", operation_id = "agents_health",
     responses((status = 200, description = "How they are", body = AgentsHealth)))]
 pub(super) async fn health_of_all(State(agents): State<AgentService>) -> Reply<AgentsHealth> {
-    let asked = agents.ping_all().await;
+    let asked = agents.ping_all(Deadline::after(LONGEST)).await;
     let all: IndexMap<_, _> = asked
         .into_iter()
         .map(|(entry, ping)| {

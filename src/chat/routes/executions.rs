@@ -168,7 +168,8 @@ pub(super) async fn list(
 #[utoipa::path(get, path = "/executions/{id}", tag = "executions", operation_id = "get_execution",
     params(("id" = String, Path, description = "The `execution_id` of a chat reply")),
     responses((status = 200, description = "The execution", body = ExecutionDetail),
-        (status = 404, description = "No such execution", body = ErrorBody), ReadErrors))]
+        (status = 404, description = "No such execution", body = ErrorBody), ReadErrors,
+        (status = 503, description = "Postgres is away, and the execution may be there", body = ErrorBody)))]
 pub(super) async fn get(
     State(state): State<ChatState>,
     PathId(id): PathId,

@@ -8,13 +8,12 @@ use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
 use serde_json::{Value, json};
 use tokio_util::task::AbortOnDropHandle;
-use tracing::Instrument;
 
 use super::chat::chat_json;
 use crate::chat::ChatService;
 use crate::chat::command::ChatCommand;
 use crate::chat::events::{ChatEvent, EventSink};
-use crate::telemetry::{request_id, with_request_id};
+use crate::telemetry;
 
 /// Longest silence: proxies cut streams after 30 to 60 seconds of it.
 const PING: Duration = Duration::from_secs(15);
@@ -32,11 +31,9 @@ pub(super) fn stream(service: ChatService, command: ChatCommand) -> Response {
 fn events(service: ChatService, command: ChatCommand) -> impl Stream<Item = Result<Event, Infallible>> {
     let (sink, mut receiver) = EventSink::streaming();
     // A task of its own: deadlines hold even when the client is too slow to read.
-    let id = request_id().unwrap_or_default();
     let background = service.background().clone();
     let work = async move { chat_json(service.chat(command, sink).await) };
-    let work = background.spawn(with_request_id(id, work).in_current_span());
-    let work = AbortOnDropHandle::new(work);
+    let work = AbortOnDropHandle::new(background.spawn(telemetry::carried(work)));
     yielding! {
         let mut number = 0;
         while let Some(event) = receiver.recv().await {

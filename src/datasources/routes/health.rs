@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use axum::extract::State;
 use indexmap::IndexMap;
 use serde::Serialize;
@@ -7,9 +9,12 @@ use utoipa::ToSchema;
 use crate::datasources::DataSourceService;
 use crate::datasources::client::Source;
 use crate::datasources::service::Inspection;
-use crate::kernel::{Fields, SecretUrl};
+use crate::kernel::{Deadline, Fields, SecretUrl};
 use crate::outbound::BreakerState;
 use crate::web::{ApiError, ErrorBody, FromFields, PathName, QueryParams, ReadErrors, Reply};
+
+/// What counts are the sources' own timeouts, which are shorter.
+const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// How a source is tested.
 pub(super) struct TestQuery {
@@ -132,7 +137,7 @@ pub(super) async fn test(
     if query.skip_connectivity {
         return Ok(Reply::ok(skipped));
     }
-    Ok(Reply::ok(match sources.inspect(&source).await {
+    Ok(Reply::ok(match sources.inspect(&source, Deadline::after(LONGEST)).await {
         Some(inspection) => tested(&source, inspection),
         None => skipped,
     }))
@@ -195,7 +200,7 @@ fn details(source: &Source, inspection: Inspection) -> Details {
 #[utoipa::path(get, path = "/api/datasources/health/all", tag = "datasources", operation_id = "datasources_health",
     responses((status = 200, description = "How they are", body = DataSourcesHealth)))]
 pub(super) async fn health_of_all(State(sources): State<DataSourceService>) -> Reply<DataSourcesHealth> {
-    let looked = sources.inspect_all().await;
+    let looked = sources.inspect_all(Deadline::after(LONGEST)).await;
     let all: IndexMap<_, _> = looked
         .into_iter()
         .map(|(source, inspection)| {

@@ -55,6 +55,16 @@ impl LlmSection {
         VARIABLES.iter().zip(both).filter(|(_, (env, stored))| *env && *stored).map(|(name, _)| *name).collect()
     }
 
+    /// Which layer each value comes from, by the variable that it can be set with: `default`, `file`, `environment` or `api`.
+    pub fn sources(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let layers = [("api", &self.stored), ("environment", &self.environment), ("file", &self.file)];
+        let layers = layers.map(|(name, layer)| (name, layer.touched()));
+        VARIABLES.iter().enumerate().map(move |(at, variable)| {
+            let from = layers.iter().find(|(_, touched)| touched.get(at) == Some(&true));
+            (*variable, from.map_or("default", |(name, _)| *name))
+        })
+    }
+
     pub(in crate::settings) fn variable_of(field: &str) -> Option<&'static str> {
         let index = JSON.iter().position(|name| *name == field)?;
         VARIABLES.get(index).copied()
@@ -104,6 +114,9 @@ mod tests {
         assert_eq!(section.effective().base_url.as_deref(), Some("http://env"));
         assert_eq!(section.effective().default_model.as_deref(), Some("api-model"));
         assert_eq!(section.overridden_variables(), ["LLM_DEFAULT_MODEL"]);
+        let sources: Vec<_> = section.sources().take(3).collect();
+        let expected = [("LLM_BASE_URL", "environment"), ("LLM_DEFAULT_MODEL", "api"), ("LLM_API_KEY", "default")];
+        assert_eq!(sources, expected);
     }
 
     #[test]

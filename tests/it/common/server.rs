@@ -76,6 +76,12 @@ impl TestServer {
         Self::start(folder, variables, clock).await
     }
 
+    /// [`TestServer::restart`] with these variables besides.
+    pub async fn restart_with(mut self, variables: &[(&str, &str)]) -> Self {
+        self.variables.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        self.restart().await
+    }
+
     /// Stops the server and waits until it has ended.
     pub async fn stop(self) {
         self.stop.cancel();

@@ -1,91 +1,56 @@
-use serde_json::{Map, Value};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
 use std::time::Duration;
 
-use super::sqlite::{Database, failed};
+use serde_json::{Value, json};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, Sqlite, Transaction};
+
+use super::{Conversation, Message, Overflow, Place, layout};
 use crate::kernel::{Clock, Error, Role, UserId};
+use crate::storage::outside::Journal;
+use crate::storage::sqlite::{Database, failed};
 
-/// One message of a conversation.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Message {
-    /// Who spoke.
-    pub role: Role,
-    /// What was said.
-    pub content: String,
-    /// Free to the caller.
-    pub metadata: Map<String, Value>,
-    /// When it was stored, in milliseconds since 1970.
-    pub created_ms: i64,
+/// Messages that are added in one step.
+#[derive(Debug)]
+pub(super) struct Turns<'a> {
+    /// The id of the step, by which it is known that it was done.
+    pub(super) operation: String,
+    /// Oldest first.
+    pub(super) messages: &'a [Message],
+    /// How long the conversation lives on.
+    pub(super) ttl: Duration,
+    /// How many messages it may hold.
+    pub(super) most: i64,
 }
 
-/// A conversation as it is at one moment.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Conversation {
-    /// What was folded away.
-    pub summary: Option<String>,
-    /// The newest messages, newest first.
-    pub messages: Vec<Message>,
-}
-
-/// How much of a conversation survives an append.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retain {
-    /// The newest messages; older ones are dropped.
-    Newest(usize),
-    /// Twice as many, since older messages wait to be folded into the summary; never less than ten thousand.
-    UntilFolded(usize),
-}
-
-/// The oldest messages of a conversation, about to be folded into its summary.
-#[derive(Clone, Debug)]
-pub struct Overflow {
-    /// The messages, oldest first.
-    pub messages: Vec<Message>,
-    /// The summary so far.
-    pub summary: Option<String>,
-    ids: Vec<i64>,
-}
-
-impl Overflow {
-    /// Keeps the oldest messages up to `chars` characters in all, but at least one.
-    pub fn limit(&mut self, chars: usize) {
-        let mut total = 0;
-        let fitting = self.messages.iter().take_while(|message| {
-            total += message.content.chars().count();
-            total <= chars
-        });
-        let count = fitting.count().max(1);
-        self.messages.truncate(count);
-        self.ids.truncate(count);
+impl Turns<'_> {
+    pub(super) fn ttl_ms(&self) -> i64 {
+        i64::try_from(self.ttl.as_millis()).unwrap_or(i64::MAX)
     }
 }
 
-/// Conversations by user, in the embedded store.
+/// Conversations in the embedded database.
 #[derive(Clone, Debug)]
-pub struct ConversationStore {
-    database: Database,
-    clock: Clock,
+pub(in crate::storage) struct EmbeddedConversations {
+    pub(super) database: Database,
+    pub(super) clock: Clock,
 }
 
-impl ConversationStore {
-    pub(super) fn new(database: Database, clock: Clock) -> Self {
+impl EmbeddedConversations {
+    pub(in crate::storage) fn new(database: Database, clock: Clock) -> Self {
         Self { database, clock }
     }
 
-    /// Adds messages, oldest first, in one step: all or none. The conversation lives on for `ttl` from now; one that has
-    /// expired begins anew. Returns how many messages it holds.
-    pub async fn append(
+    /// Adds messages, and puts them into the journal if there is one. Returns how many messages the conversation holds.
+    pub(super) async fn append(
         &self,
         user: &UserId,
-        messages: &[Message],
-        ttl: Duration,
-        retain: Retain,
+        turns: &Turns<'_>,
+        journal: Option<&Journal>,
     ) -> Result<usize, Error> {
         const WHAT: &str = "could not append to a conversation";
         let mut tx = self.database.write().await?;
         self.drop_expired(&mut tx, user).await?;
-        let expires_at = self.clock.now_ms().saturating_add(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX));
+        let expires_at = self.clock.now_ms().saturating_add(turns.ttl_ms());
         sqlx::query(
             "INSERT INTO conversation (user_id, expires_at) VALUES (?1, ?2)
              ON CONFLICT (user_id) DO UPDATE SET expires_at = excluded.expires_at",
@@ -95,26 +60,33 @@ impl ConversationStore {
         .execute(&mut *tx)
         .await
         .map_err(failed(WHAT))?;
-        for message in messages {
+        for message in turns.messages {
             sqlx::query(
-                "INSERT INTO message (user_id, role, content, metadata, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO message (user_id, role, content, metadata, created_at, operation)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )
             .bind(user.as_str())
             .bind(message.role.as_str())
             .bind(&message.content)
             .bind(Value::Object(message.metadata.clone()).to_string())
             .bind(message.created_ms)
+            .bind(&turns.operation)
             .execute(&mut *tx)
             .await
             .map_err(failed(WHAT))?;
         }
-        let kept = trim(&mut tx, user, retain).await?;
+        let kept = trim(&mut tx, user, turns.most).await?;
+        if let Some(journal) = journal {
+            let messages: Vec<String> = turns.messages.iter().map(layout::to_text).collect();
+            let body = json!({"id": turns.operation, "messages": messages, "most": turns.most});
+            journal.add(&mut tx, user.as_str(), &body).await?;
+        }
         tx.commit().await.map_err(failed(WHAT))?;
         Ok(kept)
     }
 
     /// The newest `limit` messages, newest first, and the summary.
-    pub async fn recent(&self, user: &UserId, limit: usize) -> Result<Conversation, Error> {
+    pub(super) async fn recent(&self, user: &UserId, limit: usize) -> Result<Conversation, Error> {
         const WHAT: &str = "could not read a conversation";
         let mut tx = self.database.read().begin().await.map_err(failed(WHAT))?;
         let Some(summary) = self.live_summary(&mut tx, user).await? else { return Ok(Conversation::default()) };
@@ -132,7 +104,7 @@ impl ConversationStore {
 
     /// The newest messages with at most `chars` characters in all, newest first, every system message, and the summary. The
     /// message that no longer fits is left out, and so is all that is older.
-    pub async fn window(&self, user: &UserId, chars: usize) -> Result<Conversation, Error> {
+    pub(super) async fn window(&self, user: &UserId, chars: usize) -> Result<Conversation, Error> {
         const WHAT: &str = "could not read a conversation";
         let mut tx = self.database.read().begin().await.map_err(failed(WHAT))?;
         let Some(summary) = self.live_summary(&mut tx, user).await? else { return Ok(Conversation::default()) };
@@ -152,19 +124,23 @@ impl ConversationStore {
         Ok(Conversation { summary, messages })
     }
 
-    /// Forgets the conversation: messages and summary.
-    pub async fn clear(&self, user: &UserId) -> Result<(), Error> {
+    /// Forgets the conversation, and puts that into the journal if there is one.
+    pub(super) async fn clear(&self, user: &UserId, journal: Option<(&Journal, &str)>) -> Result<(), Error> {
+        const WHAT: &str = "could not clear a conversation";
+        let mut tx = self.database.write().await?;
         sqlx::query("DELETE FROM conversation WHERE user_id = ?1")
             .bind(user.as_str())
-            .execute(self.database.writer())
+            .execute(&mut *tx)
             .await
-            .map(|_| ())
-            .map_err(failed("could not clear a conversation"))
+            .map_err(failed(WHAT))?;
+        if let Some((journal, operation)) = journal {
+            journal.add(&mut tx, user.as_str(), &json!({"id": operation, "clear": true})).await?;
+        }
+        tx.commit().await.map_err(failed(WHAT))
     }
 
-    /// The messages beyond the newest `keep`, oldest first, at most `most` of them. System messages are not among them: they
-    /// are instructions, which a summary would turn into prose.
-    pub async fn overflow(&self, user: &UserId, keep: usize, most: usize) -> Result<Option<Overflow>, Error> {
+    /// The messages beyond the newest `keep`, oldest first, at most `most` of them.
+    pub(super) async fn overflow(&self, user: &UserId, keep: usize, most: usize) -> Result<Option<Overflow>, Error> {
         const WHAT: &str = "could not read the oldest messages of a conversation";
         let mut tx = self.database.read().begin().await.map_err(failed(WHAT))?;
         let Some(summary) = self.live_summary(&mut tx, user).await? else { return Ok(None) };
@@ -182,15 +158,14 @@ impl ConversationStore {
         .map_err(failed(WHAT))?;
         let ids = rows.iter().map(|row| row.try_get("id")).collect::<Result<Vec<i64>, _>>().map_err(failed(WHAT))?;
         let messages = rows.iter().map(read_message).collect::<Result<Vec<_>, _>>().map_err(failed(WHAT))?;
-        Ok(if ids.is_empty() { None } else { Some(Overflow { messages, summary, ids }) })
+        Ok(if ids.is_empty() { None } else { Some(Overflow { messages, summary, place: Place::Embedded(ids) }) })
     }
 
-    /// Puts `summary` in the place of the overflow. Does nothing and returns false if the conversation was cleared, or has
-    /// begun anew, since the overflow was read.
-    pub async fn fold(&self, user: &UserId, overflow: &Overflow, summary: &str) -> Result<bool, Error> {
+    /// Puts `summary` in the place of the messages with these ids, if all of them are still there.
+    pub(super) async fn fold(&self, user: &UserId, ids: &[i64], summary: &str) -> Result<bool, Error> {
         const WHAT: &str = "could not store a summary";
         let mut tx = self.database.write().await?;
-        for id in &overflow.ids {
+        for id in ids {
             let deleted = sqlx::query("DELETE FROM message WHERE id = ?1 AND user_id = ?2")
                 .bind(id)
                 .bind(user.as_str())
@@ -212,7 +187,33 @@ impl ConversationStore {
         Ok(true)
     }
 
-    pub(super) async fn purge(&self) -> Result<(), Error> {
+    /// Does to the copy what was done to the conversation in Redis. Messages that another server stored are not there.
+    pub(super) async fn fold_copy(&self, user: &UserId, folded: &[Message], summary: &str) -> Result<(), Error> {
+        const WHAT: &str = "could not fold the copy of a conversation";
+        let mut tx = self.database.write().await?;
+        for message in folded {
+            sqlx::query(
+                "DELETE FROM message WHERE id = (SELECT id FROM message
+                     WHERE user_id = ?1 AND created_at = ?2 AND role = ?3 AND content = ?4 ORDER BY id LIMIT 1)",
+            )
+            .bind(user.as_str())
+            .bind(message.created_ms)
+            .bind(message.role.as_str())
+            .bind(&message.content)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(WHAT))?;
+        }
+        sqlx::query("UPDATE conversation SET summary = ?2 WHERE user_id = ?1")
+            .bind(user.as_str())
+            .bind(summary)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(WHAT))?;
+        tx.commit().await.map_err(failed(WHAT))
+    }
+
+    pub(in crate::storage) async fn purge(&self) -> Result<(), Error> {
         sqlx::query("DELETE FROM conversation WHERE expires_at <= ?1")
             .bind(self.clock.now_ms())
             .execute(self.database.writer())
@@ -247,12 +248,8 @@ impl ConversationStore {
 }
 
 /// Deletes what is beyond the limit, system messages last; returns how many messages are left.
-async fn trim(tx: &mut Transaction<'_, Sqlite>, user: &UserId, retain: Retain) -> Result<usize, Error> {
+async fn trim(tx: &mut Transaction<'_, Sqlite>, user: &UserId, most: i64) -> Result<usize, Error> {
     const WHAT: &str = "could not trim a conversation";
-    let most = match retain {
-        Retain::Newest(most) => i64::try_from(most).unwrap_or(i64::MAX),
-        Retain::UntilFolded(most) => i64::try_from(most).unwrap_or(i64::MAX).saturating_mul(2).max(10_000),
-    };
     let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM message WHERE user_id = ?1")
         .bind(user.as_str())
         .fetch_one(&mut **tx)
@@ -272,7 +269,7 @@ async fn trim(tx: &mut Transaction<'_, Sqlite>, user: &UserId, retain: Retain) -
     Ok(usize::try_from(count.min(most)).unwrap_or(0))
 }
 
-fn read_message(row: &SqliteRow) -> Result<Message, sqlx::Error> {
+pub(super) fn read_message(row: &SqliteRow) -> Result<Message, sqlx::Error> {
     let decode = |error: String| sqlx::Error::Decode(error.into());
     let role: String = row.try_get("role")?;
     let metadata: String = row.try_get("metadata")?;

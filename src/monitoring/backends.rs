@@ -1,0 +1,79 @@
+use std::time::Duration;
+
+use crate::kernel::Secret;
+use crate::settings::Settings;
+use crate::storage::{BackendStatus, Stores};
+
+/// How a store outside this process is.
+#[derive(Clone, Debug)]
+pub(super) struct Backend {
+    /// What it is called.
+    pub(super) name: &'static str,
+    /// What is known if it is configured.
+    pub(super) found: Option<Found>,
+}
+
+/// What is known about a store that is configured.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    /// Where it is, without credentials.
+    pub(super) url: String,
+    /// How long it took to answer; or why it is not in use, and the embedded store stands in for it.
+    pub(super) answer: Result<Duration, String>,
+    /// Since when it is in use or not, and what waits for it.
+    pub(super) status: BackendStatus,
+}
+
+impl Backend {
+    /// Whether all is as it should be: it answers, or is not configured.
+    pub(super) fn is_well(&self) -> bool {
+        self.found.as_ref().is_none_or(|found| found.answer.is_ok())
+    }
+}
+
+impl Found {
+    pub(super) fn latency_ms(&self) -> Option<f64> {
+        self.answer.as_ref().ok().map(|took| took.as_secs_f64() * 1000.0)
+    }
+
+    pub(super) fn error(&self) -> Option<String> {
+        self.answer.as_ref().err().cloned()
+    }
+}
+
+/// A round trip to Redis and to Postgres.
+pub(super) async fn look_at(stores: &Stores, settings: &Settings) -> [Backend; 2] {
+    let (redis, postgres) = tokio::join!(stores.ping_redis(), stores.ping_postgres());
+    let storage = &settings.storage;
+    let found = |url: Option<&Secret>, status: Option<BackendStatus>, answer| {
+        Some(Found { url: shown(url?), answer, status: status? })
+    };
+    [
+        Backend { name: "redis", found: found(storage.redis_url.as_ref(), stores.redis(), redis) },
+        Backend { name: "postgres", found: found(storage.postgres_dsn.as_ref(), stores.postgres(), postgres) },
+    ]
+}
+
+/// An address without user, password and parameters: the latter may be credentials too.
+fn shown(url: &Secret) -> String {
+    let Ok(parsed) = url::Url::parse(url.expose()) else { return String::new() };
+    let port = parsed.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}{}", parsed.scheme(), parsed.host_str().unwrap_or_default(), parsed.path())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_credentials() {
+        let cases = [
+            ("redis://:pw@cache:6379/0", "redis://cache:6379/0"),
+            ("postgres://u:p%40w@db/x?password=y#z", "postgres://db/x"),
+            ("rediss://user@[::1]:7", "rediss://[::1]:7"),
+        ];
+        for (url, expected) in cases {
+            assert_eq!(shown(&Secret::new(url)), expected);
+        }
+    }
+}

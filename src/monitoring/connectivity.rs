@@ -1,0 +1,59 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::MonitoringService;
+use super::backends::{self, Backend};
+use crate::agents::Ping;
+use crate::datasources::{Inspection, Source};
+use crate::kernel::Deadline;
+use crate::settings::{AgentSettings, Catalog, DataSourceSettings, Entry, LlmSection};
+
+/// Longest wait for all of them; each has its own timeout besides.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What was found when everything was reached for.
+#[derive(Debug)]
+pub(super) struct Connectivity {
+    /// As `GET /api/llm/health` tells it.
+    pub(super) llm: Value,
+    pub(super) agents: Vec<(Arc<Entry<AgentSettings>>, Option<Ping>)>,
+    pub(super) datasources: Vec<(Source, Option<Inspection>)>,
+    pub(super) backends: [Backend; 2],
+}
+
+/// What there is to be reached for.
+#[derive(Clone, Debug)]
+pub(super) struct Catalogs {
+    llm: Arc<LlmSection>,
+    agents: Arc<Catalog<AgentSettings>>,
+    datasources: Arc<Catalog<DataSourceSettings>>,
+}
+
+impl PartialEq for Catalogs {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.llm, &other.llm)
+            && Arc::ptr_eq(&self.agents, &other.agents)
+            && Arc::ptr_eq(&self.datasources, &other.datasources)
+    }
+}
+
+impl MonitoringService {
+    /// Reaches for everything at once; callers that ask at the same time share one answer.
+    pub(super) async fn connectivity(&self) -> Arc<Connectivity> {
+        let settings = self.settings();
+        let (llm, agents, datasources) = (settings.llm.clone(), settings.agents.clone(), settings.datasources.clone());
+        let deadline = Deadline::after(PATIENCE);
+        let reach = async {
+            let (llm, agents, datasources, backends) = tokio::join!(
+                self.llm.health(),
+                self.agents.ping_all(deadline),
+                self.datasources.inspect_all(deadline),
+                backends::look_at(&self.stores, &settings)
+            );
+            Arc::new(Connectivity { llm, agents, datasources, backends })
+        };
+        self.connectivity.get(Catalogs { llm, agents, datasources }, reach).await
+    }
+}

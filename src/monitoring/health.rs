@@ -1,0 +1,86 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::{Instant, timeout};
+
+use super::MonitoringService;
+use super::backends::{self, Backend};
+use crate::settings::{LlmSection, Settings};
+
+/// Longest wait for any part.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the parts said when they were asked.
+#[derive(Debug)]
+pub(super) struct Probed {
+    pub(super) llm: Part,
+    pub(super) store: Part,
+    pub(super) backends: [Backend; 2],
+}
+
+/// How one part is.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub(super) ok: bool,
+    pub(super) latency_ms: f64,
+    pub(super) error: Option<String>,
+}
+
+/// What a probe is about: once the connection has been changed, what was found out about the old one says nothing.
+#[derive(Clone, Debug)]
+pub(super) struct LlmSettingsKey(Arc<LlmSection>);
+
+impl PartialEq for LlmSettingsKey {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Probed {
+    /// Whether all is as it should be: there is an LLM, and whatever is in use answers.
+    pub(super) fn is_healthy(&self, settings: &Settings) -> bool {
+        let llm = settings.llm.effective().base_url.is_some() && self.llm.ok;
+        llm && self.store.ok && self.backends.iter().all(Backend::is_well)
+    }
+}
+
+impl MonitoringService {
+    /// Asks all parts at once; callers that ask at the same time share one answer.
+    pub(super) async fn probe(&self, settings: &Settings) -> Arc<Probed> {
+        let key = LlmSettingsKey(settings.llm.clone());
+        let ask = async {
+            let (llm, store, backends) =
+                tokio::join!(self.probe_llm(), self.probe_store(), backends::look_at(&self.stores, settings));
+            Arc::new(Probed { llm, store, backends })
+        };
+        self.health.get(key, ask).await
+    }
+
+    async fn probe_llm(&self) -> Part {
+        let started = Instant::now();
+        let said = timeout(PATIENCE, self.llm.health()).await.unwrap_or_default();
+        let ok = said.get("healthy") == Some(&Value::Bool(true));
+        let error = ["error", "message"].iter().find_map(|key| said.get(*key)?.as_str()).map(str::to_owned);
+        let status = said.get("status_code").and_then(Value::as_u64).map(|status| format!("answered {status}"));
+        let error = (!ok).then(|| error.or(status).unwrap_or_else(|| "did not answer in time".to_owned()));
+        Part { ok, latency_ms: millis(started), error }
+    }
+
+    async fn probe_store(&self) -> Part {
+        let started = Instant::now();
+        let error = match timeout(PATIENCE, self.stores.ping()).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the embedded store does not answer");
+                Some("it fails; the log says why".to_owned())
+            }
+            Err(_) => Some("it did not answer in time".to_owned()),
+        };
+        Part { ok: error.is_none(), latency_ms: millis(started), error }
+    }
+}
+
+fn millis(started: Instant) -> f64 {
+    started.elapsed().as_secs_f64() * 1000.0
+}

@@ -1,0 +1,130 @@
+use std::num::NonZero;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sysinfo::{
+    CpuRefreshKind, Disk, DiskRefreshKind, Disks, MemoryRefreshKind, Pid, ProcessRefreshKind, ProcessesToUpdate,
+    RefreshKind, System,
+};
+
+/// The machine that the server runs on, and its own process. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Machine(Arc<Mutex<Seen>>);
+
+#[derive(Debug)]
+struct Seen {
+    /// None on a machine that tells nothing.
+    system: Option<System>,
+    cpu_percent: f64,
+    /// Total and free.
+    disk: (u64, u64),
+}
+
+/// What is known of the machine; what it does not tell is 0. Sizes are in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Figures {
+    /// Load of all processors together, between the last two times it was measured.
+    pub(super) cpu_percent: f64,
+    /// Processors that this process may use.
+    pub(super) cpus: usize,
+    /// Memory that this process may use: the machine's, or less if its control group says so.
+    pub(super) memory_total: u64,
+    pub(super) memory_available: u64,
+    /// Of the file system at `/`.
+    pub(super) disk_total: u64,
+    pub(super) disk_free: u64,
+    pub(super) process: ProcessFigures,
+}
+
+/// What is known of this process.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ProcessFigures {
+    pub(super) resident: u64,
+    pub(super) virtual_memory: u64,
+    pub(super) cpu_seconds: f64,
+    pub(super) open_files: usize,
+    pub(super) most_files: usize,
+    /// In seconds since 1970.
+    pub(super) started: u64,
+}
+
+impl Machine {
+    pub(super) fn new() -> Self {
+        let kinds = RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing().with_usage());
+        let system = System::new_with_specifics(kinds).ok();
+        Self(Arc::new(Mutex::new(Seen { system, cpu_percent: 0.0, disk: (0, 0) })))
+    }
+
+    /// Measures what takes time: the load since the last call, and the disk. Blocks.
+    pub(super) fn measure(&self) {
+        // A file system that hangs must not hold up those who only want to read.
+        let disk = root_disk();
+        let mut seen = self.seen();
+        seen.disk = disk.unwrap_or(seen.disk);
+        if let Some(system) = &mut seen.system {
+            system.refresh_cpu_usage();
+            seen.cpu_percent = f64::from(system.global_cpu_usage()).clamp(0.0, 100.0);
+        }
+    }
+
+    /// The figures: memory and process as they are now, load and disk as last measured.
+    pub(super) fn figures(&self) -> Figures {
+        let mut seen = self.seen();
+        let (cpu_percent, disk) = (seen.cpu_percent, seen.disk);
+        let cpus = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let base = Figures { cpu_percent, cpus, disk_total: disk.0, disk_free: disk.1, ..Figures::default() };
+        let Some(system) = &mut seen.system else { return base };
+        system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
+        let pid = Pid::from_u32(std::process::id());
+        let kinds = ProcessRefreshKind::nothing().with_memory().with_cpu();
+        system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, kinds);
+        let (mut total, mut available) = (system.total_memory(), system.available_memory());
+        let process = system.process(pid);
+        if let Some(limits) = process.and_then(|process| process.cgroup_limits()) {
+            total = total.min(limits.total_memory);
+            available = available.min(total.saturating_sub(limits.rss));
+        }
+        let process = process.map(|process| ProcessFigures {
+            resident: process.memory(),
+            virtual_memory: process.virtual_memory(),
+            cpu_seconds: process.accumulated_cpu_time() as f64 / 1000.0,
+            open_files: process.open_files().unwrap_or(0),
+            most_files: process.open_files_limit().unwrap_or(0),
+            started: process.start_time(),
+        });
+        let process = process.unwrap_or_default();
+        Figures { memory_total: total, memory_available: available, process, ..base }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Total and free bytes at `/`.
+fn root_disk() -> Option<(u64, u64)> {
+    let disks = Disks::new_with_refreshed_list_specifics(DiskRefreshKind::nothing().with_storage()).ok()?;
+    let at_root = |disk: &&Disk| disk.mount_point() == Path::new("/");
+    disks.iter().find(at_root).map(|disk| (disk.total_space(), disk.available_space()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_those_of_the_machine() {
+        let machine = Machine::new();
+        assert_eq!(machine.figures().disk_total, 0, "nothing was measured yet");
+        std::thread::sleep(sysinfo::MINIMUM_CPU_UPDATE_INTERVAL);
+        machine.measure();
+        let figures = machine.figures();
+        assert!((0.0..=100.0).contains(&figures.cpu_percent) && figures.cpus >= 1);
+        assert!(figures.memory_total > figures.memory_available && figures.memory_available > 0);
+        assert!(figures.disk_total > figures.disk_free && figures.disk_free > 0, "{figures:?}");
+        let process = figures.process;
+        assert!(process.resident > 1_000_000 && process.virtual_memory > process.resident);
+        assert!(process.open_files > 2 && process.most_files > process.open_files, "{process:?}");
+        assert!(process.started > 1_700_000_000);
+    }
+}

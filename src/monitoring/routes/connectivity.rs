@@ -1,0 +1,179 @@
+use std::sync::Arc;
+
+use axum::extract::State;
+use indexmap::IndexMap;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::agents::Ping;
+use crate::datasources::{Inspection, Source};
+use crate::monitoring::MonitoringService;
+use crate::monitoring::backends::Backend;
+use crate::monitoring::connectivity::Connectivity as Found;
+use crate::settings::{AgentSettings, Entry};
+use crate::web::Reply;
+
+/// What can be reached.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "timestamp": "2026-11-23T08:15:00.123Z",
+    "services": {
+        "llm": {"reachable": true, "status_code": 200, "url": "http://localhost:11434"},
+        "agents": {"billing": {"reachable": true, "url": "http://localhost:9001", "response_time_ms": 2.3}},
+        "datasources": {"crm": {"reachable": false, "type": "", "url": "", "response_time_ms": 1.2,
+            "error": "DataSource 'crm' refused the connection"}}
+    },
+    "summary": {"total_services": 3, "reachable": 2, "unreachable": 1}
+}))]
+pub(super) struct Connectivity {
+    timestamp: String,
+    services: Services,
+    summary: ConnectivitySummary,
+}
+
+/// What there is to be reached.
+#[derive(Serialize, ToSchema)]
+struct Services {
+    llm: Reached,
+    /// By name; absent if there are none.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    #[schema(required = false, value_type = std::collections::BTreeMap<String, Reached>)]
+    agents: IndexMap<String, Reached>,
+    /// By name; absent if there are none.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    #[schema(required = false, value_type = std::collections::BTreeMap<String, Reached>)]
+    datasources: IndexMap<String, Reached>,
+    /// Absent if it is not configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    redis: Option<Reached>,
+    /// Absent if it is not configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    postgres: Option<Reached>,
+}
+
+/// Whether one of them was reached.
+#[derive(Serialize, ToSchema, Default)]
+struct Reached {
+    reachable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    status_code: Option<u64>,
+    /// Of a data source; `""` if it was not reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    r#type: Option<String>,
+    /// Without credentials. Of an agent or a data source that was not reached it is `""`; absent if no LLM is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    response_time_ms: Option<f64>,
+    /// Why it is not reachable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    error: Option<String>,
+}
+
+/// How many of them were reached. The LLM counts even if none is configured.
+#[derive(Serialize, ToSchema)]
+struct ConnectivitySummary {
+    total_services: usize,
+    reachable: usize,
+    unreachable: usize,
+}
+
+/// What can be reached
+///
+/// Reaches for the LLM, all agents, all data sources and the stores at once, for at most ten seconds. What was found counts for
+/// two seconds. Disabled agents and data sources are not asked, and count as unreachable.
+#[utoipa::path(get, path = "/api/monitoring/connectivity", tag = "monitoring", operation_id = "monitoring_connectivity",
+    responses((status = 200, description = "What was reached", body = Connectivity)))]
+pub(super) async fn connectivity(State(monitoring): State<MonitoringService>) -> Reply<Connectivity> {
+    let found = monitoring.connectivity().await;
+    let services = services(&found);
+    let stores = [&services.redis, &services.postgres].into_iter().flatten();
+    let all = stores.chain(services.agents.values()).chain(services.datasources.values()).chain([&services.llm]);
+    let (total, reachable) = all.fold((0, 0), |(total, ok), one| (total + 1, ok + usize::from(one.reachable)));
+    let summary = ConnectivitySummary { total_services: total, reachable, unreachable: total - reachable };
+    Reply::ok(Connectivity { timestamp: monitoring.timestamp(), services, summary })
+}
+
+fn services(found: &Found) -> Services {
+    let [redis, postgres] = &found.backends;
+    let agent = |(entry, ping): &(Arc<Entry<AgentSettings>>, Option<Ping>)| of_agent(entry, ping.as_ref());
+    let source = |(source, inspection): &(Source, Option<Inspection>)| of_source(source, inspection.as_ref());
+    Services {
+        llm: of_llm(&found.llm),
+        agents: found.agents.iter().map(agent).collect(),
+        datasources: found.datasources.iter().map(source).collect(),
+        redis: of_backend(redis),
+        postgres: of_backend(postgres),
+    }
+}
+
+fn of_llm(said: &Value) -> Reached {
+    let text = |key: &str| said.get(key).and_then(Value::as_str).map(str::to_owned);
+    let url = text("base_url");
+    Reached {
+        reachable: said.get("healthy") == Some(&Value::Bool(true)),
+        status_code: said.get("status_code").and_then(Value::as_u64),
+        response_time_ms: said.get("response_time_ms").and_then(Value::as_f64),
+        error: if url.is_none() { Some("Not configured".to_owned()) } else { text("error") },
+        url,
+        ..Reached::default()
+    }
+}
+
+fn of_agent(entry: &Entry<AgentSettings>, ping: Option<&Ping>) -> (String, Reached) {
+    let url = ping.filter(|ping| ping.status.is_some()).map(|_| entry.effective.url.to_string());
+    let why = |ping: &Ping| ping.error.clone().or_else(|| Some(format!("{} ({})", ping.message, ping.status?)));
+    let error = match ping {
+        Some(ping) if ping.healthy => None,
+        Some(ping) => why(ping),
+        None => Some(format!("Agent '{}' is disabled", entry.name)),
+    };
+    let reached = Reached {
+        reachable: ping.is_some_and(|ping| ping.healthy),
+        status_code: ping.and_then(|ping| ping.status).map(u64::from),
+        url: Some(url.unwrap_or_default()),
+        response_time_ms: ping.map(|ping| ping.response_time_ms),
+        error,
+        ..Reached::default()
+    };
+    (entry.name.to_string(), reached)
+}
+
+fn of_source(source: &Source, inspection: Option<&Inspection>) -> (String, Reached) {
+    let outcome = inspection.map(|inspection| &inspection.outcome);
+    let checked = outcome.and_then(|outcome| outcome.as_ref().ok());
+    let shown = |text: String| Some(if checked.is_some() { text } else { String::new() });
+    let error = match outcome {
+        None => Some(format!("DataSource '{}' is disabled", source.name)),
+        Some(Err(error)) => Some(error.text().to_owned()),
+        Some(Ok(checked)) => (!checked.ok).then(|| inspection.map_or("", Inspection::message).to_owned()),
+    };
+    let reached = Reached {
+        reachable: inspection.is_some_and(Inspection::is_well),
+        status_code: checked.and_then(|checked| checked.status).map(u64::from),
+        r#type: shown(source.effective.kind.clone()),
+        url: shown(source.effective.url.to_string()),
+        response_time_ms: inspection.map(|inspection| inspection.response_time_ms),
+        error,
+    };
+    (source.name.to_string(), reached)
+}
+
+fn of_backend(backend: &Backend) -> Option<Reached> {
+    let found = backend.found.as_ref()?;
+    Some(Reached {
+        reachable: found.answer.is_ok(),
+        url: Some(found.url.clone()),
+        response_time_ms: found.latency_ms(),
+        error: found.error(),
+        ..Reached::default()
+    })
+}

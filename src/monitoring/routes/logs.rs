@@ -1,0 +1,125 @@
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
+
+use crate::kernel::{Clock, Fields};
+use crate::monitoring::MonitoringService;
+use crate::monitoring::follow::Followed;
+use crate::telemetry::{self, LogEntry, LogFilter, LogLevel};
+use crate::web::{FromFields, QueryParams, ReadErrors, Reply};
+
+/// Longest silence: proxies cut streams after 30 to 60 seconds of it.
+const PING: Duration = Duration::from_secs(15);
+
+/// Which lines of the log are wanted, and whether new ones are.
+pub(super) struct LogQuery {
+    limit: usize,
+    follow: bool,
+    filter: LogFilter,
+}
+
+impl FromFields for LogQuery {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        let limit = fields.int_or("limit", 100, 0..=10_000);
+        let text = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let since = text(fields.optional("since"));
+        let since_ms = since.as_deref().and_then(Clock::parse);
+        if since.is_some() && since_ms.is_none() {
+            fields.reject("since", "Input should be a time such as 2026-11-23T08:15:00Z");
+        }
+        Self {
+            limit: usize::try_from(limit).unwrap_or(0),
+            follow: fields.or("follow", false),
+            filter: LogFilter {
+                level: fields.optional::<LogLevel>("level").map(|level| level.0),
+                since_ms,
+                contains: text(fields.optional("contains")),
+                request_id: text(fields.optional("request_id")),
+                execution_id: text(fields.optional("execution_id")),
+            },
+        }
+    }
+}
+
+/// Lines of the log, newest first.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "logs": [{
+        "id": 42, "timestamp": "2026-11-23T08:15:00.123Z", "level": "INFO", "target": "orchestrator_studio::web::log_line",
+        "message": "served", "request_id": "0b7c3f0a-6c0e-4d5e-9d5e-2f9f6f0f5a11", "execution_id": null,
+        "fields": {"method": "GET", "route": "/api/agents", "status": 200, "duration_ms": 0.4}
+    }],
+    "count": 1
+}))]
+pub(super) struct Logs {
+    #[schema(value_type = Vec<LogLine>)]
+    logs: Vec<Arc<LogEntry>>,
+    count: usize,
+}
+
+/// One line of the log.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes LogEntry for the OpenAPI document")]
+struct LogLine {
+    /// Counts the lines since the server was started.
+    id: u64,
+    timestamp: String,
+    /// `ERROR`, `WARN`, `INFO`, `DEBUG` or `TRACE`.
+    level: String,
+    /// The part of the server that speaks.
+    target: String,
+    message: String,
+    request_id: Option<String>,
+    execution_id: Option<String>,
+    /// Particulars.
+    #[schema(value_type = Object)]
+    fields: serde_json::Value,
+}
+
+/// The latest lines of the log
+///
+/// Newest first, out of the 5,000 latest lines that `LOG_LEVEL` let through. All filters must fit. With `follow=true` the reply
+/// is a stream of server-sent events: first the latest lines, oldest first, as `log` events, then each new one. A client that
+/// reads too slowly gets a last event `missed`.
+#[utoipa::path(get, path = "/api/monitoring/logs", tag = "monitoring", operation_id = "monitoring_logs",
+    params(("limit" = Option<i64>, Query, description = "Most lines, 0 to 10000; 100 if absent"),
+        ("level" = Option<String>, Query, description = "`debug`, `info`, `warning` or `error`: lines of this level or a worse one"),
+        ("since" = Option<String>, Query, description = "Lines from this time on, such as 2026-11-23T08:15:00Z"),
+        ("contains" = Option<String>, Query, description = "Lines that say this somewhere, in any case"),
+        ("request_id" = Option<String>, Query, description = "Lines of this request"),
+        ("execution_id" = Option<String>, Query, description = "Lines of this execution"),
+        ("follow" = Option<bool>, Query, description = "Go on with new lines, as server-sent events")),
+    responses((status = 200, description = "The lines", body = Logs), ReadErrors))]
+pub(super) async fn logs(
+    State(monitoring): State<MonitoringService>,
+    QueryParams(query): QueryParams<LogQuery>,
+) -> Response {
+    if query.follow {
+        return follow(&monitoring, query);
+    }
+    let (logs, _) = telemetry::logs().newest(&query.filter, query.limit);
+    Reply::ok(Logs { count: logs.len(), logs }).into_response()
+}
+
+fn follow(monitoring: &MonitoringService, query: LogQuery) -> Response {
+    let events = monitoring.follow(query.filter, query.limit).map(|followed| {
+        Ok::<_, Infallible>(match followed {
+            Followed::Line(line) => Event::default().id(line.id.to_string()).event("log").data(json!(line).to_string()),
+            Followed::Missed(count) => Event::default().event("missed").data(json!({"count": count}).to_string()),
+        })
+    });
+    let headers = [
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    ];
+    (headers, Sse::new(events).keep_alive(KeepAlive::new().interval(PING).text("ping"))).into_response()
+}

@@ -1,0 +1,140 @@
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::monitoring::MonitoringService;
+use crate::monitoring::machine::Figures;
+use crate::settings::Settings;
+use crate::web::Reply;
+
+const MIB: f64 = 1024.0 * 1024.0;
+const GIB: f64 = 1024.0 * MIB;
+
+/// Figures of the machine, and what is configured.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "timestamp": "2026-11-23T08:15:00.123Z", "uptime_seconds": 4711.2,
+    "system": {
+        "cpu": {"percent": 12.5, "count": 4},
+        "memory": {"total_mb": 7965.3, "available_mb": 5120.0, "used_mb": 2845.3, "percent": 35.7},
+        "disk": {"total_gb": 49.1, "used_gb": 20.1, "free_gb": 29.0, "percent": 40.9}
+    },
+    "process": {"resident_mb": 24.5, "cpu_seconds": 3.2, "open_files": 17},
+    "configuration": {"llm_configured": true, "redis_configured": false, "postgres_configured": false, "agents_count": 2,
+        "datasources_count": 1, "tools_count": 0}
+}))]
+pub(super) struct Metrics {
+    timestamp: String,
+    uptime_seconds: f64,
+    system: System,
+    process: Process,
+    configuration: Configured,
+}
+
+/// The machine, as far as this server may use it.
+#[derive(Serialize, ToSchema)]
+struct System {
+    cpu: Cpu,
+    memory: Memory,
+    disk: Disk,
+}
+
+/// The processors.
+#[derive(Serialize, ToSchema)]
+struct Cpu {
+    /// Load of all together over the last seconds.
+    percent: f64,
+    /// How many this server may use.
+    count: usize,
+}
+
+/// Memory, in MiB.
+#[derive(Serialize, ToSchema)]
+struct Memory {
+    /// Of the machine, or of the server's control group if that is less.
+    total_mb: f64,
+    available_mb: f64,
+    used_mb: f64,
+    percent: f64,
+}
+
+/// The file system at `/`, in GiB.
+#[derive(Serialize, ToSchema)]
+struct Disk {
+    total_gb: f64,
+    used_gb: f64,
+    free_gb: f64,
+    percent: f64,
+}
+
+/// The server's own process.
+#[derive(Serialize, ToSchema)]
+struct Process {
+    /// In MiB.
+    resident_mb: f64,
+    cpu_seconds: f64,
+    open_files: usize,
+}
+
+/// What is configured.
+#[derive(Serialize, ToSchema)]
+struct Configured {
+    llm_configured: bool,
+    redis_configured: bool,
+    postgres_configured: bool,
+    agents_count: usize,
+    datasources_count: usize,
+    tools_count: usize,
+}
+
+/// Figures of the machine
+///
+/// Processor, memory, disk, and how much is configured. For Prometheus there is `/metrics`.
+#[utoipa::path(get, path = "/api/monitoring/metrics", tag = "monitoring", operation_id = "monitoring_metrics",
+    responses((status = 200, description = "The figures", body = Metrics)))]
+pub(super) async fn metrics(State(monitoring): State<MonitoringService>) -> Reply<Metrics> {
+    let (figures, settings) = (monitoring.figures(), monitoring.settings());
+    Reply::ok(Metrics {
+        timestamp: monitoring.timestamp(),
+        uptime_seconds: monitoring.uptime_seconds(),
+        system: system(&figures),
+        process: Process {
+            resident_mb: figures.process.resident as f64 / MIB,
+            cpu_seconds: figures.process.cpu_seconds,
+            open_files: figures.process.open_files,
+        },
+        configuration: configured(&settings),
+    })
+}
+
+fn system(figures: &Figures) -> System {
+    let percent = |part: u64, whole: u64| if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 };
+    let used = figures.memory_total.saturating_sub(figures.memory_available);
+    let disk_used = figures.disk_total.saturating_sub(figures.disk_free);
+    System {
+        cpu: Cpu { percent: figures.cpu_percent, count: figures.cpus },
+        memory: Memory {
+            total_mb: figures.memory_total as f64 / MIB,
+            available_mb: figures.memory_available as f64 / MIB,
+            used_mb: used as f64 / MIB,
+            percent: percent(used, figures.memory_total),
+        },
+        disk: Disk {
+            total_gb: figures.disk_total as f64 / GIB,
+            used_gb: disk_used as f64 / GIB,
+            free_gb: figures.disk_free as f64 / GIB,
+            percent: percent(disk_used, figures.disk_total),
+        },
+    }
+}
+
+fn configured(settings: &Settings) -> Configured {
+    Configured {
+        llm_configured: settings.llm.effective().base_url.is_some(),
+        redis_configured: settings.storage.redis_url.is_some(),
+        postgres_configured: settings.storage.postgres_dsn.is_some(),
+        agents_count: settings.agents.iter().len(),
+        datasources_count: settings.datasources.iter().len(),
+        tools_count: settings.tools.iter().len(),
+    }
+}

@@ -1,0 +1,61 @@
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::kernel::{Fields, Lax};
+
+/// What the server tells about itself.
+#[derive(Clone, Debug)]
+pub struct MonitoringSettings {
+    /// `LOG_FORMAT`
+    pub log_format: LogFormat,
+    /// `LOG_CONTENT`: whether prompts and answers are logged.
+    pub log_content: bool,
+    /// `MONITORING_ENABLED`: whether `/metrics` is served.
+    pub enabled: bool,
+    /// `MONITORING_EXPORT_INTERVAL`: how often the key figures are logged.
+    pub export_interval: Duration,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line, for programs.
+    Json,
+}
+
+impl LogFormat {
+    /// The name in settings and replies.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+impl Lax for LogFormat {
+    fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
+        match value.as_str().map(str::to_ascii_lowercase).as_deref() {
+            Some("text") => Ok(Self::Text),
+            Some("json") => Ok(Self::Json),
+            _ => Err(("enum", "Input should be 'text' or 'json'")),
+        }
+    }
+}
+
+impl MonitoringSettings {
+    pub(super) fn read(env: &mut Fields<'_>) -> Self {
+        Self {
+            log_format: env.or("LOG_FORMAT", LogFormat::default()),
+            log_content: env.or("LOG_CONTENT", false),
+            enabled: env.or("MONITORING_ENABLED", true),
+            export_interval: Duration::from_secs(
+                env.int_or("MONITORING_EXPORT_INTERVAL", 60, 1..=86_400).unsigned_abs(),
+            ),
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Conversations and the cache.
+
+use std::time::Duration;
+
+use serde_json::{Map, json};
+
+use super::{Bench, stories};
+use crate::kernel::{Role, UserId, new_id};
+use crate::storage::{Conversation, Message, Retain};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const MANY: Retain = Retain::Newest(1000);
+
+stories!(embedded: turns_come_back_as_they_were_newest_first, the_oldest_go_first_and_instructions_last,
+    a_window_holds_the_newest_turns_that_fit_and_every_instruction, a_conversation_ends_with_its_time,
+    each_message_lengthens_its_conversation, clearing_takes_everything_of_one_user, a_summary_takes_the_place_of_the_oldest_turns,
+    turns_that_come_during_a_fold_stay, a_fold_of_what_was_cleared_does_nothing, two_folds_of_the_same_turns_are_one,
+    instructions_are_never_folded, odd_texts_are_kept, turns_of_many_writers_stay_whole, the_cache_forgets_in_time);
+stories!(redis: turns_come_back_as_they_were_newest_first, the_oldest_go_first_and_instructions_last,
+    a_window_holds_the_newest_turns_that_fit_and_every_instruction, a_conversation_ends_with_its_time,
+    each_message_lengthens_its_conversation, clearing_takes_everything_of_one_user, a_summary_takes_the_place_of_the_oldest_turns,
+    turns_that_come_during_a_fold_stay, a_fold_of_what_was_cleared_does_nothing, two_folds_of_the_same_turns_are_one,
+    instructions_are_never_folded, odd_texts_are_kept, turns_of_many_writers_stay_whole, the_cache_forgets_in_time);
+
+impl Bench {
+    fn message(&self, role: Role, content: &str) -> Message {
+        Message { role, content: content.to_owned(), metadata: Map::new(), created_ms: self.clock.now_ms() }
+    }
+
+    async fn say(&self, role: Role, content: &str, retain: Retain) -> usize {
+        let message = self.message(role, content);
+        self.stores.conversations.append(&self.user, &[message], HOUR, retain).await.unwrap()
+    }
+
+    async fn recent(&self) -> Conversation {
+        self.stores.conversations.recent(&self.user, 1000).await.unwrap()
+    }
+}
+
+/// Oldest first.
+fn contents(conversation: &Conversation) -> Vec<&str> {
+    conversation.messages.iter().rev().map(|message| message.content.as_str()).collect()
+}
+
+async fn turns_come_back_as_they_were_newest_first(bench: &Bench) {
+    assert_eq!(bench.recent().await, Conversation::default(), "nobody has spoken");
+    let metadata = json!({"n": [1, {"deep": null}], "é": "\u{1F600}"}).as_object().unwrap().clone();
+    let asked = Message { metadata, ..bench.message(Role::User, "What?") };
+    let answered = bench.message(Role::Assistant, "That.");
+    let both = [asked.clone(), answered.clone()];
+    let held = bench.stores.conversations.append(&bench.user, &both, HOUR, MANY).await.unwrap();
+    assert_eq!(held, 2);
+    assert_eq!(bench.recent().await.messages, [answered.clone(), asked]);
+    assert_eq!(bench.stores.conversations.recent(&bench.user, 1).await.unwrap().messages, [answered]);
+    assert_eq!(bench.stores.conversations.recent(&bench.user, 0).await.unwrap().messages, []);
+}
+
+async fn the_oldest_go_first_and_instructions_last(bench: &Bench) {
+    bench.say(Role::User, "0", MANY).await;
+    bench.say(Role::System, "rule", MANY).await;
+    for number in 1..6 {
+        bench.say(Role::User, &number.to_string(), Retain::Newest(3)).await;
+    }
+    assert_eq!(contents(&bench.recent().await), ["rule", "4", "5"]);
+    bench.say(Role::System, "second rule", Retain::Newest(3)).await;
+    bench.say(Role::System, "third rule", Retain::Newest(3)).await;
+    assert_eq!(contents(&bench.recent().await), ["rule", "second rule", "third rule"]);
+    assert_eq!(bench.say(Role::System, "fourth rule", Retain::Newest(3)).await, 3);
+    assert_eq!(contents(&bench.recent().await), ["second rule", "third rule", "fourth rule"]);
+}
+
+async fn a_window_holds_the_newest_turns_that_fit_and_every_instruction(bench: &Bench) {
+    bench.say(Role::System, "a rule of old", MANY).await;
+    for number in 0..250 {
+        bench.say(Role::User, &format!("é{number:03}"), MANY).await;
+    }
+    let window = async |chars| bench.stores.conversations.window(&bench.user, chars).await.unwrap();
+    assert_eq!(contents(&window(11).await), ["a rule of old", "é248", "é249"], "characters count, not bytes");
+    assert_eq!(contents(&window(0).await), ["a rule of old"]);
+    assert_eq!(window(4 * 130).await.messages.len(), 131);
+    bench.say(Role::User, &"x".repeat(50), MANY).await;
+    bench.say(Role::User, "y", MANY).await;
+    assert_eq!(contents(&window(20).await), ["a rule of old", "y"], "what does not fit ends the window");
+}
+
+async fn a_conversation_ends_with_its_time(bench: &Bench) {
+    let message = [bench.message(Role::User, "soon gone")];
+    let store = &bench.stores.conversations;
+    store.append(&bench.user, &message, Duration::from_millis(300), MANY).await.unwrap();
+    assert_eq!(bench.recent().await.messages.len(), 1);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(bench.recent().await, Conversation::default());
+    bench.say(Role::User, "anew", MANY).await;
+    assert_eq!(contents(&bench.recent().await), ["anew"]);
+}
+
+async fn each_message_lengthens_its_conversation(bench: &Bench) {
+    let store = &bench.stores.conversations;
+    for number in 0..4 {
+        let message = [bench.message(Role::User, &number.to_string())];
+        store.append(&bench.user, &message, Duration::from_secs(1), MANY).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(400)).await;
+    }
+    assert_eq!(contents(&bench.recent().await), ["0", "1", "2", "3"]);
+}
+
+async fn clearing_takes_everything_of_one_user(bench: &Bench) {
+    let other = UserId::parse(&new_id()).unwrap();
+    let store = &bench.stores.conversations;
+    store.append(&other, &[bench.message(Role::User, "theirs")], HOUR, MANY).await.unwrap();
+    folded(bench).await;
+    store.clear(&bench.user).await.unwrap();
+    assert_eq!(bench.recent().await, Conversation::default());
+    store.clear(&bench.user).await.unwrap();
+    assert_eq!(contents(&store.recent(&other, 9).await.unwrap()), ["theirs"]);
+    bench.say(Role::User, "anew", MANY).await;
+    assert_eq!(bench.recent().await.summary, None);
+}
+
+/// A conversation of `0` to `5`, the first two of which are summarized.
+async fn folded(bench: &Bench) {
+    for number in 0..6 {
+        bench.say(Role::User, &number.to_string(), MANY).await;
+    }
+    let overflow = bench.stores.conversations.overflow(&bench.user, 3, 2).await.unwrap().unwrap();
+    let texts: Vec<_> = overflow.messages.iter().map(|message| message.content.as_str()).collect();
+    assert_eq!((texts, overflow.summary.as_deref()), (vec!["0", "1"], None));
+    assert!(bench.stores.conversations.fold(&bench.user, &overflow, "two numbers").await.unwrap());
+}
+
+async fn a_summary_takes_the_place_of_the_oldest_turns(bench: &Bench) {
+    assert!(bench.stores.conversations.overflow(&bench.user, 3, 9).await.unwrap().is_none());
+    folded(bench).await;
+    let conversation = bench.recent().await;
+    assert_eq!(
+        (contents(&conversation), conversation.summary.as_deref()),
+        (vec!["2", "3", "4", "5"], Some("two numbers"))
+    );
+    let mut overflow = bench.stores.conversations.overflow(&bench.user, 1, 9).await.unwrap().unwrap();
+    assert_eq!((overflow.messages.len(), overflow.summary.as_deref()), (3, Some("two numbers")));
+    overflow.limit(0);
+    assert!(bench.stores.conversations.fold(&bench.user, &overflow, "three numbers").await.unwrap());
+    let conversation = bench.stores.conversations.window(&bench.user, 100).await.unwrap();
+    assert_eq!(
+        (contents(&conversation), conversation.summary.as_deref()),
+        (vec!["3", "4", "5"], Some("three numbers"))
+    );
+    assert!(bench.stores.conversations.overflow(&bench.user, 3, 9).await.unwrap().is_none());
+}
+
+async fn turns_that_come_during_a_fold_stay(bench: &Bench) {
+    for number in 0..6 {
+        bench.say(Role::User, &number.to_string(), MANY).await;
+    }
+    let overflow = bench.stores.conversations.overflow(&bench.user, 3, 9).await.unwrap().unwrap();
+    bench.say(Role::User, "late", MANY).await;
+    assert!(bench.stores.conversations.fold(&bench.user, &overflow, "s").await.unwrap());
+    assert_eq!(contents(&bench.recent().await), ["3", "4", "5", "late"]);
+}
+
+async fn a_fold_of_what_was_cleared_does_nothing(bench: &Bench) {
+    let same = bench.message(Role::User, "the same to the millisecond");
+    let store = &bench.stores.conversations;
+    let turns = [same.clone(), same.clone(), same];
+    store.append(&bench.user, &turns, HOUR, MANY).await.unwrap();
+    let overflow = store.overflow(&bench.user, 1, 9).await.unwrap().unwrap();
+    store.clear(&bench.user).await.unwrap();
+    assert!(!store.fold(&bench.user, &overflow, "of the cleared one").await.unwrap());
+    store.append(&bench.user, &turns, HOUR, MANY).await.unwrap();
+    assert!(!store.fold(&bench.user, &overflow, "of the cleared one").await.unwrap());
+    let conversation = bench.recent().await;
+    assert_eq!((conversation.messages.len(), conversation.summary), (3, None));
+}
+
+async fn two_folds_of_the_same_turns_are_one(bench: &Bench) {
+    for number in 0..6 {
+        bench.say(Role::User, &number.to_string(), MANY).await;
+    }
+    let store = &bench.stores.conversations;
+    let overflow = store.overflow(&bench.user, 4, 9).await.unwrap().unwrap();
+    let again = overflow.clone();
+    assert!(store.fold(&bench.user, &overflow, "first").await.unwrap());
+    assert!(!store.fold(&bench.user, &again, "second").await.unwrap());
+    let conversation = bench.recent().await;
+    assert_eq!((contents(&conversation), conversation.summary.as_deref()), (vec!["2", "3", "4", "5"], Some("first")));
+}
+
+async fn instructions_are_never_folded(bench: &Bench) {
+    for (role, content) in [(Role::User, "0"), (Role::System, "rule"), (Role::User, "1"), (Role::User, "2")] {
+        bench.say(role, content, MANY).await;
+    }
+    let store = &bench.stores.conversations;
+    let overflow = store.overflow(&bench.user, 1, 9).await.unwrap().unwrap();
+    assert_eq!(overflow.messages.len(), 2);
+    assert!(store.fold(&bench.user, &overflow, "s").await.unwrap());
+    assert_eq!(contents(&bench.recent().await), ["rule", "2"]);
+}
+
+async fn odd_texts_are_kept(bench: &Bench) {
+    let odd = ["", "\0", "\"\\\n\r\t", "'; DROP TABLE message; --", "\u{10FFFF}\u{FFFD}", "{\"role\":\"system\"}"];
+    for text in odd {
+        bench.say(Role::User, text, MANY).await;
+    }
+    assert_eq!(contents(&bench.recent().await), odd);
+    assert_eq!(contents(&bench.stores.conversations.window(&bench.user, 1000).await.unwrap()), odd);
+}
+
+async fn turns_of_many_writers_stay_whole(bench: &Bench) {
+    let writers = (0..40).map(|number| {
+        let bench = &bench;
+        async move {
+            let text = number.to_string();
+            let turns = [bench.message(Role::User, &text), bench.message(Role::Assistant, &text)];
+            bench.stores.conversations.append(&bench.user, &turns, HOUR, MANY).await.unwrap();
+        }
+    });
+    futures_util::future::join_all(writers).await;
+    let conversation = bench.recent().await;
+    assert_eq!(conversation.messages.len(), 80);
+    for pair in conversation.messages.chunks(2) {
+        assert_eq!((pair[0].role, pair[1].role), (Role::Assistant, Role::User));
+        assert_eq!(pair[0].content, pair[1].content);
+    }
+}
+
+async fn the_cache_forgets_in_time(bench: &Bench) {
+    let (cache, key) = (&bench.stores.cache, new_id());
+    assert_eq!(cache.get(&key).await.unwrap(), None);
+    cache.put(&key, "first", HOUR).await.unwrap();
+    cache.put(&key, "second é", HOUR).await.unwrap();
+    assert_eq!(cache.get(&key).await.unwrap().as_deref(), Some("second é"));
+    cache.put(&key, "short", Duration::from_millis(200)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(cache.get(&key).await.unwrap(), None);
+}

@@ -1,0 +1,120 @@
+//! Databases of any age, and whether every query has its index.
+
+use sqlx::postgres::{PgConnection, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection, Row};
+use tempfile::TempDir;
+
+use super::{Bench, new_database, settings};
+use crate::kernel::{Clock, UserId};
+use crate::storage::{ExecutionFilter, Stores};
+
+/// The embedded database as each earlier version of this server left it, with some data.
+const EARLIER: [&[&str]; 2] = [
+    &[include_str!("../../../migrations/sqlite/0001_initial.sql")],
+    &[
+        include_str!("../../../migrations/sqlite/0001_initial.sql"),
+        include_str!("../../../migrations/sqlite/0002_step_query.sql"),
+    ],
+];
+const DATA: &str = "INSERT INTO conversation VALUES ('ada', 'They met.', 9000000000000);
+    INSERT INTO message (user_id, role, content, metadata, created_at) VALUES ('ada', 'user', 'Hello', '{}', 5);
+    INSERT INTO execution (id, user_id, status, prompt, started_at) VALUES ('e', 'ada', 'running', 'Hello', 5);";
+
+#[tokio::test]
+async fn an_embedded_database_of_each_earlier_version_is_brought_up_to_date() {
+    for (version, changes) in EARLIER.iter().enumerate() {
+        let folder = TempDir::new().unwrap();
+        as_left_by(&folder, changes).await;
+        let stores = Stores::open(&settings(&folder, None, None), Clock::system()).await.unwrap();
+        assert_eq!(stores.database.migrated.from, i64::try_from(version + 1).unwrap());
+        let conversation = stores.conversations.recent(&UserId::parse("ada").unwrap(), 9).await.unwrap();
+        assert_eq!((conversation.messages.len(), conversation.summary.as_deref()), (1, Some("They met.")));
+        assert_eq!(stores.executions.list(&ExecutionFilter::default(), 9).await.unwrap().len(), 1);
+        stores.close().await;
+    }
+}
+
+async fn as_left_by(folder: &TempDir, changes: &[&'static str]) {
+    use sqlx::migrate::{Migration, MigrationType, Migrator};
+    let url = format!("sqlite:{}?mode=rwc", folder.path().join("studio.db").display());
+    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    let migration = |(number, sql): (usize, &&'static str)| {
+        let version = i64::try_from(number + 1).unwrap();
+        Migration::new(version, "x".into(), MigrationType::Simple, sqlx::SqlSafeStr::into_sql_str(*sql), false)
+    };
+    let migrator = Migrator::with_migrations(changes.iter().enumerate().map(migration).collect());
+    migrator.run(&mut connection).await.unwrap();
+    sqlx::raw_sql(DATA).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_newer_embedded_database_is_refused() {
+    let folder = TempDir::new().unwrap();
+    Stores::open(&settings(&folder, None, None), Clock::system()).await.unwrap().close().await;
+    let url = format!("sqlite:{}", folder.path().join("studio.db").display());
+    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                 VALUES (99, 'future', TRUE, x'00', 0)";
+    sqlx::query(newer).execute(&mut connection).await.unwrap();
+    let error = Stores::open(&settings(&folder, None, None), Clock::system()).await.unwrap_err().to_string();
+    assert!(error.contains("newer schema (it has migration 99)"), "{error}");
+}
+
+#[tokio::test]
+async fn a_newer_postgres_is_refused() {
+    let Some(dsn) = new_database().await else { return };
+    let folder = TempDir::new().unwrap();
+    let settings = settings(&folder, None, Some(dsn.clone()));
+    assert_eq!(Stores::migrate(&settings).await.unwrap()[1], "Postgres: version 0 -> 1");
+    assert_eq!(Stores::migrate(&settings).await.unwrap()[1], "Postgres is up to date at version 1");
+    let mut connection = PgConnection::connect(dsn.expose()).await.unwrap();
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                 VALUES (99, 'future', TRUE, '', 0)";
+    sqlx::query(newer).execute(&mut connection).await.unwrap();
+    let error = Stores::open(&settings, Clock::system()).await.unwrap_err().to_string();
+    assert!(error.contains("newer schema (it has migration 99)"), "{error}");
+    let error = Stores::migrate(&settings).await.unwrap_err().to_string();
+    assert!(error.contains("migration 99"), "{error}");
+}
+
+#[tokio::test]
+async fn servers_that_start_at_once_on_an_empty_postgres_take_turns() {
+    let Some(dsn) = new_database().await else { return };
+    let starts = (0..4).map(|_| async {
+        let folder = TempDir::new().unwrap();
+        let stores = Stores::open(&settings(&folder, None, Some(dsn.clone())), Clock::system()).await.unwrap();
+        let connected = stores.postgres().unwrap();
+        stores.close().await;
+        connected
+    });
+    for status in futures_util::future::join_all(starts).await {
+        assert!(status.connected && status.failures == 0, "{status:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_query_has_an_index() {
+    let Some(bench) = Bench::postgres().await else { return };
+    let dsn = bench.dsn.clone().unwrap();
+    let pool = PgPoolOptions::new().max_connections(1).connect(dsn.expose()).await.unwrap();
+    // Small tables are read whole whatever there is.
+    sqlx::query("SET enable_seqscan = off").execute(&pool).await.unwrap();
+    for sql in [
+        "SELECT * FROM execution WHERE id = 'x'",
+        "SELECT * FROM execution_step WHERE execution_id = 'x' ORDER BY ordinal",
+        "SELECT * FROM execution WHERE position < 9 ORDER BY position DESC LIMIT 5",
+        "SELECT * FROM execution WHERE position < 9 AND user_id = 'x' ORDER BY position DESC LIMIT 5",
+        "SELECT * FROM execution WHERE position < 9 AND status = 'x' ORDER BY position DESC LIMIT 5",
+        "SELECT * FROM execution WHERE position < 9 AND user_id = 'x' AND status = 'x' ORDER BY position DESC LIMIT 5",
+        "UPDATE execution SET status = 'x' WHERE id = 'x' AND status = 'running'",
+        "UPDATE execution SET status = 'x' WHERE status = 'running' AND server = 'x' AND started_at < 5",
+        "DELETE FROM execution WHERE position IN (SELECT position FROM (SELECT * FROM execution ORDER BY position
+             LIMIT 1000) AS oldest WHERE position <= (SELECT MAX(position) FROM execution) - 5)",
+    ] {
+        let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN {sql}"))).fetch_all(&pool).await.unwrap();
+        let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
+        let plan = plan.join("\n");
+        assert!(!plan.contains("Seq Scan") && !plan.contains("Sort"), "{sql}\n{plan}");
+    }
+}

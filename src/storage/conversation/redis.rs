@@ -1,0 +1,152 @@
+use std::sync::LazyLock;
+
+use redis::{Script, ScriptInvocation};
+
+use super::embedded::Turns;
+use super::{Conversation, Message, Overflow, Place, layout};
+use crate::kernel::UserId;
+use crate::storage::outside::Failure;
+use crate::storage::redis::{Connection, PROMPT, call};
+
+/// How long Redis remembers that a conversation was cleared: longer than any command can be under way.
+pub(super) const CLEARED_MS: i64 = 86_400_000;
+
+/// Scripts run alone, so each of these is one step, in one round trip.
+macro_rules! script {
+    ($file:literal) => {
+        LazyLock::new(|| Script::new(concat!(include_str!("lua/is_system.lua"), include_str!($file))))
+    };
+}
+static APPLY: LazyLock<Script> = script!("lua/apply.lua");
+static WINDOW: LazyLock<Script> = script!("lua/window.lua");
+static OVERFLOW: LazyLock<Script> = script!("lua/overflow.lua");
+static FOLD: LazyLock<Script> = script!("lua/fold.lua");
+
+/// The original's keys.
+fn messages_key(user: &UserId) -> String {
+    format!("conversation:{user}")
+}
+
+fn summary_key(user: &UserId) -> String {
+    format!("conversation_summary:{user}")
+}
+
+/// Ours: the operations that were carried out, and the clearing that this conversation began with.
+fn applied_key(user: &UserId) -> String {
+    format!("conversation_applied:{user}")
+}
+
+fn epoch_key(user: &UserId) -> String {
+    format!("conversation_epoch:{user}")
+}
+
+/// What is to be done to a conversation, oldest first; what was done before is skipped.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    pub(super) now_ms: i64,
+    pub(super) ttl_ms: i64,
+    pub(super) most: i64,
+    /// The id of a clearing that comes before all messages.
+    pub(super) cleared: Option<String>,
+    /// A summary for a conversation that has none.
+    pub(super) summary: Option<String>,
+    /// Operations with their messages as they are stored. One without messages counts as done.
+    pub(super) operations: Vec<(String, Vec<String>)>,
+}
+
+impl Changes {
+    pub(super) fn invocation(&self, user: &UserId) -> ScriptInvocation<'static> {
+        let mut script = APPLY.prepare_invoke();
+        script.key(messages_key(user)).key(summary_key(user)).key(applied_key(user)).key(epoch_key(user));
+        script.arg(self.now_ms).arg(self.ttl_ms).arg(self.most);
+        script.arg(self.cleared.as_deref().unwrap_or_default()).arg(self.summary.as_deref().unwrap_or_default());
+        for (id, messages) in &self.operations {
+            script.arg(id).arg(messages.len()).arg(messages);
+        }
+        script
+    }
+}
+
+pub(super) async fn append(connection: &Connection, user: &UserId, turns: &Turns<'_>) -> Result<usize, Failure> {
+    let changes = Changes {
+        now_ms: turns.messages.iter().map(|message| message.created_ms).max().unwrap_or_default(),
+        ttl_ms: turns.ttl_ms(),
+        most: turns.most,
+        operations: vec![(turns.operation.clone(), turns.messages.iter().map(layout::to_text).collect())],
+        ..Changes::default()
+    };
+    let mut connection = connection.clone();
+    call(PROMPT, changes.invocation(user).invoke_async(&mut connection)).await
+}
+
+pub(super) async fn clear(connection: &Connection, user: &UserId, operation: &str) -> Result<(), Failure> {
+    let changes = Changes { cleared: Some(operation.to_owned()), ttl_ms: CLEARED_MS, ..Changes::default() };
+    let mut connection = connection.clone();
+    call(PROMPT, changes.invocation(user).invoke_async::<()>(&mut connection)).await
+}
+
+pub(super) async fn recent(connection: &Connection, user: &UserId, limit: usize) -> Result<Conversation, Failure> {
+    // An end before the start means none; -1 would mean all.
+    let (start, end) = if limit == 0 { (1, 0) } else { (0, isize::try_from(limit).unwrap_or(isize::MAX) - 1) };
+    let mut pipeline = redis::pipe();
+    pipeline.atomic().get(summary_key(user)).lrange(messages_key(user), start, end);
+    let mut connection = connection.clone();
+    let (summary, texts): (Option<Vec<u8>>, Vec<Vec<u8>>) = call(PROMPT, pipeline.query_async(&mut connection)).await?;
+    Ok(conversation(summary.unwrap_or_default(), &texts))
+}
+
+pub(super) async fn window(connection: &Connection, user: &UserId, chars: usize) -> Result<Conversation, Failure> {
+    let mut script = WINDOW.prepare_invoke();
+    script.key(messages_key(user)).key(summary_key(user)).arg(chars);
+    let mut connection = connection.clone();
+    let mut found: Vec<Vec<u8>> = call(PROMPT, script.invoke_async(&mut connection)).await?;
+    let texts = found.split_off(1.min(found.len()));
+    Ok(conversation(found.pop().unwrap_or_default(), &texts))
+}
+
+pub(super) async fn overflow(
+    connection: &Connection,
+    user: &UserId,
+    keep: usize,
+    most: usize,
+) -> Result<Option<Overflow>, Failure> {
+    let mut script = OVERFLOW.prepare_invoke();
+    script.key(messages_key(user)).key(summary_key(user)).key(epoch_key(user)).arg(keep).arg(most);
+    let mut connection = connection.clone();
+    let found: Vec<Vec<u8>> = call(PROMPT, script.invoke_async(&mut connection)).await?;
+    let mut found = found.into_iter();
+    let (epoch, summary) = (found.next().unwrap_or_default(), found.next().unwrap_or_default());
+    let texts: Vec<Vec<u8>> = found.collect();
+    if texts.is_empty() {
+        return Ok(None);
+    }
+    let Conversation { summary, messages } = conversation(summary, &texts);
+    let place = Place::Redis { epoch: text(&epoch), texts };
+    Ok(Some(Overflow { messages, summary, place }))
+}
+
+pub(super) async fn fold(
+    connection: &Connection,
+    user: &UserId,
+    epoch: &str,
+    texts: &[Vec<u8>],
+    summary: &str,
+) -> Result<bool, Failure> {
+    let mut script = FOLD.prepare_invoke();
+    script.key(messages_key(user)).key(summary_key(user)).key(epoch_key(user)).arg(epoch).arg(summary);
+    for text in texts {
+        script.arg(text.as_slice());
+    }
+    let mut connection = connection.clone();
+    call(PROMPT, script.invoke_async(&mut connection)).await
+}
+
+/// What others have written need not be UTF-8.
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn conversation(summary: Vec<u8>, texts: &[Vec<u8>]) -> Conversation {
+    let messages: Vec<Message> = texts.iter().map(|bytes| layout::from_text(&text(bytes))).collect();
+    Conversation { summary: Some(text(&summary)).filter(|summary| !summary.is_empty()), messages }
+}

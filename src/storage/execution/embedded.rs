@@ -1,0 +1,223 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteExecutor};
+
+use super::record::{Change, INTERRUPTED};
+use super::{Execution, ExecutionFilter, ExecutionStatus, Step};
+use crate::kernel::{Clock, Error};
+use crate::storage::outside::Journal;
+use crate::storage::sqlite::{Database, failed};
+
+/// Long texts are cut, so that a page stays small.
+const LIST: &str =
+    "SELECT position, id, user_id, status, substr(prompt, 1, 1000) AS prompt, intent, intent_confidence, plan,
+    substr(answer, 1, 1000) AS answer, error, metadata, started_at, finished_at FROM execution WHERE position < ";
+
+/// Executions in the embedded database.
+#[derive(Clone, Debug)]
+pub(in crate::storage) struct EmbeddedExecutions {
+    pub(super) database: Database,
+    pub(super) clock: Clock,
+}
+
+impl EmbeddedExecutions {
+    pub(in crate::storage) fn new(database: Database, clock: Clock) -> Self {
+        Self { database, clock }
+    }
+
+    /// Makes a change, and puts it into the journal if there is one.
+    pub(super) async fn apply(&self, change: &Change, journal: Option<&Journal>) -> Result<(), Error> {
+        let wrong = failed(change.what());
+        let Some(journal) = journal else { return run(change, self.database.writer()).await.map_err(wrong) };
+        let mut tx = self.database.write().await?;
+        run(change, &mut *tx).await.map_err(&wrong)?;
+        journal.add(&mut tx, change.id(), &json!(change)).await?;
+        tx.commit().await.map_err(wrong)
+    }
+
+    pub(super) async fn get(&self, id: &str) -> Result<Option<(Execution, Vec<Step>)>, Error> {
+        const WHAT: &str = "could not read an execution";
+        let row = sqlx::query("SELECT * FROM execution WHERE id = ?1")
+            .bind(id)
+            .fetch_optional(self.database.read())
+            .await
+            .map_err(failed(WHAT))?;
+        let Some(row) = row else { return Ok(None) };
+        let steps = sqlx::query("SELECT * FROM execution_step WHERE execution_id = ?1 ORDER BY ordinal")
+            .bind(id)
+            .fetch_all(self.database.read())
+            .await
+            .map_err(failed(WHAT))?;
+        let steps = steps.iter().map(read_step).collect::<Result<_, _>>().map_err(failed(WHAT))?;
+        Ok(Some((read_execution(&row).map_err(failed(WHAT))?, steps)))
+    }
+
+    pub(super) async fn list(&self, filter: &ExecutionFilter, limit: usize) -> Result<Vec<(i64, Execution)>, Error> {
+        const WHAT: &str = "could not list executions";
+        let mut query = sqlx::QueryBuilder::<sqlx::Sqlite>::new(LIST);
+        query.push_bind(filter.before.unwrap_or(i64::MAX));
+        if let Some(user_id) = &filter.user_id {
+            query.push(" AND user_id = ").push_bind(user_id);
+        }
+        if let Some(status) = filter.status {
+            query.push(" AND status = ").push_bind(status.as_str());
+        }
+        query.push(" ORDER BY position DESC LIMIT ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        let rows = query.build().fetch_all(self.database.read()).await.map_err(failed(WHAT))?;
+        let read = |row: &SqliteRow| Ok((row.try_get("position")?, read_execution(row)?));
+        rows.iter().map(read).collect::<Result<_, _>>().map_err(failed(WHAT))
+    }
+
+    /// A thousand at a time, so that other writers are not kept waiting.
+    pub(super) async fn retain(&self, age: Duration, most: i64) -> Result<(), Error> {
+        const WHAT: &str = "could not delete old executions";
+        let before = self.clock.now_ms().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+        loop {
+            // Positions grow with time, so the oldest thousand tell whether there is anything to delete.
+            let deleted = sqlx::query(
+                "DELETE FROM execution WHERE position IN (
+                     SELECT position FROM (SELECT * FROM execution ORDER BY position LIMIT 1000)
+                     WHERE status <> 'running' AND (started_at < ?1
+                         OR position <= (SELECT MAX(position) FROM execution) - ?2))",
+            )
+            .bind(before)
+            .bind(most)
+            .execute(self.database.writer())
+            .await
+            .map_err(failed(WHAT))?;
+            if deleted.rows_affected() == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Forgets executions that were written back, unless something of them still waits.
+    pub(super) async fn forget(&self, ids: &[&str], written_until: i64) -> Result<(), Error> {
+        const WHAT: &str = "could not remove executions that were written back";
+        let mut tx = self.database.write().await?;
+        for id in ids {
+            sqlx::query(
+                "DELETE FROM execution WHERE id = ?1 AND NOT EXISTS
+                     (SELECT 1 FROM pending WHERE service = 'postgres' AND owner = ?1 AND position > ?2)",
+            )
+            .bind(id)
+            .bind(written_until)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(WHAT))?;
+        }
+        tx.commit().await.map_err(failed(WHAT))
+    }
+}
+
+async fn run(change: &Change, executor: impl SqliteExecutor<'_>) -> Result<(), sqlx::Error> {
+    let done = match change {
+        Change::Begin(execution) => {
+            sqlx::query("INSERT INTO execution (id, user_id, status, prompt, started_at) VALUES (?1, ?2, ?3, ?4, ?5)")
+                .bind(&execution.id)
+                .bind(&execution.user_id)
+                .bind(execution.status.as_str())
+                .bind(&execution.prompt)
+                .bind(execution.started_ms)
+                .execute(executor)
+                .await
+        }
+        Change::Plan { id, intent, confidence, plan } => {
+            sqlx::query("UPDATE execution SET intent = ?2, intent_confidence = ?3, plan = ?4 WHERE id = ?1")
+                .bind(id)
+                .bind(intent)
+                .bind(confidence)
+                .bind(plan.to_string())
+                .execute(executor)
+                .await
+        }
+        // Of an execution that began in Postgres there is no record here.
+        Change::Step { id, ordinal, step } => {
+            sqlx::query(
+                "INSERT INTO execution_step
+                     (execution_id, ordinal, id, action, target, status, error, output, duration_ms, query)
+                 SELECT id, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 FROM execution WHERE id = ?1",
+            )
+            .bind(id)
+            .bind(ordinal)
+            .bind(&step.id)
+            .bind(&step.action)
+            .bind(&step.target)
+            .bind(&step.status)
+            .bind(&step.error)
+            .bind(&step.output)
+            .bind(step.duration_ms)
+            .bind(&step.query)
+            .execute(executor)
+            .await
+        }
+        Change::Finish { id, outcome, finished_ms } => {
+            sqlx::query(
+                "UPDATE execution SET status = ?2, answer = ?3, error = ?4, metadata = ?5, finished_at = ?6
+                 WHERE id = ?1 AND status = 'running'",
+            )
+            .bind(id)
+            .bind(outcome.status.as_str())
+            .bind(&outcome.answer)
+            .bind(&outcome.error)
+            .bind(outcome.metadata.to_string())
+            .bind(finished_ms)
+            .execute(executor)
+            .await
+        }
+        Change::Interrupt { before_ms } => {
+            sqlx::query(
+                "UPDATE execution SET status = 'interrupted', error = ?1, finished_at = ?2 WHERE status = 'running'",
+            )
+            .bind(INTERRUPTED)
+            .bind(before_ms)
+            .execute(executor)
+            .await
+        }
+    };
+    done.map(|_| ())
+}
+
+fn read_execution(row: &SqliteRow) -> Result<Execution, sqlx::Error> {
+    let status: String = row.try_get("status")?;
+    let intent: Option<String> = row.try_get("intent")?;
+    let confidence: Option<f64> = row.try_get("intent_confidence")?;
+    Ok(Execution {
+        id: row.try_get("id")?,
+        user_id: row.try_get("user_id")?,
+        status: ExecutionStatus::parse(&status)
+            .ok_or_else(|| sqlx::Error::Decode(format!("unknown status {status}").into()))?,
+        prompt: row.try_get("prompt")?,
+        intent: intent.zip(confidence),
+        plan: read_json(row, "plan")?,
+        answer: row.try_get("answer")?,
+        error: row.try_get("error")?,
+        metadata: read_json(row, "metadata")?,
+        started_ms: row.try_get("started_at")?,
+        finished_ms: row.try_get("finished_at")?,
+    })
+}
+
+fn read_step(row: &SqliteRow) -> Result<Step, sqlx::Error> {
+    Ok(Step {
+        id: row.try_get("id")?,
+        action: row.try_get("action")?,
+        target: row.try_get("target")?,
+        status: row.try_get("status")?,
+        error: row.try_get("error")?,
+        query: row.try_get("query")?,
+        output: row.try_get("output")?,
+        duration_ms: row.try_get("duration_ms")?,
+    })
+}
+
+fn read_json(row: &SqliteRow, column: &str) -> Result<Option<Value>, sqlx::Error> {
+    let text: Option<String> = row.try_get(column)?;
+    // One record that can't be read must not hide the others.
+    Ok(text.and_then(|text| {
+        let read = serde_json::from_str(&text);
+        read.inspect_err(|error| tracing::warn!(%error, column, "a stored value can't be read")).ok()
+    }))
+}

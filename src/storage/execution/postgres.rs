@@ -1,0 +1,155 @@
+use serde_json::Value;
+use sqlx::postgres::PgRow;
+use sqlx::{Postgres, QueryBuilder, Row};
+
+use super::changes::{clean, run};
+use super::embedded::EmbeddedExecutions;
+use super::record::Change;
+use super::{Execution, ExecutionFilter, ExecutionStatus, Step};
+use crate::storage::outside::{Entry, Failure};
+use crate::storage::postgres::{Connection, PATIENT, PROMPT, call};
+
+/// Long texts are cut, so that a page stays small.
+const LIST: &str =
+    "SELECT position, id, user_id, status, left(prompt, 1000) AS prompt, intent, intent_confidence, plan,
+    left(answer, 1000) AS answer, error, metadata, started_at, finished_at FROM execution WHERE position < ";
+
+pub(super) async fn apply(connection: &Connection, change: &Change) -> Result<(), Failure> {
+    call(PROMPT, alone(change, connection)).await
+}
+
+async fn alone(change: &Change, connection: &Connection) -> Result<(), sqlx::Error> {
+    let mut pooled = connection.pool.acquire().await?;
+    run(std::slice::from_ref(change), &connection.server, &mut pooled).await
+}
+
+pub(super) async fn get(connection: &Connection, id: &str) -> Result<Option<(Execution, Vec<Step>)>, Failure> {
+    let reading = async {
+        let row =
+            sqlx::query("SELECT * FROM execution WHERE id = $1").bind(id).fetch_optional(&connection.pool).await?;
+        let Some(row) = row else { return Ok(None) };
+        let steps = sqlx::query("SELECT * FROM execution_step WHERE execution_id = $1 ORDER BY ordinal")
+            .bind(id)
+            .fetch_all(&connection.pool)
+            .await?;
+        let steps = steps.iter().map(read_step).collect::<Result<_, _>>()?;
+        Ok(Some((read_execution(&row)?, steps)))
+    };
+    call(PROMPT, reading).await
+}
+
+pub(super) async fn list(
+    connection: &Connection,
+    filter: &ExecutionFilter,
+    limit: usize,
+) -> Result<Vec<(i64, Execution)>, Failure> {
+    let mut query = page(filter, limit);
+    let rows = call(PROMPT, query.build().fetch_all(&connection.pool)).await?;
+    let read = |row: &PgRow| Ok((row.try_get("position")?, read_execution(row)?));
+    call(PROMPT, async { rows.iter().map(read).collect() }).await
+}
+
+fn page(filter: &ExecutionFilter, limit: usize) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new(LIST);
+    query.push_bind(filter.before.unwrap_or(i64::MAX));
+    if let Some(user_id) = &filter.user_id {
+        query.push(" AND user_id = ").push_bind(clean(user_id).into_owned());
+    }
+    if let Some(status) = filter.status {
+        query.push(" AND status = ").push_bind(status.as_str());
+    }
+    query.push(" ORDER BY position DESC LIMIT ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
+    query
+}
+
+/// A thousand at a time, so that nobody is kept waiting. Positions grow with time, so the oldest thousand tell whether there
+/// is anything to delete.
+pub(super) async fn retain(connection: &Connection, before_ms: i64, most: i64) -> Result<(), Failure> {
+    loop {
+        let deleting = sqlx::query(
+            "DELETE FROM execution WHERE position IN (
+                 SELECT position FROM (SELECT * FROM execution ORDER BY position LIMIT 1000) AS oldest
+                 WHERE status <> 'running' AND (started_at < $1
+                     OR position <= (SELECT MAX(position) FROM execution) - $2))",
+        )
+        .bind(before_ms)
+        .bind(most)
+        .execute(&connection.pool);
+        if call(PATIENT, deleting).await?.rows_affected() == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Does in Postgres what the embedded store did while it was away: all in one transaction, or, if Postgres refuses something,
+/// one by one without what it refuses.
+pub(in crate::storage) async fn write_back(
+    store: &EmbeddedExecutions,
+    connection: &Connection,
+    entries: &[Entry],
+) -> Result<(), Failure> {
+    let read = |entry: &Entry| serde_json::from_value::<Change>(entry.body.clone()).ok();
+    let changes: Vec<Change> = entries.iter().filter_map(read).collect();
+    let together = async {
+        let mut tx = connection.pool.begin().await?;
+        run(&changes, &connection.server, &mut tx).await?;
+        tx.commit().await
+    };
+    match call(PATIENT, together).await {
+        Err(Failure::Refused(_)) => {
+            for change in &changes {
+                match call(PATIENT, alone(change, connection)).await {
+                    Err(Failure::Refused(error)) => {
+                        tracing::error!(%error, "a record can't be written back and is given up");
+                    }
+                    outcome => outcome?,
+                }
+            }
+        }
+        outcome => outcome?,
+    }
+    let mut ids: Vec<&str> = changes.iter().map(Change::id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let last = entries.last().map_or(0, |entry| entry.position);
+    store.forget(&ids, last).await.map_err(Failure::Refused)
+}
+
+fn read_execution(row: &PgRow) -> Result<Execution, sqlx::Error> {
+    let status: String = row.try_get("status")?;
+    let intent: Option<String> = row.try_get("intent")?;
+    let confidence: Option<f64> = row.try_get("intent_confidence")?;
+    Ok(Execution {
+        id: row.try_get("id")?,
+        user_id: row.try_get("user_id")?,
+        status: ExecutionStatus::parse(&status)
+            .ok_or_else(|| sqlx::Error::Decode(format!("unknown status {status}").into()))?,
+        prompt: row.try_get("prompt")?,
+        intent: intent.zip(confidence),
+        plan: read_json(row, "plan")?,
+        answer: row.try_get("answer")?,
+        error: row.try_get("error")?,
+        metadata: read_json(row, "metadata")?,
+        started_ms: row.try_get("started_at")?,
+        finished_ms: row.try_get("finished_at")?,
+    })
+}
+
+fn read_step(row: &PgRow) -> Result<Step, sqlx::Error> {
+    Ok(Step {
+        id: row.try_get("id")?,
+        action: row.try_get("action")?,
+        target: row.try_get("target")?,
+        status: row.try_get("status")?,
+        error: row.try_get("error")?,
+        query: row.try_get("query")?,
+        output: row.try_get("output")?,
+        duration_ms: row.try_get("duration_ms")?,
+    })
+}
+
+/// One record that can't be read must not hide the others.
+fn read_json(row: &PgRow, column: &str) -> Result<Option<Value>, sqlx::Error> {
+    let text: Option<String> = row.try_get(column)?;
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+}

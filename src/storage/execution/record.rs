@@ -1,0 +1,152 @@
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// How far an execution has come, or how it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExecutionStatus {
+    /// Under way.
+    Running,
+    /// Answered.
+    Completed,
+    /// Ended without an answer.
+    Failed,
+    /// The client left.
+    Cancelled,
+    /// The server stopped while it ran.
+    Interrupted,
+}
+
+impl ExecutionStatus {
+    /// Every status, with its name.
+    pub const ALL: [(Self, &'static str); 5] = [
+        (Self::Running, "running"),
+        (Self::Completed, "completed"),
+        (Self::Failed, "failed"),
+        (Self::Cancelled, "cancelled"),
+        (Self::Interrupted, "interrupted"),
+    ];
+
+    /// The name in the store and on the wire.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(status, _)| *status == self).map_or("", |(_, name)| name)
+    }
+
+    /// The status of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == name).map(|(status, _)| *status)
+    }
+}
+
+/// The record of one chat request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Execution {
+    /// Its id.
+    pub id: String,
+    /// Who asked.
+    pub user_id: String,
+    /// How far it is.
+    pub status: ExecutionStatus,
+    /// What was asked.
+    pub prompt: String,
+    /// What the prompt was taken to ask for, and how surely.
+    pub intent: Option<(String, f64)>,
+    /// The tasks, as JSON.
+    pub plan: Option<Value>,
+    /// What was answered.
+    pub answer: Option<String>,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// The metadata of the reply.
+    pub metadata: Option<Value>,
+    /// Milliseconds since 1970.
+    pub started_ms: i64,
+    /// Milliseconds since 1970.
+    pub finished_ms: Option<i64>,
+}
+
+/// What is known about an execution when it ends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// How it ended.
+    pub status: ExecutionStatus,
+    /// What was answered.
+    pub answer: Option<String>,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// The metadata of the reply.
+    pub metadata: Value,
+}
+
+/// One finished task of an execution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its id in the plan.
+    pub id: String,
+    /// What kind of task it is.
+    pub action: String,
+    /// What it was done with: a model, an agent, a data source, a tool.
+    pub target: Option<String>,
+    /// `completed`, `failed` or `skipped`.
+    pub status: String,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// What a data source was asked.
+    pub query: Option<String>,
+    /// What came of it.
+    pub output: Option<String>,
+    /// How long it took.
+    pub duration_ms: i64,
+}
+
+/// Which executions to list.
+#[derive(Clone, Debug, Default)]
+pub struct ExecutionFilter {
+    /// Of this user only.
+    pub user_id: Option<String>,
+    /// With this status only.
+    pub status: Option<ExecutionStatus>,
+    /// Older than this position.
+    pub before: Option<i64>,
+}
+
+/// A change of a record. Each can be made again without harm, and has no more effect then.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Change {
+    /// It has begun.
+    Begin(Execution),
+    /// What was decided to be done.
+    Plan { id: String, intent: String, confidence: f64, plan: Value },
+    /// A task has ended.
+    Step { id: String, ordinal: i64, step: Step },
+    /// It has ended. One that has ended already stays as it is.
+    Finish { id: String, outcome: Outcome, finished_ms: i64 },
+    /// Whatever this server was at before `before_ms` was cut off.
+    Interrupt { before_ms: i64 },
+}
+
+/// Why an execution that was cut off has no answer.
+pub(super) const INTERRUPTED: &str = "The server stopped while this ran";
+
+impl Change {
+    /// The execution that it is about.
+    pub(super) fn id(&self) -> &str {
+        match self {
+            Self::Begin(execution) => &execution.id,
+            Self::Plan { id, .. } | Self::Step { id, .. } | Self::Finish { id, .. } => id,
+            Self::Interrupt { .. } => "",
+        }
+    }
+
+    /// What was being done, for an error.
+    pub(super) fn what(&self) -> &'static str {
+        match self {
+            Self::Begin(_) => "could not record an execution",
+            Self::Plan { .. } => "could not record a plan",
+            Self::Step { .. } => "could not record a step",
+            Self::Finish { .. } => "could not record the end of an execution",
+            Self::Interrupt { .. } => "could not mark interrupted executions",
+        }
+    }
+}

@@ -1,0 +1,71 @@
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::postgres::PgConnection;
+use sqlx::sqlite::SqliteConnection;
+
+/// Schema changes of one kind of database: version, name, SQL; oldest first. Never edit one that has been released: add the
+/// next.
+type Changes = [(i64, &'static str, &'static str)];
+
+const SQLITE: &Changes = &[
+    (1, "initial", include_str!("../../migrations/sqlite/0001_initial.sql")),
+    (2, "step query", include_str!("../../migrations/sqlite/0002_step_query.sql")),
+    (3, "outside services", include_str!("../../migrations/sqlite/0003_outside_services.sql")),
+];
+
+const POSTGRES: &Changes = &[(1, "initial", include_str!("../../migrations/postgres/0001_initial.sql"))];
+
+/// From which version to which a schema was brought; 0 is an empty database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Migrated {
+    /// What was found.
+    pub from: i64,
+    /// What is there now.
+    pub to: i64,
+}
+
+/// Brings the embedded database up to date.
+pub(super) async fn sqlite(connection: &mut SqliteConnection) -> Result<Migrated, MigrateError> {
+    let migrator = migrator(SQLITE);
+    connection.ensure_migrations_table(&migrator.table_name).await?;
+    let from = newest(&connection.list_applied_migrations(&migrator.table_name).await?);
+    migrator.run_direct(None, connection, false).await?;
+    Ok(Migrated { from, to: last(SQLITE) })
+}
+
+/// Brings Postgres up to date, under a lock that others who want the same wait for.
+pub(super) async fn postgres(connection: &mut PgConnection) -> Result<Migrated, MigrateError> {
+    let migrator = migrator(POSTGRES);
+    connection.lock().await?;
+    let outcome = async {
+        connection.ensure_migrations_table(&migrator.table_name).await?;
+        let from = newest(&connection.list_applied_migrations(&migrator.table_name).await?);
+        migrator.run_direct(None, &mut *connection, false).await?;
+        Ok(Migrated { from, to: last(POSTGRES) })
+    }
+    .await;
+    connection.unlock().await?;
+    outcome
+}
+
+/// Says that `what` is from the future.
+pub(super) fn newer(what: &str, version: i64) -> String {
+    format!(
+        "{what} has a newer schema (it has migration {version}) than this version of the server knows: use a newer one"
+    )
+}
+
+fn newest(applied: &[sqlx::migrate::AppliedMigration]) -> i64 {
+    applied.iter().map(|migration| migration.version).max().unwrap_or(0)
+}
+
+fn last(changes: &Changes) -> i64 {
+    changes.last().map_or(0, |(version, _, _)| *version)
+}
+
+fn migrator(changes: &Changes) -> Migrator {
+    let migration = |(version, name, sql): &(i64, &'static str, &'static str)| {
+        let sql = sqlx::SqlSafeStr::into_sql_str(*sql);
+        Migration::new(*version, (*name).into(), MigrationType::Simple, sql, false)
+    };
+    Migrator::with_migrations(changes.iter().map(migration).collect())
+}

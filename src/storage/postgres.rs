@@ -1,0 +1,160 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use sqlx::migrate::MigrateError;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgSslMode};
+use sqlx::{Connection as _, Executor};
+use tokio::time::{Instant, timeout};
+
+use super::execution::{self, EmbeddedExecutions};
+use super::migrate::{self, Migrated};
+use super::outside::{Backend, Entry, Failure};
+use crate::kernel::{Error, Secret, SecretUrl};
+
+/// How long a request waits for Postgres.
+pub(super) const PROMPT: Duration = Duration::from_millis(500);
+/// How long background work waits for it.
+pub(super) const PATIENT: Duration = Duration::from_secs(5);
+/// How long connecting may take, names, TLS and signing in included.
+const CONNECT: Duration = Duration::from_secs(2);
+/// How long migrations may take, waiting for those of another server included.
+const MIGRATE: Duration = Duration::from_secs(300);
+/// Connections. All are made before the first is used: no request waits for one to be made.
+const CONNECTIONS: u32 = 4;
+const PORT: u16 = 5432;
+/// What the server itself gives up, should we have left.
+const SESSION: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s';
+    SET idle_in_transaction_session_timeout = '10s'";
+
+/// A pool whose schema is ours.
+#[derive(Clone, Debug)]
+pub(super) struct Connection {
+    pub(super) pool: PgPool,
+    /// The name of this installation, which stands in what it records.
+    pub(super) server: Arc<str>,
+}
+
+/// Where Postgres is, and what it is kept up to date from.
+#[derive(Clone, Debug)]
+pub(super) struct Postgres {
+    options: PgConnectOptions,
+    secret: Option<Secret>,
+    server: Arc<str>,
+    executions: EmbeddedExecutions,
+}
+
+impl Postgres {
+    pub(super) fn new(dsn: &Secret, server: String, executions: EmbeddedExecutions) -> Result<Self, Error> {
+        let url = SecretUrl::new(dsn.expose());
+        Ok(Self { options: options(&url)?, secret: url.password(), server: server.into(), executions })
+    }
+
+    /// A round trip of its own.
+    pub(super) async fn ping(&self, connection: &Connection) -> Result<Duration, Failure> {
+        let started = Instant::now();
+        call(PROMPT, connection.pool.execute("SELECT 1")).await?;
+        Ok(started.elapsed())
+    }
+
+    /// Brings the schema up to date. Several servers may do so at once: they take turns.
+    pub(super) async fn migrate(&self) -> Result<Migrated, Failure> {
+        let mut connection = call(CONNECT, PgConnection::connect_with(&self.options)).await?;
+        let migrating = timeout(MIGRATE, migrate::postgres(&mut connection)).await;
+        let migrated = match migrating {
+            Ok(Ok(migrated)) => migrated,
+            Ok(Err(MigrateError::VersionMissing(version))) => {
+                return Err(Failure::Foreign(migrate::newer("the Postgres database", version)));
+            }
+            Ok(Err(error @ MigrateError::VersionMismatch(_))) => return Err(Failure::Foreign(error.to_string())),
+            Ok(Err(error)) => {
+                return Err(Failure::Unusable(format!("its schema can't be brought up to date: {error}")));
+            }
+            Err(_) => return Err(Failure::Unusable("its schema is locked by somebody else".to_owned())),
+        };
+        call(CONNECT, connection.close()).await?;
+        Ok(migrated)
+    }
+
+    async fn open(&self) -> Result<Connection, Failure> {
+        self.migrate().await?;
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .min_connections(CONNECTIONS)
+            .acquire_timeout(CONNECT)
+            // A connection that has died is noticed by its next user, who does without.
+            .test_before_acquire(false)
+            .after_connect(|connection, _| Box::pin(async move { connection.execute(SESSION).await.map(|_| ()) }))
+            .connect_lazy_with(self.options.clone());
+        let all = try_join_all((0..CONNECTIONS).map(|_| pool.acquire()));
+        drop(call(CONNECT, all).await?);
+        Ok(Connection { pool, server: self.server.clone() })
+    }
+}
+
+impl Backend for Postgres {
+    type Connection = Connection;
+
+    const NAME: &'static str = "Postgres";
+    const KEY: &'static str = "postgres";
+
+    async fn connect(&self) -> Result<Connection, Failure> {
+        self.open().await.map_err(|failure| match (failure, &self.secret) {
+            (Failure::Unusable(text), Some(secret)) => Failure::Unusable(secret.redact(&text)),
+            (failure, _) => failure,
+        })
+    }
+
+    async fn check(&self, connection: &Connection) -> Result<(), Failure> {
+        self.ping(connection).await.map(|_| ())
+    }
+
+    async fn write_back(&self, connection: &Connection, entries: &[Entry]) -> Result<(), Failure> {
+        execution::write_back(&self.executions, connection, entries).await
+    }
+}
+
+/// Only what the DSN says: the driver would also take account and host from this process's environment.
+fn options(dsn: &SecretUrl) -> Result<PgConnectOptions, Error> {
+    let wrong = |what: &str| Error::internal_public(format!("POSTGRES_DSN can't be used: {what}"), "see README.md");
+    let url = dsn.parse().ok_or_else(|| wrong("it is no URL"))?;
+    let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let user = Some(decode(url.username())).filter(|user| !user.is_empty()).unwrap_or_else(|| "postgres".to_owned());
+    let database = decode(url.path().trim_start_matches('/'));
+    let mut options = PgConnectOptions::new_without_pgpass()
+        .host(url.host_str().unwrap_or("localhost").trim_matches(['[', ']']))
+        .port(url.port().unwrap_or(PORT))
+        .database(if database.is_empty() { &user } else { &database })
+        .username(&user)
+        .password(&url.password().map(decode).unwrap_or_default())
+        .ssl_mode(PgSslMode::Prefer)
+        .application_name("orchestrator-studio");
+    for (key, value) in url.query_pairs() {
+        options = match key.as_ref() {
+            "sslmode" | "ssl-mode" => options.ssl_mode(value.parse().map_err(|_| wrong("sslmode is unknown"))?),
+            "sslrootcert" => options.ssl_root_cert(value.as_ref()),
+            "host" if value.starts_with('/') => options.socket(value.as_ref()),
+            _ => options,
+        };
+    }
+    Ok(options)
+}
+
+/// Waits for an answer, but not longer than `limit`.
+pub(super) async fn call<T>(limit: Duration, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Failure> {
+    match timeout(limit, work).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) if is_refusal(&error) => {
+            Err(Failure::Refused(Error::internal("Postgres does not take a record", error)))
+        }
+        Ok(Err(error)) => Err(Failure::Unusable(error.to_string())),
+        Err(_) => Err(Failure::Unusable(format!("no answer within {} ms", limit.as_millis()))),
+    }
+}
+
+/// Whether it lies with the data: a value that does not fit, a record that is not there. Everything else may pass.
+fn is_refusal(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    let of_data = code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"));
+    of_data || matches!(error, sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. })
+}

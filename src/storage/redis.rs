@@ -1,0 +1,121 @@
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError};
+use tokio::time::{Instant, timeout};
+
+use super::conversation::{self, EmbeddedConversations};
+use super::outside::{Backend, Entry, Failure, Journal};
+use super::sqlite::Database;
+use crate::kernel::{Error, Secret, SecretUrl};
+
+/// How long a request waits for Redis.
+pub(super) const PROMPT: Duration = Duration::from_millis(200);
+/// How long the keeper waits for it, who may send a lot at once.
+pub(super) const PATIENT: Duration = Duration::from_secs(5);
+/// How long connecting may take, names, TLS and signing in included.
+const CONNECT: Duration = Duration::from_secs(1);
+/// The note that holds the run that was seen last.
+const RUN: &str = "redis run";
+
+/// All commands go over one connection, each with its own answer.
+pub(super) type Connection = MultiplexedConnection;
+
+/// Where Redis is, and what it is kept up to date from.
+#[derive(Clone, Debug)]
+pub(super) struct Redis {
+    client: Client,
+    secret: Option<Secret>,
+    database: Database,
+    conversations: EmbeddedConversations,
+    journal: Journal,
+}
+
+impl Redis {
+    pub(super) fn new(
+        url: &Secret,
+        database: Database,
+        conversations: EmbeddedConversations,
+        journal: Journal,
+    ) -> Result<Self, Error> {
+        let client = Client::open(url.expose())
+            .map_err(|error| Error::internal_public("REDIS_URL can't be used".to_owned(), error))?;
+        let secret = SecretUrl::new(url.expose()).password();
+        Ok(Self { client, secret, database, conversations, journal })
+    }
+
+    /// A round trip of its own.
+    pub(super) async fn ping(&self, connection: &Connection) -> Result<Duration, Failure> {
+        let started = Instant::now();
+        let mut connection = connection.clone();
+        call(PROMPT, redis::cmd("PING").query_async::<()>(&mut connection)).await?;
+        Ok(started.elapsed())
+    }
+}
+
+impl Backend for Redis {
+    type Connection = Connection;
+
+    const NAME: &'static str = "Redis";
+    const KEY: &'static str = "redis";
+
+    async fn connect(&self) -> Result<Connection, Failure> {
+        // Each command has its own limit.
+        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(None);
+        let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
+        let connected = call(CONNECT, connecting).await;
+        let connection = connected.map_err(|failure| match (failure, &self.secret) {
+            (Failure::Unusable(text), Some(secret)) => Failure::Unusable(secret.redact(&text)),
+            (failure, _) => failure,
+        })?;
+        self.ping(&connection).await?;
+        self.restore_after_restart(&connection).await?;
+        Ok(connection)
+    }
+
+    async fn check(&self, connection: &Connection) -> Result<(), Failure> {
+        self.ping(connection).await.map(|_| ())
+    }
+
+    async fn write_back(&self, connection: &Connection, entries: &[Entry]) -> Result<(), Failure> {
+        conversation::bring_up_to_date(&self.conversations, connection, entries).await
+    }
+}
+
+impl Redis {
+    /// A Redis that was restarted may have lost what it had acknowledged. Whatever of it this server has a copy of is given
+    /// back.
+    async fn restore_after_restart(&self, connection: &Connection) -> Result<(), Failure> {
+        let mut asking = connection.clone();
+        // An account that may not ask is told nothing: then everything is given back each time, and what is there is skipped.
+        let info = call(PROMPT, redis::cmd("INFO").arg("server").query_async::<String>(&mut asking)).await;
+        let info = info.unwrap_or_default();
+        let run = info.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap_or_default();
+        let seen = self.database.note(RUN).await.map_err(Failure::Refused)?;
+        if !run.is_empty() && seen.as_deref() == Some(run) {
+            return Ok(());
+        }
+        conversation::restore(&self.conversations, &self.journal, connection).await?;
+        self.database.set_note(RUN, run).await.map_err(Failure::Refused)
+    }
+}
+
+/// Waits for an answer, but not longer than `limit`.
+pub(super) async fn call<T>(
+    limit: Duration,
+    command: impl Future<Output = Result<T, RedisError>>,
+) -> Result<T, Failure> {
+    match timeout(limit, command).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) if is_refusal(&error) => {
+            Err(Failure::Refused(Error::internal("Redis does not take an operation", error)))
+        }
+        Ok(Err(error)) => Err(Failure::Unusable(error.to_string())),
+        Err(_) => Err(Failure::Unusable(format!("no answer within {} ms", limit.as_millis()))),
+    }
+}
+
+/// Whether it lies with the data: a key holds something else than it should. Everything else may pass.
+fn is_refusal(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::UnexpectedReturnType || error.to_string().contains("WRONGTYPE")
+}

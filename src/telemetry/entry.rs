@@ -1,0 +1,240 @@
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level};
+
+use super::Request;
+use super::redact::Redactor;
+
+/// Longest text of a line, in bytes; a longer one is cut.
+const LONGEST_TEXT: usize = 8_000;
+/// Most bytes of all fields of a line together; further fields are left out.
+const MOST_FIELDS: usize = 32_000;
+
+/// One line of the log.
+#[derive(Clone, Debug, Serialize)]
+pub struct LogEntry {
+    /// Counts the lines of this process from 1.
+    pub id: u64,
+    /// When, as RFC 3339.
+    pub timestamp: String,
+    /// When, in milliseconds since 1970.
+    #[serde(skip)]
+    pub at_ms: i64,
+    /// `ERROR`, `WARN`, `INFO`, `DEBUG` or `TRACE`.
+    #[serde(serialize_with = "as_text")]
+    pub level: Level,
+    /// The part of the server that speaks.
+    pub target: String,
+    /// What happened.
+    pub message: String,
+    /// The request it happened in.
+    pub request_id: Option<String>,
+    /// The execution it happened in.
+    pub execution_id: Option<String>,
+    /// Particulars.
+    pub fields: Map<String, Value>,
+}
+
+fn as_text<S: serde::Serializer>(level: &Level, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(level.as_str())
+}
+
+impl LogEntry {
+    /// What an event says, redacted and cut.
+    pub(super) fn of(event: &Event<'_>, at_ms: i64, redactor: &Redactor, with_content: bool) -> Self {
+        let request = Request::current();
+        let mut said = Said {
+            redactor,
+            with_content,
+            bytes: 0,
+            target: None,
+            message: String::new(),
+            request_id: request.as_ref().map(|request| request.id().to_owned()),
+            execution_id: request.and_then(|request| request.execution_id().map(str::to_owned)),
+            fields: Map::new(),
+        };
+        event.record(&mut said);
+        Self {
+            id: 0,
+            timestamp: crate::kernel::Clock::rfc3339(at_ms),
+            at_ms,
+            level: *event.metadata().level(),
+            target: said.target.unwrap_or_else(|| event.metadata().target().to_owned()),
+            message: said.message,
+            // Its client may have chosen it.
+            request_id: said.request_id.map(|id| redactor.text(&id)),
+            execution_id: said.execution_id,
+            fields: said.fields,
+        }
+    }
+
+    /// About how much memory it takes, in bytes.
+    pub(super) fn size(&self) -> usize {
+        let fields = self.fields.iter().map(|(name, value)| name.len() + value.as_str().map_or(0, str::len) + 64);
+        let ids = [&self.request_id, &self.execution_id].into_iter().flatten().map(String::len);
+        256 + self.target.len() + self.message.len() + fields.sum::<usize>() + ids.sum::<usize>()
+    }
+
+    /// Whether it says `needle`, which is in lower case, anywhere.
+    pub(super) fn says(&self, needle: &str) -> bool {
+        let says = |text: &str| text.to_lowercase().contains(needle);
+        let field = |(name, value): (&String, &Value)| match value {
+            Value::String(text) => says(name) || says(text),
+            other => says(name) || says(&other.to_string()),
+        };
+        let ids = [&self.request_id, &self.execution_id];
+        says(&self.message)
+            || says(&self.target)
+            || ids.into_iter().flatten().any(|id| says(id))
+            || self.fields.iter().any(field)
+    }
+
+    /// The line for people.
+    pub(super) fn to_text(&self, colored: bool) -> String {
+        let (begin, end) = match self.level {
+            _ if !colored => ("", ""),
+            Level::ERROR => ("\x1b[31m", "\x1b[0m"),
+            Level::WARN => ("\x1b[33m", "\x1b[0m"),
+            Level::INFO => ("\x1b[32m", "\x1b[0m"),
+            _ => ("\x1b[2m", "\x1b[0m"),
+        };
+        let mut line = format!("{} {begin}{:>5}{end} {}", self.timestamp, self.level, plain(&self.message));
+        let ids = [("request_id", &self.request_id), ("execution_id", &self.execution_id)];
+        let ids = ids.into_iter().filter_map(|(name, id)| Some((name, id.as_ref()?.as_str())));
+        for (name, value) in &self.fields {
+            line.push_str(&match value {
+                Value::String(text) => format!(" {name}={}", quoted(text)),
+                other => format!(" {name}={other}"),
+            });
+        }
+        for (name, id) in ids {
+            line.push_str(&format!(" {name}={id}"));
+        }
+        line.push('\n');
+        line
+    }
+
+    /// The line for programs.
+    pub(super) fn to_json(&self) -> String {
+        // Maps with text keys can always be written.
+        serde_json::to_string(self).unwrap_or_default() + "\n"
+    }
+}
+
+/// A text with nothing in it that ends a line, or moves a terminal's cursor.
+fn plain(text: &str) -> String {
+    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escape).collect()
+}
+
+fn quoted(text: &str) -> String {
+    let bare = |c: char| !c.is_control() && !c.is_whitespace() && c != '"' && c != '=';
+    if !text.is_empty() && text.chars().all(bare) { text.to_owned() } else { format!("{text:?}") }
+}
+
+/// Collects what an event says.
+struct Said<'a> {
+    redactor: &'a Redactor,
+    with_content: bool,
+    bytes: usize,
+    target: Option<String>,
+    message: String,
+    request_id: Option<String>,
+    execution_id: Option<String>,
+    fields: Map<String, Value>,
+}
+
+impl Said<'_> {
+    fn text(&mut self, field: &Field, text: &str) {
+        match field.name() {
+            "message" => self.message = cut(self.redactor.text(text)),
+            "request_id" => self.request_id = Some(text.to_owned()),
+            "execution_id" => self.execution_id = Some(text.to_owned()),
+            // Events of the `log` crate tell here what tracing's own tell in their metadata.
+            "log.target" => self.target = Some(text.to_owned()),
+            "log.module_path" | "log.file" => {}
+            // A statement is content: a prompt may be one.
+            "db.statement" | "summary" if !self.with_content => {}
+            name => {
+                let text = cut(self.redactor.text(text));
+                self.put(name, text.len(), text.into());
+            }
+        }
+    }
+
+    fn put(&mut self, name: &str, size: usize, value: Value) {
+        self.bytes += size;
+        if self.bytes <= MOST_FIELDS && name != "log.line" {
+            self.fields.insert(name.to_owned(), value);
+        }
+    }
+}
+
+impl Visit for Said<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.text(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.text(field, &format!("{value:?}"));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field.name(), 8, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field.name(), 8, value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field.name(), 8, value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field.name(), 8, value.into());
+    }
+}
+
+fn cut(text: String) -> String {
+    if text.len() <= LONGEST_TEXT {
+        return text;
+    }
+    let end = text.floor_char_boundary(LONGEST_TEXT);
+    format!("{}... ({} bytes in all)", text.get(..end).unwrap_or_default(), text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_line_is_one_line_whatever_it_says() {
+        let fields = [("a", Value::from("x y")), ("b", 5.into()), ("c", "plain".into()), ("d", "\n\u{1b}[2J".into())];
+        let entry = LogEntry {
+            id: 1,
+            timestamp: "2026-01-01T00:00:00Z".to_owned(),
+            at_ms: 0,
+            level: Level::WARN,
+            target: "t".to_owned(),
+            message: "first\nsecond".to_owned(),
+            request_id: Some("r1".to_owned()),
+            execution_id: None,
+            fields: fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        };
+        let expected =
+            "2026-01-01T00:00:00Z  WARN first\\nsecond a=\"x y\" b=5 c=plain d=\"\\n\\u{1b}[2J\" request_id=r1\n";
+        assert_eq!(entry.to_text(false), expected);
+        assert!(entry.to_text(true).contains("\u{1b}[33m WARN"));
+        assert!(entry.says("second") && entry.says("r1") && entry.says("x y") && !entry.says("nowhere"));
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        let cut = cut("ä".repeat(LONGEST_TEXT));
+        assert!(cut.ends_with("... (16000 bytes in all)") && cut.len() < LONGEST_TEXT + 50);
+    }
+}

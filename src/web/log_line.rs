@@ -1,0 +1,75 @@
+use axum::body::{Body, BodyDataStream};
+use axum::http::{Method, StatusCode, header};
+use axum::response::Response;
+use futures_util::StreamExt;
+use tokio::time::Instant;
+
+use crate::telemetry::{Request, metrics};
+
+/// The line that a request leaves in the log, and its part of the figures. Both are made when this is dropped, so that there
+/// is one however the request ends.
+pub(super) struct LogLine {
+    request: Request,
+    method: &'static str,
+    started: Instant,
+    /// None until the reply is complete; for good if the client leaves before.
+    status: Option<StatusCode>,
+}
+
+impl LogLine {
+    /// For a request that has just come.
+    pub(super) fn begin(method: &Method, request: Request) -> Self {
+        Self { request, method: known(method), started: Instant::now(), status: None }
+    }
+
+    /// The request got this reply. A stream counts until its end.
+    pub(super) fn answered(mut self, response: Response) -> Response {
+        let status = response.status();
+        let kind = response.headers().get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
+        if !kind.is_some_and(|kind| kind.starts_with(b"text/event-stream")) {
+            metrics::overhead(self.request.route(), self.started.elapsed().saturating_sub(self.request.waited()));
+            self.status = Some(status);
+            return response;
+        }
+        response.map(|body| self.until_the_end_of(body.into_data_stream(), status))
+    }
+
+    fn until_the_end_of(mut self, mut stream: BodyDataStream, status: StatusCode) -> Body {
+        Body::from_stream(async_stream::stream! {
+            while let Some(chunk) = stream.next().await {
+                yield chunk;
+            }
+            self.status = Some(status);
+            drop(self);
+        })
+    }
+}
+
+impl Drop for LogLine {
+    fn drop(&mut self) {
+        let Self { request, method, started, status } = self;
+        let (took, status) = (started.elapsed(), status.map(|status| status.as_u16()));
+        let route = request.route();
+        metrics::http_request(method, route, status, took);
+        let (request_id, execution_id) = (request.id(), request.execution_id());
+        let duration_ms = took.as_micros() as f64 / 1000.0;
+        match status {
+            Some(status) => tracing::info!(method, route, status, duration_ms, request_id, execution_id, "served"),
+            None => tracing::info!(method, route, duration_ms, request_id, execution_id, "abandoned by the client"),
+        }
+    }
+}
+
+/// The name of a method. Clients may make up more, which are not worth telling apart.
+fn known(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "OTHER",
+    }
+}

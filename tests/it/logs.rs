@@ -1,0 +1,225 @@
+//! The log: for people or for programs, kept for a while, searchable, and free of secrets.
+
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::common::{Answer, Client, Program, TestServer, Upstream};
+
+/// A request under an id of the test's choice.
+async fn get_as(client: &Client, id: &str, path: &str) -> Answer {
+    Answer::of(client.request("GET", path).header("x-request-id", id)).await
+}
+
+async fn logs(client: &Client, query: &str) -> Vec<Value> {
+    let found = client.get(&format!("/api/monitoring/logs?{query}")).await.expect(200);
+    let logs = found["logs"].as_array().unwrap().clone();
+    assert_eq!(found["count"], logs.len());
+    logs
+}
+
+#[tokio::test]
+async fn lines_are_found_by_what_they_are_about() {
+    let folder = TempDir::new().unwrap();
+    let program = Program::start("serve", folder.path(), &[("REDIS_URL", "redis://cache")]).await;
+    let client = &program.client;
+    get_as(client, "story-1", "/api/agents/NoSuchAgent").await.expect(404);
+    get_as(client, "story-2", "/api/agents").await.expect(200);
+
+    let found = logs(client, "request_id=story-1").await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    let line = &found[0];
+    assert_eq!(
+        (&line["level"], &line["message"], &line["request_id"]),
+        (&json!("INFO"), &json!("served"), &json!("story-1"))
+    );
+    assert!(line["fields"]["duration_ms"].as_f64().unwrap() > 0.0);
+    let fields = ["method", "route", "status"].map(|name| line["fields"][name].clone());
+    assert_eq!(fields, [json!("GET"), json!("/api/agents/{name}"), json!(404)], "the route, not the path");
+
+    let newest = logs(client, "contains=SERVED&limit=2").await;
+    assert_eq!(newest.len(), 2);
+    assert!(newest[0]["id"].as_u64() > newest[1]["id"].as_u64(), "newest first");
+    let warnings = logs(client, "level=warning").await;
+    assert!(!warnings.is_empty() && warnings.iter().all(|line| line["level"] == "WARN"), "{warnings:?}");
+    assert_eq!(logs(client, "level=error").await, Vec::<Value>::new());
+    let since = line["timestamp"].as_str().unwrap();
+    assert!(logs(client, &format!("since={since}&request_id=story-2")).await.len() == 1);
+    assert_eq!(logs(client, "since=2100-01-01T00:00:00Z").await, Vec::<Value>::new());
+    assert_eq!(logs(client, "request_id=story-1&level=warning").await, Vec::<Value>::new(), "all filters must fit");
+    assert_eq!(logs(client, "limit=0").await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn a_query_that_makes_no_sense_is_refused() {
+    let server = TestServer::bare().await;
+    for (query, field) in [
+        ("limit=-1", "limit"),
+        ("limit=abc", "limit"),
+        ("level=loud", "level"),
+        ("since=yesterday", "since"),
+        ("follow=2", "follow"),
+    ] {
+        let refused = server.get(&format!("/api/monitoring/logs?{query}")).await.expect(422);
+        assert_eq!(refused["detail"][0]["loc"], json!(["query", field]), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn for_programs_every_line_is_a_json_object() {
+    let folder = TempDir::new().unwrap();
+    let variables = [("LOG_FORMAT", "json"), ("LOG_LEVEL", "debug"), ("LLM_BASE_URL", "http://127.0.0.1:1")];
+    let program = Program::start("serve", folder.path(), &variables).await;
+    program.client.post("/api/llm/test", &json!({"model": "m"})).await.expect(200);
+    get_as(&program.client, "story-3", "/nowhere").await.expect(404);
+    let log = program.log();
+    let lines: Vec<Value> =
+        log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+    for line in &lines {
+        let named = ["id", "timestamp", "level", "target", "message", "request_id", "execution_id", "fields"];
+        assert!(named.iter().all(|name| line.get(name).is_some()), "{line}");
+    }
+    let line = lines.iter().find(|line| line["request_id"] == "story-3").unwrap();
+    assert_eq!((&line["fields"]["route"], &line["fields"]["status"]), (&json!("(none)"), &json!(404)));
+}
+
+#[tokio::test]
+async fn for_people_a_line_is_text() {
+    let folder = TempDir::new().unwrap();
+    let program = Program::start("serve", folder.path(), &[]).await;
+    get_as(&program.client, "story-4", "/livez").await.expect(200);
+    let log = program.log();
+    let line = log.lines().find(|line| line.contains("story-4")).unwrap();
+    assert!(line.contains(" INFO served method=GET route=/livez status=200 duration_ms="), "{line}");
+    assert!(line.ends_with(" request_id=story-4"), "{line}");
+}
+
+#[tokio::test]
+async fn a_follower_gets_new_lines_and_does_not_hold_up_the_end() {
+    let folder = TempDir::new().unwrap();
+    let program = Program::start("serve", folder.path(), &[("SHUTDOWN_GRACE_SECONDS", "60")]).await;
+    get_as(&program.client, "before", "/livez").await.expect(200);
+    let request = program.client.request("GET", "/api/monitoring/logs?follow=true&limit=1&contains=livez");
+    let reply = request.send().await.unwrap();
+    assert_eq!(reply.headers()["content-type"], "text/event-stream");
+    let mut chunks = reply.bytes_stream();
+    let mut text = String::new();
+    for id in ["before", "after-1", "after-2"] {
+        if id != "before" {
+            get_as(&program.client, id, "/livez").await.expect(200);
+            get_as(&program.client, "unwanted", "/readyz").await.expect(200);
+        }
+        while !text.contains(id) {
+            text.push_str(std::str::from_utf8(&chunks.next().await.unwrap().unwrap()).unwrap());
+        }
+    }
+    assert!(text.starts_with("id: ") && text.contains("\nevent: log\ndata: {") && !text.contains("unwanted"), "{text}");
+    program.signal("TERM");
+    let started = Instant::now();
+    assert_eq!(program.wait(), Some(0));
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+}
+
+/// A client's own request id is the shortest way for a secret into a line.
+#[tokio::test]
+async fn a_secret_is_masked_in_the_log_and_in_what_is_kept_of_it() {
+    let folder = TempDir::new().unwrap();
+    let agents = r#"{"one": {"url": "http://127.0.0.1:1", "auth_token": "canary-of-agent-one"}}"#;
+    let variables = [
+        ("EXTERNAL_AGENTS", agents),
+        ("POSTGRES_DSN", "postgres://u:canary-of-postgres@h/x"),
+        ("LLM_API_KEY", "canary-of-the-llm"),
+        ("LOG_LEVEL", "debug"),
+    ];
+    let program = Program::start("serve", folder.path(), &variables).await;
+    let client = &program.client;
+    let late = json!({"name": "two", "url": "http://127.0.0.1:1", "auth_token": "canary-of-agent-two"});
+    client.post("/api/agents", &late).await.expect(201);
+    for secret in ["canary-of-agent-one", "canary-of-agent-two", "canary-of-postgres", "canary-of-the-llm"] {
+        get_as(client, &format!("x:{secret}"), "/livez").await.expect(200);
+    }
+    get_as(client, "no-canary-of-anybody", "/livez").await.expect(200);
+    let kept = client.get("/api/monitoring/logs?contains=livez").await.text;
+    for text in [program.log(), kept] {
+        assert!(text.contains("x:********") && text.contains("no-canary-of-anybody"), "{text}");
+        assert!(
+            !text.contains("canary-of-agent") && !text.contains("canary-of-p") && !text.contains("canary-of-the"),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_key_figures_are_logged_now_and_then() {
+    let folder = TempDir::new().unwrap();
+    let program = Program::start("serve", folder.path(), &[("MONITORING_EXPORT_INTERVAL", "1")]).await;
+    for _ in 0..100 {
+        if program.log().contains("INFO figures") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let log = program.log();
+    let line = log.lines().find(|line| line.contains(" figures ")).unwrap();
+    assert!(line.contains(" resident_bytes=") && line.contains(" cpu_percent="), "{line}");
+}
+
+#[tokio::test]
+async fn the_lines_of_a_chat_are_found_by_its_execution() {
+    let llm = Upstream::saying("Hello.").await;
+    let folder = TempDir::new().unwrap();
+    let base = llm.url();
+    let variables = [("LLM_BASE_URL", base.as_str()), ("LLM_DEFAULT_MODEL", "m"), ("LLM_PROVIDER", "openai")];
+    let program = Program::start("serve", folder.path(), &variables).await;
+    let reply = program.client.post("/v1/chat", &json!({"prompt": "Hello"})).await.expect(200);
+    let events = program.client.chat_events(&json!({"prompt": "Hello again"})).await;
+    for id in [&reply["execution_id"], &events.last().unwrap().data["execution_id"]] {
+        let id = id.as_str().unwrap();
+        let lines = logs(&program.client, &format!("execution_id={id}")).await;
+        let served: Vec<_> = lines.iter().filter(|line| line["message"] == "served").collect();
+        assert_eq!(served.len(), 1, "{lines:?}");
+        assert_eq!((&served[0]["fields"]["route"], &served[0]["execution_id"]), (&json!("/v1/chat"), &json!(id)));
+    }
+}
+
+/// A prompt may be a statement, which drivers like to log.
+#[tokio::test]
+async fn prompts_and_answers_are_logged_only_by_whoever_wants_that() {
+    let llm = Upstream::saying("canary-of-the-answer").await;
+    for wanted in [false, true] {
+        let folder = TempDir::new().unwrap();
+        let (base, shown) = (llm.url(), wanted.to_string());
+        std::fs::File::create(folder.path().join("x.db")).unwrap();
+        let variables = [
+            ("LLM_BASE_URL", base.as_str()),
+            ("LLM_DEFAULT_MODEL", "m"),
+            ("LLM_PROVIDER", "openai"),
+            ("LOG_LEVEL", if wanted { "info" } else { "trace" }),
+            ("LOG_CONTENT", &shown),
+            ("DATASOURCES", r#"{"files": {"type": "sqlite", "url": "sqlite:x.db"}}"#),
+        ];
+        let program = Program::start("serve", folder.path(), &variables).await;
+        let client = &program.client;
+        client.post("/v1/chat", &json!({"prompt": "canary-of-the-prompt"})).await.expect(200);
+        client.chat_events(&json!({"prompt": "canary-of-the-prompt"})).await;
+        let query = json!({"query": "SELECT 'canary-of-the-statement', 2 AS two"});
+        let asked = client.post("/api/datasources/files/query", &query).await.expect(200);
+        assert_eq!(asked["success"], true, "{asked}");
+        client
+            .post("/api/memory/ada/message", &json!({"role": "user", "content": "canary-of-the-prompt"}))
+            .await
+            .expect(200);
+        let kept = client.get("/api/monitoring/logs?limit=10000").await.text;
+        for text in [program.log(), kept] {
+            let leaks: Vec<_> = text.lines().filter(|line| line.contains("canary-of-the")).collect();
+            match wanted {
+                false => assert_eq!(leaks, Vec::<&str>::new()),
+                true => {
+                    assert!(text.contains("canary-of-the-prompt") && text.contains("canary-of-the-answer"), "{text}")
+                }
+            }
+        }
+    }
+}
