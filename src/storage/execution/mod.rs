@@ -94,7 +94,11 @@ impl ExecutionStore {
     /// Marks what an earlier process was at as interrupted; in Postgres as soon as it can be reached.
     pub(super) async fn interrupt(&self) -> Result<(), Error> {
         let change = Change::Interrupt { before_ms: self.clock.now_ms() };
-        self.embedded.apply(&change, self.postgres.as_ref().map(Link::journal)).await
+        self.embedded.apply(&change, self.postgres.as_ref().map(Link::journal)).await?;
+        if let Some(link) = &self.postgres {
+            link.queued();
+        }
+        Ok(())
     }
 
     async fn record(&self, change: Change) -> Result<(), Error> {
