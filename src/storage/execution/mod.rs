@@ -21,6 +21,11 @@ use super::outside::{Lease, Link, Route};
 use super::postgres::{Connection, Postgres};
 use crate::kernel::{Clock, Error, ErrorKind};
 
+/// Old executions that are deleted in one go: in the time that takes, nobody else can write.
+const DELETED_AT_ONCE: i64 = 100;
+/// Pause after that, for those who wait.
+const DELETED_PAUSE: Duration = Duration::from_millis(10);
+
 /// Executions and their steps.
 #[derive(Clone, Debug)]
 pub struct ExecutionStore {
