@@ -98,8 +98,10 @@ async fn every_query_has_an_index() {
     let Some(bench) = Bench::postgres().await else { return };
     let dsn = bench.dsn.clone().unwrap();
     let pool = PgPoolOptions::new().max_connections(1).connect(dsn.expose()).await.unwrap();
-    // Small tables are read whole whatever there is.
-    sqlx::query("SET enable_seqscan = off").execute(&pool).await.unwrap();
+    // Small tables are read whole and sorted whatever there is.
+    for setting in ["SET enable_seqscan = off", "SET enable_sort = off"] {
+        sqlx::query(setting).execute(&pool).await.unwrap();
+    }
     for sql in [
         "SELECT * FROM execution WHERE id = 'x'",
         "SELECT * FROM execution_step WHERE execution_id = 'x' ORDER BY ordinal",
