@@ -98,8 +98,10 @@ async fn every_query_has_an_index() {
     let Some(bench) = Bench::postgres().await else { return };
     let dsn = bench.dsn.clone().unwrap();
     let pool = PgPoolOptions::new().max_connections(1).connect(dsn.expose()).await.unwrap();
-    // Small tables are read whole whatever there is.
-    sqlx::query("SET enable_seqscan = off").execute(&pool).await.unwrap();
+    // Small tables are read whole and sorted whatever there is.
+    for setting in ["SET enable_seqscan = off", "SET enable_sort = off"] {
+        sqlx::query(setting).execute(&pool).await.unwrap();
+    }
     for sql in [
         "SELECT * FROM execution WHERE id = 'x'",
         "SELECT * FROM execution_step WHERE execution_id = 'x' ORDER BY ordinal",
@@ -109,8 +111,8 @@ async fn every_query_has_an_index() {
         "SELECT * FROM execution WHERE position < 9 AND user_id = 'x' AND status = 'x' ORDER BY position DESC LIMIT 5",
         "UPDATE execution SET status = 'x' WHERE id = 'x' AND status = 'running'",
         "UPDATE execution SET status = 'x' WHERE status = 'running' AND server = 'x' AND started_at < 5",
-        "DELETE FROM execution WHERE position IN (SELECT position FROM (SELECT * FROM execution ORDER BY position
-             LIMIT 1000) AS oldest WHERE position <= (SELECT MAX(position) FROM execution) - 5)",
+        "DELETE FROM execution WHERE position = ANY (ARRAY(SELECT position FROM (SELECT * FROM execution ORDER BY position
+             LIMIT 1000) AS oldest WHERE position <= (SELECT MAX(position) FROM execution) - 5 LIMIT 100))",
     ] {
         let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN {sql}"))).fetch_all(&pool).await.unwrap();
         let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
