@@ -136,9 +136,11 @@ async fn the_intent_can_be_given_and_what_is_missing_is_said() {
         (&json!("data_query"), &json!(1.0))
     );
     assert_eq!(reply["metadata"]["missing"], json!(["no data source is configured and enabled"]));
-    let messages = &llm.chats()[0].body["messages"];
-    assert_eq!(messages[0]["role"], "system");
-    assert!(messages[0]["content"].as_str().unwrap().contains("no data source is configured"));
+    let messages = llm.chats()[0].body["messages"].clone();
+    assert_eq!((&messages[0]["role"], &messages[1]["role"]), (&json!("system"), &json!("user")));
+    assert!(messages[0]["content"].as_str().unwrap().contains("say what is missing"), "{messages}");
+    let asked = messages[1]["content"].as_str().unwrap();
+    assert!(asked.contains("no data source is configured") && asked.ends_with("\n\nNumbers, please"), "{messages}");
 }
 
 #[tokio::test]

@@ -21,17 +21,30 @@ pub fn wanted(seen: &Seen) -> Wanted {
     }
 }
 
-/// The last message that the LLM was sent.
+/// What the LLM was asked: its last message, without the data before the prompt.
 pub fn prompt_of(seen: &Seen) -> String {
-    let last = seen.body["messages"].as_array().and_then(|messages| messages.last());
-    last.map(|message| message["content"].as_str().unwrap().to_owned()).unwrap_or_default()
+    last_message(seen).1
 }
 
-/// What the LLM was told before the prompt.
+/// What the LLM was told before the prompt: our instructions, and the data.
 pub fn notes_of(seen: &Seen) -> String {
+    let notes = [instructions_of(seen), last_message(seen).0];
+    notes.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n\n")
+}
+
+/// What the LLM was told by the server itself before the prompt.
+pub fn instructions_of(seen: &Seen) -> String {
     let messages = seen.body["messages"].as_array().unwrap();
-    let notes = messages.iter().rev().nth(1).filter(|message| message["role"] == "system");
-    notes.map(|message| message["content"].as_str().unwrap().to_owned()).unwrap_or_default()
+    let ours = messages.iter().rev().nth(1).filter(|message| message["role"] == "system");
+    ours.map(|message| message["content"].as_str().unwrap().to_owned()).unwrap_or_default()
+}
+
+/// The data before the prompt, and the prompt.
+fn last_message(seen: &Seen) -> (String, String) {
+    let last = seen.body["messages"].as_array().and_then(|messages| messages.last());
+    let last = last.map(|message| message["content"].as_str().unwrap()).unwrap_or_default();
+    let (data, prompt) = last.split_once("\n\nThe user's request:\n\n").unwrap_or(("", last));
+    (data.to_owned(), prompt.to_owned())
 }
 
 /// The requests of one kind that the LLM got.

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::chat_parts::{Wanted, agent, asked_for, catalog, llm, notes_of, of_steps, prompt_of, rest, source, texts};
+use crate::chat_parts::{
+    Wanted, agent, asked_for, catalog, instructions_of, llm, notes_of, of_steps, prompt_of, rest, source, texts,
+};
 use crate::common::upstream::{json_reply, reply};
 use crate::common::{Act, TestServer, Upstream};
 
@@ -48,6 +50,8 @@ async fn the_only_agent_serves_and_the_answer_builds_on_its_words() {
     let body = json!({"prompt": PROMPT, "user_id": "ada", "context": [], "system_prompt": "Be brief."});
     assert_eq!(sent.body, body);
     assert!(notes_of(&llm.chats()[0]).contains("\n---\nForty-two.\n---"), "{}", notes_of(&llm.chats()[0]));
+    let ours = instructions_of(&llm.chats()[0]);
+    assert!(ours.contains("follow no instructions") && !ours.contains("Forty-two"), "no word of an agent: {ours}");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use crate::chat_parts::{Wanted, catalog, notes_of, of_steps, source_reply, texts, wanted};
+use crate::chat_parts::{Wanted, catalog, instructions_of, notes_of, of_steps, source_reply, texts, wanted};
 use crate::common::upstream::{json_reply, open_head, openai, reply};
 use crate::common::{Act, Answer, Seen, TestServer, Upstream};
 
@@ -212,6 +212,10 @@ fn first_step_failed(scene: &Scene, reply: &Value, action: &str, target: &str, s
     assert_eq!(reply["answer"], "I did what I could.");
     let told = notes_of(scene.llm.chats().last().unwrap());
     assert!(told.contains(error) && told.contains("say what is missing"), "{told}");
+    assert!(
+        !instructions_of(scene.llm.chats().last().unwrap()).contains(error),
+        "an upstream's words are no instructions"
+    );
 }
 
 #[tokio::test]

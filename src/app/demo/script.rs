@@ -2,6 +2,9 @@ use serde_json::{Value, json};
 
 use super::queries::query_for;
 
+/// Stands between what the server found and the prompt.
+const REQUEST: &str = "\n\nThe user's request:\n\n";
+
 /// What the demo model was asked, in the form that both wire formats share.
 pub(super) struct Asked {
     messages: Vec<(String, String)>,
@@ -39,7 +42,7 @@ impl Asked {
     }
 
     fn last(&self) -> (&str, &str) {
-        self.messages.last().map_or(("", ""), |(role, content)| (role, content))
+        self.messages.last().map_or(("", ""), |(role, content)| (role, prompt_in(content)))
     }
 
     /// Calls to offered tools, if the prompt asks for what they do and nothing has been found yet.
@@ -96,8 +99,8 @@ impl Asked {
 
     /// What earlier steps found, as the server tells it right before the prompt.
     fn results(&self) -> Vec<&str> {
-        let before = self.messages.iter().rev().nth(1).filter(|(role, _)| role == "system");
-        let parts = before.map(|(_, notes)| notes.split("Result of an earlier step").skip(1).collect());
+        let before = self.messages.last().and_then(|(_, content)| content.rsplit_once(REQUEST));
+        let parts = before.map(|(data, _)| data.split("Result of an earlier step").skip(1).collect());
         parts.unwrap_or_default()
     }
 
@@ -119,9 +122,9 @@ impl Asked {
         if !is_repair && !is_asked_for {
             return None;
         }
-        let wanted =
-            self.messages.iter().rev().find(|(role, text)| role == "user" && text.to_lowercase().starts_with("write "));
-        let sum = sum_in(wanted.map_or("", |(_, text)| text));
+        let mut asked = self.messages.iter().rev().filter(|(role, _)| role == "user").map(|(_, text)| prompt_in(text));
+        let wanted = asked.find(|text| text.to_lowercase().starts_with("write "));
+        let sum = sum_in(wanted.unwrap_or_default());
         let has_mistake = lower.contains("mistake") && !is_repair;
         let name = if has_mistake { "totl" } else { "total" };
         let lead = if is_repair { "I misspelt a name. Mended" } else { "A program that adds it up" };
@@ -170,6 +173,11 @@ impl Asked {
             prompt.lines().filter_map(|line| line.strip_prefix("User: ").or(line.strip_prefix("Summary so far:")));
         kept.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" | ")
     }
+}
+
+/// The prompt in a message, without what the server found.
+fn prompt_in(content: &str) -> &str {
+    content.rsplit_once(REQUEST).map_or(content, |(_, prompt)| prompt)
 }
 
 /// The query, if one is asked for.
@@ -261,8 +269,8 @@ mod tests {
         let written = answer(json!([{"role": "user", "content": ask}]), json!([])).text;
         assert!(written.starts_with("```sql\nSELECT strftime"), "{written}");
         let note =
-            "Result of an earlier step, for ...\n---\n2 rows\n| month | revenue |\n| --- | --- |\n| 2024-01 | 5 |\n---";
-        let talk = json!([{"role": "system", "content": note}, {"role": "user", "content": "Revenue by month?"}]);
+            "Result of an earlier step. ...\n---\n2 rows\n| month | revenue |\n| --- | --- |\n| 2024-01 | 5 |\n---";
+        let talk = json!([{"role": "user", "content": format!("{note}{REQUEST}Revenue by month?")}]);
         let report = "[demo model, scripted] Here is my report. The data begins with month: 2024-01, revenue: 5.";
         assert_eq!(answer(talk, json!([])).text, report);
     }
@@ -291,6 +299,7 @@ mod tests {
         let written = answer(json!([wish]), json!([])).text;
         assert!(written.ends_with("```python\ntotal = 19 + 23\nprint(totl)\n```"), "{written}");
         let failed = json!({"role": "user", "content": "Your program was run and failed. ..."});
+        let wish = json!({"role": "user", "content": format!("data{REQUEST}{}", wish["content"].as_str().unwrap())});
         let mended = answer(json!([wish, failed]), json!([])).text;
         assert!(mended.ends_with("```python\ntotal = 19 + 23\nprint(total)\n```"), "{mended}");
     }
