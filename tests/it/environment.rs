@@ -221,7 +221,7 @@ fn all_problems_are_told_at_once_with_what_was_expected() {
         ("API_HOST", "example.com", "IP address"),
         ("API_PREFIX", "v1", "path such as /v1"),
         ("CORS_ORIGINS", "localhost", "origin such as http://localhost:3000"),
-        ("LOG_LEVEL", "a=b=c", "level such as INFO"),
+        ("LOG_LEVEL", "verbose", "level such as INFO"),
         ("LOG_FORMAT", "xml", "'text' or 'json'"),
         ("LLM_BASE_URL", "localhost:11434", "starts with http:// or https://"),
         ("LLM_TIMEOUT_SECONDS", "-5", "greater than or equal to 1"),
