@@ -1,10 +1,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::connectivity::{Catalogs, Connectivity};
+use super::follow::MOST_FOLLOWERS;
 use super::fresh::Fresh;
 use super::health::{LlmSettingsKey, Probed};
 use super::machine::{Figures, Machine};
@@ -32,6 +34,7 @@ pub struct MonitoringService {
     started: Instant,
     machine: Machine,
     stopping: CancellationToken,
+    pub(super) followers: Arc<Semaphore>,
 }
 
 impl MonitoringService {
@@ -56,6 +59,7 @@ impl MonitoringService {
             started: Instant::now(),
             machine: Machine::new(),
             stopping: CancellationToken::new(),
+            followers: Arc::new(Semaphore::new(MOST_FOLLOWERS)),
         }
     }
 
