@@ -2,13 +2,14 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::common::upstream::{json_reply, openai, reply};
-use crate::common::{Program, TestServer, Upstream};
+use crate::common::{Act, Client, Program, TestServer, Upstream};
 
 /// A figure by its name and labels; 0 if it is not there.
 fn figure(text: &str, name: &str, labels: &[(&str, &str)]) -> f64 {
@@ -24,6 +25,18 @@ async fn scrape(program: &Program) -> String {
         (200, &"text/plain; version=0.0.4; charset=utf-8".parse().unwrap())
     );
     answer.text
+}
+
+/// Whether the server is degraded and reaches its LLM; a scrape does not wait for that, so the first ones don't know.
+async fn verdict(client: &Client) -> [f64; 2] {
+    for _ in 0..500 {
+        let text = client.get("/metrics").await.text;
+        if text.contains("\norchestrator_degraded") {
+            return ["orchestrator_degraded", "orchestrator_llm_reachable"].map(|name| figure(&text, name, &[]));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("nobody found out how the parts are");
 }
 
 /// An LLM that answers, unless the model is called `bad`; an agent and a data source besides.
@@ -97,8 +110,7 @@ async fn figures_move_by_what_happened() {
     assert_eq!(moved("orchestrator_circuit_breakers", &[("kind", "agent"), ("state", "open")]), 1.0);
     assert_eq!(figure(&after, "orchestrator_circuit_breakers", &[("kind", "agent")]), 3.0);
     assert_eq!(figure(&after, "orchestrator_resources", &[("kind", "datasource")]), 1.0);
-    let parts = ["orchestrator_degraded", "orchestrator_llm_reachable"].map(|name| figure(&after, name, &[]));
-    assert_eq!(parts, [0.0, 1.0]);
+    assert_eq!(verdict(client).await, [0.0, 1.0]);
     assert_eq!(figure(&after, "orchestrator_build_info", &[("version", env!("CARGO_PKG_VERSION"))]), 1.0);
     assert!(moved("orchestrator_log_lines_total", &[("level", "info")]) >= 10.0);
 }
@@ -117,7 +129,7 @@ async fn the_process_tells_of_itself_what_the_system_tells_of_it() {
     assert!((figure(&text, "process_open_fds", &[]) - open).abs() <= 3.0);
     assert!(figure(&text, "process_cpu_seconds_total", &[]) > 0.0);
     assert!(figure(&text, "process_start_time_seconds", &[]) > 1.7e9);
-    assert_eq!(figure(&text, "orchestrator_degraded", &[]), 1.0, "there is no LLM");
+    assert_eq!(verdict(&program.client).await, [1.0, 0.0], "there is no LLM");
 }
 
 /// Whoever makes up paths, models and agents must not be able to make up series.
@@ -146,20 +158,41 @@ async fn ten_thousand_names_make_no_ten_thousand_series() {
 }
 
 #[tokio::test]
-async fn an_llm_that_hangs_shows_and_holds_no_scrape_up() {
-    let silent = Upstream::start(|_, _| vec![crate::common::Act::Hang]).await;
-    let server = TestServer::with_llm(&silent, &[]).await;
-    let asked = tokio::time::timeout(std::time::Duration::from_secs(9), server.get("/metrics")).await;
-    let text = asked.expect("in less time than Prometheus gives").text;
-    let parts = ["orchestrator_degraded", "orchestrator_llm_reachable"].map(|name| figure(&text, name, &[]));
-    assert_eq!(parts, [1.0, 0.0]);
+async fn scrapes_wait_for_nobody_and_ask_nobody_twice() {
+    let silent = Upstream::start(|_, _| vec![Act::Hang]).await;
+    let server = TestServer::with_llm(&silent, &[("REDIS_URL", "redis://127.0.0.1:1")]).await;
+    let first = server.get("/metrics").await.text;
+    assert!(first.contains("orchestrator_store_connected{store=\"redis\"} 0"), "{first}");
+    assert!(!first.contains("orchestrator_degraded"), "nobody knows yet");
+    assert_eq!(verdict(&server).await, [1.0, 0.0]);
+    let asked = silent.seen().len();
+    assert!(asked > 0, "somebody has asked");
+    for _ in 0..50 {
+        assert_eq!(verdict(&server).await, [1.0, 0.0]);
+    }
+    assert_eq!(silent.seen().len(), asked);
+}
+
+#[tokio::test]
+async fn an_llm_that_takes_its_time_is_reachable_for_all_who_ask() {
+    let slow = Upstream::start(|_, _| {
+        let pause = Act::Sleep(Duration::from_secs(3));
+        [pause].into_iter().chain(json_reply("200 OK", &json!({"data": []}))).collect()
+    })
+    .await;
+    let server = TestServer::with_llm(&slow, &[]).await;
+    server.get("/metrics").await;
+    let health = server.get("/api/monitoring/health").await.expect(200);
+    assert_eq!((&health["status"], &health["components"]["llm"]["status"]), (&json!("healthy"), &json!("healthy")));
+    assert_eq!(verdict(&server).await, [0.0, 1.0]);
+    assert_eq!(slow.seen().len(), 1, "both share one look");
 }
 
 /// What upstreams take is not the server's own time.
 #[tokio::test]
 async fn waiting_for_upstreams_is_no_overhead() {
     let llm = Upstream::start(|seen, _| {
-        let pause = crate::common::Act::Sleep(std::time::Duration::from_secs(3));
+        let pause = Act::Sleep(Duration::from_secs(3));
         [pause].into_iter().chain(openai(seen, "At last.")).collect()
     })
     .await;
@@ -247,12 +280,12 @@ async fn chats_are_counted_by_intent_and_end_with_their_steps_and_tools() {
 
 #[tokio::test]
 async fn a_chat_whose_client_leaves_counts_as_cancelled() {
-    let llm = Upstream::start(|_, _| vec![crate::common::Act::Hang]).await;
+    let llm = Upstream::start(|_, _| vec![Act::Hang]).await;
     let folder = TempDir::new().unwrap();
     let program = start(&llm, &folder).await;
     let stream = program.client.open_stream(&json!({"prompt": "Hello"})).await;
     while llm.chats().is_empty() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     drop(stream);
     llm.client_left().await;
@@ -265,7 +298,7 @@ async fn a_chat_whose_client_leaves_counts_as_cancelled() {
         if all == [1.0, 1.0] && abandoned == 1.0 {
             return;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("{}", scrape(&program).await);
 }
