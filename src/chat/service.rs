@@ -226,7 +226,7 @@ impl ChatService {
         match self.parts.llm.complete(settings.llm.effective(), &question, deadline).await {
             Ok(answer) => intent::read_answer(&answer.content).unwrap_or(by_rules),
             Err(error) => {
-                tracing::warn!(%error, "the model did not classify the prompt; the rules decide");
+                tracing::warn!(error = error.unquoted(), words = %error, "the model did not classify the prompt; the rules decide");
                 by_rules
             }
         }

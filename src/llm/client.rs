@@ -179,7 +179,7 @@ impl LlmClient {
                     call.failed(error.label());
                     match fallbacks.next() {
                         Some(next) if may_go_on(&error) && !deadline.remaining().is_zero() => {
-                            tracing::warn!(%error, from = model, to = next, "falling back to another model");
+                            tracing::warn!(error = error.unquoted(), words = %error, from = model, to = next, "falling back to another model");
                             model = next;
                         }
                         _ => return Err(error),
