@@ -231,7 +231,7 @@ fn all_problems_are_told_at_once_with_what_was_expected() {
         ("CACHE_TTL_SECONDS", "1.5", "valid integer"),
         ("INTENT_CLASSIFIER", "guess", "'rules', 'auto' or 'llm'"),
         ("REDIS_URL", "localhost:6379", "starts with redis://"),
-        ("POSTGRES_DSN", "localhost", "starts with postgres://"),
+        ("POSTGRES_DSN", "postgres:/u:canary@h/x", "starts with postgres://"),
         ("DATASOURCES", "{", "JSON object"),
         ("AUTH_ENABLED", "true", "no authentication"),
         ("MONITORING_EXPORT_INTERVAL", "0", "greater than or equal to 1"),
