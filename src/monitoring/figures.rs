@@ -6,7 +6,7 @@ use crate::telemetry::{Sample, exposition, lost_lines};
 
 impl MonitoringService {
     /// All figures, in Prometheus' text format.
-    pub(super) fn exposition(&self) -> Result<String, Error> {
+    pub(super) async fn exposition(&self) -> Result<String, Error> {
         let mut samples = vec![Sample {
             name: "orchestrator_build_info",
             help: "The version of the server; always 1",
@@ -17,7 +17,7 @@ impl MonitoringService {
         samples.extend(self.of_pools());
         samples.extend(self.of_breakers());
         samples.extend(self.of_settings());
-        samples.extend(self.of_process());
+        samples.extend(self.of_process().await);
         samples.push(of_log());
         exposition(&samples)
     }
@@ -97,8 +97,8 @@ impl MonitoringService {
         entries.into_iter()
     }
 
-    fn of_process(&self) -> [Sample; 6] {
-        let process = self.figures().process;
+    async fn of_process(&self) -> [Sample; 6] {
+        let process = self.figures().await.process;
         let sample = |name, help, value| Sample { name, help, labels: Vec::new(), value };
         [
             sample("process_cpu_seconds_total", "Processor time that the server has taken", process.cpu_seconds),
