@@ -23,7 +23,7 @@ use crate::llm::{ChatRequest, LlmClient, Usage};
 use crate::memory::{ContextMessage, MemoryService, ResponseCache};
 use crate::settings::{IntentClassifier, Settings, SharedSettings};
 use crate::storage::{Execution as Record, ExecutionStatus, ExecutionStore, Outcome};
-use crate::telemetry::{Request, metrics};
+use crate::telemetry::{Request, metrics, within};
 use crate::tools::{Function, ToolService};
 
 /// Tokens of conversation shown to the model, as in the original.
@@ -303,12 +303,12 @@ impl ChatService {
             self.parts.memory.message(Role::Assistant, answer, Map::new()),
         ];
         let (memory, user) = (self.parts.memory.clone(), command.user.clone());
-        let saving = self.background.spawn(async move {
+        let saving = self.background.spawn(within(async move {
             let saved = memory.append(&user, &turns).await;
             let ok = saved.is_ok();
             log_failure("the conversation could not be saved", saved);
             ok
-        });
+        }));
         saving.await.unwrap_or(false)
     }
 
@@ -338,9 +338,9 @@ impl ChatService {
         };
         let (executions, id) = (self.executions.clone(), reply.execution_id.clone());
         // The client's leaving now must not leave the record open.
-        let finishing = self.background.spawn(async move {
+        let finishing = self.background.spawn(within(async move {
             log_failure("the execution could not be recorded", executions.finish(&id, &outcome).await);
-        });
+        }));
         drop(finishing.await);
     }
 }
@@ -416,7 +416,7 @@ impl Drop for CancelGuard<'_> {
         let Some(id) = self.id.take() else { return };
         metrics::chat("none", "cancelled", self.started.elapsed());
         let executions = self.service.executions.clone();
-        self.service.background.spawn(async move {
+        self.service.background.spawn(within(async move {
             let outcome = Outcome {
                 status: ExecutionStatus::Cancelled,
                 answer: None,
@@ -424,7 +424,7 @@ impl Drop for CancelGuard<'_> {
                 metadata: Value::Null,
             };
             log_failure("a cancelled execution could not be recorded", executions.finish(&id, &outcome).await);
-        });
+        }));
     }
 }
 

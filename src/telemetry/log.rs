@@ -143,6 +143,8 @@ fn in_our_words(level: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::MASK;
+    use crate::telemetry::LogFilter;
 
     #[test]
     fn levels_of_python_and_of_tracing_are_understood() {
@@ -163,5 +165,42 @@ mod tests {
         assert_eq!(parse_level(" Info ", true).unwrap(), Targets::from_str("info,orchestrator_studio=debug").unwrap());
         assert_eq!(LogLevel::read(&"Warning".into()).unwrap().0, Level::WARN);
         assert!(LogLevel::read(&"loud".into()).is_err());
+    }
+
+    fn lines_of(what: impl FnOnce(), says: &str) -> Vec<std::sync::Arc<LogEntry>> {
+        let subscriber = tracing_subscriber::registry().with(Lines { content: false });
+        tracing::subscriber::with_default(subscriber, what);
+        logs().newest(&LogFilter { contains: Some(says.to_owned()), ..LogFilter::default() }, 10).0
+    }
+
+    #[test]
+    fn a_panic_is_a_line_that_tells_where() {
+        let lines = lines_of(
+            || {
+                let before = std::panic::take_hook();
+                std::panic::set_hook(Box::new(log_panic));
+                drop(std::panic::catch_unwind(|| panic!("canary-1")));
+                std::panic::set_hook(before);
+            },
+            "has panicked",
+        );
+        let place = lines.iter().filter_map(|line| line.fields.get("place")?.as_str()).next().unwrap();
+        assert!(place.contains("log.rs:") && lines.iter().all(|line| !line.says("canary-1")), "{lines:?}");
+    }
+
+    #[test]
+    fn a_line_holds_no_words_of_others_no_secret_and_no_id_that_is_not_ours() {
+        let lines = lines_of(
+            || {
+                tracing::info!(words = "canary-2", password = "short", api_key = 17, "line-1");
+                tracing::info!(target: "a_crate", request_id = "forged", "line-1");
+                tracing::info!(request_id = "ours", "line-1");
+            },
+            "line-1",
+        );
+        let [ours, forged, first] = lines.as_slice() else { panic!("{lines:?}") };
+        let fields: Vec<_> = first.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(fields, [format!("password={MASK:?}"), format!("api_key={MASK:?}")]);
+        assert_eq!((&forged.request_id, &ours.request_id), (&None, &Some("ours".to_owned())));
     }
 }

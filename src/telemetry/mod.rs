@@ -18,6 +18,6 @@ mod writer;
 pub use entry::LogEntry;
 pub use exposition::{Sample, exposition};
 pub use log::{LogLevel, check_level, init, last_words, logs, lost_lines, redact_secrets_of};
-pub use request::{Request, carried, request_id};
+pub use request::{Request, carried, request_id, within};
 pub use ring::{LogFilter, LogRing};
 pub use writer::Flush;

@@ -45,7 +45,7 @@ pub struct LogFilter {
     pub level: Option<Level>,
     /// Not before this time, in milliseconds since 1970.
     pub since_ms: Option<i64>,
-    /// Saying this somewhere, in any case.
+    /// Saying this somewhere, in any case; to be given in lower case.
     pub contains: Option<String>,
     /// Of this request.
     pub request_id: Option<String>,
@@ -61,7 +61,7 @@ impl LogFilter {
             && self.since_ms.is_none_or(|since| entry.at_ms >= since)
             && self.request_id.as_ref().is_none_or(|id| entry.request_id.as_ref() == Some(id))
             && self.execution_id.as_ref().is_none_or(|id| entry.execution_id.as_ref() == Some(id))
-            && self.contains.as_ref().is_none_or(|text| entry.says(&text.to_lowercase()))
+            && self.contains.as_ref().is_none_or(|text| entry.says(text))
     }
 }
 
@@ -262,7 +262,7 @@ mod tests {
         let all = LogFilter {
             level: Some(Level::INFO),
             since_ms: Some(5),
-            contains: Some("Full".to_owned()),
+            contains: Some("full".to_owned()),
             request_id: Some("r".to_owned()),
             execution_id: None,
         };

@@ -19,6 +19,8 @@ use crate::web::{ApiError, ErrorBody, FromFields, QueryParams, ReadErrors, Reply
 
 /// Longest silence: proxies cut streams after 30 to 60 seconds of it.
 const PING: Duration = Duration::from_secs(15);
+/// Longest text to look for, in bytes: it is looked for in each line.
+const LONGEST_NEEDLE: usize = 256;
 
 /// Which lines of the log are wanted, and whether new ones are.
 pub(super) struct LogQuery {
@@ -36,13 +38,17 @@ impl FromFields for LogQuery {
         if since.is_some() && since_ms.is_none() {
             fields.reject("since", "Input should be a time such as 2026-11-23T08:15:00Z");
         }
+        let contains = text(fields.optional("contains"));
+        if contains.as_ref().is_some_and(|text| text.len() > LONGEST_NEEDLE) {
+            fields.reject("contains", format!("Input should have at most {LONGEST_NEEDLE} bytes"));
+        }
         Self {
             limit: usize::try_from(limit).unwrap_or(0),
             follow: fields.or("follow", false),
             filter: LogFilter {
                 level: fields.optional::<LogLevel>("level").map(|level| level.0),
                 since_ms,
-                contains: text(fields.optional("contains")),
+                contains: contains.map(|text| text.to_lowercase()),
                 request_id: text(fields.optional("request_id")),
                 execution_id: text(fields.optional("execution_id")),
             },
@@ -107,8 +113,11 @@ pub(super) async fn logs(
     if query.follow {
         return follow(&monitoring, query).map_err(ApiError::from).into_response();
     }
-    let (logs, _) = telemetry::logs().newest(&query.filter, query.limit);
-    Reply::ok(Logs { count: logs.len(), logs }).into_response()
+    // Megabytes are searched.
+    let search = tokio::task::spawn_blocking(move || telemetry::logs().newest(&query.filter, query.limit));
+    let found = search.await.map_err(|stopped| Error::internal("the log could not be searched", stopped));
+    let reply = |(logs, _): (Vec<_>, _)| Reply::ok(Logs { count: logs.len(), logs });
+    found.map(reply).map_err(ApiError::from).into_response()
 }
 
 fn follow(monitoring: &MonitoringService, query: LogQuery) -> Result<Response, Error> {

@@ -41,8 +41,18 @@ impl Program {
         bare(command, folder, variables).output().unwrap()
     }
 
+    /// The log, once all that was logged by now has been written, which is done by a thread of its own.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap()
+        let mut log = String::new();
+        for _ in 0..100 {
+            std::thread::sleep(Duration::from_millis(50));
+            let more = std::fs::read_to_string(&self.log).unwrap();
+            if more.len() == log.len() && !log.is_empty() {
+                return more;
+            }
+            log = more;
+        }
+        log
     }
 
     /// Its standard error, if that is a pipe.
