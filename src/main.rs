@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&mut io::stderr(), &error.to_string());
+            telemetry::last_words(&error.to_string());
             ExitCode::from(if matches!(error, StartError::Settings(_)) { 2 } else { 1 })
         }
     }
@@ -92,13 +92,13 @@ async fn run(command: Command) -> Result<(), StartError> {
 async fn demo() -> Result<(), StartError> {
     let (environment, llm) = app::demo::start(&environment()?).await?;
     let loaded = app::load_settings(environment)?;
-    telemetry::init(&loaded.settings);
+    let _flush = telemetry::init(&loaded.settings);
     tracing::info!(%llm, "the demo LLM listens; it is scripted, everything else is real");
     serve(loaded).await
 }
 
 async fn serve(loaded: Loaded) -> Result<(), StartError> {
-    telemetry::init(&loaded.settings);
+    let _flush = telemetry::init(&loaded.settings);
     let listener = app::bind(loaded.settings.server.address).await?;
     let app = App::build(loaded, Clock::system()).await?;
     let address = listener.local_addr().map_err(|error| Error::internal("the listener has no address", error))?;

@@ -123,9 +123,10 @@ fn with_catalog<T: Resource>(
 impl App {
     /// Opens the stores, builds the modules and starts the helpers.
     pub async fn build(loaded: Loaded, clock: Clock) -> Result<Self, StartError> {
-        let stores = Stores::open(&loaded.settings.storage, clock.clone()).await?;
         let settings = SharedSettings::new(loaded);
+        // Before anything can fail that may quote one.
         telemetry::redact_secrets_of(settings.clone());
+        let stores = Stores::open(&settings.snapshot().storage, clock.clone()).await?;
         let state = AppState { settings: settings.clone(), stores: stores.clone() };
         let background = TaskTracker::new();
 

@@ -6,6 +6,7 @@ mod build;
 pub mod demo;
 mod healthcheck;
 mod migrate;
+mod patience;
 mod router;
 mod serve;
 

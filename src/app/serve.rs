@@ -11,10 +11,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use tower::Layer;
 use tower::util::MapRequestLayer;
 
 use super::App;
+use super::patience::Patient;
 use crate::kernel::Error;
 use crate::web::normalize_path;
 
@@ -42,7 +44,7 @@ pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = (
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
     let slots = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let graceful = GracefulShutdown::new();
-    let mut connections = JoinSet::new();
+    let (mut connections, stopping) = (JoinSet::new(), CancellationToken::new());
     let mut stop = std::pin::pin!(stop);
     loop {
         let (stream, slot) = tokio::select! {
@@ -50,7 +52,8 @@ pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = (
             Some(_) = connections.join_next() => continue,
             accepted = accept(&listener, &slots) => accepted,
         };
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
+        let stream = TokioIo::new(Patient::new(stream, stopping.clone()));
+        let connection = graceful.watch(http.serve_connection(stream, service.clone()));
         connections.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early");
@@ -59,6 +62,7 @@ pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = (
         });
     }
     drop(listener);
+    stopping.cancel();
     app.stop();
     tracing::info!(grace_seconds = grace.as_secs(), "stopping: finishing what is under way");
     if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {

@@ -3,7 +3,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::storage::{ExecutionStatus, ExecutionStore, Outcome};
-use crate::telemetry::metrics;
+use crate::telemetry::{metrics, within};
 
 /// Records an execution as cancelled when the client leaves, which drops the request's future.
 pub(super) struct CancelGuard<'a> {
@@ -30,7 +30,7 @@ impl Drop for CancelGuard<'_> {
         let Some(id) = self.id.take() else { return };
         metrics::chat("none", "cancelled", self.started.elapsed());
         let executions = self.executions.clone();
-        self.background.spawn(async move {
+        self.background.spawn(within(async move {
             let outcome = Outcome {
                 status: ExecutionStatus::Cancelled,
                 answer: None,
@@ -40,6 +40,6 @@ impl Drop for CancelGuard<'_> {
             if let Err(error) = executions.finish(&id, &outcome).await {
                 tracing::warn!(%error, "a cancelled execution could not be recorded");
             }
-        });
+        }));
     }
 }

@@ -5,6 +5,7 @@ use tokio::sync::mpsc;
 
 use super::intent::Verdict;
 use super::planner::Plan;
+use crate::kernel::Stopwatch;
 use crate::storage::Step;
 
 /// Events that wait to be sent; a slow client slows the work down instead of filling memory.
@@ -69,6 +70,8 @@ impl EventSink {
 
     async fn send(&self, event: ChatEvent) {
         if let Some(sender) = &self.sender {
+            // For a client that reads slowly.
+            let _waiting = Stopwatch::wait();
             // A closed channel means that the client left; the work is about to be dropped.
             drop(sender.send(event).await);
         }

@@ -22,7 +22,7 @@ use crate::llm::{LlmClient, Usage};
 use crate::memory::{ContextMessage, MemoryService, ResponseCache};
 use crate::settings::{Settings, SharedSettings};
 use crate::storage::{Execution as Record, ExecutionStatus, ExecutionStore, Outcome};
-use crate::telemetry::Request;
+use crate::telemetry::{Request, within};
 use crate::tools::ToolService;
 
 /// Tokens of conversation shown to the model, as in the original.
@@ -257,12 +257,12 @@ impl ChatService {
             self.parts.memory.message(Role::Assistant, answer, Map::new()),
         ];
         let (memory, user) = (self.parts.memory.clone(), command.user.clone());
-        let saving = self.background.spawn(async move {
+        let saving = self.background.spawn(within(async move {
             let saved = memory.append(&user, &turns).await;
             let ok = saved.is_ok();
             log_failure("the conversation could not be saved", saved);
             ok
-        });
+        }));
         saving.await.unwrap_or(false)
     }
 
@@ -292,9 +292,9 @@ impl ChatService {
         };
         let (executions, id) = (self.executions.clone(), reply.execution_id.clone());
         // The client's leaving now must not leave the record open.
-        let finishing = self.background.spawn(async move {
+        let finishing = self.background.spawn(within(async move {
             log_failure("the execution could not be recorded", executions.finish(&id, &outcome).await);
-        });
+        }));
         drop(finishing.await);
     }
 }

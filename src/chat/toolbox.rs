@@ -48,9 +48,6 @@ impl Offer {
     /// that which the request wants.
     pub(super) fn narrowed(&self, found: Functions, prompt: &str) -> (Vec<Function>, Vec<String>) {
         let Functions { mut all, problems } = found;
-        for problem in &problems {
-            tracing::warn!(%problem, "a tool is not offered");
-        }
         let mut missing = if self.is_wanted || self.only.is_some() { problems } else { Vec::new() };
         if let Some(only) = &self.only {
             let is_named =

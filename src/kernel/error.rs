@@ -23,6 +23,8 @@ pub enum ErrorKind {
     TooLarge,
     /// The work needs a connection that nobody has configured (503).
     NotConfigured,
+    /// Too many do the same already (503).
+    Busy,
     /// An upstream failed or answered something unusable (502).
     Upstream,
     /// An upstream, or the work as a whole, took too long (504).

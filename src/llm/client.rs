@@ -172,16 +172,19 @@ impl LlmClient {
                 let body = server.wire.body(request, model, llm, M::STREAM);
                 M::take(server, self.post(server, body, M::accept(server.wire), deadline).await?, model, deadline).await
             };
-            let call = LlmCall::begin(model);
+            let is_configured =
+                llm.default_model.as_deref() == Some(model) || llm.fallback_models.iter().any(|one| one == model);
+            let call = LlmCall::begin(model, is_configured);
             let (outcome, attempts) = retry(policy, deadline, attempt, LlmError::verdict).await;
             total += attempts;
+            call.attempted(attempts);
             match outcome {
                 Ok(answer) => return Ok((answer, total, call)),
                 Err(error) => {
                     call.failed(error.label());
                     match fallbacks.next() {
                         Some(next) if may_go_on(&error) && !deadline.remaining().is_zero() => {
-                            tracing::warn!(%error, from = model, to = next, "falling back to another model");
+                            tracing::warn!(error = error.unquoted(), words = %error, from = model, to = next, "falling back to another model");
                             model = next;
                         }
                         _ => return Err(error),

@@ -47,6 +47,15 @@ pub enum LlmError {
 }
 
 impl LlmError {
+    /// Its text without what the server said, which may hold prompts and answers.
+    pub fn unquoted(&self) -> String {
+        match self {
+            Self::Status { server, status, .. } => format!("LLM at {server} answered {status}"),
+            Self::BadReply { server, .. } => format!("LLM at {server} sent a reply that can't be used"),
+            other => other.to_string(),
+        }
+    }
+
     /// What kind of failure it is, in one word, for figures.
     pub(super) fn label(&self) -> &'static str {
         match self {

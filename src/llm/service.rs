@@ -129,7 +129,7 @@ impl LlmService {
         match self.client.models(llm, Deadline::after(MODELS_TIMEOUT)).await {
             Ok(models) => Ok((models, default, None)),
             Err(error) => {
-                tracing::warn!(%error, "the LLM server lists no models");
+                tracing::warn!(error = error.unquoted(), words = %error, "the LLM server lists no models");
                 let models = default.iter().map(|name| json!({"id": name, "name": name})).collect();
                 Ok((models, default, Some("Using configured default model")))
             }

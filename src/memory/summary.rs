@@ -59,7 +59,7 @@ impl Folder {
                 continue;
             }
             if let Err(error) = self.fold(&user, &summarize).await {
-                tracing::warn!(%error, "a conversation could not be summarized");
+                tracing::warn!(kind = ?error.kind(), words = %error, "a conversation could not be summarized");
                 resting.insert(user, Instant::now() + REST);
             }
         }

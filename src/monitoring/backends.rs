@@ -7,8 +7,6 @@ use crate::storage::{BackendStatus, Stores};
 /// How a store outside this process is.
 #[derive(Clone, Debug)]
 pub(super) struct Backend {
-    /// What it is called.
-    pub(super) name: &'static str,
     /// What is known if it is configured.
     pub(super) found: Option<Found>,
 }
@@ -49,8 +47,8 @@ pub(super) async fn look_at(stores: &Stores, settings: &Settings) -> [Backend; 2
         Some(Found { url: shown(url?), answer, status: status? })
     };
     [
-        Backend { name: "redis", found: found(storage.redis_url.as_ref(), stores.redis(), redis) },
-        Backend { name: "postgres", found: found(storage.postgres_dsn.as_ref(), stores.postgres(), postgres) },
+        Backend { found: found(storage.redis_url.as_ref(), stores.redis(), redis) },
+        Backend { found: found(storage.postgres_dsn.as_ref(), stores.postgres(), postgres) },
     ]
 }
 

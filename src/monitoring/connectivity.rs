@@ -44,13 +44,14 @@ impl MonitoringService {
     pub(super) async fn connectivity(&self) -> Arc<Connectivity> {
         let settings = self.settings();
         let (llm, agents, datasources) = (settings.llm.clone(), settings.agents.clone(), settings.datasources.clone());
-        let deadline = Deadline::after(PATIENCE);
-        let reach = async {
+        let this = self.clone();
+        let reach = async move {
+            let deadline = Deadline::after(PATIENCE);
             let (llm, agents, datasources, backends) = tokio::join!(
-                self.llm.health(),
-                self.agents.ping_all(deadline),
-                self.datasources.inspect_all(deadline),
-                backends::look_at(&self.stores, &settings)
+                this.llm.health(),
+                this.agents.ping_all(deadline),
+                this.datasources.inspect_all(deadline),
+                backends::look_at(&this.stores, &settings)
             );
             Arc::new(Connectivity { llm, agents, datasources, backends })
         };

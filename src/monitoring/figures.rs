@@ -1,14 +1,8 @@
-use std::time::Duration;
-
-use tokio::time::timeout;
-
 use super::MonitoringService;
 use crate::kernel::Error;
 use crate::outbound::BreakerState;
-use crate::telemetry::{Sample, exposition};
-
-/// How long parts may take to tell how they are: Prometheus gives all figures ten seconds.
-const PATIENCE: Duration = Duration::from_secs(2);
+use crate::storage::BackendStatus;
+use crate::telemetry::{Sample, exposition, lost_lines};
 
 impl MonitoringService {
     /// All figures, in Prometheus' text format.
@@ -19,47 +13,38 @@ impl MonitoringService {
             labels: vec![("version", env!("CARGO_PKG_VERSION").to_owned())],
             value: 1.0,
         }];
-        samples.extend(self.of_parts().await);
+        samples.extend(self.of_parts());
         samples.extend(self.of_pools());
         samples.extend(self.of_breakers());
         samples.extend(self.of_settings());
-        samples.extend(self.of_process());
+        samples.extend(self.of_process().await);
+        samples.push(of_log());
         exposition(&samples)
     }
 
-    /// What health says, in figures. What has not answered by then does not count as well.
-    async fn of_parts(&self) -> Vec<Sample> {
+    /// What health said last, in figures. A scrape waits for nobody; until there is a verdict, there is no figure.
+    fn of_parts(&self) -> Vec<Sample> {
         let settings = self.settings();
-        let probed = timeout(PATIENCE, self.probe(&settings)).await.ok();
-        let is_degraded = !probed.as_ref().is_some_and(|probed| probed.is_healthy(&settings));
-        let llm = probed.as_ref().is_some_and(|probed| probed.llm.ok);
-        let sample = |name, help, labels, is_so: bool| Sample { name, help, labels, value: f64::from(u8::from(is_so)) };
-        let mut samples = vec![
-            sample(
-                "orchestrator_degraded",
-                "1 if there is no LLM, or something in use does not answer",
-                Vec::new(),
-                is_degraded,
-            ),
-            sample("orchestrator_llm_reachable", "1 if the LLM server answers", Vec::new(), llm),
-        ];
-        let backends: Vec<_> = probed.iter().flat_map(|probed| &probed.backends).collect();
-        let found = || backends.iter().filter_map(|backend| Some((backend.name, backend.found.as_ref()?)));
-        let of_store =
-            |name, help, store: &str, value| Sample { name, help, labels: vec![("store", store.to_owned())], value };
-        samples.extend(found().map(|(store, found)| {
-            let help = "1 if a store that is configured answers; if not, the embedded store stands in for it";
-            of_store("orchestrator_store_connected", help, store, f64::from(u8::from(found.answer.is_ok())))
-        }));
-        samples.extend(found().map(|(store, found)| {
-            let help = "Changes that wait to be written back to a store";
-            of_store("orchestrator_store_pending", help, store, found.status.pending as f64)
-        }));
-        samples.extend(found().map(|(store, found)| {
-            let help = "Operations and attempts to connect that a store has failed";
-            of_store("orchestrator_store_failures_total", help, store, found.status.failures as f64)
-        }));
-        samples
+        let stores = [("redis", self.stores.redis()), ("postgres", self.stores.postgres())];
+        let are_connected = stores.iter().all(|(_, status)| status.as_ref().is_none_or(|status| status.connected));
+        let sample = |name, help, value| Sample { name, help, labels: Vec::new(), value };
+        let of_verdict = self.last_probe(&settings).into_iter().flat_map(|(probed, age)| {
+            let is_degraded = !(probed.is_healthy(&settings) && are_connected);
+            [
+                sample(
+                    "orchestrator_degraded",
+                    "1 if there is no LLM, or something in use does not answer",
+                    number(is_degraded),
+                ),
+                sample("orchestrator_llm_reachable", "1 if the LLM server answers", number(probed.llm.ok)),
+                sample(
+                    "orchestrator_health_age_seconds",
+                    "How long ago the LLM and the stores were asked how they are",
+                    age.as_secs_f64(),
+                ),
+            ]
+        });
+        of_verdict.chain(of_stores(&stores)).collect()
     }
 
     fn of_pools(&self) -> Vec<Sample> {
@@ -112,8 +97,8 @@ impl MonitoringService {
         entries.into_iter()
     }
 
-    fn of_process(&self) -> [Sample; 6] {
-        let process = self.figures().process;
+    async fn of_process(&self) -> [Sample; 6] {
+        let process = self.figures().await.process;
         let sample = |name, help, value| Sample { name, help, labels: Vec::new(), value };
         [
             sample("process_cpu_seconds_total", "Processor time that the server has taken", process.cpu_seconds),
@@ -127,5 +112,46 @@ impl MonitoringService {
             sample("process_max_fds", "How many may be open", process.most_files as f64),
             sample("process_start_time_seconds", "When the server was started, since 1970", process.started as f64),
         ]
+    }
+}
+
+fn number(is_so: bool) -> f64 {
+    f64::from(u8::from(is_so))
+}
+
+fn of_stores(stores: &[(&'static str, Option<BackendStatus>)]) -> Vec<Sample> {
+    type Figure = fn(&BackendStatus) -> f64;
+    let figures: [(&str, &str, Figure); 3] = [
+        (
+            "orchestrator_store_connected",
+            "1 if a store that is configured is in use; if not, the embedded store stands in for it",
+            |status| number(status.connected),
+        ),
+        ("orchestrator_store_pending", "Changes that wait to be written back to a store", |status| {
+            status.pending as f64
+        }),
+        ("orchestrator_store_failures_total", "Operations and attempts to connect that a store has failed", |status| {
+            status.failures as f64
+        }),
+    ];
+    let of_figure = |(name, help, figure): (&'static str, &'static str, Figure)| {
+        let found = stores.iter().filter_map(|(store, status)| Some((store, status.as_ref()?)));
+        let sample = move |(store, status): (&&str, &BackendStatus)| Sample {
+            name,
+            help,
+            labels: vec![("store", (*store).to_owned())],
+            value: figure(status),
+        };
+        found.map(sample).collect::<Vec<_>>()
+    };
+    figures.into_iter().flat_map(of_figure).collect()
+}
+
+fn of_log() -> Sample {
+    Sample {
+        name: "orchestrator_log_lines_lost_total",
+        help: "Lines of the log that nobody read from standard error in time",
+        labels: Vec::new(),
+        value: lost_lines() as f64,
     }
 }

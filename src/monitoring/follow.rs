@@ -4,7 +4,11 @@ use async_stream::stream;
 use futures_util::Stream;
 
 use super::MonitoringService;
+use crate::kernel::{Error, ErrorKind};
 use crate::telemetry::{LogEntry, LogFilter, logs};
+
+/// Followers at once. Each new line wakes all of them, and each may hold as much as its client does not read.
+pub(super) const MOST_FOLLOWERS: usize = 32;
 
 /// What a follower of the log gets.
 #[derive(Debug)]
@@ -17,15 +21,24 @@ pub(super) enum Followed {
 
 impl MonitoringService {
     /// The latest `backlog` lines that are wanted, oldest first, then each new one as it is logged; until the server stops.
-    /// Nothing is kept for a follower: it reads where the lines are kept anyway, and ends if they are gone by then.
-    pub(super) fn follow(&self, filter: LogFilter, backlog: usize) -> impl Stream<Item = Followed> + Send + use<> {
+    /// Nothing is kept for a follower but the few lines it is about to get: it reads where they are kept anyway, and ends if
+    /// they are gone by then.
+    pub(super) fn follow(
+        &self,
+        filter: LogFilter,
+        backlog: usize,
+    ) -> Result<impl Stream<Item = Followed> + Send + use<>, Error> {
+        let place = self.followers.clone().try_acquire_owned().map_err(|_| {
+            Error::new(ErrorKind::Busy, format!("{MOST_FOLLOWERS} clients follow the log already; no more can"))
+        })?;
         let stopping = self.stopping();
-        stream! {
+        Ok(stream! {
+            let _place = place;
             let mut news = logs().watch();
-            let (latest, mut read) = logs().newest(&filter, backlog);
-            for line in latest.into_iter().rev() {
-                yield Followed::Line(line);
-            }
+            let (latest, end) = logs().newest(&filter, backlog);
+            // From before the first of them on, those that are wanted are these.
+            let mut read = latest.last().map_or(end, |first| first.id - 1);
+            drop(latest);
             loop {
                 let (lines, missed) = logs().after(read);
                 if missed > 0 {
@@ -43,6 +56,6 @@ impl MonitoringService {
                     changed = news.wait_for(|latest| *latest > read) => if changed.is_err() { break },
                 }
             }
-        }
+        })
     }
 }

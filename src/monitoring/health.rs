@@ -10,6 +10,8 @@ use crate::settings::{LlmSection, Settings};
 
 /// Longest wait for any part.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a verdict is good enough for those who can't wait for one.
+const VERDICT_LIFETIME: Duration = Duration::from_secs(30);
 
 /// What the parts said when they were asked.
 #[derive(Debug)]
@@ -48,13 +50,19 @@ impl Probed {
 impl MonitoringService {
     /// Asks all parts at once; callers that ask at the same time share one answer.
     pub(super) async fn probe(&self, settings: &Settings) -> Arc<Probed> {
-        let key = LlmSettingsKey(settings.llm.clone());
-        let ask = async {
-            let (llm, store, backends) =
-                tokio::join!(self.probe_llm(), self.probe_store(), backends::look_at(&self.stores, settings));
-            Arc::new(Probed { llm, store, backends })
-        };
-        self.health.get(key, ask).await
+        self.health.get(LlmSettingsKey(settings.llm.clone()), self.clone().ask(settings.clone())).await
+    }
+
+    /// What the parts said when they were asked last, and how long ago. Never waits.
+    pub(super) fn last_probe(&self, settings: &Settings) -> Option<(Arc<Probed>, Duration)> {
+        let ask = self.clone().ask(settings.clone());
+        self.health.last(LlmSettingsKey(settings.llm.clone()), VERDICT_LIFETIME, ask)
+    }
+
+    async fn ask(self, settings: Settings) -> Arc<Probed> {
+        let (llm, store, backends) =
+            tokio::join!(self.probe_llm(), self.probe_store(), backends::look_at(&self.stores, &settings));
+        Arc::new(Probed { llm, store, backends })
     }
 
     async fn probe_llm(&self) -> Part {

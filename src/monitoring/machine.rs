@@ -1,11 +1,7 @@
 use std::num::NonZero;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sysinfo::{
-    CpuRefreshKind, Disk, DiskRefreshKind, Disks, MemoryRefreshKind, Pid, ProcessRefreshKind, ProcessesToUpdate,
-    RefreshKind, System,
-};
+use sysinfo::{CpuRefreshKind, MemoryRefreshKind, Pid, ProcessRefreshKind, ProcessesToUpdate, RefreshKind, System};
 
 /// The machine that the server runs on, and its own process. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -16,8 +12,6 @@ struct Seen {
     /// None on a machine that tells nothing.
     system: Option<System>,
     cpu_percent: f64,
-    /// Total and free.
-    disk: (u64, u64),
 }
 
 /// What is known of the machine; what it does not tell is 0. Sizes are in bytes.
@@ -52,25 +46,23 @@ impl Machine {
     pub(super) fn new() -> Self {
         let kinds = RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing().with_usage());
         let system = System::new_with_specifics(kinds).ok();
-        Self(Arc::new(Mutex::new(Seen { system, cpu_percent: 0.0, disk: (0, 0) })))
+        Self(Arc::new(Mutex::new(Seen { system, cpu_percent: 0.0 })))
     }
 
-    /// Measures what takes time: the load since the last call, and the disk. Blocks.
+    /// Measures the load since the last call. Blocks.
     pub(super) fn measure(&self) {
-        // A file system that hangs must not hold up those who only want to read.
-        let disk = root_disk();
         let mut seen = self.seen();
-        seen.disk = disk.unwrap_or(seen.disk);
         if let Some(system) = &mut seen.system {
             system.refresh_cpu_usage();
             seen.cpu_percent = f64::from(system.global_cpu_usage()).clamp(0.0, 100.0);
         }
     }
 
-    /// The figures: memory and process as they are now, load and disk as last measured.
+    /// The figures: the load as last measured, all else as it is now. Blocks.
     pub(super) fn figures(&self) -> Figures {
+        let disk = root_disk().unwrap_or_default();
         let mut seen = self.seen();
-        let (cpu_percent, disk) = (seen.cpu_percent, seen.disk);
+        let cpu_percent = seen.cpu_percent;
         let cpus = std::thread::available_parallelism().map_or(1, NonZero::get);
         let base = Figures { cpu_percent, cpus, disk_total: disk.0, disk_free: disk.1, ..Figures::default() };
         let Some(system) = &mut seen.system else { return base };
@@ -101,11 +93,10 @@ impl Machine {
     }
 }
 
-/// Total and free bytes at `/`.
+/// Total and free bytes at `/`. No other file system is asked, since one that hangs would hold us up.
 fn root_disk() -> Option<(u64, u64)> {
-    let disks = Disks::new_with_refreshed_list_specifics(DiskRefreshKind::nothing().with_storage()).ok()?;
-    let at_root = |disk: &&Disk| disk.mount_point() == Path::new("/");
-    disks.iter().find(at_root).map(|disk| (disk.total_space(), disk.available_space()))
+    let disk = rustix::fs::statvfs("/").ok()?;
+    Some((disk.f_blocks.saturating_mul(disk.f_frsize), disk.f_bavail.saturating_mul(disk.f_frsize)))
 }
 
 #[cfg(test)]
@@ -115,7 +106,6 @@ mod tests {
     #[test]
     fn figures_are_those_of_the_machine() {
         let machine = Machine::new();
-        assert_eq!(machine.figures().disk_total, 0, "nothing was measured yet");
         std::thread::sleep(sysinfo::MINIMUM_CPU_UPDATE_INTERVAL);
         machine.measure();
         let figures = machine.figures();

@@ -1,10 +1,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::connectivity::{Catalogs, Connectivity};
+use super::follow::MOST_FOLLOWERS;
 use super::fresh::Fresh;
 use super::health::{LlmSettingsKey, Probed};
 use super::machine::{Figures, Machine};
@@ -15,7 +17,7 @@ use crate::llm::LlmService;
 use crate::settings::{MonitoringSettings, Settings, SharedSettings};
 use crate::storage::Stores;
 
-/// How often load and disk are measured.
+/// How often the load is measured.
 const MEASURE_EVERY: Duration = Duration::from_secs(2);
 
 /// Finds out how the server, its parts and its upstreams are. Cheap to clone.
@@ -32,6 +34,7 @@ pub struct MonitoringService {
     started: Instant,
     machine: Machine,
     stopping: CancellationToken,
+    pub(super) followers: Arc<Semaphore>,
 }
 
 impl MonitoringService {
@@ -56,6 +59,7 @@ impl MonitoringService {
             started: Instant::now(),
             machine: Machine::new(),
             stopping: CancellationToken::new(),
+            followers: Arc::new(Semaphore::new(MOST_FOLLOWERS)),
         }
     }
 
@@ -72,7 +76,7 @@ impl MonitoringService {
                     // A measurement that fails leaves the figures as they are.
                     drop(tokio::task::spawn_blocking(move || machine.measure()).await);
                 }
-                _ = export.tick(), if enabled => self.log_figures(),
+                _ = export.tick(), if enabled => self.log_figures().await,
             }
         }
     }
@@ -91,8 +95,10 @@ impl MonitoringService {
         self.settings.snapshot()
     }
 
-    pub(super) fn figures(&self) -> Figures {
-        self.machine.figures()
+    /// The machine's figures; zeros if they can't be had.
+    pub(super) async fn figures(&self) -> Figures {
+        let machine = self.machine.clone();
+        tokio::task::spawn_blocking(move || machine.figures()).await.unwrap_or_default()
     }
 
     /// The time, as replies tell it.
@@ -104,8 +110,8 @@ impl MonitoringService {
         self.started.elapsed().as_secs_f64()
     }
 
-    fn log_figures(&self) {
-        let figures = self.figures();
+    async fn log_figures(&self) {
+        let figures = self.figures().await;
         tracing::info!(
             uptime_seconds = self.started.elapsed().as_secs(),
             cpu_percent = figures.cpu_percent,

@@ -65,7 +65,12 @@ fn read_postgres(env: &mut Fields<'_>) -> Option<Secret> {
 
 fn read_url(env: &mut Fields<'_>, name: &'static str, schemes: &[&str]) -> Option<String> {
     let text: String = env.optional(name)?;
-    if url::Url::parse(&text).is_ok_and(|url| schemes.contains(&url.scheme())) {
+    // Without a host, what was meant to be one with its account would be shown as the name of a database.
+    let is_usable = |url: url::Url| {
+        let names_a_host = url.has_host() || url.query().is_some_and(|query| query.contains("host="));
+        schemes.contains(&url.scheme()) && names_a_host && !url.path().contains('@')
+    };
+    if url::Url::parse(&text).is_ok_and(is_usable) {
         return Some(text);
     }
     env.reject(name, format!("Input should be a URL that starts with {}://", schemes.join(":// or ")));

@@ -7,9 +7,12 @@ use tracing::{Event, Level};
 
 use super::Request;
 use super::redact::Redactor;
+use crate::kernel::{MASK, names_a_secret};
 
 /// Longest text of a line, in bytes; a longer one is cut.
 const LONGEST_TEXT: usize = 8_000;
+/// As much more is searched for secrets, so that none is cut in two.
+const MARGIN: usize = 4_000;
 /// Most bytes of all fields of a line together; further fields are left out.
 const MOST_FIELDS: usize = 32_000;
 
@@ -49,6 +52,7 @@ impl LogEntry {
         let mut said = Said {
             redactor,
             with_content,
+            is_ours: event.metadata().target().starts_with("orchestrator_studio"),
             bytes: 0,
             target: None,
             message: String::new(),
@@ -65,7 +69,7 @@ impl LogEntry {
             target: said.target.unwrap_or_else(|| event.metadata().target().to_owned()),
             message: said.message,
             // Its client may have chosen it.
-            request_id: said.request_id.map(|id| redactor.text(&id)),
+            request_id: said.request_id.map(|id| short(redactor, &id)),
             execution_id: said.execution_id,
             fields: said.fields,
         }
@@ -111,7 +115,7 @@ impl LogEntry {
             });
         }
         for (name, id) in ids {
-            line.push_str(&format!(" {name}={id}"));
+            line.push_str(&format!(" {name}={}", quoted(id)));
         }
         line.push('\n');
         line
@@ -124,14 +128,18 @@ impl LogEntry {
     }
 }
 
-/// A text with nothing in it that ends a line, or moves a terminal's cursor.
+/// A text with nothing in it that ends a line, moves a terminal's cursor or turns what follows around.
 fn plain(text: &str) -> String {
-    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let escape = |c: char| if is_plain(c) { c.to_string() } else { c.escape_debug().to_string() };
     text.chars().map(escape).collect()
 }
 
+fn is_plain(c: char) -> bool {
+    matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1
+}
+
 fn quoted(text: &str) -> String {
-    let bare = |c: char| !c.is_control() && !c.is_whitespace() && c != '"' && c != '=';
+    let bare = |c: char| is_plain(c) && !c.is_whitespace() && c != '"' && c != '=';
     if !text.is_empty() && text.chars().all(bare) { text.to_owned() } else { format!("{text:?}") }
 }
 
@@ -139,6 +147,8 @@ fn quoted(text: &str) -> String {
 struct Said<'a> {
     redactor: &'a Redactor,
     with_content: bool,
+    /// Whether a part of this server speaks, and not a crate.
+    is_ours: bool,
     bytes: usize,
     target: Option<String>,
     message: String,
@@ -150,16 +160,16 @@ struct Said<'a> {
 impl Said<'_> {
     fn text(&mut self, field: &Field, text: &str) {
         match field.name() {
-            "message" => self.message = cut(self.redactor.text(text)),
-            "request_id" => self.request_id = Some(text.to_owned()),
-            "execution_id" => self.execution_id = Some(text.to_owned()),
+            "message" => self.message = short(self.redactor, text),
+            "request_id" if self.is_ours => self.request_id = Some(text.to_owned()),
+            "execution_id" if self.is_ours => self.execution_id = Some(text.to_owned()),
             // Events of the `log` crate tell here what tracing's own tell in their metadata.
             "log.target" => self.target = Some(text.to_owned()),
             "log.module_path" | "log.file" => {}
-            // A statement is content: a prompt may be one.
-            "db.statement" | "summary" if !self.with_content => {}
+            // What others said, and statements, of which a prompt may be one.
+            "words" | "db.statement" | "summary" if !self.with_content => {}
             name => {
-                let text = cut(self.redactor.text(text));
+                let text = short(self.redactor, text);
                 self.put(name, text.len(), text.into());
             }
         }
@@ -167,6 +177,7 @@ impl Said<'_> {
 
     fn put(&mut self, name: &str, size: usize, value: Value) {
         self.bytes += size;
+        let value = if names_a_secret(name) { MASK.into() } else { value };
         if self.bytes <= MOST_FIELDS && name != "log.line" {
             self.fields.insert(name.to_owned(), value);
         }
@@ -199,12 +210,14 @@ impl Visit for Said<'_> {
     }
 }
 
-fn cut(text: String) -> String {
-    if text.len() <= LONGEST_TEXT {
-        return text;
+/// `text` redacted and cut. What is cut off anyway is not searched.
+fn short(redactor: &Redactor, text: &str) -> String {
+    let begin = |text: &str, length| text.get(..text.floor_char_boundary(length)).unwrap_or_default().to_owned();
+    let masked = redactor.text(&begin(text, LONGEST_TEXT + MARGIN));
+    if masked.len() <= LONGEST_TEXT {
+        return masked;
     }
-    let end = text.floor_char_boundary(LONGEST_TEXT);
-    format!("{}... ({} bytes in all)", text.get(..end).unwrap_or_default(), text.len())
+    format!("{}... ({} bytes in all)", begin(&masked, LONGEST_TEXT), text.len())
 }
 
 #[cfg(test)]
@@ -220,13 +233,12 @@ mod tests {
             at_ms: 0,
             level: Level::WARN,
             target: "t".to_owned(),
-            message: "first\nsecond".to_owned(),
+            message: "can't: first\nsecond \u{202e}".to_owned(),
             request_id: Some("r1".to_owned()),
             execution_id: None,
             fields: fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         };
-        let expected =
-            "2026-01-01T00:00:00Z  WARN first\\nsecond a=\"x y\" b=5 c=plain d=\"\\n\\u{1b}[2J\" request_id=r1\n";
+        let expected = "2026-01-01T00:00:00Z  WARN can't: first\\nsecond \\u{202e} a=\"x y\" b=5 c=plain d=\"\\n\\u{1b}[2J\" request_id=r1\n";
         assert_eq!(entry.to_text(false), expected);
         assert!(entry.to_text(true).contains("\u{1b}[33m WARN"));
         assert!(entry.says("second") && entry.says("r1") && entry.says("x y") && !entry.says("nowhere"));
@@ -234,7 +246,7 @@ mod tests {
 
     #[test]
     fn long_texts_are_cut_between_characters() {
-        let cut = cut("ä".repeat(LONGEST_TEXT));
+        let cut = short(&Redactor::default(), &"ä".repeat(LONGEST_TEXT));
         assert!(cut.ends_with("... (16000 bytes in all)") && cut.len() < LONGEST_TEXT + 50);
     }
 }

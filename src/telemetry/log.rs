@@ -1,4 +1,5 @@
-use std::io::{IsTerminal, Write};
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::panic::PanicHookInfo;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
@@ -8,9 +9,10 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::redact::Redactor;
+use super::writer::{self, Flush};
 use super::{LogEntry, LogRing, metrics};
 use crate::kernel::{Clock, Lax};
-use crate::settings::{LogFormat, MonitoringSettings, Settings, SharedSettings};
+use crate::settings::{MonitoringSettings, Settings, SharedSettings};
 
 /// There is one log for the process, as there is one standard error.
 static LOG: LazyLock<Log> = LazyLock::new(Log::default);
@@ -26,14 +28,36 @@ struct Log {
 }
 
 /// Sends the log to standard error and keeps its latest lines. A second call changes nothing.
-pub fn init(settings: &Settings) {
+pub fn init(settings: &Settings) -> Flush {
     let server = &settings.server;
     let MonitoringSettings { log_format, log_content, .. } = *settings.monitoring;
-    let targets = parse_level(&server.log_level, server.debug).unwrap_or_else(|_| Targets::new());
-    let targets = if log_content { targets } else { targets.with_targets(TALKATIVE) };
-    let writer = Writer { format: log_format, content: log_content, colored: std::io::stderr().is_terminal() };
-    // Already set in tests that start several servers in one process.
-    drop(tracing_subscriber::registry().with(writer).with(targets).try_init());
+    let targets = parse_level(&server.log_level, server.debug).unwrap_or_default();
+    let targets = if log_content { targets } else { without_talkative(&targets) };
+    let lines = Lines { content: log_content };
+    // It is set already in the demo.
+    if tracing_subscriber::registry().with(lines).with(targets).try_init().is_ok() {
+        writer::start(&LOG.ring, log_format);
+        std::panic::set_hook(Box::new(log_panic));
+    }
+    Flush(&LOG.ring)
+}
+
+/// A part of the server gave up: whoever reads the log must hear of it, as the task that did can't tell.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string);
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    tracing::error!(place, words = panic.payload_as_str(), backtrace, "a part of the server has panicked");
+}
+
+/// Writes what ends the process to standard error, without secrets; unless nobody reads it.
+pub fn last_words(text: &str) {
+    writer::say(LOG.redactor.text(text) + "\n");
+}
+
+/// Lines of the log that could not be written to standard error.
+pub fn lost_lines() -> u64 {
+    LOG.ring.lost()
 }
 
 /// Masks the secrets of these settings in the log from now on, whatever they become.
@@ -47,21 +71,13 @@ pub fn logs() -> &'static LogRing {
 }
 
 /// Turns events into lines.
-struct Writer {
-    format: LogFormat,
+struct Lines {
     content: bool,
-    colored: bool,
 }
 
-impl<S: Subscriber> Layer<S> for Writer {
+impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let entry = LOG.ring.push(LogEntry::of(event, Clock::system().now_ms(), &LOG.redactor, self.content));
-        let line = match self.format {
-            LogFormat::Text => entry.to_text(self.colored),
-            LogFormat::Json => entry.to_json(),
-        };
-        // Nobody is left to be told that the log can't be written.
-        drop(std::io::stderr().lock().write_all(line.as_bytes()));
         metrics::log_line(entry.level);
     }
 }
@@ -80,17 +96,37 @@ impl Lax for LogLevel {
 
 /// Says what is wrong with a log level.
 pub fn check_level(level: &str) -> Result<(), String> {
-    parse_level(level, false).map(|_| ()).map_err(|_| {
+    parse_level(level, false).map(|_| ()).ok_or_else(|| {
         "Input should be a level such as INFO or DEBUG, or targets such as info,orchestrator_studio::llm=debug"
             .to_owned()
     })
 }
 
-fn parse_level(level: &str, debug: bool) -> Result<Targets, tracing_subscriber::filter::ParseError> {
-    match in_our_words(level.trim()).as_str() {
-        "info" if debug => Targets::from_str("info,orchestrator_studio=debug"),
-        other => Targets::from_str(other),
+/// Reads `LEVEL` or `LEVEL,TARGET=LEVEL,...`. tracing's own parser takes a level that is misspelt for a target, and all else
+/// is silent then.
+fn parse_level(text: &str, debug: bool) -> Option<Targets> {
+    let level = |word: &str| LevelFilter::from_str(&in_our_words(word.trim())).ok().filter(|_| !word.trim().is_empty());
+    let mut targets = Targets::new();
+    for part in text.split(',') {
+        targets = match part.split_once('=') {
+            Some((target, word)) if is_target(target.trim()) => targets.with_target(target.trim(), level(word)?),
+            Some(_) => return None,
+            None => targets.with_default(level(part)?),
+        };
     }
+    let is_info = targets.default_level() == Some(LevelFilter::INFO) && !text.contains('=');
+    Some(if is_info && debug { targets.with_target("orchestrator_studio", LevelFilter::DEBUG) } else { targets })
+}
+
+fn without_talkative(targets: &Targets) -> Targets {
+    let is_talkative = |target: &str| TALKATIVE.iter().any(|(name, _)| target.starts_with(name));
+    let default = targets.default_level().unwrap_or(LevelFilter::OFF);
+    let others = targets.iter().filter(|(target, _)| !is_talkative(target));
+    Targets::new().with_default(default).with_targets(others).with_targets(TALKATIVE)
+}
+
+fn is_target(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "_:-".contains(c))
 }
 
 /// Python's level names are understood beside tracing's, since existing `.env` files use them.
@@ -107,15 +143,64 @@ fn in_our_words(level: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::MASK;
+    use crate::telemetry::LogFilter;
 
     #[test]
     fn levels_of_python_and_of_tracing_are_understood() {
-        for level in ["INFO", "warning", "CRITICAL", "debug", "info,orchestrator_studio::llm=debug"] {
+        for level in ["INFO", "warning", "CRITICAL", "debug", "off", "info,orchestrator_studio::llm=debug"] {
             assert_eq!(check_level(level), Ok(()), "{level}");
         }
-        assert!(check_level("a=b=c").is_err());
-        assert!(check_level("info,x=loud").is_err());
+        for level in
+            ["verbose", "INF0", "waring", "", "info,", "a=b=c", "info,x=loud", "info,x=", "info,=debug", "x y=info"]
+        {
+            assert!(check_level(level).is_err(), "{level}");
+        }
+        let mixed = parse_level("Warning, orchestrator_studio::llm = NOTSET,hyper=Critical", false).unwrap();
+        let expected = "warn,orchestrator_studio::llm=trace,hyper=error";
+        assert_eq!(mixed, Targets::from_str(expected).unwrap());
+        let quiet = without_talkative(&parse_level("warn,rmcp::service=debug,hyper=info", false).unwrap());
+        assert!(!quiet.would_enable("rmcp::service", &Level::ERROR) && quiet.would_enable("hyper", &Level::INFO));
+        assert!(quiet.would_enable("x", &Level::WARN) && !quiet.would_enable("x", &Level::INFO));
+        assert_eq!(parse_level(" Info ", true).unwrap(), Targets::from_str("info,orchestrator_studio=debug").unwrap());
         assert_eq!(LogLevel::read(&"Warning".into()).unwrap().0, Level::WARN);
         assert!(LogLevel::read(&"loud".into()).is_err());
+    }
+
+    fn lines_of(what: impl FnOnce(), says: &str) -> Vec<std::sync::Arc<LogEntry>> {
+        let subscriber = tracing_subscriber::registry().with(Lines { content: false });
+        tracing::subscriber::with_default(subscriber, what);
+        logs().newest(&LogFilter { contains: Some(says.to_owned()), ..LogFilter::default() }, 10).0
+    }
+
+    #[test]
+    fn a_panic_is_a_line_that_tells_where() {
+        let lines = lines_of(
+            || {
+                let before = std::panic::take_hook();
+                std::panic::set_hook(Box::new(log_panic));
+                drop(std::panic::catch_unwind(|| panic!("canary-1")));
+                std::panic::set_hook(before);
+            },
+            "has panicked",
+        );
+        let place = lines.iter().filter_map(|line| line.fields.get("place")?.as_str()).next().unwrap();
+        assert!(place.contains("log.rs:") && lines.iter().all(|line| !line.says("canary-1")), "{lines:?}");
+    }
+
+    #[test]
+    fn a_line_holds_no_words_of_others_no_secret_and_no_id_that_is_not_ours() {
+        let lines = lines_of(
+            || {
+                tracing::info!(words = "canary-2", password = "short", api_key = 17, "line-1");
+                tracing::info!(target: "a_crate", request_id = "forged", "line-1");
+                tracing::info!(request_id = "ours", "line-1");
+            },
+            "line-1",
+        );
+        let [ours, forged, first] = lines.as_slice() else { panic!("{lines:?}") };
+        let fields: Vec<_> = first.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(fields, [format!("password={MASK:?}"), format!("api_key={MASK:?}")]);
+        assert_eq!((&forged.request_id, &ours.request_id), (&None, &Some("ours".to_owned())));
     }
 }

@@ -14,8 +14,9 @@ use super::names::Names;
 
 /// Distinct models, and distinct agents, data sources or tools, that get a label of their own.
 const MOST_NAMES: usize = 100;
-/// Upper bounds of times, in seconds: from what a cache takes to what a patient model takes.
-const SECONDS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0];
+/// Upper bounds of times, in seconds: from what a cache takes to what an agent may take.
+const SECONDS: [f64; 17] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0];
 /// Upper bounds of the server's own time.
 const OWN_SECONDS: [f64; 11] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
 
@@ -25,6 +26,10 @@ type Times<const N: usize> = Family<[Label; N], Histogram, fn() -> Histogram>;
 
 /// All that is counted, in this process.
 static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
+
+/// Levels of log lines, and answers of the cache: there from the start, so that the first of them is seen as an increase.
+const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+const CACHE: [&str; 2] = ["hit", "miss"];
 
 pub(super) struct Metrics {
     pub(super) registry: Registry,
@@ -36,6 +41,7 @@ pub(super) struct Metrics {
     steps: Counters<2>,
     llm_requests: Counters<2>,
     llm_errors: Counters<2>,
+    llm_retries: Counters<1>,
     llm_tokens: Counters<2>,
     llm_seconds: Times<1>,
     llm_first_token_seconds: Times<1>,
@@ -64,7 +70,7 @@ impl Metrics {
     fn new() -> Self {
         let mut registry = Registry::with_prefix("orchestrator");
         let all = &mut registry;
-        Self {
+        let metrics = Self {
             requests: add(all, "http_requests", "Requests, by route and class of status"),
             request_seconds: timed(all, "http_request_duration_seconds", "Time until a reply was sent", &SECONDS),
             own_seconds: timed(
@@ -78,6 +84,7 @@ impl Metrics {
             steps: add(all, "chat_steps", "Steps of chat requests, by what was done and how it ended"),
             llm_requests: add(all, "llm_requests", "Requests to the LLM, retries not counted, by how they ended"),
             llm_errors: add(all, "llm_errors", "Failed requests to the LLM, by kind of failure"),
+            llm_retries: add(all, "llm_retries", "Further attempts at requests to the LLM that had failed"),
             llm_tokens: add(all, "llm_tokens", "Tokens that the LLM read (input) and wrote (output)"),
             llm_seconds: timed(
                 all,
@@ -105,7 +112,10 @@ impl Metrics {
             datasources: Names::at_most(MOST_NAMES),
             tools: Names::at_most(MOST_NAMES),
             registry,
-        }
+        };
+        LEVELS.iter().for_each(|level| drop(metrics.log_lines.get_or_create(&[("level", (*level).to_owned())])));
+        CACHE.iter().for_each(|outcome| drop(metrics.cache.get_or_create(&[("outcome", (*outcome).to_owned())])));
+        metrics
     }
 }
 
@@ -189,6 +199,8 @@ pub fn call(callee: Callee, name: &str, outcome: &'static str, took: Duration) {
 /// A request to a model that is under way. It counts when it ends; one that is dropped before counts as cancelled.
 #[derive(Debug)]
 pub struct LlmCall {
+    /// As the request names it, and its label.
+    name: String,
     model: String,
     started: Instant,
     speaks: bool,
@@ -196,9 +208,17 @@ pub struct LlmCall {
 }
 
 impl LlmCall {
-    /// Begins a request to this model.
-    pub fn begin(model: &str) -> Self {
-        Self { model: METRICS.models.label(model), started: Instant::now(), speaks: false, ended: false }
+    /// Begins a request to this model. Callers may name any, so one that is not configured has a label of its own only once it
+    /// has answered.
+    pub fn begin(model: &str, is_configured: bool) -> Self {
+        let label = if is_configured { METRICS.models.label(model) } else { METRICS.models.known(model) };
+        Self { name: model.to_owned(), model: label, started: Instant::now(), speaks: false, ended: false }
+    }
+
+    /// It took so many attempts.
+    pub fn attempted(&self, attempts: u32) {
+        let retries = u64::from(attempts.saturating_sub(1));
+        METRICS.llm_retries.get_or_create(&[("model", self.model.clone())]).inc_by(retries);
     }
 
     /// A piece of a streamed answer has come.
@@ -211,6 +231,7 @@ impl LlmCall {
 
     /// The answer is complete; it took these tokens in and out.
     pub fn answered(mut self, tokens: Option<(u64, u64)>) {
+        self.model = METRICS.models.label(&self.name);
         self.end("ok");
         for (direction, count) in tokens.into_iter().flat_map(|(input, output)| [("input", input), ("output", output)])
         {

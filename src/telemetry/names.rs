@@ -19,6 +19,12 @@ impl Names {
         Self { most, known: RwLock::default() }
     }
 
+    /// The label for a name that has one, or else `other`.
+    pub(super) fn known(&self, name: &str) -> String {
+        let is_known = self.known.read().unwrap_or_else(PoisonError::into_inner).contains(name);
+        if is_known { name.to_owned() } else { OTHER.to_owned() }
+    }
+
     /// The label for a name: itself, or `other` if there are too many already.
     pub(super) fn label(&self, name: &str) -> String {
         if name.is_empty() || name.len() > LONGEST {
@@ -47,5 +53,6 @@ mod tests {
         assert_eq!(labels.len(), 4);
         assert_eq!((names.label("name-1"), names.label("name-9")), ("name-1".to_owned(), "other".to_owned()));
         assert_eq!(names.label(&"x".repeat(200)), "other");
+        assert_eq!((names.known("name-2"), names.known("name-3")), ("name-2".to_owned(), "other".to_owned()));
     }
 }

@@ -73,6 +73,17 @@ impl Request {
     }
 }
 
+/// `work` as part of the request at hand, for a task of its own that does not wait for the request's end.
+pub fn within<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    let request = Request::current();
+    async move {
+        match request {
+            Some(request) => request.scope(work).await,
+            None => work.await,
+        }
+    }
+}
+
 /// `work` as part of the request at hand, for a task of its own. How much of its time the server itself took is told when it
 /// ends, since the reply has begun long before.
 pub fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
@@ -88,4 +99,22 @@ pub fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
 /// The id of the request that this task works on, if it works on one.
 pub fn request_id() -> Option<String> {
     REQUEST.try_with(|request| request.id().to_owned()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_in_a_task_of_its_own_belongs_to_the_request_that_began_it() {
+        let request = Request::new("r1".to_owned(), "/x");
+        let ids = request.scope(async {
+            (
+                tokio::spawn(within(async { request_id() })).await.unwrap(),
+                tokio::spawn(async { request_id() }).await.unwrap(),
+            )
+        });
+        assert_eq!(ids.await, (Some("r1".to_owned()), None));
+        assert_eq!(within(async { request_id() }).await, None);
+    }
 }

@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tracing::Level;
@@ -9,13 +10,20 @@ use super::LogEntry;
 /// Lines kept at most, and the memory they may take, in bytes.
 const MOST_LINES: usize = 5_000;
 const MOST_BYTES: usize = 4_000_000;
+/// Lines that a reader gets at once, and the memory they may take beyond the first one: it holds them even if they are gone
+/// from here.
+const MOST_AT_ONCE: usize = 100;
+const MOST_BYTES_AT_ONCE: usize = 64_000;
 
-/// The latest lines of the log.
+/// The latest lines of the log. Also what is between those who log and the thread that writes: they never wait for it, and
+/// what it is too slow for is lost to it.
 #[derive(Debug)]
 pub struct LogRing {
     kept: Mutex<Kept>,
     /// The id of the latest line.
     latest: watch::Sender<u64>,
+    /// Told of lines that came, and of lines that were written.
+    moved: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -23,6 +31,11 @@ struct Kept {
     lines: VecDeque<Arc<LogEntry>>,
     bytes: usize,
     latest: u64,
+    /// The id of the latest line that was handed out to be written, and of the latest that has been.
+    taken: u64,
+    written: u64,
+    /// Lines that were not written and never will be.
+    lost: u64,
 }
 
 /// Which lines are wanted. The default wants all.
@@ -32,7 +45,7 @@ pub struct LogFilter {
     pub level: Option<Level>,
     /// Not before this time, in milliseconds since 1970.
     pub since_ms: Option<i64>,
-    /// Saying this somewhere, in any case.
+    /// Saying this somewhere, in any case; to be given in lower case.
     pub contains: Option<String>,
     /// Of this request.
     pub request_id: Option<String>,
@@ -48,13 +61,13 @@ impl LogFilter {
             && self.since_ms.is_none_or(|since| entry.at_ms >= since)
             && self.request_id.as_ref().is_none_or(|id| entry.request_id.as_ref() == Some(id))
             && self.execution_id.as_ref().is_none_or(|id| entry.execution_id.as_ref() == Some(id))
-            && self.contains.as_ref().is_none_or(|text| entry.says(&text.to_lowercase()))
+            && self.contains.as_ref().is_none_or(|text| entry.says(text))
     }
 }
 
 impl Default for LogRing {
     fn default() -> Self {
-        Self { kept: Mutex::default(), latest: watch::Sender::new(0) }
+        Self { kept: Mutex::default(), latest: watch::Sender::new(0), moved: Condvar::new() }
     }
 }
 
@@ -73,6 +86,7 @@ impl LogRing {
         }
         let latest = kept.latest;
         drop(kept);
+        self.moved.notify_all();
         self.latest.send_replace(latest);
         entry
     }
@@ -86,13 +100,41 @@ impl LogRing {
         (lines.into_iter().filter(|entry| filter.wants(entry)).take(limit).collect(), latest)
     }
 
-    /// The lines after `id`, oldest first; and how many of them are gone already.
+    /// The next lines after `id`, oldest first, not all at once; and how many of them are gone already.
     pub fn after(&self, id: u64) -> (Vec<Arc<LogEntry>>, u64) {
+        self.kept().after(id)
+    }
+
+    /// The next lines to be written, once there are any; and how many were lost before them.
+    pub(super) fn to_be_written(&self) -> (Vec<Arc<LogEntry>>, u64) {
+        let wait = self.moved.wait_while(self.kept(), |kept| kept.latest == kept.taken);
+        let mut kept = wait.unwrap_or_else(PoisonError::into_inner);
+        let (lines, missed) = kept.after(kept.taken);
+        kept.lost += missed;
+        kept.taken = lines.last().map_or(kept.latest, |line| line.id);
+        (lines, missed)
+    }
+
+    /// What was handed out has been written, but for so many lines.
+    pub(super) fn written(&self, failed: u64) {
+        let mut kept = self.kept();
+        kept.lost += failed;
+        kept.written = kept.taken;
+        drop(kept);
+        self.moved.notify_all();
+    }
+
+    /// Waits until all lines of now have been written, at most this long.
+    pub(super) fn flush(&self, patience: Duration) {
         let kept = self.kept();
-        let oldest = kept.lines.front().map_or(kept.latest + 1, |entry| entry.id);
-        let have = usize::try_from((kept.latest + 1).saturating_sub(oldest.max(id + 1))).unwrap_or(0);
-        let lines = kept.lines.iter().skip(kept.lines.len() - have.min(kept.lines.len())).cloned().collect();
-        (lines, oldest.saturating_sub(id + 1))
+        let goal = kept.latest;
+        drop(self.moved.wait_timeout_while(kept, patience, |kept| kept.written < goal));
+    }
+
+    /// Lines that will never be written.
+    pub(super) fn lost(&self) -> u64 {
+        let kept = self.kept();
+        kept.lost + kept.oldest().saturating_sub(kept.taken + 1)
     }
 
     /// Tells of each new line.
@@ -102,6 +144,26 @@ impl LogRing {
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn oldest(&self) -> u64 {
+        self.lines.front().map_or(self.latest + 1, |entry| entry.id)
+    }
+
+    fn after(&self, id: u64) -> (Vec<Arc<LogEntry>>, u64) {
+        let oldest = self.oldest();
+        let first = usize::try_from((id + 1).saturating_sub(oldest)).unwrap_or(usize::MAX);
+        let (mut lines, mut bytes) = (Vec::new(), 0);
+        for entry in self.lines.iter().skip(first).take(MOST_AT_ONCE) {
+            bytes += entry.size();
+            if bytes > MOST_BYTES_AT_ONCE && !lines.is_empty() {
+                break;
+            }
+            lines.push(Arc::clone(entry));
+        }
+        (lines, oldest.saturating_sub(id + 1))
     }
 }
 
@@ -158,7 +220,40 @@ mod tests {
             ring.push(entry(Level::INFO, &n.to_string()));
         }
         let (lines, missed) = ring.after(1);
-        assert_eq!((lines.len(), lines[0].id, missed), (MOST_LINES, 6, 4));
+        assert_eq!((lines.len(), lines[0].id, missed), (MOST_AT_ONCE, 6, 4), "what a reader holds stays small");
+        for _ in 0..10 {
+            ring.push(entry(Level::INFO, &"x".repeat(30_000)));
+        }
+        let (lines, missed) = ring.after(u64::try_from(MOST_LINES).unwrap() + 5);
+        assert_eq!((lines.len(), missed), (2, 0));
+    }
+
+    #[test]
+    fn a_writer_gets_each_line_once_and_what_it_is_too_slow_for_counts_as_lost() {
+        let ring = LogRing::default();
+        let push = |count: usize| (0..count).for_each(|n| drop(ring.push(entry(Level::INFO, &n.to_string()))));
+        push(150);
+        let mut ids = Vec::new();
+        for expected in [100, 50] {
+            let (lines, missed) = ring.to_be_written();
+            assert_eq!((lines.len(), missed), (expected, 0));
+            ids.extend(lines.iter().map(|line| line.id));
+            ring.written(0);
+        }
+        assert_eq!(ids, (1..=150).collect::<Vec<_>>());
+        push(MOST_LINES + 7);
+        assert_eq!(ring.lost(), 7, "known before the writer is");
+        assert_eq!(ring.to_be_written().1, 7);
+        let started = std::time::Instant::now();
+        ring.flush(Duration::from_millis(50));
+        assert!(started.elapsed() >= Duration::from_millis(50), "nothing was written");
+        ring.written(3);
+        assert_eq!(ring.lost(), 10);
+        for _ in 0..MOST_LINES / MOST_AT_ONCE - 1 {
+            ring.to_be_written();
+            ring.written(0);
+        }
+        ring.flush(Duration::from_secs(3600));
     }
 
     #[test]
@@ -167,7 +262,7 @@ mod tests {
         let all = LogFilter {
             level: Some(Level::INFO),
             since_ms: Some(5),
-            contains: Some("Full".to_owned()),
+            contains: Some("full".to_owned()),
             request_id: Some("r".to_owned()),
             execution_id: None,
         };

@@ -56,7 +56,10 @@ impl Runtime {
     /// The functions of these tools, in their order. MCP servers are asked, unless their answer is known.
     pub(super) async fn functions(&self, tools: Vec<Tool>, rules: &ToolRules, deadline: Deadline) -> Functions {
         let deadline = deadline.at_most(LIST_TIMEOUT);
-        let ask = |tool: Tool| async move { self.functions_of(&tool, rules, deadline).await };
+        let ask = |tool: Tool| async move {
+            let functions = self.functions_of(&tool, rules, deadline).await;
+            functions.inspect_err(|words| tracing::warn!(tool = %tool.name, words, "a tool is not offered"))
+        };
         let asked: Vec<_> = futures_util::stream::iter(tools).map(ask).buffered(LISTS_AT_ONCE).collect().await;
         let mut found = Functions::default();
         for functions in asked {

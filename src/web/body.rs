@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use super::{ApiError, FromFields};
-use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, Segment};
+use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, Segment, Stopwatch};
 
 /// How deeply a body may be nested; the JSON parser's own limit.
 const DEEPEST: usize = 127;
@@ -35,7 +35,9 @@ impl<S: Send + Sync> FromRequest<S> for OptionalBody {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let is_json = is_json(request.headers());
+        let uploading = Stopwatch::wait();
         let bytes = Bytes::from_request(request, state).await.map_err(unreadable)?;
+        drop(uploading);
         if bytes.is_empty() {
             return Ok(Self(None));
         }

@@ -42,6 +42,7 @@ impl From<Error> for ApiError {
             ErrorKind::Stale => (StatusCode::PRECONDITION_FAILED, "precondition_failed"),
             ErrorKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
             ErrorKind::NotConfigured => (StatusCode::SERVICE_UNAVAILABLE, "not_configured"),
+            ErrorKind::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             ErrorKind::Upstream => (StatusCode::BAD_GATEWAY, "upstream_error"),
             ErrorKind::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
             ErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),

@@ -12,34 +12,36 @@ pub(super) struct LogLine {
     request: Request,
     method: &'static str,
     started: Instant,
-    /// None until the reply is complete; for good if the client leaves before.
+    /// None until there is a reply; for good if the client leaves before.
     status: Option<StatusCode>,
+    /// Whether all of it was sent.
+    is_complete: bool,
 }
 
 impl LogLine {
     /// For a request that has just come.
     pub(super) fn begin(method: &Method, request: Request) -> Self {
-        Self { request, method: known(method), started: Instant::now(), status: None }
+        Self { request, method: known(method), started: Instant::now(), status: None, is_complete: false }
     }
 
     /// The request got this reply. A stream counts until its end.
     pub(super) fn answered(mut self, response: Response) -> Response {
-        let status = response.status();
+        self.status = Some(response.status());
         let kind = response.headers().get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
         if !kind.is_some_and(|kind| kind.starts_with(b"text/event-stream")) {
             metrics::overhead(self.request.route(), self.started.elapsed().saturating_sub(self.request.waited()));
-            self.status = Some(status);
+            self.is_complete = true;
             return response;
         }
-        response.map(|body| self.until_the_end_of(body.into_data_stream(), status))
+        response.map(|body| self.until_the_end_of(body.into_data_stream()))
     }
 
-    fn until_the_end_of(mut self, mut stream: BodyDataStream, status: StatusCode) -> Body {
+    fn until_the_end_of(mut self, mut stream: BodyDataStream) -> Body {
         Body::from_stream(async_stream::stream! {
             while let Some(chunk) = stream.next().await {
                 yield chunk;
             }
-            self.status = Some(status);
+            self.is_complete = true;
             drop(self);
         })
     }
@@ -47,16 +49,18 @@ impl LogLine {
 
 impl Drop for LogLine {
     fn drop(&mut self) {
-        let Self { request, method, started, status } = self;
+        let Self { request, method, started, status, is_complete } = self;
         let (took, status) = (started.elapsed(), status.map(|status| status.as_u16()));
         let route = request.route();
         metrics::http_request(method, route, status, took);
         let (request_id, execution_id) = (request.id(), request.execution_id());
         let duration_ms = took.as_micros() as f64 / 1000.0;
-        match status {
-            Some(status) => tracing::info!(method, route, status, duration_ms, request_id, execution_id, "served"),
-            None => tracing::info!(method, route, duration_ms, request_id, execution_id, "abandoned by the client"),
-        }
+        let what = match status {
+            Some(_) if *is_complete => "served",
+            Some(_) => "served until the client or the server ended it",
+            None => "abandoned by the client",
+        };
+        tracing::info!(method, route, status, duration_ms, request_id, execution_id, "{what}");
     }
 }
 

@@ -1,5 +1,7 @@
 //! The log: for people or for programs, kept for a while, searchable, and free of secrets.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -61,6 +63,7 @@ async fn a_query_that_makes_no_sense_is_refused() {
         ("level=loud", "level"),
         ("since=yesterday", "since"),
         ("follow=2", "follow"),
+        (&format!("contains={}", "x".repeat(257)), "contains"),
     ] {
         let refused = server.get(&format!("/api/monitoring/logs?{query}")).await.expect(422);
         assert_eq!(refused["detail"][0]["loc"], json!(["query", field]), "{query}");
@@ -184,42 +187,105 @@ async fn the_lines_of_a_chat_are_found_by_its_execution() {
     }
 }
 
-/// A prompt may be a statement, which drivers like to log.
+/// A paused terminal, a pager, a logging driver that is stuck.
 #[tokio::test]
-async fn prompts_and_answers_are_logged_only_by_whoever_wants_that() {
-    let llm = Upstream::saying("canary-of-the-answer").await;
-    for wanted in [false, true] {
-        let folder = TempDir::new().unwrap();
-        let (base, shown) = (llm.url(), wanted.to_string());
-        std::fs::File::create(folder.path().join("x.db")).unwrap();
-        let variables = [
-            ("LLM_BASE_URL", base.as_str()),
-            ("LLM_DEFAULT_MODEL", "m"),
-            ("LLM_PROVIDER", "openai"),
-            ("LOG_LEVEL", if wanted { "info" } else { "trace" }),
-            ("LOG_CONTENT", &shown),
-            ("DATASOURCES", r#"{"files": {"type": "sqlite", "url": "sqlite:x.db"}}"#),
-        ];
-        let program = Program::start("serve", folder.path(), &variables).await;
-        let client = &program.client;
-        client.post("/v1/chat", &json!({"prompt": "canary-of-the-prompt"})).await.expect(200);
-        client.chat_events(&json!({"prompt": "canary-of-the-prompt"})).await;
-        let query = json!({"query": "SELECT 'canary-of-the-statement', 2 AS two"});
-        let asked = client.post("/api/datasources/files/query", &query).await.expect(200);
-        assert_eq!(asked["success"], true, "{asked}");
-        client
-            .post("/api/memory/ada/message", &json!({"role": "user", "content": "canary-of-the-prompt"}))
-            .await
-            .expect(200);
-        let kept = client.get("/api/monitoring/logs?limit=10000").await.text;
-        for text in [program.log(), kept] {
-            let leaks: Vec<_> = text.lines().filter(|line| line.contains("canary-of-the")).collect();
-            match wanted {
-                false => assert_eq!(leaks, Vec::<&str>::new()),
-                true => {
-                    assert!(text.contains("canary-of-the-prompt") && text.contains("canary-of-the-answer"), "{text}")
-                }
+async fn nobody_reads_the_log_and_everybody_is_served() {
+    let folder = TempDir::new().unwrap();
+    let mut program =
+        Program::start_logging_to(Stdio::piped(), "serve", folder.path(), &[("LOG_FORMAT", "json")]).await;
+    let client = &program.client;
+    let gets = futures_util::stream::iter(0..7_000).map(|_| async { client.get("/livez").await.expect(200) });
+    gets.buffer_unordered(16).collect::<Vec<_>>().await;
+    let figures = client.get("/metrics").await.text;
+    let lost = figures.lines().find_map(|line| line.strip_prefix("orchestrator_log_lines_lost_total")).unwrap();
+    let lost: f64 = lost.trim_start_matches("{}").trim().parse().unwrap();
+    assert!(lost > 500.0 && lost < 2_500.0, "more than the pipe and what is kept: {lost}");
+
+    // The reader is back: it is told once, and gets the rest in order.
+    let lines =
+        BufReader::new(program.stderr()).lines().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    let is_told = |line: &Value| line["message"].as_str().unwrap().starts_with("nobody has read the log");
+    let read = std::thread::spawn(move || {
+        let mut read = Vec::new();
+        for line in lines {
+            let told = is_told(&line);
+            read.push(line);
+            if told {
+                break;
             }
         }
+        read
+    });
+    let read = tokio::task::spawn_blocking(move || read.join().unwrap()).await.unwrap();
+    let ids: Vec<_> = read.iter().map(|line| line["id"].as_u64().unwrap()).collect();
+    assert!(ids.is_sorted_by(|one, next| one < next), "{ids:?}");
+    let told = read.last().unwrap();
+    let told_lost = told["fields"]["lines"].as_u64().unwrap();
+    assert!(told["level"] == "WARN" && told_lost as f64 >= lost, "{told} but {lost}");
+    assert_eq!(ids.len() as u64 + told_lost, *ids.last().unwrap(), "each line was read or counted");
+}
+
+#[tokio::test]
+async fn nobody_reads_the_log_and_the_server_ends_when_told_to() {
+    let folder = TempDir::new().unwrap();
+    let program = Program::start_logging_to(Stdio::piped(), "serve", folder.path(), &[("LOG_FORMAT", "json")]).await;
+    for _ in 0..2_000 {
+        program.client.get("/livez").await.expect(200);
     }
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(0));
+}
+
+#[tokio::test]
+async fn the_log_is_written_to_its_end() {
+    let folder = TempDir::new().unwrap();
+    let program = Program::start("serve", folder.path(), &[]).await;
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(0));
+    let log = std::fs::read_to_string(folder.path().join("log.txt")).unwrap();
+    assert!(log.contains(" INFO stopping: ") && log.ends_with('\n'), "{log}");
+}
+
+#[tokio::test]
+async fn followers_are_as_many_as_there_are_places() {
+    let server = TestServer::bare().await;
+    let follow = async || server.request("GET", "/api/monitoring/logs?follow=true").send().await.unwrap();
+    let mut followers = Vec::new();
+    for _ in 0..32 {
+        followers.push(follow().await);
+    }
+    assert!(followers.iter().all(|reply| reply.status() == 200));
+    let refused = server.get("/api/monitoring/logs?follow=true").await.expect(503);
+    assert_eq!((&refused["code"], refused["detail"].as_str().unwrap().contains("32")), (&json!("busy"), true));
+    server.get("/api/monitoring/logs").await.expect(200);
+    followers.pop();
+    for _ in 0..200 {
+        if follow().await.status() == 200 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the place of one that left stays taken");
+}
+
+/// A laptop that sleeps with the log open.
+#[tokio::test]
+async fn a_follower_that_does_not_read_does_not_hold_up_the_end() {
+    let folder = TempDir::new().unwrap();
+    let variables = [("SHUTDOWN_GRACE_SECONDS", "60"), ("LOG_CONTENT", "true")];
+    let program = Program::start("serve", folder.path(), &variables).await;
+    let prompt = json!({"prompt": "long ".repeat(1_500)});
+    for _ in 0..600 {
+        program.client.post("/v1/chat", &prompt).await;
+    }
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let mut asleep = socket.connect(([127, 0, 0, 1], program.port).into()).await.unwrap();
+    let request = b"GET /api/monitoring/logs?follow=true&limit=10000 HTTP/1.1\r\nhost: x\r\n\r\n";
+    tokio::io::AsyncWriteExt::write_all(&mut asleep, request).await.unwrap();
+    asleep.readable().await.unwrap();
+    program.signal("TERM");
+    let started = Instant::now();
+    assert_eq!(program.wait(), Some(0));
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 }

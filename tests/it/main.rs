@@ -31,6 +31,7 @@ mod http_tools;
 mod llm_config;
 mod llm_failures;
 mod llm_wire;
+mod log_content;
 mod logs;
 mod mcp;
 mod mcp_processes;

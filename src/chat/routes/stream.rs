@@ -50,7 +50,7 @@ fn events(service: ChatService, command: ChatCommand) -> impl Stream<Item = Resu
             Ok((body, None)) => frame(number + 1, "answer", &body),
             Ok((body, Some(_))) => frame(number + 1, "error", &body),
             Err(stopped) => {
-                tracing::error!(%stopped, "a chat request did not finish");
+                tracing::error!(words = %stopped, "a chat request did not finish");
                 frame(number + 1, "error", &json!({"detail": "Internal Server Error", "code": "internal_error"}))
             }
         });

@@ -59,7 +59,7 @@ impl Talk<'_> {
             };
             let reply = match self.count(answer) {
                 Err(error) if round == 1 && error.refuses_tools() => {
-                    tracing::info!(%error, "the model can't be offered tools; it works by plan");
+                    tracing::info!(error = error.unquoted(), words = %error, "the model can't be offered tools; it works by plan");
                     context.support.note_refusal(llm, model);
                     return self.by_plan().await;
                 }

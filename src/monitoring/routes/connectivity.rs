@@ -118,11 +118,13 @@ fn services(found: &Found) -> Services {
 fn of_llm(said: &Value) -> Reached {
     let text = |key: &str| said.get(key).and_then(Value::as_str).map(str::to_owned);
     let url = text("base_url");
+    let (reachable, status) = (said.get("healthy") == Some(&Value::Bool(true)), said.get("status_code"));
+    let answered = status.filter(|_| !reachable).map(|status| format!("answered {status}"));
     Reached {
-        reachable: said.get("healthy") == Some(&Value::Bool(true)),
-        status_code: said.get("status_code").and_then(Value::as_u64),
+        reachable,
+        status_code: status.and_then(Value::as_u64),
         response_time_ms: said.get("response_time_ms").and_then(Value::as_f64),
-        error: if url.is_none() { Some("Not configured".to_owned()) } else { text("error") },
+        error: if url.is_none() { Some("Not configured".to_owned()) } else { text("error").or(answered) },
         url,
         ..Reached::default()
     }

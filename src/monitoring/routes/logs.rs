@@ -11,14 +11,16 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use crate::kernel::{Clock, Fields};
+use crate::kernel::{Clock, Error, Fields};
 use crate::monitoring::MonitoringService;
 use crate::monitoring::follow::Followed;
 use crate::telemetry::{self, LogEntry, LogFilter, LogLevel};
-use crate::web::{FromFields, QueryParams, ReadErrors, Reply};
+use crate::web::{ApiError, ErrorBody, FromFields, QueryParams, ReadErrors, Reply};
 
 /// Longest silence: proxies cut streams after 30 to 60 seconds of it.
 const PING: Duration = Duration::from_secs(15);
+/// Longest text to look for, in bytes: it is looked for in each line.
+const LONGEST_NEEDLE: usize = 256;
 
 /// Which lines of the log are wanted, and whether new ones are.
 pub(super) struct LogQuery {
@@ -36,13 +38,17 @@ impl FromFields for LogQuery {
         if since.is_some() && since_ms.is_none() {
             fields.reject("since", "Input should be a time such as 2026-11-23T08:15:00Z");
         }
+        let contains = text(fields.optional("contains"));
+        if contains.as_ref().is_some_and(|text| text.len() > LONGEST_NEEDLE) {
+            fields.reject("contains", format!("Input should have at most {LONGEST_NEEDLE} bytes"));
+        }
         Self {
             limit: usize::try_from(limit).unwrap_or(0),
             follow: fields.or("follow", false),
             filter: LogFilter {
                 level: fields.optional::<LogLevel>("level").map(|level| level.0),
                 since_ms,
-                contains: text(fields.optional("contains")),
+                contains: contains.map(|text| text.to_lowercase()),
                 request_id: text(fields.optional("request_id")),
                 execution_id: text(fields.optional("execution_id")),
             },
@@ -89,7 +95,7 @@ struct LogLine {
 ///
 /// Newest first, out of the 5,000 latest lines that `LOG_LEVEL` let through. All filters must fit. With `follow=true` the reply
 /// is a stream of server-sent events: first the latest lines, oldest first, as `log` events, then each new one. A client that
-/// reads too slowly gets a last event `missed`.
+/// reads too slowly gets a last event `missed`; one that does not read for a minute is cut off. At most 32 may follow at once.
 #[utoipa::path(get, path = "/api/monitoring/logs", tag = "monitoring", operation_id = "monitoring_logs",
     params(("limit" = Option<i64>, Query, description = "Most lines, 0 to 10000; 100 if absent"),
         ("level" = Option<String>, Query, description = "`debug`, `info`, `warning` or `error`: lines of this level or a worse one"),
@@ -98,20 +104,24 @@ struct LogLine {
         ("request_id" = Option<String>, Query, description = "Lines of this request"),
         ("execution_id" = Option<String>, Query, description = "Lines of this execution"),
         ("follow" = Option<bool>, Query, description = "Go on with new lines, as server-sent events")),
-    responses((status = 200, description = "The lines", body = Logs), ReadErrors))]
+    responses((status = 200, description = "The lines", body = Logs), ReadErrors,
+        (status = 503, description = "Too many follow the log already", body = ErrorBody)))]
 pub(super) async fn logs(
     State(monitoring): State<MonitoringService>,
     QueryParams(query): QueryParams<LogQuery>,
 ) -> Response {
     if query.follow {
-        return follow(&monitoring, query);
+        return follow(&monitoring, query).map_err(ApiError::from).into_response();
     }
-    let (logs, _) = telemetry::logs().newest(&query.filter, query.limit);
-    Reply::ok(Logs { count: logs.len(), logs }).into_response()
+    // Megabytes are searched.
+    let search = tokio::task::spawn_blocking(move || telemetry::logs().newest(&query.filter, query.limit));
+    let found = search.await.map_err(|stopped| Error::internal("the log could not be searched", stopped));
+    let reply = |(logs, _): (Vec<_>, _)| Reply::ok(Logs { count: logs.len(), logs });
+    found.map(reply).map_err(ApiError::from).into_response()
 }
 
-fn follow(monitoring: &MonitoringService, query: LogQuery) -> Response {
-    let events = monitoring.follow(query.filter, query.limit).map(|followed| {
+fn follow(monitoring: &MonitoringService, query: LogQuery) -> Result<Response, Error> {
+    let events = monitoring.follow(query.filter, query.limit)?.map(|followed| {
         Ok::<_, Infallible>(match followed {
             Followed::Line(line) => Event::default().id(line.id.to_string()).event("log").data(json!(line).to_string()),
             Followed::Missed(count) => Event::default().event("missed").data(json!({"count": count}).to_string()),
@@ -121,5 +131,5 @@ fn follow(monitoring: &MonitoringService, query: LogQuery) -> Response {
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
     ];
-    (headers, Sse::new(events).keep_alive(KeepAlive::new().interval(PING).text("ping"))).into_response()
+    Ok((headers, Sse::new(events).keep_alive(KeepAlive::new().interval(PING).text("ping"))).into_response())
 }

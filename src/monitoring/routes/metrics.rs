@@ -42,7 +42,7 @@ struct System {
 /// The processors.
 #[derive(Serialize, ToSchema)]
 struct Cpu {
-    /// Load of all together over the last seconds.
+    /// Load of all processors of the machine over the last seconds, whoever causes it.
     percent: f64,
     /// How many this server may use.
     count: usize,
@@ -93,7 +93,7 @@ struct Configured {
 #[utoipa::path(get, path = "/api/monitoring/metrics", tag = "monitoring", operation_id = "monitoring_metrics",
     responses((status = 200, description = "The figures", body = Metrics)))]
 pub(super) async fn metrics(State(monitoring): State<MonitoringService>) -> Reply<Metrics> {
-    let (figures, settings) = (monitoring.figures(), monitoring.settings());
+    let (figures, settings) = (monitoring.figures().await, monitoring.settings());
     Reply::ok(Metrics {
         timestamp: monitoring.timestamp(),
         uptime_seconds: monitoring.uptime_seconds(),

@@ -127,6 +127,7 @@ impl<B: Backend> Link<B> {
         if state.nth == lease.nth && state.connection.is_some() {
             self.set_down(&mut state);
             state.told = true;
+            drop(state);
             tracing::warn!(error = text, "{} does not answer; the embedded store stands in for it", B::NAME);
         }
     }
@@ -206,15 +207,17 @@ impl<B: Backend> Link<B> {
         let now = self.clock.now_ms();
         state.status.pending = 0;
         let first = state.nth == 0;
-        if first || state.told {
-            let seconds = now.saturating_sub(state.status.since_ms) / 1000;
-            tracing::info!(written_back, seconds, "{} {}", B::NAME, if first { "is in use" } else { "is back" });
-        }
+        let seconds = now.saturating_sub(state.status.since_ms) / 1000;
+        let tells = first || state.told;
         state.told = false;
         state.nth += 1;
         state.connection = Some(connection);
         state.status.connected = true;
         state.status.since_ms = now;
+        drop(state);
+        if tells {
+            tracing::info!(written_back, seconds, "{} {}", B::NAME, if first { "is in use" } else { "is back" });
+        }
     }
 
     /// Notes an attempt to connect that failed; the log is told of the first.
@@ -225,6 +228,7 @@ impl<B: Backend> Link<B> {
         state.status.last_error = Some(text.clone());
         if !state.told {
             state.told = true;
+            drop(state);
             tracing::warn!(error = text, "{} can't be used; the embedded store stands in for it", B::NAME);
         }
     }

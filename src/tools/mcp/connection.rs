@@ -221,10 +221,11 @@ async fn keep(
 /// Notes how a process ended, if that is why the connection is closed.
 async fn tell_end(name: &str, process: Option<&mut Process>, trouble: &Trouble) {
     if let Some(process) = process
-        && let Some(obituary) = process.obituary().await
+        && let Some((how, words)) = process.obituary().await
     {
-        tracing::warn!(server = name, "the process of an MCP server {obituary}");
-        trouble.note(obituary);
+        tracing::warn!(server = name, words, "the process of an MCP server {how}");
+        let words = if words.is_empty() { words } else { format!("; its last words: {words}") };
+        trouble.note(Failure::Other(how + &words));
     }
 }
 

@@ -82,8 +82,8 @@ impl Process {
         Ok((Self { child, log, last_words }, messages))
     }
 
-    /// What there is to say about a process that has closed the connection, if it has ended.
-    pub(super) async fn obituary(&mut self) -> Option<Failure> {
+    /// How a process that has closed the connection ended, if it has, and its last words.
+    pub(super) async fn obituary(&mut self) -> Option<(String, String)> {
         let status = self.ends_within(LAST_WORDS_WAIT).await?;
         // Its log ends with it, unless it left children.
         drop(timeout(LAST_WORDS_WAIT, &mut self.log).await);
@@ -92,8 +92,7 @@ impl Process {
             (None, Some(signal)) => format!("was ended by signal {signal}"),
             (None, None) => "ended".to_owned(),
         };
-        let words = self.last_words.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Some(Failure::Other(if words.is_empty() { how } else { format!("{how}; its last words: {words}") }))
+        Some((how, self.last_words.lock().unwrap_or_else(PoisonError::into_inner).clone()))
     }
 
     /// Waits a moment for its end, now that its input is closed, then kills what is left of it and its children.
@@ -176,7 +175,7 @@ async fn read_log(mut stderr: ChildStderr, last_words: Arc<Mutex<String>>, redac
 fn tell(line: &[u8], last_words: &Mutex<String>, redaction: &Redaction) {
     let text = redaction.text(String::from_utf8_lossy(line).trim());
     if !text.is_empty() {
-        tracing::debug!(line = %text, "log of an MCP server");
+        tracing::debug!(words = %text, "log of an MCP server");
         *last_words.lock().unwrap_or_else(PoisonError::into_inner) = text.chars().take(QUOTED).collect();
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use super::Client;
@@ -17,16 +17,20 @@ pub struct Program {
 impl Program {
     /// Starts a sub-command in `folder` with these variables and waits until it answers.
     pub async fn start(command: &str, folder: &Path, variables: &[(&str, &str)]) -> Self {
-        let port = free_port();
-        let log = folder.join("log.txt");
-        let file = std::fs::OpenOptions::new().append(true).create(true).open(&log).unwrap();
+        let file = std::fs::OpenOptions::new().append(true).create(true).open(folder.join("log.txt")).unwrap();
+        Self::start_logging_to(file.into(), command, folder, variables).await
+    }
+
+    /// [`Program::start`] with standard error going elsewhere.
+    pub async fn start_logging_to(stderr: Stdio, command: &str, folder: &Path, variables: &[(&str, &str)]) -> Self {
+        let (port, log) = (free_port(), folder.join("log.txt"));
         let mut command = bare(command, folder, variables);
-        command.env("API_PORT", port.to_string()).stderr(file).stdout(Stdio::null());
+        command.env("API_PORT", port.to_string()).stderr(stderr).stdout(Stdio::null());
         let client = Client::new(format!("http://127.0.0.1:{port}"));
         let program = Self { child: command.spawn().unwrap(), client, port, log };
         let until = Instant::now() + Duration::from_secs(30);
         while program.client.request("GET", "/readyz").send().await.is_err() {
-            assert!(Instant::now() < until, "the server did not start: {}", program.log());
+            assert!(Instant::now() < until, "the server did not start; its log: {:?}", std::fs::read(&program.log));
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         program
@@ -37,8 +41,23 @@ impl Program {
         bare(command, folder, variables).output().unwrap()
     }
 
+    /// The log, once all that was logged by now has been written, which is done by a thread of its own.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap()
+        let mut log = String::new();
+        for _ in 0..100 {
+            std::thread::sleep(Duration::from_millis(50));
+            let more = std::fs::read_to_string(&self.log).unwrap();
+            if more.len() == log.len() && !log.is_empty() {
+                return more;
+            }
+            log = more;
+        }
+        log
+    }
+
+    /// Its standard error, if that is a pipe.
+    pub fn stderr(&mut self) -> ChildStderr {
+        self.child.stderr.take().unwrap()
     }
 
     pub fn pid(&self) -> u32 {

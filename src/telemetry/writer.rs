@@ -1,0 +1,106 @@
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use super::LogRing;
+use crate::settings::LogFormat;
+
+/// How long the end of the process waits for those who read standard error.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Pause before another attempt to write to what is full and does not say when it no longer is.
+const FULL_PAUSE: Duration = Duration::from_millis(10);
+
+/// Writes the log to standard error, on a thread of its own: who logs must not wait for who reads.
+pub(super) fn start(ring: &'static LogRing, format: LogFormat) {
+    let colored = io::stderr().is_terminal();
+    let write = move || {
+        let mut untold = 0;
+        loop {
+            let (lines, missed) = ring.to_be_written();
+            untold += missed;
+            let text = lines.iter().map(|line| match format {
+                LogFormat::Text => line.to_text(colored),
+                LogFormat::Json => line.to_json(),
+            });
+            let failed = match write_all(&mut io::stderr(), text.collect::<String>().as_bytes()) {
+                Ok(()) => 0,
+                Err(_) => u64::try_from(lines.len()).unwrap_or(u64::MAX),
+            };
+            ring.written(failed);
+            untold += failed;
+            if untold > 0 && failed == 0 {
+                tracing::warn!(lines = untold, "nobody has read the log for a while; older lines are lost");
+                untold = 0;
+            }
+        }
+    };
+    // Without a thread there is no log, nor much else.
+    drop(thread::Builder::new().name("log".to_owned()).spawn(write));
+}
+
+/// Writes all of it, to a pipe that does not wait as well.
+fn write_all(to: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match to.write(bytes) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(FULL_PAUSE),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Writes what the log still holds when it is dropped, unless nobody reads it.
+#[must_use = "the log is written to its end when this is dropped"]
+#[derive(Debug)]
+pub struct Flush(pub(super) &'static LogRing);
+
+impl Drop for Flush {
+    fn drop(&mut self) {
+        self.0.flush(PATIENCE);
+    }
+}
+
+/// Writes `text` to standard error, unless nobody reads it.
+pub(super) fn say(text: String) {
+    let (done, wait) = mpsc::channel::<()>();
+    drop(thread::Builder::new().spawn(move || {
+        drop(write_all(&mut io::stderr(), text.as_bytes()));
+        drop(done);
+    }));
+    // Ends with an error as soon as it is written.
+    let _written = wait.recv_timeout(PATIENCE);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes one byte at a time, and every other time none.
+    struct Reluctant(Vec<u8>, bool);
+
+    impl Write for Reluctant {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            self.0.extend(bytes.first());
+            Ok(1)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_pipe_that_does_not_wait_gets_whole_lines() {
+        let mut to = Reluctant(Vec::new(), false);
+        write_all(&mut to, b"a line\n").unwrap();
+        assert_eq!(to.0, b"a line\n");
+    }
+}
