@@ -3,6 +3,7 @@
 
 mod conversations;
 mod executions;
+mod journal;
 mod schema;
 
 use std::time::Duration;

@@ -172,9 +172,12 @@ impl Stores {
     pub async fn purge(&self, settings: &StorageSettings) -> Result<(), Error> {
         self.conversations.purge().await?;
         self.cache.purge().await?;
-        let journals = [self.redis.as_ref().map(Link::journal), self.postgres.as_ref().map(Link::journal)];
-        for journal in journals.into_iter().flatten() {
-            journal.limit(settings.execution_max_rows.saturating_mul(CHANGES)).await?;
+        let most = settings.execution_max_rows.saturating_mul(CHANGES);
+        if let Some(redis) = &self.redis {
+            redis.limit(most).await?;
+        }
+        if let Some(postgres) = &self.postgres {
+            postgres.limit(most).await?;
         }
         self.executions.retain(settings.execution_retention, settings.execution_max_rows).await
     }

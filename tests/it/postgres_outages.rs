@@ -7,7 +7,10 @@ use tempfile::TempDir;
 
 use crate::common::databases::{TestDatabase, postgres};
 use crate::common::load::{Load, Said};
+use crate::common::postgres::{PostgresServer, Stopped};
+use crate::common::program::free_port;
 use crate::common::proxy::{Proxy, Way, address_of};
+use crate::common::redis::RedisServer;
 use crate::common::upstream::openai;
 use crate::common::{Client, Program, TestServer, Upstream};
 
@@ -93,6 +96,60 @@ async fn a_postgres_that_hangs_and_dies_costs_nobody_an_answer_and_every_record_
     let total: usize = said.iter().map(|said| said.executions.len()).sum();
     assert_eq!(database.count("SELECT count(*) FROM execution").await, i64::try_from(total).unwrap());
     assert_eq!(database.count("SELECT count(*) FROM execution_step").await, i64::try_from(total).unwrap());
+}
+
+#[tokio::test]
+async fn a_postgres_that_is_killed_and_started_again_costs_nobody_an_answer_and_has_every_record_once() {
+    let (mut postgres, llm) = (PostgresServer::start(), llm().await);
+    let server = server(&llm, &postgres.url()).await;
+    until(&server, "healthy").await;
+    let load = Load::start(&server, 4, "dead", false);
+    for _ in 0..2 {
+        load.answered(40).await;
+        let killed = postgres.kill();
+        until(&server, "unhealthy").await;
+        load.answered(40).await;
+        postgres = killed.start();
+        until(&server, "healthy").await;
+    }
+    load.answered(20).await;
+    let said = load.stop("dead").await;
+    until(&server, "healthy").await;
+    assert_all_there(&said, &server).await;
+}
+
+#[tokio::test]
+async fn a_server_that_starts_without_redis_and_postgres_serves_and_fills_both_when_they_appear() {
+    let (postgres, port, llm) = (Stopped::new(), free_port(), llm().await);
+    let (redis_url, dsn) = (RedisServer::url_at(port), postgres.url());
+    let variables = [
+        ("REDIS_URL", redis_url.as_str()),
+        ("POSTGRES_DSN", &dsn),
+        ("CACHE_ENABLED", "false"),
+        ("MEMORY_MAX_MESSAGES", "10000"),
+    ];
+    let server = TestServer::with_llm(&llm, &variables).await;
+    let reply = chat(&server, "ada").await;
+    let told = reply["error"].as_str().unwrap();
+    assert!(
+        reply["metadata"]["degraded"] == true && told.contains("Redis is away") && told.contains("Postgres is away")
+    );
+    let load = Load::start(&server, 4, "both", false);
+    load.answered(40).await;
+    let redis = RedisServer::at(port);
+    load.answered(20).await;
+    let _postgres = postgres.start();
+    until(&server, "healthy").await;
+    load.answered(20).await;
+    let said = load.stop("both").await;
+    until(&server, "healthy").await;
+    let health = server.get("/api/memory/health").await.expect(200);
+    assert_eq!((&health["storage"][0]["status"], &health["degraded"]), (&json!("healthy"), &json!([])));
+    assert_all_there(&said, &server).await;
+    for said in &said {
+        let length = redis.cli(&["LLEN", &format!("conversation:{}", said.user)]);
+        assert_eq!(length, (2 * said.prompts.len()).to_string(), "{}", said.user);
+    }
 }
 
 #[tokio::test]

@@ -2,13 +2,16 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::common::program::free_port;
 use crate::common::upstream::{json_reply, openai, reply};
-use crate::common::{Program, TestServer, Upstream};
+use crate::common::{Client, Program, TestServer, Upstream};
+use crate::resources::encode;
 
 /// A figure by its name and labels; 0 if it is not there.
 fn figure(text: &str, name: &str, labels: &[(&str, &str)]) -> f64 {
@@ -149,7 +152,7 @@ async fn ten_thousand_names_make_no_ten_thousand_series() {
 async fn an_llm_that_hangs_shows_and_holds_no_scrape_up() {
     let silent = Upstream::start(|_, _| vec![crate::common::Act::Hang]).await;
     let server = TestServer::with_llm(&silent, &[]).await;
-    let asked = tokio::time::timeout(std::time::Duration::from_secs(9), server.get("/metrics")).await;
+    let asked = tokio::time::timeout(Duration::from_secs(9), server.get("/metrics")).await;
     let text = asked.expect("in less time than Prometheus gives").text;
     let parts = ["orchestrator_degraded", "orchestrator_llm_reachable"].map(|name| figure(&text, name, &[]));
     assert_eq!(parts, [1.0, 0.0]);
@@ -159,7 +162,7 @@ async fn an_llm_that_hangs_shows_and_holds_no_scrape_up() {
 #[tokio::test]
 async fn waiting_for_upstreams_is_no_overhead() {
     let llm = Upstream::start(|seen, _| {
-        let pause = crate::common::Act::Sleep(std::time::Duration::from_secs(3));
+        let pause = crate::common::Act::Sleep(Duration::from_secs(3));
         [pause].into_iter().chain(openai(seen, "At last.")).collect()
     })
     .await;
@@ -252,7 +255,7 @@ async fn a_chat_whose_client_leaves_counts_as_cancelled() {
     let program = start(&llm, &folder).await;
     let stream = program.client.open_stream(&json!({"prompt": "Hello"})).await;
     while llm.chats().is_empty() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     drop(stream);
     llm.client_left().await;
@@ -265,7 +268,69 @@ async fn a_chat_whose_client_leaves_counts_as_cancelled() {
         if all == [1.0, 1.0] && abandoned == 1.0 {
             return;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("{}", scrape(&program).await);
+}
+
+/// A real Prometheus, to be ended with the test.
+struct Prometheus(std::process::Child);
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[tokio::test]
+async fn a_real_prometheus_scrapes_the_server_and_answers_questions_about_it() {
+    let (upstream, folder, own) = (upstream().await, TempDir::new().unwrap(), TempDir::new().unwrap());
+    let program = start(&upstream, &folder).await;
+    for _ in 0..3 {
+        program.client.get("/api/agents/nobody").await.expect(404);
+    }
+    let job = json!({"job_name": "studio", "static_configs": [{"targets": [format!("127.0.0.1:{}", program.port)]}]});
+    // JSON is YAML.
+    let config = json!({"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": [job]});
+    std::fs::write(own.path().join("prometheus.yml"), config.to_string()).unwrap();
+    let port = free_port();
+    let started = Command::new("prometheus")
+        .args(["--config.file=prometheus.yml", "--storage.tsdb.path=data"])
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .current_dir(own.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let Ok(child) = started else {
+        assert!(!programs_are_required(), "no prometheus on PATH; install the package prometheus");
+        return;
+    };
+    let _prometheus = Prometheus(child);
+    let client = Client::new(format!("http://127.0.0.1:{port}"));
+    let nobody = "orchestrator_http_requests_total{route=\"/api/agents/{name}\",status=\"4xx\"}";
+    for query in [
+        "up{job=\"studio\"} == 1",
+        &format!("{nobody} == 3"),
+        "histogram_quantile(0.99, sum by (le) (orchestrator_http_request_duration_seconds_bucket))",
+    ] {
+        let mut told = Value::Null;
+        for _ in 0..300 {
+            let asked = client.request("GET", &format!("/api/v1/query?query={}", encode(query))).send().await;
+            if let Ok(reply) = asked
+                && reply.status() == 200
+            {
+                told = serde_json::from_str(&reply.text().await.unwrap()).unwrap();
+                if told["data"]["result"].as_array().is_some_and(|found| found.len() == 1) {
+                    break;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(told["data"]["result"].as_array().map(Vec::len), Some(1), "{query}: {told}");
+    }
+    let targets = client.get("/api/v1/targets").await.expect(200);
+    let target = &targets["data"]["activeTargets"][0];
+    assert_eq!((&target["health"], &target["lastError"]), (&json!("up"), &json!("")), "{target}");
 }

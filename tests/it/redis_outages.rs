@@ -193,3 +193,26 @@ async fn kill_9_under_load_loses_nothing_that_was_acknowledged_and_the_log_stays
         program.kill();
     }
 }
+
+#[tokio::test]
+async fn a_long_absence_ends_with_the_newest_turns_in_order_whatever_redis_has_kept() {
+    for (most, said) in [(6, 10), (10_000, 600)] {
+        let redis = RedisServer::start();
+        let limit = most.to_string();
+        let variables = [
+            ("REDIS_URL", redis.url()),
+            ("MEMORY_MAX_MESSAGES", limit),
+            ("MEMORY_SUMMARY_ENABLED", "false".to_owned()),
+        ];
+        let server = TestServer::with(&variables.each_ref().map(|(name, value)| (*name, value.as_str()))).await;
+        let killed = redis.kill();
+        for number in 0..said {
+            let body = json!({"role": "user", "content": number.to_string()});
+            server.post("/api/memory/ada/message", &body).await.expect(200);
+        }
+        let redis = killed.start();
+        until(&server, "healthy").await;
+        let newest: Vec<_> = (said - said.min(most)..said).map(|number: i32| number.to_string()).collect();
+        assert_eq!(in_redis(&redis, "ada"), newest);
+    }
+}

@@ -13,7 +13,7 @@ use crate::storage::sqlite::failed;
 
 /// Conversations that are given back between two looks at the database.
 const USERS: i64 = 200;
-/// Steps of a conversation that are given back: Redis remembers more than these, and skips those that it has.
+/// Steps of a conversation that are given back beside those that wait: Redis remembers more, and skips those that it has.
 const STEPS: usize = 500;
 
 /// How long a conversation lives on, and its summary.
@@ -66,11 +66,14 @@ pub(in crate::storage) async fn restore(
             let Ok(user) = UserId::parse(&owner) else { continue };
             let now_ms = store.clock.now_ms();
             let mut changes = Changes { now_ms, most: i64::MAX, ..Changes::default() };
-            // The copy has what waits in the journal too, so that is done then; what was cleared is not to come back.
             add_entries(&mut changes, &journal.of(&owner).await.map_err(Failure::Refused)?.iter().collect::<Vec<_>>());
-            let steps = store.steps(&user, &installation).await.map_err(Failure::Refused)?;
-            changes.operations.retain(|(_, messages)| messages.is_empty());
-            changes.operations.extend(steps);
+            // The copy has what waits in the journal too. What it has no more was cleared or is beyond the limit: it counts
+            // as done, since it must not be added after what is newer.
+            let most = STEPS.saturating_add(changes.operations.len());
+            let steps = store.steps(&user, &installation, most).await.map_err(Failure::Refused)?;
+            changes.operations.retain(|(id, _)| !steps.contains_key(id));
+            changes.operations.iter_mut().for_each(|(_, messages)| messages.clear());
+            changes.operations.extend(steps.into_iter().rev());
             (changes.ttl_ms, changes.summary) = (life.ttl_ms, life.summary);
             apply(connection, &user, &changes).await?;
         }
@@ -143,8 +146,13 @@ impl EmbeddedConversations {
         Ok(Life { ttl_ms: expires_at.saturating_sub(self.clock.now_ms()).max(1), summary })
     }
 
-    /// The newest steps of a conversation, oldest first, each with its messages as Redis holds them.
-    async fn steps(&self, user: &UserId, installation: &str) -> Result<Vec<(String, Vec<String>)>, Error> {
+    /// The newest steps of a conversation, newest first, each with its messages as Redis holds them.
+    async fn steps(
+        &self,
+        user: &UserId,
+        installation: &str,
+        most: usize,
+    ) -> Result<IndexMap<String, Vec<String>>, Error> {
         const WHAT: &str = "could not read the copy of a conversation";
         let rows = sqlx::query(
             "SELECT id, operation, role, content, metadata, created_at FROM message WHERE user_id = ?1 ORDER BY id DESC",
@@ -159,13 +167,13 @@ impl EmbeddedConversations {
             let operation: Option<String> = row.try_get("operation").map_err(failed(WHAT))?;
             // Messages from before this server knew Redis have no step.
             let operation = operation.unwrap_or_else(|| format!("{installation}/{id}"));
-            if steps.len() == STEPS && !steps.contains_key(&operation) {
+            if steps.len() == most && !steps.contains_key(&operation) {
                 break;
             }
             let message = read_message(row).map_err(failed(WHAT))?;
             steps.entry(operation).or_default().push(layout::to_text(&message));
         }
         steps.values_mut().for_each(|messages| messages.reverse());
-        Ok(steps.into_iter().rev().collect())
+        Ok(steps)
     }
 }

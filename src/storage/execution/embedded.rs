@@ -3,9 +3,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteExecutor};
+use tokio::time::sleep;
 
 use super::record::{Change, INTERRUPTED};
-use super::{Execution, ExecutionFilter, ExecutionStatus, Step};
+use super::{DELETED_AT_ONCE, DELETED_PAUSE, Execution, ExecutionFilter, ExecutionStatus, Step};
 use crate::kernel::{Clock, Error};
 use crate::storage::outside::Journal;
 use crate::storage::sqlite::{Database, failed};
@@ -70,7 +71,7 @@ impl EmbeddedExecutions {
         rows.iter().map(read).collect::<Result<_, _>>().map_err(failed(WHAT))
     }
 
-    /// A thousand at a time, so that other writers are not kept waiting.
+    /// A few at a time with pauses, so that other writers are not kept waiting.
     pub(super) async fn retain(&self, age: Duration, most: i64) -> Result<(), Error> {
         const WHAT: &str = "could not delete old executions";
         let before = self.clock.now_ms().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
@@ -80,16 +81,18 @@ impl EmbeddedExecutions {
                 "DELETE FROM execution WHERE position IN (
                      SELECT position FROM (SELECT * FROM execution ORDER BY position LIMIT 1000)
                      WHERE status <> 'running' AND (started_at < ?1
-                         OR position <= (SELECT MAX(position) FROM execution) - ?2))",
+                         OR position <= (SELECT MAX(position) FROM execution) - ?2) LIMIT ?3)",
             )
             .bind(before)
             .bind(most)
+            .bind(DELETED_AT_ONCE)
             .execute(self.database.writer())
             .await
             .map_err(failed(WHAT))?;
             if deleted.rows_affected() == 0 {
                 return Ok(());
             }
+            sleep(DELETED_PAUSE).await;
         }
     }
 

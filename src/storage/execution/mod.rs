@@ -21,6 +21,11 @@ use super::outside::{Lease, Link, Route};
 use super::postgres::{Connection, Postgres};
 use crate::kernel::{Clock, Error, ErrorKind};
 
+/// Old executions that are deleted in one go: in the time that takes, nobody else can write.
+const DELETED_AT_ONCE: i64 = 100;
+/// Pause after that, for those who wait.
+const DELETED_PAUSE: Duration = Duration::from_millis(10);
+
 /// Executions and their steps.
 #[derive(Clone, Debug)]
 pub struct ExecutionStore {
@@ -94,7 +99,11 @@ impl ExecutionStore {
     /// Marks what an earlier process was at as interrupted; in Postgres as soon as it can be reached.
     pub(super) async fn interrupt(&self) -> Result<(), Error> {
         let change = Change::Interrupt { before_ms: self.clock.now_ms() };
-        self.embedded.apply(&change, self.postgres.as_ref().map(Link::journal)).await
+        self.embedded.apply(&change, self.postgres.as_ref().map(Link::journal)).await?;
+        if let Some(link) = &self.postgres {
+            link.queued();
+        }
+        Ok(())
     }
 
     async fn record(&self, change: Change) -> Result<(), Error> {

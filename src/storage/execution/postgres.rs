@@ -1,11 +1,12 @@
 use serde_json::Value;
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, QueryBuilder, Row};
+use tokio::time::sleep;
 
 use super::changes::{clean, run};
 use super::embedded::EmbeddedExecutions;
 use super::record::Change;
-use super::{Execution, ExecutionFilter, ExecutionStatus, Step};
+use super::{DELETED_AT_ONCE, DELETED_PAUSE, Execution, ExecutionFilter, ExecutionStatus, Step};
 use crate::storage::outside::{Entry, Failure};
 use crate::storage::postgres::{Connection, PATIENT, PROMPT, call};
 
@@ -62,7 +63,7 @@ fn page(filter: &ExecutionFilter, limit: usize) -> QueryBuilder<Postgres> {
     query
 }
 
-/// A thousand at a time, so that nobody is kept waiting. Positions grow with time, so the oldest thousand tell whether there
+/// A few at a time with pauses, so that nobody is kept waiting. Positions grow with time, so the oldest thousand tell whether there
 /// is anything to delete.
 pub(super) async fn retain(connection: &Connection, before_ms: i64, most: i64) -> Result<(), Failure> {
     loop {
@@ -70,14 +71,16 @@ pub(super) async fn retain(connection: &Connection, before_ms: i64, most: i64) -
             "DELETE FROM execution WHERE position IN (
                  SELECT position FROM (SELECT * FROM execution ORDER BY position LIMIT 1000) AS oldest
                  WHERE status <> 'running' AND (started_at < $1
-                     OR position <= (SELECT MAX(position) FROM execution) - $2))",
+                     OR position <= (SELECT MAX(position) FROM execution) - $2) LIMIT $3)",
         )
         .bind(before_ms)
         .bind(most)
+        .bind(DELETED_AT_ONCE)
         .execute(&connection.pool);
         if call(PATIENT, deleting).await?.rows_affected() == 0 {
             return Ok(());
         }
+        sleep(DELETED_PAUSE).await;
     }
 }
 

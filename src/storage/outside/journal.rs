@@ -88,8 +88,8 @@ impl Journal {
             .map_err(failed("could not remove what was written back"))
     }
 
-    /// Removes the oldest beyond the newest `most`: an outage may last longer than there is room for.
-    pub(in crate::storage) async fn limit(&self, most: i64) -> Result<(), Error> {
+    /// Removes the oldest beyond the newest `most`; says how many those were.
+    pub(super) async fn limit(&self, most: i64) -> Result<u64, Error> {
         sqlx::query(
             "DELETE FROM pending WHERE service = ?1 AND position <=
                  (SELECT position FROM pending WHERE service = ?1 ORDER BY position DESC LIMIT 1 OFFSET ?2)",
@@ -98,7 +98,7 @@ impl Journal {
         .bind(most)
         .execute(self.database.writer())
         .await
-        .map(|_| ())
+        .map(|done| done.rows_affected())
         .map_err(failed("could not limit the operations that wait"))
     }
 }

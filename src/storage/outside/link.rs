@@ -158,6 +158,14 @@ impl<B: Backend> Link<B> {
         self.state().status.pending += 1;
     }
 
+    /// Gives up the oldest operations beyond the newest `most`: an outage may last longer than there is room for.
+    pub(in crate::storage) async fn limit(&self, most: i64) -> Result<(), Error> {
+        if self.journal.limit(most).await? > 0 {
+            self.waiting(self.journal.count().await?);
+        }
+        Ok(())
+    }
+
     /// Goes without the connection until the journal is empty. Says nothing: the service has not failed.
     pub(super) fn lower(&self) {
         let mut state = self.state();

@@ -6,6 +6,7 @@ pub mod cube;
 pub mod databases;
 pub mod load;
 pub mod mcp;
+pub mod postgres;
 pub mod program;
 pub mod proxy;
 pub mod redis;

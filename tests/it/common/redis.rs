@@ -1,6 +1,7 @@
 //! A Redis of the test's own, to be stopped, killed and started again.
 
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,15 @@ impl RedisServer {
     /// One that forgets everything when it is killed.
     pub fn start() -> Self {
         Self::launch(free_port(), TempDir::new().unwrap(), false)
+    }
+
+    /// One that also speaks TLS, at the port that is returned, with this certificate and key.
+    pub fn with_tls(certificate: &Path, key: &Path) -> (Self, u16) {
+        let (redis, port) = (Self::start(), free_port());
+        let (certificate, key) = (certificate.display().to_string(), key.display().to_string());
+        let set = ["tls-cert-file", &certificate, "tls-key-file", &key, "tls-auth-clients", "no", "tls-port"];
+        redis.cli(&[&["CONFIG", "SET"][..], &set, &[&port.to_string()]].concat());
+        (redis, port)
     }
 
     /// One that keeps every write.
@@ -54,6 +64,10 @@ impl RedisServer {
 
     pub fn url(&self) -> String {
         Self::url_at(self.port)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     pub fn url_at(port: u16) -> String {
