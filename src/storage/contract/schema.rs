@@ -109,8 +109,8 @@ async fn every_query_has_an_index() {
         "SELECT * FROM execution WHERE position < 9 AND user_id = 'x' AND status = 'x' ORDER BY position DESC LIMIT 5",
         "UPDATE execution SET status = 'x' WHERE id = 'x' AND status = 'running'",
         "UPDATE execution SET status = 'x' WHERE status = 'running' AND server = 'x' AND started_at < 5",
-        "DELETE FROM execution WHERE position IN (SELECT position FROM (SELECT * FROM execution ORDER BY position
-             LIMIT 1000) AS oldest WHERE position <= (SELECT MAX(position) FROM execution) - 5 LIMIT 100)",
+        "DELETE FROM execution WHERE position = ANY (ARRAY(SELECT position FROM (SELECT * FROM execution ORDER BY position
+             LIMIT 1000) AS oldest WHERE position <= (SELECT MAX(position) FROM execution) - 5 LIMIT 100))",
     ] {
         let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN {sql}"))).fetch_all(&pool).await.unwrap();
         let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();

@@ -68,10 +68,10 @@ fn page(filter: &ExecutionFilter, limit: usize) -> QueryBuilder<Postgres> {
 pub(super) async fn retain(connection: &Connection, before_ms: i64, most: i64) -> Result<(), Failure> {
     loop {
         let deleting = sqlx::query(
-            "DELETE FROM execution WHERE position IN (
+            "DELETE FROM execution WHERE position = ANY (ARRAY(
                  SELECT position FROM (SELECT * FROM execution ORDER BY position LIMIT 1000) AS oldest
                  WHERE status <> 'running' AND (started_at < $1
-                     OR position <= (SELECT MAX(position) FROM execution) - $2) LIMIT $3)",
+                     OR position <= (SELECT MAX(position) FROM execution) - $2) LIMIT $3))",
         )
         .bind(before_ms)
         .bind(most)
