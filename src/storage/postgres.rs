@@ -141,11 +141,11 @@ fn options(dsn: &SecretUrl) -> Result<PgConnectOptions, Error> {
             "sslmode" | "ssl-mode" => options.ssl_mode(value.parse().map_err(|_| wrong("sslmode is unknown"))?),
             "sslrootcert" => options.ssl_root_cert(value.as_ref()),
             "host" if value.starts_with('/') => options.socket(value.as_ref()),
+            "user" => options.username(value.as_ref()),
+            "password" => options.password(value.as_ref()),
             "application_name" | "connect_timeout" => options,
             key => {
-                return Err(wrong(&format!(
-                    "its parameter '{key}' is not known; accounts and hosts stand before the '?'"
-                )));
+                return Err(wrong(&format!("its parameter '{key}' is not known")));
             }
         };
     }
