@@ -133,9 +133,15 @@ impl MemoryService {
 fn outside(kind: &str, url: Option<&Secret>, ping: Result<Duration, String>) -> Value {
     match (url, ping) {
         (None, _) => json!({"type": kind, "status": "not_configured"}),
-        (Some(url), Ok(_)) => json!({"type": kind, "status": "healthy", "url": SecretUrl::new(url.expose())}),
+        (Some(url), Ok(_)) => json!({"type": kind, "status": "healthy", "url": shown(url)}),
         (Some(_), Err(error)) => json!({"type": kind, "status": "unhealthy", "error": error}),
     }
+}
+
+/// An address with its password masked, and without parameters, which may be credentials too.
+fn shown(url: &Secret) -> String {
+    let masked = SecretUrl::new(url.expose()).to_string();
+    masked.split(['?', '#']).next().unwrap_or_default().to_owned()
 }
 
 /// Older messages may only wait for a summary if somebody can write one.
@@ -147,4 +153,20 @@ fn can_fold(settings: &Settings) -> bool {
 /// A fifth of the limit is folded at a time, so that not every turn costs a call to the model.
 fn fold_is_due(held: usize, max_messages: usize) -> bool {
     held.saturating_sub(max_messages) >= (max_messages / 5).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_credentials_wherever_they_stand() {
+        for (url, expected) in [
+            ("redis://:pw@cache:6379/0", "redis://:********@cache:6379/0"),
+            ("postgres://u@db/x?password=pw#y", "postgres://u@db/x"),
+            ("postgres://u:p%3Fw@db/x?sslmode=require", "postgres://u:********@db/x"),
+        ] {
+            assert_eq!(shown(&Secret::new(url)), expected);
+        }
+    }
 }

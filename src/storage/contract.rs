@@ -2,8 +2,10 @@
 //! `TEST_REDIS_URL` and `TEST_POSTGRES_URL` lead to a server. `ORCHESTRATOR_TESTS=required` makes a missing one a failure.
 
 mod conversations;
+mod crowded;
 mod executions;
 mod journal;
+mod restore;
 mod schema;
 
 use std::time::Duration;

@@ -1,3 +1,4 @@
+use sqlx::Executor;
 use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::SqliteConnection;
@@ -32,9 +33,18 @@ pub(super) async fn sqlite(connection: &mut SqliteConnection) -> Result<Migrated
     Ok(Migrated { from, to: last(SQLITE) })
 }
 
-/// Brings Postgres up to date, under a lock that others who want the same wait for.
+/// Ends the wait for others, and, should this server be cut off, its own hold on the lock.
+const LIMITS: &str = "SET lock_timeout = '10s'; SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5;
+    SET tcp_keepalives_count = 3";
+
+/// Brings Postgres up to date, under a lock that others who want the same wait for. If nothing is missing, it takes no lock
+/// and no right but to read.
 pub(super) async fn postgres(connection: &mut PgConnection) -> Result<Migrated, MigrateError> {
     let migrator = migrator(POSTGRES);
+    if is_up_to_date(connection, &migrator).await? {
+        return Ok(Migrated { from: last(POSTGRES), to: last(POSTGRES) });
+    }
+    connection.execute(LIMITS).await?;
     connection.lock().await?;
     let outcome = async {
         connection.ensure_migrations_table(&migrator.table_name).await?;
@@ -45,6 +55,18 @@ pub(super) async fn postgres(connection: &mut PgConnection) -> Result<Migrated, 
     .await;
     connection.unlock().await?;
     outcome
+}
+
+async fn is_up_to_date(connection: &mut PgConnection, migrator: &Migrator) -> Result<bool, MigrateError> {
+    let exists = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(migrator.table_name.as_ref());
+    let exists: bool = exists.fetch_one(&mut *connection).await?;
+    if !exists {
+        return Ok(false);
+    }
+    let applied = connection.list_applied_migrations(&migrator.table_name).await?;
+    let applied: Vec<_> = applied.iter().map(|migration| (migration.version, migration.checksum.as_ref())).collect();
+    let known: Vec<_> = migrator.iter().map(|migration| (migration.version, migration.checksum.as_ref())).collect();
+    Ok(applied == known)
 }
 
 /// Says that `what` is from the future.

@@ -45,8 +45,8 @@ use crate::settings::StorageSettings;
 /// How long the start waits for outside services; after that they are connected to in the background.
 const START_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Changes of an execution that wait, as far as the room for them goes: begun, planned, three steps, ended.
-const CHANGES: i64 = 6;
+/// Bytes that may wait for a service: on disk, in the embedded database.
+const WAITING_BYTES: i64 = 500_000_000;
 
 /// All stores. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -74,7 +74,11 @@ impl Stores {
         let conversations = conversation::EmbeddedConversations::new(database.clone(), clock.clone());
         let executions = execution::EmbeddedExecutions::new(database.clone(), clock.clone());
         let redis = match &settings.redis_url {
-            None => None,
+            None => {
+                // What is said without Redis is given to it, should it be used again.
+                database.forget_note(redis::RUN).await?;
+                None
+            }
             Some(url) => {
                 let journal = Journal::new(database.clone(), Redis::KEY);
                 let redis = Redis::new(url, database.clone(), conversations.clone(), journal.clone())?;
@@ -112,8 +116,10 @@ impl Stores {
     /// A round trip to Redis, and how long it took; or why there was none.
     pub async fn ping_redis(&self) -> Result<Duration, String> {
         let link = self.redis.as_ref().ok_or("Redis is not configured")?;
-        let Some(lease) = link.lease() else { return Err(not_in_use(Redis::NAME, &link.status())) };
-        link.backend().ping(&lease.connection).await.map_err(|failure| failure.text())
+        if link.lease().is_none() {
+            return Err(not_in_use(Redis::NAME, &link.status()));
+        }
+        link.backend().ping(redis::PROMPT).await.map_err(|failure| failure.text())
     }
 
     /// How Postgres is doing; None if there is none. Costs nothing.
@@ -172,14 +178,22 @@ impl Stores {
     pub async fn purge(&self, settings: &StorageSettings) -> Result<(), Error> {
         self.conversations.purge().await?;
         self.cache.purge().await?;
-        let most = settings.execution_max_rows.saturating_mul(CHANGES);
-        if let Some(redis) = &self.redis {
-            redis.limit(most).await?;
+        self.limit_waiting(WAITING_BYTES).await?;
+        self.executions.retain(settings.execution_retention, settings.execution_max_rows).await
+    }
+
+    /// Gives up what has waited longest for services that are away for too long.
+    async fn limit_waiting(&self, most_bytes: i64) -> Result<(), Error> {
+        if let Some(redis) = &self.redis
+            && redis.limit(most_bytes).await? > 0
+        {
+            // The copies still have it.
+            self.database.forget_note(redis::RUN).await?;
         }
         if let Some(postgres) = &self.postgres {
-            postgres.limit(most).await?;
+            postgres.limit(most_bytes).await?;
         }
-        self.executions.retain(settings.execution_retention, settings.execution_max_rows).await
+        Ok(())
     }
 
     /// Writes everything out and closes the store.

@@ -31,6 +31,8 @@ const SESSION: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s';
 #[derive(Clone, Debug)]
 pub(super) struct Connection {
     pub(super) pool: PgPool,
+    /// One more, to find out how Postgres is while those of the pool are all in use.
+    watch: PgPool,
     /// The name of this installation, which stands in what it records.
     pub(super) server: Arc<str>,
 }
@@ -53,7 +55,7 @@ impl Postgres {
     /// A round trip of its own.
     pub(super) async fn ping(&self, connection: &Connection) -> Result<Duration, Failure> {
         let started = Instant::now();
-        call(PROMPT, connection.pool.execute("SELECT 1")).await?;
+        call(PROMPT, connection.watch.execute("SELECT 1")).await?;
         Ok(started.elapsed())
     }
 
@@ -78,17 +80,22 @@ impl Postgres {
 
     async fn open(&self) -> Result<Connection, Failure> {
         self.migrate().await?;
-        let pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .min_connections(CONNECTIONS)
+        let (pool, watch) = (self.pool(CONNECTIONS), self.pool(1));
+        let all = try_join_all((0..CONNECTIONS).map(|_| pool.acquire()));
+        drop(call(CONNECT, async { Ok((all.await?, watch.acquire().await?)) }).await?);
+        Ok(Connection { pool, watch, server: self.server.clone() })
+    }
+
+    fn pool(&self, connections: u32) -> PgPool {
+        PgPoolOptions::new()
+            .max_connections(connections)
             .acquire_timeout(CONNECT)
-            // A connection that has died is noticed by its next user, who does without.
+            // Only one that has died is replaced: its next user notices, and does without.
+            .idle_timeout(None)
+            .max_lifetime(None)
             .test_before_acquire(false)
             .after_connect(|connection, _| Box::pin(async move { connection.execute(SESSION).await.map(|_| ()) }))
-            .connect_lazy_with(self.options.clone());
-        let all = try_join_all((0..CONNECTIONS).map(|_| pool.acquire()));
-        drop(call(CONNECT, all).await?);
-        Ok(Connection { pool, server: self.server.clone() })
+            .connect_lazy_with(self.options.clone())
     }
 }
 
@@ -134,7 +141,12 @@ fn options(dsn: &SecretUrl) -> Result<PgConnectOptions, Error> {
             "sslmode" | "ssl-mode" => options.ssl_mode(value.parse().map_err(|_| wrong("sslmode is unknown"))?),
             "sslrootcert" => options.ssl_root_cert(value.as_ref()),
             "host" if value.starts_with('/') => options.socket(value.as_ref()),
-            _ => options,
+            "user" => options.username(value.as_ref()),
+            "password" => options.password(value.as_ref()),
+            "application_name" | "connect_timeout" => options,
+            key => {
+                return Err(wrong(&format!("its parameter '{key}' is not known")));
+            }
         };
     }
     Ok(options)
@@ -147,8 +159,9 @@ pub(super) async fn call<T>(limit: Duration, work: impl Future<Output = Result<T
         Ok(Err(error)) if is_refusal(&error) => {
             Err(Failure::Refused(Error::internal("Postgres does not take a record", error)))
         }
+        Ok(Err(error @ sqlx::Error::PoolTimedOut)) => Err(Failure::Slow(error.to_string())),
         Ok(Err(error)) => Err(Failure::Unusable(error.to_string())),
-        Err(_) => Err(Failure::Unusable(format!("no answer within {} ms", limit.as_millis()))),
+        Err(_) => Err(Failure::Slow(format!("no answer within {} ms", limit.as_millis()))),
     }
 }
 

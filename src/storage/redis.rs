@@ -1,7 +1,9 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError};
+use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::conversation::{self, EmbeddedConversations};
@@ -13,10 +15,12 @@ use crate::kernel::{Error, Secret, SecretUrl};
 pub(super) const PROMPT: Duration = Duration::from_millis(200);
 /// How long the keeper waits for it, who may send a lot at once.
 pub(super) const PATIENT: Duration = Duration::from_secs(5);
+/// How long a sign of life may take: one command can keep Redis from all others.
+const CHECK: Duration = Duration::from_secs(1);
 /// How long connecting may take, names, TLS and signing in included.
 const CONNECT: Duration = Duration::from_secs(1);
-/// The note that holds the run that was seen last.
-const RUN: &str = "redis run";
+/// The note that holds the run that was seen last. Without it, Redis is given what there is a copy of.
+pub(super) const RUN: &str = "redis run";
 
 /// All commands go over one connection, each with its own answer.
 pub(super) type Connection = MultiplexedConnection;
@@ -29,6 +33,8 @@ pub(super) struct Redis {
     database: Database,
     conversations: EmbeddedConversations,
     journal: Journal,
+    /// One more connection, to find out how Redis is while the other waits for something slow.
+    watch: Arc<Mutex<Option<Connection>>>,
 }
 
 impl Redis {
@@ -41,15 +47,33 @@ impl Redis {
         let client = Client::open(url.expose())
             .map_err(|error| Error::internal_public("REDIS_URL can't be used".to_owned(), error))?;
         let secret = SecretUrl::new(url.expose()).password();
-        Ok(Self { client, secret, database, conversations, journal })
+        Ok(Self { client, secret, database, conversations, journal, watch: Arc::default() })
     }
 
     /// A round trip of its own.
-    pub(super) async fn ping(&self, connection: &Connection) -> Result<Duration, Failure> {
-        let started = Instant::now();
-        let mut connection = connection.clone();
-        call(PROMPT, redis::cmd("PING").query_async::<()>(&mut connection)).await?;
-        Ok(started.elapsed())
+    pub(super) async fn ping(&self, limit: Duration) -> Result<Duration, Failure> {
+        let mut watch = self.watch.lock().await;
+        if let Some(connection) = watch.take()
+            && let Ok(took) = round_trip(&connection, limit).await
+        {
+            *watch = Some(connection);
+            return Ok(took);
+        }
+        // It may have been this connection alone.
+        let connection = self.dial().await?;
+        let took = round_trip(&connection, limit).await?;
+        *watch = Some(connection);
+        Ok(took)
+    }
+
+    async fn dial(&self) -> Result<Connection, Failure> {
+        // Each command has its own limit.
+        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(None);
+        let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
+        call(CONNECT, connecting).await.map_err(|failure| match (failure, &self.secret) {
+            (Failure::Unusable(text), Some(secret)) => Failure::Unusable(secret.redact(&text)),
+            (failure, _) => failure,
+        })
     }
 }
 
@@ -60,21 +84,14 @@ impl Backend for Redis {
     const KEY: &'static str = "redis";
 
     async fn connect(&self) -> Result<Connection, Failure> {
-        // Each command has its own limit.
-        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(None);
-        let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
-        let connected = call(CONNECT, connecting).await;
-        let connection = connected.map_err(|failure| match (failure, &self.secret) {
-            (Failure::Unusable(text), Some(secret)) => Failure::Unusable(secret.redact(&text)),
-            (failure, _) => failure,
-        })?;
-        self.ping(&connection).await?;
+        let connection = self.dial().await?;
+        round_trip(&connection, PROMPT).await?;
         self.restore_after_restart(&connection).await?;
         Ok(connection)
     }
 
-    async fn check(&self, connection: &Connection) -> Result<(), Failure> {
-        self.ping(connection).await.map(|_| ())
+    async fn check(&self, _connection: &Connection) -> Result<(), Failure> {
+        self.ping(CHECK).await.map(|_| ())
     }
 
     async fn write_back(&self, connection: &Connection, entries: &[Entry]) -> Result<(), Failure> {
@@ -100,19 +117,31 @@ impl Redis {
     }
 }
 
+async fn round_trip(connection: &Connection, limit: Duration) -> Result<Duration, Failure> {
+    let started = Instant::now();
+    call(limit, redis::cmd("PING").query_async::<()>(&mut connection.clone())).await?;
+    Ok(started.elapsed())
+}
+
 /// Waits for an answer, but not longer than `limit`.
 pub(super) async fn call<T>(
     limit: Duration,
     command: impl Future<Output = Result<T, RedisError>>,
 ) -> Result<T, Failure> {
     match timeout(limit, command).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) if is_refusal(&error) => {
-            Err(Failure::Refused(Error::internal("Redis does not take an operation", error)))
-        }
-        Ok(Err(error)) => Err(Failure::Unusable(error.to_string())),
-        Err(_) => Err(Failure::Unusable(format!("no answer within {} ms", limit.as_millis()))),
+        Ok(outcome) => judge(outcome),
+        Err(_) => Err(Failure::Slow(format!("no answer within {} ms", limit.as_millis()))),
     }
+}
+
+/// Whether an error lies with the operation or with Redis.
+pub(super) fn judge<T>(outcome: Result<T, RedisError>) -> Result<T, Failure> {
+    outcome.map_err(|error| {
+        if is_refusal(&error) {
+            return Failure::Refused(Error::internal("Redis does not take an operation", error));
+        }
+        Failure::Unusable(error.to_string())
+    })
 }
 
 /// Whether it lies with the data: a key holds something else than it should. Everything else may pass.

@@ -96,6 +96,16 @@ impl Database {
             .map_err(failed("could not write a note"))
     }
 
+    /// Removes a note.
+    pub(super) async fn forget_note(&self, name: &str) -> Result<(), Error> {
+        sqlx::query("DELETE FROM note WHERE name = ?1")
+            .bind(name)
+            .execute(&self.writer)
+            .await
+            .map(|_| ())
+            .map_err(failed("could not remove a note"))
+    }
+
     /// The id of this installation, which outlives the process.
     pub(super) async fn installation(&self) -> Result<String, Error> {
         sqlx::query("INSERT OR IGNORE INTO note (name, value) VALUES ('installation', ?1)")

@@ -52,6 +52,7 @@ mod resources;
 mod rest_sources;
 mod sandbox_attacks;
 mod schemas;
+mod slow_stores;
 mod sql_attacks;
 mod sql_sources;
 mod sql_types;

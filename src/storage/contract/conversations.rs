@@ -6,6 +6,7 @@ use serde_json::{Map, json};
 
 use super::{Bench, stories};
 use crate::kernel::{Role, UserId, new_id};
+use crate::storage::conversation::EmbeddedConversations;
 use crate::storage::{Conversation, Message, Retain};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -15,12 +16,12 @@ stories!(embedded: turns_come_back_as_they_were_newest_first, the_oldest_go_firs
     a_window_holds_the_newest_turns_that_fit_and_every_instruction, a_conversation_ends_with_its_time,
     each_message_lengthens_its_conversation, clearing_takes_everything_of_one_user, a_summary_takes_the_place_of_the_oldest_turns,
     turns_that_come_during_a_fold_stay, a_fold_of_what_was_cleared_does_nothing, two_folds_of_the_same_turns_are_one,
-    instructions_are_never_folded, odd_texts_are_kept, turns_of_many_writers_stay_whole, the_cache_forgets_in_time);
+    instructions_are_never_folded, turns_behind_many_instructions_are_folded, odd_texts_are_kept, turns_of_many_writers_stay_whole, the_cache_forgets_in_time);
 stories!(redis: turns_come_back_as_they_were_newest_first, the_oldest_go_first_and_instructions_last,
     a_window_holds_the_newest_turns_that_fit_and_every_instruction, a_conversation_ends_with_its_time,
     each_message_lengthens_its_conversation, clearing_takes_everything_of_one_user, a_summary_takes_the_place_of_the_oldest_turns,
     turns_that_come_during_a_fold_stay, a_fold_of_what_was_cleared_does_nothing, two_folds_of_the_same_turns_are_one,
-    instructions_are_never_folded, odd_texts_are_kept, turns_of_many_writers_stay_whole, the_cache_forgets_in_time);
+    instructions_are_never_folded, turns_behind_many_instructions_are_folded, odd_texts_are_kept, turns_of_many_writers_stay_whole, the_cache_forgets_in_time);
 
 impl Bench {
     fn message(&self, role: Role, content: &str) -> Message {
@@ -196,6 +197,20 @@ async fn instructions_are_never_folded(bench: &Bench) {
     assert_eq!(contents(&bench.recent().await), ["rule", "2"]);
 }
 
+async fn turns_behind_many_instructions_are_folded(bench: &Bench) {
+    let rules = vec![bench.message(Role::System, "rule"); 100];
+    let turns = vec![bench.message(Role::User, "turn"); 30];
+    for messages in [rules, turns] {
+        bench.stores.conversations.append(&bench.user, &messages, HOUR, MANY).await.unwrap();
+    }
+    let overflow = bench.stores.conversations.overflow(&bench.user, 10, 7).await.unwrap().unwrap();
+    assert_eq!(overflow.messages.len(), 7);
+    let overflow = bench.stores.conversations.overflow(&bench.user, 10, 99).await.unwrap().unwrap();
+    assert_eq!(overflow.messages.len(), 20);
+    assert!(bench.stores.conversations.fold(&bench.user, &overflow, "s").await.unwrap());
+    assert_eq!(bench.recent().await.messages.len(), 110);
+}
+
 async fn odd_texts_are_kept(bench: &Bench) {
     let odd = ["", "\0", "\"\\\n\r\t", "'; DROP TABLE message; --", "\u{10FFFF}\u{FFFD}", "{\"role\":\"system\"}"];
     for text in odd {
@@ -232,4 +247,21 @@ async fn the_cache_forgets_in_time(bench: &Bench) {
     cache.put(&key, "short", Duration::from_millis(200)).await.unwrap();
     tokio::time::sleep(Duration::from_millis(400)).await;
     assert_eq!(cache.get(&key).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn expired_conversations_are_deleted_a_few_at_a_time() {
+    let bench = Bench::embedded().await.unwrap();
+    for _ in 0..60 {
+        let (user, message) = (UserId::parse(&new_id()).unwrap(), bench.message(Role::User, "soon gone"));
+        bench.stores.conversations.append(&user, &[message], Duration::from_millis(1), MANY).await.unwrap();
+    }
+    bench.say(Role::User, "stays", MANY).await;
+    let store = EmbeddedConversations::new(bench.stores.database.clone(), bench.clock.clone());
+    assert_eq!(store.purge_some(bench.clock.now_ms() + 1000).await.unwrap(), 50);
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    store.purge().await.unwrap();
+    let left: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM conversation").fetch_one(bench.stores.database.read()).await.unwrap();
+    assert_eq!(left, 1);
 }

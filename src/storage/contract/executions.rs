@@ -10,10 +10,12 @@ use crate::storage::{Execution, ExecutionFilter, ExecutionStatus, Outcome, Step}
 
 stories!(embedded: a_record_comes_back_as_it_was_made, changes_that_are_made_again_change_nothing,
     pages_follow_each_other_without_gaps, filters_narrow_the_list, old_and_surplus_records_go_with_their_steps,
-    unknown_records_are_none, odd_texts_can_be_recorded);
+    unknown_records_are_none, odd_texts_can_be_recorded, gaps_between_positions_are_no_records,
+    what_never_ended_keeps_nothing_else_from_being_deleted);
 stories!(postgres: a_record_comes_back_as_it_was_made, changes_that_are_made_again_change_nothing,
     pages_follow_each_other_without_gaps, filters_narrow_the_list, old_and_surplus_records_go_with_their_steps,
-    unknown_records_are_none, odd_texts_can_be_recorded);
+    unknown_records_are_none, odd_texts_can_be_recorded, gaps_between_positions_are_no_records,
+    what_never_ended_keeps_nothing_else_from_being_deleted);
 
 impl Bench {
     fn execution(&self, id: &str) -> Execution {
@@ -176,6 +178,7 @@ async fn old_and_surplus_records_go_with_their_steps(bench: &Bench) {
 async fn unknown_records_are_none(bench: &Bench) {
     let store = &bench.stores.executions;
     assert!(store.get("nobody").await.unwrap().is_none());
+    assert!(store.get("a\0").await.unwrap().is_none());
     assert!(store.get("'; DROP TABLE execution; --").await.unwrap().is_none());
     store.plan("nobody", "x", 1.0, &Value::Null).await.unwrap();
     bench.finish("nobody", ExecutionStatus::Completed).await;
@@ -191,4 +194,56 @@ async fn odd_texts_can_be_recorded(bench: &Bench) {
     let (found, steps) = store.get(&id).await.unwrap().unwrap();
     assert!(found.prompt.starts_with('a') && found.prompt.ends_with(" \u{10FFFF} '\"\\"), "{}", found.prompt);
     assert_eq!((found.plan, steps.len()), (Some(json!("\0")), 1));
+}
+
+impl Bench {
+    /// In the database itself: a statement for Postgres, and one for the embedded store.
+    async fn execute(&self, postgres: &'static str, embedded: &'static str) {
+        match &self.stores.postgres {
+            Some(link) => drop(sqlx::query(postgres).execute(&link.lease().unwrap().connection.pool).await.unwrap()),
+            None => drop(sqlx::query(embedded).execute(self.stores.database.writer()).await.unwrap()),
+        }
+    }
+}
+
+async fn gaps_between_positions_are_no_records(bench: &Bench) {
+    for id in ["1", "2", "3", "4"] {
+        bench.begin(id, Duration::ZERO).await;
+        bench.finish(id, ExecutionStatus::Completed).await;
+        // As pages leave behind that were written in vain.
+        bench
+            .execute(
+                "SELECT setval(pg_get_serial_sequence('execution', 'position'), (SELECT MAX(position) FROM execution) + 99)",
+                "UPDATE sqlite_sequence SET seq = seq + 99 WHERE name = 'execution'",
+            )
+            .await;
+    }
+    let ids = async || bench.ids(&ExecutionFilter::default(), 9).await.concat();
+    bench.stores.executions.retain(Duration::from_secs(86_400), 4).await.unwrap();
+    assert_eq!(ids().await, "4321");
+    bench.stores.executions.retain(Duration::from_secs(86_400), 3).await.unwrap();
+    assert_eq!(ids().await, "432");
+}
+
+async fn what_never_ended_keeps_nothing_else_from_being_deleted(bench: &Bench) {
+    bench
+        .execute(
+            "INSERT INTO execution (id, server, user_id, status, prompt, started_at)
+             SELECT 'r' || n, 'a server that is gone', 'x', 'running', '', 5 FROM generate_series(1, 1100) AS n",
+            "WITH RECURSIVE count (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM count WHERE n < 1100)
+             INSERT INTO execution (id, user_id, status, prompt, started_at)
+             SELECT 'r' || n, 'x', 'running', '', 5 FROM count",
+        )
+        .await;
+    for (id, age) in [("old", 7200), ("new", 0)] {
+        bench.begin(id, Duration::from_secs(age)).await;
+        bench.finish(id, ExecutionStatus::Completed).await;
+    }
+    bench.stores.executions.retain(Duration::from_secs(3600), 1_000_000).await.unwrap();
+    let left = bench.ids(&ExecutionFilter::default(), 2000).await;
+    assert!(left.contains(&"new".to_owned()) && !left.contains(&"old".to_owned()));
+    // Nobody else can say that a server is gone; what is embedded is this server's own.
+    let running = ExecutionFilter { status: Some(ExecutionStatus::Running), ..ExecutionFilter::default() };
+    let expected = if bench.stores.postgres.is_some() { 0 } else { 1100 };
+    assert_eq!(bench.ids(&running, 2000).await.len(), expected);
 }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-use super::settings;
-use crate::kernel::{Clock, Role, Secret, UserId};
+use super::{new_database, settings, url};
+use crate::kernel::{Clock, Role, Secret, UserId, new_id};
 use crate::storage::outside::{Backend, Link};
+use crate::storage::redis::RUN;
 use crate::storage::{Execution, ExecutionStatus, Message, Outcome, Retain, Stores};
 
 #[tokio::test]
@@ -15,7 +16,7 @@ async fn an_outage_that_never_ends_keeps_the_newest_changes_that_there_is_room_f
     let folder = TempDir::new().unwrap();
     // Nobody listens there.
     let (redis, postgres) = (Secret::new("redis://127.0.0.1:1"), Secret::new("postgres://127.0.0.1:1/x"));
-    let mut settings = settings(&folder, Some(redis), Some(postgres));
+    let settings = settings(&folder, Some(redis), Some(postgres));
     let stores = Stores::open(&settings, Clock::system()).await.unwrap();
     for number in 0..10 {
         record(&stores, &number.to_string()).await;
@@ -28,18 +29,112 @@ async fn an_outage_that_never_ends_keeps_the_newest_changes_that_there_is_room_f
     stores.purge(&settings).await.unwrap();
     assert_eq!(pending(), all, "there is room");
 
-    settings.execution_max_rows = 1;
-    stores.purge(&settings).await.unwrap();
+    let (redis, postgres) = (stores.redis.as_ref().unwrap(), stores.postgres.as_ref().unwrap());
+    assert_eq!(redis.limit(newest(redis, 6).await).await.unwrap(), 4);
+    assert_eq!(postgres.limit(newest(postgres, 6).await).await.unwrap(), 15);
     assert_eq!(pending(), (6, 6));
-    assert_eq!(owners(stores.redis.as_ref().unwrap()).await, ["4", "5", "6", "7", "8", "9"]);
-    assert_eq!(owners(stores.postgres.as_ref().unwrap()).await, ["7", "7", "8", "8", "9", "9"]);
+    assert_eq!(owners(redis).await, ["4", "5", "6", "7", "8", "9"]);
+    assert_eq!(owners(postgres).await, ["7", "7", "8", "8", "9", "9"]);
+    stores.database.set_note(RUN, "the one that was seen").await.unwrap();
+    stores.limit_waiting(1).await.unwrap();
+    assert_eq!(stores.database.note(RUN).await.unwrap(), None, "the copies still have what is given up here");
+}
+
+/// How many bytes the newest of what waits have.
+async fn newest<B: Backend>(link: &Link<B>, count: usize) -> i64 {
+    let entries = link.journal().oldest().await.unwrap();
+    let bytes: usize = entries.iter().rev().take(count).map(|entry| entry.body.len()).sum();
+    i64::try_from(bytes).unwrap()
 }
 
 async fn owners<B: Backend>(link: &Link<B>) -> Vec<String> {
-    link.journal().oldest(100).await.unwrap().into_iter().map(|entry| entry.owner).collect()
+    link.journal().oldest().await.unwrap().into_iter().map(|entry| entry.owner).collect()
+}
+
+/// Stores in this folder whose services are away.
+async fn away(folder: &TempDir) -> Stores {
+    let (redis, postgres) = (Secret::new("redis://127.0.0.1:1"), Secret::new("postgres://127.0.0.1:1/x"));
+    Stores::open(&settings(folder, Some(redis), Some(postgres)), Clock::system()).await.unwrap()
+}
+
+/// Stores in this folder whose services are there.
+async fn there(folder: &TempDir) -> Option<Stores> {
+    let settings = settings(folder, Some(url("TEST_REDIS_URL")?), Some(new_database().await?));
+    let stores = Stores::open(&settings, Clock::system()).await.unwrap();
+    let status = [stores.redis(), stores.postgres()].map(Option::unwrap);
+    assert!(status.iter().all(|status| status.connected && status.pending == 0), "{status:?}");
+    Some(stores)
+}
+
+#[tokio::test]
+async fn what_cant_be_read_any_more_keeps_nothing_else_from_its_service() {
+    let folder = TempDir::new().unwrap();
+    let (stores, user) = (away(&folder).await, new_id());
+    for service in ["redis", "postgres"] {
+        let odd = "INSERT INTO pending (service, owner, bytes, body) VALUES (?1, 'x', 1, '{')";
+        sqlx::query(odd).bind(service).execute(stores.database.writer()).await.unwrap();
+    }
+    say(&stores, &user).await;
+    record(&stores, "a").await;
+    stores.close().await;
+    let Some(stores) = there(&folder).await else { return };
+    let user = UserId::parse(&user).unwrap();
+    assert_eq!(stores.conversations.recent(&user, 9).await.unwrap().messages.len(), 1);
+    assert_eq!(stores.executions.get("a").await.unwrap().unwrap().0.status, ExecutionStatus::Completed);
+    stores.close().await;
+}
+
+#[tokio::test]
+async fn metadata_that_is_as_deep_as_json_may_be_is_written_back() {
+    let folder = TempDir::new().unwrap();
+    let stores = away(&folder).await;
+    let deep = (0..126).fold(json!(1), |inner, _| json!([inner]));
+    record_with(&stores, "a", deep.clone()).await;
+    stores.close().await;
+    let Some(stores) = there(&folder).await else { return };
+    let (found, _) = stores.executions.get("a").await.unwrap().unwrap();
+    assert_eq!((found.status, found.metadata), (ExecutionStatus::Completed, Some(deep)));
+    stores.close().await;
+}
+
+#[tokio::test]
+async fn a_page_has_no_more_bytes_than_a_service_takes_in_time() {
+    let folder = TempDir::new().unwrap();
+    let stores = away(&folder).await;
+    for id in ["a", "b", "c", "d"] {
+        record_with(&stores, id, json!("x".repeat(1_500_000))).await;
+    }
+    // Three ends, and what stands between them.
+    let first = ["", "a", "a", "b", "b", "c", "c"];
+    assert_eq!(owners(stores.postgres.as_ref().unwrap()).await, first);
+    record_with(&stores, "e", json!("x".repeat(9_000_000))).await;
+    stores.close().await;
+    let Some(stores) = there(&folder).await else { return };
+    for id in ["a", "b", "c", "d", "e"] {
+        assert_eq!(stores.executions.get(id).await.unwrap().unwrap().0.status, ExecutionStatus::Completed);
+    }
+    stores.close().await;
+}
+
+#[tokio::test]
+async fn a_record_whose_begin_was_given_up_is_kept_where_it_is() {
+    let folder = TempDir::new().unwrap();
+    let stores = away(&folder).await;
+    record(&stores, "a").await;
+    let postgres = stores.postgres.as_ref().unwrap();
+    postgres.limit(newest(postgres, 1).await).await.unwrap();
+    assert_eq!(owners(postgres).await, ["a"]);
+    stores.close().await;
+    let Some(stores) = there(&folder).await else { return };
+    assert_eq!(stores.executions.get("a").await.unwrap().unwrap().0.status, ExecutionStatus::Completed);
+    stores.close().await;
 }
 
 async fn record(stores: &Stores, id: &str) {
+    record_with(stores, id, json!({})).await;
+}
+
+async fn record_with(stores: &Stores, id: &str, metadata: Value) {
     let begun = Execution {
         id: id.to_owned(),
         user_id: "ada".to_owned(),
@@ -54,7 +149,7 @@ async fn record(stores: &Stores, id: &str) {
         finished_ms: None,
     };
     stores.executions.begin(&begun).await.unwrap();
-    let outcome = Outcome { status: ExecutionStatus::Completed, answer: None, error: None, metadata: json!({}) };
+    let outcome = Outcome { status: ExecutionStatus::Completed, answer: None, error: None, metadata };
     stores.executions.finish(id, &outcome).await.unwrap();
 }
 

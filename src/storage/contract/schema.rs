@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Connection, Row};
 use tempfile::TempDir;
 
 use super::{Bench, new_database, settings};
-use crate::kernel::{Clock, UserId};
+use crate::kernel::{Clock, Secret, UserId, new_id};
 use crate::storage::{ExecutionFilter, Stores};
 
 /// The embedded database as each earlier version of this server left it, with some data.
@@ -111,12 +111,64 @@ async fn every_query_has_an_index() {
         "SELECT * FROM execution WHERE position < 9 AND user_id = 'x' AND status = 'x' ORDER BY position DESC LIMIT 5",
         "UPDATE execution SET status = 'x' WHERE id = 'x' AND status = 'running'",
         "UPDATE execution SET status = 'x' WHERE status = 'running' AND server = 'x' AND started_at < 5",
-        "DELETE FROM execution WHERE position = ANY (ARRAY(SELECT position FROM (SELECT * FROM execution ORDER BY position
-             LIMIT 1000) AS oldest WHERE position <= (SELECT MAX(position) FROM execution) - 5 LIMIT 100))",
+        "SELECT position FROM execution ORDER BY position DESC LIMIT 1 OFFSET 5",
+        "DELETE FROM execution WHERE position IN (SELECT position FROM execution WHERE position = ANY (ARRAY(
+             SELECT position FROM (SELECT position, started_at FROM execution WHERE status <> 'running'
+                 ORDER BY position LIMIT 1000) AS oldest
+             WHERE started_at < 5 OR position <= 5 LIMIT 20)) FOR UPDATE SKIP LOCKED)",
+        "UPDATE execution SET status = 'interrupted' WHERE position IN (SELECT position FROM execution
+             WHERE status = 'running' AND started_at < 5 LIMIT 20 FOR UPDATE SKIP LOCKED)",
     ] {
         let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN {sql}"))).fetch_all(&pool).await.unwrap();
         let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
         let plan = plan.join("\n");
         assert!(!plan.contains("Seq Scan") && !plan.contains("Sort"), "{sql}\n{plan}");
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_may_only_read_and_write_rows_is_enough_once_the_schema_is_there() {
+    let Some(dsn) = new_database().await else { return };
+    let folder = TempDir::new().unwrap();
+    Stores::migrate(&settings(&folder, None, Some(dsn.clone()))).await.unwrap();
+    let mut connection = PgConnection::connect(dsn.expose()).await.unwrap();
+    let account = format!("plain_{}", new_id().replace('-', ""));
+    let granting = format!(
+        "CREATE ROLE {account} LOGIN PASSWORD 'a plain password';
+         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {account}"
+    );
+    sqlx::raw_sql(AssertSqlSafe(granting)).execute(&mut connection).await.unwrap();
+    let mut url: url::Url = dsn.expose().parse().unwrap();
+    url.set_username("").unwrap();
+    url.set_password(None).unwrap();
+    url.query_pairs_mut().append_pair("user", &account).append_pair("password", "a plain password");
+    let settings = settings(&folder, None, Some(Secret::new(String::from(url))));
+    let stores = Stores::open(&settings, Clock::system()).await.unwrap();
+    let status = stores.postgres().unwrap();
+    assert!(status.connected && status.pending == 0, "{status:?}");
+    stores.close().await;
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_while_it_migrates_keeps_nobody_from_a_schema_that_is_there() {
+    use sqlx::migrate::Migrate;
+    let Some(dsn) = new_database().await else { return };
+    let folder = TempDir::new().unwrap();
+    let settings = settings(&folder, None, Some(dsn.clone()));
+    Stores::migrate(&settings).await.unwrap();
+    let mut hanging = PgConnection::connect(dsn.expose()).await.unwrap();
+    hanging.lock().await.unwrap();
+    let stores = Stores::open(&settings, Clock::system()).await.unwrap();
+    assert!(stores.postgres().unwrap().connected, "{stores:?}");
+    stores.close().await;
+}
+
+#[tokio::test]
+async fn a_dsn_with_parameters_that_would_lead_elsewhere_is_refused() {
+    let folder = TempDir::new().unwrap();
+    for (parameters, named) in [("host=h", "host"), ("user=u&dbname=d", "dbname"), ("options=x", "options")] {
+        let dsn = Secret::new(format!("postgres:///db?{parameters}"));
+        let error = Stores::open(&settings(&folder, None, Some(dsn)), Clock::system()).await.unwrap_err().to_string();
+        assert!(error.contains(&format!("its parameter '{named}' is not known")), "{error}");
     }
 }

@@ -3,11 +3,19 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
+use tokio::time::sleep;
 
 use super::{Conversation, Message, Overflow, Place, layout};
 use crate::kernel::{Clock, Error, Role, UserId};
 use crate::storage::outside::Journal;
 use crate::storage::sqlite::{Database, failed};
+
+/// Expired conversations that are deleted in one go: in the time that takes, nobody else can write.
+const PURGED_AT_ONCE: i64 = 50;
+/// Pause after that, for those who wait.
+const PURGED_PAUSE: Duration = Duration::from_millis(10);
+/// How long it is remembered that a conversation was cleared: a Redis with older data should not come back.
+const CLEARINGS_MS: i64 = 30 * 86_400_000;
 
 /// Messages that are added in one step.
 #[derive(Debug)]
@@ -26,6 +34,14 @@ impl Turns<'_> {
     pub(super) fn ttl_ms(&self) -> i64 {
         i64::try_from(self.ttl.as_millis()).unwrap_or(i64::MAX)
     }
+}
+
+/// A conversation is forgotten.
+#[derive(Debug)]
+pub(super) struct Clearing {
+    /// The id of the step, by which it is known that it was done.
+    pub(super) operation: String,
+    pub(super) at_ms: i64,
 }
 
 /// Conversations in the embedded database.
@@ -79,7 +95,7 @@ impl EmbeddedConversations {
         if let Some(journal) = journal {
             let messages: Vec<String> = turns.messages.iter().map(layout::to_text).collect();
             let body = json!({"id": turns.operation, "messages": messages, "most": turns.most});
-            journal.add(&mut tx, user.as_str(), &body).await?;
+            journal.add(&mut tx, user.as_str(), &body.to_string()).await?;
         }
         tx.commit().await.map_err(failed(WHAT))?;
         Ok(kept)
@@ -124,8 +140,13 @@ impl EmbeddedConversations {
         Ok(Conversation { summary, messages })
     }
 
-    /// Forgets the conversation, and puts that into the journal if there is one.
-    pub(super) async fn clear(&self, user: &UserId, journal: Option<(&Journal, &str)>) -> Result<(), Error> {
+    /// Forgets the conversation, remembers that, and puts it into the journal if there is one.
+    pub(super) async fn clear(
+        &self,
+        user: &UserId,
+        clearing: &Clearing,
+        journal: Option<&Journal>,
+    ) -> Result<(), Error> {
         const WHAT: &str = "could not clear a conversation";
         let mut tx = self.database.write().await?;
         sqlx::query("DELETE FROM conversation WHERE user_id = ?1")
@@ -133,8 +154,16 @@ impl EmbeddedConversations {
             .execute(&mut *tx)
             .await
             .map_err(failed(WHAT))?;
-        if let Some((journal, operation)) = journal {
-            journal.add(&mut tx, user.as_str(), &json!({"id": operation, "clear": true})).await?;
+        sqlx::query("INSERT OR REPLACE INTO cleared (user_id, operation, cleared_at) VALUES (?1, ?2, ?3)")
+            .bind(user.as_str())
+            .bind(&clearing.operation)
+            .bind(clearing.at_ms)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(WHAT))?;
+        if let Some(journal) = journal {
+            let body = json!({"id": clearing.operation, "cleared": clearing.at_ms});
+            journal.add(&mut tx, user.as_str(), &body.to_string()).await?;
         }
         tx.commit().await.map_err(failed(WHAT))
     }
@@ -213,13 +242,29 @@ impl EmbeddedConversations {
         tx.commit().await.map_err(failed(WHAT))
     }
 
+    /// Deletes what has expired, a few conversations at a time with pauses, so that other writers are not kept waiting.
     pub(in crate::storage) async fn purge(&self) -> Result<(), Error> {
-        sqlx::query("DELETE FROM conversation WHERE expires_at <= ?1")
-            .bind(self.clock.now_ms())
+        const WHAT: &str = "could not delete expired conversations";
+        let now_ms = self.clock.now_ms();
+        sqlx::query("DELETE FROM cleared WHERE cleared_at <= ?1")
+            .bind(now_ms.saturating_sub(CLEARINGS_MS))
             .execute(self.database.writer())
             .await
-            .map(|_| ())
-            .map_err(failed("could not delete expired conversations"))
+            .map_err(failed(WHAT))?;
+        while self.purge_some(now_ms).await.map_err(failed(WHAT))? > 0 {
+            sleep(PURGED_PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// One piece of that; says how many conversations went.
+    pub(in crate::storage) async fn purge_some(&self, now_ms: i64) -> Result<u64, sqlx::Error> {
+        let deleting = sqlx::query(
+            "DELETE FROM conversation WHERE user_id IN
+                 (SELECT user_id FROM conversation WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+        );
+        let deleted = deleting.bind(now_ms).bind(PURGED_AT_ONCE).execute(self.database.writer()).await?;
+        Ok(deleted.rows_affected())
     }
 
     /// The summary of a conversation that exists and has not expired.

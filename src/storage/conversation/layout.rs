@@ -6,13 +6,18 @@ use serde_json::{Map, Value, json};
 use super::Message;
 use crate::kernel::Role;
 
-/// A message as the original stores it. Times are UTC without saying so, with six digits.
+/// A time as the original stores it: UTC without saying so, with six digits.
+pub(super) fn time(ms: i64) -> String {
+    let timestamp = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
+    timestamp.strftime("%Y-%m-%dT%H:%M:%S.%6f").to_string()
+}
+
+/// A message as the original stores it.
 pub(super) fn to_text(message: &Message) -> String {
-    let timestamp = Timestamp::from_millisecond(message.created_ms).unwrap_or(Timestamp::UNIX_EPOCH);
     json!({
         "role": message.role.as_str(),
         "content": message.content,
-        "timestamp": timestamp.strftime("%Y-%m-%dT%H:%M:%S.%6f").to_string(),
+        "timestamp": time(message.created_ms),
         "metadata": message.metadata,
     })
     .to_string()

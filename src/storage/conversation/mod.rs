@@ -17,7 +17,7 @@ pub(super) use embedded::EmbeddedConversations;
 pub(super) use write_back::bring_up_to_date;
 pub(super) use write_back::restore;
 
-use self::embedded::Turns;
+use self::embedded::{Clearing, Turns};
 use super::outside::{Lease, Link, Route};
 use super::redis::Redis;
 use crate::kernel::{Error, Role, UserId, new_id};
@@ -162,16 +162,16 @@ impl ConversationStore {
 
     /// Forgets the conversation: messages and summary.
     pub async fn clear(&self, user: &UserId) -> Result<(), Error> {
-        let Some(link) = &self.redis else { return self.embedded.clear(user, None).await };
-        let operation = new_id();
+        let clearing = Clearing { operation: new_id(), at_ms: self.embedded.clock.now_ms() };
+        let Some(link) = &self.redis else { return self.embedded.clear(user, &clearing, None).await };
         let queue = match link.route().await {
-            Route::Service(lease) => match redis::clear(&lease.connection, user, &operation).await {
-                Ok(()) => return self.embedded.clear(user, None).await,
+            Route::Service(lease) => match redis::clear(&lease.connection, user, &clearing).await {
+                Ok(()) => return self.embedded.clear(user, &clearing, None).await,
                 Err(failure) => link.set_aside(&lease, failure).await?,
             },
             Route::Journal(queue) => queue,
         };
-        self.embedded.clear(user, Some((link.journal(), &operation))).await?;
+        self.embedded.clear(user, &clearing, Some(link.journal())).await?;
         link.queued();
         drop(queue);
         Ok(())

@@ -1,26 +1,27 @@
 use std::sync::LazyLock;
 
-use redis::{Script, ScriptInvocation};
+use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind, Value};
 
-use super::embedded::Turns;
+use super::embedded::{Clearing, Turns};
 use super::{Conversation, Message, Overflow, Place, layout};
 use crate::kernel::UserId;
-use crate::storage::outside::Failure;
-use crate::storage::redis::{Connection, PROMPT, call};
+use crate::storage::outside::{Failure, allowance};
+use crate::storage::redis::{Connection, PATIENT, PROMPT, call, judge};
 
 /// How long Redis remembers that a conversation was cleared: longer than any command can be under way.
 pub(super) const CLEARED_MS: i64 = 86_400_000;
 
 /// Scripts run alone, so each of these is one step, in one round trip.
-macro_rules! script {
+macro_rules! code {
     ($file:literal) => {
-        LazyLock::new(|| Script::new(concat!(include_str!("lua/is_system.lua"), include_str!($file))))
+        concat!(include_str!("lua/is_system.lua"), include_str!($file))
     };
 }
-static APPLY: LazyLock<Script> = script!("lua/apply.lua");
-static WINDOW: LazyLock<Script> = script!("lua/window.lua");
-static OVERFLOW: LazyLock<Script> = script!("lua/overflow.lua");
-static FOLD: LazyLock<Script> = script!("lua/fold.lua");
+const APPLY_CODE: &str = code!("lua/apply.lua");
+static APPLY: LazyLock<Script> = LazyLock::new(|| Script::new(APPLY_CODE));
+static WINDOW: LazyLock<Script> = LazyLock::new(|| Script::new(code!("lua/window.lua")));
+static OVERFLOW: LazyLock<Script> = LazyLock::new(|| Script::new(code!("lua/overflow.lua")));
+static FOLD: LazyLock<Script> = LazyLock::new(|| Script::new(code!("lua/fold.lua")));
 
 /// The original's keys.
 fn messages_key(user: &UserId) -> String {
@@ -45,9 +46,12 @@ fn epoch_key(user: &UserId) -> String {
 pub(super) struct Changes {
     pub(super) now_ms: i64,
     pub(super) ttl_ms: i64,
+    /// Whether a conversation that would live on longer gets `ttl_ms` too.
+    pub(super) may_shorten: bool,
     pub(super) most: i64,
-    /// The id of a clearing that comes before all messages.
-    pub(super) cleared: Option<String>,
+    /// The id of a clearing that comes before all messages; and, if it comes late, when it was, for what was said since to
+    /// stay.
+    pub(super) cleared: Option<(String, Option<i64>)>,
     /// A summary for a conversation that has none.
     pub(super) summary: Option<String>,
     /// Operations with their messages as they are stored. One without messages counts as done.
@@ -55,34 +59,94 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    pub(super) fn invocation(&self, user: &UserId) -> ScriptInvocation<'static> {
-        let mut script = APPLY.prepare_invoke();
-        script.key(messages_key(user)).key(summary_key(user)).key(applied_key(user)).key(epoch_key(user));
-        script.arg(self.now_ms).arg(self.ttl_ms).arg(self.most);
-        script.arg(self.cleared.as_deref().unwrap_or_default()).arg(self.summary.as_deref().unwrap_or_default());
-        for (id, messages) in &self.operations {
-            script.arg(id).arg(messages.len()).arg(messages);
-        }
-        script
+    /// About how much it is to send.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = self.operations.iter().flat_map(|(_, messages)| messages).chain(&self.summary);
+        texts.map(String::len).sum()
     }
+
+    /// The script's keys and arguments.
+    fn arguments(&self, command: &mut Cmd, user: &UserId) {
+        command.arg(4).arg(messages_key(user)).arg(summary_key(user)).arg(applied_key(user)).arg(epoch_key(user));
+        let (cleared, until) = match &self.cleared {
+            Some((id, until)) => (id.as_str(), until.map(layout::time).unwrap_or_default()),
+            None => ("", String::new()),
+        };
+        command
+            .arg(self.now_ms)
+            .arg(self.ttl_ms)
+            .arg(i32::from(self.may_shorten))
+            .arg(self.most)
+            .arg(cleared)
+            .arg(until);
+        command.arg(self.summary.as_deref().unwrap_or_default());
+        for (id, messages) in &self.operations {
+            command.arg(id).arg(messages.len()).arg(messages);
+        }
+    }
+
+    /// Makes these changes at once.
+    async fn apply(&self, connection: &Connection, user: &UserId) -> Result<usize, Failure> {
+        let mut connection = connection.clone();
+        let limit = allowance(PROMPT, self.bytes());
+        let mut command = redis::cmd("EVALSHA");
+        self.arguments(command.arg(APPLY.get_hash()), user);
+        let work = async {
+            match command.query_async(&mut connection).await {
+                Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {}
+                outcome => return outcome,
+            }
+            let mut command = redis::cmd("EVAL");
+            self.arguments(command.arg(APPLY_CODE), user);
+            command.query_async(&mut connection).await
+        };
+        call(limit, work).await
+    }
+}
+
+/// Makes changes of many conversations in one round trip. What Redis refuses is given up, for it would refuse it for ever.
+pub(super) async fn apply_all(connection: &Connection, all: &[(UserId, Changes)]) -> Result<(), Failure> {
+    if all.is_empty() {
+        return Ok(());
+    }
+    let mut pipeline = redis::pipe();
+    pipeline.ignore_errors().cmd("SCRIPT").arg("LOAD").arg(APPLY_CODE);
+    for (user, changes) in all {
+        let mut command = redis::cmd("EVALSHA");
+        changes.arguments(command.arg(APPLY.get_hash()), user);
+        pipeline.add_command(command);
+    }
+    let bytes = all.iter().map(|(_, changes)| changes.bytes()).sum();
+    let mut connection = connection.clone();
+    let outcomes: Vec<RedisResult<Value>> =
+        call(allowance(PATIENT, bytes), pipeline.query_async(&mut connection)).await?;
+    for outcome in outcomes {
+        match judge(outcome) {
+            Err(Failure::Refused(error)) => {
+                tracing::error!(%error, "turns of a conversation can't be written back and are given up");
+            }
+            outcome => drop(outcome?),
+        }
+    }
+    Ok(())
 }
 
 pub(super) async fn append(connection: &Connection, user: &UserId, turns: &Turns<'_>) -> Result<usize, Failure> {
     let changes = Changes {
         now_ms: turns.messages.iter().map(|message| message.created_ms).max().unwrap_or_default(),
         ttl_ms: turns.ttl_ms(),
+        may_shorten: true,
         most: turns.most,
         operations: vec![(turns.operation.clone(), turns.messages.iter().map(layout::to_text).collect())],
         ..Changes::default()
     };
-    let mut connection = connection.clone();
-    call(PROMPT, changes.invocation(user).invoke_async(&mut connection)).await
+    changes.apply(connection, user).await
 }
 
-pub(super) async fn clear(connection: &Connection, user: &UserId, operation: &str) -> Result<(), Failure> {
-    let changes = Changes { cleared: Some(operation.to_owned()), ttl_ms: CLEARED_MS, ..Changes::default() };
-    let mut connection = connection.clone();
-    call(PROMPT, changes.invocation(user).invoke_async::<()>(&mut connection)).await
+pub(super) async fn clear(connection: &Connection, user: &UserId, clearing: &Clearing) -> Result<(), Failure> {
+    let cleared = Some((clearing.operation.clone(), None));
+    let changes = Changes { now_ms: clearing.at_ms, cleared, ttl_ms: CLEARED_MS, most: i64::MAX, ..Changes::default() };
+    changes.apply(connection, user).await.map(|_| ())
 }
 
 pub(super) async fn recent(connection: &Connection, user: &UserId, limit: usize) -> Result<Conversation, Failure> {

@@ -1,20 +1,23 @@
+use std::collections::HashSet;
+
+use futures_util::TryStreamExt;
 use indexmap::IndexMap;
 use serde_json::Value;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, Sqlite, Transaction};
 
 use super::embedded::{EmbeddedConversations, read_message};
 use super::layout;
-use super::redis::{CLEARED_MS, Changes};
+use super::redis::{CLEARED_MS, Changes, apply_all};
 use crate::kernel::{Error, UserId};
-use crate::storage::outside::{Entry, Failure, Journal};
-use crate::storage::redis::{Connection, PATIENT, call};
+use crate::storage::outside::{Entry, Failure, Journal, PAGE, PAGE_BYTES};
+use crate::storage::redis::Connection;
 use crate::storage::sqlite::failed;
 
-/// Conversations that are given back between two looks at the database.
+/// Conversations that are looked at between two looks at the list of them.
 const USERS: i64 = 200;
-/// Steps of a conversation that are given back beside those that wait: Redis remembers more, and skips those that it has.
-const STEPS: usize = 500;
+/// Bytes of one conversation that are given back in one step: meanwhile, Redis does nothing else.
+const CHUNK_BYTES: usize = 500_000;
+const WHAT: &str = "could not read the copy of a conversation";
 
 /// How long a conversation lives on, and its summary.
 struct Life {
@@ -32,22 +35,22 @@ pub(in crate::storage) async fn bring_up_to_date(
     for entry in entries {
         users.entry(entry.owner.as_str()).or_default().push(entry);
     }
+    let mut all = Vec::new();
     for (owner, entries) in users {
         let Ok(user) = UserId::parse(owner) else { continue };
-        let now_ms = store.clock.now_ms();
-        let mut changes = Changes { now_ms, most: i64::MAX, ..Changes::default() };
+        let mut changes = changes(store);
         add_entries(&mut changes, &entries);
-        match store.life(&user).await.map_err(Failure::Refused)? {
+        let mut tx = snapshot(store).await.map_err(Failure::Refused)?;
+        match store.life(&mut tx, &user).await.map_err(Failure::Refused)? {
             Some(life) => changes.ttl_ms = life.ttl_ms,
             None => {
                 // It was cleared or forgotten meanwhile. What is still under way from before must find itself done.
-                changes.ttl_ms = CLEARED_MS;
                 changes.operations.iter_mut().for_each(|(_, messages)| messages.clear());
             }
         }
-        apply(connection, &user, &changes).await?;
+        all.push((user, changes));
     }
-    Ok(())
+    apply_all(connection, &all).await
 }
 
 /// Gives a Redis that has forgotten everything, or the last moments, what there is a copy of.
@@ -58,122 +61,190 @@ pub(in crate::storage) async fn restore(
 ) -> Result<(), Failure> {
     let installation = store.database.installation().await.map_err(Failure::Refused)?;
     let mut last = String::new();
+    let mut page = Page { connection, all: Vec::new(), bytes: 0 };
     loop {
-        let users = store.live(&last).await.map_err(Failure::Refused)?;
-        let Some((newest, _)) = users.last() else { return Ok(()) };
+        let users = store.known(&last).await.map_err(Failure::Refused)?;
+        let Some(newest) = users.last() else { return page.send().await };
         last.clone_from(newest);
-        for (owner, life) in users {
+        for owner in users {
             let Ok(user) = UserId::parse(&owner) else { continue };
-            let now_ms = store.clock.now_ms();
-            let mut changes = Changes { now_ms, most: i64::MAX, ..Changes::default() };
-            add_entries(&mut changes, &journal.of(&owner).await.map_err(Failure::Refused)?.iter().collect::<Vec<_>>());
-            // The copy has what waits in the journal too. What it has no more was cleared or is beyond the limit: it counts
-            // as done, since it must not be added after what is newer.
-            let most = STEPS.saturating_add(changes.operations.len());
-            let steps = store.steps(&user, &installation, most).await.map_err(Failure::Refused)?;
-            changes.operations.retain(|(id, _)| !steps.contains_key(id));
-            changes.operations.iter_mut().for_each(|(_, messages)| messages.clear());
-            changes.operations.extend(steps.into_iter().rev());
-            (changes.ttl_ms, changes.summary) = (life.ttl_ms, life.summary);
-            apply(connection, &user, &changes).await?;
+            // One look at journal and copy, whatever is said or cleared meanwhile.
+            let mut tx = snapshot(store).await.map_err(Failure::Refused)?;
+            let mut first = store.first_changes(&mut tx, journal, &user).await.map_err(Failure::Refused)?;
+            let life = store.life(&mut tx, &user).await.map_err(Failure::Refused)?;
+            let Some(Life { ttl_ms, summary }) = life else {
+                page.add(user, first).await?;
+                continue;
+            };
+            first.ttl_ms = ttl_ms;
+            page.add(user.clone(), first).await?;
+            let mut after = 0;
+            while let Some(chunk) =
+                store.chunk(&mut tx, &user, &installation, &mut after).await.map_err(Failure::Refused)?
+            {
+                page.add(user.clone(), Changes { ttl_ms, operations: chunk, ..changes(store) }).await?;
+            }
+            page.add(user, Changes { ttl_ms, summary, ..changes(store) }).await?;
         }
     }
+}
+
+/// What is sent together: enough to be quick, little enough for Redis to answer others in between.
+struct Page<'a> {
+    connection: &'a Connection,
+    all: Vec<(UserId, Changes)>,
+    bytes: usize,
+}
+
+impl Page<'_> {
+    async fn add(&mut self, user: UserId, changes: Changes) -> Result<(), Failure> {
+        if changes.cleared.is_none() && changes.summary.is_none() && changes.operations.is_empty() {
+            return Ok(());
+        }
+        self.bytes += changes.bytes();
+        self.all.push((user, changes));
+        if self.bytes >= PAGE_BYTES || self.all.len() >= PAGE { self.send().await } else { Ok(()) }
+    }
+
+    async fn send(&mut self) -> Result<(), Failure> {
+        self.bytes = 0;
+        apply_all(self.connection, &std::mem::take(&mut self.all)).await
+    }
+}
+
+/// Nothing to be done yet. How long it is remembered outlives the conversation.
+fn changes(store: &EmbeddedConversations) -> Changes {
+    Changes { now_ms: store.clock.now_ms(), ttl_ms: CLEARED_MS, most: i64::MAX, ..Changes::default() }
 }
 
 /// Operations of one user, in order. Those before a clearing are not carried out any more.
 fn add_entries(changes: &mut Changes, entries: &[&Entry]) {
     let mut most = None;
     for entry in entries {
-        let id = entry.body.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-        if entry.body.get("clear").is_some() {
-            let earlier = changes.cleared.replace(id);
-            changes.operations.extend(earlier.map(|id| (id, Vec::new())));
+        let body: Value = match serde_json::from_str(&entry.body) {
+            Ok(body) => body,
+            Err(error) => {
+                tracing::error!(%error, "turns that have waited can't be read and are given up");
+                continue;
+            }
+        };
+        let id = body.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+        if let Some(cleared_ms) = body.get("cleared").and_then(Value::as_i64) {
+            let earlier = changes.cleared.replace((id, Some(cleared_ms)));
+            changes.operations.extend(earlier.map(|(id, _)| (id, Vec::new())));
             changes.operations.iter_mut().for_each(|(_, messages)| messages.clear());
             continue;
         }
-        let messages = entry.body.get("messages").and_then(Value::as_array).into_iter().flatten();
+        let messages = body.get("messages").and_then(Value::as_array).into_iter().flatten();
         let messages = messages.filter_map(Value::as_str).map(str::to_owned).collect();
         changes.operations.push((id, messages));
-        most = entry.body.get("most").and_then(Value::as_i64).or(most);
+        most = body.get("most").and_then(Value::as_i64).or(most);
     }
     changes.most = most.unwrap_or(changes.most);
 }
 
-async fn apply(connection: &Connection, user: &UserId, changes: &Changes) -> Result<(), Failure> {
-    let mut connection = connection.clone();
-    match call(PATIENT, changes.invocation(user).invoke_async::<()>(&mut connection)).await {
-        Err(Failure::Refused(error)) => {
-            tracing::error!(%error, "turns of a conversation can't be written back and are given up");
-            Ok(())
-        }
-        outcome => outcome,
-    }
+/// The copies as they are now, and stay.
+async fn snapshot(store: &EmbeddedConversations) -> Result<Transaction<'static, Sqlite>, Error> {
+    store.database.read().begin().await.map_err(failed(WHAT))
 }
 
 impl EmbeddedConversations {
     /// How long the copy of a conversation lives on.
-    async fn life(&self, user: &UserId) -> Result<Option<Life>, Error> {
+    async fn life(&self, tx: &mut Transaction<'_, Sqlite>, user: &UserId) -> Result<Option<Life>, Error> {
+        let now_ms = self.clock.now_ms();
         let row = sqlx::query("SELECT expires_at, summary FROM conversation WHERE user_id = ?1 AND expires_at > ?2")
             .bind(user.as_str())
-            .bind(self.clock.now_ms())
-            .fetch_optional(self.database.read())
+            .bind(now_ms)
+            .fetch_optional(&mut **tx)
             .await
-            .map_err(failed("could not read the copy of a conversation"))?;
-        row.map(|row| self.read_life(&row)).transpose()
+            .map_err(failed(WHAT))?;
+        let Some(row) = row else { return Ok(None) };
+        let expires_at: i64 = row.try_get("expires_at").map_err(failed(WHAT))?;
+        let summary = row.try_get("summary").map_err(failed(WHAT))?;
+        Ok(Some(Life { ttl_ms: expires_at.saturating_sub(now_ms).max(1), summary }))
     }
 
-    /// Conversations that are not forgotten, by user, from the one after `last` on.
-    async fn live(&self, last: &str) -> Result<Vec<(String, Life)>, Error> {
-        const WHAT: &str = "could not list the copies of conversations";
-        let rows = sqlx::query(
-            "SELECT user_id, expires_at, summary FROM conversation WHERE user_id > ?1 AND expires_at > ?2
-             ORDER BY user_id LIMIT ?3",
+    /// Users whose conversation is copied here, or was cleared here, from the one after `last` on.
+    async fn known(&self, last: &str) -> Result<Vec<String>, Error> {
+        sqlx::query_scalar(
+            "SELECT user_id FROM conversation WHERE user_id > ?1 AND expires_at > ?2
+             UNION SELECT user_id FROM cleared WHERE user_id > ?1 ORDER BY user_id LIMIT ?3",
         )
         .bind(last)
         .bind(self.clock.now_ms())
         .bind(USERS)
         .fetch_all(self.database.read())
         .await
-        .map_err(failed(WHAT))?;
-        let read = |row: &SqliteRow| Ok((row.try_get("user_id").map_err(failed(WHAT))?, self.read_life(row)?));
-        rows.iter().map(read).collect()
+        .map_err(failed("could not list the copies of conversations"))
     }
 
-    fn read_life(&self, row: &SqliteRow) -> Result<Life, Error> {
-        const WHAT: &str = "could not read the copy of a conversation";
-        let expires_at: i64 = row.try_get("expires_at").map_err(failed(WHAT))?;
-        let summary = row.try_get("summary").map_err(failed(WHAT))?;
-        Ok(Life { ttl_ms: expires_at.saturating_sub(self.clock.now_ms()).max(1), summary })
-    }
-
-    /// The newest steps of a conversation, newest first, each with its messages as Redis holds them.
-    async fn steps(
+    /// What comes before the copied turns: the last clearing, and what is not to be added any more. That is what waits and is
+    /// no more in the copy, since it was cleared or is beyond the limit.
+    async fn first_changes(
         &self,
+        tx: &mut Transaction<'_, Sqlite>,
+        journal: &Journal,
+        user: &UserId,
+    ) -> Result<Changes, Error> {
+        let mut changes = changes(self);
+        add_entries(&mut changes, &journal.of(tx, user.as_str()).await?.iter().collect::<Vec<_>>());
+        changes.most = i64::MAX;
+        let copied: Vec<String> =
+            sqlx::query_scalar("SELECT DISTINCT operation FROM message WHERE user_id = ?1 AND operation IS NOT NULL")
+                .bind(user.as_str())
+                .fetch_all(&mut **tx)
+                .await
+                .map_err(failed(WHAT))?;
+        let copied: HashSet<String> = copied.into_iter().collect();
+        changes.operations.retain(|(id, _)| !copied.contains(id));
+        changes.operations.iter_mut().for_each(|(_, messages)| messages.clear());
+        let cleared: Option<(String, i64)> =
+            sqlx::query_as("SELECT operation, cleared_at FROM cleared WHERE user_id = ?1")
+                .bind(user.as_str())
+                .fetch_optional(&mut **tx)
+                .await
+                .map_err(failed(WHAT))?;
+        changes.cleared = cleared.map(|(id, cleared_ms)| (id, Some(cleared_ms)));
+        Ok(changes)
+    }
+
+    /// The next steps of a conversation, oldest first, each with its messages as Redis holds them; moves `after` on.
+    async fn chunk(
+        &self,
+        tx: &mut Transaction<'_, Sqlite>,
         user: &UserId,
         installation: &str,
-        most: usize,
-    ) -> Result<IndexMap<String, Vec<String>>, Error> {
-        const WHAT: &str = "could not read the copy of a conversation";
-        let rows = sqlx::query(
-            "SELECT id, operation, role, content, metadata, created_at FROM message WHERE user_id = ?1 ORDER BY id DESC",
+        after: &mut i64,
+    ) -> Result<Option<Vec<(String, Vec<String>)>>, Error> {
+        let mut rows = sqlx::query(
+            "SELECT id, operation, role, content, metadata, created_at FROM message
+             WHERE user_id = ?1 AND id > ?2 ORDER BY id",
         )
         .bind(user.as_str())
-        .fetch_all(self.database.read())
-        .await
-        .map_err(failed(WHAT))?;
-        let mut steps = IndexMap::<String, Vec<String>>::new();
-        for row in &rows {
+        .bind(*after)
+        .fetch(&mut **tx);
+        let mut steps: Vec<(String, Vec<String>)> = Vec::new();
+        let mut bytes = 0;
+        while let Some(row) = rows.try_next().await.map_err(failed(WHAT))? {
             let id: i64 = row.try_get("id").map_err(failed(WHAT))?;
             let operation: Option<String> = row.try_get("operation").map_err(failed(WHAT))?;
             // Messages from before this server knew Redis have no step.
             let operation = operation.unwrap_or_else(|| format!("{installation}/{id}"));
-            if steps.len() == most && !steps.contains_key(&operation) {
-                break;
+            let message = layout::to_text(&read_message(&row).map_err(failed(WHAT))?);
+            match steps.last_mut() {
+                Some((step, messages)) if *step == operation => {
+                    bytes += message.len();
+                    messages.push(message);
+                }
+                // A step is never divided.
+                _ if bytes >= CHUNK_BYTES => break,
+                _ => {
+                    bytes += message.len();
+                    steps.push((operation, vec![message]));
+                }
             }
-            let message = read_message(row).map_err(failed(WHAT))?;
-            steps.entry(operation).or_default().push(layout::to_text(&message));
+            *after = id;
         }
-        steps.values_mut().for_each(|messages| messages.reverse());
-        Ok(steps)
+        Ok((!steps.is_empty()).then_some(steps))
     }
 }

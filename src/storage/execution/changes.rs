@@ -3,8 +3,8 @@ use std::borrow::Cow;
 use indexmap::IndexMap;
 use sqlx::postgres::PgConnection;
 
-use super::record::{Change, INTERRUPTED};
-use super::{Execution, Outcome, Step};
+use super::record::{Change, End, INTERRUPTED};
+use super::{Execution, Step};
 
 /// Makes changes that stand in this order. Each kind takes one statement, however many there are: of one execution, the
 /// kinds follow each other anyway.
@@ -54,7 +54,7 @@ async fn plan(changes: &[Change], connection: &mut PgConnection) -> Result<(), s
             ids.push(id.as_str());
             intents.push(intent.as_str());
             confidences.push(*confidence);
-            plans.push(plan.to_string());
+            plans.push(plan.as_str());
         }
     }
     if ids.is_empty() {
@@ -113,16 +113,16 @@ async fn step(changes: &[Change], connection: &mut PgConnection) -> Result<(), s
 async fn finish(changes: &[Change], connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let mut ended = IndexMap::new();
     for change in changes {
-        if let Change::Finish { id, outcome, finished_ms } = change {
+        if let Change::Finish { id, end, finished_ms } = change {
             // The first end counts.
-            ended.entry(id.as_str()).or_insert((outcome, *finished_ms));
+            ended.entry(id.as_str()).or_insert((end, *finished_ms));
         }
     }
     if ended.is_empty() {
         return Ok(());
     }
-    let optional = |field: fn(&Outcome) -> Option<&str>| -> Vec<_> {
-        ended.values().map(|(outcome, _)| field(outcome).map(|text| clean(text).into_owned())).collect()
+    let optional = |field: fn(&End) -> Option<&str>| -> Vec<_> {
+        ended.values().map(|(end, _)| field(end).map(|text| clean(text).into_owned())).collect()
     };
     sqlx::query(
         "UPDATE execution SET status = given.status, answer = given.answer, error = given.error,
@@ -132,10 +132,10 @@ async fn finish(changes: &[Change], connection: &mut PgConnection) -> Result<(),
          WHERE execution.id = given.id AND execution.status = 'running'",
     )
     .bind(ended.keys().copied().collect::<Vec<_>>())
-    .bind(ended.values().map(|(outcome, _)| outcome.status.as_str()).collect::<Vec<_>>())
-    .bind(optional(|outcome| outcome.answer.as_deref()))
-    .bind(optional(|outcome| outcome.error.as_deref()))
-    .bind(ended.values().map(|(outcome, _)| outcome.metadata.to_string()).collect::<Vec<_>>())
+    .bind(ended.values().map(|(end, _)| end.status.as_str()).collect::<Vec<_>>())
+    .bind(optional(|end| end.answer.as_deref()))
+    .bind(optional(|end| end.error.as_deref()))
+    .bind(ended.values().map(|(end, _)| end.metadata.as_str()).collect::<Vec<_>>())
     .bind(ended.values().map(|(_, finished_ms)| *finished_ms).collect::<Vec<_>>())
     .execute(connection)
     .await

@@ -34,7 +34,7 @@ impl EmbeddedExecutions {
         let Some(journal) = journal else { return run(change, self.database.writer()).await.map_err(wrong) };
         let mut tx = self.database.write().await?;
         run(change, &mut *tx).await.map_err(&wrong)?;
-        journal.add(&mut tx, change.id(), &json!(change)).await?;
+        journal.add(&mut tx, change.id(), &json!(change).to_string()).await?;
         tx.commit().await.map_err(wrong)
     }
 
@@ -75,16 +75,23 @@ impl EmbeddedExecutions {
     pub(super) async fn retain(&self, age: Duration, most: i64) -> Result<(), Error> {
         const WHAT: &str = "could not delete old executions";
         let before = self.clock.now_ms().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+        // Positions have gaps, so the records themselves are counted.
+        let surplus: Option<i64> =
+            sqlx::query_scalar("SELECT position FROM execution ORDER BY position DESC LIMIT 1 OFFSET ?1")
+                .bind(most)
+                .fetch_optional(self.database.read())
+                .await
+                .map_err(failed(WHAT))?;
         loop {
             // Positions grow with time, so the oldest thousand tell whether there is anything to delete.
             let deleted = sqlx::query(
                 "DELETE FROM execution WHERE position IN (
-                     SELECT position FROM (SELECT * FROM execution ORDER BY position LIMIT 1000)
-                     WHERE status <> 'running' AND (started_at < ?1
-                         OR position <= (SELECT MAX(position) FROM execution) - ?2) LIMIT ?3)",
+                     SELECT position FROM (SELECT position, started_at FROM execution WHERE status <> 'running'
+                         ORDER BY position LIMIT 1000)
+                     WHERE started_at < ?1 OR position <= ?2 LIMIT ?3)",
             )
             .bind(before)
-            .bind(most)
+            .bind(surplus.unwrap_or(0))
             .bind(DELETED_AT_ONCE)
             .execute(self.database.writer())
             .await
@@ -97,7 +104,7 @@ impl EmbeddedExecutions {
     }
 
     /// Forgets executions that were written back, unless something of them still waits.
-    pub(super) async fn forget(&self, ids: &[&str], written_until: i64) -> Result<(), Error> {
+    pub(super) async fn forget(&self, ids: &[String], written_until: i64) -> Result<(), Error> {
         const WHAT: &str = "could not remove executions that were written back";
         let mut tx = self.database.write().await?;
         for id in ids {
@@ -132,7 +139,7 @@ async fn run(change: &Change, executor: impl SqliteExecutor<'_>) -> Result<(), s
                 .bind(id)
                 .bind(intent)
                 .bind(confidence)
-                .bind(plan.to_string())
+                .bind(plan)
                 .execute(executor)
                 .await
         }
@@ -156,16 +163,16 @@ async fn run(change: &Change, executor: impl SqliteExecutor<'_>) -> Result<(), s
             .execute(executor)
             .await
         }
-        Change::Finish { id, outcome, finished_ms } => {
+        Change::Finish { id, end, finished_ms } => {
             sqlx::query(
                 "UPDATE execution SET status = ?2, answer = ?3, error = ?4, metadata = ?5, finished_at = ?6
                  WHERE id = ?1 AND status = 'running'",
             )
             .bind(id)
-            .bind(outcome.status.as_str())
-            .bind(&outcome.answer)
-            .bind(&outcome.error)
-            .bind(outcome.metadata.to_string())
+            .bind(end.status.as_str())
+            .bind(&end.answer)
+            .bind(&end.error)
+            .bind(&end.metadata)
             .bind(finished_ms)
             .execute(executor)
             .await

@@ -16,13 +16,13 @@ pub(super) use embedded::EmbeddedExecutions;
 pub(super) use postgres::write_back;
 pub use record::{Execution, ExecutionFilter, ExecutionStatus, Outcome, Step};
 
-use self::record::Change;
+use self::record::{Change, End};
 use super::outside::{Lease, Link, Route};
 use super::postgres::{Connection, Postgres};
 use crate::kernel::{Clock, Error, ErrorKind};
 
 /// Old executions that are deleted in one go: in the time that takes, nobody else can write.
-const DELETED_AT_ONCE: i64 = 100;
+const DELETED_AT_ONCE: i64 = 20;
 /// Pause after that, for those who wait.
 const DELETED_PAUSE: Duration = Duration::from_millis(10);
 
@@ -46,7 +46,8 @@ impl ExecutionStore {
 
     /// Records what was decided to be done.
     pub async fn plan(&self, id: &str, intent: &str, confidence: f64, plan: &Value) -> Result<(), Error> {
-        self.record(Change::Plan { id: id.to_owned(), intent: intent.to_owned(), confidence, plan: plan.clone() }).await
+        self.record(Change::Plan { id: id.to_owned(), intent: intent.to_owned(), confidence, plan: plan.to_string() })
+            .await
     }
 
     /// Records a finished task.
@@ -57,19 +58,28 @@ impl ExecutionStore {
     /// Records how an execution ended. One that has ended stays as it is.
     pub async fn finish(&self, id: &str, outcome: &Outcome) -> Result<(), Error> {
         let finished_ms = self.clock.now_ms();
-        self.record(Change::Finish { id: id.to_owned(), outcome: outcome.clone(), finished_ms }).await
+        let Outcome { status, answer, error, metadata } = outcome.clone();
+        let end = End { status, answer, error, metadata: metadata.to_string() };
+        self.record(Change::Finish { id: id.to_owned(), end, finished_ms }).await
     }
 
-    /// One execution with its steps. While Postgres is away, an execution that is not in the embedded store may be there.
+    /// One execution with its steps. While Postgres is away, an execution that is not in the embedded store may be there; one
+    /// from before Postgres was used is here.
     pub async fn get(&self, id: &str) -> Result<Option<(Execution, Vec<Step>)>, Error> {
+        // No id has one, and Postgres takes none.
+        if id.contains('\0') {
+            return Ok(None);
+        }
+        let mut may_be_there = self.postgres.is_some();
         if let Some((link, lease)) = self.lease() {
             match postgres::get(&lease.connection, id).await {
-                Ok(found) => return Ok(found),
+                Ok(Some(found)) => return Ok(Some(found)),
+                Ok(None) => may_be_there = false,
                 Err(failure) => link.note(&lease, failure)?,
             }
         }
         let found = self.embedded.get(id).await?;
-        if found.is_none() && self.postgres.as_ref().is_some_and(|link| !link.status().connected) {
+        if found.is_none() && may_be_there {
             let detail = format!("Postgres is away, and execution '{id}' may be there; please try again later");
             return Err(Error::new(ErrorKind::NotConfigured, detail));
         }
@@ -91,9 +101,17 @@ impl ExecutionStore {
     /// Deletes executions that began more than `age` ago, and the oldest beyond the newest `most`.
     pub async fn retain(&self, age: Duration, most: i64) -> Result<(), Error> {
         self.embedded.retain(age, most).await?;
-        let Some((link, lease)) = self.lease() else { return Ok(()) };
-        let before_ms = self.clock.now_ms().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
-        postgres::retain(&lease.connection, before_ms, most).await.or_else(|failure| link.note(&lease, failure))
+        let Some((_, lease)) = self.lease() else { return Ok(()) };
+        let now_ms = self.clock.now_ms();
+        let before_ms = now_ms.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+        // Deleting may take its time; that says nothing of how Postgres serves others.
+        if let Err(failure) = postgres::retain(&lease.connection, now_ms, before_ms, most).await {
+            tracing::warn!(
+                error = failure.text(),
+                "old executions could not be deleted from Postgres; the next round tries"
+            );
+        }
+        Ok(())
     }
 
     /// Marks what an earlier process was at as interrupted; in Postgres as soon as it can be reached.

@@ -5,10 +5,13 @@ use tokio::time::sleep;
 
 use super::changes::{clean, run};
 use super::embedded::EmbeddedExecutions;
-use super::record::Change;
+use super::record::{Change, INTERRUPTED};
 use super::{DELETED_AT_ONCE, DELETED_PAUSE, Execution, ExecutionFilter, ExecutionStatus, Step};
-use crate::storage::outside::{Entry, Failure};
+use crate::storage::outside::{Entry, Failure, allowance};
 use crate::storage::postgres::{Connection, PATIENT, PROMPT, call};
+
+/// An execution may run for a day at most, and its server may be away for another.
+const STALE_MS: i64 = 2 * 86_400_000;
 
 /// Long texts are cut, so that a page stays small.
 const LIST: &str =
@@ -16,7 +19,7 @@ const LIST: &str =
     left(answer, 1000) AS answer, error, metadata, started_at, finished_at FROM execution WHERE position < ";
 
 pub(super) async fn apply(connection: &Connection, change: &Change) -> Result<(), Failure> {
-    call(PROMPT, alone(change, connection)).await
+    call(allowance(PROMPT, change.bytes()), alone(change, connection)).await
 }
 
 async fn alone(change: &Change, connection: &Connection) -> Result<(), sqlx::Error> {
@@ -63,18 +66,26 @@ fn page(filter: &ExecutionFilter, limit: usize) -> QueryBuilder<Postgres> {
     query
 }
 
-/// A few at a time with pauses, so that nobody is kept waiting. Positions grow with time, so the oldest thousand tell whether there
-/// is anything to delete.
-pub(super) async fn retain(connection: &Connection, before_ms: i64, most: i64) -> Result<(), Failure> {
+/// A few at a time with pauses, so that nobody is kept waiting. Positions grow with time, so the oldest thousand tell whether
+/// there is anything to delete; but they have gaps, so the records themselves are counted. What another server is deleting is
+/// left to it.
+pub(super) async fn retain(connection: &Connection, now_ms: i64, before_ms: i64, most: i64) -> Result<(), Failure> {
+    while interrupt_stale(connection, now_ms).await? > 0 {
+        sleep(DELETED_PAUSE).await;
+    }
+    let surplus = sqlx::query_scalar("SELECT position FROM execution ORDER BY position DESC LIMIT 1 OFFSET $1");
+    let surplus: Option<i64> = call(PATIENT, surplus.bind(most).fetch_optional(&connection.pool)).await?;
     loop {
         let deleting = sqlx::query(
-            "DELETE FROM execution WHERE position = ANY (ARRAY(
-                 SELECT position FROM (SELECT * FROM execution ORDER BY position LIMIT 1000) AS oldest
-                 WHERE status <> 'running' AND (started_at < $1
-                     OR position <= (SELECT MAX(position) FROM execution) - $2) LIMIT $3))",
+            "DELETE FROM execution WHERE position IN (
+                 SELECT position FROM execution WHERE position = ANY (ARRAY(
+                     SELECT position FROM (SELECT position, started_at FROM execution WHERE status <> 'running'
+                         ORDER BY position LIMIT 1000) AS oldest
+                     WHERE started_at < $1 OR position <= $2 LIMIT $3))
+                 FOR UPDATE SKIP LOCKED)",
         )
         .bind(before_ms)
-        .bind(most)
+        .bind(surplus.unwrap_or(0))
         .bind(DELETED_AT_ONCE)
         .execute(&connection.pool);
         if call(PATIENT, deleting).await?.rows_affected() == 0 {
@@ -84,6 +95,21 @@ pub(super) async fn retain(connection: &Connection, before_ms: i64, most: i64) -
     }
 }
 
+/// Marks some of what cannot be running any more: its server never came back to say so.
+async fn interrupt_stale(connection: &Connection, now_ms: i64) -> Result<u64, Failure> {
+    let marking = sqlx::query(
+        "UPDATE execution SET status = 'interrupted', error = $2, finished_at = $3 WHERE position IN (
+             SELECT position FROM execution WHERE status = 'running' AND started_at < $1 LIMIT $4
+             FOR UPDATE SKIP LOCKED)",
+    )
+    .bind(now_ms.saturating_sub(STALE_MS))
+    .bind(INTERRUPTED)
+    .bind(now_ms)
+    .bind(DELETED_AT_ONCE)
+    .execute(&connection.pool);
+    Ok(call(PATIENT, marking).await?.rows_affected())
+}
+
 /// Does in Postgres what the embedded store did while it was away: all in one transaction, or, if Postgres refuses something,
 /// one by one without what it refuses.
 pub(in crate::storage) async fn write_back(
@@ -91,17 +117,21 @@ pub(in crate::storage) async fn write_back(
     connection: &Connection,
     entries: &[Entry],
 ) -> Result<(), Failure> {
-    let read = |entry: &Entry| serde_json::from_value::<Change>(entry.body.clone()).ok();
+    let read = |entry: &Entry| {
+        let read = serde_json::from_str::<Change>(&entry.body);
+        read.inspect_err(|error| tracing::error!(%error, "a record that has waited can't be read and is given up")).ok()
+    };
     let changes: Vec<Change> = entries.iter().filter_map(read).collect();
+    let limit = allowance(PATIENT, entries.iter().map(|entry| entry.body.len()).sum());
     let together = async {
         let mut tx = connection.pool.begin().await?;
         run(&changes, &connection.server, &mut tx).await?;
         tx.commit().await
     };
-    match call(PATIENT, together).await {
+    match call(limit, together).await {
         Err(Failure::Refused(_)) => {
             for change in &changes {
-                match call(PATIENT, alone(change, connection)).await {
+                match call(limit, alone(change, connection)).await {
                     Err(Failure::Refused(error)) => {
                         tracing::error!(%error, "a record can't be written back and is given up");
                     }
@@ -114,8 +144,11 @@ pub(in crate::storage) async fn write_back(
     let mut ids: Vec<&str> = changes.iter().map(Change::id).collect();
     ids.sort_unstable();
     ids.dedup();
+    // What was given up here is kept there.
+    let there = sqlx::query_scalar("SELECT id FROM execution WHERE id = ANY($1)").bind(ids).fetch_all(&connection.pool);
+    let there: Vec<String> = call(PATIENT, there).await?;
     let last = entries.last().map_or(0, |entry| entry.position);
-    store.forget(&ids, last).await.map_err(Failure::Refused)
+    store.forget(&there, last).await.map_err(Failure::Refused)
 }
 
 fn read_execution(row: &PgRow) -> Result<Execution, sqlx::Error> {

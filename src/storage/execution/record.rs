@@ -66,7 +66,7 @@ pub struct Execution {
 }
 
 /// What is known about an execution when it ends.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     /// How it ended.
     pub status: ExecutionStatus,
@@ -110,18 +110,28 @@ pub struct ExecutionFilter {
     pub before: Option<i64>,
 }
 
-/// A change of a record. Each can be made again without harm, and has no more effect then.
+/// An [`Outcome`] as it is stored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct End {
+    pub(super) status: ExecutionStatus,
+    pub(super) answer: Option<String>,
+    pub(super) error: Option<String>,
+    pub(super) metadata: String,
+}
+
+/// A change of a record. Each can be made again without harm, and has no more effect then. JSON is text: as part of a change
+/// it could be too deep to be read again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Change {
     /// It has begun.
     Begin(Execution),
     /// What was decided to be done.
-    Plan { id: String, intent: String, confidence: f64, plan: Value },
+    Plan { id: String, intent: String, confidence: f64, plan: String },
     /// A task has ended.
     Step { id: String, ordinal: i64, step: Step },
     /// It has ended. One that has ended already stays as it is.
-    Finish { id: String, outcome: Outcome, finished_ms: i64 },
+    Finish { id: String, end: End, finished_ms: i64 },
     /// Whatever this server was at before `before_ms` was cut off.
     Interrupt { before_ms: i64 },
 }
@@ -136,6 +146,18 @@ impl Change {
             Self::Begin(execution) => &execution.id,
             Self::Plan { id, .. } | Self::Step { id, .. } | Self::Finish { id, .. } => id,
             Self::Interrupt { .. } => "",
+        }
+    }
+
+    /// About how much it is to send.
+    pub(super) fn bytes(&self) -> usize {
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        match self {
+            Self::Begin(execution) => execution.prompt.len(),
+            Self::Plan { plan, .. } => plan.len(),
+            Self::Step { step, .. } => length(&step.output) + length(&step.query),
+            Self::Finish { end, .. } => end.metadata.len() + length(&end.answer),
+            Self::Interrupt { .. } => 0,
         }
     }
 

@@ -1,6 +1,6 @@
-use serde_json::Value;
 use sqlx::{Row, Sqlite, Transaction};
 
+use super::{PAGE, PAGE_BYTES};
 use crate::kernel::Error;
 use crate::storage::sqlite::{Database, failed};
 
@@ -18,8 +18,8 @@ pub(in crate::storage) struct Entry {
     pub(in crate::storage) position: i64,
     /// Whose it is: a user or an execution.
     pub(in crate::storage) owner: String,
-    /// What is to be done.
-    pub(in crate::storage) body: Value,
+    /// What is to be done, as JSON. Whoever carries it out reads it, and passes over what can't be read.
+    pub(in crate::storage) body: String,
 }
 
 impl Journal {
@@ -32,12 +32,13 @@ impl Journal {
         &self,
         tx: &mut Transaction<'_, Sqlite>,
         owner: &str,
-        body: &Value,
+        body: &str,
     ) -> Result<(), Error> {
-        sqlx::query("INSERT INTO pending (service, owner, body) VALUES (?1, ?2, ?3)")
+        sqlx::query("INSERT INTO pending (service, owner, bytes, body) VALUES (?1, ?2, ?3, ?4)")
             .bind(self.service)
             .bind(owner)
-            .bind(body.to_string())
+            .bind(i64::try_from(body.len()).unwrap_or(i64::MAX))
+            .bind(body)
             .execute(&mut **tx)
             .await
             .map(|_| ())
@@ -54,60 +55,71 @@ impl Journal {
         Ok(count.unsigned_abs())
     }
 
-    /// The oldest ones.
-    pub(in crate::storage) async fn oldest(&self, most: usize) -> Result<Vec<Entry>, Error> {
-        let rows =
-            sqlx::query("SELECT position, owner, body FROM pending WHERE service = ?1 ORDER BY position LIMIT ?2")
-                .bind(self.service)
-                .bind(i64::try_from(most).unwrap_or(i64::MAX))
-                .fetch_all(self.database.read())
-                .await;
-        read(rows)
-    }
-
-    /// All of one owner, oldest first.
-    pub(in crate::storage) async fn of(&self, owner: &str) -> Result<Vec<Entry>, Error> {
+    /// The oldest ones: at most [`PAGE`], and none beyond [`PAGE_BYTES`], but at least one.
+    pub(in crate::storage) async fn oldest(&self) -> Result<Vec<Entry>, Error> {
         let rows = sqlx::query(
-            "SELECT position, owner, body FROM pending WHERE service = ?1 AND owner = ?2 ORDER BY position",
+            "SELECT position, owner, body FROM pending JOIN
+                 (SELECT position, SUM(bytes) OVER (ORDER BY position) - bytes AS earlier FROM
+                     (SELECT position, bytes FROM pending WHERE service = ?1 ORDER BY position LIMIT ?2))
+             USING (position) WHERE earlier < ?3 ORDER BY position",
         )
         .bind(self.service)
-        .bind(owner)
+        .bind(i64::try_from(PAGE).unwrap_or(i64::MAX))
+        .bind(i64::try_from(PAGE_BYTES).unwrap_or(i64::MAX))
         .fetch_all(self.database.read())
         .await;
         read(rows)
     }
 
-    /// Removes those up to `position`, which have been carried out.
-    pub(in crate::storage) async fn remove_until(&self, position: i64) -> Result<(), Error> {
+    /// All of one owner, oldest first, as they stand in this transaction.
+    pub(in crate::storage) async fn of(
+        &self,
+        tx: &mut Transaction<'_, Sqlite>,
+        owner: &str,
+    ) -> Result<Vec<Entry>, Error> {
+        let rows = sqlx::query(
+            "SELECT position, owner, body FROM pending WHERE service = ?1 AND owner = ?2 ORDER BY position",
+        )
+        .bind(self.service)
+        .bind(owner)
+        .fetch_all(&mut **tx)
+        .await;
+        read(rows)
+    }
+
+    /// Removes those up to `position`, which have been carried out; says how many those were.
+    pub(in crate::storage) async fn remove_until(&self, position: i64) -> Result<u64, Error> {
         sqlx::query("DELETE FROM pending WHERE service = ?1 AND position <= ?2")
             .bind(self.service)
             .bind(position)
             .execute(self.database.writer())
             .await
-            .map(|_| ())
+            .map(|done| done.rows_affected())
             .map_err(failed("could not remove what was written back"))
     }
 
-    /// Removes the oldest beyond the newest `most`; says how many those were.
+    /// Removes the oldest beyond the newest ones with `most` bytes; says how many those were.
     pub(super) async fn limit(&self, most: i64) -> Result<u64, Error> {
-        sqlx::query(
-            "DELETE FROM pending WHERE service = ?1 AND position <=
-                 (SELECT position FROM pending WHERE service = ?1 ORDER BY position DESC LIMIT 1 OFFSET ?2)",
+        let cut: Option<i64> = sqlx::query_scalar(
+            "SELECT MAX(position) FROM
+                 (SELECT position, SUM(bytes) OVER (ORDER BY position DESC) AS newer FROM pending WHERE service = ?1)
+             WHERE newer > ?2",
         )
         .bind(self.service)
         .bind(most)
-        .execute(self.database.writer())
+        .fetch_one(self.database.read())
         .await
-        .map(|done| done.rows_affected())
-        .map_err(failed("could not limit the operations that wait"))
+        .map_err(failed("could not measure the operations that wait"))?;
+        match cut {
+            Some(position) => self.remove_until(position).await,
+            None => Ok(0),
+        }
     }
 }
 
 fn read(rows: Result<Vec<sqlx::sqlite::SqliteRow>, sqlx::Error>) -> Result<Vec<Entry>, Error> {
     let entry = |row: sqlx::sqlite::SqliteRow| {
-        let body: String = row.try_get("body")?;
-        let body = serde_json::from_str(&body).map_err(|error| sqlx::Error::Decode(error.into()))?;
-        Ok(Entry { position: row.try_get("position")?, owner: row.try_get("owner")?, body })
+        Ok(Entry { position: row.try_get("position")?, owner: row.try_get("owner")?, body: row.try_get("body")? })
     };
     let entries = rows.and_then(|rows| rows.into_iter().map(entry).collect());
     entries.map_err(failed("could not read the operations that wait"))

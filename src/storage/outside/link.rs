@@ -34,7 +34,8 @@ struct Shared<C> {
     state: Mutex<State<C>>,
     /// Read while an operation is put into the journal, written while the last ones are taken out.
     queue: Arc<RwLock<()>>,
-    down: Notify,
+    /// Tells the keeper that there is something to do, or to look at.
+    wake: Notify,
 }
 
 struct State<C> {
@@ -83,7 +84,7 @@ impl<B: Backend> Link<B> {
         let status =
             BackendStatus { connected: false, since_ms: clock.now_ms(), last_error: None, pending, failures: 0 };
         let state = Mutex::new(State { connection: None, nth: 0, status, told: false });
-        let shared = Arc::new(Shared { state, queue: Arc::default(), down: Notify::new() });
+        let shared = Arc::new(Shared { state, queue: Arc::default(), wake: Notify::new() });
         Ok(Self { backend, journal, clock, shared })
     }
 
@@ -134,11 +135,21 @@ impl<B: Backend> Link<B> {
 
     /// For reading: a failure of the service is noted, and the embedded store answers; a refusal is the caller's.
     pub(in crate::storage) fn note(&self, lease: &Lease<B::Connection>, failure: Failure) -> Result<(), Error> {
-        if let Failure::Refused(error) = failure {
-            return Err(error);
+        match failure {
+            Failure::Refused(error) => return Err(error),
+            Failure::Slow(text) => self.slow(text),
+            failure => self.failed(lease, &failure),
         }
-        self.failed(lease, &failure);
         Ok(())
+    }
+
+    /// Notes that one operation was not done in time. The others go on; the keeper has a look at the service.
+    fn slow(&self, text: String) {
+        let mut state = self.state();
+        state.status.failures += 1;
+        state.status.last_error = Some(text);
+        drop(state);
+        self.shared.wake.notify_one();
     }
 
     /// For writing: a failure of the service sends the operation to the journal; a refusal is the caller's. Even if the
@@ -159,18 +170,22 @@ impl<B: Backend> Link<B> {
         self.state().status.pending += 1;
     }
 
-    /// Gives up the oldest operations beyond the newest `most`: an outage may last longer than there is room for.
-    pub(in crate::storage) async fn limit(&self, most: i64) -> Result<(), Error> {
-        if self.journal.limit(most).await? > 0 {
-            self.waiting(self.journal.count().await?);
+    /// Gives up the oldest operations beyond the newest ones with `most` bytes: an outage may last longer than there is room
+    /// for. Returns how many those were.
+    pub(in crate::storage) async fn limit(&self, most: i64) -> Result<u64, Error> {
+        let given_up = self.journal.limit(most).await?;
+        if given_up > 0 {
+            self.dequeued(given_up);
+            tracing::error!(operations = given_up, "too much waits for {}; the oldest is given up", B::NAME);
         }
-        Ok(())
+        Ok(given_up)
     }
 
     /// Goes without the connection until the journal is empty. Says nothing: the service has not failed.
     pub(super) fn lower(&self) {
         let mut state = self.state();
         if state.connection.is_some() {
+            state.status.last_error = None;
             self.set_down(&mut state);
         }
     }
@@ -179,14 +194,14 @@ impl<B: Backend> Link<B> {
         state.connection = None;
         state.status.connected = false;
         state.status.since_ms = self.clock.now_ms();
-        self.shared.down.notify_one();
+        self.shared.wake.notify_one();
     }
 
-    /// Waits until there is no connection, at most this long. Returns whether there is none.
+    /// Waits until there is no connection or doubt about it, at most this long. Returns whether there is none.
     pub(super) async fn until_down(&self, patience: Duration) -> bool {
         // A notification may be left from a time that is over, so the state decides.
         if self.state().connection.is_some() {
-            drop(tokio::time::timeout(patience, self.shared.down.notified()).await);
+            drop(tokio::time::timeout(patience, self.shared.wake.notified()).await);
         }
         self.state().connection.is_none()
     }
@@ -196,9 +211,10 @@ impl<B: Backend> Link<B> {
         self.shared.queue.write().await
     }
 
-    /// Notes how many operations wait now.
-    pub(super) fn waiting(&self, pending: u64) {
-        self.state().status.pending = pending;
+    /// Counts operations that wait no more.
+    pub(super) fn dequeued(&self, count: u64) {
+        let mut state = self.state();
+        state.status.pending = state.status.pending.saturating_sub(count);
     }
 
     /// The service is in use from now on. The journal is empty, and the guard keeps it so.

@@ -13,10 +13,21 @@ pub(super) use journal::{Entry, Journal};
 pub use link::BackendStatus;
 pub(super) use link::{Lease, Link, Route};
 
+use std::time::Duration;
+
 use crate::kernel::Error;
 
-/// Operations that are written back in one go.
+/// Operations that are written back in one go, at most.
 pub(super) const PAGE: usize = 200;
+/// Bytes that are written back in one go, unless a single operation has more.
+pub(super) const PAGE_BYTES: usize = 4_000_000;
+/// Bytes that a service takes per millisecond even on a bad day.
+const BYTES_PER_MS: usize = 5_000;
+
+/// `limit`, and the time that sending so many bytes may take.
+pub(super) fn allowance(limit: Duration, bytes: usize) -> Duration {
+    limit.saturating_add(Duration::from_millis(u64::try_from(bytes / BYTES_PER_MS).unwrap_or(u64::MAX)))
+}
 
 /// A service: Redis or Postgres.
 pub(super) trait Backend: Clone + Send + Sync + 'static {
@@ -46,8 +57,10 @@ pub(super) trait Backend: Clone + Send + Sync + 'static {
 /// Why an operation did not succeed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The service is slow, gone, or not able to work; what it said, without credentials.
+    /// The service is gone, or not able to work; what it said, without credentials.
     Unusable(String),
+    /// There was no answer in time. It may lie with this operation alone: the keeper finds out.
+    Slow(String),
     /// The service works, but does not take this operation.
     Refused(Error),
     /// The service must not be used: its schema is not ours.
@@ -58,7 +71,7 @@ impl Failure {
     /// What went wrong, for the log and for a status.
     pub(super) fn text(&self) -> String {
         match self {
-            Self::Unusable(text) | Self::Foreign(text) => text.clone(),
+            Self::Unusable(text) | Self::Slow(text) | Self::Foreign(text) => text.clone(),
             Self::Refused(error) => error.to_string(),
         }
     }

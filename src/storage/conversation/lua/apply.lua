@@ -1,25 +1,46 @@
 -- Carries out operations of one conversation, oldest first; one that was carried out before is skipped.
 -- KEYS: messages, summary, ids of operations, epoch
--- ARGV: now, time to live, most messages, id of a clearing or '', summary or '', and for each operation: its id, how many
--- messages it has, the messages. Times are in milliseconds.
+-- ARGV: now, time to live, whether that may be shortened ('1'), most messages, id of a clearing or '', time up to which it
+-- clears or '' for everything, summary or '', and for each operation: its id, how many messages it has, the messages.
+-- Times are in milliseconds, that of a clearing is written as in messages.
 local list, summary, applied, epoch = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local now, ttl, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local now, ttl, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[4])
+local cleared, until_time = ARGV[5], ARGV[6]
 
 local function is_new(id)
   return redis.call('ZADD', applied, 'NX', now, id) == 1
 end
 
-if ARGV[4] ~= '' and is_new(ARGV[4]) then
-  redis.call('DEL', list, summary)
-  redis.call('SET', epoch, ARGV[4])
+local function live(key)
+  if ARGV[3] == '1' or redis.call('PTTL', key) < ttl then redis.call('PEXPIRE', key, ttl) end
 end
 
-local at = 6
+-- A clearing that comes late spares what was said after it.
+local function is_later(message)
+  if until_time == '' then return false end
+  local read, value = pcall(cjson.decode, message)
+  return read and type(value) == 'table' and type(value.timestamp) == 'string' and value.timestamp > until_time
+end
+
+if cleared ~= '' and is_new(cleared) then
+  local lived = redis.call('PTTL', list)
+  local messages = redis.call('LRANGE', list, 0, -1)
+  redis.call('DEL', list, summary)
+  for _, message in ipairs(messages) do
+    if is_later(message) then redis.call('RPUSH', list, message) end
+  end
+  if lived > 0 then redis.call('PEXPIRE', list, lived) end
+  redis.call('SET', epoch, cleared)
+end
+
+local at, operations, added = 8, 0, 0
 while at <= #ARGV do
   local count = tonumber(ARGV[at + 1])
   if is_new(ARGV[at]) then
     for nth = at + 2, at + 1 + count do redis.call('LPUSH', list, ARGV[nth]) end
+    added = added + count
   end
+  operations = operations + 1
   at = at + 2 + count
 end
 
@@ -34,7 +55,12 @@ end
 for nth = #kept, math.max(surplus, 0) + 1, -1 do redis.call('RPUSH', list, kept[nth]) end
 
 local held = redis.call('LLEN', list)
-if ARGV[5] ~= '' and held > 0 then redis.call('SET', summary, ARGV[5], 'NX') end
-redis.call('ZREMRANGEBYRANK', applied, 0, -1 - math.max(1000, 2 * held))
-for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ttl) end
+if ARGV[7] ~= '' and held > 0 then redis.call('SET', summary, ARGV[7], 'NX', 'PX', ttl) end
+redis.call('ZREMRANGEBYRANK', applied, 0, -1 - math.max(1000, 2 * held + operations))
+if added > 0 then
+  live(list)
+  live(summary)
+end
+live(applied)
+live(epoch)
 return held

@@ -1,0 +1,56 @@
+//! A service that is well, but has no time for one request.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::sleep;
+
+use super::Bench;
+use crate::kernel::{ErrorKind, new_id};
+use crate::storage::{Execution, ExecutionStatus};
+
+fn begun(bench: &Bench) -> Execution {
+    Execution {
+        id: new_id(),
+        user_id: bench.user.to_string(),
+        status: ExecutionStatus::Running,
+        prompt: "What?".to_owned(),
+        intent: None,
+        plan: None,
+        answer: None,
+        error: None,
+        metadata: None,
+        started_ms: bench.clock.now_ms(),
+        finished_ms: None,
+    }
+}
+
+#[tokio::test]
+async fn a_postgres_whose_connections_are_all_in_use_is_not_away() {
+    let Some(bench) = Bench::postgres().await else { return };
+    let (store, known) = (&bench.stores.executions, begun(&bench));
+    store.begin(&known).await.unwrap();
+    let pool = bench.stores.postgres.as_ref().unwrap().lease().unwrap().connection.pool;
+    let busy = join_all((0..4).map(|_| pool.acquire())).await;
+
+    let error = store.get(&known.id).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotConfigured, "it is there, though nobody could look: {error}");
+    // The keeper has a look meanwhile.
+    sleep(Duration::from_millis(800)).await;
+    let status = bench.stores.postgres().unwrap();
+    assert!(status.connected && status.failures == 1, "{status:?}");
+
+    // What is written keeps its order: it waits, and so does what comes after it, until it has been written.
+    let late = begun(&bench);
+    store.begin(&late).await.unwrap();
+    drop(busy);
+    for _ in 0..500 {
+        if bench.stores.postgres().unwrap().connected {
+            break;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    let status = bench.stores.postgres().unwrap();
+    assert_eq!((status.connected, status.pending, status.last_error), (true, 0, None));
+    assert!(store.get(&late.id).await.unwrap().is_some() && store.get(&known.id).await.unwrap().is_some());
+}

@@ -1,0 +1,186 @@
+//! What Redis is told again: what waited, and what a Redis with other data than it had lacks.
+
+use std::time::Duration;
+
+use redis::Cmd;
+use serde_json::{Map, json};
+use tempfile::TempDir;
+
+use super::{Bench, settings, url};
+use crate::kernel::{Clock, Role, UserId, new_id};
+use crate::storage::conversation::{EmbeddedConversations, bring_up_to_date, restore};
+use crate::storage::outside::{Backend, Entry, Journal};
+use crate::storage::redis::{Connection, Redis};
+use crate::storage::{Message, Retain, Stores};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+async fn say(stores: &Stores, user: &UserId, content: &str) {
+    let created_ms = Clock::system().now_ms();
+    let message = Message { role: Role::User, content: content.to_owned(), metadata: Map::new(), created_ms };
+    stores.conversations.append(user, &[message], HOUR, Retain::Newest(10_000)).await.unwrap();
+    // Each at a time of its own.
+    tokio::time::sleep(Duration::from_millis(2)).await;
+}
+
+/// Oldest first.
+async fn said(stores: &Stores, user: &UserId) -> Vec<String> {
+    let found = stores.conversations.recent(user, 10_000).await.unwrap().messages;
+    found.into_iter().rev().map(|message| message.content).collect()
+}
+
+impl Bench {
+    fn connection(&self) -> Connection {
+        self.stores.redis.as_ref().unwrap().lease().unwrap().connection
+    }
+
+    async fn ask<T: redis::FromRedisValue>(&self, command: &mut Cmd) -> T {
+        command.query_async(&mut self.connection()).await.unwrap()
+    }
+
+    fn key(&self, kind: &str) -> String {
+        format!("conversation{kind}:{}", self.user)
+    }
+
+    async fn forget_in_redis(&self) {
+        for kind in ["", "_summary", "_applied", "_epoch"] {
+            let _: i64 = self.ask(redis::cmd("DEL").arg(self.key(kind))).await;
+        }
+    }
+
+    async fn restore(&self) {
+        let database = self.stores.database.clone();
+        let copies = EmbeddedConversations::new(database.clone(), self.clock.clone());
+        restore(&copies, &Journal::new(database, Redis::KEY), &self.connection()).await.unwrap();
+    }
+
+    async fn write_back(&self, owners: &[(&UserId, serde_json::Value)]) {
+        let entry = |(owner, body): &(&UserId, serde_json::Value)| Entry {
+            position: 1,
+            owner: owner.to_string(),
+            body: body.to_string(),
+        };
+        let copies = EmbeddedConversations::new(self.stores.database.clone(), self.clock.clone());
+        let entries: Vec<Entry> = owners.iter().map(entry).collect();
+        bring_up_to_date(&copies, &self.connection(), &entries).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_given_back_lengthens_a_life_and_never_shortens_it() {
+    let Some(bench) = Bench::redis().await else { return };
+    say(&bench.stores, &bench.user, "Hello").await;
+    let soon = bench.clock.now_ms() + 60_000;
+    let ending = sqlx::query("UPDATE conversation SET expires_at = ?1").bind(soon);
+    ending.execute(bench.stores.database.writer()).await.unwrap();
+    let lives = async || -> i64 { bench.ask(redis::cmd("PTTL").arg(bench.key(""))).await };
+    bench.restore().await;
+    assert!(lives().await > 3_500_000, "it lives on as another server said");
+    bench.write_back(&[(&bench.user, json!({"id": new_id(), "messages": ["x"], "most": 9}))]).await;
+    assert!(lives().await > 3_500_000);
+    bench.forget_in_redis().await;
+    bench.restore().await;
+    let left = lives().await;
+    assert!(left > 0 && left <= 60_000, "{left}");
+}
+
+#[tokio::test]
+async fn a_long_conversation_is_given_back_whole_and_once() {
+    let Some(bench) = Bench::redis().await else { return };
+    for number in 0..600 {
+        say(&bench.stores, &bench.user, &number.to_string()).await;
+    }
+    // More than goes to Redis at once.
+    for letter in ["x", "y", "z"] {
+        say(&bench.stores, &bench.user, &letter.repeat(300_000)).await;
+    }
+    let before = said(&bench.stores, &bench.user).await;
+    bench.restore().await;
+    assert_eq!(said(&bench.stores, &bench.user).await.len(), 603, "it had all");
+    bench.forget_in_redis().await;
+    bench.restore().await;
+    assert!(said(&bench.stores, &bench.user).await == before);
+}
+
+#[tokio::test]
+async fn a_clearing_that_comes_late_spares_what_was_said_since() {
+    let Some(bench) = Bench::redis().await else { return };
+    say(&bench.stores, &bench.user, "before").await;
+    let at = bench.clock.now_ms();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    say(&bench.stores, &bench.user, "since").await;
+    bench.write_back(&[(&bench.user, json!({"id": new_id(), "cleared": at}))]).await;
+    assert_eq!(said(&bench.stores, &bench.user).await, ["since"]);
+    let lives: i64 = bench.ask(redis::cmd("PTTL").arg(bench.key(""))).await;
+    assert!(lives > 0 && lives <= 3_600_000, "{lives}");
+}
+
+#[tokio::test]
+async fn a_clearing_is_known_however_much_has_been_said_before() {
+    let Some(bench) = Bench::redis().await else { return };
+    let mut many = redis::cmd("ZADD");
+    many.arg(bench.key("_applied"));
+    for number in 0..1000 {
+        many.arg(bench.clock.now_ms() - 1000).arg(number.to_string());
+    }
+    let _: i64 = bench.ask(&mut many).await;
+    bench.stores.conversations.clear(&bench.user).await.unwrap();
+    let id: String = bench.ask(redis::cmd("GET").arg(bench.key("_epoch"))).await;
+    let score: Option<f64> = bench.ask(redis::cmd("ZSCORE").arg(bench.key("_applied")).arg(id)).await;
+    assert!(score.is_some(), "or it would be done a second time");
+}
+
+#[tokio::test]
+async fn what_was_cleared_does_not_come_back_with_old_data() {
+    let Some(bench) = Bench::redis().await else { return };
+    say(&bench.stores, &bench.user, "secret").await;
+    let old: Vec<String> = bench.ask(redis::cmd("LRANGE").arg(bench.key("")).arg(0).arg(-1)).await;
+    bench.stores.conversations.clear(&bench.user).await.unwrap();
+    say(&bench.stores, &bench.user, "since").await;
+    bench.forget_in_redis().await;
+    let _: i64 = bench.ask(redis::cmd("RPUSH").arg(bench.key("")).arg(old)).await;
+    let _: () = bench.ask(redis::cmd("SET").arg(bench.key("_summary")).arg("of the secret")).await;
+    bench.restore().await;
+    let found = bench.stores.conversations.recent(&bench.user, 9).await.unwrap();
+    assert_eq!((found.messages.len(), found.summary), (1, None));
+    assert_eq!(found.messages[0].content, "since");
+}
+
+#[tokio::test]
+async fn what_redis_refuses_of_one_user_keeps_no_other_waiting() {
+    let Some(bench) = Bench::redis().await else { return };
+    let other = UserId::parse(&new_id()).unwrap();
+    for user in [&bench.user, &other] {
+        say(&bench.stores, user, "Hello").await;
+    }
+    bench.forget_in_redis().await;
+    let _: () = bench.ask(redis::cmd("SET").arg(bench.key("")).arg("no list")).await;
+    let body = || json!({"id": new_id(), "messages": ["late"], "most": 9});
+    bench.write_back(&[(&bench.user, body()), (&other, body())]).await;
+    assert_eq!(said(&bench.stores, &other).await, ["Hello", "late"]);
+}
+
+#[tokio::test]
+async fn what_happens_while_redis_is_not_configured_is_told_to_it_later() {
+    let Some(redis) = url("TEST_REDIS_URL") else { return };
+    let folder = TempDir::new().unwrap();
+    let open = async |with: bool| {
+        let settings = settings(&folder, Some(redis.clone()).filter(|_| with), None);
+        Stores::open(&settings, Clock::system()).await.unwrap()
+    };
+    let [ada, bob] = [new_id(), new_id()].map(|id| UserId::parse(&id).unwrap());
+    let stores = open(true).await;
+    say(&stores, &ada, "with").await;
+    say(&stores, &bob, "secret").await;
+    stores.close().await;
+
+    let stores = open(false).await;
+    say(&stores, &ada, "without").await;
+    stores.conversations.clear(&bob).await.unwrap();
+    stores.close().await;
+
+    let stores = open(true).await;
+    assert_eq!(said(&stores, &ada).await, ["with", "without"]);
+    assert_eq!(said(&stores, &bob).await, Vec::<String>::new());
+    stores.close().await;
+}
