@@ -17,7 +17,7 @@ async fn when_the_caller_leaves_nothing_keeps_running() {
     let server = code::server(json!({"timeout": 60})).await;
     let marker = format!("left-behind-{}", free_port());
     let program = format!(
-        "import os, subprocess, sys\nos.setsid() if os.fork() == 0 else None\n\
+        "import os, subprocess, sys\nos.setpgid(0, 0) if os.fork() == 0 else None\n\
          subprocess.run([sys.executable, '-c', 'while True: pass', '{marker}'])"
     );
     let body = json!({"arguments": {"code": program}}).to_string();
@@ -70,7 +70,7 @@ async fn programs_end_with_a_server_that_is_killed() {
     let mut server = Ordinary::start(60).await;
     let marker = format!("orphan-{}", free_port());
     let program = format!(
-        "import os, subprocess, sys\nos.setsid() if os.fork() == 0 else None\n\
+        "import os, subprocess, sys\nos.setpgid(0, 0) if os.fork() == 0 else None\n\
          subprocess.run([sys.executable, '-c', 'while True: pass', '{marker}'])"
     );
     let client = server.client.clone();

@@ -1,5 +1,7 @@
 //! Programs that a model wrote are run, and told of so that it can mend them. What hostile ones do is in `sandbox_attacks`.
 
+use std::fs;
+
 use serde_json::{Value, json};
 
 use crate::common::TestServer;
@@ -186,12 +188,58 @@ async fn programs_yield_to_the_server() {
         return;
     }
     let server = code::server(json!({})).await;
-    assert_eq!(stdout(&code::run(&server, "python", YIELDS).await), "10 1000\n");
+    assert_eq!(stdout(&code::run(&server, "python", YIELDS).await), "19 1000\n");
     let ordinary = Ordinary::start(10).await;
-    assert_eq!(stdout(&code::run(&ordinary.client, "python", YIELDS).await), "10 1000\n");
+    assert_eq!(stdout(&code::run(&ordinary.client, "python", YIELDS).await), "19 1000\n");
     let plain = TestServer::with(&[("PATH", PATH), ("ALLOW_UNSANDBOXED_CODE", "true")]).await;
     code::add(&plain, json!({"sandbox_enabled": false})).await;
-    assert_eq!(stdout(&code::run(&plain, "python", YIELDS).await), "10 1000\n");
+    assert_eq!(stdout(&code::run(&plain, "python", YIELDS).await), "19 1000\n");
+}
+
+/// The kernel may share the processors out among sessions first; then niceness counts only within one.
+#[tokio::test]
+async fn the_session_of_a_program_yields_to_that_of_the_server() {
+    if !code::has(&["bwrap", "python3", "setpriv"]) || fs::metadata("/proc/self/autogroup").is_err() {
+        return;
+    }
+    let program = "import time
+group, until = (lambda: open('/proc/self/autogroup').read().split()[1:]), time.time() + 5
+while group() != ['nice', '19'] and time.time() < until: time.sleep(0.01)
+print(*group())";
+    let own = fs::read_to_string("/proc/self/autogroup").unwrap();
+    let (server, ordinary) = (code::server(json!({})).await, Ordinary::start(10).await);
+    for client in [&server, &ordinary.client] {
+        assert_eq!(stdout(&code::run(client, "python", program).await), "nice 19\n");
+    }
+    assert_eq!(fs::read_to_string("/proc/self/autogroup").unwrap(), own, "that of the server is as it was");
+}
+
+#[tokio::test]
+async fn streams_can_be_opened_by_name() {
+    if !code::has(&["bwrap", "python3"]) {
+        return;
+    }
+    let server = code::server(json!({})).await;
+    let program = "echo out > /dev/stdout; echo err > /dev/stderr; cat /dev/stdin";
+    let done = code::execute(&server, json!({"code": program, "language": "bash", "stdin": "in"})).await;
+    let said = (&done["output"]["stdout"], &done["output"]["stderr"]);
+    assert_eq!(said, (&json!("out\nin"), &json!("err\n")), "{done}");
+}
+
+/// Python starts programs with `vfork`: for a moment they share its memory, and both seem to have it.
+#[tokio::test]
+async fn memory_that_is_lent_to_a_child_counts_once() {
+    if !code::has(&["bwrap", "python3"]) {
+        return;
+    }
+    let server = code::server(json!({"max_memory": 64, "timeout": 30})).await;
+    let program = "import os, subprocess, time
+kept, until = bytearray(os.urandom(1 << 20)) * 33, time.time() + 3
+while time.time() < until:
+    try: subprocess.run(['/no/such/program'])
+    except OSError: pass
+print('done')";
+    assert_eq!(stdout(&code::run(&server, "python", program).await), "done\n");
 }
 
 /// Tells how modest it is. Without a sandbox a program may have begun before it is made so.

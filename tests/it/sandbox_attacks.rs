@@ -33,6 +33,11 @@ def refused(attack, *arguments, **named):
         print('held', error)
     else:
         print('ESCAPED', result)
+def leave():
+    try:
+        os.setsid()
+    except OSError:
+        os.setpgid(0, 0)
 def claim(fine, what=''):
     print('held' if fine else 'ESCAPED', what)
 "#;
@@ -88,6 +93,9 @@ fn numbers() -> String {
         ("GETPID", libc::SYS_getpid),
         ("VMSPLICE", libc::SYS_vmsplice),
         ("INOTIFY", libc::SYS_inotify_init1),
+        ("EXIT", libc::SYS_exit),
+        ("SPLICE", libc::SYS_splice),
+        ("TEE", libc::SYS_tee),
     ];
     calls.iter().map(|(name, number)| format!("{name} = {number}\n")).collect()
 }

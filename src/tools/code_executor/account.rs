@@ -1,11 +1,13 @@
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
+use rustix::fs::fchown;
 use rustix::process::{Gid, Uid, geteuid};
 use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
 
@@ -49,6 +51,12 @@ impl Account {
         if let Some(id) = self.0 {
             command.uid(id).gid(id);
         }
+    }
+
+    /// Makes a pipe this user's.
+    pub(super) fn take(self, pipe: BorrowedFd<'_>) -> io::Result<()> {
+        let Some(id) = self.0 else { return Ok(()) };
+        Ok(fchown(pipe, Some(Uid::from_raw(id)), Some(Gid::from_raw(id)))?)
     }
 
     pub(super) fn name(self) -> String {

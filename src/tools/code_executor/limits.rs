@@ -14,8 +14,8 @@ const OPEN_FILES: u64 = 256;
 const MOST_FILE: u64 = 256 * MEGABYTE;
 /// What Node.js needs besides what a program uses.
 const OVERHEAD_OF_NODE: u64 = 64 * MEGABYTE;
-/// Below the server, so that it stays responsive while programs are busy.
-const NICENESS: i32 = 10;
+/// Below the server as far as it goes, so that it stays responsive while programs are busy.
+pub(super) const NICENESS: i32 = 19;
 
 /// What a program may use.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +70,9 @@ impl Limits {
             (Resource::Nofile, OPEN_FILES, OPEN_FILES),
             (Resource::Core, 0, 0),
             (Resource::Memlock, 0, 0),
+            // Or a program could raise its own priority where the server may.
+            (Resource::Nice, 0, 0),
+            (Resource::Rtprio, 0, 0),
         ]
     }
 }

@@ -1,14 +1,24 @@
 use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::statvfs;
-use rustix::param::page_size;
 use rustix::process::Pid;
 
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(25);
+/// The pause is at least this many times as long as the look took, up to a limit: watching many processes must not use up the
+/// processors that they are kept from, but a program could make looking slow to be left alone.
+const REST: u32 = 10;
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// Looks that it takes to be sure, and the pause before the second; it grows.
+const LOOKS: u32 = 3;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
+/// Longest time that what processes share is looked for. After that, shared pages count for each of the rest.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// Memory of the kernel that an empty file takes.
 const BYTES_PER_FILE: u64 = 1024;
 /// Memory of the kernel that a socket may keep for what nobody has read yet, unless it is enlarged, which the filter prevents.
@@ -17,67 +27,125 @@ const BYTES_PER_SOCKET: u64 = 256 * 1024;
 /// Watches a process and its descendants; ends when together they use more than `limit` bytes. Limits of the kernel hold
 /// for each process alone, unless there is a control group, which only the administrator of the machine can give.
 pub(super) async fn exceeded(root: Pid, limit: u64, is_sandboxed: bool) {
+    let mut pause = PAUSE;
     loop {
-        tokio::time::sleep(PAUSE).await;
-        let look = tokio::task::spawn_blocking(move || exceeds(root, limit, is_sandboxed));
-        if look.await.unwrap_or(false) {
-            return;
+        tokio::time::sleep(pause).await;
+        let look = tokio::task::spawn_blocking(move || {
+            let begun = Instant::now();
+            // What is lent may be given back while it is looked for, so one look is no proof.
+            let exceeds = (0..LOOKS).all(|nth| {
+                thread::sleep(BETWEEN_LOOKS * nth);
+                exceeds(root, limit, is_sandboxed)
+            });
+            (exceeds, begun.elapsed())
+        });
+        match look.await {
+            Ok((true, _)) => return,
+            Ok((false, took)) => pause = (took * REST).clamp(PAUSE, LONGEST_PAUSE),
+            Err(_) => pause = PAUSE,
         }
     }
 }
 
 fn exceeds(root: Pid, limit: u64, is_sandboxed: bool) -> bool {
-    let processes = family(root);
-    let besides = if is_sandboxed { files_of(root) + sockets_of(root) } else { 0 };
-    let sum = |measure: fn(i32) -> u64| processes.iter().map(|pid| measure(*pid)).sum::<u64>() + besides;
+    let inside = if is_sandboxed { root_of(root) } else { None };
+    let processes = inside.as_deref().and_then(all_in).unwrap_or_else(|| family(root));
+    let besides = if is_sandboxed { sockets_of(root) } else { 0 } + inside.as_deref().map_or(0, files_in);
+    let sum = |measure: &dyn Fn(&Path) -> u64| processes.iter().map(|entry| measure(entry)).sum::<u64>() + besides;
     // Shared pages count for each process at first, which is quick to find out, and then by the share of each.
-    sum(resident) > limit && sum(share) > limit
+    let begun = Instant::now();
+    let patiently = |entry: &Path| if begun.elapsed() < PATIENCE { share(entry) } else { resident(entry) };
+    sum(&resident) > limit && {
+        let before = lent(&processes);
+        let shares = sum(&patiently);
+        shares.saturating_sub(before.max(lent(&processes))) > limit
+    }
 }
 
-/// A process and its descendants. In a sandbox orphans become children of its first process, so that none is missed.
-fn family(root: Pid) -> HashSet<i32> {
+/// What was counted twice: a thread that waits for a child to become another program has lent it all memory (`vfork`). That is the
+/// child with as much memory, at most one for each thread that waits, so that not much can be hidden like this.
+fn lent(processes: &[PathBuf]) -> u64 {
+    let children = |thread: &Path| fs::read_to_string(thread.join("children")).unwrap_or_default();
+    let of_thread = |process: &Path, thread: &Path| {
+        let own = resident(process);
+        let children = children(thread);
+        let children = children.split_whitespace().map(|child| resident(&process.with_file_name(child)));
+        children.filter(|child| child.abs_diff(own) <= own / 8).min_by_key(|child| child.abs_diff(own))
+    };
+    let all = processes.iter().flat_map(|process| threads(process).map(move |thread| (process, thread)));
+    all.filter(|(_, thread)| waits(thread)).filter_map(|(process, thread)| of_thread(process, &thread)).sum()
+}
+
+/// Whether a thread waits for something that nothing interrupts.
+fn waits(thread: &Path) -> bool {
+    let status = fs::read_to_string(thread.join("status")).unwrap_or_default();
+    status.lines().any(|line| line.starts_with("State:\tD"))
+}
+
+fn threads(process: &Path) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(process.join("task")).into_iter().flatten().flatten().map(|thread| thread.path())
+}
+
+/// The root of a sandbox. While bubblewrap still builds, that is the server's own, and there is nothing to be counted yet.
+fn root_of(first: Pid) -> Option<String> {
+    let root = format!("/proc/{first}/root");
+    let device = |path: &str| fs::metadata(path).map(|found| found.dev()).ok();
+    (device(&root)? != device("/")?).then_some(root)
+}
+
+/// The entries of all processes in a sandbox, which its own `/proc` lists.
+fn all_in(root: &str) -> Option<Vec<PathBuf>> {
+    let is_process =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit));
+    let entries = fs::read_dir(format!("{root}/proc")).ok()?;
+    Some(entries.flatten().map(|entry| entry.path()).filter(is_process).collect())
+}
+
+/// The entries of a process and its descendants.
+fn family(root: Pid) -> Vec<PathBuf> {
     let mut found = HashSet::new();
     let mut open = vec![root.as_raw_nonzero().get()];
     while let Some(pid) = open.pop() {
         if found.insert(pid) {
-            let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-            for thread in threads {
-                let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            for thread in threads(format!("/proc/{pid}").as_ref()) {
+                let children = fs::read_to_string(thread.join("children")).unwrap_or_default();
                 open.extend(children.split_whitespace().filter_map(|child| child.parse::<i32>().ok()));
             }
         }
     }
-    found
+    found.into_iter().map(|pid| format!("/proc/{pid}").into()).collect()
 }
 
-fn resident(pid: i32) -> u64 {
-    let pages = fs::read_to_string(format!("/proc/{pid}/statm")).ok();
-    let pages = pages.and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok());
-    pages.unwrap_or(0) * page_size() as u64 + tables(pid)
+/// What a process has in memory, and what the kernel takes to note where its pages are, be they empty.
+fn resident(process: &Path) -> u64 {
+    let (pages, tables) = memory_of(process);
+    pages + tables
 }
 
-/// A program can hide its share from an ordinary user; then all that is resident counts.
-fn share(pid: i32) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-    let kilobytes = text.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB"));
-    let kilobytes = kilobytes.and_then(|number| number.trim().parse::<u64>().ok());
-    kilobytes.map_or_else(|| resident(pid), |number| (number << 10) + tables(pid))
+/// The same, but of what processes share each counts its part. A program can hide that from an ordinary user.
+fn share(process: &Path) -> u64 {
+    let (pages, tables) = memory_of(process);
+    let rollup = fs::read_to_string(process.join("smaps_rollup")).unwrap_or_default();
+    bytes(&rollup, "Pss:").unwrap_or(pages) + tables
 }
 
-/// What the kernel takes to note where the pages of a process are, be they empty.
-fn tables(pid: i32) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let kilobytes = text.lines().find_map(|line| line.strip_prefix("VmPTE:")?.trim().strip_suffix(" kB"));
-    kilobytes.and_then(|number| number.trim().parse::<u64>().ok()).unwrap_or(0) << 10
+/// Both as the kernel tells them. It tells nothing of a process whose first thread has ended, but the others still know.
+fn memory_of(process: &Path) -> (u64, u64) {
+    let told = |entry: &Path| {
+        let status = fs::read_to_string(entry.join("status")).ok()?;
+        Some((bytes(&status, "VmRSS:")?, bytes(&status, "VmPTE:").unwrap_or(0)))
+    };
+    told(process).or_else(|| threads(process).find_map(|thread| told(&thread))).unwrap_or_default()
 }
 
-/// What the files in a sandbox's `/tmp` take: they are in memory. While bubblewrap still builds, its root is that of the server.
-fn files_of(first: Pid) -> u64 {
-    let root = format!("/proc/{first}/root");
-    let device = |path: &str| fs::metadata(path).map(|found| found.dev()).ok();
-    if device(&root) == device("/") {
-        return 0;
-    }
+/// A number of the kernel's, told in kilobytes.
+fn bytes(text: &str, name: &str) -> Option<u64> {
+    let kilobytes = text.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB"));
+    kilobytes?.trim().parse::<u64>().ok().map(|number| number << 10)
+}
+
+/// What the files in a sandbox's `/tmp` take: they are in memory.
+fn files_in(root: &str) -> u64 {
     statvfs(format!("{root}/tmp")).map_or(0, |found| {
         let bytes = found.f_blocks.saturating_sub(found.f_bfree) * found.f_frsize;
         bytes + found.f_files.saturating_sub(found.f_ffree) * BYTES_PER_FILE
@@ -87,9 +155,19 @@ fn files_of(first: Pid) -> u64 {
 /// What the sockets of a sandbox may take, and what its connections do take, which grow by themselves.
 fn sockets_of(first: Pid) -> u64 {
     let net = |name| fs::read_to_string(format!("/proc/{first}/net/{name}")).unwrap_or_default();
-    let used = net("sockstat").lines().find_map(|line| line.strip_prefix("sockets: used ")?.parse::<u64>().ok());
-    let queued: u64 = ["tcp", "tcp6"].iter().map(|name| net(name).lines().filter_map(queues).sum::<u64>()).sum();
-    used.unwrap_or(0) * BYTES_PER_SOCKET + queued
+    let (counts, counts6) = (net("sockstat"), net("sockstat6"));
+    // A list of connections is slow to read: for it, the kernel looks through those of the whole machine.
+    let queued = |counts: &str, name, list| {
+        if count(counts, name) == 0 { 0 } else { net(list).lines().filter_map(queues).sum::<u64>() }
+    };
+    let used = count(&counts, "sockets: used ") * BYTES_PER_SOCKET;
+    used + queued(&counts, "TCP: inuse ", "tcp") + queued(&counts6, "TCP6: inuse ", "tcp6")
+}
+
+/// The number after `name`, with which a line begins.
+fn count(counts: &str, name: &str) -> u64 {
+    let number = counts.lines().find_map(|line| line.strip_prefix(name)?.split(' ').next());
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 /// The bytes that a connection has to send and to be read, the fifth column.
@@ -103,15 +181,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_machines_own_files_are_nobodys_memory() {
-        assert_eq!(files_of(rustix::process::getpid()), 0);
+    fn without_a_root_of_its_own_there_is_no_sandbox() {
+        assert_eq!(root_of(rustix::process::getpid()), None);
+    }
+
+    #[test]
+    fn a_list_of_processes_is_that_of_proc() {
+        let listed = all_in("/").unwrap();
+        assert!(listed.contains(&format!("//proc/{}", std::process::id()).into()), "{listed:?}");
+        assert!(listed.iter().all(|entry| entry.join("status").exists() || !entry.exists()));
     }
 
     #[test]
     fn a_process_counts_with_its_children_and_by_its_share() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let own = rustix::process::getpid();
-        assert!(family(own).contains(&i32::try_from(child.id()).unwrap()));
+        assert!(family(own).contains(&format!("/proc/{}", child.id()).into()));
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(exceeds(own, 1 << 20, false) && !exceeds(own, 1 << 40, false));

@@ -1,4 +1,4 @@
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
+
+use super::account::Account;
 
 /// Longest wait for processes that were killed to be gone.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -31,6 +33,14 @@ impl Processes {
         let child = command.process_group(0).kill_on_drop(true).spawn()?;
         let leader = watch(id(&child).ok_or(std::io::ErrorKind::NotFound)?)?;
         Ok(Self { child, leader, first: None })
+    }
+
+    /// Makes the streams the account's own, so that it can open them by name (`/dev/stderr`).
+    pub(super) fn hand_streams_to(&self, account: Account) -> std::io::Result<()> {
+        let Child { stdin, stdout, stderr, .. } = &self.child;
+        let streams =
+            [stdin.as_ref().map(AsFd::as_fd), stdout.as_ref().map(AsFd::as_fd), stderr.as_ref().map(AsFd::as_fd)];
+        streams.into_iter().flatten().try_for_each(|stream| account.take(stream))
     }
 
     /// The number of the process that was started.

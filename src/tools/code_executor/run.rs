@@ -17,6 +17,7 @@ use super::memory;
 use super::output::{Captured, Keep, Text};
 use super::process::Processes;
 use super::sandbox::{Started, explain};
+use super::session;
 use crate::kernel::Deadline;
 
 /// Longest wait for the rest of the output once all processes are gone.
@@ -76,6 +77,7 @@ async fn run(processes: &mut Processes, first: Pid, job: &Job<'_>, deadline: Dea
             () = flood.notified() => Some(End::Flood),
             () = sleep_until(deadline.instant()) => Some(End::Late),
             () = async { streams.as_mut().await; pending().await } => None,
+            () = async { session::yield_to_others(first).await; pending().await }, if is_sandboxed => None,
         };
         let status = processes.end().await;
         if !streams.is_terminated() {

@@ -39,10 +39,11 @@ const WALLS: [&str; 16] = [
     "--proc",
     "/proc",
 ];
-const DEVICES: [&str; 4] = ["/dev/null", "/dev/full", "/dev/random", "/dev/urandom"];
+const DEVICES: [&str; 3] = ["/dev/null", "/dev/full", "/dev/urandom"];
 /// What is read from `/dev/full` is zeros too; the real `/dev/zero` would hand out memory that is counted nowhere.
-const DEVICE_LINKS: [(&str, &str); 6] = [
+const DEVICE_LINKS: [(&str, &str); 7] = [
     ("/dev/full", "/dev/zero"),
+    ("/dev/urandom", "/dev/random"),
     ("/tmp", "/dev/shm"),
     ("/proc/self/fd", "/dev/fd"),
     ("/proc/self/fd/0", "/dev/stdin"),
@@ -106,6 +107,7 @@ impl Sandbox {
         let handed = handed.map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd }).into();
         command.fd_mappings(handed).map_err(|error| error.to_string())?;
         let mut processes = Processes::start(command.into()).map_err(fault)?;
+        processes.hand_streams_to(account).map_err(fault)?;
         let mut status = BufReader::new(Receiver::from_owned_fd(status).map_err(fault)?);
         let mut line = String::new();
         (&mut status).take(1000).read_line(&mut line).await.map_err(fault)?;
@@ -127,7 +129,9 @@ impl Sandbox {
         show(&mut command, job, hidden);
         show_devices(&mut command);
         let file = job.file_name();
-        command.args(["--file", &CODE.to_string(), &format!("/tmp/{file}"), "--remount-ro", "/", "--chdir", "/tmp"]);
+        command.args(["--file", &CODE.to_string(), &format!("/tmp/{file}"), "--chdir", "/tmp"]);
+        // A process's entry in `/proc` has switches, one of which would take back how nice its session is.
+        command.args(["--remount-ro", "/proc", "--remount-ro", "/"]);
         for (option, number) in [("--seccomp", FILTER), ("--json-status-fd", STATUS), ("--sync-fd", LISTENER)] {
             command.arg(option).arg(number.to_string());
         }
@@ -143,7 +147,7 @@ impl Sandbox {
 fn show(command: &mut Command, job: &Job<'_>, hidden: &[PathBuf]) {
     let own = job.interpreter.views.iter().map(PathBuf::as_path);
     let views: Vec<_> = SYSTEM.iter().map(Path::new).chain(own).collect();
-    for view in &views {
+    for view in outermost(&views) {
         command.arg("--ro-bind-try").args([view, view]);
     }
     for link in LINKS.map(Path::new) {
@@ -158,6 +162,18 @@ fn show(command: &mut Command, job: &Job<'_>, hidden: &[PathBuf]) {
     for folder in hidden.iter().filter(is_seen).chain([&keeper]) {
         command.arg("--tmpfs").arg(folder).arg("--remount-ro").arg(folder);
     }
+}
+
+/// The paths that lie in none of the others. Each view takes bubblewrap as long as many system calls.
+fn outermost<'a>(paths: &[&'a Path]) -> Vec<&'a Path> {
+    let mut kept: Vec<&Path> = Vec::new();
+    for path in paths {
+        if !kept.iter().any(|other| path.starts_with(other)) {
+            kept.retain(|other| !other.starts_with(path));
+            kept.push(path);
+        }
+    }
+    kept
 }
 
 /// The devices that hold nothing and can't be mapped, and the names by which programs know their streams.
@@ -205,4 +221,16 @@ pub(super) fn explain(said: &str) -> String {
         ""
     };
     format!("Code can't be run in isolation: bwrap said: {said}{remedy}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_in_another_view_is_seen_with_it() {
+        let paths =
+            ["/usr/lib/python3", "/opt/a", "/usr/lib", "/usr/lib/x", "/usr/lib64", "/opt/a", "/opt"].map(Path::new);
+        assert_eq!(outermost(&paths), ["/usr/lib", "/usr/lib64", "/opt"].map(Path::new));
+    }
 }

@@ -6,8 +6,11 @@ const NEW_NAMESPACES: u32 = 0x7e02_0000;
 const SHARED_ANONYMOUS: u32 = 0x21;
 /// The `ioctl`s that type into a terminal, `TIOCSTI` and `TIOCLINUX`.
 const TYPING: [u32; 2] = [0x5412, 0x541c];
-/// Options of sockets that enlarge their buffers, which are nobody's memory: `SO_SNDBUF`, `SO_RCVBUF` and both with force.
-const BUFFERS: [u32; 4] = [7, 8, 32, 33];
+/// Options of sockets that enlarge their buffers, which are nobody's memory: `SO_SNDBUF`, `SO_RCVBUF`, `SO_RCVLOWAT` and the first two
+/// with force.
+const BUFFERS: [u32; 5] = [7, 8, 18, 32, 33];
+/// `IPPROTO_UDP`, the last of those that are well known. What comes after it has queues that nobody looks at, such as MPTCP's.
+const LAST_PROTOCOL: u32 = 17;
 /// `AF_UNIX`, `AF_INET`, `AF_INET6`.
 const FAMILIES: [u32; 3] = [1, 2, 10];
 /// The `fcntl` that enlarges a pipe, `F_SETPIPE_SZ`.
@@ -75,8 +78,10 @@ const REFUSED: &[c_long] = &[
     libc::SYS_semget,
     libc::SYS_msgget,
     libc::SYS_mq_open,
-    // Pages in a pipe, or events that nobody reads: they stay when the process has given its memory back.
+    // Pages in a pipe or a socket, or events that nobody reads: they stay when the process has given its memory back.
     libc::SYS_vmsplice,
+    libc::SYS_splice,
+    libc::SYS_tee,
     libc::SYS_inotify_init1,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_inotify_init,
@@ -141,6 +146,10 @@ pub(super) fn filter() -> Option<Vec<u8>> {
     for call in REFUSED {
         program.when(IF_EQUAL, number(*call), missing);
     }
+    // The kernel may share the processors out among sessions: many would crowd out the server.
+    program.when(IF_EQUAL, number(libc::SYS_setsid), REFUSE | number(libc::EPERM.into()));
+    // Between files it may fail like this anyway; then programs read and write instead.
+    program.when(IF_EQUAL, number(libc::SYS_sendfile), REFUSE | number(libc::EINVAL.into()));
     program.for_call(libc::SYS_fcntl, 1, |program| program.when(IF_EQUAL, PIPE_SIZE, missing));
     program.for_call(libc::SYS_clone, 0, |program| program.when(IF_ANY_BIT, NEW_NAMESPACES, missing));
     program.for_call(libc::SYS_ioctl, 1, |program| {
@@ -156,6 +165,9 @@ pub(super) fn filter() -> Option<Vec<u8>> {
     program.for_call(libc::SYS_mmap, 3, |program| {
         program.then(AND, SHARED_ANONYMOUS);
         program.when(IF_EQUAL, SHARED_ANONYMOUS, missing);
+    });
+    program.for_call(libc::SYS_socket, 2, |program| {
+        program.when(IF_AT_LEAST, LAST_PROTOCOL + 1, REFUSE | number(libc::EPROTONOSUPPORT.into()));
     });
     for call in [libc::SYS_socket, libc::SYS_socketpair] {
         program.for_call(call, 0, |program| {

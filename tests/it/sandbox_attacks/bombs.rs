@@ -86,6 +86,9 @@ os.kill(-1, signal.SIGKILL)
 " => Failure("more than 64 MB of memory");
     lends_its_memory_to_pipes: "python", {}, r"
 import fcntl, mmap
+refused(call, SPLICE, os.open('/tmp/main.py', os.O_RDONLY), 0, os.pipe()[1], 0, 1, 0)
+refused(call, TEE, os.pipe()[0], os.pipe()[1], 1, 0)
+refused(os.sendfile, os.pipe()[1], os.open('/tmp/main.py', os.O_RDONLY), 0, 1)
 end, start = os.pipe()
 refused(fcntl.fcntl, start, 1031, 1 << 20)
 claim(fcntl.fcntl(start, 1032) <= 1 << 16)
@@ -100,6 +103,15 @@ for name in os.listdir('/dev'):
     if stat.S_ISCHR(os.stat(path).st_mode):
         refused(lambda: mmap.mmap(os.open(path, os.O_RDWR), 1 << 20, mmap.MAP_SHARED))
 claim(os.read(os.open('/dev/zero', os.O_RDONLY), 5) == bytes(5))
+" => Held;
+    hides_memory_in_rare_protocols: "python", {}, r"
+for protocol in [132, 136, 262]:
+    for kind in [socket.SOCK_STREAM, socket.SOCK_DGRAM]:
+        refused(socket.socket, socket.AF_INET, kind, protocol)
+        refused(socket.socket, socket.AF_INET6, kind, protocol)
+receiver = socket.socket()
+receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1 << 22)
+claim(receiver.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT) < 1 << 20)
 " => Held;
     hides_memory_in_connections: "python", {"max_memory": 128, "timeout": 20}, r"
 listener = socket.create_server(('127.0.0.1', 0))
@@ -119,6 +131,16 @@ import mmap
 empty = mmap.mmap(-1, 1 << 38, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000, mmap.PROT_READ)
 for at in range(0, 1 << 38, 1 << 21):
     empty[at]
+time.sleep(60)
+" => Failure("more than 128 MB of memory");
+    hides_memory_behind_a_first_thread_that_has_ended: "python", {"max_memory": 128, "timeout": 20}, r"
+def hold():
+    x = bytearray(os.urandom(1 << 20)) * 40
+    time.sleep(60)
+for _ in range(6):
+    if os.fork() == 0:
+        threading.Thread(target=hold).start()
+        libc.syscall(EXIT, 0)
 time.sleep(60)
 " => Failure("more than 128 MB of memory");
     memory_that_belongs_to_no_process: "python", {}, r"
@@ -152,7 +174,7 @@ time.sleep(100)
 " => Timeout;
     outlives_its_time_as_a_daemon: "python", {"timeout": 2}, r"
 if os.fork() == 0:
-    os.setsid()
+    leave()
     if os.fork() == 0:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         while True: time.sleep(1)
@@ -161,7 +183,7 @@ time.sleep(100)
     outlives_its_end_as_a_daemon: "python", {}, r"
 print('held', flush=True)
 if os.fork() == 0:
-    os.setsid()
+    leave()
     if os.fork() == 0:
         for number in range(3): os.close(number)
         while True: time.sleep(1)
@@ -170,7 +192,7 @@ if os.fork() == 0:
     a_daemon_holds_the_output_open: "python", {}, r"
 print('held', flush=True)
 if os.fork() == 0:
-    os.setsid()
+    leave()
     time.sleep(100)
 " => Held;
     stops_its_own_keeper: "python", {"timeout": 2}, "os.kill(0, signal.SIGSTOP)\ntime.sleep(100)" => Timeout;

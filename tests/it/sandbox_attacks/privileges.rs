@@ -74,12 +74,20 @@ refused(call, SETTIME, 0, buffer)
 refused(call, 999)
 " => Held;
     restarts_the_machine: "python", {}, "refused(call, REBOOT, 0xfee1dead, 672274793, 0x1234567, 0)" => Held;
-    types_into_the_terminal: "python", {}, "import fcntl\nrefused(fcntl.ioctl, 0, 0x5412, b'x')\nrefused(call, 16 if os.uname().machine == 'x86_64' else 29, 0, 0x541c, b'x')\nclaim(os.getsid(0) != 0)\nrefused(open, '/dev/tty')" => Held;
+    types_into_the_terminal: "python", {}, "import fcntl\nrefused(fcntl.ioctl, 0, 0x5412, b'x')\nrefused(call, 16 if os.uname().machine == 'x86_64' else 29, 0, 0x541c, b'x')\nclaim(os.getsid(0) != 0)\nrefused(open, '/dev/tty')\nrefused(os.ttyname, 0)" => Held;
     raises_its_limits: "python", {}, r"
 for limit in [resource.RLIMIT_NPROC, resource.RLIMIT_DATA, resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE, resource.RLIMIT_CPU, resource.RLIMIT_CORE]:
     refused(resource.setrlimit, limit, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 refused(os.nice, -30)
+refused(os.sched_setscheduler, 0, os.SCHED_FIFO, os.sched_param(1))
+refused(os.sched_setscheduler, 0, os.SCHED_RR, os.sched_param(1))
 " => Held;
+    takes_more_of_the_processors: "python", {}, r"
+refused(os.setsid)
+for name in ['autogroup', 'oom_score_adj', 'timerslack_ns', 'sched', 'clear_refs']:
+    refused(open, '/proc/self/' + name, 'w')
+" => Held;
+    kills_its_group: "python", {}, "print('held', flush=True)\nos.kill(0, signal.SIGKILL)" => Failure("signal 9");
     dumps_core: "python", {}, "print('held', flush=True)\nclaim(resource.getrlimit(resource.RLIMIT_CORE) == (0, 0))\nos.abort()" => Failure("SIGABRT");
     hides_from_the_count_of_memory: "python", {"max_memory": 128, "timeout": 20}, r"
 for _ in range(20):
