@@ -23,9 +23,10 @@ const MIGRATE: Duration = Duration::from_secs(300);
 /// Connections. All are made before the first is used: no request waits for one to be made.
 const CONNECTIONS: u32 = 4;
 const PORT: u16 = 5432;
-/// What the server itself gives up, should we have left.
+/// What the server itself gives up, should we have left. And it is to use the index that each query has: as long as it has no
+/// statistics of a new table, it would plan to read all of it, and remember that plan while the table grows.
 const SESSION: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s';
-    SET idle_in_transaction_session_timeout = '10s'";
+    SET idle_in_transaction_session_timeout = '10s'; SET enable_seqscan = off";
 
 /// A pool whose schema is ours.
 #[derive(Clone, Debug)]

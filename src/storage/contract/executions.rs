@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Bench, stories};
 use crate::kernel::new_id;
-use crate::storage::{Execution, ExecutionFilter, ExecutionStatus, Outcome, Step};
+use crate::storage::{Cursor, Execution, ExecutionFilter, ExecutionStatus, Outcome, Step};
 
 stories!(embedded: a_record_comes_back_as_it_was_made, changes_that_are_made_again_change_nothing,
     pages_follow_each_other_without_gaps, filters_narrow_the_list, old_and_surplus_records_go_with_their_steps,
@@ -18,20 +18,8 @@ stories!(postgres: a_record_comes_back_as_it_was_made, changes_that_are_made_aga
     what_never_ended_keeps_nothing_else_from_being_deleted);
 
 impl Bench {
-    fn execution(&self, id: &str) -> Execution {
-        Execution {
-            id: id.to_owned(),
-            user_id: self.user.to_string(),
-            status: ExecutionStatus::Running,
-            prompt: "What?".to_owned(),
-            intent: None,
-            plan: None,
-            answer: None,
-            error: None,
-            metadata: None,
-            started_ms: self.clock.now_ms(),
-            finished_ms: None,
-        }
+    pub(super) fn execution(&self, id: &str) -> Execution {
+        begun(id, self.user.as_str(), self.clock.now_ms())
     }
 
     /// Records an execution that began so long ago.
@@ -40,7 +28,7 @@ impl Bench {
         self.stores.executions.begin(&Execution { started_ms, ..self.execution(id) }).await.unwrap();
     }
 
-    async fn finish(&self, id: &str, status: ExecutionStatus) {
+    pub(super) async fn finish(&self, id: &str, status: ExecutionStatus) {
         let outcome = Outcome { status, answer: Some("That.".to_owned()), error: None, metadata: json!({}) };
         self.stores.executions.finish(id, &outcome).await.unwrap();
     }
@@ -51,7 +39,24 @@ impl Bench {
     }
 }
 
-fn step(id: &str) -> Step {
+/// An execution that has just begun.
+pub(super) fn begun(id: &str, user: &str, started_ms: i64) -> Execution {
+    Execution {
+        id: id.to_owned(),
+        user_id: user.to_owned(),
+        status: ExecutionStatus::Running,
+        prompt: "What?".to_owned(),
+        intent: None,
+        plan: None,
+        answer: None,
+        error: None,
+        metadata: None,
+        started_ms,
+        finished_ms: None,
+    }
+}
+
+pub(super) fn step(id: &str) -> Step {
     Step {
         id: id.to_owned(),
         action: "data_query".to_owned(),
@@ -113,8 +118,8 @@ async fn pages_follow_each_other_without_gaps(bench: &Bench) {
     let mut seen = Vec::new();
     loop {
         let page = bench.stores.executions.list(&filter, 10).await.unwrap();
-        let Some((position, _)) = page.last() else { break };
-        filter.before = Some(*position);
+        let Some((cursor, _)) = page.last() else { break };
+        filter.before = Some(Cursor::from_number(cursor.number()));
         seen.extend(page.into_iter().map(|(_, execution)| execution.id));
         // What comes meanwhile does not move the pages.
         bench.begin(&new_id(), Duration::ZERO).await;

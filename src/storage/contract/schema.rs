@@ -1,12 +1,15 @@
 //! Databases of any age, and whether every query has its index.
 
+use futures_util::future::join_all;
+use serde_json::json;
 use sqlx::postgres::{PgConnection, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Row};
 use tempfile::TempDir;
 
+use super::executions::step;
 use super::{Bench, new_database, settings};
 use crate::kernel::{Clock, Secret, UserId, new_id};
-use crate::storage::{ExecutionFilter, Stores};
+use crate::storage::{ExecutionFilter, ExecutionStatus, Stores};
 
 /// The embedded database as each earlier version of this server left it, with some data.
 const EARLIER: [&[&str]; 2] = [
@@ -124,6 +127,31 @@ async fn every_query_has_an_index() {
         let plan = plan.join("\n");
         assert!(!plan.contains("Seq Scan") && !plan.contains("Sort"), "{sql}\n{plan}");
     }
+}
+
+/// Postgres has no statistics yet, and remembers the plans that it makes without them.
+#[tokio::test]
+async fn a_new_table_is_read_by_its_indexes_from_the_start() {
+    let Some(bench) = Bench::postgres().await else { return };
+    for _ in 0..30 {
+        let id = new_id();
+        let begun = bench.execution(&id);
+        bench.stores.executions.begin(&begun).await.unwrap();
+        bench.stores.executions.plan(&id, "general_llm", 0.5, &json!({})).await.unwrap();
+        bench.stores.executions.step(&id, 0, &step("task_1")).await.unwrap();
+        bench.finish(&id, ExecutionStatus::Completed).await;
+    }
+    let pool = bench.stores.postgres.as_ref().unwrap().lease().unwrap().connection.pool;
+    for connection in join_all((0..4).map(|_| pool.acquire())).await {
+        let mut connection = connection.unwrap();
+        // Each tells what it has counted when it ends its next statement.
+        sqlx::query("SELECT pg_stat_force_next_flush()").execute(&mut *connection).await.unwrap();
+        sqlx::query("SELECT 1").execute(&mut *connection).await.unwrap();
+    }
+    let counts = "SELECT seq_scan, n_tup_upd FROM pg_stat_user_tables WHERE relname = 'execution'";
+    let (whole, updated): (i64, i64) = sqlx::query_as(counts).fetch_one(&pool).await.unwrap();
+    assert_eq!(updated, 60);
+    assert!(whole < 10, "the table was read {whole} times as a whole; when its indexes were made, that was right");
 }
 
 #[tokio::test]
