@@ -30,7 +30,7 @@ use tokio::time::timeout;
 pub use cache::CacheStore;
 pub use config::ConfigStore;
 pub use conversation::{Conversation, ConversationStore, Message, Overflow, Retain};
-pub use execution::{Execution, ExecutionFilter, ExecutionStatus, ExecutionStore, Outcome, Step};
+pub use execution::{Cursor, Execution, ExecutionFilter, ExecutionStatus, ExecutionStore, Outcome, Step};
 pub use outside::BackendStatus;
 pub use pool::PoolStatus;
 pub use registry::Registry;

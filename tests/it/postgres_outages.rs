@@ -275,3 +275,31 @@ async fn migrations_can_be_run_by_themselves() {
         assert!(error.contains("newer schema") && !error.contains("postgres://"), "{error}");
     }
 }
+
+/// A cursor counts in the store that gave it, and says so when the other one is asked.
+#[tokio::test]
+async fn a_page_asked_for_across_an_outage_skips_and_repeats_nothing() {
+    let ((database, proxy), llm) = (database(Way::Open).await, llm().await);
+    let server = server(&llm, &proxy.url(&database.url)).await;
+    until(&server, "healthy").await;
+    let next = async || {
+        for _ in 0..3 {
+            chat(&server, "ada").await;
+        }
+        let page = server.get("/v1/executions?user_id=ada&limit=1").await.expect(200);
+        format!("/v1/executions?user_id=ada&limit=1&cursor={}", page["next_cursor"].as_str().unwrap())
+    };
+    let in_postgres = next().await;
+    let page = server.get(&in_postgres).await.expect(200);
+    proxy.set(Way::Cut);
+    until(&server, "unhealthy").await;
+    let refused = server.get(&in_postgres).await.expect(503);
+    assert!(refused["detail"].as_str().unwrap().contains("Postgres is away"), "{refused}");
+    let embedded = next().await;
+    server.get(&embedded).await.expect(200);
+    proxy.set(Way::Open);
+    until(&server, "healthy").await;
+    assert_eq!(server.get(&in_postgres).await.expect(200), page);
+    let refused = server.get(&embedded).await.expect(409);
+    assert!(refused["detail"].as_str().unwrap().contains("begin again"), "{refused}");
+}

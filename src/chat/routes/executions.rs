@@ -5,7 +5,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::ChatState;
 use crate::kernel::{Clock, Error, Fields};
-use crate::storage::{Execution, ExecutionFilter, ExecutionStatus, Step};
+use crate::storage::{Cursor, Execution, ExecutionFilter, ExecutionStatus, Step};
 use crate::web::{ApiError, ErrorBody, FromFields, PathId, QueryParams, ReadErrors, Reply};
 
 /// What the server did for one chat request.
@@ -118,7 +118,7 @@ pub(super) struct ListQuery {
     limit: usize,
     /// Where the page begins: `next_cursor` of the page before.
     #[param(value_type = Option<String>)]
-    cursor: Option<i64>,
+    cursor: Option<Cursor>,
     /// Of this user only.
     user_id: Option<String>,
     /// `running`, `completed`, `failed`, `cancelled` or `interrupted`.
@@ -136,7 +136,7 @@ impl FromFields for ListQuery {
         }
         Self {
             limit: usize::try_from(fields.int_or("limit", 50, 1..=200)).unwrap_or(50),
-            cursor: fields.int_optional("cursor", 1..=i64::MAX),
+            cursor: fields.int_optional("cursor", 1..=i64::MAX).map(Cursor::from_number),
             user_id: fields.optional("user_id"),
             status: known,
         }
@@ -147,7 +147,9 @@ impl FromFields for ListQuery {
 ///
 /// What the server did, newest first, page by page; prompts and answers are cut to 1000 characters.
 #[utoipa::path(get, path = "/executions", tag = "executions", operation_id = "list_executions", params(ListQuery),
-    responses((status = 200, description = "A page", body = Executions), ReadErrors))]
+    responses((status = 200, description = "A page", body = Executions), ReadErrors,
+        (status = 409, description = "The cursor is from when Postgres was away", body = ErrorBody),
+        (status = 503, description = "Postgres is away, which gave the page before", body = ErrorBody)))]
 pub(super) async fn list(
     State(state): State<ChatState>,
     QueryParams(query): QueryParams<ListQuery>,
@@ -157,7 +159,7 @@ pub(super) async fn list(
     let mut page = state.chat.executions().list(&filter, query.limit + 1).await?;
     let more = page.len() > query.limit;
     page.truncate(query.limit);
-    let next_cursor = page.last().filter(|_| more).map(|(position, _)| position.to_string());
+    let next_cursor = page.last().filter(|_| more).map(|(cursor, _)| cursor.number().to_string());
     let executions: Vec<_> = page.into_iter().map(|(_, execution)| execution.into()).collect();
     Ok(Reply::ok(Executions { success: true, count: executions.len(), executions, next_cursor }))
 }

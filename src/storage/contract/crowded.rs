@@ -7,28 +7,11 @@ use tokio::time::sleep;
 
 use super::Bench;
 use crate::kernel::{ErrorKind, new_id};
-use crate::storage::{Execution, ExecutionStatus};
-
-fn begun(bench: &Bench) -> Execution {
-    Execution {
-        id: new_id(),
-        user_id: bench.user.to_string(),
-        status: ExecutionStatus::Running,
-        prompt: "What?".to_owned(),
-        intent: None,
-        plan: None,
-        answer: None,
-        error: None,
-        metadata: None,
-        started_ms: bench.clock.now_ms(),
-        finished_ms: None,
-    }
-}
 
 #[tokio::test]
 async fn a_postgres_whose_connections_are_all_in_use_is_not_away() {
     let Some(bench) = Bench::postgres().await else { return };
-    let (store, known) = (&bench.stores.executions, begun(&bench));
+    let (store, known) = (&bench.stores.executions, bench.execution(&new_id()));
     store.begin(&known).await.unwrap();
     let pool = bench.stores.postgres.as_ref().unwrap().lease().unwrap().connection.pool;
     let busy = join_all((0..4).map(|_| pool.acquire())).await;
@@ -41,7 +24,7 @@ async fn a_postgres_whose_connections_are_all_in_use_is_not_away() {
     assert!(status.connected && status.failures == 1, "{status:?}");
 
     // What is written keeps its order: it waits, and so does what comes after it, until it has been written.
-    let late = begun(&bench);
+    let late = bench.execution(&new_id());
     store.begin(&late).await.unwrap();
     drop(busy);
     for _ in 0..500 {

@@ -5,11 +5,12 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
+use super::executions::begun;
 use super::{new_database, settings, url};
 use crate::kernel::{Clock, Role, Secret, UserId, new_id};
 use crate::storage::outside::{Backend, Link};
 use crate::storage::redis::RUN;
-use crate::storage::{Execution, ExecutionStatus, Message, Outcome, Retain, Stores};
+use crate::storage::{ExecutionStatus, Message, Outcome, Retain, Stores};
 
 #[tokio::test]
 async fn an_outage_that_never_ends_keeps_the_newest_changes_that_there_is_room_for() {
@@ -102,7 +103,7 @@ async fn a_page_has_no_more_bytes_than_a_service_takes_in_time() {
     let folder = TempDir::new().unwrap();
     let stores = away(&folder).await;
     for id in ["a", "b", "c", "d"] {
-        record_with(&stores, id, json!("x".repeat(1_500_000))).await;
+        record_with(&stores, id, json!("x".repeat(400_000))).await;
     }
     // Three ends, and what stands between them.
     let first = ["", "a", "a", "b", "b", "c", "c"];
@@ -135,19 +136,7 @@ async fn record(stores: &Stores, id: &str) {
 }
 
 async fn record_with(stores: &Stores, id: &str, metadata: Value) {
-    let begun = Execution {
-        id: id.to_owned(),
-        user_id: "ada".to_owned(),
-        status: ExecutionStatus::Running,
-        prompt: "What?".to_owned(),
-        intent: None,
-        plan: None,
-        answer: None,
-        error: None,
-        metadata: None,
-        started_ms: Clock::system().now_ms(),
-        finished_ms: None,
-    };
+    let begun = begun(id, "ada", Clock::system().now_ms());
     stores.executions.begin(&begun).await.unwrap();
     let outcome = Outcome { status: ExecutionStatus::Completed, answer: None, error: None, metadata };
     stores.executions.finish(id, &outcome).await.unwrap();

@@ -1,12 +1,11 @@
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteExecutor};
+use serde_json::json;
+use sqlx::SqliteExecutor;
 use tokio::time::sleep;
 
 use super::record::{Change, INTERRUPTED};
-use super::{DELETED_AT_ONCE, DELETED_PAUSE, Execution, ExecutionFilter, ExecutionStatus, Step};
+use super::{DELETED_AT_ONCE, DELETED_PAUSE, Execution, ExecutionFilter, Step, rows};
 use crate::kernel::{Clock, Error};
 use crate::storage::outside::Journal;
 use crate::storage::sqlite::{Database, failed};
@@ -51,14 +50,19 @@ impl EmbeddedExecutions {
             .fetch_all(self.database.read())
             .await
             .map_err(failed(WHAT))?;
-        let steps = steps.iter().map(read_step).collect::<Result<_, _>>().map_err(failed(WHAT))?;
-        Ok(Some((read_execution(&row).map_err(failed(WHAT))?, steps)))
+        let steps = steps.iter().map(rows::step).collect::<Result<_, _>>().map_err(failed(WHAT))?;
+        Ok(Some((rows::execution(&row).map_err(failed(WHAT))?, steps)))
     }
 
-    pub(super) async fn list(&self, filter: &ExecutionFilter, limit: usize) -> Result<Vec<(i64, Execution)>, Error> {
+    pub(super) async fn list(
+        &self,
+        filter: &ExecutionFilter,
+        before: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, Execution)>, Error> {
         const WHAT: &str = "could not list executions";
         let mut query = sqlx::QueryBuilder::<sqlx::Sqlite>::new(LIST);
-        query.push_bind(filter.before.unwrap_or(i64::MAX));
+        query.push_bind(before);
         if let Some(user_id) = &filter.user_id {
             query.push(" AND user_id = ").push_bind(user_id);
         }
@@ -67,8 +71,7 @@ impl EmbeddedExecutions {
         }
         query.push(" ORDER BY position DESC LIMIT ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
         let rows = query.build().fetch_all(self.database.read()).await.map_err(failed(WHAT))?;
-        let read = |row: &SqliteRow| Ok((row.try_get("position")?, read_execution(row)?));
-        rows.iter().map(read).collect::<Result<_, _>>().map_err(failed(WHAT))
+        rows.iter().map(rows::listed).collect::<Result<_, _>>().map_err(failed(WHAT))
     }
 
     /// A few at a time with pauses, so that other writers are not kept waiting.
@@ -83,7 +86,7 @@ impl EmbeddedExecutions {
                 .await
                 .map_err(failed(WHAT))?;
         loop {
-            // Positions grow with time, so the oldest thousand tell whether there is anything to delete.
+            // Positions grow as records come in, so the first thousand tell whether there is anything to delete.
             let deleted = sqlx::query(
                 "DELETE FROM execution WHERE position IN (
                      SELECT position FROM (SELECT position, started_at FROM execution WHERE status <> 'running'
@@ -188,46 +191,4 @@ async fn run(change: &Change, executor: impl SqliteExecutor<'_>) -> Result<(), s
         }
     };
     done.map(|_| ())
-}
-
-fn read_execution(row: &SqliteRow) -> Result<Execution, sqlx::Error> {
-    let status: String = row.try_get("status")?;
-    let intent: Option<String> = row.try_get("intent")?;
-    let confidence: Option<f64> = row.try_get("intent_confidence")?;
-    Ok(Execution {
-        id: row.try_get("id")?,
-        user_id: row.try_get("user_id")?,
-        status: ExecutionStatus::parse(&status)
-            .ok_or_else(|| sqlx::Error::Decode(format!("unknown status {status}").into()))?,
-        prompt: row.try_get("prompt")?,
-        intent: intent.zip(confidence),
-        plan: read_json(row, "plan")?,
-        answer: row.try_get("answer")?,
-        error: row.try_get("error")?,
-        metadata: read_json(row, "metadata")?,
-        started_ms: row.try_get("started_at")?,
-        finished_ms: row.try_get("finished_at")?,
-    })
-}
-
-fn read_step(row: &SqliteRow) -> Result<Step, sqlx::Error> {
-    Ok(Step {
-        id: row.try_get("id")?,
-        action: row.try_get("action")?,
-        target: row.try_get("target")?,
-        status: row.try_get("status")?,
-        error: row.try_get("error")?,
-        query: row.try_get("query")?,
-        output: row.try_get("output")?,
-        duration_ms: row.try_get("duration_ms")?,
-    })
-}
-
-fn read_json(row: &SqliteRow, column: &str) -> Result<Option<Value>, sqlx::Error> {
-    let text: Option<String> = row.try_get(column)?;
-    // One record that can't be read must not hide the others.
-    Ok(text.and_then(|text| {
-        let read = serde_json::from_str(&text);
-        read.inspect_err(|error| tracing::warn!(%error, column, "a stored value can't be read")).ok()
-    }))
 }

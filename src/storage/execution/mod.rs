@@ -7,6 +7,7 @@ mod changes;
 mod embedded;
 mod postgres;
 mod record;
+mod rows;
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use serde_json::Value;
 
 pub(super) use embedded::EmbeddedExecutions;
 pub(super) use postgres::write_back;
-pub use record::{Execution, ExecutionFilter, ExecutionStatus, Outcome, Step};
+pub use record::{Cursor, Execution, ExecutionFilter, ExecutionStatus, Outcome, Step};
 
 use self::record::{Change, End};
 use super::outside::{Lease, Link, Route};
@@ -86,16 +87,23 @@ impl ExecutionStore {
         Ok(found)
     }
 
-    /// The newest executions first, prompt and answer cut to 1000 characters, each with its position, which as `before`
-    /// gives the next page. While Postgres is away: those that the embedded store has.
-    pub async fn list(&self, filter: &ExecutionFilter, limit: usize) -> Result<Vec<(i64, Execution)>, Error> {
+    /// The newest executions first, prompt and answer cut to 1000 characters, each with the cursor that as `before` gives
+    /// what follows it. While Postgres is away: those that the embedded store has.
+    pub async fn list(&self, filter: &ExecutionFilter, limit: usize) -> Result<Vec<(Cursor, Execution)>, Error> {
+        let before = |is_outside| match filter.before {
+            None => Ok(i64::MAX),
+            Some(cursor) => cursor.position_in(is_outside),
+        };
+        let with_cursors = |found: Vec<(i64, Execution)>, is_outside| {
+            found.into_iter().map(|(position, it)| (Cursor::new(position, is_outside), it)).collect()
+        };
         if let Some((link, lease)) = self.lease() {
-            match postgres::list(&lease.connection, filter, limit).await {
-                Ok(found) => return Ok(found),
+            match postgres::list(&lease.connection, filter, before(true)?, limit).await {
+                Ok(found) => return Ok(with_cursors(found, true)),
                 Err(failure) => link.note(&lease, failure)?,
             }
         }
-        self.embedded.list(filter, limit).await
+        Ok(with_cursors(self.embedded.list(filter, before(false)?, limit).await?, false))
     }
 
     /// Deletes executions that began more than `age` ago, and the oldest beyond the newest `most`.

@@ -1,12 +1,10 @@
-use serde_json::Value;
-use sqlx::postgres::PgRow;
-use sqlx::{Postgres, QueryBuilder, Row};
+use sqlx::{Postgres, QueryBuilder};
 use tokio::time::sleep;
 
 use super::changes::{clean, run};
 use super::embedded::EmbeddedExecutions;
 use super::record::{Change, INTERRUPTED};
-use super::{DELETED_AT_ONCE, DELETED_PAUSE, Execution, ExecutionFilter, ExecutionStatus, Step};
+use super::{DELETED_AT_ONCE, DELETED_PAUSE, Execution, ExecutionFilter, Step, rows};
 use crate::storage::outside::{Entry, Failure, allowance};
 use crate::storage::postgres::{Connection, PATIENT, PROMPT, call};
 
@@ -36,8 +34,8 @@ pub(super) async fn get(connection: &Connection, id: &str) -> Result<Option<(Exe
             .bind(id)
             .fetch_all(&connection.pool)
             .await?;
-        let steps = steps.iter().map(read_step).collect::<Result<_, _>>()?;
-        Ok(Some((read_execution(&row)?, steps)))
+        let steps = steps.iter().map(rows::step).collect::<Result<_, _>>()?;
+        Ok(Some((rows::execution(&row)?, steps)))
     };
     call(PROMPT, reading).await
 }
@@ -45,17 +43,17 @@ pub(super) async fn get(connection: &Connection, id: &str) -> Result<Option<(Exe
 pub(super) async fn list(
     connection: &Connection,
     filter: &ExecutionFilter,
+    before: i64,
     limit: usize,
 ) -> Result<Vec<(i64, Execution)>, Failure> {
-    let mut query = page(filter, limit);
+    let mut query = page(filter, before, limit);
     let rows = call(PROMPT, query.build().fetch_all(&connection.pool)).await?;
-    let read = |row: &PgRow| Ok((row.try_get("position")?, read_execution(row)?));
-    call(PROMPT, async { rows.iter().map(read).collect() }).await
+    call(PROMPT, async { rows.iter().map(rows::listed).collect() }).await
 }
 
-fn page(filter: &ExecutionFilter, limit: usize) -> QueryBuilder<Postgres> {
+fn page(filter: &ExecutionFilter, before: i64, limit: usize) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new(LIST);
-    query.push_bind(filter.before.unwrap_or(i64::MAX));
+    query.push_bind(before);
     if let Some(user_id) = &filter.user_id {
         query.push(" AND user_id = ").push_bind(clean(user_id).into_owned());
     }
@@ -66,9 +64,9 @@ fn page(filter: &ExecutionFilter, limit: usize) -> QueryBuilder<Postgres> {
     query
 }
 
-/// A few at a time with pauses, so that nobody is kept waiting. Positions grow with time, so the oldest thousand tell whether
-/// there is anything to delete; but they have gaps, so the records themselves are counted. What another server is deleting is
-/// left to it.
+/// A few at a time with pauses, so that nobody is kept waiting. Positions grow as records come in, so the first thousand tell
+/// whether there is anything to delete: what a server writes back late is found when it is among them. Positions have gaps, so
+/// the records themselves are counted. What another server is deleting is left to it.
 pub(super) async fn retain(connection: &Connection, now_ms: i64, before_ms: i64, most: i64) -> Result<(), Failure> {
     while interrupt_stale(connection, now_ms).await? > 0 {
         sleep(DELETED_PAUSE).await;
@@ -149,43 +147,4 @@ pub(in crate::storage) async fn write_back(
     let there: Vec<String> = call(PATIENT, there).await?;
     let last = entries.last().map_or(0, |entry| entry.position);
     store.forget(&there, last).await.map_err(Failure::Refused)
-}
-
-fn read_execution(row: &PgRow) -> Result<Execution, sqlx::Error> {
-    let status: String = row.try_get("status")?;
-    let intent: Option<String> = row.try_get("intent")?;
-    let confidence: Option<f64> = row.try_get("intent_confidence")?;
-    Ok(Execution {
-        id: row.try_get("id")?,
-        user_id: row.try_get("user_id")?,
-        status: ExecutionStatus::parse(&status)
-            .ok_or_else(|| sqlx::Error::Decode(format!("unknown status {status}").into()))?,
-        prompt: row.try_get("prompt")?,
-        intent: intent.zip(confidence),
-        plan: read_json(row, "plan")?,
-        answer: row.try_get("answer")?,
-        error: row.try_get("error")?,
-        metadata: read_json(row, "metadata")?,
-        started_ms: row.try_get("started_at")?,
-        finished_ms: row.try_get("finished_at")?,
-    })
-}
-
-fn read_step(row: &PgRow) -> Result<Step, sqlx::Error> {
-    Ok(Step {
-        id: row.try_get("id")?,
-        action: row.try_get("action")?,
-        target: row.try_get("target")?,
-        status: row.try_get("status")?,
-        error: row.try_get("error")?,
-        query: row.try_get("query")?,
-        output: row.try_get("output")?,
-        duration_ms: row.try_get("duration_ms")?,
-    })
-}
-
-/// One record that can't be read must not hide the others.
-fn read_json(row: &PgRow, column: &str) -> Result<Option<Value>, sqlx::Error> {
-    let text: Option<String> = row.try_get(column)?;
-    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
 }

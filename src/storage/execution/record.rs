@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::kernel::{Error, ErrorKind};
+
 /// How far an execution has come, or how it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -106,8 +108,47 @@ pub struct ExecutionFilter {
     pub user_id: Option<String>,
     /// With this status only.
     pub status: Option<ExecutionStatus>,
-    /// Older than this position.
-    pub before: Option<i64>,
+    /// Older than the one with this cursor.
+    pub before: Option<Cursor>,
+}
+
+/// Where an execution stands in the list of all. Each store counts for itself, so it says of which one it speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    position: i64,
+    /// Whether that is a position in Postgres, and not in the embedded store.
+    is_outside: bool,
+}
+
+impl Cursor {
+    pub(super) fn new(position: i64, is_outside: bool) -> Self {
+        Self { position, is_outside }
+    }
+
+    /// The cursor that a caller was given as this number.
+    pub fn from_number(number: i64) -> Self {
+        Self::new(number / 2, number % 2 == 1)
+    }
+
+    /// The cursor as a number, for a caller to give back.
+    pub fn number(self) -> i64 {
+        self.position.saturating_mul(2).saturating_add(i64::from(self.is_outside))
+    }
+
+    /// The position, if it is one in the store that is asked.
+    pub(super) fn position_in(self, is_outside: bool) -> Result<i64, Error> {
+        match (self.is_outside, is_outside) {
+            (true, false) => Err(Error::new(
+                ErrorKind::NotConfigured,
+                "Postgres is away, which gave the page before this one; please try again later",
+            )),
+            (false, true) => Err(Error::new(
+                ErrorKind::Conflict,
+                "the page before this one is from when Postgres was away; please begin again without a cursor",
+            )),
+            _ => Ok(self.position),
+        }
+    }
 }
 
 /// An [`Outcome`] as it is stored.

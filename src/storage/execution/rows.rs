@@ -1,0 +1,84 @@
+use serde_json::Value;
+use sqlx::{ColumnIndex, Decode, Row, Type};
+
+use super::{Execution, ExecutionStatus, Step};
+
+/// A row of either database: the columns have the same names and types in both.
+pub(super) trait Record {
+    /// Reads a column that is text, or empty.
+    fn text(&self, column: &str) -> Result<Option<String>, sqlx::Error>;
+    /// Reads a column that is a whole number, or empty.
+    fn number(&self, column: &str) -> Result<Option<i64>, sqlx::Error>;
+    /// Reads a column that is a fraction, or empty.
+    fn fraction(&self, column: &str) -> Result<Option<f64>, sqlx::Error>;
+}
+
+impl<R: Row> Record for R
+where
+    for<'c> &'c str: ColumnIndex<R>,
+    for<'r> String: Decode<'r, R::Database> + Type<R::Database>,
+    for<'r> i64: Decode<'r, R::Database> + Type<R::Database>,
+    for<'r> f64: Decode<'r, R::Database> + Type<R::Database>,
+{
+    fn text(&self, column: &str) -> Result<Option<String>, sqlx::Error> {
+        self.try_get(column)
+    }
+
+    fn number(&self, column: &str) -> Result<Option<i64>, sqlx::Error> {
+        self.try_get(column)
+    }
+
+    fn fraction(&self, column: &str) -> Result<Option<f64>, sqlx::Error> {
+        self.try_get(column)
+    }
+}
+
+/// Reads an execution.
+pub(super) fn execution(row: &impl Record) -> Result<Execution, sqlx::Error> {
+    let status = required(row.text("status")?)?;
+    Ok(Execution {
+        id: required(row.text("id")?)?,
+        user_id: required(row.text("user_id")?)?,
+        status: ExecutionStatus::parse(&status)
+            .ok_or_else(|| sqlx::Error::Decode(format!("unknown status {status}").into()))?,
+        prompt: required(row.text("prompt")?)?,
+        intent: row.text("intent")?.zip(row.fraction("intent_confidence")?),
+        plan: json(row, "plan")?,
+        answer: row.text("answer")?,
+        error: row.text("error")?,
+        metadata: json(row, "metadata")?,
+        started_ms: required(row.number("started_at")?)?,
+        finished_ms: row.number("finished_at")?,
+    })
+}
+
+/// Reads an execution that is part of a list, with its position.
+pub(super) fn listed(row: &impl Record) -> Result<(i64, Execution), sqlx::Error> {
+    Ok((required(row.number("position")?)?, execution(row)?))
+}
+
+/// Reads a step.
+pub(super) fn step(row: &impl Record) -> Result<Step, sqlx::Error> {
+    Ok(Step {
+        id: required(row.text("id")?)?,
+        action: required(row.text("action")?)?,
+        target: row.text("target")?,
+        status: required(row.text("status")?)?,
+        error: row.text("error")?,
+        query: row.text("query")?,
+        output: row.text("output")?,
+        duration_ms: required(row.number("duration_ms")?)?,
+    })
+}
+
+fn required<T>(value: Option<T>) -> Result<T, sqlx::Error> {
+    value.ok_or_else(|| sqlx::Error::Decode("a value is missing".into()))
+}
+
+fn json(row: &impl Record, column: &str) -> Result<Option<Value>, sqlx::Error> {
+    // One record that can't be read must not hide the others.
+    Ok(row.text(column)?.and_then(|text| {
+        let read = serde_json::from_str(&text);
+        read.inspect_err(|error| tracing::warn!(%error, column, "a stored value can't be read")).ok()
+    }))
+}
