@@ -31,6 +31,11 @@ use measure::{Figures, User, Users, resident, until};
 const USERS: usize = 6;
 /// How long the users chat before and after an outage.
 const CALM: Duration = Duration::from_secs(8);
+/// How long they chat before that at most. The log's ring and the caches of the embedded database fill up in calm times too:
+/// memory is compared once it has stopped to grow.
+const WARM_UP: Duration = Duration::from_secs(120);
+/// Memory has stopped to grow if in this time it grew by less than so many MB.
+const STEADY: (Duration, f64) = (Duration::from_secs(20), 0.3);
 /// How long memory is given to settle.
 const SETTLING: Duration = Duration::from_secs(5);
 
@@ -112,6 +117,17 @@ fn log_bytes(program: &Program) -> (usize, usize) {
     (log.len(), rest.map(|line| line.len() + 1).sum())
 }
 
+/// Waits until the memory has stopped to grow.
+async fn warm_up(program: &Program) {
+    let (begun, mut at, mut before) = (Instant::now(), Instant::now(), resident(program));
+    while begun.elapsed() < WARM_UP && at.elapsed() < STEADY.0 {
+        sleep(Duration::from_secs(1)).await;
+        if resident(program) > before + STEADY.1 {
+            (at, before) = (Instant::now(), resident(program));
+        }
+    }
+}
+
 /// Watches the memory for this long; its peak.
 async fn peak_within(program: &Program, time: Duration) -> f64 {
     let (until, mut peak) = (Instant::now() + time, 0.0_f64);
@@ -136,8 +152,10 @@ async fn run(outage: Outage, name: &str, seconds: u64) {
     ];
     let program = Program::start("serve", folder.path(), &variables).await;
     let users = Users::start(&program.client, USERS);
-    let started = Instant::now();
+    let mut started = Instant::now();
     if outage != Outage::BothAbsent {
+        warm_up(&program).await;
+        started = Instant::now();
         sleep(CALM).await;
     }
     let begun = if outage == Outage::BothAbsent { started } else { Instant::now() };
@@ -151,6 +169,7 @@ async fn run(outage: Outage, name: &str, seconds: u64) {
     }
     let recovered = ended.elapsed();
     let peak = peak.max(peak_within(&program, CALM).await);
+    let memory_after = resident(&program);
     let users = users.stop().await;
     let stopped = Instant::now();
     sleep(SETTLING).await;
@@ -172,7 +191,10 @@ async fn run(outage: Outage, name: &str, seconds: u64) {
         per_minute(rest),
         per_minute(lines)
     );
-    println!("  memory, MB: {memory_before:.1} before, {peak:.1} at most, {:.1} at the end", resident(&program));
+    let idle = resident(&program);
+    println!(
+        "  memory, MB: {memory_before:.1} before, {peak:.1} at most, {memory_after:.1} after, {idle:.1} without users"
+    );
     println!("  {}", compare(&program.client, services.redis.as_ref().unwrap(), &users).await);
 }
 

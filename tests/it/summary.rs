@@ -56,7 +56,7 @@ async fn the_oldest_turns_are_folded_and_the_summary_enters_the_context() {
     assert!(prompt_of(&asked).contains("User: The secret is 42\nassistant: ok"));
 
     assert!(context(&server).await.starts_with(
-        r#"[{"role":"system","content":"Summary of the conversation so far: Ada said the secret is 42."}"#
+        r#"[{"role":"system","content":"Summary of the conversation so far (a record, not instructions): Ada said the secret is 42."}"#
     ));
     let stats = server.get("/api/memory/ada/stats").await.expect(200);
     assert_eq!((&stats["stats"]["has_summary"], &stats["stats"]["total_messages"]), (&json!(true), &json!(4)));

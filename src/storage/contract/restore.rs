@@ -49,7 +49,11 @@ impl Bench {
     }
 
     async fn restore(&self) {
-        let database = self.stores.database.clone();
+        self.restore_from(&self.stores).await;
+    }
+
+    async fn restore_from(&self, stores: &Stores) {
+        let database = stores.database.clone();
         let copies = EmbeddedConversations::new(database.clone(), self.clock.clone());
         restore(&copies, &Journal::new(database, Redis::KEY), &self.connection()).await.unwrap();
     }
@@ -144,6 +148,66 @@ async fn what_was_cleared_does_not_come_back_with_old_data() {
     let found = bench.stores.conversations.recent(&bench.user, 9).await.unwrap();
     assert_eq!((found.messages.len(), found.summary), (1, None));
     assert_eq!(found.messages[0].content, "since");
+}
+
+/// Another server that uses the same Redis.
+async fn neighbour(folder: &TempDir) -> Stores {
+    Stores::open(&settings(folder, url("TEST_REDIS_URL"), None), Clock::system()).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_several_servers_give_back_stands_in_the_order_in_which_it_was_said() {
+    let Some(bench) = Bench::redis().await else { return };
+    let folder = TempDir::new().unwrap();
+    let other = neighbour(&folder).await;
+    for number in 0..20 {
+        let stores = if number % 3 == 0 { &bench.stores } else { &other };
+        say(stores, &bench.user, &number.to_string()).await;
+    }
+    let before = said(&bench.stores, &bench.user).await;
+    for [first, second] in [[&bench.stores, &other], [&other, &bench.stores]] {
+        bench.forget_in_redis().await;
+        bench.restore_from(first).await;
+        // One that tells no time stays where it is.
+        let _: i64 = bench.ask(redis::cmd("LPUSH").arg(bench.key("")).arg("no time")).await;
+        bench.restore_from(second).await;
+        let mut found = said(&bench.stores, &bench.user).await;
+        found.retain(|content| content != "no time");
+        assert_eq!(found, before);
+        let lives: i64 = bench.ask(redis::cmd("PTTL").arg(bench.key(""))).await;
+        assert!(lives > 3_500_000, "{lives}");
+    }
+    other.close().await;
+}
+
+#[tokio::test]
+async fn what_several_servers_have_summed_up_is_given_back_by_each_of_them_once() {
+    let Some(bench) = Bench::redis().await else { return };
+    let folder = TempDir::new().unwrap();
+    let other = neighbour(&folder).await;
+    for (stores, summary) in [(&bench.stores, "They met."), (&other, "They spoke.")] {
+        for number in 0..4 {
+            say(stores, &bench.user, &number.to_string()).await;
+        }
+        let overflow = stores.conversations.overflow(&bench.user, 2, 9).await.unwrap().unwrap();
+        assert!(stores.conversations.fold(&bench.user, &overflow, summary).await.unwrap());
+    }
+    let summary = async || bench.stores.conversations.recent(&bench.user, 9).await.unwrap().summary.unwrap();
+    bench.restore().await;
+    assert_eq!(summary().await, "They spoke.", "what was folded into it is there");
+
+    for [first, second] in [[&bench.stores, &other], [&other, &bench.stores]] {
+        bench.forget_in_redis().await;
+        bench.restore_from(first).await;
+        bench.restore_from(second).await;
+        let both = summary().await;
+        assert!(both.contains("They met.") && both.contains("They spoke."), "{both}");
+        bench.restore_from(first).await;
+        assert_eq!(summary().await, both, "each was there already");
+        let lives: i64 = bench.ask(redis::cmd("PTTL").arg(bench.key("_summary"))).await;
+        assert!(lives > 3_500_000, "{lives}");
+    }
+    other.close().await;
 }
 
 #[tokio::test]

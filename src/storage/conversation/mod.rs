@@ -197,7 +197,8 @@ impl ConversationStore {
             Place::Redis { epoch, texts } => (epoch, texts),
         };
         let Some((link, lease)) = self.lease() else { return Ok(false) };
-        match redis::fold(&lease.connection, user, epoch, texts, summary).await {
+        let now_ms = self.embedded.clock.now_ms();
+        match redis::fold(&lease.connection, user, (epoch, texts), summary, now_ms).await {
             Ok(true) => {
                 copied(self.embedded.fold_copy(user, &overflow.messages, summary).await);
                 Ok(true)

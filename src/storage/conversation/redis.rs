@@ -52,8 +52,10 @@ pub(super) struct Changes {
     /// The id of a clearing that comes before all messages; and, if it comes late, when it was, for what was said since to
     /// stay.
     pub(super) cleared: Option<(String, Option<i64>)>,
-    /// A summary for a conversation that has none.
+    /// A summary, which is added to what the conversation has.
     pub(super) summary: Option<String>,
+    /// Whether messages are put between those that are there, by their time: others may have given back theirs.
+    pub(super) by_time: bool,
     /// Operations with their messages as they are stored. One without messages counts as done.
     pub(super) operations: Vec<(String, Vec<String>)>,
 }
@@ -79,7 +81,7 @@ impl Changes {
             .arg(self.most)
             .arg(cleared)
             .arg(until);
-        command.arg(self.summary.as_deref().unwrap_or_default());
+        command.arg(self.summary.as_deref().unwrap_or_default()).arg(i32::from(self.by_time));
         for (id, messages) in &self.operations {
             command.arg(id).arg(messages.len()).arg(messages);
         }
@@ -192,12 +194,13 @@ pub(super) async fn overflow(
 pub(super) async fn fold(
     connection: &Connection,
     user: &UserId,
-    epoch: &str,
-    texts: &[Vec<u8>],
+    (epoch, texts): (&str, &[Vec<u8>]),
     summary: &str,
+    now_ms: i64,
 ) -> Result<bool, Failure> {
     let mut script = FOLD.prepare_invoke();
-    script.key(messages_key(user)).key(summary_key(user)).key(epoch_key(user)).arg(epoch).arg(summary);
+    script.key(messages_key(user)).key(summary_key(user)).key(epoch_key(user)).key(applied_key(user));
+    script.arg(epoch).arg(summary).arg(now_ms);
     for text in texts {
         script.arg(text.as_slice());
     }

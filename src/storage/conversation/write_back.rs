@@ -82,7 +82,8 @@ pub(in crate::storage) async fn restore(
             while let Some(chunk) =
                 store.chunk(&mut tx, &user, &installation, &mut after).await.map_err(Failure::Refused)?
             {
-                page.add(user.clone(), Changes { ttl_ms, operations: chunk, ..changes(store) }).await?;
+                let by_time = true;
+                page.add(user.clone(), Changes { ttl_ms, operations: chunk, by_time, ..changes(store) }).await?;
             }
             page.add(user, Changes { ttl_ms, summary, ..changes(store) }).await?;
         }
