@@ -53,10 +53,11 @@ impl Account {
         }
     }
 
-    /// Makes a pipe this user's.
-    pub(super) fn take(self, pipe: BorrowedFd<'_>) -> io::Result<()> {
-        let Some(id) = self.0 else { return Ok(()) };
-        Ok(fchown(pipe, Some(Uid::from_raw(id)), Some(Gid::from_raw(id)))?)
+    /// Makes a pipe this user's, so that it can be opened by name (`/dev/stderr`). Where root may not do that, only this is lost.
+    pub(super) fn take(self, pipe: BorrowedFd<'_>) {
+        if let Some(id) = self.0 {
+            fchown(pipe, Some(Uid::from_raw(id)), Some(Gid::from_raw(id))).ok();
+        }
     }
 
     pub(super) fn name(self) -> String {

@@ -2,7 +2,8 @@
 //!
 //! `interpreter` finds the interpreter and what it needs to see; `sandbox` puts up the walls with bubblewrap, `seccomp` is its
 //! filter of system calls, `account` the user it runs as; `limits` are what the kernel holds per process and `memory` what is
-//! watched for the whole; `session` makes it yield to others; `process` kills all of it; `run` sees a program to its end, `output` keeps what it wrote, `report`
+//! watched for the whole; `session` makes it yield to others; `process` kills all of it; `run` sees a program to its end,
+//! `output` keeps what it wrote, `report`
 //! tells it. `plain` runs a program without walls where the operator allows that. To add a language: its variant of
 //! `settings::Language`, how it is found in `interpreter`, how it is called in `job`.
 

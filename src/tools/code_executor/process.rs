@@ -35,12 +35,12 @@ impl Processes {
         Ok(Self { child, leader, first: None })
     }
 
-    /// Makes the streams the account's own, so that it can open them by name (`/dev/stderr`).
-    pub(super) fn hand_streams_to(&self, account: Account) -> std::io::Result<()> {
+    /// Makes the program's streams the account's own.
+    pub(super) fn hand_streams_to(&self, account: Account) {
         let Child { stdin, stdout, stderr, .. } = &self.child;
-        let streams =
-            [stdin.as_ref().map(AsFd::as_fd), stdout.as_ref().map(AsFd::as_fd), stderr.as_ref().map(AsFd::as_fd)];
-        streams.into_iter().flatten().try_for_each(|stream| account.take(stream))
+        stdin.iter().for_each(|stream| account.take(stream.as_fd()));
+        stdout.iter().for_each(|stream| account.take(stream.as_fd()));
+        stderr.iter().for_each(|stream| account.take(stream.as_fd()));
     }
 
     /// The number of the process that was started.

@@ -107,7 +107,7 @@ impl Sandbox {
         let handed = handed.map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd }).into();
         command.fd_mappings(handed).map_err(|error| error.to_string())?;
         let mut processes = Processes::start(command.into()).map_err(fault)?;
-        processes.hand_streams_to(account).map_err(fault)?;
+        processes.hand_streams_to(account);
         let mut status = BufReader::new(Receiver::from_owned_fd(status).map_err(fault)?);
         let mut line = String::new();
         (&mut status).take(1000).read_line(&mut line).await.map_err(fault)?;
