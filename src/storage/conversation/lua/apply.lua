@@ -58,11 +58,9 @@ local function put_by_time(messages)
     newer[#newer + 1] = { message = redis.call('LPOP', list), time = time }
     head = redis.call('LINDEX', list, 0)
   end
-  local at, time = 1, ''
+  local at = 1
   for nth = #newer, 1, -1 do
-    -- One that tells no time is as old as the one before it.
-    if newer[nth].time ~= '' then time = newer[nth].time end
-    while messages[at] and time_of(messages[at]) < time do
+    while messages[at] and time_of(messages[at]) < newer[nth].time do
       redis.call('LPUSH', list, messages[at])
       at = at + 1
     end
