@@ -15,6 +15,8 @@ use crate::kernel::{Error, new_id};
 
 /// How many reads run at once.
 const READERS: u32 = 4;
+/// What each of them keeps of the file, in KiB as SQLite wants it: below zero. The system keeps it too, and they are read by turns.
+const READER_CACHE: &str = "-512";
 /// How long a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -52,7 +54,8 @@ impl Database {
             error => unusable(error.into()),
         })?;
         drop(connection);
-        let readers = pool(READERS).connect_with(options.read_only(true)).await;
+        let reading = options.read_only(true).pragma("cache_size", READER_CACHE);
+        let readers = pool(READERS).connect_with(reading).await;
         Ok(Self { writer, readers: readers.map_err(|error| unusable(error.into()))?, lock, migrated })
     }
 

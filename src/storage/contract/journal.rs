@@ -103,7 +103,7 @@ async fn a_page_has_no_more_bytes_than_a_service_takes_in_time() {
     let folder = TempDir::new().unwrap();
     let stores = away(&folder).await;
     for id in ["a", "b", "c", "d"] {
-        record_with(&stores, id, json!("x".repeat(400_000))).await;
+        record_with(&stores, id, json!("x".repeat(100_000))).await;
     }
     // Three ends, and what stands between them.
     let first = ["", "a", "a", "b", "b", "c", "c"];

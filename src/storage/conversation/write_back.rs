@@ -16,7 +16,7 @@ use crate::storage::sqlite::failed;
 /// Conversations that are looked at between two looks at the list of them.
 const USERS: i64 = 200;
 /// Bytes of one conversation that are given back in one step: meanwhile, Redis does nothing else.
-const CHUNK_BYTES: usize = 500_000;
+const CHUNK_BYTES: usize = 100_000;
 const WHAT: &str = "could not read the copy of a conversation";
 
 /// How long a conversation lives on, and its summary.

@@ -19,8 +19,8 @@ use crate::kernel::Error;
 
 /// Operations that are written back in one go, at most.
 pub(super) const PAGE: usize = 200;
-/// Bytes that are written back in one go, unless a single operation has more. The allocator keeps what that takes, several times over.
-pub(super) const PAGE_BYTES: usize = 1_000_000;
+/// Bytes that are written back in one go, unless a single operation has more. Connection and allocator keep what that took.
+pub(super) const PAGE_BYTES: usize = 250_000;
 /// Bytes that a service takes per millisecond even on a bad day.
 const BYTES_PER_MS: usize = 5_000;
 
