@@ -32,9 +32,9 @@ const USERS: usize = 6;
 /// How long the users chat before and after an outage.
 const CALM: Duration = Duration::from_secs(8);
 /// How long they chat before that at most. The log's ring and the caches of the embedded database fill up in calm times too:
-/// memory is compared once it has stopped to grow.
+/// memory is compared once it has stopped growing.
 const WARM_UP: Duration = Duration::from_secs(120);
-/// Memory has stopped to grow if in this time it grew by less than so many MB.
+/// Memory has stopped growing if in this time it grew by less than so many MB.
 const STEADY: (Duration, f64) = (Duration::from_secs(20), 0.3);
 /// How long memory is given to settle.
 const SETTLING: Duration = Duration::from_secs(5);
@@ -117,7 +117,7 @@ fn log_bytes(program: &Program) -> (usize, usize) {
     (log.len(), rest.map(|line| line.len() + 1).sum())
 }
 
-/// Waits until the memory has stopped to grow.
+/// Waits until the memory has stopped growing.
 async fn warm_up(program: &Program) {
     let (begun, mut at, mut before) = (Instant::now(), Instant::now(), resident(program));
     while begun.elapsed() < WARM_UP && at.elapsed() < STEADY.0 {
