@@ -1,13 +1,13 @@
 //! The command line: what to do is decided here, how is in the library.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use orchestrator_studio::app::{self, App, StartError};
-use orchestrator_studio::kernel::{Clock, Error};
+use orchestrator_studio::app::{self, App, StartError, Surroundings};
+use orchestrator_studio::kernel::Error;
 use orchestrator_studio::settings::{Environment, Loaded};
 use orchestrator_studio::telemetry;
 
@@ -24,7 +24,7 @@ struct Cli {
     command: Option<Command>,
 }
 
-#[derive(Clone, Copy, Subcommand)]
+#[derive(Subcommand)]
 enum Command {
     /// Run the server (the default)
     Serve,
@@ -38,11 +38,21 @@ enum Command {
     Openapi,
     /// Ask the running server whether it is ready: exit code 0 if so, 1 if not
     Healthcheck,
+    /// Read a SQLite file for the server that starts this
+    #[command(hide = true)]
+    ReadSqlite {
+        /// The file
+        file: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
     let command = Cli::parse().command.unwrap_or(Command::Serve);
-    let outcome = tokio::runtime::Builder::new_multi_thread()
+    let mut runtime = match &command {
+        Command::ReadSqlite { .. } => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let outcome = runtime
         .enable_all()
         .build()
         .map_err(|error| Error::internal("the runtime could not be started", error).into())
@@ -86,6 +96,7 @@ async fn run(command: Command) -> Result<(), StartError> {
             say(&mut io::stdout(), "ready");
             Ok(())
         }
+        Command::ReadSqlite { file } => Ok(app::read_sqlite(&file).await?),
     }
 }
 
@@ -100,7 +111,7 @@ async fn demo() -> Result<(), StartError> {
 async fn serve(loaded: Loaded) -> Result<(), StartError> {
     let _flush = telemetry::init(&loaded.settings);
     let listener = app::bind(loaded.settings.server.address).await?;
-    let app = App::build(loaded, Clock::system()).await?;
+    let app = App::build(loaded, Surroundings::of_process()).await?;
     let address = listener.local_addr().map_err(|error| Error::internal("the listener has no address", error))?;
     tracing::info!(%address, "serving; API explorer at http://{address}/docs");
     app::serve(listener, app, app::stop_signal()).await;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::kernel::{Deadline, Redaction};
-use crate::outbound::{Body, BreakerState, Breakers, Call, CallError, HttpClient, Reply, below, display_url, lines};
+use crate::outbound::{Body, BreakerState, Breakers, Call, CallError, HttpClient, Permit, Reply, below, display_url, lines};
 use crate::settings::{AgentSettings, Entry, Resource};
 
 /// Largest reply taken from an agent, in bytes.
@@ -23,6 +23,8 @@ const ERROR_READ: usize = 4_000;
 const ERROR_CAP: usize = 500;
 /// How long the text of an error is waited for.
 const ERROR_PATIENCE: Duration = Duration::from_secs(2);
+/// How long an agent that may be down is given for a sign of life.
+const DOUBT: Duration = Duration::from_secs(5);
 
 /// Calls agents over HTTP. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -100,17 +102,20 @@ impl AgentClient {
         let reply = match self.http.send(&call, deadline).await {
             Ok(reply) => reply,
             Err(error) => {
-                if error.is_outage() && !(impatient && error == CallError::Timeout) {
-                    permit.failed();
+                match &error {
+                    CallError::Timeout if impatient => drop(permit),
+                    CallError::Timeout => self.doubt(entry, permit),
+                    error if error.is_outage() => permit.failed(),
+                    _ => drop(permit),
                 }
                 return Err(AgentFailure::of(entry, &error));
             }
         };
         let status = reply.status();
-        if matches!(status, 502..=504) {
-            permit.failed()
-        } else {
-            permit.succeeded()
+        match status {
+            502 | 503 => permit.failed(),
+            504 => self.doubt(entry, permit),
+            _ => permit.succeeded(),
         }
         let redaction = agent.redaction();
         if (200..300).contains(&status) {
@@ -132,6 +137,22 @@ impl AgentClient {
             self.breakers.reset(&key(entry));
         }
         Ok(status)
+    }
+
+    /// An agent may be silent because it is down or because a caller asks for much, which must not close it to others: a sign
+    /// of life tells. Nobody waits for that.
+    fn doubt(&self, entry: &Arc<Entry<AgentSettings>>, permit: Permit) {
+        let (client, entry) = (self.clone(), Arc::clone(entry));
+        tokio::spawn(async move {
+            let deadline = Deadline::after(entry.effective.timeout().min(DOUBT));
+            let down = match client.ping(&entry, deadline).await {
+                Ok(status) => matches!(status, 502..=504),
+                Err(error) => error.is_outage(),
+            };
+            if down {
+                permit.failed();
+            }
+        });
     }
 
     /// The state of an agent's breaker.

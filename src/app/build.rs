@@ -1,4 +1,5 @@
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::llm::{ChatRequest, LlmClient, LlmService};
 use crate::memory::routes::MemoryState;
 use crate::memory::{Folder, MemoryService, ResponseCache};
 use crate::monitoring::MonitoringService;
-use crate::outbound::{AddressGuard, HttpClient};
+use crate::outbound::{AddressGuard, HttpClient, Names};
 use crate::settings::{
     AgentSettings, Catalog, DataSourceSettings, Environment, JsonFile, LlmPatch, Loaded, OutboundPolicy, Resource,
     Settings, SharedSettings, StorageSettings, ToolSettings, load,
@@ -54,6 +55,24 @@ impl fmt::Display for StartError {
 impl From<Error> for StartError {
     fn from(error: Error) -> Self {
         Self::Failed(error)
+    }
+}
+
+/// What a server finds around it.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The time.
+    pub clock: Clock,
+    /// The addresses of names.
+    pub names: Names,
+    /// The program's own file, which is run again for work that may have to be killed.
+    pub program: PathBuf,
+}
+
+impl Surroundings {
+    /// Those of this process. Its file is named in a way that stays right when another version takes its place.
+    pub fn of_process() -> Self {
+        Self { clock: Clock::system(), names: Names::system(), program: PathBuf::from("/proc/self/exe") }
     }
 }
 
@@ -122,7 +141,8 @@ fn with_catalog<T: Resource>(
 
 impl App {
     /// Opens the stores, builds the modules and starts the helpers.
-    pub async fn build(loaded: Loaded, clock: Clock) -> Result<Self, StartError> {
+    pub async fn build(loaded: Loaded, surroundings: Surroundings) -> Result<Self, StartError> {
+        let Surroundings { clock, names, program } = surroundings;
         let settings = SharedSettings::new(loaded);
         // Before anything can fail that may quote one.
         telemetry::redact_secrets_of(settings.clone());
@@ -131,12 +151,12 @@ impl App {
         let background = TaskTracker::new();
 
         let outbound = &settings.snapshot().outbound;
-        let guard = AddressGuard::new(outbound.policy == OutboundPolicy::PublicOnly, &outbound.allow);
+        let guard = AddressGuard::new(outbound.policy == OutboundPolicy::PublicOnly, &outbound.allow).with_names(names);
         let http = HttpClient::new(settings.environment(), guard.clone())?;
         let client = LlmClient::new(http.clone(), clock.clone());
         let agents = AgentService::new(settings.clone(), stores.config.clone(), http.clone());
         let tools = ToolService::new(settings.clone(), stores.config.clone(), http.clone());
-        let datasources = DataSourceService::new(settings.clone(), stores.config.clone(), http, guard);
+        let datasources = DataSourceService::new(settings.clone(), stores.config.clone(), http, guard, program);
         let llm = LlmService::new(settings.clone(), stores.config.clone(), client.clone());
         let (folds, folder) = Folder::new(settings.clone(), stores.clone());
         let memory = MemoryService::new(settings.clone(), stores.clone(), clock.clone(), folds);

@@ -10,8 +10,11 @@ mod patience;
 mod router;
 mod serve;
 
-pub use build::{App, StartError, load_settings};
+pub use build::{App, StartError, Surroundings, load_settings};
 pub use healthcheck::healthcheck;
 pub use migrate::migrate;
 pub use router::openapi_document;
 pub use serve::{bind, serve, stop_signal};
+
+pub use crate::datasources::read_sqlite;
+pub use crate::outbound::Names;

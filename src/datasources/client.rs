@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +11,12 @@ use super::rows::{DEFAULT_ROWS, MOST_ROWS};
 use super::sql::SqlClient;
 use super::{DataError, QueryResult, cube, rest};
 use crate::kernel::{Deadline, Stopwatch};
-use crate::outbound::{AddressGuard, BreakerState, Breakers, HttpClient};
+use crate::outbound::{AddressGuard, BreakerState, Breakers, HttpClient, Permit};
 use crate::settings::{DataSourceSettings, Entry, Protocol, Resource};
 use crate::telemetry::metrics::{self, Callee};
+
+/// How long a source that may be down is given for its own test.
+const DOUBT: Duration = Duration::from_secs(5);
 
 /// A data source as clients are handed it.
 pub type Source = Arc<Entry<DataSourceSettings>>;
@@ -46,8 +50,8 @@ pub struct Checked {
 }
 
 impl DataSourceClient {
-    pub(super) fn new(http: HttpClient, guard: AddressGuard) -> Self {
-        Self { http, sql: SqlClient::new(guard), breakers: Breakers::default() }
+    pub(super) fn new(http: HttpClient, guard: AddressGuard, program: PathBuf) -> Self {
+        Self { http, sql: SqlClient::new(guard, program), breakers: Breakers::default() }
     }
 
     /// Runs a query that the source's guard lets through.
@@ -136,12 +140,29 @@ impl DataSourceClient {
         match &outcome {
             // A caller with less patience than the source is given must not close it to others.
             Err(DataError::Failed { timed_out: true, .. }) if impatient => drop(permit),
+            Err(DataError::Failed { timed_out: true, outage: true, .. }) => self.doubt(source, permit),
             Err(DataError::Failed { outage: true, .. }) => permit.failed(),
-            // Refused before it was sent, which says nothing of the source.
-            Err(DataError::Refused { .. }) => drop(permit),
+            // Neither what was never sent nor what asks for much says anything of the source.
+            Err(DataError::Refused { .. } | DataError::Failed { timed_out: true, .. }) => drop(permit),
             _ => permit.succeeded(),
         }
         outcome.map_err(|error| redacted(source, error))
+    }
+
+    /// A source may be silent because it is down or because a query is costly, which must not close it to others: its own test
+    /// tells. Nobody waits for that.
+    fn doubt(&self, source: &Source, permit: Permit) {
+        let (client, source) = (self.clone(), Arc::clone(source));
+        tokio::spawn(async move {
+            let deadline = Deadline::after(source.effective.timeout().min(DOUBT));
+            let down = match client.check(&source, deadline).await {
+                Ok(checked) => matches!(checked.status, Some(502..=504)),
+                Err(error) => matches!(error, DataError::Failed { outage: true, .. }),
+            };
+            if down {
+                permit.failed();
+            }
+        });
     }
 }
 
@@ -151,8 +172,9 @@ async fn in_time<T>(
     deadline: Deadline,
     work: BoxFuture<'_, Result<T, DataError>>,
 ) -> Result<T, DataError> {
+    // Those who can tell that this is an outage have said so before.
     let late =
-        || DataError::Failed { text: format!("{} did not answer in time", who(source)), timed_out: true, outage: true };
+        || DataError::Failed { text: format!("{} did not answer in time", who(source)), timed_out: true, outage: false };
     let _wait = Stopwatch::wait();
     timeout_at(deadline.instant(), work).await.unwrap_or_else(|_| Err(late()))
 }

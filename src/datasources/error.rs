@@ -19,7 +19,7 @@ pub enum DataError {
         text: String,
         /// Whether it took too long.
         timed_out: bool,
-        /// Whether it seems to be down, as opposed to objecting to one query.
+        /// Whether it seems to be down, as opposed to one query being too much for it.
         outage: bool,
     },
 }
@@ -38,6 +38,14 @@ impl DataError {
     /// The source objects.
     pub(super) fn failed(text: impl Into<String>) -> Self {
         Self::Failed { text: text.into(), timed_out: false, outage: false }
+    }
+
+    /// The source can't be reached, or only to be told that it is about to leave.
+    pub(super) fn into_outage(self) -> Self {
+        match self {
+            Self::Failed { text, timed_out, .. } => Self::Failed { text, timed_out, outage: true },
+            refused @ Self::Refused { .. } => refused,
+        }
     }
 
     /// A call over HTTP failed; `who` names the source.

@@ -19,6 +19,7 @@ pub use error::DataError;
 pub use rows::QueryResult;
 pub use sample::write_sample;
 pub use service::{DataSourceService, Inspection, QueryRequest};
+pub use sql::read_sqlite;
 
 use crate::settings::Protocol;
 

@@ -107,5 +107,5 @@ pub(super) async fn refusal(source: &Source, reply: Reply, deadline: Deadline) -
     let said: String = said.trim().chars().take(ERROR_CAP).collect();
     let said = if said.is_empty() { said } else { format!(": {said}") };
     let text = format!("{} answered {text}{said}", who(source));
-    DataError::Failed { text, timed_out: false, outage: matches!(status, 502..=504) }
+    DataError::Failed { text, timed_out: status == 504, outage: matches!(status, 502..=504) }
 }

@@ -1,6 +1,6 @@
 use std::collections::{HashMap, HashSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 /// Most rows that one query may ask for.
@@ -8,7 +8,7 @@ pub(super) const MOST_ROWS: usize = 100_000;
 /// Rows of a query that doesn't say how many it wants.
 pub(super) const DEFAULT_ROWS: usize = 1_000;
 /// Largest result, in bytes of JSON, roughly.
-const MOST_BYTES: usize = 10_000_000;
+pub(super) const MOST_BYTES: usize = 10_000_000;
 
 /// One column of a result.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -21,7 +21,7 @@ pub struct Column {
 }
 
 /// What a query gave.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct QueryResult {
     /// One JSON object per row.
     pub rows: Vec<Value>,

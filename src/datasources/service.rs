@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use futures_util::StreamExt;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
@@ -59,9 +61,16 @@ impl Inspection {
 }
 
 impl DataSourceService {
-    /// A service on these settings, whose changes go to `store`. `guard` watches the connections that are not HTTP.
-    pub fn new(settings: SharedSettings, store: ConfigStore, http: HttpClient, guard: AddressGuard) -> Self {
-        Self { registry: Registry::new(settings, store), client: DataSourceClient::new(http, guard) }
+    /// A service on these settings, whose changes go to `store`. `guard` watches the connections that are not HTTP; `program` is
+    /// this program's own file, which is run with `read-sqlite` to read files.
+    pub fn new(
+        settings: SharedSettings,
+        store: ConfigStore,
+        http: HttpClient,
+        guard: AddressGuard,
+        program: PathBuf,
+    ) -> Self {
+        Self { registry: Registry::new(settings, store), client: DataSourceClient::new(http, guard, program) }
     }
 
     pub(super) fn registry(&self) -> &Registry<DataSourceSettings> {

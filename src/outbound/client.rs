@@ -17,7 +17,7 @@ use crate::kernel::{Deadline, Error, Secret, Stopwatch};
 use crate::settings::Environment;
 
 /// Longest time to reach a host, whatever the deadline allows.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One request to an upstream.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use url::{Host, Url};
 
+use super::Names;
 use super::address::{Class, class, stands_for};
 use crate::settings::AllowedTarget;
 
@@ -24,6 +25,7 @@ const METADATA_NAMES: &[&str] =
 pub struct AddressGuard {
     public_only: bool,
     allow: Arc<[AllowedTarget]>,
+    pub(super) names: Names,
 }
 
 /// Why an address or a host may not be called. Its text is a whole sentence that names the address or host.
@@ -45,9 +47,13 @@ impl AddressGuard {
     /// A guard that never lets a link-local, metadata, multicast or reserved address be called. With `public_only`,
     /// loopback and private ranges are refused too unless `allow` names them.
     pub fn new(public_only: bool, allow: &[AllowedTarget]) -> Self {
-        Self { public_only, allow: allow.into() }
+        Self { public_only, allow: allow.into(), names: Names::system() }
     }
 
+    /// With the addresses of names from there.
+    pub fn with_names(self, names: Names) -> Self {
+        Self { names, ..self }
+    }
     /// Checks the host of a URL as far as it can be without asking DNS: literal addresses in every spelling, and names
     /// that are never allowed. To be called for every URL that is followed, that of a redirect included.
     pub fn check_url(&self, url: &Url) -> Result<(), Denied> {

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use crate::common::databases::{TestDatabase, mariadb, postgres, sqlite};
 use crate::common::sources::{
-    ask, by_name, change, failure, query, refusal, rows, server_with, source, test, wait_for,
+    ask, by_name, change, failure, query, readers, refusal, rows, server_with, source, test, wait_for,
 };
 use crate::common::{Program, TestServer};
 
@@ -199,23 +199,27 @@ async fn work_ends_when_the_caller_leaves() {
 }
 
 #[tokio::test]
-async fn a_files_thread_stops_when_the_caller_leaves() {
+async fn a_files_reader_stops_when_the_caller_leaves_and_when_the_server_is_killed() {
     let (folder, file) = (tempfile::tempdir().unwrap(), sqlite(SHOP).await);
     let program = Program::start("serve", folder.path(), &[]).await;
     let more = json!({"timeout_seconds": 3600, "config": {"max_connections": 1}});
     program.client.post("/api/datasources", &source("sqlite", &file.url(), more)).await.expect(201);
-    let client = program.client.clone();
-    let leaving = tokio::spawn(async move {
-        client.post("/api/datasources/db/query", &json!({"query": SLOW_RECURSION})).await;
-    });
-    let threads = || {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", program.pid())).unwrap();
-        let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
-        names.filter(|stat| stat.contains("(sqlx-sqlite") && stat.contains(") R ")).count()
+    let ask = || {
+        let client = program.client.clone();
+        tokio::spawn(async move {
+            client.post("/api/datasources/db/query", &json!({"query": SLOW_RECURSION})).await;
+        })
     };
-    wait_for(async || threads() > 0).await;
+    let leaving = ask();
+    wait_for(async || readers(&file) > 0).await;
     leaving.abort();
-    wait_for(async || threads() == 0).await;
+    wait_for(async || readers(&file) == 0).await;
+
+    let cut = ask();
+    wait_for(async || readers(&file) > 0).await;
+    program.kill();
+    wait_for(async || readers(&file) == 0).await;
+    cut.abort();
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! SQL databases: a guard that lets only queries through, a pool per source, and one file per engine that connects, binds,
-//! decodes and reads the catalogs.
+//! decodes and reads the catalogs. SQLite, which is no server, works in processes of its own: `sqlite`.
 //!
-//! To add an engine: a file like `sqlite.rs`, a variant of [`pools::SourcePool`], its arms in [`SqlClient`].
+//! To add an engine: a file like `mysql.rs`, a variant of [`pools::SourcePool`], its arms in [`SqlClient`].
 
 mod functions;
 mod guard;
@@ -22,39 +22,43 @@ mod guard_attacks;
 #[cfg(test)]
 mod guard_tests;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sqlx::TypeInfo as _;
 
 use self::guard::Dialect;
 use self::parameters::{CheckedQuery, Piece};
 use self::pools::{Pools, SourcePool};
+pub use self::sqlite::read_sqlite;
 use super::client::{Checked, Query, Source, protocol_of, who};
 use super::rows::weight;
 use super::{DataError, QueryResult};
 use crate::kernel::Deadline;
-use crate::outbound::{AddressGuard, resolve};
+use crate::outbound::AddressGuard;
 use crate::settings::Protocol;
 
 /// Asks SQL databases. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct SqlClient {
     pools: Pools,
-    guard: AddressGuard,
 }
 
 impl SqlClient {
-    pub(super) fn new(guard: AddressGuard) -> Self {
-        Self { pools: Pools::default(), guard }
+    /// `guard` watches the connections; `program` is this program's own file.
+    pub(super) fn new(guard: AddressGuard, program: PathBuf) -> Self {
+        Self { pools: Pools::new(guard, program) }
     }
 
     pub(super) async fn query(&self, source: &Source, query: &Query<'_>) -> Result<QueryResult, DataError> {
         let checked = check_sql(query.text, protocol_of(source)?).await?;
-        match self.pool(source, query.deadline).await? {
+        let (pool, _place) = self.pools.enter(source, query.deadline).await?;
+        match pool {
             SourcePool::Postgres(pool) => postgres::query(&pool, source, &checked, query).await,
             SourcePool::MySql(pool) => mysql::query(&pool, source, &checked, query).await,
-            SourcePool::Sqlite(pool) => sqlite::query(&pool, source, &checked, query).await,
+            SourcePool::Sqlite(readers) => sqlite::query(&readers, source, &checked, query).await,
         }
     }
 
@@ -64,10 +68,11 @@ impl SqlClient {
 
     /// Tables with their columns, types, nullability, keys and comments.
     pub(super) async fn schema(&self, source: &Source, deadline: Deadline) -> Result<Vec<Value>, DataError> {
-        match self.pool(source, deadline).await? {
+        let (pool, _place) = self.pools.enter(source, deadline).await?;
+        match pool {
             SourcePool::Postgres(pool) => postgres::schema(&pool, source, deadline).await,
             SourcePool::MySql(pool) => mysql::schema(&pool, source, deadline).await,
-            SourcePool::Sqlite(pool) => sqlite::schema(&pool, source, deadline).await,
+            SourcePool::Sqlite(readers) => sqlite::schema(&readers, source, deadline).await,
         }
     }
 
@@ -77,25 +82,12 @@ impl SqlClient {
     }
 
     pub(super) async fn check(&self, source: &Source, deadline: Deadline) -> Result<Checked, DataError> {
-        match self.pool(source, deadline).await? {
+        let (pool, _place) = self.pools.enter(source, deadline).await?;
+        match pool {
             SourcePool::Postgres(pool) => postgres::check(&pool, source, deadline).await,
             SourcePool::MySql(pool) => mysql::check(&pool, source, deadline).await,
-            SourcePool::Sqlite(pool) => sqlite::check(&pool, source, deadline).await,
+            SourcePool::Sqlite(readers) => sqlite::check(&readers, source, deadline).await,
         }
-    }
-
-    /// The source's pool, once the address guard has seen where it leads.
-    async fn pool(&self, source: &Source, deadline: Deadline) -> Result<SourcePool, DataError> {
-        if let Some(url) = source.effective.url.parse()
-            && let Some(host) = url.host_str().filter(|host| !host.is_empty() && url.scheme() != "sqlite")
-        {
-            // The driver looks the name up again: unlike HTTP, these protocols give a metadata service nothing to answer.
-            let found =
-                tokio::time::timeout_at(deadline.instant(), resolve(&self.guard, host, url.port().unwrap_or(0)));
-            let found = found.await.unwrap_or(Err(crate::outbound::CallError::Timeout));
-            found.map_err(|error| DataError::call(&who(source), &error))?;
-        }
-        self.pools.get(source)
     }
 }
 
@@ -114,25 +106,18 @@ pub(super) async fn check_sql(text: &str, protocol: Protocol) -> Result<CheckedQ
     }
 }
 
-/// What a driver reports, as ours. An objection of the database itself is no outage.
-fn failed(source: &Source, error: sqlx::Error) -> DataError {
-    let (text, outage) = match &error {
-        // SQLite's word for a statement that was stopped at its deadline.
-        sqlx::Error::Database(objection) if objection.message() == "interrupted" => {
-            ("the query was interrupted: it did not finish in time".to_owned(), false)
-        }
-        sqlx::Error::Database(objection) => (objection.message().to_owned(), false),
-        sqlx::Error::PoolTimedOut => ("all its connections are in use, or it does not answer".to_owned(), true),
-        sqlx::Error::Io(cause) if cause.kind() == std::io::ErrorKind::ConnectionRefused => {
-            ("refused the connection".to_owned(), true)
-        }
-        sqlx::Error::Io(cause) => (format!("the connection failed: {cause}"), true),
-        sqlx::Error::Tls(cause) => (format!("TLS failed: {cause}"), true),
-        other => (other.to_string(), false),
+/// What a driver reports, as ours. What happens after a connection was there may be the query's doing, and is no outage; one
+/// that has broken is not used again, and whether another one can be had is seen by the next query.
+fn failed(source: &Source, error: &sqlx::Error) -> DataError {
+    const TIMED_OUT: [&str; 3] = ["statement timeout", "max_statement_time", "maximum statement execution time"];
+    let text = match error {
+        sqlx::Error::Database(objection) => objection.message().to_owned(),
+        sqlx::Error::Io(cause) => format!("the connection failed: {cause}"),
+        sqlx::Error::Tls(cause) => format!("TLS failed: {cause}"),
+        other => other.to_string(),
     };
-    let timed_out = ["statement timeout", "max_statement_time", "maximum statement execution time", "interrupted"];
-    let timed_out = matches!(error, sqlx::Error::PoolTimedOut) || timed_out.iter().any(|sign| text.contains(sign));
-    DataError::Failed { text: format!("{}: {text}", who(source)), timed_out, outage }
+    let timed_out = TIMED_OUT.iter().any(|sign| text.contains(sign));
+    DataError::Failed { text: format!("{}: {text}", who(source)), timed_out, outage: false }
 }
 
 /// How long a database may work on one statement: so much less than the deadline allows that its own objection arrives, which
@@ -195,6 +180,7 @@ fn given<'a>(parameters: &'a Map<String, Value>, name: &str) -> Result<&'a Value
 }
 
 /// A value bound to an engine that takes the type from the value.
+#[derive(Debug, Deserialize, Serialize)]
 enum Scalar {
     Null,
     Bool(bool),

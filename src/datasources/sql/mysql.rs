@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use sqlx::mysql::{
-    MySql, MySqlArguments, MySqlColumn, MySqlConnectOptions, MySqlPool, MySqlRow, MySqlSslMode, MySqlTypeInfo,
+    MySql, MySqlArguments, MySqlColumn, MySqlConnectOptions, MySqlRow, MySqlSslMode, MySqlTypeInfo,
     MySqlValueRef,
 };
 use sqlx::{
@@ -16,19 +16,20 @@ use sqlx::{
 
 use super::functions;
 use super::parameters::CheckedQuery;
-use super::pools::{Lease, acquire, options};
+use super::pools::{Lease, Remote, bridge};
 use super::schema::{CatalogColumn, tables};
 use super::{Scalar, expand, failed, who};
 use crate::datasources::client::{Checked, Query, Source};
 use crate::datasources::rows::{Collector, float, integer};
 use crate::datasources::{DataError, QueryResult};
 use crate::kernel::Deadline;
+use crate::outbound::AddressGuard;
 
 const PORT: u16 = 3306;
 /// A subquery without rows.
 const NOTHING: &str = "SELECT NULL FROM DUAL WHERE 1 = 0";
 
-pub(super) fn open(source: &Source) -> Result<MySqlPool, DataError> {
+pub(super) fn open(source: &Source, guard: &AddressGuard) -> Result<Remote<MySql>, DataError> {
     let settings = &source.effective;
     let wrong = |what: &str| DataError::failed(format!("{}: its URL {what}", who(source)));
     let url = settings.url.parse().ok_or_else(|| wrong("is not valid"))?;
@@ -38,9 +39,12 @@ pub(super) fn open(source: &Source) -> Result<MySqlPool, DataError> {
     if functions::is_mysql_schema(&account.database) {
         return Err(wrong("names a database of the server's own"));
     }
+    let port = url.port().unwrap_or(PORT);
+    let bridge = bridge(source, guard, port, "mysql")?;
     let mut connect = MySqlConnectOptions::new()
         .host(url.host_str().unwrap_or_default().trim_matches(['[', ']']))
-        .port(url.port().unwrap_or(PORT))
+        .port(port)
+        .socket(bridge.socket())
         .username(&account.user)
         .password(&account.password)
         .timezone(Some("+00:00".to_owned()))
@@ -54,16 +58,16 @@ pub(super) fn open(source: &Source) -> Result<MySqlPool, DataError> {
             connect = connect.ssl_mode(mode);
         }
     }
-    Ok(options(source).connect_lazy_with(connect))
+    Ok(Remote::new(source, bridge, connect))
 }
 
 pub(super) async fn query(
-    pool: &MySqlPool,
+    pool: &Remote<MySql>,
     source: &Source,
     checked: &CheckedQuery,
     query: &Query<'_>,
 ) -> Result<QueryResult, DataError> {
-    let failed = |error| failed(source, error);
+    let failed = |error| failed(source, &error);
     let (sql, values) = expand(checked, query.parameters, NOTHING)?;
     let mut arguments = MySqlArguments::default();
     for value in values {
@@ -109,9 +113,9 @@ fn add(arguments: &mut MySqlArguments, value: Scalar) -> Result<(), sqlx::error:
 }
 
 /// MariaDB and MySQL have different names for what a session is limited to, and each refuses the other's.
-async fn begin(pool: &MySqlPool, source: &Source, deadline: Deadline) -> Result<Lease<MySql>, DataError> {
-    let failed = |error| failed(source, error);
-    let mut lease = acquire(pool, source, PORT).await.map_err(failed)?;
+async fn begin(pool: &Remote<MySql>, source: &Source, deadline: Deadline) -> Result<Lease<MySql>, DataError> {
+    let failed = |error| failed(source, &error);
+    let mut lease = pool.acquire(source, deadline).await?;
     let limit = super::statement_limit(deadline);
     let seconds = limit.as_secs().max(1);
     let connection = lease.connection().map_err(failed)?;
@@ -137,8 +141,8 @@ async fn version(connection: &mut sqlx::MySqlConnection) -> Result<String, sqlx:
 }
 
 async fn end(mut lease: Lease<MySql>, source: &Source) -> Result<(), DataError> {
-    let ended = lease.connection().map_err(|error| failed(source, error))?.execute(raw_sql("ROLLBACK")).await;
-    ended.map_err(|error| failed(source, error))?;
+    let ended = lease.connection().map_err(|error| failed(source, &error))?.execute(raw_sql("ROLLBACK")).await;
+    ended.map_err(|error| failed(source, &error))?;
     lease.done();
     Ok(())
 }
@@ -259,11 +263,11 @@ const CATALOG: &str = "
     LIMIT 20000";
 
 /// The tables that the account may read.
-pub(super) async fn schema(pool: &MySqlPool, source: &Source, deadline: Deadline) -> Result<Vec<Value>, DataError> {
+pub(super) async fn schema(pool: &Remote<MySql>, source: &Source, deadline: Deadline) -> Result<Vec<Value>, DataError> {
     let mut lease = begin(pool, source, deadline).await?;
-    let connection = lease.connection().map_err(|error| failed(source, error))?;
+    let connection = lease.connection().map_err(|error| failed(source, &error))?;
     let rows = sqlx::query(CATALOG).persistent(false).fetch_all(connection).await;
-    let rows = rows.map_err(|error| failed(source, error))?;
+    let rows = rows.map_err(|error| failed(source, &error))?;
     end(lease, source).await?;
     let column = |row: &MySqlRow| {
         let references: Option<String> = row.try_get_unchecked(9)?;
@@ -282,11 +286,11 @@ pub(super) async fn schema(pool: &MySqlPool, source: &Source, deadline: Deadline
         })
     };
     let columns: Result<Vec<_>, sqlx::Error> = rows.iter().map(column).collect();
-    Ok(tables(columns.map_err(|error| failed(source, error))?))
+    Ok(tables(columns.map_err(|error| failed(source, &error))?))
 }
 
-pub(super) async fn check(pool: &MySqlPool, source: &Source, deadline: Deadline) -> Result<Checked, DataError> {
-    let failed = |error| failed(source, error);
+pub(super) async fn check(pool: &Remote<MySql>, source: &Source, deadline: Deadline) -> Result<Checked, DataError> {
+    let failed = |error| failed(source, &error);
     let mut lease = begin(pool, source, deadline).await?;
     let connection = lease.connection().map_err(failed)?;
     let version = version(connection).await.map_err(failed)?;

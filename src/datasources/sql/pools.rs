@@ -1,42 +1,58 @@
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
+use sqlx::mysql::MySql;
 use sqlx::pool::{PoolConnection, PoolOptions};
-use sqlx::{Database, MySqlPool, PgPool, Pool, SqlitePool};
-use tokio::net::TcpStream;
+use sqlx::postgres::Postgres;
+use sqlx::{Database, Pool};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
-use super::{mysql, postgres, sqlite};
+use super::sqlite::Readers;
+use super::{failed, mysql, postgres, sqlite, statement_limit, who};
 use crate::datasources::DataError;
 use crate::datasources::client::{Source, protocol_of};
+use crate::kernel::Deadline;
+use crate::outbound::{AddressGuard, Bridge};
 use crate::settings::Protocol;
 
-/// Connections per source, unless `config.max_connections` says otherwise.
+/// Queries at once per source, unless `config.max_connections` says otherwise.
 const CONNECTIONS: u32 = 4;
 const MOST_CONNECTIONS: u64 = 50;
 /// How long an unused connection is kept.
-const IDLE: Duration = Duration::from_secs(120);
+pub(super) const IDLE: Duration = Duration::from_secs(120);
 /// Sources with a pool at once; beyond that the one unused for longest loses its pool.
 const MOST_POOLS: usize = 200;
 
 /// One pool per source, made at its first use and anew when its configuration has changed. Cheap to clone.
-#[derive(Clone, Default)]
-pub(super) struct Pools(Arc<Mutex<HashMap<String, Held>>>);
+#[derive(Clone)]
+pub(super) struct Pools(Arc<Inner>);
+
+struct Inner {
+    guard: AddressGuard,
+    /// This program's own file.
+    program: PathBuf,
+    held: Mutex<HashMap<String, Held>>,
+}
 
 struct Held {
     /// The configuration that the pool was made for.
     version: String,
     used: u64,
+    /// As many as there may be queries at once.
+    places: Arc<Semaphore>,
     pool: SourcePool,
 }
 
 /// The pool of one source.
 #[derive(Clone)]
 pub(super) enum SourcePool {
-    Postgres(PgPool),
-    MySql(MySqlPool),
-    Sqlite(SqlitePool),
+    Postgres(Remote<Postgres>),
+    MySql(Remote<MySql>),
+    Sqlite(Arc<Readers>),
 }
 
 impl std::fmt::Debug for Pools {
@@ -47,107 +63,156 @@ impl std::fmt::Debug for Pools {
 }
 
 impl Pools {
-    pub(super) fn get(&self, source: &Source) -> Result<SourcePool, DataError> {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn new(guard: AddressGuard, program: PathBuf) -> Self {
+        Self(Arc::new(Inner { guard, program, held: Mutex::default() }))
+    }
+
+    /// The source's pool, and a place among those who use it. That all places are taken is no outage: whoever has them may
+    /// ask for much.
+    pub(super) async fn enter(
+        &self,
+        source: &Source,
+        deadline: Deadline,
+    ) -> Result<(SourcePool, OwnedSemaphorePermit), DataError> {
+        let (pool, places) = self.get(source)?;
+        match timeout(statement_limit(deadline), places.acquire_owned()).await {
+            Ok(Ok(place)) => Ok((pool, place)),
+            _ => {
+                let text = format!("{}: all its connections are in use", who(source));
+                Err(DataError::Failed { text, timed_out: true, outage: false })
+            }
+        }
+    }
+
+    fn get(&self, source: &Source) -> Result<(SourcePool, Arc<Semaphore>), DataError> {
+        let mut held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
         let now = held.values().map(|held| held.used).max().unwrap_or_default() + 1;
         if let Some(known) = held.get_mut(source.name.as_str())
             && known.version == source.version
         {
             known.used = now;
-            return Ok(known.pool.clone());
+            return Ok((known.pool.clone(), known.places.clone()));
         }
-        let pool = open(source)?;
-        let fresh = Held { version: source.version.clone(), used: now, pool: pool.clone() };
+        let pool = self.0.open(source)?;
+        let places = Arc::new(Semaphore::new(most_connections(source) as usize));
+        let fresh =
+            Held { version: source.version.clone(), used: now, places: places.clone(), pool: pool.clone() };
         let replaced = held.insert(source.name.to_string(), fresh);
         let oldest = held.iter().min_by_key(|(_, held)| held.used).map(|(name, _)| name.clone());
         let dropped = oldest.filter(|_| held.len() > MOST_POOLS).and_then(|name| held.remove(&name));
         replaced.into_iter().chain(dropped).for_each(|held| held.pool.retire());
-        Ok(pool)
+        Ok((pool, places))
     }
 
     /// Closes the pool of a source that is no more.
     pub(super) fn forget(&self, name: &str) {
-        let forgotten = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        let forgotten = self.0.held.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
         forgotten.into_iter().for_each(|held| held.pool.retire());
+    }
+}
+
+impl Inner {
+    fn open(&self, source: &Source) -> Result<SourcePool, DataError> {
+        match protocol_of(source)? {
+            Protocol::Postgres => Ok(SourcePool::Postgres(postgres::open(source, &self.guard)?)),
+            Protocol::MySql => Ok(SourcePool::MySql(mysql::open(source, &self.guard)?)),
+            Protocol::Sqlite => Ok(SourcePool::Sqlite(Arc::new(sqlite::open(source, &self.program)?))),
+            Protocol::Cube | Protocol::Rest => Err(DataError::failed("This source has no database protocol")),
+        }
     }
 }
 
 impl SourcePool {
     /// Closes the pool once what runs on it has ended.
     fn retire(self) {
-        tokio::spawn(async move {
-            match self {
-                Self::Postgres(pool) => pool.close().await,
-                Self::MySql(pool) => pool.close().await,
-                Self::Sqlite(pool) => pool.close().await,
-            }
-        });
+        match self {
+            Self::Postgres(remote) => drop(tokio::spawn(async move { remote.pool.close().await })),
+            Self::MySql(remote) => drop(tokio::spawn(async move { remote.pool.close().await })),
+            // Whoever uses one of them holds it.
+            Self::Sqlite(readers) => drop(readers),
+        }
     }
 }
 
-fn open(source: &Source) -> Result<SourcePool, DataError> {
-    match protocol_of(source)? {
-        Protocol::Postgres => Ok(SourcePool::Postgres(postgres::open(source)?)),
-        Protocol::MySql => Ok(SourcePool::MySql(mysql::open(source)?)),
-        Protocol::Sqlite => Ok(SourcePool::Sqlite(sqlite::open(source)?)),
-        Protocol::Cube | Protocol::Rest => Err(DataError::failed("This source has no database protocol")),
-    }
-}
-
-/// The options that all pools share. Nothing is connected until it is used, nothing is kept for long.
-pub(super) fn options<DB: Database>(source: &Source) -> PoolOptions<DB> {
+fn most_connections(source: &Source) -> u32 {
     let configured = source.effective.config.expose().get("max_connections").and_then(Value::as_u64);
     let configured = configured.filter(|count| (1..=MOST_CONNECTIONS).contains(count));
-    let most = configured.and_then(|count| u32::try_from(count).ok()).unwrap_or(CONNECTIONS);
-    PoolOptions::new()
-        .max_connections(most)
-        .min_connections(0)
-        .idle_timeout(IDLE)
-        .max_lifetime(Duration::from_secs(1800))
-        // The deadline of the request comes first; this only ends what nobody waits for.
-        .acquire_timeout(source.effective.timeout() + Duration::from_secs(1))
+    configured.and_then(|count| u32::try_from(count).ok()).unwrap_or(CONNECTIONS)
 }
 
-/// How long a pool may take for a connection before it is looked at whether the server is there at all.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// A bridge to the server that the URL of a source names; `name` is what the driver takes a socket to be called.
+pub(super) fn bridge(source: &Source, guard: &AddressGuard, port: u16, name: &str) -> Result<Bridge, DataError> {
+    let url = source.effective.url.parse();
+    let host = url.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
+    let bridge = Bridge::open(guard.clone(), host, port, name);
+    bridge.map_err(|error| DataError::failed(format!("{}: no socket for it could be made: {error}", who(source))))
+}
 
-/// A connection of the pool. Where nobody listens, a pool tries again until its timeout; here that ends at once.
-pub(super) async fn acquire<DB: Database>(
-    pool: &Pool<DB>,
-    source: &Source,
-    default_port: u16,
-) -> Result<Lease<DB>, sqlx::Error> {
-    tokio::select! {
-        connection = pool.acquire() => Ok(Lease::new(connection?)),
-        error = refused(source, default_port) => Err(error),
+/// The pool of a server, to which the driver gets over a bridge.
+pub(super) struct Remote<DB: Database> {
+    pool: Pool<DB>,
+    bridge: Arc<Bridge>,
+}
+
+impl<DB: Database> Clone for Remote<DB> {
+    fn clone(&self) -> Self {
+        Self { pool: self.pool.clone(), bridge: self.bridge.clone() }
     }
 }
 
-/// Done when the server refuses connections; never if it doesn't.
-async fn refused(source: &Source, default_port: u16) -> sqlx::Error {
-    tokio::time::sleep(PATIENCE).await;
-    let place = source.effective.url.parse().and_then(|url| {
-        let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
-        Some((host, url.port().unwrap_or(default_port)))
-    });
-    if let Some(place) = place
-        && let Err(error) = TcpStream::connect(place).await
-        && error.kind() == std::io::ErrorKind::ConnectionRefused
-    {
-        return sqlx::Error::Io(error);
+impl<DB: Database> Remote<DB> {
+    /// Nothing is connected until it is used, nothing is kept for long.
+    pub(super) fn new(
+        source: &Source,
+        bridge: Bridge,
+        options: <DB::Connection as sqlx::Connection>::Options,
+    ) -> Self {
+        let pool = PoolOptions::new()
+            .max_connections(most_connections(source))
+            .min_connections(0)
+            .idle_timeout(IDLE)
+            .max_lifetime(Duration::from_secs(1800))
+            // The deadline of the request comes first; this only ends what nobody waits for.
+            .acquire_timeout(source.effective.timeout() + Duration::from_secs(1))
+            .connect_lazy_with(options);
+        Self { pool, bridge: Arc::new(bridge) }
     }
-    std::future::pending().await
+
+    /// A connection of the pool. Whoever comes here has a place, so what keeps it from coming is the server.
+    pub(super) async fn acquire(&self, source: &Source, deadline: Deadline) -> Result<Lease<DB>, DataError> {
+        match timeout(statement_limit(deadline), self.pool.acquire()).await {
+            Ok(Ok(connection)) => Ok(Lease(Some(connection))),
+            Ok(Err(error)) => Err(self.unreachable(source, &error)),
+            Err(_) => {
+                let text = format!("{} did not answer in time", who(source));
+                Err(DataError::Failed { text, timed_out: true, outage: true })
+            }
+        }
+    }
+
+    fn unreachable(&self, source: &Source, error: &sqlx::Error) -> DataError {
+        let objection = match error {
+            sqlx::Error::Database(objection) => Some(objection),
+            _ => None,
+        };
+        match (objection, self.bridge.failure()) {
+            (Some(objection), _) if !objection.code().is_some_and(|code| LEAVING.contains(&&*code)) => {
+                failed(source, error)
+            }
+            (None, Some(failure)) => DataError::call(&who(source), &failure),
+            _ => failed(source, error).into_outage(),
+        }
+    }
 }
+
+/// Codes with which a server that starts or stops turns clients away: PostgreSQL's, and that of MySQL for all of these.
+const LEAVING: &[&str] = &["57P01", "57P02", "57P03", "08S01"];
 
 /// A connection that goes back to its pool only when its work was done to the end. Otherwise it is cut, so that nothing goes
 /// on in it.
 pub(super) struct Lease<DB: Database>(Option<PoolConnection<DB>>);
 
 impl<DB: Database> Lease<DB> {
-    pub(super) fn new(connection: PoolConnection<DB>) -> Self {
-        Self(Some(connection))
-    }
-
     /// The connection; the error can't happen before [`Lease::done`].
     pub(super) fn connection(&mut self) -> Result<&mut DB::Connection, sqlx::Error> {
         self.0.as_deref_mut().ok_or(sqlx::Error::PoolClosed)

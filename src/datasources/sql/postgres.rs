@@ -3,11 +3,11 @@
 
 use futures_util::StreamExt;
 use serde_json::{Map, Value};
-use sqlx::postgres::{PgColumn, PgConnectOptions, PgConnection, PgPool, PgRow, PgSslMode, PgTypeInfo, Postgres};
+use sqlx::postgres::{PgColumn, PgConnectOptions, PgConnection, PgRow, PgSslMode, PgTypeInfo, Postgres};
 use sqlx::{AssertSqlSafe, Column as _, Either, Executor, Row, SqlSafeStr, Statement, TypeInfo, raw_sql};
 
 use super::parameters::{CheckedQuery, Piece};
-use super::pools::{Lease, acquire, options};
+use super::pools::{Lease, Remote, bridge};
 use super::postgres_value::{is_known, value};
 use super::schema::{CatalogColumn, tables};
 use super::{column_of, failed, who};
@@ -15,9 +15,15 @@ use crate::datasources::client::{Checked, Query, Source};
 use crate::datasources::rows::Collector;
 use crate::datasources::{DataError, QueryResult};
 use crate::kernel::Deadline;
+use crate::outbound::AddressGuard;
 
-pub(super) fn open(source: &Source) -> Result<PgPool, DataError> {
-    Ok(options(source).connect_lazy_with(connect_options(source)?))
+pub(super) fn open(source: &Source, guard: &AddressGuard) -> Result<Remote<Postgres>, DataError> {
+    let options = connect_options(source)?;
+    let port = options.get_port();
+    let bridge = bridge(source, guard, port, &format!(".s.PGSQL.{port}"))?;
+    let folder = bridge.socket().parent().unwrap_or(bridge.socket());
+    let options = options.socket(folder);
+    Ok(Remote::new(source, bridge, options))
 }
 
 const PORT: u16 = 5432;
@@ -48,12 +54,12 @@ fn connect_options(source: &Source) -> Result<PgConnectOptions, DataError> {
 }
 
 pub(super) async fn query(
-    pool: &PgPool,
+    pool: &Remote<Postgres>,
     source: &Source,
     checked: &CheckedQuery,
     query: &Query<'_>,
 ) -> Result<QueryResult, DataError> {
-    let failed = |error| failed(source, error);
+    let failed = |error| failed(source, &error);
     for name in checked.names() {
         super::given(query.parameters, name)?;
     }
@@ -87,8 +93,8 @@ fn values(row: &PgRow) -> impl Iterator<Item = Value> {
 
 /// A connection in a read-only transaction. The limits are set in the same round trip; those of the session would be lost
 /// behind a pooler.
-async fn begin(pool: &PgPool, source: &Source, deadline: Deadline) -> Result<Lease<Postgres>, DataError> {
-    let mut lease = acquire(pool, source, PORT).await.map_err(|error| failed(source, error))?;
+async fn begin(pool: &Remote<Postgres>, source: &Source, deadline: Deadline) -> Result<Lease<Postgres>, DataError> {
+    let mut lease = pool.acquire(source, deadline).await?;
     let limit = super::statement_limit(deadline).as_millis().max(1);
     let sql = format!(
         "BEGIN TRANSACTION READ ONLY; SET LOCAL statement_timeout = {limit}; SET LOCAL lock_timeout = {limit}; \
@@ -103,15 +109,15 @@ async fn begin(pool: &PgPool, source: &Source, deadline: Deadline) -> Result<Lea
         }
         Ok(())
     };
-    begun.await.map_err(|error| failed(source, error))?;
+    begun.await.map_err(|error| failed(source, &error))?;
     Ok(lease)
 }
 
 /// Leaves no statement behind either: the driver forgets the names of those it has prepared.
 async fn end(mut lease: Lease<Postgres>, source: &Source) -> Result<(), DataError> {
-    let connection = lease.connection().map_err(|error| failed(source, error))?;
+    let connection = lease.connection().map_err(|error| failed(source, &error))?;
     let ended = connection.execute(raw_sql("ROLLBACK; DEALLOCATE ALL")).await;
-    ended.map_err(|error| failed(source, error))?;
+    ended.map_err(|error| failed(source, &error))?;
     lease.done();
     Ok(())
 }
@@ -135,7 +141,7 @@ async fn prepare(
     let names: Vec<&str> = checked.names().collect();
     let numbered = with_parameters(checked, &names, |number| format!("${number}"));
     let statement = connection.prepare(AssertSqlSafe(numbered).into_sql_str()).await;
-    let statement = statement.map_err(|error| failed(source, error))?;
+    let statement = statement.map_err(|error| failed(source, &error))?;
     let types: Vec<String> = match statement.parameters() {
         Some(Either::Left(types)) => types.iter().map(type_name).collect(),
         _ => Vec::new(),
@@ -245,11 +251,11 @@ const CATALOG: &str = "
     LIMIT 20000";
 
 /// The columns that the account may read.
-pub(super) async fn schema(pool: &PgPool, source: &Source, deadline: Deadline) -> Result<Vec<Value>, DataError> {
+pub(super) async fn schema(pool: &Remote<Postgres>, source: &Source, deadline: Deadline) -> Result<Vec<Value>, DataError> {
     let mut lease = begin(pool, source, deadline).await?;
-    let connection = lease.connection().map_err(|error| failed(source, error))?;
+    let connection = lease.connection().map_err(|error| failed(source, &error))?;
     let rows = sqlx::query(CATALOG).persistent(false).fetch_all(connection).await;
-    let rows = rows.map_err(|error| failed(source, error))?;
+    let rows = rows.map_err(|error| failed(source, &error))?;
     end(lease, source).await?;
     let column = |row: &PgRow| {
         Ok(CatalogColumn {
@@ -267,7 +273,7 @@ pub(super) async fn schema(pool: &PgPool, source: &Source, deadline: Deadline) -
         })
     };
     let columns: Result<Vec<_>, sqlx::Error> = rows.iter().map(column).collect();
-    Ok(tables(columns.map_err(|error| failed(source, error))?))
+    Ok(tables(columns.map_err(|error| failed(source, &error))?))
 }
 
 const ACCOUNT: &str = "
@@ -278,8 +284,8 @@ const ACCOUNT: &str = "
         current_setting('transaction_read_only') = 'on'
     FROM pg_roles WHERE rolname = current_user";
 
-pub(super) async fn check(pool: &PgPool, source: &Source, deadline: Deadline) -> Result<Checked, DataError> {
-    let failed = |error| failed(source, error);
+pub(super) async fn check(pool: &Remote<Postgres>, source: &Source, deadline: Deadline) -> Result<Checked, DataError> {
+    let failed = |error| failed(source, &error);
     let mut lease = begin(pool, source, deadline).await?;
     let row = sqlx::query(ACCOUNT).persistent(false).fetch_one(lease.connection().map_err(failed)?).await;
     let row = row.map_err(failed)?;

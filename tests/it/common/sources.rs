@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
+use super::databases::SqliteFile;
 use super::{Answer, TestServer};
 
 /// Longest wait for something to come true.
@@ -67,6 +68,13 @@ pub async fn wait_for(mut come_true: impl AsyncFnMut() -> bool) {
         assert!(Instant::now() < until, "it does not come true");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// How many processes read this file for a server.
+pub fn readers(file: &SqliteFile) -> usize {
+    let path = file.path.to_str().unwrap();
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| std::fs::read(entry.ok()?.path().join("cmdline")).ok());
+    processes.filter(|line| String::from_utf8_lossy(line).split('\0').any(|word| word == path)).count()
 }
 
 /// What a test of the source finds.

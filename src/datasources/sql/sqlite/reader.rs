@@ -1,43 +1,94 @@
-//! SQLite files, opened for reading only.
+//! What a process does that reads a SQLite file for the server: `orchestrator-studio read-sqlite FILE`.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::io::{self, BufRead, Write, stdin, stdout};
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use futures_util::StreamExt;
+use rustix::process::{Resource, Rlimit, setrlimit};
 use serde_json::{Value, json};
-use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteColumn, SqliteConnectOptions, SqlitePool, SqliteRow};
-use sqlx::{Arguments as _, AssertSqlSafe, Column as _, Executor, Row, SqlSafeStr, Statement, TypeInfo, ValueRef};
-use tokio::time::Instant;
+use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteColumn, SqliteConnectOptions, SqliteConnection, SqliteRow};
+use sqlx::{
+    Arguments as _, AssertSqlSafe, Column as _, ConnectOptions as _, Executor, Row, SqlSafeStr, Statement, TypeInfo,
+    ValueRef,
+};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
 
-use super::parameters::CheckedQuery;
-use super::pools::{Lease, options};
-use super::schema::{CatalogColumn, tables};
-use super::{Scalar, column_of, expand, failed, who};
-use crate::datasources::client::{Checked, Query, Source};
+use super::Job;
+use crate::datasources::QueryResult;
 use crate::datasources::rows::{Collector, float, integer};
-use crate::datasources::{DataError, QueryResult};
-use crate::kernel::Deadline;
+use crate::datasources::sql::pools::IDLE;
+use crate::datasources::sql::schema::{CatalogColumn, tables};
+use crate::datasources::sql::{Scalar, column_of};
+use crate::kernel::Error;
 
-/// A subquery without rows.
-const NOTHING: &str = "SELECT NULL WHERE 1 = 0";
-/// SQLite's steps between two looks at the clock.
-const STEPS: i32 = 1_000;
+/// Memory that a reader may have, in bytes. Sorting goes to files long before.
+pub(super) const MOST_MEMORY: u64 = 256_000_000;
+/// Size that each of its temporary files may have, in bytes.
+const LARGEST_FILE: u64 = 1_000_000_000;
 
-pub(super) fn open(source: &Source) -> Result<SqlitePool, DataError> {
-    let path = path_of(source.effective.url.expose());
-    let missing = |error| DataError::failed(format!("{}: can't open {}: {error}", who(source), path.display()));
-    let found = std::fs::canonicalize(&path).map_err(missing)?;
-    // Opening a pipe would block.
-    if !found.is_file() {
-        return Err(DataError::failed(format!("{}: {} is no file", who(source), path.display())));
+/// Reads this file for the server that has started this process: jobs come in as lines of JSON, answers go out as lines. Ends
+/// when the server does, in the midst of a query too, or when there is nothing to do for long.
+pub async fn read_sqlite(file: &Path) -> Result<(), Error> {
+    for (resource, most) in
+        [(Resource::Data, MOST_MEMORY), (Resource::Fsize, LARGEST_FILE), (Resource::Core, 0)]
+    {
+        let limit = Rlimit { current: Some(most), maximum: Some(most) };
+        setrlimit(resource, limit).map_err(|error| Error::internal("a limit could not be set", error))?;
     }
-    if is_own_store(&found) {
-        let text = format!("{}: {} is this server's own store", who(source), path.display());
-        return Err(DataError::failed(text));
+    let (mut jobs, mut connection) = (jobs(), None);
+    // Later than the server believes, so that it never asks one that is about to leave.
+    while let Ok(Some(job)) = timeout(IDLE * 2, jobs.recv()).await {
+        let answer = tokio::select! {
+            answer = done(file, &mut connection, &job) => answer,
+            // No second job comes before this one is answered: the server has gone.
+            _ = jobs.recv() => return Ok(()),
+        };
+        give(&answer.map_err(words)).map_err(|error| Error::internal("an answer could not be given", error))?;
     }
-    Ok(options(source).connect_lazy_with(connect_options(&found)))
+    Ok(())
+}
+
+fn give(answer: &Result<Value, String>) -> io::Result<()> {
+    let mut line = serde_json::to_vec(answer)?;
+    line.push(b'\n');
+    let mut out = stdout().lock();
+    out.write_all(&line)?;
+    out.flush()
+}
+
+/// The lines of standard input; it ends with them.
+fn jobs() -> mpsc::Receiver<String> {
+    let (sender, jobs) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        let mut lines = stdin().lock().lines();
+        while let Some(Ok(line)) = lines.next()
+            && sender.blocking_send(line).is_ok()
+        {}
+    });
+    jobs
+}
+
+fn words(error: sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(objection) => objection.message().to_owned(),
+        other => other.to_string(),
+    }
+}
+
+async fn done(file: &Path, open: &mut Option<SqliteConnection>, job: &str) -> Result<Value, sqlx::Error> {
+    let job = serde_json::from_str(job).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    let connection = match open {
+        Some(connection) => connection,
+        None => open.insert(connect_options(file).connect().await?),
+    };
+    match job {
+        Job::Query { sql, values, most_rows } => Ok(json!(query(connection, sql, values, most_rows).await?)),
+        Job::Schema => Ok(schema(connection).await?.into()),
+        Job::Check => check(connection).await,
+    }
 }
 
 fn connect_options(path: &Path) -> SqliteConnectOptions {
@@ -50,38 +101,21 @@ fn connect_options(path: &Path) -> SqliteConnectOptions {
         .statement_cache_capacity(0)
 }
 
-/// `sqlite:a.db`, `sqlite://a.db`, `sqlite:///abs/a.db`; parameters are left aside.
-fn path_of(url: &str) -> PathBuf {
-    let rest = url.split_once(':').map_or(url, |(_, rest)| rest);
-    let rest = rest.strip_prefix("//").unwrap_or(rest);
-    PathBuf::from(rest.split('?').next().unwrap_or_default())
-}
-
-/// Conversations are not for everybody who may query a data source.
-fn is_own_store(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    name.starts_with("studio.db")
-}
-
-pub(super) async fn query(
-    pool: &SqlitePool,
-    source: &Source,
-    checked: &CheckedQuery,
-    query: &Query<'_>,
-) -> Result<QueryResult, DataError> {
-    let failed = |error| failed(source, error);
-    let (sql, values) = expand(checked, query.parameters, NOTHING)?;
+async fn query(
+    connection: &mut SqliteConnection,
+    sql: String,
+    values: Vec<Scalar>,
+    most_rows: usize,
+) -> Result<QueryResult, sqlx::Error> {
     let mut arguments = SqliteArguments::default();
     for value in values {
-        add(&mut arguments, value).map_err(|error| failed(sqlx::Error::Encode(error)))?;
+        add(&mut arguments, value).map_err(sqlx::Error::Encode)?;
     }
-    let mut session = begin(pool, source, query.deadline).await?;
-    let connection = session.lease.connection().map_err(failed)?;
-    let mut collector = Collector::new(query.most_rows);
+    let mut collector = Collector::new(most_rows);
     let statement = sqlx::query_with::<Sqlite, _>(AssertSqlSafe(sql.clone()), arguments).persistent(false);
     let mut rows = statement.fetch(&mut *connection);
     while let Some(row) = rows.next().await {
-        let row = row.map_err(failed)?;
+        let row = row?;
         if !collector.has_columns() {
             collector.columns(row.columns().iter().map(|column| column_in(&row, column)));
         }
@@ -91,10 +125,9 @@ pub(super) async fn query(
     }
     drop(rows);
     if !collector.has_columns() {
-        let described = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await.map_err(failed)?;
+        let described = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await?;
         collector.columns(described.columns().iter().map(column_of));
     }
-    end(session).await;
     Ok(collector.finish())
 }
 
@@ -107,35 +140,6 @@ fn add(arguments: &mut SqliteArguments, value: Scalar) -> Result<(), sqlx::error
         Scalar::Float(value) => arguments.add(value),
         Scalar::Text(value) => arguments.add(value),
     }
-}
-
-/// A connection whose statements end when the deadline does, or when this is dropped. SQLite works on a thread of its own,
-/// which a dropped future alone would not stop.
-struct Session {
-    lease: Lease<Sqlite>,
-    /// There as long as somebody waits.
-    _caller: Arc<()>,
-}
-
-async fn begin(pool: &SqlitePool, source: &Source, deadline: Deadline) -> Result<Session, DataError> {
-    let failed = |error| failed(source, error);
-    let mut lease = Lease::new(pool.acquire().await.map_err(failed)?);
-    let until = Instant::now() + super::statement_limit(deadline);
-    let caller = Arc::new(());
-    let waiting = Arc::downgrade(&caller);
-    let mut handle = lease.connection().map_err(failed)?.lock_handle().await.map_err(failed)?;
-    handle.set_progress_handler(STEPS, move || Instant::now() < until && waiting.strong_count() > 0);
-    drop(handle);
-    Ok(Session { lease, _caller: caller })
-}
-
-async fn end(mut session: Session) {
-    let Ok(connection) = session.lease.connection() else { return };
-    match connection.lock_handle().await {
-        Ok(mut handle) => handle.remove_progress_handler(),
-        Err(_) => return,
-    }
-    session.lease.done();
 }
 
 /// An expression has no declared type; that of its first value tells more than nothing.
@@ -185,19 +189,16 @@ const COLUMNS: &str = "
 /// Most columns that are told.
 const MOST_COLUMNS: usize = 20_000;
 
-pub(super) async fn schema(pool: &SqlitePool, source: &Source, deadline: Deadline) -> Result<Vec<Value>, DataError> {
-    let failed = |error| failed(source, error);
-    let mut session = begin(pool, source, deadline).await?;
-    let connection = session.lease.connection().map_err(failed)?;
+async fn schema(connection: &mut SqliteConnection) -> Result<Vec<Value>, sqlx::Error> {
     let catalog = sqlx::query_as::<_, (String, String)>(CATALOG).persistent(false);
     let mut columns = Vec::new();
-    for (table, kind) in catalog.fetch_all(&mut *connection).await.map_err(failed)? {
+    for (table, kind) in catalog.fetch_all(&mut *connection).await? {
         match sqlx::query(COLUMNS).bind(&table).persistent(false).fetch_all(&mut *connection).await {
             // A view of what is no longer there can't be read, but the others can.
             Err(sqlx::Error::Database(error)) if kind == "view" && error.code().as_deref() == Some("1") => {}
             rows => {
-                for row in rows.map_err(failed)? {
-                    columns.push(column_of_table(&table, &kind, &row).map_err(failed)?);
+                for row in rows? {
+                    columns.push(column_of_table(&table, &kind, &row)?);
                 }
             }
         }
@@ -205,7 +206,6 @@ pub(super) async fn schema(pool: &SqlitePool, source: &Source, deadline: Deadlin
             break;
         }
     }
-    end(session).await;
     Ok(tables(columns))
 }
 
@@ -225,25 +225,19 @@ fn column_of_table(table: &str, kind: &str, row: &SqliteRow) -> Result<CatalogCo
     })
 }
 
-pub(super) async fn check(pool: &SqlitePool, source: &Source, deadline: Deadline) -> Result<Checked, DataError> {
-    let failed = |error| failed(source, error);
-    let mut session = begin(pool, source, deadline).await?;
-    let connection = session.lease.connection().map_err(failed)?;
+async fn check(connection: &mut SqliteConnection) -> Result<Value, sqlx::Error> {
     // Reads the file's head, which tells whether it is a database at all.
     let read = sqlx::query_as::<_, (String, bool, i64)>(
         "SELECT sqlite_version(), (SELECT query_only FROM pragma_query_only), count(*) FROM sqlite_master
             WHERE type IN ('table', 'view')",
     );
-    let (version, read_only, tables) = read.persistent(false).fetch_one(connection).await.map_err(failed)?;
-    end(session).await;
-    let findings = json!({"reached": true, "authenticated": null, "version": format!("SQLite {version}"),
-        "read_only": read_only, "tables": tables});
-    Ok(Checked { status: None, ok: read_only, findings: findings.as_object().cloned().unwrap_or_default() })
+    let (version, read_only, tables) = read.persistent(false).fetch_one(connection).await?;
+    Ok(json!({"version": format!("SQLite {version}"), "read_only": read_only, "tables": tables}))
 }
 
 #[cfg(test)]
 mod tests {
-    use sqlx::{ConnectOptions as _, raw_sql};
+    use sqlx::raw_sql;
 
     use super::*;
 
@@ -276,18 +270,5 @@ mod tests {
             assert!(done.is_err(), "{sql}");
             assert!(std::fs::read(&path).unwrap() == before && !other.exists(), "{sql}");
         }
-    }
-
-    #[test]
-    fn a_url_names_a_file() {
-        for (url, path) in [
-            ("sqlite:a b.db", "a b.db"),
-            ("sqlite://data/a.db?mode=rwc", "data/a.db"),
-            ("sqlite:///abs/a.db", "/abs/a.db"),
-            ("sqlite:/abs/a.db", "/abs/a.db"),
-        ] {
-            assert_eq!(path_of(url), Path::new(path), "{url}");
-        }
-        assert!(is_own_store(Path::new("/x/studio.db-wal")) && !is_own_store(Path::new("/x/sales.db")));
     }
 }

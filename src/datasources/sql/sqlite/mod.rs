@@ -1,0 +1,97 @@
+//! SQLite files, opened for reading only, and never in this process: nothing interrupts SQLite while it works on one value, and
+//! what it needs of memory it takes before a row can be looked at. `readers` are processes that are killed when they are late,
+//! when they ask for too much or when the caller leaves; `reader` is what such a process does.
+
+mod reader;
+mod readers;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+pub use self::reader::read_sqlite;
+pub(super) use self::readers::Readers;
+use super::parameters::CheckedQuery;
+use super::{Scalar, expand, who};
+use crate::datasources::client::{Checked, Query, Source};
+use crate::datasources::{DataError, QueryResult};
+use crate::kernel::Deadline;
+
+/// A subquery without rows.
+const NOTHING: &str = "SELECT NULL WHERE 1 = 0";
+
+/// What a reader is asked for, as a line of JSON. Its answer is one line too: what was found, or else why nothing was.
+#[derive(Debug, Deserialize, Serialize)]
+enum Job {
+    Query { sql: String, values: Vec<Scalar>, most_rows: usize },
+    Schema,
+    Check,
+}
+
+pub(super) fn open(source: &Source, program: &Path) -> Result<Readers, DataError> {
+    let path = path_of(source.effective.url.expose());
+    let missing = |error| DataError::failed(format!("{}: can't open {}: {error}", who(source), path.display()));
+    let found = std::fs::canonicalize(&path).map_err(missing)?;
+    // Opening a pipe would block.
+    if !found.is_file() {
+        return Err(DataError::failed(format!("{}: {} is no file", who(source), path.display())));
+    }
+    if is_own_store(&found) {
+        let text = format!("{}: {} is this server's own store", who(source), path.display());
+        return Err(DataError::failed(text));
+    }
+    Ok(Readers::new(program.to_owned(), found))
+}
+
+/// `sqlite:a.db`, `sqlite://a.db`, `sqlite:///abs/a.db`; parameters are left aside.
+fn path_of(url: &str) -> PathBuf {
+    let rest = url.split_once(':').map_or(url, |(_, rest)| rest);
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    PathBuf::from(rest.split('?').next().unwrap_or_default())
+}
+
+/// Conversations are not for everybody who may query a data source.
+fn is_own_store(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.starts_with("studio.db")
+}
+
+pub(super) async fn query(
+    readers: &Readers,
+    source: &Source,
+    checked: &CheckedQuery,
+    query: &Query<'_>,
+) -> Result<QueryResult, DataError> {
+    let (sql, values) = expand(checked, query.parameters, NOTHING)?;
+    let job = Job::Query { sql, values, most_rows: query.most_rows };
+    readers.ask(source, &job, query.deadline).await
+}
+
+pub(super) async fn schema(readers: &Readers, source: &Source, deadline: Deadline) -> Result<Vec<Value>, DataError> {
+    readers.ask(source, &Job::Schema, deadline).await
+}
+
+pub(super) async fn check(readers: &Readers, source: &Source, deadline: Deadline) -> Result<Checked, DataError> {
+    let mut findings: Map<String, Value> = readers.ask(source, &Job::Check, deadline).await?;
+    findings.extend([("reached".to_owned(), json!(true)), ("authenticated".to_owned(), Value::Null)]);
+    Ok(Checked { status: None, ok: findings.get("read_only") == Some(&json!(true)), findings })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_a_file() {
+        for (url, path) in [
+            ("sqlite:a b.db", "a b.db"),
+            ("sqlite://data/a.db?mode=rwc", "data/a.db"),
+            ("sqlite:///abs/a.db", "/abs/a.db"),
+            ("sqlite:/abs/a.db", "/abs/a.db"),
+        ] {
+            assert_eq!(path_of(url), Path::new(path), "{url}");
+        }
+        assert!(is_own_store(Path::new("/x/studio.db-wal")) && !is_own_store(Path::new("/x/sales.db")));
+    }
+}
