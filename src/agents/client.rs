@@ -8,7 +8,9 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::kernel::{Deadline, Redaction};
-use crate::outbound::{Body, BreakerState, Breakers, Call, CallError, HttpClient, Permit, Reply, below, display_url, lines};
+use crate::outbound::{
+    Body, BreakerState, Breakers, Call, CallError, HttpClient, Permit, Reply, below, display_url, lines,
+};
 use crate::settings::{AgentSettings, Entry, Resource};
 
 /// Largest reply taken from an agent, in bytes.

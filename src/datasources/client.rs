@@ -173,8 +173,11 @@ async fn in_time<T>(
     work: BoxFuture<'_, Result<T, DataError>>,
 ) -> Result<T, DataError> {
     // Those who can tell that this is an outage have said so before.
-    let late =
-        || DataError::Failed { text: format!("{} did not answer in time", who(source)), timed_out: true, outage: false };
+    let late = || DataError::Failed {
+        text: format!("{} did not answer in time", who(source)),
+        timed_out: true,
+        outage: false,
+    };
     let _wait = Stopwatch::wait();
     timeout_at(deadline.instant(), work).await.unwrap_or_else(|_| Err(late()))
 }

@@ -211,14 +211,14 @@ async fn a_files_reader_stops_when_the_caller_leaves_and_when_the_server_is_kill
         })
     };
     let leaving = ask();
-    wait_for(async || readers(&file) > 0).await;
+    wait_for(async || readers(&file).contains(&'R')).await;
     leaving.abort();
-    wait_for(async || readers(&file) == 0).await;
+    wait_for(async || readers(&file).is_empty()).await;
 
     let cut = ask();
-    wait_for(async || readers(&file) > 0).await;
+    wait_for(async || readers(&file).contains(&'R')).await;
     program.kill();
-    wait_for(async || readers(&file) == 0).await;
+    wait_for(async || readers(&file).is_empty()).await;
     cut.abort();
 }
 

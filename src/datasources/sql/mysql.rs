@@ -6,8 +6,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use sqlx::mysql::{
-    MySql, MySqlArguments, MySqlColumn, MySqlConnectOptions, MySqlRow, MySqlSslMode, MySqlTypeInfo,
-    MySqlValueRef,
+    MySql, MySqlArguments, MySqlColumn, MySqlConnectOptions, MySqlRow, MySqlSslMode, MySqlTypeInfo, MySqlValueRef,
 };
 use sqlx::{
     Arguments as _, AssertSqlSafe, Column as _, Decode, Executor, Row, SqlSafeStr, Statement, Type, TypeInfo, ValueRef,

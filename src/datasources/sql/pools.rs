@@ -95,8 +95,7 @@ impl Pools {
         }
         let pool = self.0.open(source)?;
         let places = Arc::new(Semaphore::new(most_connections(source) as usize));
-        let fresh =
-            Held { version: source.version.clone(), used: now, places: places.clone(), pool: pool.clone() };
+        let fresh = Held { version: source.version.clone(), used: now, places: places.clone(), pool: pool.clone() };
         let replaced = held.insert(source.name.to_string(), fresh);
         let oldest = held.iter().min_by_key(|(_, held)| held.used).map(|(name, _)| name.clone());
         let dropped = oldest.filter(|_| held.len() > MOST_POOLS).and_then(|name| held.remove(&name));
@@ -162,11 +161,7 @@ impl<DB: Database> Clone for Remote<DB> {
 
 impl<DB: Database> Remote<DB> {
     /// Nothing is connected until it is used, nothing is kept for long.
-    pub(super) fn new(
-        source: &Source,
-        bridge: Bridge,
-        options: <DB::Connection as sqlx::Connection>::Options,
-    ) -> Self {
+    pub(super) fn new(source: &Source, bridge: Bridge, options: <DB::Connection as sqlx::Connection>::Options) -> Self {
         let pool = PoolOptions::new()
             .max_connections(most_connections(source))
             .min_connections(0)

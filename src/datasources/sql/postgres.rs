@@ -251,7 +251,11 @@ const CATALOG: &str = "
     LIMIT 20000";
 
 /// The columns that the account may read.
-pub(super) async fn schema(pool: &Remote<Postgres>, source: &Source, deadline: Deadline) -> Result<Vec<Value>, DataError> {
+pub(super) async fn schema(
+    pool: &Remote<Postgres>,
+    source: &Source,
+    deadline: Deadline,
+) -> Result<Vec<Value>, DataError> {
     let mut lease = begin(pool, source, deadline).await?;
     let connection = lease.connection().map_err(|error| failed(source, &error))?;
     let rows = sqlx::query(CATALOG).persistent(false).fetch_all(connection).await;

@@ -70,11 +70,18 @@ pub async fn wait_for(mut come_true: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// How many processes read this file for a server.
-pub fn readers(file: &SqliteFile) -> usize {
-    let path = file.path.to_str().unwrap();
-    let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| std::fs::read(entry.ok()?.path().join("cmdline")).ok());
-    processes.filter(|line| String::from_utf8_lossy(line).split('\0').any(|word| word == path)).count()
+/// The states of the processes that read this file for a server: `R` works, `S` waits.
+pub fn readers(file: &SqliteFile) -> Vec<char> {
+    let state = |process: std::path::PathBuf| {
+        let line = std::fs::read(process.join("cmdline")).ok()?;
+        let path = file.path.to_str().unwrap().as_bytes();
+        line.split(|byte| *byte == 0).find(|word| *word == path)?;
+        let mut threads = std::fs::read_dir(process.join("task")).ok()?.flatten();
+        let works = threads
+            .any(|thread| std::fs::read_to_string(thread.path().join("stat")).is_ok_and(|stat| stat.contains(") R ")));
+        Some(if works { 'R' } else { 'S' })
+    };
+    std::fs::read_dir("/proc").unwrap().filter_map(|entry| state(entry.unwrap().path())).collect()
 }
 
 /// What a test of the source finds.

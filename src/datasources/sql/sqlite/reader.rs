@@ -32,9 +32,7 @@ const LARGEST_FILE: u64 = 1_000_000_000;
 /// Reads this file for the server that has started this process: jobs come in as lines of JSON, answers go out as lines. Ends
 /// when the server does, in the midst of a query too, or when there is nothing to do for long.
 pub async fn read_sqlite(file: &Path) -> Result<(), Error> {
-    for (resource, most) in
-        [(Resource::Data, MOST_MEMORY), (Resource::Fsize, LARGEST_FILE), (Resource::Core, 0)]
-    {
+    for (resource, most) in [(Resource::Data, MOST_MEMORY), (Resource::Fsize, LARGEST_FILE), (Resource::Core, 0)] {
         let limit = Rlimit { current: Some(most), maximum: Some(most) };
         setrlimit(resource, limit).map_err(|error| Error::internal("a limit could not be set", error))?;
     }

@@ -2,6 +2,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -19,6 +20,9 @@ use crate::kernel::Deadline;
 
 /// Longest answer taken from a reader: JSON writes some bytes as six.
 const MOST_ANSWER: u64 = 8 * MOST_BYTES as u64;
+
+/// How long a process that says nothing any more may take to end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The processes that read one file, each of which works on one job at a time. Those without work are kept for a while.
 pub(in crate::datasources::sql) struct Readers {
@@ -117,12 +121,15 @@ impl Reader {
     /// Why it has ended.
     async fn last_words(mut self) -> String {
         drop(self.jobs);
-        let ended = match timeout(std::time::Duration::from_secs(1), self.process.wait()).await {
+        let ended = match timeout(LAST_WORDS, self.process.wait()).await {
             Ok(Ok(status)) => status.to_string(),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it answered too much".to_owned(),
         };
-        format!("the query was stopped: it needs more than the {} MB of memory there are for one, or too much room for its \
-            temporary files ({ended})", MOST_MEMORY / 1_000_000)
+        let memory = MOST_MEMORY / 1_000_000;
+        format!(
+            "the query was stopped: it needs more than {memory} MB of memory, or more room for temporary files than there is \
+             ({ended})"
+        )
     }
 }

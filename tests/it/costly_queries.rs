@@ -1,0 +1,163 @@
+//! Queries that ask for more than there is. Whoever sends them gets a failure in time; everybody else gets answers.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::common::databases::{mariadb, postgres, sqlite};
+use crate::common::sources::{ask, failure, readers, rows, server_with, test, wait_for};
+use crate::common::upstream::json_reply;
+use crate::common::{Act, Seen, TestServer, Upstream};
+
+/// Far longer than a query of a source with `timeout_seconds: 2` may take, and far shorter than these would take.
+const SOON: Duration = Duration::from_secs(15);
+
+/// Each keeps SQLite busy with one value, with endlessly many rows, with memory or with files; none is a fault of its own.
+const COSTLY: &[&str] = &[
+    // In the midst of one step, where SQLite looks at no clock.
+    "SELECT printf('%.900000c', 'a') LIKE '%' || printf('%.49000c', 'a') || 'b' AS x",
+    "SELECT printf('%.900000c', 'a') LIKE '%' || printf('%.49000c', 'a') || 'b' ESCAPE '!' AS x",
+    "SELECT like('%' || printf('%.49000c', 'a') || 'b', printf('%.900000c', 'a')) AS x",
+    "SELECT printf('%.900000c', 'a') GLOB '*' || printf('%.49000c', 'a') || 'b' AS x",
+    "SELECT instr(printf('%.9000000c', 'a'), printf('%.4000000c', 'a') || 'b') AS x",
+    "SELECT replace(printf('%.9000000c', 'a'), printf('%.4000000c', 'a') || 'b', 'c') AS x",
+    "SELECT trim(printf('%.9000000c', 'a'), printf('%.9000000c', 'b') || 'a') AS x",
+    "SELECT length(replace(printf('%.100000c', 'a'), 'a', printf('%.100000c', 'b'))) AS x",
+    // Row after row.
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) AS x FROM n",
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900) \
+        SELECT count(*) AS x FROM n a, n b, n c, n d WHERE a.i || b.i LIKE '%' || c.i || '%' || d.i",
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(DISTINCT i || printf('%.1000c', 'x')) AS x FROM n",
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 90000000) \
+        SELECT i, printf('%.1000c', 'x') AS x FROM n ORDER BY i * 7919 % 104729 DESC",
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 90000000) \
+        SELECT sum(i) OVER (ORDER BY -i ROWS BETWEEN 90000 PRECEDING AND 90000 FOLLOWING) AS x FROM n",
+    // Memory; the first one that of the stack.
+    "SELECT printf('%.900000c', 'a') LIKE replace(printf('%.24000c', 'x'), 'x', '%a') || 'b' AS x",
+    "SELECT printf('%.900000000c', 'x') AS x",
+    "SELECT hex(printf('%.300000000c', 'x')) AS x",
+    "SELECT quote(printf('%.400000000c', '''')) AS x",
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT group_concat(printf('%.1000c', 'x')) AS x FROM n",
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT json_group_array(printf('%.1000c', 'x')) AS x FROM n",
+];
+
+#[tokio::test]
+async fn no_query_of_a_file_goes_on_beyond_its_time_or_takes_the_file_from_others() {
+    assert!(COSTLY.len() >= 12);
+    let file = sqlite(&["CREATE TABLE t (id INTEGER)", "INSERT INTO t VALUES (1)"]).await;
+    let server = server_with("sqlite", &file.url(), json!({"timeout_seconds": 2})).await;
+    for sql in COSTLY {
+        let costly = timeout(SOON, failure(&server, sql, json!({})));
+        let other = timeout(SOON, rows(&server, "SELECT id FROM t", json!({})));
+        let (costly, other) = tokio::join!(costly, other);
+        let said = costly.unwrap_or_else(|_| panic!("goes on: {sql}"));
+        assert!(
+            ["did not finish in time", "out of memory", "needs more"].iter().any(|why| said.contains(why)),
+            "{sql}: {said}"
+        );
+        assert_eq!(other.unwrap_or_else(|_| panic!("keeps others out: {sql}")), json!([{"id": 1}]));
+    }
+    assert_eq!(test(&server).await["details"]["breaker"], "closed");
+    wait_for(async || readers(&file).iter().all(|state| *state == 'S')).await;
+}
+
+#[tokio::test]
+async fn more_costly_queries_than_a_file_has_places_close_it_to_nobody() {
+    let file = sqlite(&["CREATE TABLE t (id INTEGER)", "INSERT INTO t VALUES (1)"]).await;
+    let server = server_with("sqlite", &file.url(), json!({"timeout_seconds": 2})).await;
+    for said in timeout(SOON, join_all((0..6).map(|_| failure(&server, COSTLY[0], json!({}))))).await.unwrap() {
+        assert!(said.contains("did not finish in time") || said.contains("are in use"), "{said}");
+    }
+    assert_eq!(rows(&server, "SELECT id FROM t", json!({})).await, json!([{"id": 1}]));
+    assert_eq!(test(&server).await["details"]["breaker"], "closed");
+    // What is left of the readers goes with the source.
+    server.delete("/api/datasources/db").await.expect(200);
+    wait_for(async || readers(&file).is_empty()).await;
+}
+
+#[tokio::test]
+async fn waiting_for_a_place_at_a_database_is_no_outage() {
+    let one = postgres(&["CREATE FUNCTION waits() RETURNS text LANGUAGE sql AS 'SELECT pg_sleep(60)::text'"]).await;
+    let two = mariadb(&["CREATE FUNCTION waits() RETURNS INT RETURN sleep(60)"]).await;
+    for (kind, database) in [("postgres", &one), ("mysql", &two)] {
+        let more = json!({"timeout_seconds": 3, "config": {"max_connections": 1}});
+        let server = server_with(kind, &database.url, more).await;
+        let asked = (0..8).map(|_| failure(&server, "SELECT waits()", json!({})));
+        let said = timeout(SOON, join_all(asked)).await.unwrap();
+        assert!(said.iter().filter(|said| said.contains("are in use")).count() >= 5, "{kind}: {said:?}");
+        assert_eq!(rows(&server, "SELECT 1 AS one", json!({})).await, json!([{"one": 1}]));
+        assert_eq!(test(&server).await["details"]["breaker"], "closed");
+    }
+}
+
+/// A service that never answers costly queries; `health` is what it says about itself.
+async fn slow_service(health: impl Fn() -> Vec<Act> + Send + Sync + 'static) -> Upstream {
+    Upstream::start(move |seen: &Seen, _| match (seen.method.as_str(), seen.text.contains("costly")) {
+        ("GET", _) => health(),
+        (_, true) => vec![Act::Hang],
+        _ => json_reply("200 OK", &json!({"data": [{"one": 1}], "row_count": 1, "schema": [], "annotation": {}})),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_costly_query_closes_no_service_to_others_but_one_that_is_silent_altogether_is_spared() {
+    for kind in ["api", "cube"] {
+        let cubes = || json_reply("200 OK", &json!({"cubes": []}));
+        let upstream = slow_service(cubes).await;
+        let server = server_with(kind, &upstream.url(), json!({"timeout_seconds": 1})).await;
+        let (costly, cheap) = (r#"{"measures": ["costly"]}"#, r#"{"measures": ["cheap"]}"#);
+        for _ in 0..2 {
+            let asked = (0..5).map(|_| failure(&server, costly, json!({})));
+            for said in timeout(SOON, join_all(asked)).await.unwrap() {
+                assert!(said.contains("did not answer in time"), "{said}");
+            }
+            assert_eq!(rows(&server, cheap, json!({})).await, json!([{"one": 1}]));
+        }
+        assert_eq!(test(&server).await["details"]["breaker"], "closed");
+
+        let dead = slow_service(|| vec![Act::Hang]).await;
+        let server = server_with(kind, &dead.url(), json!({"timeout_seconds": 1})).await;
+        timeout(SOON, join_all((0..5).map(|_| failure(&server, costly, json!({}))))).await.unwrap();
+        wait_for(async || failure(&server, costly, json!({})).await.contains("keeps failing")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_accepts_and_says_nothing_opens_the_circuit() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    for kind in ["postgres", "mysql"] {
+        let url = format!("{kind}://u:p@{}/x", silent.local_addr().unwrap());
+        let server = server_with(kind, &url, json!({"timeout_seconds": 1, "config": {"max_connections": 20}})).await;
+        timeout(SOON, join_all((0..5).map(|_| failure(&server, "SELECT 1", json!({}))))).await.unwrap();
+        wait_for(async || failure(&server, "SELECT 1", json!({})).await.contains("keeps failing")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_costly_call_closes_no_agent_to_others_but_a_silent_one_is_spared() {
+    let call = async |server: &TestServer, endpoint: &str| {
+        server.post(&format!("/api/agents/a/call?endpoint={endpoint}"), &json!({})).await.text
+    };
+    for alive in [true, false] {
+        let agent = Upstream::start(move |seen, _| match seen.path.as_str() {
+            "/costly" => vec![Act::Hang],
+            "/health" if !alive => vec![Act::Hang],
+            _ => json_reply("200 OK", &json!({"ok": 1})),
+        })
+        .await;
+        let server = TestServer::bare().await;
+        server.post("/api/agents", &json!({"name": "a", "url": agent.url(), "timeout_seconds": 1})).await.expect(201);
+        for _ in 0..2 {
+            timeout(SOON, join_all((0..5).map(|_| call(&server, "/costly")))).await.unwrap();
+            if alive {
+                assert!(call(&server, "/quick").await.contains("\"success\":true"));
+            }
+        }
+        if !alive {
+            wait_for(async || call(&server, "/costly").await.contains("keeps failing")).await;
+        }
+    }
+}
