@@ -9,9 +9,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::rows::{DEFAULT_ROWS, MOST_ROWS};
 use super::sql::SqlClient;
-use super::{DataError, QueryResult, cube, rest};
+use super::{DataError, Outage, QueryResult, cube, rest};
 use crate::kernel::{Deadline, Stopwatch};
-use crate::outbound::{AddressGuard, BreakerState, Breakers, HttpClient, Permit};
+use crate::outbound::{AddressGuard, BreakerState, Breakers, CallError, HttpClient, Permit};
 use crate::settings::{DataSourceSettings, Entry, Protocol, Resource};
 use crate::telemetry::metrics::{self, Callee};
 
@@ -131,7 +131,7 @@ impl DataSourceClient {
         let permit = self.breakers.admit(&key(source)).map_err(|wait| DataError::Failed {
             text: format!("{} keeps failing; it is not asked again for {} s", who(source), wait.as_secs().max(1)),
             timed_out: false,
-            outage: true,
+            outage: Outage::Yes,
         })?;
         let impatient = deadline.is_shorter_than(source.effective.timeout());
         let started = Instant::now();
@@ -140,8 +140,8 @@ impl DataSourceClient {
         match &outcome {
             // A caller with less patience than the source is given must not close it to others.
             Err(DataError::Failed { timed_out: true, .. }) if impatient => drop(permit),
-            Err(DataError::Failed { timed_out: true, outage: true, .. }) => self.doubt(source, permit),
-            Err(DataError::Failed { outage: true, .. }) => permit.failed(),
+            Err(DataError::Failed { outage: Outage::Yes, .. }) => permit.failed(),
+            Err(DataError::Failed { outage: Outage::Perhaps, .. }) => self.doubt(source, permit),
             // Neither what was never sent nor what asks for much says anything of the source.
             Err(DataError::Refused { .. } | DataError::Failed { timed_out: true, .. }) => drop(permit),
             _ => permit.succeeded(),
@@ -149,15 +149,15 @@ impl DataSourceClient {
         outcome.map_err(|error| redacted(source, error))
     }
 
-    /// A source may be silent because it is down or because a query is costly, which must not close it to others: its own test
-    /// tells. Nobody waits for that.
+    /// A source may be silent because it is down or because a query is too much for it, which must not close it to others: its own
+    /// test tells. Nobody waits for that.
     fn doubt(&self, source: &Source, permit: Permit) {
         let (client, source) = (self.clone(), Arc::clone(source));
         tokio::spawn(async move {
             let deadline = Deadline::after(source.effective.timeout().min(DOUBT));
             let down = match client.check(&source, deadline).await {
                 Ok(checked) => matches!(checked.status, Some(502..=504)),
-                Err(error) => matches!(error, DataError::Failed { outage: true, .. }),
+                Err(error) => matches!(error, DataError::Failed { outage: Outage::Yes | Outage::Perhaps, .. }),
             };
             if down {
                 permit.failed();
@@ -172,12 +172,7 @@ async fn in_time<T>(
     deadline: Deadline,
     work: BoxFuture<'_, Result<T, DataError>>,
 ) -> Result<T, DataError> {
-    // Those who can tell that this is an outage have said so before.
-    let late = || DataError::Failed {
-        text: format!("{} did not answer in time", who(source)),
-        timed_out: true,
-        outage: false,
-    };
+    let late = || DataError::call(&who(source), &CallError::Timeout);
     let _wait = Stopwatch::wait();
     timeout_at(deadline.instant(), work).await.unwrap_or_else(|_| Err(late()))
 }

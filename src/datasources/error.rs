@@ -19,9 +19,20 @@ pub enum DataError {
         text: String,
         /// Whether it took too long.
         timed_out: bool,
-        /// Whether it seems to be down, as opposed to one query being too much for it.
-        outage: bool,
+        /// Whether it seems to be down.
+        outage: Outage,
     },
+}
+
+/// Whether a source seems to be down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outage {
+    /// It answers, be it with an objection.
+    No,
+    /// It may be, or else one query was too much for it.
+    Perhaps,
+    /// Nothing can be asked of it.
+    Yes,
 }
 
 impl DataError {
@@ -37,21 +48,18 @@ impl DataError {
 
     /// The source objects.
     pub(super) fn failed(text: impl Into<String>) -> Self {
-        Self::Failed { text: text.into(), timed_out: false, outage: false }
-    }
-
-    /// The source can't be reached, or only to be told that it is about to leave.
-    pub(super) fn into_outage(self) -> Self {
-        match self {
-            Self::Failed { text, timed_out, .. } => Self::Failed { text, timed_out, outage: true },
-            refused @ Self::Refused { .. } => refused,
-        }
+        Self::Failed { text: text.into(), timed_out: false, outage: Outage::No }
     }
 
     /// A call over HTTP failed; `who` names the source.
     pub(super) fn call(who: &str, error: &CallError) -> Self {
         let timed_out = *error == CallError::Timeout;
-        Self::Failed { text: format!("{who} {error}"), timed_out, outage: error.is_outage() }
+        let outage = match error {
+            CallError::Timeout => Outage::Perhaps,
+            error if error.is_outage() => Outage::Yes,
+            _ => Outage::No,
+        };
+        Self::Failed { text: format!("{who} {error}"), timed_out, outage }
     }
 
     /// What happened, for a person or for a model that mends its query.

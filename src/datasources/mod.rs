@@ -15,7 +15,7 @@ mod service;
 mod sql;
 
 pub use client::Source;
-pub use error::DataError;
+pub use error::{DataError, Outage};
 pub use rows::QueryResult;
 pub use sample::write_sample;
 pub use service::{DataSourceService, Inspection, QueryRequest};

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::client::{Checked, Query, Source, who};
-use super::{DataError, QueryResult};
+use super::{DataError, Outage, QueryResult};
 use crate::kernel::Deadline;
 use crate::outbound::{Call, CallError, HttpClient, Reply, below};
 use crate::settings::Resource;
@@ -107,5 +107,10 @@ pub(super) async fn refusal(source: &Source, reply: Reply, deadline: Deadline) -
     let said: String = said.trim().chars().take(ERROR_CAP).collect();
     let said = if said.is_empty() { said } else { format!(": {said}") };
     let text = format!("{} answered {text}{said}", who(source));
-    DataError::Failed { text, timed_out: status == 504, outage: matches!(status, 502..=504) }
+    let outage = match status {
+        502 | 503 => Outage::Yes,
+        504 => Outage::Perhaps,
+        _ => Outage::No,
+    };
+    DataError::Failed { text, timed_out: false, outage }
 }

@@ -161,3 +161,20 @@ async fn a_costly_call_closes_no_agent_to_others_but_a_silent_one_is_spared() {
         }
     }
 }
+
+#[tokio::test]
+async fn connections_that_break_are_no_outage_as_long_as_there_are_new_ones() {
+    let database = mariadb(&["CREATE FUNCTION waits() RETURNS INT RETURN sleep(60)"]).await;
+    let server = server_with("mysql", &database.url, json!({"config": {"max_connections": 5}})).await;
+    let asked = join_all((0..5).map(|_| failure(&server, "SELECT waits()", json!({}))));
+    let broken = async {
+        wait_for(async || database.running().await == 5).await;
+        database.execute(&format!("KILL HARD USER {}", database.account())).await;
+    };
+    let (said, ()) = timeout(SOON, async { tokio::join!(asked, broken) }).await.unwrap();
+    assert!(said.iter().all(|said| said.contains("the connection failed")), "{said:?}");
+    for _ in 0..5 {
+        assert_eq!(rows(&server, "SELECT 1 AS one", json!({})).await, json!([{"one": 1}]));
+    }
+    assert_eq!(test(&server).await["details"]["breaker"], "closed");
+}

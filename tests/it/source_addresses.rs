@@ -115,3 +115,33 @@ async fn the_name_is_kept_for_tls() {
         server.delete("/api/datasources/db").await.expect(200);
     }
 }
+
+/// Tries all sockets on this machine over which a server reaches databases, and shows what each of them says.
+const INTRUDER: &str = r"
+import socket
+for line in open('/proc/net/unix'):
+    name = line.split()[-1]
+    if name.startswith('@orchestrator-studio/'):
+        intruder = socket.socket(socket.AF_UNIX)
+        intruder.settimeout(5)
+        try:
+            intruder.connect('\0' + name[1:])
+            intruder.sendall(b'\0\0\0\x08\x04\xd2\x16\x2f')
+            print(intruder.recv(1))
+        except (ConnectionError, BrokenPipeError):
+            print(b'')
+";
+
+#[tokio::test]
+async fn no_other_process_gets_to_a_database_over_the_servers_own_sockets() {
+    let (one, two) = (postgres(&[]).await, mariadb(&[]).await);
+    for (kind, database) in [("postgres", &one), ("mysql", &two)] {
+        let server = server_with_names().await;
+        server.post("/api/datasources", &source(kind, &database.url, json!({}))).await.expect(201);
+        rows(&server, "SELECT 1 AS one", json!({})).await;
+        let said = tokio::process::Command::new("python3").args(["-c", INTRUDER]).output().await.unwrap();
+        let said = String::from_utf8(said.stdout).unwrap();
+        assert!(!said.is_empty() && said.lines().all(|line| line == "b''"), "{kind}: {said}");
+        assert_eq!(rows(&server, "SELECT 1 AS one", json!({})).await, json!([{"one": 1}]));
+    }
+}

@@ -4,7 +4,7 @@ use super::text_to_query::{self, Language};
 use super::{TaskContext, TaskFailure, TaskOutput};
 use crate::chat::targets::Source;
 use crate::chat::wording;
-use crate::datasources::{DataError, QueryRequest, QueryResult};
+use crate::datasources::{DataError, Outage, QueryRequest, QueryResult};
 use crate::kernel::{Error, ErrorKind};
 use crate::llm::{ChatRequest, Usage};
 
@@ -70,7 +70,7 @@ async fn write_and_ask(context: &TaskContext<'_>, source: &Source, language: Lan
 
 /// Whether another query would meet the same error.
 fn is_about_any_query(error: &DataError) -> bool {
-    matches!(error, DataError::Failed { outage: true, .. } | DataError::Failed { timed_out: true, .. })
+    matches!(error, DataError::Failed { outage, timed_out, .. } if *timed_out || *outage != Outage::No)
 }
 
 async fn try_out(context: &TaskContext<'_>, source: &Source, query: &str) -> Result<QueryResult, DataError> {

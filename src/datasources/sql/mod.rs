@@ -35,7 +35,7 @@ use self::pools::{Pools, SourcePool};
 pub use self::sqlite::read_sqlite;
 use super::client::{Checked, Query, Source, protocol_of, who};
 use super::rows::weight;
-use super::{DataError, QueryResult};
+use super::{DataError, Outage, QueryResult};
 use crate::kernel::Deadline;
 use crate::outbound::AddressGuard;
 use crate::settings::Protocol;
@@ -106,19 +106,25 @@ pub(super) async fn check_sql(text: &str, protocol: Protocol) -> Result<CheckedQ
     }
 }
 
-/// What a driver reports, as ours. What happens after a connection was there may be the query's doing, and is no outage; one
-/// that has broken is not used again, and whether another one can be had is seen by the next query.
+/// What a driver reports, as ours. A connection that breaks may have met an outage, or a query that was too much.
 fn failed(source: &Source, error: &sqlx::Error) -> DataError {
     const TIMED_OUT: [&str; 3] = ["statement timeout", "max_statement_time", "maximum statement execution time"];
-    let text = match error {
-        sqlx::Error::Database(objection) => objection.message().to_owned(),
-        sqlx::Error::Io(cause) => format!("the connection failed: {cause}"),
-        sqlx::Error::Tls(cause) => format!("TLS failed: {cause}"),
-        other => other.to_string(),
+    let (text, outage) = match error {
+        sqlx::Error::Database(objection) if objection.code().is_some_and(|code| LEAVING.contains(&&*code)) => {
+            (objection.message().to_owned(), Outage::Perhaps)
+        }
+        sqlx::Error::Database(objection) => (objection.message().to_owned(), Outage::No),
+        sqlx::Error::Io(cause) => (format!("the connection failed: {cause}"), Outage::Perhaps),
+        sqlx::Error::Tls(cause) => (format!("TLS failed: {cause}"), Outage::Perhaps),
+        sqlx::Error::Protocol(_) => (error.to_string(), Outage::Perhaps),
+        other => (other.to_string(), Outage::No),
     };
     let timed_out = TIMED_OUT.iter().any(|sign| text.contains(sign));
-    DataError::Failed { text: format!("{}: {text}", who(source)), timed_out, outage: false }
+    DataError::Failed { text: format!("{}: {text}", who(source)), timed_out, outage }
 }
+
+/// Codes with which a server turns clients away that starts or stops: PostgreSQL's, and that of MySQL for all of these.
+const LEAVING: &[&str] = &["57P01", "57P02", "57P03", "08S01"];
 
 /// How long a database may work on one statement: so much less than the deadline allows that its own objection arrives, which
 /// is no outage and costs no connection.

@@ -13,8 +13,8 @@ use tokio::time::timeout;
 
 use super::sqlite::Readers;
 use super::{failed, mysql, postgres, sqlite, statement_limit, who};
-use crate::datasources::DataError;
 use crate::datasources::client::{Source, protocol_of};
+use crate::datasources::{DataError, Outage};
 use crate::kernel::Deadline;
 use crate::outbound::{AddressGuard, Bridge};
 use crate::settings::Protocol;
@@ -79,7 +79,7 @@ impl Pools {
             Ok(Ok(place)) => Ok((pool, place)),
             _ => {
                 let text = format!("{}: all its connections are in use", who(source));
-                Err(DataError::Failed { text, timed_out: true, outage: false })
+                Err(DataError::Failed { text, timed_out: true, outage: Outage::No })
             }
         }
     }
@@ -180,28 +180,24 @@ impl<DB: Database> Remote<DB> {
             Ok(Err(error)) => Err(self.unreachable(source, &error)),
             Err(_) => {
                 let text = format!("{} did not answer in time", who(source));
-                Err(DataError::Failed { text, timed_out: true, outage: true })
+                Err(DataError::Failed { text, timed_out: true, outage: Outage::Yes })
             }
         }
     }
 
+    /// Why there is no connection: the bridge knows more than a driver that found its socket closed.
     fn unreachable(&self, source: &Source, error: &sqlx::Error) -> DataError {
-        let objection = match error {
-            sqlx::Error::Database(objection) => Some(objection),
-            _ => None,
-        };
-        match (objection, self.bridge.failure()) {
-            (Some(objection), _) if !objection.code().is_some_and(|code| LEAVING.contains(&&*code)) => {
-                failed(source, error)
+        match (failed(source, error), self.bridge.failure()) {
+            (DataError::Failed { outage: Outage::Perhaps, .. }, Some(failure)) => {
+                DataError::call(&who(source), &failure)
             }
-            (None, Some(failure)) => DataError::call(&who(source), &failure),
-            _ => failed(source, error).into_outage(),
+            (DataError::Failed { text, timed_out, outage: Outage::Perhaps }, None) => {
+                DataError::Failed { text, timed_out, outage: Outage::Yes }
+            }
+            (objection, _) => objection,
         }
     }
 }
-
-/// Codes with which a server that starts or stops turns clients away: PostgreSQL's, and that of MySQL for all of these.
-const LEAVING: &[&str] = &["57P01", "57P02", "57P03", "08S01"];
 
 /// A connection that goes back to its pool only when its work was done to the end. Otherwise it is cut, so that nothing goes
 /// on in it.

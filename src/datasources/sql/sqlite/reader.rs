@@ -14,12 +14,10 @@ use sqlx::{
     ValueRef,
 };
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 
 use super::Job;
 use crate::datasources::QueryResult;
 use crate::datasources::rows::{Collector, float, integer};
-use crate::datasources::sql::pools::IDLE;
 use crate::datasources::sql::schema::{CatalogColumn, tables};
 use crate::datasources::sql::{Scalar, column_of};
 use crate::kernel::Error;
@@ -30,15 +28,14 @@ pub(super) const MOST_MEMORY: u64 = 256_000_000;
 const LARGEST_FILE: u64 = 1_000_000_000;
 
 /// Reads this file for the server that has started this process: jobs come in as lines of JSON, answers go out as lines. Ends
-/// when the server does, in the midst of a query too, or when there is nothing to do for long.
+/// when the server does, in the midst of a query too.
 pub async fn read_sqlite(file: &Path) -> Result<(), Error> {
     for (resource, most) in [(Resource::Data, MOST_MEMORY), (Resource::Fsize, LARGEST_FILE), (Resource::Core, 0)] {
         let limit = Rlimit { current: Some(most), maximum: Some(most) };
         setrlimit(resource, limit).map_err(|error| Error::internal("a limit could not be set", error))?;
     }
     let (mut jobs, mut connection) = (jobs(), None);
-    // Later than the server believes, so that it never asks one that is about to leave.
-    while let Ok(Some(job)) = timeout(IDLE * 2, jobs.recv()).await {
+    while let Some(job) = jobs.recv().await {
         let answer = tokio::select! {
             answer = done(file, &mut connection, &job) => answer,
             // No second job comes before this one is answered: the server has gone.

@@ -1,21 +1,22 @@
 use std::io;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::{Instant, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Job;
 use super::reader::MOST_MEMORY;
-use crate::datasources::DataError;
 use crate::datasources::client::{Source, who};
 use crate::datasources::rows::MOST_BYTES;
 use crate::datasources::sql::pools::IDLE;
 use crate::datasources::sql::statement_limit;
+use crate::datasources::{DataError, Outage};
 use crate::kernel::Deadline;
 
 /// Longest answer taken from a reader: JSON writes some bytes as six.
@@ -29,8 +30,11 @@ pub(in crate::datasources::sql) struct Readers {
     /// This program's own file.
     program: PathBuf,
     file: PathBuf,
-    idle: Mutex<Vec<Reader>>,
+    idle: Idle,
+    _sweeper: AbortOnDropHandle<()>,
 }
+
+type Idle = Arc<Mutex<Vec<Reader>>>;
 
 /// A process that reads the file. Dropping it kills the process.
 struct Reader {
@@ -42,7 +46,9 @@ struct Reader {
 
 impl Readers {
     pub(super) fn new(program: PathBuf, file: PathBuf) -> Self {
-        Self { program, file, idle: Mutex::default() }
+        let idle = Idle::default();
+        let sweeper = AbortOnDropHandle::new(tokio::spawn(sweep(idle.clone())));
+        Self { program, file, idle, _sweeper: sweeper }
     }
 
     /// Has a reader do this. It is killed unless it is done with it in time.
@@ -57,7 +63,7 @@ impl Readers {
         let reader = self.take().map_err(|error| failed(format!("its file can't be read: {error}")))?;
         let Ok((reader, answer)) = timeout(statement_limit(deadline), reader.work(job)).await else {
             let text = format!("{}: the query was stopped: it did not finish in time", who(source));
-            return Err(DataError::Failed { text, timed_out: true, outage: false });
+            return Err(DataError::Failed { text, timed_out: true, outage: Outage::No });
         };
         let Some(answer) = answer else { return Err(failed(reader.last_words().await)) };
         self.put_back(reader);
@@ -69,12 +75,14 @@ impl Readers {
 
     fn take(&self) -> io::Result<Reader> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        // They leave by themselves a little later.
-        idle.retain(|reader| reader.idle_since.elapsed() < IDLE);
-        match idle.pop() {
-            Some(reader) => Ok(reader),
-            None => Reader::start(self),
+        while let Some(mut reader) = idle.pop() {
+            // Whatever else may kill a process.
+            if let Ok(None) = reader.process.try_wait() {
+                return Ok(reader);
+            }
         }
+        drop(idle);
+        Reader::start(self)
     }
 
     fn put_back(&self, reader: Reader) {
@@ -83,9 +91,18 @@ impl Readers {
     }
 }
 
+/// Ends those that have had nothing to do for long.
+async fn sweep(idle: Idle) {
+    loop {
+        tokio::time::sleep(IDLE).await;
+        idle.lock().unwrap_or_else(PoisonError::into_inner).retain(|reader| reader.idle_since.elapsed() < IDLE);
+    }
+}
+
 impl Reader {
     fn start(readers: &Readers) -> io::Result<Self> {
         let mut process = Command::new(&readers.program)
+            .arg0("orchestrator-studio")
             .arg("read-sqlite")
             .arg(&readers.file)
             .env_clear()
