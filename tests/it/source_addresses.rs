@@ -12,7 +12,6 @@ use tokio::time::timeout;
 
 use crate::common::databases::{TestDatabase, mariadb, postgres};
 use crate::common::sources::{failure, rows, source, test};
-use crate::common::upstream::json_reply;
 use crate::common::{TestServer, Upstream};
 
 const SOON: Duration = Duration::from_secs(15);
@@ -100,8 +99,8 @@ async fn said_to(greeting: &'static [u8], answer: &'static [u8]) -> (SocketAddr,
 #[tokio::test]
 async fn the_name_is_kept_for_tls() {
     // A MySQL server that speaks TLS.
-    const GREETING: &[u8] = b"\x49\0\0\0\x0a8.0.0\0\x01\0\0\x0012345678\0\xff\xff\xff\x02\0\xff\xdf\x15\
-        \0\0\0\0\0\0\0\0\0\0123456789012\0mysql_native_password\0";
+    const GREETING: &[u8] = b"\x49\0\0\0\x0a8.0.0\0\x01\0\0\0a-nonce.\0\xff\xff\xff\x02\0\xff\xdf\x15\
+        \0\0\0\0\0\0\0\0\0\0second-half-\0mysql_native_password\0";
     let server = server_with_names().await;
     for (kind, greeting, answer, mode) in
         [("postgres", &b""[..], &b"S"[..], "verify-full"), ("mysql", GREETING, b"", "VERIFY_IDENTITY")]
