@@ -24,6 +24,8 @@ const CONNECTIONS: u32 = 4;
 const MOST_CONNECTIONS: u64 = 50;
 /// How long an unused connection is kept.
 pub(super) const IDLE: Duration = Duration::from_secs(120);
+/// How long any connection is kept.
+pub(super) const LIFETIME: Duration = Duration::from_secs(1800);
 /// Sources with a pool at once; beyond that the one unused for longest loses its pool.
 const MOST_POOLS: usize = 200;
 
@@ -166,7 +168,7 @@ impl<DB: Database> Remote<DB> {
             .max_connections(most_connections(source))
             .min_connections(0)
             .idle_timeout(IDLE)
-            .max_lifetime(Duration::from_secs(1800))
+            .max_lifetime(LIFETIME)
             // The deadline of the request comes first; this only ends what nobody waits for.
             .acquire_timeout(source.effective.timeout() + Duration::from_secs(1))
             .connect_lazy_with(options);

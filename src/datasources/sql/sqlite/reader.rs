@@ -1,12 +1,13 @@
 //! What a process does that reads a SQLite file for the server: `orchestrator-studio read-sqlite FILE`.
 
-use std::io::{self, BufRead, Write, stdin, stdout};
+use std::io::{self, BufRead, BufWriter, Write, stdin, stdout};
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use futures_util::StreamExt;
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteColumn, SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{
@@ -22,8 +23,8 @@ use crate::datasources::sql::schema::{CatalogColumn, tables};
 use crate::datasources::sql::{Scalar, column_of};
 use crate::kernel::Error;
 
-/// Memory that a reader may have, in bytes. Sorting goes to files long before.
-pub(super) const MOST_MEMORY: u64 = 256_000_000;
+/// Memory that a reader may have, in bytes: what the largest result takes, and half as much again. Sorting goes to files long before.
+pub(super) const MOST_MEMORY: u64 = 400_000_000;
 /// Size that each of its temporary files may have, in bytes.
 const LARGEST_FILE: u64 = 1_000_000_000;
 
@@ -31,6 +32,8 @@ const LARGEST_FILE: u64 = 1_000_000_000;
 /// when the server does, in the midst of a query too.
 pub async fn read_sqlite(file: &Path) -> Result<(), Error> {
     for (resource, most) in [(Resource::Data, MOST_MEMORY), (Resource::Fsize, LARGEST_FILE), (Resource::Core, 0)] {
+        // The operator may have set a narrower one.
+        let most = getrlimit(resource).maximum.map_or(most, |allowed| allowed.min(most));
         let limit = Rlimit { current: Some(most), maximum: Some(most) };
         setrlimit(resource, limit).map_err(|error| Error::internal("a limit could not be set", error))?;
     }
@@ -46,11 +49,19 @@ pub async fn read_sqlite(file: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn give(answer: &Result<Value, String>) -> io::Result<()> {
-    let mut line = serde_json::to_vec(answer)?;
-    line.push(b'\n');
-    let mut out = stdout().lock();
-    out.write_all(&line)?;
+/// What was found.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Found {
+    Rows(QueryResult),
+    Tables(Vec<Value>),
+    Account(Value),
+}
+
+fn give(answer: &Result<Found, String>) -> io::Result<()> {
+    let mut out = BufWriter::new(stdout().lock());
+    serde_json::to_writer(&mut out, answer)?;
+    out.write_all(b"\n")?;
     out.flush()
 }
 
@@ -73,16 +84,16 @@ fn words(error: sqlx::Error) -> String {
     }
 }
 
-async fn done(file: &Path, open: &mut Option<SqliteConnection>, job: &str) -> Result<Value, sqlx::Error> {
+async fn done(file: &Path, open: &mut Option<SqliteConnection>, job: &str) -> Result<Found, sqlx::Error> {
     let job = serde_json::from_str(job).map_err(|error| sqlx::Error::Decode(error.into()))?;
     let connection = match open {
         Some(connection) => connection,
         None => open.insert(connect_options(file).connect().await?),
     };
     match job {
-        Job::Query { sql, values, most_rows } => Ok(json!(query(connection, sql, values, most_rows).await?)),
-        Job::Schema => Ok(schema(connection).await?.into()),
-        Job::Check => check(connection).await,
+        Job::Query { sql, values, most_rows } => query(connection, sql, values, most_rows).await.map(Found::Rows),
+        Job::Schema => schema(connection).await.map(Found::Tables),
+        Job::Check => check(connection).await.map(Found::Account),
     }
 }
 

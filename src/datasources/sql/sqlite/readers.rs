@@ -14,7 +14,7 @@ use super::Job;
 use super::reader::MOST_MEMORY;
 use crate::datasources::client::{Source, who};
 use crate::datasources::rows::MOST_BYTES;
-use crate::datasources::sql::pools::IDLE;
+use crate::datasources::sql::pools::{IDLE, LIFETIME};
 use crate::datasources::sql::statement_limit;
 use crate::datasources::{DataError, Outage};
 use crate::kernel::Deadline;
@@ -41,6 +41,7 @@ struct Reader {
     process: Child,
     jobs: ChildStdin,
     answers: BufReader<ChildStdout>,
+    started: Instant,
     idle_since: Instant,
 }
 
@@ -86,8 +87,10 @@ impl Readers {
     }
 
     fn put_back(&self, reader: Reader) {
-        let reader = Reader { idle_since: Instant::now(), ..reader };
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+        if reader.started.elapsed() < LIFETIME {
+            let reader = Reader { idle_since: Instant::now(), ..reader };
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+        }
     }
 }
 
@@ -117,7 +120,8 @@ impl Reader {
             .spawn()?;
         match (process.stdin.take(), process.stdout.take()) {
             (Some(jobs), Some(answers)) => {
-                Ok(Self { process, jobs, answers: BufReader::new(answers), idle_since: Instant::now() })
+                let now = Instant::now();
+                Ok(Self { process, jobs, answers: BufReader::new(answers), started: now, idle_since: now })
             }
             _ => Err(io::ErrorKind::BrokenPipe.into()),
         }
