@@ -25,8 +25,6 @@ const ERROR_READ: usize = 4_000;
 const ERROR_CAP: usize = 500;
 /// How long the text of an error is waited for.
 const ERROR_PATIENCE: Duration = Duration::from_secs(2);
-/// How long an agent that may be down is given for a sign of life.
-const DOUBT: Duration = Duration::from_secs(5);
 
 /// Calls agents over HTTP. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -141,18 +139,14 @@ impl AgentClient {
         Ok(status)
     }
 
-    /// An agent may be silent because it is down or because a caller asks for much, which must not close it to others: a sign
-    /// of life tells. Nobody waits for that.
+    /// An agent that says nothing shows by a sign of life that it is there.
     fn doubt(&self, entry: &Arc<Entry<AgentSettings>>, permit: Permit) {
         let (client, entry) = (self.clone(), Arc::clone(entry));
-        tokio::spawn(async move {
-            let deadline = Deadline::after(entry.effective.timeout().min(DOUBT));
-            let down = match client.ping(&entry, deadline).await {
+        permit.doubted(async move {
+            let deadline = Deadline::after(entry.effective.timeout().min(Permit::DOUBT));
+            match client.ping(&entry, deadline).await {
                 Ok(status) => matches!(status, 502..=504),
                 Err(error) => error.is_outage(),
-            };
-            if down {
-                permit.failed();
             }
         });
     }

@@ -15,9 +15,6 @@ use crate::outbound::{AddressGuard, BreakerState, Breakers, CallError, HttpClien
 use crate::settings::{DataSourceSettings, Entry, Protocol, Resource};
 use crate::telemetry::metrics::{self, Callee};
 
-/// How long a source that may be down is given for its own test.
-const DOUBT: Duration = Duration::from_secs(5);
-
 /// A data source as clients are handed it.
 pub type Source = Arc<Entry<DataSourceSettings>>;
 
@@ -149,18 +146,14 @@ impl DataSourceClient {
         outcome.map_err(|error| redacted(source, error))
     }
 
-    /// A source may be silent because it is down or because a query is too much for it, which must not close it to others: its own
-    /// test tells. Nobody waits for that.
+    /// A source that says nothing, or breaks off, shows by its own test that it is there.
     fn doubt(&self, source: &Source, permit: Permit) {
         let (client, source) = (self.clone(), Arc::clone(source));
-        tokio::spawn(async move {
-            let deadline = Deadline::after(source.effective.timeout().min(DOUBT));
-            let down = match client.check(&source, deadline).await {
+        permit.doubted(async move {
+            let deadline = Deadline::after(source.effective.timeout().min(Permit::DOUBT));
+            match client.check(&source, deadline).await {
                 Ok(checked) => matches!(checked.status, Some(502..=504)),
                 Err(error) => matches!(error, DataError::Failed { outage: Outage::Yes | Outage::Perhaps, .. }),
-            };
-            if down {
-                permit.failed();
             }
         });
     }

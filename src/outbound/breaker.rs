@@ -230,6 +230,9 @@ pub struct Permit {
 }
 
 impl Permit {
+    /// How long an upstream that may be down is given for a sign of life.
+    pub const DOUBT: Duration = Duration::from_secs(5);
+
     /// The upstream is well, whatever it answered.
     pub fn succeeded(mut self) {
         self.outcome = Some(true);
@@ -238,6 +241,16 @@ impl Permit {
     /// The upstream gave no answer, or one that says it is not well.
     pub fn failed(mut self) {
         self.outcome = Some(false);
+    }
+
+    /// The upstream may be down, or else this call was too much for it, which must not close it to others. `is_down` finds out
+    /// within [`Permit::DOUBT`]; nobody waits for that.
+    pub fn doubted(self, is_down: impl Future<Output = bool> + Send + 'static) {
+        tokio::spawn(async move {
+            if is_down.await {
+                self.failed();
+            }
+        });
     }
 }
 
