@@ -104,7 +104,7 @@ impl AgentClient {
             Err(error) => {
                 match &error {
                     CallError::Timeout if impatient => drop(permit),
-                    CallError::Timeout => self.doubt(entry, permit),
+                    CallError::Timeout | CallError::Interrupted(_) => self.doubt(entry, permit),
                     error if error.is_outage() => permit.failed(),
                     _ => drop(permit),
                 }

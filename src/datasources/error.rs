@@ -55,7 +55,7 @@ impl DataError {
     pub(super) fn call(who: &str, error: &CallError) -> Self {
         let timed_out = *error == CallError::Timeout;
         let outage = match error {
-            CallError::Timeout => Outage::Perhaps,
+            CallError::Timeout | CallError::Interrupted(_) => Outage::Perhaps,
             error if error.is_outage() => Outage::Yes,
             _ => Outage::No,
         };

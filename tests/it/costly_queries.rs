@@ -92,10 +92,13 @@ async fn waiting_for_a_place_at_a_database_is_no_outage() {
     }
 }
 
-/// A service that never answers costly queries; `health` is what it says about itself.
-async fn slow_service(health: impl Fn() -> Vec<Act> + Send + Sync + 'static) -> Upstream {
+/// A service for which some queries are too much: it says nothing more, or its connection breaks. `alive` is whether it answers when
+/// it is asked how it is.
+async fn slow_service(alive: bool) -> Upstream {
     Upstream::start(move |seen: &Seen, _| match (seen.method.as_str(), seen.text.contains("costly")) {
-        ("GET", _) => health(),
+        ("GET", _) if alive => json_reply("200 OK", &json!({"cubes": []})),
+        ("GET", _) => vec![Act::Hang],
+        (_, true) if seen.text.contains("fatal") => vec![],
         (_, true) => vec![Act::Hang],
         _ => json_reply("200 OK", &json!({"data": [{"one": 1}], "row_count": 1, "schema": [], "annotation": {}})),
     })
@@ -105,20 +108,20 @@ async fn slow_service(health: impl Fn() -> Vec<Act> + Send + Sync + 'static) -> 
 #[tokio::test]
 async fn a_costly_query_closes_no_service_to_others_but_one_that_is_silent_altogether_is_spared() {
     for kind in ["api", "cube"] {
-        let cubes = || json_reply("200 OK", &json!({"cubes": []}));
-        let upstream = slow_service(cubes).await;
+        let upstream = slow_service(true).await;
         let server = server_with(kind, &upstream.url(), json!({"timeout_seconds": 1})).await;
         let (costly, cheap) = (r#"{"measures": ["costly"]}"#, r#"{"measures": ["cheap"]}"#);
-        for _ in 0..2 {
-            let asked = (0..5).map(|_| failure(&server, costly, json!({})));
+        let fatal = r#"{"measures": ["costly and fatal"]}"#;
+        for (query, end) in [(costly, "did not answer in time"), (fatal, "broke off")] {
+            let asked = (0..6).map(|_| failure(&server, query, json!({})));
             for said in timeout(SOON, join_all(asked)).await.unwrap() {
-                assert!(said.contains("did not answer in time"), "{said}");
+                assert!(said.contains(end), "{said}");
             }
             assert_eq!(rows(&server, cheap, json!({})).await, json!([{"one": 1}]));
         }
         assert_eq!(test(&server).await["details"]["breaker"], "closed");
 
-        let dead = slow_service(|| vec![Act::Hang]).await;
+        let dead = slow_service(false).await;
         let server = server_with(kind, &dead.url(), json!({"timeout_seconds": 1})).await;
         timeout(SOON, join_all((0..5).map(|_| failure(&server, costly, json!({}))))).await.unwrap();
         wait_for(async || failure(&server, costly, json!({})).await.contains("keeps failing")).await;
