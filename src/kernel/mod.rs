@@ -4,6 +4,7 @@
 //! need the same word for it. To add one more: a file of its own, a re-export below, no dependency on a service.
 
 mod clock;
+mod credential_origin;
 mod deadline;
 mod error;
 mod fields;
@@ -16,9 +17,11 @@ mod role;
 mod secret;
 mod secret_url;
 mod stopwatch;
+mod url_origin;
 mod user_id;
 
 pub use clock::Clock;
+pub use credential_origin::{CredentialOrigin, check_credential_origin};
 pub use deadline::Deadline;
 pub use error::{Error, ErrorKind, FieldIssue, Segment};
 pub use fields::Fields;
@@ -31,5 +34,6 @@ pub use resource_name::ResourceName;
 pub use role::Role;
 pub use secret::{MASK, Redaction, Secret, names_a_secret};
 pub use secret_url::SecretUrl;
+pub(crate) use secret_url::may_be_url;
 pub use stopwatch::{Stopwatch, Wait};
 pub use user_id::UserId;

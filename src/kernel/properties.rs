@@ -4,6 +4,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::secret::names_a_secret;
+use super::secret_url::{may_be_url, shown_url};
 use super::{MASK, Secret, SecretUrl};
 
 /// A free-form JSON object of a resource, such as `config`. Values whose key names a credential (`api_key`, `password`,
@@ -37,7 +38,9 @@ impl Properties {
                 Value::String(text) => {
                     let assigned = assigned_secret(text).and_then(|at| text.get(at..)).filter(|_| place == Place::Args);
                     found.extend(assigned.map(|secret| Secret::new(secret.trim())));
-                    found.extend(SecretUrl::new(text.as_str()).password());
+                    if may_be_url(text) {
+                        found.extend(SecretUrl::new(text.as_str()).secrets());
+                    }
                 }
                 Value::Number(number) if place == Place::Secret => found.push(Secret::new(number.to_string())),
                 Value::Object(map) => map.iter().for_each(|(key, value)| collect(place.below(key), value, found)),
@@ -115,22 +118,24 @@ pub(super) fn is_special(key: &str) -> bool {
 
 /// What is shown of the value of the member `key`.
 pub(super) fn masked_member(key: &str, value: &Value) -> Value {
-    fn mask(place: Place, value: &Value) -> Value {
-        match value {
-            Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), mask(place.below(key), value))).collect(),
-            Value::Array(items) => place.items(items).map(|(place, item)| mask(place, item)).collect(),
-            // An empty text is no secret, and showing it lets a client see that there is none.
-            Value::String(text) if place == Place::Secret && !text.is_empty() => MASK.into(),
-            Value::String(text) => {
-                let assigned = assigned_secret(text).and_then(|at| text.get(..at)).filter(|_| place == Place::Args);
-                let shown = assigned.map_or_else(|| text.clone(), |name| format!("{name}{MASK}"));
-                if shown.contains("://") { SecretUrl::new(shown).to_string().into() } else { shown.into() }
-            }
-            Value::Number(_) if place == Place::Secret => MASK.into(),
-            other => other.clone(),
+    shown(Place::Plain.below(key), value)
+}
+
+/// What is shown of a value that stands in this place.
+fn shown(place: Place, value: &Value) -> Value {
+    match value {
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), shown(place.below(key), value))).collect(),
+        Value::Array(items) => place.items(items).map(|(place, item)| shown(place, item)).collect(),
+        // An empty text is no secret, and showing it lets a client see that there is none.
+        Value::String(text) if place == Place::Secret && !text.is_empty() => MASK.into(),
+        Value::String(text) => {
+            let assigned = assigned_secret(text).and_then(|at| text.get(..at)).filter(|_| place == Place::Args);
+            let text = assigned.map_or_else(|| text.clone(), |name| format!("{name}{MASK}"));
+            shown_url(&text).unwrap_or(text).into()
         }
+        Value::Number(_) if place == Place::Secret => MASK.into(),
+        other => other.clone(),
     }
-    mask(Place::Plain.below(key), value)
 }
 
 /// Where the secret begins in an argument such as `--api-key=...`, `API_KEY=...` or `Authorization: ...`.
@@ -154,33 +159,46 @@ pub(crate) fn before_mask(text: &str) -> Option<&str> {
     text.strip_suffix(MASK).filter(|name| name.ends_with(['=', ':']))
 }
 
-/// Puts the stored value wherever `given` holds the mask. What has no stored counterpart stays as it is.
+/// Puts the stored value wherever `given` holds the mask. What has no stored counterpart stays as it is, and so does a mask
+/// where the stored value would not be masked any more.
 pub fn unmask(given: &mut Map<String, Value>, stored: &Map<String, Value>) {
-    fn restore(given: &mut Value, stored: &Value) {
-        match (given, stored) {
-            (Value::Object(given), Value::Object(stored)) => unmask(given, stored),
-            // In a list of another length, nothing tells which item is which.
-            (Value::Array(given), Value::Array(stored)) if given.len() == stored.len() => {
-                given.iter_mut().zip(stored).for_each(|(given, stored)| restore(given, stored));
-            }
-            (Value::String(given), Value::String(stored))
-                if before_mask(given).is_some_and(|name| {
-                    assigned_secret(stored).and_then(|at| stored.get(..at)).is_some_and(|kept| kept == name)
-                }) =>
-            {
-                given.clone_from(stored);
-            }
-            (Value::String(given), Value::String(stored)) if given.contains("://") => {
-                *given = SecretUrl::new(given.as_str()).unmask(&SecretUrl::new(stored.as_str())).expose().to_owned();
-            }
-            (given, stored) if given.as_str().is_some_and(|text| text.trim() == MASK) => *given = stored.clone(),
-            _ => {}
-        }
-    }
+    unmask_members(Place::Plain, given, stored);
+}
+
+fn unmask_members(place: Place, given: &mut Map<String, Value>, stored: &Map<String, Value>) {
     for (key, value) in given {
         if let Some(stored) = stored.get(key) {
-            restore(value, stored);
+            unmask_value(place.below(key), value, stored);
         }
+    }
+}
+
+fn unmask_value(place: Place, given: &mut Value, stored: &Value) {
+    match (given, stored) {
+        (Value::Object(given), Value::Object(stored)) => unmask_members(place, given, stored),
+        // In a list of another length, nothing tells which item is which.
+        (Value::Array(given), Value::Array(stored)) if given.len() == stored.len() => {
+            let places: Vec<_> = place.items(given).map(|(place, _)| place).collect();
+            let items = given.iter_mut().zip(stored).zip(places);
+            items.for_each(|((given, stored), place)| unmask_value(place, given, stored));
+        }
+        (Value::String(given), Value::String(stored))
+            if before_mask(given).is_some_and(|name| {
+                assigned_secret(stored).and_then(|at| stored.get(..at)).is_some_and(|kept| kept == name)
+            }) =>
+        {
+            given.clone_from(stored);
+        }
+        (Value::String(given), Value::String(stored)) if may_be_url(given) => {
+            *given = SecretUrl::new(given.as_str()).unmask(&SecretUrl::new(stored.as_str())).expose().to_owned();
+        }
+        (given, stored) if given.as_str().is_some_and(|text| text.trim() == MASK) => {
+            let is_hidden = stored.is_null() || *stored == "" || shown(place, stored) == MASK;
+            if is_hidden {
+                given.clone_from(stored);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -229,6 +247,20 @@ mod tests {
         unmask(&mut given, &stored);
         assert_eq!(given, object(json!({"list": [{"api_key": MASK}]})), "which of the two is left is unknown");
     }
+
+    #[test]
+    fn a_mask_stands_for_nothing_where_the_secret_would_be_shown() {
+        let stored = object(json!({"args": ["--api-key", "k1", "--token=k2"], "note": "n"}));
+        for args in
+            [json!(["--level", MASK, "x"]), json!(["--api-key", "k", MASK]), json!([MASK, "x", "--level=********"])]
+        {
+            let mut given = object(json!({"args": args, "note": MASK}));
+            let before = given.clone();
+            unmask(&mut given, &stored);
+            assert_eq!(given, before);
+        }
+    }
+
     #[test]
     fn what_a_program_is_given_is_masked_and_comes_back() {
         let stored = object(

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use super::SecretUrl;
 use super::properties::{is_special, masked_member};
+use super::secret_url::shown_url;
 
 /// Shorter keys are placeholders such as `ollama` or `EMPTY`: masking them would only garble answers.
 const SHORTEST_REDACTED: usize = 12;
@@ -101,16 +103,23 @@ impl Redaction {
 }
 
 /// The value of the field `name`, fit to be quoted in an error: credentials in it are masked, by the names of their
-/// fields.
+/// fields, and those of URLs.
 pub(super) fn quotable(name: &str, value: &Value) -> Value {
     match value {
         Value::Null => Value::Null,
         _ if names_a_secret(name) => Value::String(MASK.to_owned()),
         Value::Object(_) | Value::Array(_) if is_special(name) => masked_member(name, value),
         Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), quotable(key, value))).collect(),
-        Value::Array(items) => items.iter().map(|item| quotable("", item)).collect(),
+        Value::Array(items) => items.iter().map(|item| quotable(name, item)).collect(),
+        Value::String(text) if names_a_url(name) => SecretUrl::new(text.as_str()).to_string().into(),
+        Value::String(text) => shown_url(text).unwrap_or_else(|| text.clone()).into(),
         other => other.clone(),
     }
+}
+
+fn names_a_url(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["url", "endpoint", "proxy"].iter().any(|end| name.ends_with(end))
 }
 
 impl fmt::Debug for Secret {

@@ -1,13 +1,31 @@
 use std::fmt;
+use std::ops::Range;
 
 use serde::{Serialize, Serializer};
 use url::Url;
 
+use super::secret::names_a_secret;
+use super::url_origin::UrlOrigin;
 use super::{MASK, Secret};
 
-/// An address that may hold a password, as connection strings of databases do. Debug, Display and Serialize mask it.
+/// What ends the part of a URL that holds account and host.
+const ENDS_OF_AUTHORITY: [char; 4] = ['/', '?', '#', '\\'];
+
+const AMBIGUOUS: &str = "Input should be a URL in which every / ? # \\ and @ that belongs to a user name, a password or a \
+    path is percent-encoded (%2F %3F %23 %5C %40): it is unclear where a password ends";
+
+/// An address that may hold secrets: a password, as connection strings of databases do, or parameters such as `api_key`.
+/// Debug, Display and Serialize mask them, also in a text that is no valid URL.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretUrl(String);
+
+/// Where the secrets stand in the text.
+#[derive(Default)]
+struct Spans {
+    password: Option<Range<usize>>,
+    /// From the value of the first parameter that is a credential to the end of the text: an `&` may be part of the value.
+    parameters: Option<Range<usize>>,
+}
 
 impl SecretUrl {
     /// Wraps an address as it was written.
@@ -15,7 +33,7 @@ impl SecretUrl {
         Self(text.into())
     }
 
-    /// The address with its password: for connecting and for the store, nothing else.
+    /// The address with its secrets: for connecting and for the store, nothing else.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -25,50 +43,141 @@ impl SecretUrl {
         Url::parse(&self.0).ok()
     }
 
-    /// The password in it, as it was written.
-    pub fn password(&self) -> Option<Secret> {
-        let text = self.0.get(self.span()?)?;
-        (!text.is_empty()).then(|| Secret::new(text))
+    /// The secrets in it, as they were written.
+    pub fn secrets(&self) -> Vec<Secret> {
+        let spans = self.spans();
+        let text = |span: Option<Range<usize>>| span.and_then(|span| self.0.get(span)).unwrap_or_default();
+        let mut parts = text(spans.parameters).split(|c: char| ['&', ';', '#'].contains(&c) || c.is_whitespace());
+        let first = parts.next();
+        let others = parts.filter_map(|part| part.split_once('=').filter(|(name, _)| is_secret_name(name)));
+        let all = [text(spans.password)].into_iter().chain(first).chain(others.map(|(_, value)| value));
+        all.filter(|secret| !secret.is_empty()).map(Secret::new).collect()
     }
 
-    /// Scheme, host and port: where a credential may go. `None` for what has no host.
-    pub fn origin(&self) -> Option<String> {
-        let url = self.parse()?;
-        let port = url.port_or_known_default().map(|port| format!(":{port}")).unwrap_or_default();
-        Some(format!("{}://{}{port}", url.scheme(), url.host_str()?.to_ascii_lowercase()))
+    /// An error, which says what was expected, if parsers may disagree on where the password ends: part of it would count as
+    /// the name of a host or a database, and be shown as such.
+    pub fn check_unambiguous(&self) -> Result<(), &'static str> {
+        let start = authority(&self.0);
+        let account = password(&self.0).and_then(|span| self.0.get(start..span.end)).unwrap_or_default();
+        if account.contains(ENDS_OF_AUTHORITY) { Err(AMBIGUOUS) } else { Ok(()) }
     }
 
-    /// This address with the password of `stored` in the place of the mask.
+    /// This address with the secrets of `stored` in the place of masks, unless it would send them elsewhere.
     pub fn unmask(&self, stored: &Self) -> Self {
-        match (self.span(), stored.span()) {
-            (Some(here), Some(there)) if self.0.get(here.clone()) == Some(MASK) => {
-                let mut text = self.0.clone();
-                text.replace_range(here, stored.0.get(there).unwrap_or_default());
-                Self(text)
-            }
-            _ => self.clone(),
+        if self.0 == stored.to_string() {
+            return stored.clone();
         }
+        if !self.origin().keeps(&stored.origin()) {
+            return self.clone();
+        }
+        let (here, there) = (self.spans(), stored.spans());
+        let mut text = self.0.clone();
+        // The last first: the others stay where they are.
+        for (here, there) in [(here.parameters, there.parameters), (here.password, there.password)] {
+            if let (Some(here), Some(there)) = (here, there)
+                && self.0.get(here.clone()) == Some(MASK)
+            {
+                text.replace_range(here, stored.0.get(there).unwrap_or_default());
+            }
+        }
+        Self(text)
     }
 
-    /// Where the password stands, also in a text that is no valid URL: between the first `:` and the last `@` of the part
-    /// after `//`.
-    fn span(&self) -> Option<std::ops::Range<usize>> {
-        let start = self.0.find("//").map_or(0, |at| at + 2);
-        let rest = self.0.get(start..)?;
-        let authority = rest.get(..rest.find(['/', '?', '#']).unwrap_or(rest.len()))?;
-        // A password may hold a `/`, `?` or `#` that its writer did not escape. The path of an HTTP service may hold an `@`.
-        let is_http = || self.parse().is_some_and(|url| matches!(url.scheme(), "http" | "https"));
-        let stray = || rest.rfind('@').filter(|_| !is_http());
-        let at = authority.rfind('@').or_else(stray)?;
-        let colon = rest.get(..at)?.find(':')?;
-        Some(start + colon + 1..start + at)
+    /// Whether a mask stands where a secret should.
+    pub(crate) fn has_mask(&self) -> bool {
+        let Spans { password, parameters } = self.spans();
+        [password, parameters]
+            .into_iter()
+            .flatten()
+            .any(|span| self.0.get(span).is_some_and(|text| text.contains(MASK)))
     }
+
+    /// Where it leads and how; no secret has a part in it.
+    pub(super) fn origin(&self) -> UrlOrigin {
+        let mut text = self.0.clone();
+        if let Some(span) = self.spans().password {
+            text.replace_range(span, MASK);
+        }
+        UrlOrigin::parse(&text).unwrap_or_else(|| UrlOrigin::Unknown(self.to_string()))
+    }
+
+    fn spans(&self) -> Spans {
+        let (text, all) = (self.0.as_str(), 0..self.0.len());
+        let password = password(text);
+        let before = password.as_ref().map_or(all.end, |span| span.start);
+        if let Some(start) = secret_parameter(text, 0..before) {
+            return Spans { password: None, parameters: Some(start..all.end).filter(|span| !span.is_empty()) };
+        }
+        let after = password.as_ref().map_or(all.end, |span| span.end);
+        let parameters = secret_parameter(text, after..all.end).map(|start| start..all.end);
+        let set = |span: Option<Range<usize>>| span.filter(|span| !span.is_empty());
+        Spans { password: set(password), parameters: set(parameters) }
+    }
+}
+
+/// `text` as it may be shown, if it may be a URL with secrets: anything with `//`, and `user:password@host`.
+pub(super) fn shown_url(text: &str) -> Option<String> {
+    may_be_url(text).then(|| SecretUrl::new(text).to_string())
+}
+
+/// Whether a text that may be anything has to be treated as a [`SecretUrl`]. The name of a container's image has a `/`.
+pub(crate) fn may_be_url(text: &str) -> bool {
+    let is_account = |(user, rest): (&str, &str)| !user.contains('/') && rest.contains('@');
+    text.contains("//") || !text.contains(char::is_whitespace) && text.split_once(':').is_some_and(is_account)
+}
+
+/// Where account and host begin. Without a scheme, `://` may be part of a password.
+fn authority(text: &str) -> usize {
+    let is_account = |before: &str| before.contains(':') && !before.contains("jdbc:") && !before.contains(' ');
+    match text.split_once("://") {
+        Some((before, _)) if !is_account(before) => before.len() + 3,
+        None if text.starts_with("//") => 2,
+        _ => 0,
+    }
+}
+
+/// Where the password stands: between the first `:` and the last `@`, since it may hold anything that its writer did not
+/// escape. Services over HTTP also take a token in the place of the account.
+fn password(text: &str) -> Option<Range<usize>> {
+    let start = authority(text);
+    let rest = text.get(start..)?;
+    let at = rest.rfind('@')?;
+    let account = rest.get(..at)?;
+    let is_token = || is_http(text.get(..start).unwrap_or_default()) && !account.contains(ENDS_OF_AUTHORITY);
+    match account.find(':') {
+        Some(colon) => Some(start + colon + 1..start + at),
+        None => is_token().then_some(start..start + at),
+    }
+}
+
+fn is_http(before_authority: &str) -> bool {
+    let before = before_authority.to_ascii_lowercase();
+    before.ends_with("http://") || before.ends_with("https://")
+}
+
+/// Where the value of the first parameter begins that is a credential by its name, within this range.
+fn secret_parameter(text: &str, range: Range<usize>) -> Option<usize> {
+    let within = text.get(range.clone())?;
+    let starts = within.match_indices('=').map(|(at, _)| range.start + at);
+    let is_secret = |equals: &usize| {
+        let before = text.get(..*equals).unwrap_or_default();
+        let separators =
+            |c: char| ENDS_OF_AUTHORITY.contains(&c) || ['&', ';', '@', '='].contains(&c) || c.is_whitespace();
+        is_secret_name(before.rsplit(separators).next().unwrap_or_default())
+    };
+    starts.into_iter().find(is_secret).map(|equals| equals + 1)
+}
+
+fn is_secret_name(name: &str) -> bool {
+    let name = percent_encoding::percent_decode_str(name.trim()).decode_utf8_lossy();
+    names_a_secret(&name) || ["sig", "signature"].iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 impl fmt::Display for SecretUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = self.0.clone();
-        if let Some(span) = self.span().filter(|span| !span.is_empty()) {
+        let Spans { password, parameters } = self.spans();
+        for span in [parameters, password].into_iter().flatten() {
             shown.replace_range(span, MASK);
         }
         f.write_str(&shown)
@@ -88,33 +197,4 @@ impl Serialize for SecretUrl {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn a_password_is_masked_and_the_mask_stands_for_it() {
-        let stored = SecretUrl::new("postgres://u:p%40w@db:5432/x?sslmode=require");
-        assert_eq!(stored.to_string(), "postgres://u:********@db:5432/x?sslmode=require");
-        assert_eq!(stored.password().unwrap().expose(), "p%40w");
-        assert_eq!(SecretUrl::new(stored.to_string()).unmask(&stored), stored);
-        let moved = SecretUrl::new("postgres://u:********@other/x");
-        assert_eq!(moved.unmask(&stored).expose(), "postgres://u:p%40w@other/x");
-        for plain in ["http://host:80/a@b:c", "sqlite:///a.db", "", "postgres://u@db/x", "localhost:27017"] {
-            assert_eq!(SecretUrl::new(plain).password(), None, "{plain}");
-        }
-        assert_eq!(SecretUrl::new("mongodb://u:pa/ss@h").to_string(), "mongodb://u:********@h");
-        assert_eq!(SecretUrl::new("u:pw@h").to_string(), "u:********@h");
-    }
-
-    proptest! {
-        #[test]
-        fn a_password_never_shows(user in "[a-z]{0,3}", password in "[a-zA-Z0-9/:?#%]{3,12}") {
-            let url = SecretUrl::new(format!("postgres://{user}:{password}@db/x"));
-            let shown = url.to_string();
-            prop_assert!(!shown.contains(&format!("{}@", password)), "{}", shown);
-            prop_assert_eq!(SecretUrl::new(url.to_string()).unmask(&url), url);
-        }
-    }
-}
+mod tests;

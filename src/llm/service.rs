@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::{ChatRequest, LlmClient, LlmError};
-use crate::kernel::{Deadline, Error, ErrorKind, FieldIssue, MASK};
+use crate::kernel::{Deadline, Error, ErrorKind, FieldIssue, check_credential_origin};
 use crate::settings::{Environment, LlmPatch, LlmSettings, Settings, SharedSettings};
 use crate::storage::ConfigStore;
 
@@ -58,7 +58,7 @@ impl LlmService {
             match current.llm.with_stored(stored, environment) {
                 _ if !refused.is_empty() => issues.extend(refused),
                 Ok(next) => {
-                    issues.extend(key_leaves_home(current.llm.effective(), next.effective(), &patch));
+                    issues.extend(refuse_moved_key(current.llm.effective(), next.effective(), &patch));
                     if issues.is_empty() {
                         return Ok(Settings { llm: Arc::new(next), ..current.clone() });
                     }
@@ -159,14 +159,13 @@ impl LlmService {
     }
 }
 
-/// A stored key must not follow the base URL to somebody else's server: whoever moves it must know the key.
-fn key_leaves_home(before: &LlmSettings, after: &LlmSettings, patch: &LlmPatch) -> Option<FieldIssue> {
-    let moves = before.base_url.is_some() && before.origin() != after.origin();
+/// A stored key does not follow the base URL to somebody else's server: whoever moves it must know the key. One without a
+/// server so far goes to the first.
+fn refuse_moved_key(before: &LlmSettings, after: &LlmSettings, patch: &LlmPatch) -> Option<FieldIssue> {
     let same_key = before.api_key.is_some() && before.api_key == after.api_key;
-    (moves && same_key && !patch.gives_key()).then(|| {
-        let msg = "base_url leaves its server: give the key for the new one, or \"\" for none";
-        FieldIssue::new("value_error", vec!["api_key".into()], msg, json!(MASK))
-    })
+    let is_kept = before.base_url.is_some() && same_key && !patch.gives_key();
+    let kept = || is_kept.then(|| vec!["api_key".into()]);
+    check_credential_origin(&before.credential_origin(), &after.credential_origin(), kept).err()
 }
 
 fn failed_test(error: &LlmError) -> TestOutcome {

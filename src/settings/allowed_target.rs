@@ -2,6 +2,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use crate::kernel::SecretUrl;
+
 /// Longest host name, as DNS has it.
 const LONGEST_NAME: usize = 253;
 
@@ -62,7 +64,7 @@ impl FromStr for AllowedTarget {
             Some(name) => host_name(name).map(Self::Below),
             None => range(text).or_else(|| host_name(text).map(Self::Name)),
         };
-        parsed.ok_or_else(|| InvalidTarget(text.chars().take(LONGEST_NAME).collect()))
+        parsed.ok_or_else(|| InvalidTarget(SecretUrl::new(text).to_string().chars().take(LONGEST_NAME).collect()))
     }
 }
 

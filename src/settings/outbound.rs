@@ -1,7 +1,7 @@
 use serde_json::Value;
 
 use super::AllowedTarget;
-use crate::kernel::{Fields, Lax};
+use crate::kernel::{Fields, Lax, SecretUrl};
 
 /// Which addresses this server may call.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +33,9 @@ impl Lax for OutboundPolicy {
 }
 
 impl OutboundSettings {
+    /// The variables that name proxies: for what goes to `https://`, to `http://`, and to either.
+    pub const PROXIES: [&str; 3] = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"];
+
     pub(super) fn read(env: &mut Fields<'_>) -> Self {
         let policy = env.or("OUTBOUND_POLICY", OutboundPolicy::default());
         let mut allow = Vec::new();
@@ -40,6 +43,12 @@ impl OutboundSettings {
             match target.parse::<AllowedTarget>() {
                 Ok(target) => allow.push(target),
                 Err(expected) => env.reject("OUTBOUND_ALLOW", expected.to_string()),
+            }
+        }
+        for name in Self::PROXIES {
+            let proxy = env.optional::<String>(name).map(SecretUrl::new);
+            if let Some(Err(expected)) = proxy.map(|url| url.check_unambiguous()) {
+                env.reject(name, expected);
             }
         }
         Self { policy, allow }

@@ -1,7 +1,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::kernel::Fields;
+use crate::kernel::{Fields, SecretUrl};
 
 /// The HTTP server itself.
 #[derive(Clone, Debug)]
@@ -76,6 +76,7 @@ fn read_origins(env: &mut Fields<'_>) -> Vec<String> {
     for origin in &origins {
         let is_origin = url::Url::parse(origin).is_ok_and(|url| url.origin().ascii_serialization() == *origin);
         if origin != "*" && !is_origin {
+            let origin = SecretUrl::new(origin.as_str());
             env.reject("CORS_ORIGINS", format!("'{origin}' should be an origin such as http://localhost:3000, or *"));
         }
     }

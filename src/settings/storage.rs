@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Environment;
-use crate::kernel::{Fields, Secret};
+use crate::kernel::{Fields, Secret, SecretUrl};
 
 /// Where state lives.
 #[derive(Clone, Debug)]
@@ -70,10 +70,11 @@ fn read_url(env: &mut Fields<'_>, name: &'static str, schemes: &[&str]) -> Optio
         let names_a_host = url.has_host() || url.query().is_some_and(|query| query.contains("host="));
         schemes.contains(&url.scheme()) && names_a_host && !url.path().contains('@')
     };
-    if url::Url::parse(&text).is_ok_and(is_usable) {
-        return Some(text);
+    match SecretUrl::new(text.as_str()).check_unambiguous() {
+        Ok(()) if url::Url::parse(&text).is_ok_and(is_usable) => return Some(text),
+        Err(expected) if text.contains("://") => env.reject(name, expected),
+        _ => env.reject(name, format!("Input should be a URL that starts with {}://", schemes.join(":// or "))),
     }
-    env.reject(name, format!("Input should be a URL that starts with {}://", schemes.join(":// or ")));
     None
 }
 

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use super::execution::{self, EmbeddedExecutions};
 use super::migrate::{self, Migrated};
 use super::outside::{Backend, Entry, Failure};
-use crate::kernel::{Error, Secret, SecretUrl};
+use crate::kernel::{Error, Redaction, Secret, SecretUrl};
 
 /// How long a request waits for Postgres.
 pub(super) const PROMPT: Duration = Duration::from_millis(500);
@@ -42,7 +42,7 @@ pub(super) struct Connection {
 #[derive(Clone, Debug)]
 pub(super) struct Postgres {
     options: PgConnectOptions,
-    secret: Option<Secret>,
+    redaction: Redaction,
     server: Arc<str>,
     executions: EmbeddedExecutions,
 }
@@ -50,7 +50,12 @@ pub(super) struct Postgres {
 impl Postgres {
     pub(super) fn new(dsn: &Secret, server: String, executions: EmbeddedExecutions) -> Result<Self, Error> {
         let url = SecretUrl::new(dsn.expose());
-        Ok(Self { options: options(&url)?, secret: url.password(), server: server.into(), executions })
+        Ok(Self {
+            options: options(&url)?,
+            redaction: Redaction::new(url.secrets()),
+            server: server.into(),
+            executions,
+        })
     }
 
     /// A round trip of its own.
@@ -107,9 +112,9 @@ impl Backend for Postgres {
     const KEY: &'static str = "postgres";
 
     async fn connect(&self) -> Result<Connection, Failure> {
-        self.open().await.map_err(|failure| match (failure, &self.secret) {
-            (Failure::Unusable(text), Some(secret)) => Failure::Unusable(secret.redact(&text)),
-            (failure, _) => failure,
+        self.open().await.map_err(|failure| match failure {
+            Failure::Unusable(text) => Failure::Unusable(self.redaction.text(&text)),
+            failure => failure,
         })
     }
 

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use super::conversation::{self, EmbeddedConversations};
 use super::outside::{Backend, Entry, Failure, Journal};
 use super::sqlite::Database;
-use crate::kernel::{Error, Secret, SecretUrl};
+use crate::kernel::{Error, Redaction, Secret, SecretUrl};
 
 /// How long a request waits for Redis.
 pub(super) const PROMPT: Duration = Duration::from_millis(200);
@@ -29,7 +29,7 @@ pub(super) type Connection = MultiplexedConnection;
 #[derive(Clone, Debug)]
 pub(super) struct Redis {
     client: Client,
-    secret: Option<Secret>,
+    redaction: Redaction,
     database: Database,
     conversations: EmbeddedConversations,
     journal: Journal,
@@ -46,8 +46,8 @@ impl Redis {
     ) -> Result<Self, Error> {
         let client = Client::open(url.expose())
             .map_err(|error| Error::internal_public("REDIS_URL can't be used".to_owned(), error))?;
-        let secret = SecretUrl::new(url.expose()).password();
-        Ok(Self { client, secret, database, conversations, journal, watch: Arc::default() })
+        let redaction = Redaction::new(SecretUrl::new(url.expose()).secrets());
+        Ok(Self { client, redaction, database, conversations, journal, watch: Arc::default() })
     }
 
     /// A round trip of its own.
@@ -70,9 +70,9 @@ impl Redis {
         // Each command has its own limit.
         let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(None);
         let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
-        call(CONNECT, connecting).await.map_err(|failure| match (failure, &self.secret) {
-            (Failure::Unusable(text), Some(secret)) => Failure::Unusable(secret.redact(&text)),
-            (failure, _) => failure,
+        call(CONNECT, connecting).await.map_err(|failure| match failure {
+            Failure::Unusable(text) => Failure::Unusable(self.redaction.text(&text)),
+            failure => failure,
         })
     }
 }

@@ -4,14 +4,13 @@ use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use regex::{Captures, Regex};
 
 use crate::kernel::{MASK, Secret, SecretUrl};
-use crate::settings::{Environment, Resource, Settings, SharedSettings};
+use crate::settings::{Environment, OutboundSettings, Resource, Settings, SharedSettings};
 
 /// As many bytes of a secret as it is found by. Shorter ones are no secrets.
 const PREFIX: usize = 6;
 /// A plain word that is shorter is a placeholder, such as `ollama` for a key or `postgres` for a password; masked, it would be
 /// missing all over the log.
 const LONG: usize = 12;
-const PROXIES: [&str; 6] = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy"];
 
 /// Masks secrets in log lines: those of the settings wherever they stand, and whatever looks like one.
 #[derive(Debug, Default)]
@@ -73,7 +72,9 @@ impl Secrets {
             entries.flat_map(|entry| entry.effective.secrets()).map(|(_, secret)| secret).collect()
         }
         let storage = [&settings.storage.redis_url, &settings.storage.postgres_dsn];
-        let passwords = storage.into_iter().flatten().filter_map(|url| SecretUrl::new(url.expose()).password());
+        let urls = storage.into_iter().flatten().map(Secret::expose);
+        let urls = urls.chain(OutboundSettings::PROXIES.iter().filter_map(|name| environment.get(name)));
+        let of_urls = urls.flat_map(|url| SecretUrl::new(url).secrets());
         let key = settings.llm.effective().api_key.clone();
         let mut secrets = Self::default();
         let of_resources = [
@@ -81,9 +82,8 @@ impl Secrets {
             all::<crate::settings::DataSourceSettings>(settings),
             all::<crate::settings::ToolSettings>(settings),
         ];
-        let proxies = PROXIES.iter().filter_map(|name| SecretUrl::new(environment.get(name)?).password());
         let own = environment.get("AUTH_SECRET_KEY").map(Secret::new);
-        for secret in of_resources.into_iter().flatten().chain(passwords).chain(key).chain(proxies).chain(own) {
+        for secret in of_resources.into_iter().flatten().chain(of_urls).chain(key).chain(own) {
             secrets.add_spellings(secret.expose());
         }
         secrets
@@ -160,7 +160,7 @@ fn pattern() -> Option<Regex> {
         r"(\bbearer\s+)[a-z0-9+/=_.~-]{8,}".to_owned(),
         r"(\bbasic\s+)[a-z0-9+/]{4,}[0-9=][a-z0-9+/=]*".to_owned(),
         r#"(://:)[^\s"'@]+@"#.to_owned(),
-        r#"(://[^\s/@:"']*:)[^\s/"']+@"#.to_owned(),
+        r#"(://[^\s/@:"']*:)[^\s"']+@"#.to_owned(),
         r#"(://)[^\s/@:"']{16,}@"#.to_owned(),
     ];
     Regex::new(&format!("(?i){}", patterns.join("|"))).ok()
@@ -184,7 +184,9 @@ mod tests {
             ("at postgres://u:p%40w@db:5432/x", "at postgres://u:********@db:5432/x"),
             ("redis://:pw123@cache", "redis://:********@cache"),
             ("a bearer of news", "a bearer of news"),
-            ("http://host:80/a@b and max_tokens=5 and 12:30", "http://host:80/a@b and max_tokens=5 and 12:30"),
+            ("http://host/a@b and max_tokens=5 and 12:30", "http://host/a@b and max_tokens=5 and 12:30"),
+            ("at postgres://reader:Secr@t/Word#9@host/shop", "at postgres://reader:********@host/shop"),
+            ("http://u:80/ss@host/x", "http://u:********@host/x"),
             ("prompt_tokens=7 tokens", "prompt_tokens=7 tokens"),
             ("Authorization: ApiKey s3cr3t", "Authorization: ApiKey ********"),
             ("authorization: AWS4-HMAC-SHA256 Credential=x, Signature=y", "authorization: ********"),

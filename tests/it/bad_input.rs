@@ -104,12 +104,17 @@ impl Bad {
         let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
         let keys = if kind == "missing" { &keys[..keys.len().saturating_sub(1)] } else { keys };
         let mut value = keys.iter().fold(body, |value, key| value[key].clone());
-        // A URL that is no good may hold a password.
-        if keys == ["base_url"] && value.as_str().is_some_and(|url| url.contains('@')) {
-            value = json!("********");
-        }
-        if keys == ["url"] && value.as_str().is_some_and(|url| url.contains(":pw@")) {
-            value = json!(value.as_str().unwrap().replace(":pw@", ":********@"));
+        // A URL that is no good may hold a secret.
+        if matches!(keys, ["base_url" | "url"])
+            && let Some(url) = value.as_str()
+        {
+            let secrets = [":pw@", "//ada@", "?key=x", "?password=hidden"];
+            let shown = [":********@", "//********@", "?key=********", "?password=********"];
+            value = secrets
+                .iter()
+                .zip(shown)
+                .fold(url.to_owned(), |url, (secret, shown)| url.replace(secret, shown))
+                .into();
         }
         for name in ["api_key", "auth_token"] {
             if let Some(key) = value.get_mut(name) {

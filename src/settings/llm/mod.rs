@@ -10,7 +10,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{Environment, reference};
-use crate::kernel::{FieldIssue, Lax, MASK, Secret};
+use crate::kernel::{CredentialOrigin, FieldIssue, Lax, Secret, SecretUrl};
 
 /// The wire format an LLM server speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,7 +109,9 @@ impl LlmSettings {
                 .and_then(|value| check(&value).map(|()| value).map_err(str::to_owned));
             match outcome {
                 Ok(value) => *text = value,
-                Err(msg) => issues.push(FieldIssue::new("value_error", vec![field.into()], msg, quoted(text))),
+                Err(msg) => {
+                    issues.push(FieldIssue::new("value_error", vec![field.into()], msg, Value::from(text.as_str())))
+                }
             }
         };
         replace("base_url", &mut resolved.base_url, check_url);
@@ -124,19 +126,15 @@ impl LlmSettings {
         if issues.is_empty() { Ok(resolved) } else { Err(issues) }
     }
 
-    /// Scheme, host and port of the server, if there is one.
-    pub fn origin(&self) -> Option<String> {
-        let url = Url::parse(self.base_url.as_deref()?).ok()?;
-        Some(url.origin().ascii_serialization())
+    /// Where the key goes and how.
+    pub fn credential_origin(&self) -> CredentialOrigin {
+        let origin = CredentialOrigin::default();
+        self.base_url.iter().fold(origin, |origin, url| origin.url("base_url", &SecretUrl::new(url.as_str())))
     }
 }
 
-/// A wrong value as an error may show it: a URL may carry a password.
-fn quoted(text: &str) -> Value {
-    Value::String(if text.contains('@') { MASK } else { text }.to_owned())
-}
-
 fn check_url(text: &str) -> Result<(), &'static str> {
+    SecretUrl::new(text).check_unambiguous()?;
     let starts_well = ["http://", "https://"].iter().any(|scheme| text.to_ascii_lowercase().starts_with(scheme));
     // The URL parser forgives blanks, control characters and missing slashes; other programs may not.
     let plain = starts_well

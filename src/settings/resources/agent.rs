@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::resource::{Resolver, check_http_url, read_token, references_in};
 use super::{Catalog, Resource};
-use crate::kernel::{FieldIssue, Fields, Properties, Secret, SecretUrl, Segment};
+use crate::kernel::{CredentialOrigin, FieldIssue, Fields, Properties, Secret, SecretUrl, Segment};
 use crate::settings::{Environment, Settings};
 
 /// An external agent.
@@ -77,8 +77,8 @@ impl Resource for AgentSettings {
         token.chain(self.metadata.secrets().into_iter().map(|secret| ("metadata", secret))).collect()
     }
 
-    fn origin(&self) -> Option<String> {
-        self.url.origin()
+    fn credential_origin(&self) -> CredentialOrigin {
+        CredentialOrigin::default().url("url", &self.url).transport("metadata", &self.metadata)
     }
 
     fn enabled(&self) -> bool {

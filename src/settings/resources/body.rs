@@ -1,7 +1,10 @@
 use serde_json::{Map, Value, json};
 
 use super::{Entry, Resource};
-use crate::kernel::{Error, FieldIssue, Fields, MASK, ResourceName, SecretUrl, Segment, before_mask, unmask};
+use crate::kernel::{
+    Error, FieldIssue, Fields, MASK, ResourceName, SecretUrl, Segment, before_mask, check_credential_origin,
+    may_be_url, unmask,
+};
 use crate::settings::Environment;
 
 /// Reads a body over what is stored under the name, which gives the credentials that the body leaves out or masks. All that
@@ -59,18 +62,7 @@ pub(super) fn wrong_body<T: Resource>(body: &Map<String, Value>) -> Option<Error
 fn read_fields<T: Resource>(body: &Map<String, Value>) -> (Option<ResourceName>, T, Vec<FieldIssue>) {
     let mut fields = Fields::new(body, vec!["body".into()]);
     let (name, resource) = (read_name(&mut fields), T::read(&mut fields));
-    let hide = |issue: FieldIssue| FieldIssue { input: Box::new(without_passwords("", &issue.input)), ..issue };
-    (name, resource, fields.into_issues().into_iter().map(hide).collect())
-}
-
-/// A value fit to be quoted: the passwords of URLs in it are masked.
-fn without_passwords(name: &str, value: &Value) -> Value {
-    match value {
-        Value::String(text) if name == "url" || text.contains("//") => json!(SecretUrl::new(text.as_str())),
-        Value::Array(items) => items.iter().map(|item| without_passwords(name, item)).collect(),
-        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), without_passwords(key, value))).collect(),
-        other => other.clone(),
-    }
+    (name, resource, fields.into_issues())
 }
 
 pub(super) fn read_name(fields: &mut Fields<'_>) -> Option<ResourceName> {
@@ -89,18 +81,14 @@ fn keep_credentials<T: Resource>(body: &mut Map<String, Value>, stored: &Map<Str
         }
     }
     unmask(body, stored);
-    if let (Some(Value::String(given)), Some(Value::String(stored))) = (body.get_mut("url"), stored.get("url")) {
-        *given = SecretUrl::new(given.as_str()).unmask(&SecretUrl::new(stored.as_str())).expose().to_owned();
-    }
 }
 
 /// A mask that stands for nothing stored: taking it for the value itself would break the connection silently.
 fn refuse_masks(value: &Value, at: &mut Vec<Segment>) -> Vec<FieldIssue> {
     let members: Vec<(Segment, &Value)> = match value {
-        Value::String(text)
-            if text.trim() == MASK || text.contains(&format!(":{MASK}@")) || before_mask(text).is_some() =>
-        {
-            let msg = "Input should be the value itself: nothing is stored that the mask could stand for";
+        Value::String(text) if is_mask(text) => {
+            let msg = "Input should be the value itself: nothing is stored that the mask could stand for, or it belongs to \
+                another server, account or database or to a stronger connection";
             return vec![FieldIssue::new("value_error", at.clone(), msg, json!(MASK))];
         }
         Value::Object(map) => map.iter().map(|(key, value)| (key.as_str().into(), value)).collect(),
@@ -114,6 +102,11 @@ fn refuse_masks(value: &Value, at: &mut Vec<Segment>) -> Vec<FieldIssue> {
         at.pop();
     }
     issues
+}
+
+fn is_mask(text: &str) -> bool {
+    let in_url = || may_be_url(text) && SecretUrl::new(text).has_mask();
+    text.trim() == MASK || before_mask(text).is_some() || text.contains(&format!(":{MASK}@")) || in_url()
 }
 
 /// Who may use the API may not read the environment: a body refers to released variables only, or to what is stored.
@@ -133,29 +126,23 @@ fn unreleased<T: Resource>(resource: &T, released: &[String]) -> impl Iterator<I
     resource.references().into_iter().filter(move |(_, variable)| !is_released(variable))
 }
 
-/// A kept credential stays with the server that it was given for. So does what an unreleased variable holds: its name is
-/// easily guessed.
-pub(super) fn keeps_to_its_server<T: Resource>(
+/// A kept credential does not move. Neither does what an unreleased variable holds: its name is easily guessed.
+pub(super) fn refuse_moved_credentials<T: Resource>(
     old: &Entry<T>,
     new: &Entry<T>,
     body: &Map<String, Value>,
     released: &[String],
 ) -> Result<(), Error> {
-    if old.effective.origin() == new.effective.origin() {
-        return Ok(());
-    }
-    // The body alone, without what is stored, has what the caller knows.
-    let given = T::read(&mut Fields::new(body, Vec::new())).secrets();
-    let kept = new.written.secrets().into_iter().find(|secret| !given.contains(secret));
-    let kept = kept.map(|(field, _)| vec![field.into()]);
-    match kept.or_else(|| unreleased(&new.written, released).next().map(|(at, _)| at)) {
-        Some(at) => {
-            let msg = "Input should be given again, or null: what is stored is not sent to another server";
-            let loc = [vec!["body".into()], at].concat();
-            Err(Error::invalid(vec![FieldIssue::new("value_error", loc, msg, json!(MASK))]))
-        }
-        None => Ok(()),
-    }
+    let kept = || {
+        // The body alone, without what is stored, has what the caller knows.
+        let given = T::read(&mut Fields::new(body, Vec::new())).secrets();
+        let kept = new.written.secrets().into_iter().find(|secret| !given.contains(secret));
+        let kept = kept.map(|(field, _)| vec![field.into()]);
+        let at = kept.or_else(|| unreleased(&new.written, released).next().map(|(at, _)| at))?;
+        Some([vec!["body".into()], at].concat())
+    };
+    let (stored, given) = (old.effective.credential_origin(), new.effective.credential_origin());
+    check_credential_origin(&stored, &given, kept).map_err(|issue| Error::invalid(vec![issue]))
 }
 
 /// Issues of something that stands at this place.

@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::body::{below, keeps_to_its_server, read_body, read_name, wrong_body};
+use super::body::{below, read_body, read_name, refuse_moved_credentials, wrong_body};
 use super::{Resource, not_a_list, not_an_object};
 use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, ResourceName, Segment};
 use crate::settings::{Environment, JsonFile};
@@ -132,7 +132,7 @@ impl<T: Resource> Catalog<T> {
             next.rename(&old.name, &new_name);
         }
         let entry = next.store(new_name, written, environment)?;
-        keeps_to_its_server(old, &entry, body, released)?;
+        refuse_moved_credentials(old, &entry, body, released)?;
         Ok((next.settled(), entry))
     }
 

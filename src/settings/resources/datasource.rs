@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::resource::{Resolver, check_http_url, is_plain, read_kind, read_token, references_in};
 use super::{Catalog, Resource};
-use crate::kernel::{FieldIssue, Fields, Properties, Secret, SecretUrl, Segment};
+use crate::kernel::{CredentialOrigin, FieldIssue, Fields, Properties, Secret, SecretUrl, Segment};
 use crate::settings::{Environment, Settings};
 
 /// A source of data.
@@ -71,7 +71,12 @@ impl DataSourceSettings {
             "cubejs" | "cube" | "api" | "http" | "https" | "rest" => Some(""),
             _ => None,
         };
-        match (settings.protocol(), known) {
+        let protocol = settings.protocol();
+        // Files have no password.
+        if protocol != Some(Protocol::Sqlite) {
+            url.check_unambiguous()?;
+        }
+        match (protocol, known) {
             (Some(Protocol::Cube | Protocol::Rest), _) => check_http_url(url),
             (Some(Protocol::Sqlite), _) => Ok(()),
             (Some(_), _) => check_database_url(url),
@@ -159,12 +164,12 @@ impl Resource for DataSourceSettings {
 
     fn secrets(&self) -> Vec<(&'static str, Secret)> {
         let token = self.auth_token.iter().map(|token| ("auth_token", token.clone()));
-        let password = self.url.password().into_iter().map(|password| ("url", password));
-        token.chain(password).chain(self.config.secrets().into_iter().map(|secret| ("config", secret))).collect()
+        let of_url = self.url.secrets().into_iter().map(|secret| ("url", secret));
+        token.chain(of_url).chain(self.config.secrets().into_iter().map(|secret| ("config", secret))).collect()
     }
 
-    fn origin(&self) -> Option<String> {
-        self.url.origin()
+    fn credential_origin(&self) -> CredentialOrigin {
+        CredentialOrigin::default().url("url", &self.url).transport("config", &self.config)
     }
 
     fn enabled(&self) -> bool {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::Catalog;
-use crate::kernel::{FieldIssue, Fields, Properties, Redaction, Secret, SecretUrl, Segment};
+use crate::kernel::{CredentialOrigin, FieldIssue, Fields, Properties, Redaction, Secret, SecretUrl, Segment};
 use crate::settings::{Environment, Settings, reference};
 
 /// What agents, data sources and tools have in common. Serializing one masks its credentials.
@@ -38,8 +38,8 @@ pub trait Resource: Clone + Debug + Serialize + Send + Sync + 'static {
     /// Its credentials as written, and the field of each.
     fn secrets(&self) -> Vec<(&'static str, Secret)>;
 
-    /// The server that its credentials are for.
-    fn origin(&self) -> Option<String>;
+    /// Where its credentials go and how.
+    fn credential_origin(&self) -> CredentialOrigin;
 
     /// Whether it may be used.
     fn enabled(&self) -> bool;
@@ -162,6 +162,7 @@ pub(super) fn references_in(at: Vec<Segment>, value: &Value) -> Vec<(Vec<Segment
 
 /// Checks the base URL of an HTTP service: `None` if it can be used, else what was expected.
 pub(super) fn check_http_url(url: &SecretUrl) -> Result<(), String> {
+    url.check_unambiguous()?;
     let text = url.expose();
     let parsed = url.parse().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     let Some(parsed) = parsed.filter(|_| is_plain(text) && starts_with_scheme(text)) else {

@@ -21,7 +21,9 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{Catalog, Resource};
-use crate::kernel::{FieldIssue, Fields, Properties, Redaction, Secret, SecretUrl, Segment, names_a_secret};
+use crate::kernel::{
+    CredentialOrigin, FieldIssue, Fields, Properties, Redaction, Secret, SecretUrl, Segment, names_a_secret,
+};
 use crate::settings::{Environment, Settings};
 
 /// A tool.
@@ -85,15 +87,15 @@ impl ToolSettings {
 
 impl ToolSettings {
     /// What decides on how a process of this tool uses its credentials: all it is given, besides the credentials themselves.
-    fn process(&self) -> String {
+    fn process(&self) -> Value {
         let config = self.config.expose();
         if !self.is_mcp() || self.config.text("command").is_none() {
-            return String::new();
+            return Value::Null;
         }
         let plain = config.get("env").and_then(Value::as_object).into_iter().flatten();
         let mut plain: Vec<_> = plain.filter(|(name, _)| !names_a_secret(name)).collect();
         plain.sort_by_key(|(name, _)| *name);
-        json!([config.get("args"), plain]).to_string()
+        json!([config.get("args"), plain])
     }
 
     /// Issues quote a value; that of a variable may be anything, so the text that refers to it is quoted, masked if need be.
@@ -260,15 +262,16 @@ impl Resource for ToolSettings {
         self.config.secrets().into_iter().map(|secret| ("config", secret)).collect()
     }
 
-    fn origin(&self) -> Option<String> {
+    fn credential_origin(&self) -> CredentialOrigin {
         // Whatever decides on where a credential goes; one of these may win over another.
-        let urls = ["base_url", "endpoint", "url"].map(|key| self.config.text(key).map(SecretUrl::new)?.origin());
-        let others = ["port", "provider", "command"].map(|key| match self.config.expose().get(key)? {
-            Value::Number(number) => Some(number.to_string()),
-            _ => self.config.text(key).map(str::to_owned),
+        let origin = CredentialOrigin::default().setting("type", json!(self.kind)).setting("args", self.process());
+        let urls = ["base_url", "endpoint", "url"].into_iter().filter_map(|key| Some((key, self.config.text(key)?)));
+        let origin = urls.fold(origin, |origin, (key, text)| origin.url(key, &SecretUrl::new(text)));
+        let others = ["port", "provider", "command"].into_iter().map(|key| match self.config.expose().get(key) {
+            Some(Value::Number(number)) => (key, json!(number.to_string())),
+            _ => (key, json!(self.config.text(key))),
         });
-        let all: Vec<_> = urls.into_iter().chain(others).map(Option::unwrap_or_default).collect();
-        Some(format!("{} {} {}", self.kind, all.join(" "), self.process()))
+        others.fold(origin, |origin, (key, value)| origin.setting(key, value)).transport("config", &self.config)
     }
 
     fn redaction(&self) -> Redaction {

@@ -1,0 +1,139 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use super::secret::names_a_secret;
+use super::url_origin::UrlOrigin;
+use super::{FieldIssue, MASK, Properties, SecretUrl, Segment};
+
+/// Where the credentials of a connection go and how, by the names of the settings that decide on it.
+#[derive(Default)]
+pub struct CredentialOrigin(BTreeMap<String, Part>);
+
+#[derive(PartialEq)]
+enum Part {
+    Url(UrlOrigin),
+    /// Anything else, which may not change.
+    Setting(Value),
+}
+
+impl CredentialOrigin {
+    /// With a URL that credentials are sent to.
+    pub fn url(mut self, name: &str, url: &SecretUrl) -> Self {
+        self.0.insert(name.to_owned(), Part::Url(url.origin()));
+        self
+    }
+
+    /// With a setting that has a say in who gets a credential; null counts as not set.
+    pub fn setting(mut self, name: &str, value: Value) -> Self {
+        if !value.is_null() {
+            self.0.insert(name.to_owned(), Part::Setting(value));
+        }
+        self
+    }
+
+    /// With whatever in these free settings is about the transport, such as `verify_tls` or `proxy`.
+    pub fn transport(mut self, name: &str, properties: &Properties) -> Self {
+        let mut open = vec![(name.to_owned(), Value::Object(properties.masked()))];
+        while let Some((name, value)) = open.pop() {
+            for (key, value) in members(value) {
+                let below = format!("{name}.{key}");
+                if is_transport(&key) {
+                    self = self.setting(&below, value);
+                } else {
+                    open.push((below, value));
+                }
+            }
+        }
+        self
+    }
+
+    /// The first setting that differs from `stored` in a way that is not for the better.
+    fn moved<'a>(&'a self, stored: &'a Self) -> Option<&'a str> {
+        let keeps = |given: &Part, stored: Option<&Part>| match (given, stored) {
+            (Part::Url(given), Some(Part::Url(stored))) => given.keeps(stored),
+            (given, stored) => Some(given) == stored,
+        };
+        let changed = self.0.iter().find(|(name, part)| !keeps(part, stored.0.get(*name)));
+        let removed = stored.0.iter().find(|(name, _)| !self.0.contains_key(*name));
+        changed.or(removed).map(|(name, _)| name.as_str())
+    }
+}
+
+/// A kept credential stays with the server, account and database that it was given for, over a connection that is no less
+/// protected. `kept` says where a credential stands that a change keeps, if there is one.
+pub fn check_credential_origin(
+    stored: &CredentialOrigin,
+    given: &CredentialOrigin,
+    kept: impl FnOnce() -> Option<Vec<Segment>>,
+) -> Result<(), FieldIssue> {
+    let Some(moved) = given.moved(stored) else { return Ok(()) };
+    let Some(loc) = kept() else { return Ok(()) };
+    let msg = format!(
+        "Input should be given again, or left empty for none: '{moved}' would send what is stored to another server, account \
+         or program, or over a weaker connection"
+    );
+    Err(FieldIssue::new("value_error", loc, msg, json!(MASK)))
+}
+
+impl fmt::Debug for CredentialOrigin {
+    /// Names only: the arguments of a program may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+fn members(value: Value) -> Vec<(String, Value)> {
+    match value {
+        Value::Object(map) => map.into_iter().collect(),
+        Value::Array(items) => items.into_iter().enumerate().map(|(at, item)| (at.to_string(), item)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether a setting of this name is about how a connection is made, in the words of common drivers.
+fn is_transport(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace(['-', '_'], "");
+    let words = ["ssl", "tls", "verify", "insecure", "prox", "cert", "trust", "channelbinding", "gssenc", "publickey"];
+    !names_a_secret(&name) && words.iter().any(|word| name.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(url: &str, config: Value) -> CredentialOrigin {
+        let config = Properties::new(config.as_object().cloned().unwrap_or_default());
+        CredentialOrigin::default().url("url", &SecretUrl::new(url)).transport("config", &config)
+    }
+
+    #[test]
+    fn what_decides_on_the_transport_stays_and_the_rest_may_change() {
+        let stored = origin("https://h/a", json!({"verify_tls": true, "max_rows": 5, "net": {"proxy": "http://p"}}));
+        let rows = [
+            (origin("https://h/b", json!({"verify_tls": true, "max_rows": 9, "net": {"proxy": "http://p"}})), None),
+            (origin("http://h/a", json!({"verify_tls": true, "net": {"proxy": "http://p"}})), Some("url")),
+            (
+                origin("https://h/a", json!({"verify_tls": false, "net": {"proxy": "http://p"}})),
+                Some("config.verify_tls"),
+            ),
+            (
+                origin("https://h/a", json!({"verify_tls": true, "net": {"proxy": "http://q"}})),
+                Some("config.net.proxy"),
+            ),
+            (origin("https://h/a", json!({"verify_tls": true})), Some("config.net.proxy")),
+            (
+                origin("https://h/a", json!({"verify_tls": true, "net": {"proxy": "http://p"}, "tlsInsecure": true})),
+                Some("config.tlsInsecure"),
+            ),
+        ];
+        for (given, moved) in rows {
+            assert_eq!(given.moved(&stored), moved, "{given:?}");
+            let kept = || Some(vec!["api_key".into()]);
+            let issue = check_credential_origin(&stored, &given, kept).err();
+            assert_eq!(issue.map(|issue| issue.path()), moved.map(|_| "api_key".to_owned()));
+            assert_eq!(check_credential_origin(&stored, &given, || None), Ok(()), "nothing is kept");
+        }
+    }
+}
