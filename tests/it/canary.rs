@@ -2,11 +2,13 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::common::databases::postgres;
 use crate::common::upstream::{json_reply, open_head};
-use crate::common::{Act, Answer, Program, Upstream};
+use crate::common::{Act, Answer, Client, Program, Upstream};
+use crate::resources::encode;
 
 const CANARY: &str = "sk-canary-7f3a9c";
 
@@ -30,6 +32,91 @@ async fn parrot() -> Upstream {
     .await
 }
 
+/// The replies of every operation of the document but those that delete.
+async fn replies_of_all(
+    client: &Client,
+    names: &[(&str, &str)],
+    body: impl Fn(&str) -> Value,
+) -> Vec<(String, Answer)> {
+    let document = client.get("/openapi.json").await.json();
+    let mut replies = Vec::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let path = names.iter().fold(path.clone(), |path, (name, value)| path.replace(name, value));
+        for method in operations.as_object().unwrap().keys().filter(|method| *method != "delete") {
+            let method = method.to_uppercase();
+            let request = client.request(&method, &path).header("content-type", "application/json");
+            replies.push((format!("{method} {path}"), Answer::of(request.body(body(&path).to_string())).await));
+        }
+    }
+    replies
+}
+
+#[tokio::test]
+async fn an_odd_password_appears_nowhere() {
+    /// Pieces that nothing else has, with all that means something in a URL between them.
+    const PIECES: [&str; 4] = ["Zecr", "Qord", "Xhop", "Jash"];
+    let odd = PIECES.join("@/?#%:&=;'");
+    let database = postgres(&["CREATE TABLE orders (id INT)"]).await;
+    let quoted = odd.replace('\'', "''");
+    database.execute(&format!("ALTER ROLE {} PASSWORD '{quoted}'", database.reader())).await;
+    let url = database.reader_url.replace(database.password(), &encode(&odd));
+    let (llm, folder) = (parrot().await, TempDir::new().unwrap());
+    let base = llm.url();
+    let proxy = format!("http://u:{}@127.0.0.1:9", encode(&odd));
+    let variables = [
+        ("LLM_BASE_URL", base.as_str()),
+        ("LLM_DEFAULT_MODEL", "m"),
+        ("LLM_PROVIDER", "openai"),
+        ("LOG_LEVEL", "trace"),
+        ("POSTGRES_DSN", &url),
+        ("HTTPS_PROXY", &proxy),
+        ("REDIS_URL", &format!("redis://u:{}@127.0.0.1:9/0", encode(&odd))),
+    ];
+    let program = Program::start("serve", folder.path(), &variables).await;
+    let client = &program.client;
+    let entry = |name: &str, url: &str| {
+        json!({"name": name, "type": "postgres", "url": url, "timeout_seconds": 5,
+        "config": {"replica": format!("postgres://u:{odd}@h/x"), "link": format!("https://h/x?api_key={odd}")}})
+    };
+    client.post("/api/datasources", &entry("db", &url)).await.expect(201);
+    let wrong = url.replace(database.reader(), database.account());
+    client.post("/api/datasources", &entry("wrong", &wrong)).await.expect(201);
+    let raw = database.reader_url.replace(database.password(), &odd);
+    client.post("/api/datasources", &entry("raw", &raw)).await.expect(422);
+    let mut replies = Vec::new();
+    for name in ["db", "wrong"] {
+        let names = [("{name}", name), ("{user_id}", "ada"), ("{id}", "none")];
+        let body = |path: &str| match path {
+            "/api/datasources" | "/api/datasources/db" | "/api/datasources/wrong" => entry(name, &raw),
+            _ => {
+                json!({"prompt": "SELECT id FROM orders", "query": "SELECT id FROM orders", "role": "user", "content": "hi",
+                "metadata": {"use_cache": false, "datasource": name}})
+            }
+        };
+        replies.extend(replies_of_all(client, &names, body).await);
+        for event in
+            client.chat_events(&json!({"prompt": "SELECT id FROM orders", "metadata": {"use_cache": false}})).await
+        {
+            assert!(!PIECES.iter().any(|piece| event.data.to_string().contains(piece)), "{event:?}");
+        }
+    }
+    let asked = client.post("/api/datasources/db/query", &json!({"query": "SELECT 1 AS a"})).await.expect(200);
+    assert_eq!(asked["data"], json!([{"a": 1}]), "the password was used");
+    for path in ["/v1/executions?limit=200", "/metrics", "/api/monitoring/logs?limit=1000", "/api/memory/health"] {
+        replies.push((path.to_owned(), client.get(path).await));
+    }
+    for (whose, reply) in &replies {
+        let all = format!("{} {:?}", reply.text, reply.headers);
+        assert!(!PIECES.iter().any(|piece| all.contains(piece)), "{whose}: {}", reply.text);
+    }
+    let log = program.log();
+    assert_eq!(log.lines().find(|line| PIECES.iter().any(|piece| line.contains(piece))), None);
+    let checked =
+        Program::run("check-config", folder.path(), &[("DATASOURCES", &json!({"d": entry("d", &raw)}).to_string())]);
+    let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert!(said.contains("datasources.d.url") && !PIECES.iter().any(|piece| said.contains(piece)), "{said}");
+}
+
 #[tokio::test]
 async fn the_key_appears_nowhere() {
     let llm = parrot().await;
@@ -47,39 +134,29 @@ async fn the_key_appears_nowhere() {
     let program = Program::start("serve", folder.path(), &variables).await;
     let client = &program.client;
 
-    let document = client.get("/openapi.json").await.json();
     let mut replies = Vec::new();
     for _ in 0..3 {
-        for (path, operations) in document["paths"].as_object().unwrap() {
-            let path = path.replace("{user_id}", "ada").replace("{id}", "none");
-            for method in operations.as_object().unwrap().keys().filter(|method| *method != "delete") {
-                let method = method.to_uppercase();
-                let body = match path.as_str() {
-                    "/api/llm/config" => json!({"api_key": CANARY, "temperature": 9}),
-                    _ => json!({"prompt": "hello", "role": "user", "content": "hi", "metadata": {"use_cache": false}}),
-                };
-                let request =
-                    client.request(&method, &path).header("content-type", "application/json").body(body.to_string());
-                let mut reply = Answer::of(request).await;
-                if path == "/api/llm/config" && method == "PUT" {
-                    // A 422 quotes the wrong value, which is the temperature, not the key.
-                    assert_eq!(reply.status, 422);
-                    reply = client.put(&path, &json!({"api_key": CANARY})).await;
-                }
-                replies.push((method, path.clone(), reply));
-            }
-        }
+        let names = [("{user_id}", "ada"), ("{id}", "none")];
+        let body = |path: &str| match path {
+            "/api/llm/config" => json!({"api_key": CANARY, "temperature": 9}),
+            _ => json!({"prompt": "hello", "role": "user", "content": "hi", "metadata": {"use_cache": false}}),
+        };
+        let all = replies_of_all(client, &names, body).await;
+        // A 422 quotes the wrong value, which is the temperature, not the key.
+        assert!(all.iter().any(|(whose, reply)| whose == "PUT /api/llm/config" && reply.status == 422));
+        replies.extend(all);
+        replies.push(("PUT".to_owned(), client.put("/api/llm/config", &json!({"api_key": CANARY})).await));
         client.chat_events(&json!({"prompt": "stream it", "user_id": "ada"})).await;
         for event in client.chat_events(&json!({"prompt": "again", "metadata": {"use_cache": false}})).await {
             assert!(!event.data.to_string().contains(CANARY), "{event:?}");
         }
     }
-    replies.push(("GET".into(), "/v1/executions".into(), client.get("/v1/executions?limit=200").await));
+    replies.push(("GET /v1/executions".into(), client.get("/v1/executions?limit=200").await));
     assert!(llm.chats().iter().any(|seen| seen.headers["authorization"].contains(CANARY)), "the key was used");
-    for (method, path, reply) in &replies {
+    for (whose, reply) in &replies {
         assert!(
             !reply.text.contains(CANARY) && !format!("{:?}", reply.headers).contains(CANARY),
-            "{method} {path}: {}",
+            "{whose}: {}",
             reply.text
         );
     }
