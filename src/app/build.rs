@@ -255,4 +255,13 @@ fn report(settings: &Settings) {
     if !settings.server.address.ip().is_loopback() {
         tracing::warn!(address = %settings.server.address, "listening beyond this machine without authentication");
     }
+    if settings.server.takes_any_host() {
+        tracing::warn!(
+            "the server answers to any name, so a web page may reach it under one of its own (DNS rebinding); \
+             ALLOWED_HOSTS names the right ones"
+        );
+    }
+    if settings.server.cors_origins.iter().any(|origin| origin == "*") {
+        tracing::warn!("any web page that somebody opens may use this server in their stead: CORS_ORIGINS is *");
+    }
 }

@@ -4,6 +4,7 @@
 //! Every room may read settings; a change goes through [`SharedSettings::change`] only. To add a setting: a field in its
 //! section's file, read there by name, a line in `.env.example` (a test holds the two against each other).
 
+mod allowed_host;
 mod allowed_target;
 mod auth;
 mod dotenv;
@@ -22,6 +23,7 @@ mod shared;
 mod storage;
 mod tools;
 
+pub use allowed_host::AllowedHost;
 pub use allowed_target::AllowedTarget;
 pub use environment::Environment;
 pub use json_file::{JsonFile, parse_json};

@@ -1,6 +1,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::allowed_host::{AllowedHost, InvalidHost};
 use crate::kernel::{Fields, SecretUrl};
 
 /// The HTTP server itself.
@@ -22,6 +23,8 @@ pub struct ServerSettings {
     pub api_references: Vec<String>,
     /// `CORS_ORIGINS`
     pub cors_origins: Vec<String>,
+    /// `ALLOWED_HOSTS`: names of the server besides the loopback ones.
+    pub allowed_hosts: Vec<AllowedHost>,
     /// `MAX_BODY_BYTES`
     pub max_body_bytes: usize,
     /// `SHUTDOWN_GRACE_SECONDS`: how long requests under way may go on after a stop signal.
@@ -29,6 +32,11 @@ pub struct ServerSettings {
 }
 
 impl ServerSettings {
+    /// Whether clients may call the server by any name: nobody said which, and it listens beyond this machine.
+    pub fn takes_any_host(&self) -> bool {
+        self.allowed_hosts.is_empty() && !self.address.ip().to_canonical().is_loopback()
+    }
+
     pub(super) fn read(env: &mut Fields<'_>) -> Self {
         let host: String = env.or("API_HOST", "127.0.0.1".to_owned());
         let port = env.int_or("API_PORT", 8000, 0..=65_535);
@@ -41,11 +49,19 @@ impl ServerSettings {
             api_prefix: read_prefix(env),
             api_references: env.or("API_REFERENCES", Vec::new()),
             cors_origins: read_origins(env),
+            allowed_hosts: read_hosts(env),
             max_body_bytes: usize::try_from(env.int_or("MAX_BODY_BYTES", 10_000_000, 1..=1_000_000_000))
                 .unwrap_or(10_000_000),
             shutdown_grace: Duration::from_secs(env.int_or("SHUTDOWN_GRACE_SECONDS", 20, 0..=3600).unsigned_abs()),
         }
     }
+}
+
+fn read_hosts(env: &mut Fields<'_>) -> Vec<AllowedHost> {
+    let texts: Vec<String> = env.or("ALLOWED_HOSTS", Vec::new());
+    let mut read =
+        |text: &String| text.parse().map_err(|error: InvalidHost| env.reject("ALLOWED_HOSTS", error.to_string()));
+    texts.iter().filter_map(|text| read(text).ok()).collect()
 }
 
 fn parse_host(env: &mut Fields<'_>, host: &str) -> IpAddr {

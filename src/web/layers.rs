@@ -4,7 +4,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -12,16 +12,23 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use tower_http::timeout::RequestBodyDeadlineLayer;
 
 use super::ApiError;
+use super::gate::Gate;
 use super::log_line::LogLine;
 use crate::kernel::{Error, new_id};
 use crate::settings::ServerSettings;
 use crate::telemetry;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What browsers are told with every reply: not to guess types, and not to show it within other pages.
+const SAFEGUARDS: [(HeaderName, &str); 3] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::CONTENT_SECURITY_POLICY, "frame-ancestors 'none'"),
+];
 /// How long a client may take to send a body.
 const BODY_TIME: Duration = Duration::from_secs(60);
 
-/// Wraps all routes, from the inside out: panic guard, body limits, CORS, compression, request id and log; and gives
+/// Wraps all routes, from the inside out: panic guard, body limits, CORS, compression, the gate, request id and log; and gives
 /// unknown paths and methods our envelope.
 pub fn with_layers(router: Router, settings: &ServerSettings) -> Router {
     // Longer bodies have longer: the limit is for a client that sends at least 100 kB a second.
@@ -38,6 +45,7 @@ pub fn with_layers(router: Router, settings: &ServerSettings) -> Router {
         .layer(from_fn(keep_plain_options))
         // Its default predicate leaves event streams alone.
         .layer(CompressionLayer::new())
+        .layer(from_fn_with_state(Gate::new(settings), Gate::pass))
         .layer(from_fn(follow_request))
 }
 
@@ -100,7 +108,9 @@ async fn follow_request(http: Request, next: Next) -> Response {
     if let Ok(value) = HeaderValue::from_str(request.id()) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
-    response.headers_mut().entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+    for (name, value) in SAFEGUARDS {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
     line.answered(response)
 }
 

@@ -7,6 +7,7 @@
 mod body;
 mod docs;
 mod error;
+mod gate;
 mod layers;
 mod list;
 mod log_line;

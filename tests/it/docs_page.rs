@@ -1,59 +1,25 @@
 //! The API explorer as a person sees it: rendered by a real browser that reaches nothing but the server.
 
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::process::Command;
 
-use crate::common::TestServer;
+use crate::common::{TestServer, browser};
 
 /// Longest run of the browser; it needs about three seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-const FLAGS: [&str; 12] = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--virtual-time-budget=20000",
-    "--dump-dom",
-    // No name but ours is looked up, and no other address is called.
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
-];
-
-#[expect(clippy::disallowed_methods, reason = "asks how the tests are run, not how the server is configured")]
-fn variable(name: &str) -> String {
-    std::env::var(name).unwrap_or_default()
-}
-
-fn browser() -> Option<PathBuf> {
-    let path = variable("PATH");
-    let found = ["chromium", "chromium-browser", "google-chrome"]
-        .iter()
-        .find_map(|name| path.split(':').map(|folder| Path::new(folder).join(name)).find(|file| file.is_file()));
-    assert!(
-        found.is_some() || variable("ORCHESTRATOR_TESTS") != "required",
-        "no browser on PATH; install the package chromium"
-    );
-    found
-}
-
 /// The page as the browser has built it, and the browser's log of everything it did on the network.
-async fn render(browser: &Path, url: &str) -> (String, Value) {
+async fn render(program: &Path, url: &str) -> (String, Value) {
     let folder = TempDir::new().unwrap();
     let log = folder.path().join("net.json");
-    let mut command = Command::new(browser);
-    command.args(FLAGS).arg(format!("--user-data-dir={}", folder.path().join("profile").display()));
-    command.arg(format!("--log-net-log={}", log.display())).arg(url);
-    command.env("HOME", folder.path()).stdin(Stdio::null()).kill_on_drop(true);
+    let mut command = browser::command(program, &folder, &[]);
+    command
+        .args(["--virtual-time-budget=20000", "--dump-dom"])
+        .arg(format!("--log-net-log={}", log.display()))
+        .arg(url);
     let output = match tokio::time::timeout(PATIENCE, command.output()).await {
         Ok(output) => output.unwrap(),
         Err(_) => panic!("the browser did not end within {PATIENCE:?}"),
@@ -80,10 +46,7 @@ fn requested(log: &Value) -> Vec<&str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_explorer_shows_every_operation_and_loads_nothing_from_elsewhere() {
-    let Some(browser) = browser() else {
-        println!("skipped: no browser on PATH (chromium, chromium-browser, google-chrome)");
-        return;
-    };
+    let Some(browser) = browser::find() else { return };
     let server = TestServer::bare().await;
     let (page, log) = render(&browser, &server.url("/docs/")).await;
 
@@ -122,10 +85,7 @@ async fn the_explorer_shows_every_operation_and_loads_nothing_from_elsewhere() {
 /// The explorer with one operation unfolded: its example is there to be sent, and nothing in it is unresolved.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unfolded_operation_is_ready_to_be_tried() {
-    let Some(browser) = browser() else {
-        println!("skipped: no browser on PATH (chromium, chromium-browser, google-chrome)");
-        return;
-    };
+    let Some(browser) = browser::find() else { return };
     let server = TestServer::bare().await;
     let (page, _) = render(&browser, &server.url("/docs/#/chat/chat")).await;
     assert!(page.contains("What did I tell you about Lisbon?"), "the example of the body is not shown");

@@ -281,7 +281,7 @@ async fn a_follower_that_does_not_read_does_not_hold_up_the_end() {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
     let mut asleep = socket.connect(([127, 0, 0, 1], program.port).into()).await.unwrap();
-    let request = b"GET /api/monitoring/logs?follow=true&limit=10000 HTTP/1.1\r\nhost: x\r\n\r\n";
+    let request = b"GET /api/monitoring/logs?follow=true&limit=10000 HTTP/1.1\r\nhost: localhost\r\n\r\n";
     tokio::io::AsyncWriteExt::write_all(&mut asleep, request).await.unwrap();
     asleep.readable().await.unwrap();
     program.signal("TERM");

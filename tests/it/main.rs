@@ -21,6 +21,7 @@ mod code_machines;
 mod common;
 mod contract;
 mod costly_queries;
+mod cross_site;
 mod cube;
 mod demo;
 mod docs_page;

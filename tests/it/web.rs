@@ -28,8 +28,9 @@ impl Wire {
         let mut stream = TcpStream::connect(address(client)).await.unwrap();
         let headers = headers.iter().map(|line| format!("{line}\r\n")).collect::<String>();
         let length = body.len();
-        let head =
-            format!("{first_line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}");
+        let head = format!(
+            "{first_line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}"
+        );
         stream.write_all(format!("{head}\r\n{body}").as_bytes()).await.unwrap();
         let mut bytes = vec![];
         stream.read_to_end(&mut bytes).await.unwrap();

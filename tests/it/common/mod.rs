@@ -1,5 +1,6 @@
 //! What the stories share: a server to talk to, a stand-in upstream, a program to start and kill, databases.
 
+pub mod browser;
 pub mod client;
 pub mod code;
 pub mod cube;
@@ -12,6 +13,7 @@ pub mod proxy;
 pub mod redis;
 pub mod server;
 pub mod sources;
+pub mod stage;
 pub mod upstream;
 
 pub use client::{Answer, Client};
