@@ -1,7 +1,7 @@
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use super::{ApiError, FromFields};
@@ -9,6 +9,8 @@ use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, Segment, Stopwatch};
 
 /// How deeply a body may be nested; the JSON parser's own limit.
 const DEEPEST: usize = 127;
+/// What a client is told whose body is beyond the limit.
+pub(super) const BODY_TOO_LARGE: &str = "The body is larger than MAX_BODY_BYTES allows";
 
 /// A JSON object in the body, read as `T`.
 #[derive(Debug)]
@@ -34,15 +36,14 @@ impl<S: Send + Sync> FromRequest<S> for OptionalBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let is_json = is_json(request.headers());
+        let unsupported = unsupported(request.headers());
         let uploading = Stopwatch::wait();
         let bytes = Bytes::from_request(request, state).await.map_err(unreadable)?;
         drop(uploading);
         if bytes.is_empty() {
             return Ok(Self(None));
         }
-        if !is_json {
-            let text = "Content-Type should be application/json";
+        if let Some(text) = unsupported {
             return Err(ApiError::http(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", text));
         }
         let value = parse(&bytes)?;
@@ -69,17 +70,35 @@ fn require_object(body: Option<Value>) -> Result<Map<String, Value>, Error> {
     }
 }
 
-/// A missing content type counts as JSON, as in the original.
-fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return true };
-    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+/// What is wrong with how the body is written, as its headers say.
+fn unsupported(headers: &HeaderMap) -> Option<&'static str> {
+    let all = |name: HeaderName, holds: fn(&str) -> bool| {
+        headers.get_all(name).iter().all(|value| holds(&value.to_str().unwrap_or_default().to_ascii_lowercase()))
+    };
+    let is_plain = |coding: &str| matches!(coding.trim(), "" | "identity");
+    // A missing content type counts as JSON, as in the original.
+    let rules = [
+        (all(header::CONTENT_TYPE, is_json), "Content-Type should be application/json"),
+        (all(header::CONTENT_TYPE, is_utf8), "Content-Type: charset should be utf-8, or be left out"),
+        (all(header::CONTENT_ENCODING, is_plain), "Content-Encoding should be left out"),
+    ];
+    rules.into_iter().find_map(|(is_kept, text)| (!is_kept).then_some(text))
+}
+
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+fn is_utf8(content_type: &str) -> bool {
+    let mut charsets = content_type.split(';').filter_map(|parameter| parameter.trim().strip_prefix("charset="));
+    charsets.all(|charset| matches!(charset.trim_matches('"'), "utf-8" | "utf8"))
 }
 
 fn unreadable(rejection: BytesRejection) -> ApiError {
     match rejection {
         BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
-            Error::new(ErrorKind::TooLarge, "The body is larger than MAX_BODY_BYTES allows").into()
+            Error::new(ErrorKind::TooLarge, BODY_TOO_LARGE).into()
         }
         _ => Error::new(ErrorKind::BadRequest, "The body could not be read to its end").into(),
     }

@@ -2,7 +2,8 @@ use std::any::Any;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::body::HttpBody;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -12,9 +13,10 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use tower_http::timeout::RequestBodyDeadlineLayer;
 
 use super::ApiError;
+use super::body::BODY_TOO_LARGE;
 use super::gate::Gate;
 use super::log_line::LogLine;
-use crate::kernel::{Error, new_id};
+use crate::kernel::{Error, ErrorKind, new_id};
 use crate::settings::ServerSettings;
 use crate::telemetry;
 
@@ -41,12 +43,22 @@ pub fn with_layers(router: Router, settings: &ServerSettings) -> Router {
         .layer(CatchPanicLayer::custom(answer_panic))
         .layer(DefaultBodyLimit::max(settings.max_body_bytes))
         .layer(RequestBodyDeadlineLayer::new(body_time))
+        .layer(from_fn_with_state(settings.max_body_bytes as u64, refuse_before_it_is_sent))
         .layer(cors(&settings.cors_origins))
         .layer(from_fn(keep_plain_options))
         // Its default predicate leaves event streams alone.
         .layer(CompressionLayer::new())
         .layer(from_fn_with_state(Gate::new(settings), Gate::pass))
         .layer(from_fn(follow_request))
+}
+
+/// A client that asks before it sends a body that is too large is told so, instead of being asked for it.
+async fn refuse_before_it_is_sent(State(most): State<u64>, request: Request, next: Next) -> Response {
+    let is_too_large = request.body().size_hint().lower() > most;
+    if is_too_large && request.headers().contains_key(header::EXPECT) {
+        return ApiError::from(Error::new(ErrorKind::TooLarge, BODY_TOO_LARGE)).into_response();
+    }
+    next.run(request).await
 }
 
 /// The CORS layer answers every OPTIONS request as a preflight. One that is none goes past it under a method that no route

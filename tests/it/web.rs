@@ -474,3 +474,48 @@ async fn work_that_outlasts_the_grace_period_is_cut_off() {
     let left = tokio::time::timeout(Duration::from_secs(30), llm.client_left()).await;
     assert!(left.is_ok(), "the LLM is still kept busy");
 }
+
+#[tokio::test]
+async fn a_body_is_utf_8_and_plain() {
+    let server = TestServer::bare().await;
+    let body = r#"{"role": "user", "content": "a"}"#;
+    let send = async |kind: &str, coding: Option<&str>| {
+        let request = server.request("POST", "/api/memory/ada/message").header("content-type", kind).body(body);
+        Answer::of(coding.into_iter().fold(request, |request, coding| request.header("content-encoding", coding))).await
+    };
+    let json = "application/json";
+    for kind in [
+        json,
+        "application/json;charset=utf-8",
+        "application/json; Charset=\"UTF-8\"",
+        "application/x+json; charset=utf8",
+    ] {
+        assert_eq!(send(kind, None).await.status, 200, "{kind}");
+    }
+    assert_eq!(send(json, Some("identity")).await.status, 200);
+    for kind in
+        ["application/json; charset=iso-8859-1", "application/json; charset=utf-16", "application/json;charset="]
+    {
+        let text = "Content-Type: charset should be utf-8, or be left out";
+        assert_envelope(&send(kind, None).await, 415, text, "unsupported_media_type", kind);
+    }
+    for coding in ["gzip", "br", "identity, gzip"] {
+        let text = "Content-Encoding should be left out";
+        assert_envelope(&send(json, Some(coding)).await, 415, text, "unsupported_media_type", coding);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_asks_before_it_sends_too_much_is_told_at_once() {
+    let server = TestServer::with(&[("MAX_BODY_BYTES", "1000")]).await;
+    let ask = async |length: usize| {
+        let mut stream = TcpStream::connect(address(&server)).await.unwrap();
+        let head =
+            "POST /v1/chat HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-type: application/json";
+        stream.write_all(format!("{head}\r\ncontent-length: {length}\r\n\r\n").as_bytes()).await.unwrap();
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).await.unwrap();
+        String::from_utf8(start.to_vec()).unwrap()
+    };
+    assert_eq!([ask(1000).await, ask(1001).await], ["HTTP/1.1 100", "HTTP/1.1 413"]);
+}
