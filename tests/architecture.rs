@@ -63,7 +63,7 @@ const HEAVY: &[(&str, &[&str])] = &[
     ("utoipa_axum", &["web", "app", "routes"]),
     ("utoipa_swagger_ui", &["web"]),
     ("tower_http", &["web"]),
-    ("rustix", &["tools", "monitoring", "datasources"]),
+    ("rustix", &["tools", "monitoring", "datasources", "app"]),
     ("libc", &["tools"]),
     ("command_fds", &["tools"]),
     ("close_fds", &["tools"]),

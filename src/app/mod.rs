@@ -3,9 +3,11 @@
 //! The only room that knows all others. To mount a module: build its service in `build`, merge its router in `router`.
 
 mod build;
+mod connections;
 pub mod demo;
 mod healthcheck;
 mod migrate;
+mod open_files;
 mod patience;
 mod router;
 mod serve;

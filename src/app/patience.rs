@@ -1,10 +1,13 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
+
+use super::connections::Connection;
 
 /// How long a client may take nothing of what is sent to it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -15,14 +18,15 @@ const PATIENCE_AT_THE_END: Duration = Duration::from_secs(2);
 /// wait for good.
 pub(super) struct Patient<S> {
     stream: S,
+    connection: Arc<Connection>,
     stopping: CancellationToken,
     /// Done when patience is over; None while the client takes what it gets.
     over: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl<S> Patient<S> {
-    pub(super) fn new(stream: S, stopping: CancellationToken) -> Self {
-        Self { stream, stopping, over: None }
+    pub(super) fn new(stream: S, connection: Arc<Connection>, stopping: CancellationToken) -> Self {
+        Self { stream, connection, stopping, over: None }
     }
 
     fn watch(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -49,7 +53,13 @@ async fn patience(stopping: CancellationToken) {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, to)
+        let before = to.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, to);
+        let bytes = to.filled().len() - before;
+        if bytes > 0 {
+            self.connection.received(bytes);
+        }
+        read
     }
 }
 
@@ -73,7 +83,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        // The HTTP server flushes only when it has nothing left to write.
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        if let Poll::Ready(Ok(())) = flushed {
+            self.connection.flushed();
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -83,15 +98,26 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
     use tokio::time::Instant;
 
     use super::*;
+    use crate::app::connections::Connections;
+    use crate::settings::{Environment, load};
+
+    async fn patient<S>(stream: S, stopping: CancellationToken) -> Patient<S> {
+        let settings = load(Environment::default()).unwrap().settings.server;
+        let connections = Connections::new(&settings, 1);
+        let admission = connections.admit(IpAddr::from([127, 0, 0, 1]), CancellationToken::new()).await.unwrap();
+        Patient::new(stream, Arc::clone(&admission.connection), stopping)
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_client_may_read_slowly_but_must_read() {
         let (ours, mut client) = duplex(10);
-        let mut patient = Patient::new(ours, CancellationToken::new());
+        let mut patient = patient(ours, CancellationToken::new()).await;
         let started = Instant::now();
         let read = async {
             for _ in 0..4 {
@@ -108,7 +134,7 @@ mod tests {
     async fn when_the_server_stops_it_has_less_patience() {
         let (ours, _client) = duplex(10);
         let stopping = CancellationToken::new();
-        let mut patient = Patient::new(ours, stopping.clone());
+        let mut patient = patient(ours, stopping.clone()).await;
         stopping.cancel();
         let started = Instant::now();
         patient.write_all(&[1; 100]).await.unwrap_err();

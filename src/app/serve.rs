@@ -1,27 +1,32 @@
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::Body;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tower::Layer;
-use tower::util::MapRequestLayer;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
 
 use super::App;
+use super::connections::{Admission, Connection, Connections, TrackedBody};
+use super::open_files::room_for_connections;
 use super::patience::Patient;
 use crate::kernel::Error;
-use crate::web::normalize_path;
+use crate::web::{ReplySize, normalize_path};
 
-/// Connections served at once; further ones wait in the backlog.
-const MOST_CONNECTIONS: usize = 10_000;
+/// Largest head of a request, and about what is kept of a stream whose client does not read.
+const MAX_BUFFER: usize = 128 * 1024;
 /// How long a client may take to send the head of a request, or keep an idle connection.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
 /// Pause after a failure to accept.
@@ -38,52 +43,96 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
 
 /// Serves until `stop` is done, then lets requests under way finish for `SHUTDOWN_GRACE_SECONDS`, and closes the app.
 pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = ()> + Send) {
-    let grace = app.state.settings.snapshot().server.shutdown_grace;
-    let service = TowerToHyperService::new(MapRequestLayer::new(normalize_path).layer(app.router.clone()));
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-    let slots = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    let graceful = GracefulShutdown::new();
-    let (mut connections, stopping) = (JoinSet::new(), CancellationToken::new());
-    let mut stop = std::pin::pin!(stop);
-    loop {
-        let (stream, slot) = tokio::select! {
-            () = &mut stop => break,
-            Some(_) = connections.join_next() => continue,
-            accepted = accept(&listener, &slots) => accepted,
-        };
-        let stream = TokioIo::new(Patient::new(stream, stopping.clone()));
-        let connection = graceful.watch(http.serve_connection(stream, service.clone()));
-        connections.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
-            }
-            drop(slot);
-        });
+    let settings = app.state.settings.snapshot().server;
+    let connections = Connections::new(&settings, room_for_connections(settings.max_connections));
+    let serving = Serving::new(app.router.clone());
+    tokio::select! {
+        () = stop => {}
+        () = serving.accept_all(&listener, &connections) => {}
     }
     drop(listener);
-    stopping.cancel();
+    serving.stopping.cancel();
     app.stop();
+    let grace = settings.shutdown_grace;
     tracing::info!(grace_seconds = grace.as_secs(), "stopping: finishing what is under way");
-    if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(grace, serving.graceful.shutdown()).await.is_err() {
         tracing::warn!("the grace period is over; what is still under way is cut off");
     }
-    connections.shutdown().await;
+    serving.cut.cancel();
+    serving.tasks.close();
+    serving.tasks.wait().await;
     app.close(CLOSE_PATIENCE).await;
 }
 
-/// The next connection, once there is a slot for it.
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
-    // The semaphore is never closed, so there is always a permit.
-    let slot = slots.clone().acquire_owned().await.ok();
+/// What all connections have in common.
+struct Serving {
+    router: Router,
+    http: http1::Builder,
+    graceful: GracefulShutdown,
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+    /// Ends connections at once.
+    cut: CancellationToken,
+}
+
+impl Serving {
+    fn new(router: Router) -> Self {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_BUFFER);
+        let (graceful, tasks) = (GracefulShutdown::new(), TaskTracker::new());
+        Self { router, http, graceful, tasks, stopping: CancellationToken::new(), cut: CancellationToken::new() }
+    }
+
+    async fn accept_all(&self, listener: &TcpListener, connections: &Connections) {
+        loop {
+            let (stream, address) = accept(listener).await;
+            let close = self.cut.child_token();
+            if let Some(admission) = connections.admit(address.ip(), close.clone()).await {
+                self.serve(stream, admission, close);
+            }
+        }
+    }
+
+    fn serve(&self, stream: TcpStream, admission: Admission, close: CancellationToken) {
+        let (router, connection) = (self.router.clone(), Arc::clone(&admission.connection));
+        let stream = TokioIo::new(Patient::new(stream, Arc::clone(&connection), self.stopping.clone()));
+        let service = service_fn(move |request| answer(router.clone(), request, Arc::clone(&connection)));
+        let serving = self.graceful.watch(self.http.serve_connection(stream, service));
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = close.cancelled() => tracing::debug!("a connection was closed to make room"),
+                ended = serving => if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection ended early");
+                }
+            }
+            drop(admission);
+        });
+    }
+}
+
+/// Has the router answer a request, and has the connection follow both bodies.
+async fn answer(
+    router: Router,
+    request: Request<Incoming>,
+    connection: Arc<Connection>,
+) -> Result<Response<TrackedBody<Body>>, Infallible> {
+    connection.request_started(!request.body().is_end_stream());
+    let request = normalize_path(request).map(|body| TrackedBody::request(body, Arc::clone(&connection)));
+    let reply = router.oneshot(request).await?;
+    connection.reply_started(reply.extensions().get().map(|ReplySize(size)| *size));
+    Ok(reply.map(|body| TrackedBody::reply(body, connection)))
+}
+
+/// The next connection.
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, address)) => {
                 // Without this, small frames of a stream wait for the acknowledgement of the one before.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "TCP_NODELAY could not be set");
                 }
-                return (stream, slot);
+                return (stream, address);
             }
             Err(error) => {
                 // Out of file descriptors, or a client that has gone already: neither ends the server.

@@ -1,4 +1,5 @@
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::allowed_host::{AllowedHost, InvalidHost};
@@ -27,6 +28,13 @@ pub struct ServerSettings {
     pub allowed_hosts: Vec<AllowedHost>,
     /// `MAX_BODY_BYTES`
     pub max_body_bytes: usize,
+    /// `MAX_BUFFERED_BYTES`: bodies that still come and replies that still leave, of all connections together;
+    /// at least one body.
+    pub max_buffered_bytes: usize,
+    /// `MAX_CONNECTIONS`
+    pub max_connections: usize,
+    /// `MAX_CONNECTIONS_PER_ADDRESS`; `None` for no limit.
+    pub max_connections_per_address: Option<usize>,
     /// `SHUTDOWN_GRACE_SECONDS`: how long requests under way may go on after a stop signal.
     pub shutdown_grace: Duration,
 }
@@ -40,6 +48,8 @@ impl ServerSettings {
     pub(super) fn read(env: &mut Fields<'_>) -> Self {
         let host: String = env.or("API_HOST", "127.0.0.1".to_owned());
         let port = env.int_or("API_PORT", 8000, 0..=65_535);
+        let max_body_bytes = read_size(env, "MAX_BODY_BYTES", 10_000_000, 1..=1_000_000_000);
+        let per_address = read_size(env, "MAX_CONNECTIONS_PER_ADDRESS", 1_000, 0..=1_000_000);
         Self {
             app_name: env.or("APP_NAME", "ZainOne Orchestrator Studio".to_owned()),
             app_version: env.or("APP_VERSION", "1.0.0".to_owned()),
@@ -50,11 +60,18 @@ impl ServerSettings {
             api_references: env.or("API_REFERENCES", Vec::new()),
             cors_origins: read_origins(env),
             allowed_hosts: read_hosts(env),
-            max_body_bytes: usize::try_from(env.int_or("MAX_BODY_BYTES", 10_000_000, 1..=1_000_000_000))
-                .unwrap_or(10_000_000),
+            max_body_bytes,
+            max_buffered_bytes: read_size(env, "MAX_BUFFERED_BYTES", 256_000_000, 1..=1_000_000_000_000)
+                .max(max_body_bytes),
+            max_connections: read_size(env, "MAX_CONNECTIONS", 10_000, 1..=1_000_000),
+            max_connections_per_address: Some(per_address).filter(|most| *most > 0),
             shutdown_grace: Duration::from_secs(env.int_or("SHUTDOWN_GRACE_SECONDS", 20, 0..=3600).unsigned_abs()),
         }
     }
+}
+
+fn read_size(env: &mut Fields<'_>, name: &'static str, default: i64, range: RangeInclusive<i64>) -> usize {
+    usize::try_from(env.int_or(name, default, range)).unwrap_or(usize::MAX)
 }
 
 fn read_hosts(env: &mut Fields<'_>) -> Vec<AllowedHost> {

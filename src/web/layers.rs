@@ -5,7 +5,7 @@ use axum::Router;
 use axum::body::HttpBody;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -30,6 +30,10 @@ const SAFEGUARDS: [(HeaderName, &str); 3] = [
 /// How long a client may take to send a body.
 const BODY_TIME: Duration = Duration::from_secs(60);
 
+/// How many bytes a reply has before it's compressed, which stay in memory until all of it is sent. An extension of the reply.
+#[derive(Clone, Copy, Debug)]
+pub struct ReplySize(pub u64);
+
 /// Wraps all routes, from the inside out: panic guard, body limits, CORS, compression, the gate, request id and log; and gives
 /// unknown paths and methods our envelope.
 pub fn with_layers(router: Router, settings: &ServerSettings) -> Router {
@@ -46,10 +50,18 @@ pub fn with_layers(router: Router, settings: &ServerSettings) -> Router {
         .layer(from_fn_with_state(settings.max_body_bytes as u64, refuse_before_it_is_sent))
         .layer(cors(&settings.cors_origins))
         .layer(from_fn(keep_plain_options))
+        .layer(map_response(note_size))
         // Its default predicate leaves event streams alone.
         .layer(CompressionLayer::new())
         .layer(from_fn_with_state(Gate::new(settings), Gate::pass))
         .layer(from_fn(follow_request))
+}
+
+async fn note_size(mut response: Response) -> Response {
+    if let Some(size) = response.body().size_hint().exact() {
+        response.extensions_mut().insert(ReplySize(size));
+    }
+    response
 }
 
 /// A client that asks before it sends a body that is too large is told so, instead of being asked for it.

@@ -23,7 +23,7 @@ mod system;
 pub use body::{JsonBody, OptionalBody};
 pub use docs::docs_router;
 pub use error::{ApiError, BodyErrors, ErrorBody, ReadErrors};
-pub use layers::{normalize_path, with_layers};
+pub use layers::{ReplySize, normalize_path, with_layers};
 pub use list::ListQuery;
 pub use openapi::base_document;
 pub use path::{PathId, PathName, PathUser};

@@ -19,6 +19,7 @@ mod code_ends;
 mod code_execution;
 mod code_machines;
 mod common;
+mod connections;
 mod contract;
 mod costly_queries;
 mod cross_site;

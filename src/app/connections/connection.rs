@@ -1,0 +1,203 @@
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::Shared;
+
+/// How long a body may be on its way before its connection may be closed for another one.
+const SLOW_BODY_AFTER: Duration = Duration::from_secs(5);
+
+/// One open connection: what it does, and what it keeps in memory.
+#[derive(Debug)]
+pub(in crate::app) struct Connection {
+    pub(super) client: IpAddr,
+    close: CancellationToken,
+    shared: Arc<Shared>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    since: Instant,
+    /// Whether the reply has been made; it may not be sent yet.
+    is_answered: bool,
+    /// Bytes of a request that has not come to its end.
+    received: usize,
+    /// Bytes of the reply as it was made, while some of it is still to be taken.
+    reply: usize,
+    /// Bytes taken from the reply, but not sent.
+    unsent: usize,
+    /// Since when it keeps something.
+    buffering_since: Instant,
+    is_closed: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// No request, or not all of a request's head.
+    Idle,
+    /// A head has come, its body is still to come.
+    Receiving,
+    /// The request is answered.
+    Working,
+}
+
+/// How much a connection weighs when one has to go, and since when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Weight {
+    pub(super) amount: usize,
+    pub(super) since: Instant,
+}
+
+impl State {
+    fn buffered(&self) -> usize {
+        self.received + self.reply + self.unsent
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        (self.phase, self.since, self.received) = (phase, Instant::now(), 0);
+    }
+}
+
+impl Connection {
+    pub(super) fn new(client: IpAddr, close: CancellationToken, shared: Arc<Shared>) -> Self {
+        let now = Instant::now();
+        let state = State {
+            phase: Phase::Idle,
+            since: now,
+            is_answered: false,
+            received: 0,
+            reply: 0,
+            unsent: 0,
+            buffering_since: now,
+            is_closed: false,
+        };
+        Self { client, close, shared, state: Mutex::new(state) }
+    }
+
+    /// Bytes have come from the client.
+    pub(in crate::app) fn received(&self, bytes: usize) {
+        self.change(|state| {
+            if state.phase != Phase::Working {
+                state.received += bytes;
+            }
+        });
+    }
+
+    /// A request's head is complete.
+    pub(in crate::app) fn request_started(&self, has_body: bool) {
+        self.change(|state| {
+            let head = state.received;
+            state.enter(if has_body { Phase::Receiving } else { Phase::Working });
+            // Some of the body may have come with it.
+            state.received = if has_body { head } else { 0 };
+            state.is_answered = false;
+        });
+    }
+
+    /// The request's body has come, or is not wanted.
+    pub(super) fn request_body_ended(&self) {
+        self.change(|state| {
+            if state.phase == Phase::Receiving {
+                state.enter(Phase::Working);
+            }
+        });
+    }
+
+    /// There is a reply of this size, if that is known.
+    pub(in crate::app) fn reply_started(&self, size: Option<u64>) {
+        let size = size.and_then(|size| usize::try_from(size).ok()).unwrap_or_default();
+        self.change(|state| state.reply = size);
+    }
+
+    /// These bytes of the reply are to be sent; they may be the last ones.
+    pub(super) fn reply_queued(&self, bytes: usize, are_last: bool) {
+        self.change(|state| {
+            state.unsent += bytes;
+            if are_last {
+                state.reply = 0;
+            }
+        });
+    }
+
+    /// The reply has nothing more to send.
+    pub(super) fn reply_body_ended(&self) {
+        self.change(|state| (state.reply, state.is_answered) = (0, true));
+    }
+
+    /// The client has taken, or its system, whatever was to be sent.
+    pub(in crate::app) fn flushed(&self) {
+        self.change(|state| {
+            state.unsent = 0;
+            if state.is_answered {
+                state.is_answered = false;
+                state.enter(Phase::Idle);
+            }
+        });
+    }
+
+    /// Idle: without a request.
+    pub(super) fn idle(&self) -> Option<Weight> {
+        let state = self.state();
+        (state.phase == Phase::Idle).then_some(Weight { amount: 1, since: state.since })
+    }
+
+    /// Slow: with a request whose body does not come to its end.
+    pub(super) fn slow_body(&self) -> Option<Weight> {
+        let state = self.state();
+        let is_slow = state.phase == Phase::Receiving && state.since.elapsed() > SLOW_BODY_AFTER;
+        is_slow.then_some(Weight { amount: 1, since: state.since })
+    }
+
+    /// Buffering: with bytes that it keeps in memory.
+    pub(super) fn buffering(&self) -> Option<Weight> {
+        let state = self.state();
+        let amount = state.buffered();
+        (amount > 0).then_some(Weight { amount, since: state.buffering_since })
+    }
+
+    /// Has it closed, and counts nothing for it any longer.
+    pub(super) fn close(&self) {
+        self.forget();
+        self.close.cancel();
+    }
+
+    pub(super) fn forget(&self) {
+        let mut state = self.state();
+        if !std::mem::replace(&mut state.is_closed, true) {
+            self.shared.count_bytes(state.buffered(), 0);
+        }
+    }
+
+    pub(super) fn leave(self: &Arc<Self>) {
+        self.shared.leave(self);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let (before, after) = {
+            let mut state = self.state();
+            if state.is_closed {
+                return;
+            }
+            let before = state.buffered();
+            change(&mut state);
+            if before == 0 {
+                state.buffering_since = Instant::now();
+            }
+            // Under the lock, or closing could take away what has not been added yet.
+            self.shared.count_bytes(before, state.buffered());
+            (before, state.buffered())
+        };
+        if after > before {
+            self.shared.hold_to_budget();
+        }
+    }
+}
