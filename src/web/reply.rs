@@ -1,3 +1,4 @@
+use axum::body::Bytes;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -32,8 +33,9 @@ impl<T> Reply<T> {
 
 impl<T: Serialize> IntoResponse for Reply<T> {
     fn into_response(self) -> Response {
+        // Boxed, because a client that reads slowly would keep the room that the text was written into, up to twice its size.
         let json = match serde_json::to_vec(&self.body) {
-            Ok(json) => json,
+            Ok(json) => Bytes::from(json.into_boxed_slice()),
             Err(error) => {
                 return ApiError::from(Error::internal("a reply could not be written as JSON", error)).into_response();
             }
