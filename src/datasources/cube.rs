@@ -32,7 +32,7 @@ pub(super) async fn query(http: &HttpClient, source: &Source, query: &Query<'_>)
         )
         .await;
     }
-    let checked = check_sql(query.text, Protocol::Postgres).await?;
+    let checked = check_sql(query.text, Protocol::Postgres, Vec::new()).await?;
     if checked.names().next().is_some() {
         return Err(DataError::parameter("Cube's SQL takes no parameters; write the values into the query"));
     }

@@ -25,5 +25,5 @@ use crate::settings::Protocol;
 
 /// Whether a query only reads, for services that have no guard of their own. Judged as PostgreSQL's SQL.
 pub async fn check_readable(query: &str) -> Result<(), DataError> {
-    sql::check_sql(query, Protocol::Rest).await.map(|_| ())
+    sql::check_sql(query, Protocol::Rest, Vec::new()).await.map(|_| ())
 }

@@ -82,7 +82,7 @@ async fn waiting_for_a_place_at_a_database_is_no_outage() {
     let one = postgres(&["CREATE FUNCTION waits() RETURNS text LANGUAGE sql AS 'SELECT pg_sleep(60)::text'"]).await;
     let two = mariadb(&["CREATE FUNCTION waits() RETURNS INT RETURN sleep(60)"]).await;
     for (kind, database) in [("postgres", &one), ("mysql", &two)] {
-        let more = json!({"timeout_seconds": 3, "config": {"max_connections": 1}});
+        let more = json!({"timeout_seconds": 3, "config": {"max_connections": 1, "functions": ["waits"]}});
         let server = server_with(kind, &database.url, more).await;
         let asked = (0..8).map(|_| failure(&server, "SELECT waits()", json!({})));
         let said = timeout(SOON, join_all(asked)).await.unwrap();

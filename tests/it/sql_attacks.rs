@@ -158,7 +158,8 @@ async fn functions_that_the_guard_can_not_see_through_find_postgres_read_only() 
     let database = postgres(&schema.iter().map(String::as_str).collect::<Vec<_>>()).await;
     // The functions do what they say where nothing keeps them from it.
     database.execute("SELECT counts()").await;
-    let server = server_with("postgres", &database.url, json!({"config": {"max_connections": 1}})).await;
+    let named = json!({"max_connections": 1, "functions": ["public.*"]});
+    let server = server_with("postgres", &database.url, json!({"config": named})).await;
     let before = database.contents().await;
     for (name, _) in harmful {
         let said = failure(&server, &format!("SELECT {name}()"), json!({})).await;
@@ -174,7 +175,8 @@ async fn functions_that_the_guard_can_not_see_through_find_postgres_read_only() 
     failure(&server, "SELECT removes()", json!({})).await;
     assert_eq!(database.contents().await, before);
 
-    let server = server_with("postgres", &database.url, json!({"timeout_seconds": 1})).await;
+    let server =
+        server_with("postgres", &database.url, json!({"timeout_seconds": 1, "config": {"functions": ["waits"]}})).await;
     timeout(AT_ONCE, failure(&server, "SELECT waits()", json!({}))).await.unwrap();
     database.idle().await;
 }
@@ -249,7 +251,8 @@ const MARIADB: &str = r#"
     CREATE EVENT evil ON SCHEDULE EVERY 1 SECOND DO DELETE FROM accounts
     CREATE TRIGGER evil BEFORE INSERT ON accounts FOR EACH ROW SET NEW.balance = 0
     XA START 'a'
-    SELECT 'a\'; DELETE FROM accounts; -- '
+    SELECT 'a\\'; DELETE FROM accounts; -- '
+    SELECT 'a\'', sleep(20), '
     SELECT 1 --1; DELETE FROM accounts
     SELECT @@version
     SELECT ?

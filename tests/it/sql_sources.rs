@@ -139,7 +139,7 @@ async fn queries_that_take_too_long_are_no_outage() {
     let one = postgres(&[sleepy]).await;
     let two = mariadb(&["CREATE FUNCTION waits() RETURNS INT RETURN sleep(60)"]).await;
     for (kind, database) in [("postgres", &one), ("mysql", &two)] {
-        let more = json!({"timeout_seconds": 4, "config": {"max_connections": 5}});
+        let more = json!({"timeout_seconds": 4, "config": {"max_connections": 5, "functions": ["waits"]}});
         let server = server_with(kind, &database.url, more).await;
         // As many as open a circuit.
         let asked = (0..5).map(|_| failure(&server, "SELECT waits()", json!({})));
@@ -227,7 +227,8 @@ async fn no_statement_stays_behind_in_a_connection() {
     let left =
         "CREATE FUNCTION left_over() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM pg_prepared_statements'";
     let database = postgres(&[SHOP[0], SHOP[1], left]).await;
-    let server = server_with("postgres", &database.url, json!({"config": {"max_connections": 1}})).await;
+    let named = json!({"max_connections": 1, "functions": ["left_over"]});
+    let server = server_with("postgres", &database.url, json!({"config": named})).await;
     for id in 1..=5 {
         query(&server, "SELECT name FROM customers WHERE id = :id", json!({"id": id})).await;
         query(&server, "SELECT name FROM customers WHERE id > 99", json!({})).await;

@@ -1,11 +1,14 @@
-//! Functions and relations that a read-only query must not touch: they write, wait, read files, reach other hosts, run
-//! SQL given as text, or show other people's secrets and queries. Lists can't be complete, since extensions add
-//! functions; a read-only session and a database user with few rights are the other lines of defence.
+//! Functions that a read-only query must not call: they write, wait, read files, reach other hosts, run SQL given as
+//! text, or show other people's secrets and queries. Lists can't be complete, since extensions add functions: where
+//! there is a catalog, `catalog` asks it about each name that may be a call.
 
-use sqlparser::ast::ObjectName;
+use indexmap::IndexSet;
 use sqlparser::tokenizer::Token;
 
 use super::guard::{Dialect, Refusal};
+use super::keywords::{is_listed, is_reserved};
+use super::relations::{is_outside_schema, is_refused_sqlite};
+use super::tokens::{is_bare, name};
 
 /// PostgreSQL functions with the `pg_` prefix that only describe; all others with it are refused.
 const POSTGRES_DESCRIBING: &[&str] = &[
@@ -57,6 +60,8 @@ const POSTGRES_PREFIXES: &[&str] = &[
     "schema_to_xml",
     "database_to_xml",
     "binary_upgrade_",
+    "autoprewarm_",
+    "heap_force_",
     "brin_summarize_",
     "dbms_",
     "utl_",
@@ -71,6 +76,7 @@ const POSTGRES_PREFIXES: &[&str] = &[
 /// PostgreSQL functions by name. Large object functions are named in full: `lo_` also begins common column names.
 const POSTGRES_NAMES: &[&str] = &[
     "set_config",
+    "setseed",
     "current_setting",
     "nextval",
     "setval",
@@ -115,42 +121,6 @@ const POSTGRES_NAMES: &[&str] = &[
     "alter_job",
     "delete_job",
     "run_job",
-];
-
-/// Schemas of PostgreSQL extensions that act on the world outside.
-const POSTGRES_SCHEMAS: &[&str] = &["cron", "net", "aws_s3", "aws_lambda", "pgagent", "vault"];
-
-/// PostgreSQL relations that hold passwords, other people's queries or the server's configuration files.
-const POSTGRES_RELATIONS: &[&str] = &[
-    "pg_authid",
-    "pg_shadow",
-    "pg_user_mapping",
-    "pg_user_mappings",
-    "_pg_user_mappings",
-    "user_mapping_options",
-    "pg_largeobject",
-    "pg_largeobject_metadata",
-    "pg_hba_file_rules",
-    "pg_settings",
-    "pg_db_role_setting",
-    "pg_foreign_server",
-    "pg_file_settings",
-    "pg_ident_file_mappings",
-    "pg_stat_ssl",
-    "pg_stat_gssapi",
-    "pg_stat_activity",
-    "pg_stat_statements",
-    "pg_stat_replication",
-    "pg_stat_wal_receiver",
-    "pg_subscription",
-    "pg_statistic",
-    "pg_statistic_ext_data",
-    "pg_db_role_setting",
-    "pg_config",
-    "pg_cursors",
-    "pg_prepared_statements",
-    "pg_prepared_xacts",
-    "pg_replication_slots",
 ];
 
 /// MySQL and MariaDB functions by name.
@@ -202,136 +172,113 @@ const MYSQL_NAMES: &[&str] = &[
 /// MySQL functions by the start of their names.
 const MYSQL_PREFIXES: &[&str] = &["lib_mysqludf", "version_tokens_", "audit_log_"];
 
-/// MySQL schemas that hold accounts and what others do.
-const MYSQL_SCHEMAS: &[&str] = &["mysql", "performance_schema", "sys", "ndbinfo"];
-
-/// Whether a database of this name is one of the server's own.
-pub(super) fn is_mysql_schema(name: &str) -> bool {
-    is_listed(MYSQL_SCHEMAS, name) || is_listed(&["information_schema"], name)
-}
-
-/// What `information_schema` may be asked for in MySQL: the shape of the data.
-const MYSQL_DESCRIBING: &[&str] = &[
-    "tables",
-    "columns",
-    "schemata",
-    "views",
-    "statistics",
-    "key_column_usage",
-    "table_constraints",
-    "partitions",
-    "referential_constraints",
-    "check_constraints",
-    "character_sets",
-    "collations",
-    "engines",
-    "keywords",
-    "collation_character_set_applicability",
-    "column_statistics",
-];
-
 /// SQLite functions by name.
 const SQLITE_NAMES: &[&str] =
     &["load_extension", "readfile", "writefile", "edit", "fts3_tokenizer", "randomblob", "zeroblob", "eval", "lsmode"];
 
-/// SQLite tables that are made up by the engine. They can be called too.
-const SQLITE_TABLES: &[&str] =
-    &["sqlite_dbpage", "dbstat", "fsdir", "zipfile", "sqlite_stmt", "bytecode", "tables_used", "sqlite_memstat"];
-
-/// SQLite pragmas that may be read as tables; all others are refused.
-const SQLITE_PRAGMAS: &[&str] =
-    &["pragma_table_info", "pragma_table_xinfo", "pragma_foreign_key_list", "pragma_index_list", "pragma_index_info"];
-
 /// Refuses a call of a refused function anywhere. It goes by tokens, a name and an opening bracket, so that no clause
-/// is missed that the parser keeps to itself.
-pub(super) fn check_calls(tokens: &[&Token], dialect: Dialect) -> Result<(), Refusal> {
-    for pair in tokens.windows(2) {
-        if let [token, Token::LParen] = pair
-            && let Some(name) = name(token)
-        {
-            check_function(name, dialect)?;
-        }
-    }
-    if dialect != Dialect::Postgres {
-        return Ok(());
-    }
-    for four in tokens.windows(4) {
-        if let [schema, Token::Period, function, Token::LParen] = four
-            && let (Some(schema), Some(function)) = (name(schema), name(function))
-            && is_listed(POSTGRES_SCHEMAS, schema)
-        {
-            return Err(refused_function(&format!("{schema}.{function}")));
+/// is missed that the parser keeps to itself. `named` are functions that the source's configuration allows.
+pub(super) fn check_calls(tokens: &[&Token], dialect: Dialect, named: &[String]) -> Result<(), Refusal> {
+    for (at, pair) in tokens.windows(2).enumerate() {
+        let [token, Token::LParen] = pair else { continue };
+        let Some(function) = name(token) else { continue };
+        let schema = schema_at(tokens, at).filter(|_| dialect == Dialect::Postgres);
+        check_function(function, schema, dialect, named)?;
+        if dialect == Dialect::Postgres && is_bare(token, "treat") {
+            // TREAT (x AS f) calls f.
+            return Err(Refusal::clause("TREAT"));
         }
     }
     Ok(())
 }
 
-/// The name this token may stand for. Settings and engines differ in which quotes make a name.
-fn name(token: &Token) -> Option<&str> {
-    match token {
-        Token::Word(word) => Some(&word.value),
-        Token::SingleQuotedString(name) | Token::DoubleQuotedString(name) => Some(name),
+/// The name before the dot that stands before this token.
+fn schema_at<'tokens>(tokens: &[&'tokens Token], at: usize) -> Option<&'tokens str> {
+    match tokens.get(at.checked_sub(2)?..at)? {
+        [schema, Token::Period] => name(schema),
         _ => None,
     }
 }
 
-/// Refuses this function, called by whatever name.
-pub(super) fn check_function(name: &str, dialect: Dialect) -> Result<(), Refusal> {
+/// Whether a configuration names this function: as `name`, `schema.name` or all of `schema.*`.
+pub(super) fn is_named(named: &[String], schema: Option<&str>, function: &str) -> bool {
+    named.iter().any(|entry| match entry.split_once('.') {
+        Some((within, "*")) => schema == Some(within),
+        Some((within, name)) => name == function && schema.is_none_or(|schema| schema == within),
+        None => entry == function,
+    })
+}
+
+/// Something that PostgreSQL may take for a call.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(in crate::datasources) struct Call {
+    /// The schema that is named with it.
+    pub(super) schema: Option<String>,
+    /// Its name as the catalog would have it.
+    pub(super) name: String,
+    /// Whether brackets follow. `x.name` calls the function too where x has no such column.
+    pub(super) has_brackets: bool,
+}
+
+/// All that PostgreSQL may take for a call, so that its catalog can be asked about it.
+pub(super) fn calls(tokens: &[&Token]) -> Vec<Call> {
+    let mut calls = IndexSet::new();
+    for (at, token) in tokens.iter().enumerate() {
+        let Token::Word(word) = token else { continue };
+        let before = at.checked_sub(1).and_then(|at| tokens.get(at)).copied();
+        let follows_dot = before == Some(&Token::Period);
+        let has_brackets = tokens.get(at + 1).copied() == Some(&Token::LParen);
+        let is_keyword = !follows_dot && word.quote_style.is_none() && is_reserved(&word.value);
+        if is_keyword || !(has_brackets || follows_dot) {
+            continue;
+        }
+        let schema = at.checked_sub(2).filter(|_| follows_dot && has_brackets).and_then(|at| tokens.get(at));
+        // A schema with several spellings could be any.
+        let schema = schema.map(|schema| spellings(schema)).filter(|spellings| spellings.len() == 1);
+        let schema = schema.and_then(|mut spellings| spellings.pop());
+        calls.extend(spellings(token).into_iter().map(|name| Call { schema: schema.clone(), name, has_brackets }));
+    }
+    calls.into_iter().collect()
+}
+
+/// What this name may be in the catalog: quotes keep it as it is, else letters beyond ASCII are folded in some encodings only.
+fn spellings(token: &Token) -> Vec<String> {
+    match token {
+        Token::Word(word) if word.quote_style.is_some() => vec![word.value.clone()],
+        Token::Word(word) => {
+            let mut spellings = vec![word.value.to_ascii_lowercase(), word.value.to_lowercase()];
+            spellings.dedup();
+            spellings
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Refuses this function, called by whatever name, unless a configuration names it.
+pub(super) fn check_function(
+    name: &str,
+    schema: Option<&str>,
+    dialect: Dialect,
+    named: &[String],
+) -> Result<(), Refusal> {
     let folded = name.to_lowercase();
+    let schema = schema.map(str::to_lowercase);
     let refused = match dialect {
         Dialect::Postgres => {
-            !is_listed(POSTGRES_DESCRIBING, &folded)
-                && (is_listed(POSTGRES_NAMES, &folded) || begins(POSTGRES_PREFIXES, &folded))
+            let listed = is_listed(POSTGRES_NAMES, &folded) || begins(POSTGRES_PREFIXES, &folded);
+            let outside = schema.as_deref().is_some_and(is_outside_schema);
+            let refused = outside || (listed && !is_listed(POSTGRES_DESCRIBING, &folded));
+            refused && !is_named(named, schema.as_deref(), &folded)
         }
         Dialect::MySql => is_listed(MYSQL_NAMES, &folded) || begins(MYSQL_PREFIXES, &folded),
-        Dialect::Sqlite => is_listed(SQLITE_NAMES, &folded) || is_refused_table(&folded),
+        Dialect::Sqlite => is_listed(SQLITE_NAMES, &folded) || is_refused_sqlite(&folded),
     };
     if refused { Err(refused_function(name)) } else { Ok(()) }
 }
 
 /// The refusal of a function.
-fn refused_function(name: &str) -> Refusal {
+pub(super) fn refused_function(name: &str) -> Refusal {
     Refusal::new(format!("The function {name} is not allowed in a query."))
-}
-
-/// Refuses reading this relation.
-pub(super) fn check_relation(relation: &ObjectName, dialect: Dialect) -> Result<(), Refusal> {
-    let mut parts = Vec::with_capacity(relation.0.len());
-    for part in &relation.0 {
-        let Some(part) = part.as_ident() else { return Err(refused_relation(&relation.to_string())) };
-        parts.push(part.value.as_str());
-    }
-    check_relation_parts(&parts, dialect)
-}
-
-/// Refuses reading the relation of this name, given as schema and name or name alone.
-pub(super) fn check_relation_parts(parts: &[&str], dialect: Dialect) -> Result<(), Refusal> {
-    let Some((table, schemas)) = parts.split_last() else { return Ok(()) };
-    let refused = match dialect {
-        Dialect::Postgres => is_listed(POSTGRES_RELATIONS, table),
-        Dialect::MySql => schemas.iter().any(|schema| {
-            is_listed(MYSQL_SCHEMAS, schema)
-                || (is_listed(&["information_schema"], schema) && !is_listed(MYSQL_DESCRIBING, table))
-        }),
-        Dialect::Sqlite => is_refused_table(&table.to_lowercase()),
-    };
-    if refused { Err(refused_relation(&parts.join("."))) } else { Ok(()) }
-}
-
-/// The refusal of a relation.
-fn refused_relation(name: &str) -> Refusal {
-    Refusal::new(format!("The relation {name} is not allowed in a query."))
-}
-
-/// Whether this SQLite table, in lower case, shows more than data.
-fn is_refused_table(name: &str) -> bool {
-    is_listed(SQLITE_TABLES, name) || (name.starts_with("pragma_") && !is_listed(SQLITE_PRAGMAS, name))
-}
-
-/// Whether `list` holds this name in any case.
-fn is_listed(list: &[&str], name: &str) -> bool {
-    let folded = name.to_lowercase();
-    list.contains(&folded.as_str())
 }
 
 /// Whether this name, in lower case, begins with one of `prefixes`.

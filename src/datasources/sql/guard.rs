@@ -1,22 +1,16 @@
 //! Lets read-only queries through and refuses everything else. What it knows is allowed; what it doesn't is refused,
 //! so that a newer parser or engine can't open a gap.
 
-use std::ops::ControlFlow;
-
-use sqlparser::ast::{DescribeAlias, Expr, Statement, UtilityOption, Visit};
+use sqlparser::ast::Statement;
 use sqlparser::dialect::{MySqlDialect, PostgreSqlDialect, SQLiteDialect};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::parameters::CheckedQuery;
+use super::rephrase::rephrase;
 use super::tokens::Lexeme;
-use super::walk::Walk;
-use super::{functions, parameters, tokens};
-
-/// Options of PostgreSQL's EXPLAIN that only plan. ANALYZE, and what needs it, executes the query.
-const PLANNING_OPTIONS: &[&str] =
-    &["verbose", "costs", "settings", "generic_plan", "buffers", "summary", "memory", "format"];
+use super::{functions, parameters, relations, statements, tokens};
 
 /// Stack of the thread that checks a query, for the deepest tree the limits on nesting and chains let through. Only
 /// what is used of it costs memory.
@@ -72,10 +66,12 @@ impl Refusal {
 ///
 /// The work is done on a thread of its own: the parser's recursion needs more stack than other threads have, and if
 /// it ever panicked, the query would be refused like any other that isn't understood.
-pub(in crate::datasources) fn check(sql: &str, dialect: Dialect) -> Result<CheckedQuery, Refusal> {
+///
+/// `named` are the functions beyond the engine's own that the source's configuration allows.
+pub(in crate::datasources) fn check(sql: &str, dialect: Dialect, named: &[String]) -> Result<CheckedQuery, Refusal> {
     std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().name("sql-guard".to_owned()).stack_size(STACK);
-        let judged = builder.spawn_scoped(scope, || judge(sql, dialect)).map(|thread| thread.join());
+        let judged = builder.spawn_scoped(scope, || judge(sql, dialect, named)).map(|thread| thread.join());
         match judged {
             Ok(Ok(result)) => result,
             Ok(Err(_)) | Err(_) => Err(Refusal::new("The query can't be checked.")),
@@ -84,17 +80,19 @@ pub(in crate::datasources) fn check(sql: &str, dialect: Dialect) -> Result<Check
 }
 
 /// What [`check`] does.
-fn judge(sql: &str, dialect: Dialect) -> Result<CheckedQuery, Refusal> {
+fn judge(sql: &str, dialect: Dialect, named: &[String]) -> Result<CheckedQuery, Refusal> {
     let lexemes = tokens::read(sql, dialect)?;
     let lexemes = one_statement(&lexemes)?;
     let significant: Vec<&Token> =
         lexemes.iter().filter(|lexeme| lexeme.is_significant()).map(|lexeme| &lexeme.token.token).collect();
     check_words(&significant, dialect)?;
-    functions::check_calls(&significant, dialect)?;
+    functions::check_calls(&significant, dialect, named)?;
+    relations::check_words(&significant, dialect)?;
     let (query, tokens) = parameters::find(sql, lexemes, dialect)?;
-    let statement = parse(tokens, dialect)?;
-    check_statement(&statement, dialect)?;
-    Ok(query)
+    let statement = parse(rephrase(tokens, dialect), dialect)?;
+    statements::check(&statement, dialect, named)?;
+    let calls = if dialect == Dialect::Postgres { functions::calls(&significant) } else { Vec::new() };
+    Ok(query.calling(calls))
 }
 
 /// The tokens of the only statement, without what follows its last word.
@@ -111,8 +109,15 @@ fn one_statement(lexemes: &[Lexeme]) -> Result<&[Lexeme], Refusal> {
     Ok(statement)
 }
 
-/// Refuses keywords that make a query write or take locks, wherever they stand.
+/// Longest name that PostgreSQL keeps whole, in bytes; a longer one stands for what its beginning names.
+const LONGEST_NAME: usize = 63;
+
+/// Refuses keywords that make a query write or take locks, wherever they stand, and names that don't stand for themselves.
 fn check_words(tokens: &[&Token], dialect: Dialect) -> Result<(), Refusal> {
+    let cut = |token: &&&Token| matches!(token, Token::Word(word) if word.value.len() > LONGEST_NAME);
+    if let Some(name) = tokens.iter().find(cut).filter(|_| dialect == Dialect::Postgres) {
+        return Err(Refusal::new(format!("The name {name} is longer than {LONGEST_NAME} bytes.")));
+    }
     let keyword = |token: &&Token| match token {
         Token::Word(word) if word.quote_style.is_none() => word.keyword,
         _ => Keyword::NoKeyword,
@@ -133,9 +138,15 @@ fn check_words(tokens: &[&Token], dialect: Dialect) -> Result<(), Refusal> {
 }
 
 /// The one statement these tokens make.
-fn parse(tokens: Vec<TokenWithSpan>, dialect: Dialect) -> Result<Statement, Refusal> {
+pub(super) fn parse(tokens: Vec<TokenWithSpan>, dialect: Dialect) -> Result<Statement, Refusal> {
     let mut parser = Parser::new(dialect.grammar()).with_tokens_with_locations(tokens);
-    let statement = parser.parse_statement().map_err(|error| {
+    // The parser knows `TABLE t` as a part of queries only.
+    let is_table = matches!(&parser.peek_token().token, Token::Word(word) if word.keyword == Keyword::TABLE);
+    let parsed = match is_table && dialect == Dialect::Postgres {
+        true => parser.parse_query().map(Statement::Query),
+        false => parser.parse_statement(),
+    };
+    let statement = parsed.map_err(|error| {
         Refusal::new(match error {
             ParserError::RecursionLimitExceeded => "The query is nested too deeply.".to_owned(),
             ParserError::ParserError(reason) | ParserError::TokenizerError(reason) => {
@@ -148,33 +159,4 @@ fn parse(tokens: Vec<TokenWithSpan>, dialect: Dialect) -> Result<Statement, Refu
         return Err(Refusal::new(format!("The query can't be understood from here on: {}{}.", next, next.span.start)));
     }
     Ok(statement)
-}
-
-/// Refuses all statements but a query and the explanation of its plan.
-fn check_statement(statement: &Statement, dialect: Dialect) -> Result<(), Refusal> {
-    let query = match statement {
-        Statement::Query(query) => query,
-        Statement::Explain { describe_alias: DescribeAlias::Explain, analyze, statement, options, .. } => {
-            if *analyze {
-                return Err(Refusal::clause("EXPLAIN ANALYZE"));
-            }
-            options.iter().flatten().try_for_each(check_explain_option)?;
-            match statement.as_ref() {
-                Statement::Query(query) => query,
-                _ => return Err(Refusal::not_one_query()),
-            }
-        }
-        _ => return Err(Refusal::not_one_query()),
-    };
-    match query.visit(&mut Walk::new(dialect)) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(refusal) => Err(refusal),
-    }
-}
-
-/// Refuses options that make EXPLAIN execute the query.
-fn check_explain_option(option: &UtilityOption) -> Result<(), Refusal> {
-    let plans = PLANNING_OPTIONS.contains(&option.name.value.to_lowercase().as_str());
-    let plain = matches!(option.arg, None | Some(Expr::Identifier(_) | Expr::Value(_)));
-    if plans && plain { Ok(()) } else { Err(Refusal::clause(&format!("EXPLAIN ({})", option.name.value))) }
 }

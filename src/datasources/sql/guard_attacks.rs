@@ -34,7 +34,6 @@ SAVEPOINT s
 RELEASE SAVEPOINT s
 SET x = 1
 SET TRANSACTION READ WRITE
-SHOW TABLES
 DESCRIBE t
 EXPLAIN t
 EXPLAIN DELETE FROM t
@@ -104,6 +103,7 @@ SET ROLE postgres
 SET SESSION AUTHORIZATION postgres
 SET LOCAL default_transaction_read_only = off
 SHOW ALL
+SHOW TABLES
 REFRESH MATERIALIZED VIEW v
 CLUSTER t
 REINDEX TABLE t
@@ -207,7 +207,6 @@ SELECT 1--1
 SELECT 1--sleep(1)
 SELECT 1 --
 SELECT 'a\'b', "c\"d"
-SELECT 'it\'s'
 SELECT '\', sleep(1), '\'
 SELECT "\", sleep(1), "\"
 SELECT "\" /*", sleep(1) -- */
@@ -245,12 +244,12 @@ DROP VIEW v
 ALTER TABLE t RENAME TO u
 EXPLAIN VACUUM
 EXPLAIN QUERY PLAN DELETE FROM t
+SHOW TABLES
 EXPLAIN PRAGMA table_info(t)
 WITH a AS (SELECT 1) REPLACE INTO t SELECT * FROM a
 SELECT [a]]b], load_extension('x')
 SELECT [a]] FROM t
 SELECT 1 # 2
-SELECT a$b FROM t
 SELECT #1
 SELECT $a::b(c)
 SELECT x'zz'
@@ -262,7 +261,7 @@ SELECT `a"#;
 
 /// The queries of `table` that pass.
 fn accepted(table: &str, dialect: Dialect) -> Vec<String> {
-    let passed = table.lines().filter(|sql| !sql.is_empty() && check(sql, dialect).is_ok());
+    let passed = table.lines().filter(|sql| !sql.is_empty() && check(sql, dialect, &[]).is_ok());
     passed.map(|sql| format!("{dialect:?}: {sql}")).collect()
 }
 
@@ -284,12 +283,12 @@ fn a_query_that_is_nested_or_chained_without_end_is_refused_at_once() {
     for dialect in ALL {
         for times in [60, 10_000] {
             for (open, close) in [("(", ")"), ("(SELECT ", ")"), ("abs(", ")"), ("NOT ", ""), ("CASE WHEN ", " END")] {
-                assert!(check(&deep(open, "1", close, times), dialect).is_err(), "{dialect:?}: {open}");
+                assert!(check(&deep(open, "1", close, times), dialect, &[]).is_err(), "{dialect:?}: {open}");
             }
-            assert!(check(&deep("* FROM (SELECT ", "1", ") x", times.min(6_000)), dialect).is_err());
+            assert!(check(&deep("* FROM (SELECT ", "1", ") x", times.min(6_000)), dialect, &[]).is_err());
         }
         for link in ["+1", " OR 1", " UNION SELECT 1", ",1 UNION SELECT 1", " IS NULL", "::int", "[1]", " - - 1"] {
-            assert!(check(&chained(link), dialect).is_err(), "{dialect:?}: {link}");
+            assert!(check(&chained(link), dialect, &[]).is_err(), "{dialect:?}: {link}");
         }
     }
 }
@@ -299,11 +298,11 @@ fn a_query_that_is_too_long_or_holds_control_characters_is_refused() {
     let long = format!("SELECT '{}'", "x".repeat(100_000));
     for dialect in ALL {
         for sql in [&long, "SELECT '\0'", "SELECT 1\u{b}", "SELECT\u{c}1", "SELECT 1 \u{7f}", "SELECT \u{feff}1"] {
-            assert!(check(sql, dialect).is_err(), "{dialect:?}: {sql:.40}");
+            assert!(check(sql, dialect, &[]).is_err(), "{dialect:?}: {sql:.40}");
         }
     }
-    assert!(check("SELECT 1 --\u{a0}, sleep(5)\n", Dialect::MySql).is_err());
-    assert!(check("SELECT 1\u{a0}+ 1 FROM t", Dialect::Sqlite).is_err());
+    assert!(check("SELECT 1 --\u{a0}, sleep(5)\n", Dialect::MySql, &[]).is_err());
+    assert!(check("SELECT 1\u{a0}+ 1 FROM t", Dialect::Sqlite, &[]).is_err());
 }
 
 #[test]
@@ -312,8 +311,8 @@ fn a_statement_hidden_behind_a_line_break_is_refused() {
         for sql in
             ["SELECT 1 -- x\n; DELETE FROM t", "SELECT 1 -- x\r\n INTO u", "SELECT '\n'\n; COMMIT", "--\nDROP TABLE t"]
         {
-            assert!(check(sql, dialect).is_err(), "{dialect:?}: {sql}");
+            assert!(check(sql, dialect, &[]).is_err(), "{dialect:?}: {sql}");
         }
     }
-    assert!(check("SELECT 1 -- x\r, pg_sleep(1)", Dialect::Postgres).is_err());
+    assert!(check("SELECT 1 -- x\r, pg_sleep(1)", Dialect::Postgres, &[]).is_err());
 }

@@ -3,15 +3,20 @@
 //!
 //! To add an engine: a file like `mysql.rs`, a variant of [`pools::SourcePool`], its arms in [`SqlClient`].
 
+mod catalog;
 mod functions;
 mod guard;
+mod keywords;
 mod mysql;
 mod parameters;
 mod pools;
 mod postgres;
 mod postgres_value;
+mod relations;
+mod rephrase;
 mod schema;
 mod sqlite;
+mod statements;
 mod tokens;
 mod walk;
 
@@ -53,7 +58,7 @@ impl SqlClient {
     }
 
     pub(super) async fn query(&self, source: &Source, query: &Query<'_>) -> Result<QueryResult, DataError> {
-        let checked = check_sql(query.text, protocol_of(source)?).await?;
+        let checked = check_sql(query.text, protocol_of(source)?, source.effective.functions()).await?;
         let (pool, _place) = self.pools.enter(source, query.deadline).await?;
         match pool {
             SourcePool::Postgres(pool) => postgres::query(&pool, source, &checked, query).await,
@@ -91,15 +96,16 @@ impl SqlClient {
     }
 }
 
-/// Lets a query through, or says why not. A long one takes a while to look at, so this leaves the runtime's threads.
-pub(super) async fn check_sql(text: &str, protocol: Protocol) -> Result<CheckedQuery, DataError> {
+/// Lets a query through, or says why not; `named` are functions that it may call because the source names them. A long one
+/// takes a while to look at, so this leaves the runtime's threads.
+pub(super) async fn check_sql(text: &str, protocol: Protocol, named: Vec<String>) -> Result<CheckedQuery, DataError> {
     let dialect = match protocol {
         Protocol::MySql => Dialect::MySql,
         Protocol::Sqlite => Dialect::Sqlite,
         Protocol::Postgres | Protocol::Cube | Protocol::Rest => Dialect::Postgres,
     };
     let text = text.to_owned();
-    let checking = tokio::task::spawn_blocking(move || guard::check(&text, dialect));
+    let checking = tokio::task::spawn_blocking(move || guard::check(&text, dialect, &named));
     match checking.await {
         Ok(outcome) => outcome.map_err(|refusal| DataError::query(refusal.to_string())),
         Err(_) => Err(DataError::query("The query could not be checked")),
@@ -256,7 +262,7 @@ mod tests {
     use super::*;
 
     fn expanded(sql: &str, parameters: &Value) -> Result<(String, usize), DataError> {
-        let checked = guard::check(sql, Dialect::Sqlite).unwrap();
+        let checked = guard::check(sql, Dialect::Sqlite, &[]).unwrap();
         let (sql, values) = expand(&checked, parameters.as_object().unwrap(), "SELECT NULL WHERE 1 = 0")?;
         Ok((sql, values.len()))
     }

@@ -13,9 +13,9 @@ use sqlx::{
     raw_sql,
 };
 
-use super::functions;
 use super::parameters::CheckedQuery;
 use super::pools::{Lease, Remote, bridge};
+use super::relations;
 use super::schema::{CatalogColumn, tables};
 use super::{Scalar, expand, failed, who};
 use crate::datasources::client::{Checked, Query, Source};
@@ -35,7 +35,7 @@ pub(super) fn open(source: &Source, guard: &AddressGuard) -> Result<Remote<MySql
     let token = settings.auth_token.as_ref().map(|token| token.expose().to_owned());
     let account = super::account(&url, token);
     // The guard knows the server's own tables by their schema, which a query need not name there.
-    if functions::is_mysql_schema(&account.database) {
+    if relations::is_mysql_schema(&account.database) {
         return Err(wrong("names a database of the server's own"));
     }
     let port = url.port().unwrap_or(PORT);
@@ -123,8 +123,10 @@ async fn begin(pool: &Remote<MySql>, source: &Source, deadline: Deadline) -> Res
         true => format!("tx_read_only = 1, max_statement_time = {:.3}", limit.as_secs_f64().max(0.001)),
         false => format!("transaction_read_only = 1, max_execution_time = {}", limit.as_millis().max(1)),
     };
+    // The guard reads strings as they are where a backslash escapes.
     let sql = format!(
-        "SET SESSION {limits}, lock_wait_timeout = {seconds}, innodb_lock_wait_timeout = {seconds}, time_zone = '+00:00'"
+        "SET SESSION {limits}, lock_wait_timeout = {seconds}, innodb_lock_wait_timeout = {seconds}, time_zone = '+00:00', \
+         sql_mode = REPLACE(@@sql_mode, 'NO_BACKSLASH_ESCAPES', '')"
     );
     connection.execute(raw_sql(AssertSqlSafe(sql))).await.map_err(failed)?;
     connection.execute(raw_sql("START TRANSACTION READ ONLY")).await.map_err(failed)?;

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use super::functions::Call;
 use super::guard::{Dialect, Refusal};
 use super::tokens::Lexeme;
 
@@ -12,6 +13,7 @@ use super::tokens::Lexeme;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::datasources) struct CheckedQuery {
     pieces: Vec<Piece>,
+    calls: Vec<Call>,
 }
 
 /// A part of the text.
@@ -27,6 +29,16 @@ impl CheckedQuery {
     /// The pieces in order. Put together they are the query as given, without what followed its last word.
     pub(in crate::datasources) fn pieces(&self) -> &[Piece] {
         &self.pieces
+    }
+
+    /// This query, of which these may be calls.
+    pub(super) fn calling(self, calls: Vec<Call>) -> Self {
+        Self { calls, ..self }
+    }
+
+    /// What PostgreSQL may take for a call in it.
+    pub(super) fn calls(&self) -> &[Call] {
+        &self.calls
     }
 
     /// The names of the parameters, each once, in order of first appearance.
@@ -72,7 +84,7 @@ pub(super) fn find(
         rest = after.get(1..).unwrap_or_default();
     }
     pieces.extend(text(sql, text_from, lexemes.last().map_or(text_from, |last| last.end)));
-    Ok((CheckedQuery { pieces }, tokens))
+    Ok((CheckedQuery { pieces, calls: Vec::new() }, tokens))
 }
 
 /// The text between two parameters, if there is any.
@@ -125,7 +137,7 @@ mod tests {
 
     /// The query with `{name}` where its parameters are.
     fn marked(sql: &str, dialect: Dialect) -> String {
-        let query = check(sql, dialect).unwrap_or_else(|refusal| panic!("{sql}: {refusal}"));
+        let query = check(sql, dialect, &[]).unwrap_or_else(|refusal| panic!("{sql}: {refusal}"));
         let pieces = query.pieces().iter();
         pieces
             .map(|piece| match piece {
@@ -149,7 +161,7 @@ mod tests {
             "SELECT $$ :a $$, E'\\':b', $tag$ $$ :c $tag$",
             "SELECT now()::date, x[1:2], '12:30:00'::time, json_object('a' : 1)",
         ] {
-            let query = check(sql, Dialect::Postgres).unwrap_or_else(|refusal| panic!("{sql}: {refusal}"));
+            let query = check(sql, Dialect::Postgres, &[]).unwrap_or_else(|refusal| panic!("{sql}: {refusal}"));
             assert_eq!(query.names().count(), 0, "{sql}");
         }
     }
@@ -168,7 +180,7 @@ mod tests {
 
     #[test]
     fn names_are_told_once_in_order() {
-        let query = check("SELECT :b, :a, :b, :c, :a", Dialect::Sqlite).unwrap();
+        let query = check("SELECT :b, :a, :b, :c, :a", Dialect::Sqlite, &[]).unwrap();
         assert_eq!(query.names().collect::<Vec<_>>(), ["b", "a", "c"]);
     }
 
@@ -199,7 +211,7 @@ mod tests {
                 "SELECT * FROM :table_name",
                 "SELECT * FROM t LIMIT:n",
             ] {
-                assert!(check(sql, dialect).is_err(), "{dialect:?}: {sql}");
+                assert!(check(sql, dialect, &[]).is_err(), "{dialect:?}: {sql}");
             }
         }
     }
@@ -217,7 +229,7 @@ mod tests {
             ("SELECT $name", Dialect::Sqlite),
             ("SELECT @x", Dialect::Sqlite),
         ] {
-            let refusal = check(sql, dialect).unwrap_err().to_string();
+            let refusal = check(sql, dialect, &[]).unwrap_err().to_string();
             assert!(refusal.contains(":name parameters"), "{sql}: {refusal}");
         }
     }

@@ -10,7 +10,7 @@ use super::parameters::{CheckedQuery, Piece};
 use super::pools::{Lease, Remote, bridge};
 use super::postgres_value::{is_known, value};
 use super::schema::{CatalogColumn, tables};
-use super::{column_of, failed, who};
+use super::{catalog, column_of, failed, who};
 use crate::datasources::client::{Checked, Query, Source};
 use crate::datasources::rows::Collector;
 use crate::datasources::{DataError, QueryResult};
@@ -63,7 +63,12 @@ pub(super) async fn query(
     for name in checked.names() {
         super::given(query.parameters, name)?;
     }
-    let mut lease = begin(pool, source, query.deadline).await?;
+    let (mut lease, answers) = begin_asking(pool, source, query.deadline, &catalog::question(checked)).await?;
+    let functions = catalog::functions(&answers).map_err(failed)?;
+    if let Err(refusal) = catalog::check(checked, &functions, &source.effective.functions()) {
+        end(lease, source).await?;
+        return Err(DataError::query(refusal.to_string()));
+    }
     let connection = lease.connection().map_err(failed)?;
     let Prepared { sql, arguments, columns } = prepare(connection, source, checked, query.parameters).await?;
     let mut statement = sqlx::query::<Postgres>(AssertSqlSafe(sql)).persistent(false);
@@ -91,26 +96,36 @@ fn values(row: &PgRow) -> impl Iterator<Item = Value> {
     (0..row.len()).map(|at| row.try_get_raw(at).map_or(Value::Null, |raw| value(&raw)))
 }
 
-/// A connection in a read-only transaction. The limits are set in the same round trip; those of the session would be lost
-/// behind a pooler.
+/// A connection in a read-only transaction.
 async fn begin(pool: &Remote<Postgres>, source: &Source, deadline: Deadline) -> Result<Lease<Postgres>, DataError> {
+    begin_asking(pool, source, deadline, "").await.map(|(lease, _)| lease)
+}
+
+/// A connection in a read-only transaction, and the rows of a first statement in it. The limits are set in the same round
+/// trip; those of the session would be lost behind a pooler.
+async fn begin_asking(
+    pool: &Remote<Postgres>,
+    source: &Source,
+    deadline: Deadline,
+    question: &str,
+) -> Result<(Lease<Postgres>, Vec<PgRow>), DataError> {
     let mut lease = pool.acquire(source, deadline).await?;
     let limit = super::statement_limit(deadline).as_millis().max(1);
     let sql = format!(
         "BEGIN TRANSACTION READ ONLY; SET LOCAL statement_timeout = {limit}; SET LOCAL lock_timeout = {limit}; \
-         SET LOCAL idle_in_transaction_session_timeout = {limit}; SET LOCAL timezone = 'UTC'"
+         SET LOCAL idle_in_transaction_session_timeout = {limit}; SET LOCAL timezone = 'UTC'; {question}"
     );
     let begun = async {
         let connection = lease.connection()?;
-        connection.execute(raw_sql(AssertSqlSafe(sql))).await?;
+        let rows = connection.fetch_all(raw_sql(AssertSqlSafe(sql))).await?;
         // From PostgreSQL 14 on: a query whose caller has left ends within a second.
         if connection.server_version_num().is_some_and(|version| version >= 140_000) {
             connection.execute(raw_sql("SET LOCAL client_connection_check_interval = 1000")).await?;
         }
-        Ok(())
+        Ok(rows)
     };
-    begun.await.map_err(|error| failed(source, &error))?;
-    Ok(lease)
+    let rows = begun.await.map_err(|error| failed(source, &error))?;
+    Ok((lease, rows))
 }
 
 /// Leaves no statement behind either: the driver forgets the names of those it has prepared.

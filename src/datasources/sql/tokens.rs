@@ -57,6 +57,20 @@ pub(super) fn read(sql: &str, dialect: Dialect) -> Result<Vec<Lexeme>, Refusal> 
     Ok(lexemes)
 }
 
+/// The name this token may stand for. Settings and engines differ in which quotes make a name.
+pub(super) fn name(token: &Token) -> Option<&str> {
+    match token {
+        Token::Word(word) => Some(&word.value),
+        Token::SingleQuotedString(name) | Token::DoubleQuotedString(name) => Some(name),
+        _ => None,
+    }
+}
+
+/// Whether this is that word, unquoted and in any case.
+pub(super) fn is_bare(token: &Token, expected: &str) -> bool {
+    matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(expected))
+}
+
 /// The text a token stands for.
 fn raw<'text>(sql: &'text str, lexeme: &Lexeme) -> &'text str {
     sql.get(lexeme.start..lexeme.end).unwrap_or_default()
@@ -188,11 +202,15 @@ fn blank_agrees(raw: &str, blank: &Whitespace, dialect: Dialect) -> Result<(), R
 }
 
 /// Whether a string ends where the engine ends it. Settings of the session decide whether a backslash escapes in
-/// PostgreSQL and MySQL, so there it must end at the same place either way.
+/// PostgreSQL, so there it must end at the same place either way.
 fn string_agrees(raw: &str, quote: char, dialect: Dialect) -> Result<(), Refusal> {
-    let plain = closes_at_end(raw, quote, false);
-    let escaped = dialect == Dialect::Sqlite || closes_at_end(raw, quote, true);
-    if plain && escaped { Ok(()) } else { Err(ambiguous(raw)) }
+    let agrees = match dialect {
+        Dialect::Postgres => closes_at_end(raw, quote, false) && closes_at_end(raw, quote, true),
+        // Sessions are set up so that a backslash escapes; but what is in double quotes may be a name, where none does.
+        Dialect::MySql => closes_at_end(raw, quote, true) && (quote == '\'' || closes_at_end(raw, quote, false)),
+        Dialect::Sqlite => closes_at_end(raw, quote, false),
+    };
+    if agrees { Ok(()) } else { Err(ambiguous(raw)) }
 }
 
 /// Whether the quote that opens `raw` is closed by its last character and no earlier.

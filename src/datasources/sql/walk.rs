@@ -3,26 +3,29 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    AccessExpr, Cte, Expr, GroupByExpr, LimitClause, ObjectName, OrderBy, OrderByKind, Query, Select, SelectFlavor,
-    SetExpr, Statement, TableFactor, Value, ValueWithSpan, Visitor,
+    AccessExpr, Cte, Expr, GroupByExpr, Ident, InTarget, LimitClause, ObjectName, OrderBy, OrderByKind, Query, Select,
+    SelectFlavor, SetExpr, Statement, TableFactor, Value, ValueWithSpan, Visitor,
 };
 
-use super::functions;
 use super::guard::{Dialect, Refusal};
+use super::{functions, relations};
 
 /// The walk over all parts of a query.
-pub(super) struct Walk {
+pub(super) struct Walk<'a> {
     dialect: Dialect,
+    named: &'a [String],
+    /// Whether the relation that comes next is a function in truth.
+    is_call: bool,
 }
 
-impl Walk {
-    /// A walk over a query for this engine.
-    pub(super) fn new(dialect: Dialect) -> Self {
-        Self { dialect }
+impl<'a> Walk<'a> {
+    /// A walk over a query for this engine. `named` are functions that are allowed by their names.
+    pub(super) fn new(dialect: Dialect, named: &'a [String]) -> Self {
+        Self { dialect, named, is_call: false }
     }
 }
 
-impl Visitor for Walk {
+impl Visitor for Walk<'_> {
     type Break = Refusal;
 
     fn pre_visit_statement(&mut self, _: &Statement) -> ControlFlow<Refusal> {
@@ -38,15 +41,19 @@ impl Visitor for Walk {
     }
 
     fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<Refusal> {
-        flow(functions::check_relation(relation, self.dialect))
+        match std::mem::take(&mut self.is_call) {
+            true => ControlFlow::Continue(()),
+            false => flow(relations::check(relation, self.dialect)),
+        }
     }
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Refusal> {
-        flow(check_table_factor(factor, self.dialect))
+        self.is_call = matches!(factor, TableFactor::Table { args: Some(_), .. });
+        flow(self.check_table_factor(factor))
     }
 
     fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<Refusal> {
-        flow(check_expression(expression, self.dialect))
+        flow(self.check_expression(expression))
     }
 
     fn pre_visit_value(&mut self, value: &ValueWithSpan) -> ControlFlow<Refusal> {
@@ -113,9 +120,8 @@ fn check_body(body: &SetExpr, dialect: Dialect) -> Result<(), Refusal> {
         }
         // The walk doesn't take the name after TABLE for a relation.
         SetExpr::Table(table) => {
-            let parts: Vec<&str> =
-                [&table.schema_name, &table.table_name].into_iter().flatten().map(String::as_str).collect();
-            functions::check_relation_parts(&parts, dialect)
+            let parts: Vec<&Ident> = [&table.schema_name, &table.table_name].into_iter().flatten().collect();
+            relations::check_parts(&parts, dialect)
         }
         _ => Err(Refusal::not_one_query()),
     }
@@ -166,51 +172,60 @@ fn check_select(select: &Select) -> Result<(), Refusal> {
     absent("FROM before SELECT", *flavor == SelectFlavor::Standard)
 }
 
-/// Refuses sources of rows other than tables, subqueries and functions.
-fn check_table_factor(factor: &TableFactor, dialect: Dialect) -> Result<(), Refusal> {
-    match factor {
-        TableFactor::Table { name, args, with_hints, version, json_path, .. } => {
-            absent("A table hint", with_hints.is_empty())?;
-            absent("A table version", version.is_none())?;
-            absent("A path into a table", json_path.is_none())?;
-            if args.is_some() { check_function_name(name, dialect) } else { Ok(()) }
+impl Walk<'_> {
+    /// Refuses sources of rows other than tables, subqueries and functions.
+    fn check_table_factor(&self, factor: &TableFactor) -> Result<(), Refusal> {
+        match factor {
+            TableFactor::Table { name, args, with_hints, version, json_path, .. } => {
+                absent("A table hint", with_hints.is_empty())?;
+                absent("A table version", version.is_none())?;
+                absent("A path into a table", json_path.is_none())?;
+                if args.is_some() { self.check_call(name) } else { Ok(()) }
+            }
+            TableFactor::Function { name, .. } => self.check_call(name),
+            TableFactor::Derived { .. }
+            | TableFactor::UNNEST { .. }
+            | TableFactor::JsonTable { .. }
+            | TableFactor::XmlTable { .. }
+            | TableFactor::NestedJoin { .. } => Ok(()),
+            _ => Err(Refusal::clause("This kind of table expression")),
         }
-        TableFactor::Function { name, .. } => check_function_name(name, dialect),
-        TableFactor::Derived { .. }
-        | TableFactor::UNNEST { .. }
-        | TableFactor::JsonTable { .. }
-        | TableFactor::XmlTable { .. }
-        | TableFactor::NestedJoin { .. } => Ok(()),
-        _ => Err(Refusal::clause("This kind of table expression")),
     }
-}
 
-/// Refuses a call of the function of this name, whatever schema it is looked for in.
-fn check_function_name(name: &ObjectName, dialect: Dialect) -> Result<(), Refusal> {
-    match name.0.last().map(|last| last.as_ident()) {
-        Some(Some(name)) => functions::check_function(&name.value, dialect),
-        _ => Err(Refusal::clause("A call without a name")),
+    /// Refuses a call of the function of this name, whatever schema it is looked for in.
+    fn check_call(&self, name: &ObjectName) -> Result<(), Refusal> {
+        match name.0.last().map(|last| last.as_ident()) {
+            Some(Some(name)) => self.check_function(&name.value),
+            _ => Err(Refusal::clause("A call without a name")),
+        }
     }
-}
 
-/// Refuses calls of refused functions and kinds of expressions that these engines don't have.
-fn check_expression(expression: &Expr, dialect: Dialect) -> Result<(), Refusal> {
-    match expression {
-        Expr::Function(function) => check_function_name(&function.name, dialect),
-        // PostgreSQL calls a function for `value.function` when the value has no such field: `x.pg_read_file` reads
-        // the file that x names.
-        Expr::CompoundIdentifier(parts) if dialect == Dialect::Postgres => {
-            parts.last().map_or(Ok(()), |last| functions::check_function(&last.value, dialect))
+    /// Refuses this function, whatever schema it is in.
+    fn check_function(&self, name: &str) -> Result<(), Refusal> {
+        functions::check_function(name, None, self.dialect, self.named)
+    }
+
+    /// Refuses calls of refused functions and kinds of expressions that these engines don't have.
+    fn check_expression(&self, expression: &Expr) -> Result<(), Refusal> {
+        match expression {
+            Expr::Function(function) => self.check_call(&function.name),
+            // PostgreSQL calls a function for `value.function` when the value has no such field: `x.pg_read_file` reads
+            // the file that x names.
+            Expr::CompoundIdentifier(parts) if self.dialect == Dialect::Postgres => {
+                parts.last().map_or(Ok(()), |last| self.check_function(&last.value))
+            }
+            Expr::CompoundFieldAccess { access_chain, .. } if self.dialect == Dialect::Postgres => {
+                access_chain.iter().try_for_each(|access| match access {
+                    AccessExpr::Dot(Expr::Identifier(name)) => self.check_function(&name.value),
+                    AccessExpr::Dot(Expr::Function(_)) => Err(Refusal::clause("A call after a dot")),
+                    AccessExpr::Dot(_) | AccessExpr::Subscript(_) => Ok(()),
+                })
+            }
+            // `xmlforest(a AS b)`.
+            Expr::Named { .. } if self.dialect == Dialect::Postgres => Ok(()),
+            expression if is_ordinary(expression) => Ok(()),
+            _ => Err(Refusal::clause("This kind of expression")),
         }
-        Expr::CompoundFieldAccess { access_chain, .. } if dialect == Dialect::Postgres => {
-            access_chain.iter().try_for_each(|access| match access {
-                AccessExpr::Dot(Expr::Identifier(name)) => functions::check_function(&name.value, dialect),
-                AccessExpr::Dot(Expr::Function(_)) => Err(Refusal::clause("A call after a dot")),
-                AccessExpr::Dot(_) | AccessExpr::Subscript(_) => Ok(()),
-            })
-        }
-        expression if is_ordinary(expression) => Ok(()),
-        _ => Err(Refusal::clause("This kind of expression")),
     }
 }
 
@@ -241,8 +256,7 @@ fn is_ordinary(expression: &Expr) -> bool {
             | IsNormalized { .. }
     ) || matches!(
         expression,
-        InList { .. }
-            | InSubquery { .. }
+        In { target: InTarget::List(_) | InTarget::Subquery(_) | InTarget::Table { .. }, .. }
             | Between { .. }
             | BinaryOp { .. }
             | UnaryOp { .. }

@@ -62,6 +62,12 @@ impl DataSourceSettings {
         }
     }
 
+    /// The functions beyond PostgreSQL's own that queries may call: `name`, `schema.name` or `schema.*`.
+    pub fn functions(&self) -> Vec<String> {
+        let listed = self.config.expose().get("functions").and_then(Value::as_array);
+        listed.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
     fn check_url(&self, url: &SecretUrl) -> Result<(), String> {
         let settings = Self { url: url.clone(), ..self.clone() };
         let known = match self.kind.to_ascii_lowercase().as_str() {
@@ -90,6 +96,22 @@ impl DataSourceSettings {
             (None, None) => Err("Input should have no blanks and at most 2048 characters".to_owned()),
         }
     }
+}
+
+const FUNCTIONS_EXPECTED: &str = "Input should be a list of at most 1000 functions such as unaccent, geo.distance or geo.*, \
+    as the catalog spells them";
+
+/// Whether this lists functions as `config.functions` has them.
+fn names_functions(listed: &Value) -> bool {
+    let is_name =
+        |name: &str| !name.is_empty() && name.len() <= 63 && !name.contains(['.', '*', '(']) && name.trim() == name;
+    let is_function = |item: &Value| {
+        item.as_str().is_some_and(|text| match text.split_once('.') {
+            Some((schema, name)) => is_name(schema) && (name == "*" || is_name(name)),
+            None => is_name(text),
+        })
+    };
+    listed.as_array().is_some_and(|items| items.len() <= 1000 && items.iter().all(is_function))
 }
 
 /// Whether a connection string of an unknown form spells a credential out: the mask would not know where.
@@ -150,6 +172,9 @@ impl Resource for DataSourceSettings {
         let url = resolver.url(&self.url, |url| self.check_url(url));
         let auth_token = resolver.token(self.auth_token.as_ref());
         let config = resolver.properties("config", &self.config);
+        if let Some(functions) = config.expose().get("functions").filter(|listed| !names_functions(listed)) {
+            resolver.reject(vec!["config".into(), "functions".into()], FUNCTIONS_EXPECTED, functions.clone());
+        }
         resolver.finish(Self { url, auth_token, config, ..self.clone() })
     }
 

@@ -117,6 +117,11 @@ impl<'a> Resolver<'a> {
         Properties::new(resolved.collect())
     }
 
+    /// Tells of a value that can't be used.
+    pub(super) fn reject(&mut self, at: Vec<Segment>, msg: &str, input: Value) {
+        self.issues.push(FieldIssue::new("value_error", at, msg, input));
+    }
+
     pub(super) fn finish<T>(self, value: T) -> Result<T, Vec<FieldIssue>> {
         if self.issues.is_empty() { Ok(value) } else { Err(self.issues) }
     }
