@@ -7,11 +7,12 @@ use futures_util::stream::BoxStream;
 use serde_json::Value;
 use tokio::time::timeout;
 
+use super::events::EventRedactor;
 use crate::kernel::{Deadline, Redaction};
 use crate::outbound::{
     Body, BreakerState, Breakers, Call, CallError, HttpClient, Permit, Reply, below, display_url, lines,
 };
-use crate::settings::{AgentSettings, Entry, Resource};
+use crate::settings::{AgentSettings, Entry};
 
 /// Largest reply taken from an agent, in bytes.
 const REPLY_CAP: usize = 10_000_000;
@@ -117,7 +118,7 @@ impl AgentClient {
             504 => self.doubt(entry, permit),
             _ => permit.succeeded(),
         }
-        let redaction = agent.redaction();
+        let redaction = entry.redaction().clone();
         if (200..300).contains(&status) {
             return Ok(Begun { entry: entry.clone(), redaction, reply });
         }
@@ -199,15 +200,21 @@ impl Begun {
     ) -> BoxStream<'static, Result<String, AgentFailure>> {
         let (name, url) = (self.entry.name.clone(), display_url(self.entry.effective.url.expose()));
         let failed = move |error: &CallError| AgentFailure::naming(name.as_str(), &url, error);
-        let redaction = self.redaction;
+        let mut redactor = EventRedactor::new(self.redaction);
         let mut lines = Box::pin(lines(self.reply.stream()));
         Box::pin(try_stream! {
             let (mut sent, mut event) = (0, String::new());
             loop {
                 let limit = silence.min(deadline.remaining());
-                let line = timeout(limit, lines.next()).await.map_err(|_| failed(&CallError::Timeout))?;
-                let Some(line) = line else { break };
-                let line = redaction.text(&line.map_err(|error| failed(&error))?);
+                let line = match timeout(limit, lines.next()).await.unwrap_or(Some(Err(CallError::Timeout))) {
+                    Some(Ok(line)) => line,
+                    Some(Err(error)) => {
+                        yield redactor.finish();
+                        Err(failed(&error))?;
+                        break;
+                    }
+                    None => break,
+                };
                 sent += line.len() + 1;
                 if sent > STREAM_CAP || event.len() > EVENT_CAP {
                     Err(failed(&CallError::TooLarge(STREAM_CAP)))?;
@@ -216,12 +223,10 @@ impl Begun {
                 event.push('\n');
                 // Comments keep a connection alive, so they don't wait for the end of an event.
                 if line.is_empty() || event.starts_with(':') {
-                    yield std::mem::take(&mut event);
+                    yield redactor.push(&std::mem::take(&mut event));
                 }
             }
-            if !event.is_empty() {
-                yield event;
-            }
+            yield redactor.push(&event) + &redactor.finish();
         })
     }
 }

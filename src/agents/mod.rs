@@ -1,9 +1,10 @@
 //! External agents: HTTP services that do a piece of work for a prompt. Their endpoints are under `/api/agents`; chat hands
 //! over to them through [`AgentService`].
 //!
-//! `service` keeps the catalog, tests and calls; `client` knows HTTP, one breaker per agent.
+//! `service` keeps the catalog, tests and calls; `client` knows HTTP, one breaker per agent; `events` masks credentials in streams.
 
 mod client;
+mod events;
 pub mod routes;
 mod service;
 

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use super::command::ChatCommand;
-use super::events::EventSink;
 use super::executor::{Ending, Finished};
 use super::planner::{Action, Plan, Task};
 use super::reply::{Answer, Progress};
+use super::step_log::StepLog;
 use super::tasks::{TaskFailure, TaskOutput, WebSource};
 use crate::kernel::{Error, ErrorKind};
 use crate::settings::Settings;
@@ -16,9 +16,10 @@ use crate::telemetry::metrics;
 pub(super) async fn compose(
     found: &[TaskOutput],
     last: &Result<TaskOutput, Error>,
-    events: &EventSink,
+    log: &StepLog,
     progress: &mut Progress,
 ) -> Option<Answer> {
+    let events = log.events();
     let shown: Vec<&str> = found.iter().filter_map(|output| output.for_answer.as_deref()).collect();
     let (mut answer, addition) = match last {
         Ok(output) => {
@@ -29,23 +30,23 @@ pub(super) async fn compose(
         Err(_) if found.is_empty() => return None,
         Err(error) => {
             let why = format!("No model could put this into words: {}", error.public_detail());
-            progress.degraded.push(why);
+            progress.lacking.push(why);
             let all = found.iter().map(|output| output.for_answer.as_deref().unwrap_or(&output.text));
             (Answer::default(), all.collect::<Vec<_>>().join("\n\n"))
         }
     };
     if !addition.is_empty() {
-        let before = events.heard().unwrap_or_else(|| answer.text.clone());
+        let before = events.heard().await.unwrap_or_else(|| answer.text.clone());
         let begins = before.is_empty() || before.ends_with("\n\n");
         let addition = if begins { addition } else { format!("\n\n{addition}") };
         answer.text.push_str(&addition);
         events.delta(addition).await;
     }
     // What a model said before it broke off can't be taken back: the answer is what was heard.
-    if let Some(heard) = events.heard() {
+    if let Some(heard) = events.heard().await {
         answer.text = heard;
     }
-    Some(answer)
+    Some(answer.masked(log.redaction()))
 }
 
 /// The record of an ended task, and its result.
@@ -90,7 +91,7 @@ pub(super) fn record(
     let outcome = match failure {
         Some(error) if error.kind() == ErrorKind::Timeout => "timeout",
         Some(_) => "failed",
-        None if !progress.degraded.is_empty() => "degraded",
+        None if progress.is_degraded() => "degraded",
         None => "completed",
     };
     let intent = progress.verdict.map_or("none", |verdict| verdict.intent.as_str());

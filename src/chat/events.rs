@@ -1,11 +1,11 @@
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::intent::Verdict;
 use super::planner::Plan;
-use crate::kernel::Stopwatch;
+use crate::kernel::{Redaction, Stopwatch, StreamRedactor};
 use crate::storage::Step;
 
 /// Events that wait to be sent; a slow client slows the work down instead of filling memory.
@@ -26,15 +26,28 @@ pub(super) enum ChatEvent {
 #[derive(Clone, Debug, Default)]
 pub(super) struct EventSink {
     sender: Option<mpsc::Sender<ChatEvent>>,
-    /// All of the answer that was sent.
-    heard: Arc<Mutex<String>>,
+    answer: Arc<Mutex<StreamedAnswer>>,
+}
+
+/// The answer as it goes out in pieces.
+#[derive(Debug, Default)]
+struct StreamedAnswer {
+    redactor: StreamRedactor,
+    /// All of it that was sent.
+    heard: String,
 }
 
 impl EventSink {
     /// A sink and the end from which its events are taken.
     pub(super) fn streaming() -> (Self, mpsc::Receiver<ChatEvent>) {
         let (sender, receiver) = mpsc::channel(WAITING);
-        (Self { sender: Some(sender), heard: Arc::default() }, receiver)
+        (Self { sender: Some(sender), answer: Arc::default() }, receiver)
+    }
+
+    /// The sink with the secrets of an answer masked, however it is cut into pieces.
+    pub(super) fn masking(self, redaction: Redaction) -> Self {
+        let redactor = StreamRedactor::new(redaction);
+        Self { answer: Arc::new(Mutex::new(StreamedAnswer { redactor, heard: String::new() })), ..self }
     }
 
     /// Whether anybody listens.
@@ -56,16 +69,35 @@ impl EventSink {
         self.send(ChatEvent::Step(step_json(step))).await;
     }
 
-    /// What a streaming client has heard of the answer.
-    pub(super) fn heard(&self) -> Option<String> {
-        self.is_streaming().then(|| self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone())
-    }
-
+    /// More of the answer. What may be the beginning of a secret waits until that is certain.
     pub(super) async fn delta(&self, text: String) {
         if self.is_streaming() {
-            self.heard.lock().unwrap_or_else(PoisonError::into_inner).push_str(&text);
+            let shown = self.answer().redactor.push(text);
+            self.tell(shown).await;
         }
-        self.send(ChatEvent::Delta(text)).await;
+    }
+
+    /// Sends what still waits: nobody adds to it.
+    pub(super) async fn flush(&self) {
+        let rest = self.answer().redactor.finish();
+        self.tell(rest).await;
+    }
+
+    /// All that a streaming client has heard of the answer, once nothing waits.
+    pub(super) async fn heard(&self) -> Option<String> {
+        self.flush().await;
+        self.is_streaming().then(|| self.answer().heard.clone())
+    }
+
+    async fn tell(&self, text: String) {
+        if !text.is_empty() {
+            self.answer().heard.push_str(&text);
+            self.send(ChatEvent::Delta(text)).await;
+        }
+    }
+
+    fn answer(&self) -> MutexGuard<'_, StreamedAnswer> {
+        self.answer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn send(&self, event: ChatEvent) {

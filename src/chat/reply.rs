@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::events::step_json;
 use super::intent::Verdict;
 use super::tasks::{TaskOutput, WebSource};
-use crate::kernel::Error;
+use crate::kernel::{Error, Redaction};
 use crate::llm::Usage;
 use crate::storage::Step;
 
@@ -18,8 +18,8 @@ pub(super) struct ChatReply {
     pub(super) execution_id: String,
     /// Why there is no answer.
     pub(super) failure: Option<Error>,
-    /// What else was not as it should be.
-    pub(super) degraded: Vec<String>,
+    /// What the answer lacks.
+    pub(super) lacking: Vec<String>,
 }
 
 /// An answer and what is worth knowing about it; also what the cache keeps.
@@ -47,14 +47,17 @@ pub(super) struct Progress {
     pub(super) sources: Option<Vec<WebSource>>,
     /// Tokens used by steps before the answer.
     pub(super) usage: Option<Usage>,
-    pub(super) degraded: Vec<String>,
+    /// What the answer lacks.
+    pub(super) lacking: Vec<String>,
+    /// What did not work as it should, though the answer lacks nothing.
+    pub(super) warnings: Vec<String>,
 }
 
 impl ChatReply {
     /// Why there is no answer, and everything that is missing.
     pub(super) fn error(&self) -> Option<String> {
         let failure = self.failure.as_ref().map(|error| error.public_detail());
-        let all: Vec<_> = failure.into_iter().chain(self.degraded.iter().map(String::as_str)).collect();
+        let all: Vec<_> = failure.into_iter().chain(self.lacking.iter().map(String::as_str)).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 }
@@ -64,7 +67,7 @@ impl Progress {
     pub(super) fn lacks(&mut self, step: &Step, error: &Error) {
         let what = format!("{} {}: {}", step.action, step.status, error.public_detail());
         self.missing.push(what.clone());
-        self.degraded.push(what);
+        self.lacking.push(what);
     }
 
     /// A step gave something.
@@ -76,8 +79,13 @@ impl Progress {
         }
         if let Some(lacks) = &output.lacks {
             self.missing.push(lacks.clone());
-            self.degraded.push(lacks.clone());
+            self.lacking.push(lacks.clone());
         }
+    }
+
+    /// Whether anything was not as it should be.
+    pub(super) fn is_degraded(&self) -> bool {
+        !(self.lacking.is_empty() && self.warnings.is_empty())
     }
 
     pub(super) fn metadata(&self, id: &str, has_error: bool, elapsed: Duration) -> Value {
@@ -93,7 +101,8 @@ impl Progress {
             "model": answer.and_then(|answer| answer.model.as_ref()),
             "usage": Usage::sum(self.usage, answer.and_then(|answer| answer.usage)),
             "cached": self.cached,
-            "degraded": !self.degraded.is_empty(),
+            "degraded": self.is_degraded(),
+            "warnings": self.warnings,
             "memory_saved": self.memory_saved,
             "missing": self.missing,
             "duration_ms": u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
@@ -105,6 +114,14 @@ impl Progress {
             metadata.insert("sources".to_owned(), json!(sources));
         }
         metadata
+    }
+}
+
+impl Answer {
+    /// The answer without secrets.
+    pub(super) fn masked(self, redaction: &Redaction) -> Self {
+        let model = self.model.map(|model| redaction.text(&model));
+        Self { text: redaction.text(&self.text), model, ..self }
     }
 }
 

@@ -88,19 +88,23 @@ impl ChatService {
         let guard = CancelGuard::new(&self.executions, &self.background, &id);
 
         let mut progress = Progress::default();
-        let log = StepLog::new(self.executions.clone(), id.clone(), events);
+        let redaction = self.settings.redactions(&settings).replies().clone();
+        let log = StepLog::new(self.executions.clone(), id.clone(), events, redaction.clone());
         let work = self.carry_out(&command, &settings, deadline, &log, &mut progress);
         let outcome = timeout_at(deadline.instant(), work).await.unwrap_or_else(|_| Err(too_late(&settings)));
         progress.steps = log.steps();
 
         // An answer that exists is given, even if the time ran out while it was being saved.
         let failure = outcome.err().filter(|_| progress.answer.is_none());
-        progress.degraded.extend(self.parts.memory.degraded());
+        progress.warnings = self.parts.memory.degraded();
+        // For a client that does not read it is in the answer.
+        drop(timeout_at(deadline.instant(), log.events().flush()).await);
         record(&command, &progress, failure.as_ref(), started.elapsed(), &settings);
-        let metadata = progress.metadata(&id, failure.is_some(), started.elapsed());
-        let degraded = progress.degraded.clone();
+        let metadata = redaction.json(progress.metadata(&id, failure.is_some(), started.elapsed()));
+        let lacking = progress.lacking.iter().map(|lacking| redaction.text(lacking)).collect();
+        let failure = failure.map(|error| error.masked(&redaction));
         let answer = progress.answer.unwrap_or_default().text;
-        let reply = ChatReply { answer, metadata, execution_id: id, failure, degraded };
+        let reply = ChatReply { answer, metadata, execution_id: id, failure, lacking };
         guard.disarm();
         self.finish(&reply).await;
         reply
@@ -124,7 +128,7 @@ impl ChatService {
             tasks::check_run(&self.parts.tools, run, settings, deadline).await?;
         }
         let offered = &offering::offered(&self.parts.tools, &mut plan, command, settings, deadline).await;
-        (progress.missing, progress.degraded) = (plan.missing.clone(), plan.denied.clone());
+        (progress.missing, progress.lacking) = (plan.missing.clone(), plan.denied.clone());
         let recorded = self.executions.plan(id, verdict.intent.as_str(), verdict.confidence, &plan.to_json()).await;
         log_failure("the plan could not be recorded", recorded);
         events.begun(id, &verdict, &plan).await;
@@ -153,10 +157,10 @@ impl ChatService {
         if settings.memory.enabled {
             // Until it is saved it is not, even if the time runs out.
             progress.memory_saved = Some(false);
-            progress.degraded.push("The conversation could not be saved".to_owned());
+            progress.lacking.push("The conversation could not be saved".to_owned());
             if self.remember(command, answer).await {
                 progress.memory_saved = Some(true);
-                progress.degraded.pop();
+                progress.lacking.pop();
             }
         }
         Ok(())
@@ -169,16 +173,16 @@ impl ChatService {
             && let Some(answer) = self.parts.cache.get::<Answer>(key).await
         {
             progress.cached = true;
-            let text = progress.answer.insert(answer).text.clone();
+            let text = progress.answer.insert(answer.masked(context.log.redaction())).text.clone();
             context.events.delta(text.clone()).await;
             return Ok(text);
         }
-        let lacking = progress.degraded.len();
+        let lacking = progress.lacking.len();
         self.execute(plan, context, progress).await?;
         let answer = progress.answer.clone().unwrap_or_default();
         // What a tool gave may be another thing the next time, and what was missing may be there.
         let used_tools = context.log.steps().iter().any(|step| step.action == Action::ToolExecution.as_str());
-        if let Some(key) = key.as_ref().filter(|_| !used_tools && progress.degraded.len() == lacking) {
+        if let Some(key) = key.as_ref().filter(|_| !used_tools && progress.lacking.len() == lacking) {
             self.parts.cache.put(key, &answer, &context.settings.cache).await;
         }
         Ok(answer.text)
@@ -191,7 +195,7 @@ impl ChatService {
         }
         self.parts.memory.context(&command.user, CONTEXT_TOKENS).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "the conversation could not be read");
-            progress.degraded.push("The conversation could not be read".to_owned());
+            progress.lacking.push("The conversation could not be read".to_owned());
             Vec::new()
         })
     }
@@ -240,7 +244,7 @@ impl ChatService {
                     }
                 }
             }
-            if is_last && let Some(answer) = compose(&found, &outcome, context.events, progress).await {
+            if is_last && let Some(answer) = compose(&found, &outcome, context.log, progress).await {
                 progress.answer = Some(answer);
             }
             context.log.add(step).await;

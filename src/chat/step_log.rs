@@ -1,6 +1,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::events::EventSink;
+use crate::kernel::Redaction;
 use crate::storage::{ExecutionStore, Step};
 use crate::telemetry::metrics;
 
@@ -11,13 +12,15 @@ pub(super) struct StepLog {
     executions: ExecutionStore,
     execution: String,
     events: EventSink,
+    redaction: Redaction,
     steps: Mutex<Vec<Step>>,
 }
 
 impl StepLog {
     /// The log of an execution.
-    pub(super) fn new(executions: ExecutionStore, execution: String, events: EventSink) -> Self {
-        Self { executions, execution, events, steps: Mutex::default() }
+    pub(super) fn new(executions: ExecutionStore, execution: String, events: EventSink, redaction: Redaction) -> Self {
+        let events = events.masking(redaction.clone());
+        Self { executions, execution, events, redaction, steps: Mutex::default() }
     }
 
     /// The id of the execution.
@@ -30,8 +33,14 @@ impl StepLog {
         &self.events
     }
 
+    /// What masks the secrets that its request knows.
+    pub(super) fn redaction(&self) -> &Redaction {
+        &self.redaction
+    }
+
     /// A step has ended.
     pub(super) async fn add(&self, step: Step) {
+        let step = step.masked(&self.redaction);
         metrics::step(&step.action, &step.status);
         let ordinal = {
             let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);

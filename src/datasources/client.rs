@@ -12,7 +12,7 @@ use super::sql::SqlClient;
 use super::{DataError, Outage, QueryResult, cube, rest};
 use crate::kernel::{Deadline, Stopwatch};
 use crate::outbound::{AddressGuard, BreakerState, Breakers, CallError, HttpClient, Permit};
-use crate::settings::{DataSourceSettings, Entry, Protocol, Resource};
+use crate::settings::{DataSourceSettings, Entry, Protocol};
 use crate::telemetry::metrics::{self, Callee};
 
 /// A data source as clients are handed it.
@@ -183,7 +183,7 @@ fn word<T>(outcome: &Result<T, DataError>) -> &'static str {
 fn redacted(source: &Source, error: DataError) -> DataError {
     match error {
         DataError::Failed { text, timed_out, outage } => {
-            DataError::Failed { text: source.effective.redaction().text(&text), timed_out, outage }
+            DataError::Failed { text: source.redaction().text(&text), timed_out, outage }
         }
         refused => refused,
     }

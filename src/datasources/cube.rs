@@ -11,7 +11,7 @@ use super::sql::check_sql;
 use super::{DataError, QueryResult};
 use crate::kernel::{Deadline, Secret, new_id};
 use crate::outbound::{Call, HttpClient, below};
-use crate::settings::{Protocol, Resource};
+use crate::settings::Protocol;
 
 /// Pause before a query is repeated that Cube asked to wait for: it holds requests back itself, so this only keeps a broken
 /// one from being hammered.
@@ -101,7 +101,7 @@ async fn sql(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<Qu
         let line: Value = serde_json::from_slice(line).map_err(|error| {
             DataError::failed(format!("{} answered with a line that is no JSON: {error}", who(source)))
         })?;
-        let line = source.effective.redaction().json(line);
+        let line = source.redaction().json(line);
         if let Some(error) = line.get("error") {
             let error = error.as_str().map_or_else(|| error.to_string(), str::to_owned);
             return Err(DataError::failed(format!("{}: {error}", who(source))));

@@ -7,7 +7,6 @@ use super::client::{Checked, Query, Source, who};
 use super::{DataError, Outage, QueryResult};
 use crate::kernel::Deadline;
 use crate::outbound::{Call, CallError, HttpClient, Reply, below};
-use crate::settings::Resource;
 
 /// Largest reply taken, in bytes.
 pub(super) const REPLY_CAP: usize = 10_000_000;
@@ -95,7 +94,7 @@ pub(super) async fn json_reply(
     let json = serde_json::from_slice(&bytes).map_err(|error| {
         DataError::failed(format!("{} answered with something other than JSON: {error}", who(source)))
     })?;
-    Ok(source.effective.redaction().json(json))
+    Ok(source.redaction().json(json))
 }
 
 /// The failure that a status other than 2xx stands for.
@@ -103,7 +102,7 @@ pub(super) async fn refusal(source: &Source, reply: Reply, deadline: Deadline) -
     let (status, text) = (reply.status(), reply.status_text());
     let patience = deadline.at_most(std::time::Duration::from_secs(2));
     let said = reply.beginning(ERROR_READ, patience).await;
-    let said = source.effective.redaction().text(&String::from_utf8_lossy(&said));
+    let said = source.redaction().text(&String::from_utf8_lossy(&said));
     let said: String = said.trim().chars().take(ERROR_CAP).collect();
     let said = if said.is_empty() { said } else { format!(": {said}") };
     let text = format!("{} answered {text}{said}", who(source));

@@ -4,6 +4,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::Redaction;
 use super::secret::quotable;
 
 /// What went wrong, in terms every room shares. `web` maps each kind to one HTTP status.
@@ -70,6 +71,11 @@ impl Error {
     /// No such thing.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(ErrorKind::NotFound, detail)
+    }
+
+    /// The error without secrets in its text. Fields quote what a caller sent, and stay as they are.
+    pub fn masked(self, redaction: &Redaction) -> Self {
+        Self { detail: redaction.text(&self.detail), ..self }
     }
 
     /// What kind of error this is.

@@ -1,51 +1,49 @@
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::SecretUrl;
 use super::properties::{is_special, masked_member};
 use super::secret_url::shown_url;
-
-/// Shorter keys are placeholders such as `ollama` or `EMPTY`: masking them would only garble answers.
-const SHORTEST_REDACTED: usize = 12;
+use super::{Redaction, SecretUrl};
 
 /// What stands in replies and logs in the place of a secret.
 pub const MASK: &str = "********";
 
 /// A credential. Debug, Display and Serialize print [`MASK`]; only [`Secret::expose`] gives the value.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Arc<str>);
+#[derive(Clone)]
+pub struct Secret(Arc<Inner>);
+
+struct Inner {
+    value: Box<str>,
+    redaction: OnceLock<Redaction>,
+}
 
 impl Secret {
     /// Wraps a credential.
-    pub fn new(value: impl Into<Arc<str>>) -> Self {
-        Self(value.into())
+    pub fn new(value: impl Into<Box<str>>) -> Self {
+        Self(Arc::new(Inner { value: value.into(), redaction: OnceLock::new() }))
     }
 
     /// The value itself: for the wire to its own upstream and for the store, nothing else.
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.0.value
     }
 
-    /// `text` with every appearance of this secret masked: upstreams like to quote what they were sent.
-    pub fn redact(&self, text: &str) -> String {
-        if self.0.len() < SHORTEST_REDACTED { text.to_owned() } else { text.replace(&*self.0, MASK) }
-    }
-
-    /// [`Secret::redact`] on every string in `value`, keys included.
-    pub fn redact_json(&self, value: Value) -> Value {
-        match value {
-            Value::String(text) => Value::String(self.redact(&text)),
-            Value::Array(items) => items.into_iter().map(|item| self.redact_json(item)).collect(),
-            Value::Object(map) => {
-                map.into_iter().map(|(key, value)| (self.redact(&key), self.redact_json(value))).collect()
-            }
-            other => other,
-        }
+    /// What masks it in what its upstream says.
+    pub fn redaction(&self) -> &Redaction {
+        self.0.redaction.get_or_init(|| Redaction::new([self.clone()]))
     }
 }
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl Eq for Secret {}
 
 /// Whether a field of this name holds a credential.
 pub fn names_a_secret(name: &str) -> bool {
@@ -72,34 +70,6 @@ pub fn names_a_secret(name: &str) -> bool {
         || plurals.iter().any(|end| name.ends_with(end))
         || ends.iter().any(|end| name.ends_with(end)) && !harmless.contains(&name.as_str())
         || parts.iter().any(|part| name.contains(part))
-}
-
-/// The credentials that an upstream knows and may quote, to be masked in everything it says.
-#[derive(Clone, Debug, Default)]
-pub struct Redaction(Vec<Secret>);
-
-impl Redaction {
-    /// Masks these.
-    pub fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
-        Self(secrets.into_iter().collect())
-    }
-
-    /// `text` with every secret masked.
-    pub fn text(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, secret| secret.redact(&text))
-    }
-
-    /// Whether bytes that are no text hold one of the secrets.
-    pub fn is_quoted_in(&self, bytes: &[u8]) -> bool {
-        let long =
-            self.0.iter().map(|secret| secret.expose().as_bytes()).filter(|secret| secret.len() >= SHORTEST_REDACTED);
-        long.into_iter().any(|secret| bytes.windows(secret.len()).any(|window| window == secret))
-    }
-
-    /// `value` with every secret masked.
-    pub fn json(&self, value: Value) -> Value {
-        self.0.iter().fold(value, |value, secret| secret.redact_json(value))
-    }
 }
 
 /// The value of the field `name`, fit to be quoted in an error: credentials in it are masked, by the names of their
@@ -150,15 +120,6 @@ mod tests {
     fn a_secret_never_prints_itself() {
         let secret = Secret::new("sk-canary");
         assert_eq!(format!("{secret} {secret:?} {}", json!(secret)), "******** ******** \"********\"");
-    }
-
-    #[test]
-    fn quoted_secrets_are_masked_in_text_and_json() {
-        let secret = Secret::new("sk-canary-1234");
-        assert_eq!(secret.redact("bad key sk-canary-1234!"), "bad key ********!");
-        let quoted = json!({"sk-canary-1234": ["x sk-canary-1234", {"deep": "sk-canary-1234"}]});
-        assert!(!secret.redact_json(quoted).to_string().contains("sk-canary"));
-        assert_eq!(Secret::new("ollama").redact("use ollama"), "use ollama");
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl Mode for Whole {
     async fn take(server: &Server<'_>, reply: Reply, model: &str, deadline: Deadline) -> Result<Completion, LlmError> {
         let raw = server.read_json(reply, deadline).await?;
         let answer = server.wire.completion(&raw).map_err(|what| server.bad_reply(&what))?;
-        Ok(Completion { raw, ..named(answer, model) })
+        Ok(Completion { raw, ..named(server.masked(answer), model) })
     }
 }
 

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::error::{excerpt, message_in};
 use super::stream::Opened;
 use super::wire::Wire;
-use super::{Chunk, LlmError};
-use crate::kernel::{Deadline, Secret};
+use super::{Chunk, Completion, LlmError};
+use crate::kernel::{Deadline, Redaction, Secret};
 use crate::outbound::{CallError, Reply, display_url};
 
 /// Largest answer accepted, in bytes.
@@ -23,11 +23,19 @@ pub(super) struct Server<'a> {
     /// The name in messages.
     pub(super) shown: String,
     pub(super) key: Option<&'a Secret>,
+    /// Masks the key.
+    redaction: Redaction,
 }
 
 impl<'a> Server<'a> {
     pub(super) fn new(wire: Wire, base: &'a str, key: Option<&'a Secret>) -> Self {
-        Self { wire, base, shown: display_url(base), key }
+        Self {
+            wire,
+            base,
+            shown: display_url(base),
+            key,
+            redaction: key.map(Secret::redaction).cloned().unwrap_or_default(),
+        }
     }
 
     pub(super) fn failed(&self, cause: CallError) -> LlmError {
@@ -35,19 +43,24 @@ impl<'a> Server<'a> {
     }
 
     pub(super) fn bad_reply(&self, what: &str) -> LlmError {
-        LlmError::BadReply { server: self.shown.clone(), what: redact(self.key, what) }
+        LlmError::BadReply { server: self.shown.clone(), what: self.redaction.text(what) }
+    }
+
+    /// The answer without the key. Parts of it were put together since they were masked.
+    pub(super) fn masked(&self, answer: Completion) -> Completion {
+        answer.masked(&self.redaction)
     }
 
     pub(super) async fn read_json(&self, reply: Reply, deadline: Deadline) -> Result<Value, LlmError> {
         let bytes: Bytes = reply.bytes(ANSWER_CAP, deadline).await.map_err(|cause| self.failed(cause))?;
-        parse(&bytes, self.key).map_err(|what| self.bad_reply(&what))
+        parse(&bytes, &self.redaction).map_err(|what| self.bad_reply(&what))
     }
 
     /// What the server said in an error body, with a colon before it.
     pub(super) fn quote(&self, body: &[u8]) -> String {
         let text = String::from_utf8_lossy(body);
         let json = serde_json::from_str::<Value>(&text).ok();
-        let said = redact(self.key, json.as_ref().and_then(message_in).unwrap_or(&text));
+        let said = self.redaction.text(json.as_ref().and_then(message_in).unwrap_or(&text));
         let said = excerpt(&said, 300);
         if said.is_empty() { said } else { format!(": {said}") }
     }
@@ -59,8 +72,8 @@ impl<'a> Server<'a> {
         silence: Duration,
         deadline: Deadline,
     ) -> impl Stream<Item = Result<Chunk, LlmError>> + Send + use<> {
-        let (wire, server, key) = (self.wire, self.shown.clone(), self.key.cloned());
-        Opened { wire, server, key, silence, deadline }.chunks(reply)
+        let (wire, server, redaction) = (self.wire, self.shown.clone(), self.redaction.clone());
+        Opened { wire, server, redaction, silence, deadline }.chunks(reply)
     }
 }
 
@@ -68,21 +81,14 @@ pub(super) fn content_type(reply: &Reply) -> String {
     reply.header("content-type").unwrap_or_default().to_ascii_lowercase()
 }
 
-pub(super) fn redact(key: Option<&Secret>, text: &str) -> String {
-    key.map_or_else(|| text.to_owned(), |key| key.redact(text))
-}
-
 /// Reads a reply as JSON, the key masked; the error says what came instead.
-pub(super) fn parse(bytes: &[u8], key: Option<&Secret>) -> Result<Value, String> {
+pub(super) fn parse(bytes: &[u8], redaction: &Redaction) -> Result<Value, String> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err("answered with an empty body".to_owned());
     }
     let raw: Value = serde_json::from_slice(bytes).map_err(|_| {
-        let text = redact(key, &String::from_utf8_lossy(bytes));
+        let text = redaction.text(&String::from_utf8_lossy(bytes));
         format!("answered with something that is not JSON: {}", excerpt(&text, 80))
     })?;
-    Ok(match key {
-        Some(key) => key.redact_json(raw),
-        None => raw,
-    })
+    Ok(redaction.json(raw))
 }

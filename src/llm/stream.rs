@@ -5,10 +5,10 @@ use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
 use tokio::time::timeout;
 
-use super::server::{ANSWER_CAP, content_type, parse, redact};
+use super::server::{ANSWER_CAP, content_type, parse};
 use super::wire::{StreamReader, Wire};
-use super::{Chunk, Completion, LlmError};
-use crate::kernel::{Deadline, Secret};
+use super::{Chunk, LlmError};
+use crate::kernel::{Deadline, Redaction};
 use crate::outbound::{CallError, Reply, lines, sse_events};
 
 /// How long the end of a connection is waited for once the answer is complete.
@@ -18,7 +18,7 @@ const DRAIN: Duration = Duration::from_millis(20);
 pub(super) struct Opened {
     pub(super) wire: Wire,
     pub(super) server: String,
-    pub(super) key: Option<Secret>,
+    pub(super) redaction: Redaction,
     pub(super) silence: Duration,
     pub(super) deadline: Deadline,
 }
@@ -31,10 +31,10 @@ impl Opened {
                 // The server ignored `stream` and answered in one piece.
                 let deadline = self.deadline.at_most(self.silence);
                 let bytes = reply.bytes(ANSWER_CAP, deadline).await.map_err(|cause| self.failed(cause))?;
-                let raw = parse(&bytes, self.key.as_ref()).map_err(|what| self.bad_reply(what))?;
+                let raw = parse(&bytes, &self.redaction).map_err(|what| self.bad_reply(what))?;
                 let answer = self.wire.completion(&raw).map_err(|what| self.bad_reply(what))?;
                 yield Chunk::Text(answer.content.clone());
-                yield Chunk::End(answer);
+                yield Chunk::End(answer.masked(&self.redaction));
                 return;
             }
             let mut events = self.events(reply);
@@ -46,14 +46,13 @@ impl Opened {
                     Err(self.failed(CallError::TooLarge(ANSWER_CAP)))?;
                 }
                 if let Some(text) = reader.feed(&data).map_err(|what| self.bad_reply(what))? {
-                    yield Chunk::Text(redact(self.key.as_ref(), &text));
+                    yield Chunk::Text(text);
                 }
             }
             let has_ended = reader.has_ended();
             let answer = if received == 0 { Err("answered with an empty stream".to_owned()) } else { reader.finish() };
             let answer = answer.map_err(|what| self.bad_reply(what))?;
-            let content = redact(self.key.as_ref(), &answer.content);
-            yield Chunk::End(Completion { content, ..answer });
+            yield Chunk::End(answer.masked(&self.redaction));
             if has_ended {
                 // A connection that is read to its end can be used again.
                 drop(timeout(DRAIN, events.next()).await);
@@ -92,6 +91,6 @@ impl Opened {
     }
 
     fn bad_reply(&self, what: String) -> LlmError {
-        LlmError::BadReply { server: self.server.clone(), what: redact(self.key.as_ref(), &what) }
+        LlmError::BadReply { server: self.server.clone(), what: self.redaction.text(&what) }
     }
 }

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::kernel::Role;
+use crate::kernel::{Redaction, Role};
 
 /// One message to or from a model, in the form both wire formats are translated to.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,11 +128,29 @@ pub struct Completion {
     pub raw: Value,
 }
 
+impl Completion {
+    /// The answer without secrets.
+    pub(super) fn masked(self, redaction: &Redaction) -> Self {
+        let call = |call: ToolCall| ToolCall {
+            id: redaction.text(&call.id),
+            name: redaction.text(&call.name),
+            arguments: redaction.json(call.arguments),
+        };
+        Self {
+            content: redaction.text(&self.content),
+            tool_calls: self.tool_calls.into_iter().map(call).collect(),
+            finish_reason: self.finish_reason.map(|reason| redaction.text(&reason)),
+            model: redaction.text(&self.model),
+            ..self
+        }
+    }
+}
+
 /// A piece of a streamed answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Chunk {
-    /// More text.
+    /// More text, as it came: a secret in it may be in pieces.
     Text(String),
-    /// The end: everything together. Always the last chunk.
+    /// The end: everything together, secrets masked. Always the last chunk.
     End(Completion),
 }

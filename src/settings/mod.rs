@@ -18,6 +18,7 @@ mod orchestration;
 mod outbound;
 mod reference;
 mod resources;
+mod secrets;
 mod server;
 mod shared;
 mod storage;
@@ -37,6 +38,7 @@ pub use resources::{
     AgentSettings, Catalog, CodeOptions, DataSourceSettings, Entry, Expected, HostPattern, HttpOptions, Language,
     McpOptions, McpTransport, Protocol, Resource, SearchOptions, SearchProvider, ToolOptions, ToolSettings,
 };
+pub use secrets::Redactions;
 pub use server::ServerSettings;
 pub use shared::SharedSettings;
 pub use storage::StorageSettings;

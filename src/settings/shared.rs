@@ -3,7 +3,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::Mutex;
 
-use super::{Environment, Loaded, Settings};
+use super::secrets::RedactionCache;
+use super::{Environment, Loaded, Redactions, Settings};
 use crate::kernel::Error;
 
 /// The one handle on the live settings. A request takes one [`SharedSettings::snapshot`] and works on it to its end.
@@ -12,6 +13,7 @@ pub struct SharedSettings {
     live: Arc<RwLock<Settings>>,
     writers: Arc<Mutex<()>>,
     environment: Environment,
+    redactions: Arc<RedactionCache>,
 }
 
 impl SharedSettings {
@@ -21,6 +23,7 @@ impl SharedSettings {
             live: Arc::new(RwLock::new(loaded.settings)),
             writers: Arc::new(Mutex::new(())),
             environment: loaded.environment,
+            redactions: Arc::default(),
         }
     }
 
@@ -32,6 +35,11 @@ impl SharedSettings {
     /// The variables that `${NAME}` refers to.
     pub fn environment(&self) -> &Environment {
         &self.environment
+    }
+
+    /// What masks the secrets of these settings, live or not any more.
+    pub fn redactions(&self, of: &Settings) -> Redactions {
+        self.redactions.get(of, &self.environment)
     }
 
     /// Changes the settings: `edit` validates, `persist` stores, then the new settings become live. Writers take turns.

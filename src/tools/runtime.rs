@@ -14,7 +14,7 @@ use super::result::ToolResult;
 use super::{Function, Tool, arguments, http_request, registry, web_search};
 use crate::kernel::{Deadline, Stopwatch};
 use crate::outbound::HttpClient;
-use crate::settings::{Environment, Resource, Settings, ToolOptions, ToolRules};
+use crate::settings::{Environment, Settings, ToolOptions, ToolRules};
 use crate::telemetry::metrics::{self, Callee};
 
 /// Bytes of output that a result holds.
@@ -168,7 +168,7 @@ impl Runtime {
             Ok(ToolOptions::Unsupported) => Check::incomplete(unsupported(tool)),
             Err(problem) => Check::incomplete(problem),
         };
-        let redaction = tool.effective.redaction();
+        let redaction = tool.redaction();
         let clean = |text: Option<String>| text.map(|text| redaction.text(&text));
         Check {
             message: redaction.text(&check.message),
@@ -211,7 +211,7 @@ fn describe(tool: &Tool, options: &ToolOptions) -> Option<Function> {
 
 /// What came of a function, as its caller may see it.
 fn finished(function: &Function, result: ToolResult, started: Instant) -> ToolResult {
-    let redaction = function.tool.effective.redaction();
+    let redaction = function.tool.redaction();
     let result = ToolResult {
         output: redaction.json(result.output),
         error: result.error.map(|error| redaction.text(&error)),

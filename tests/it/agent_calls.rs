@@ -226,6 +226,22 @@ async fn events_pass_through_one_by_one_as_the_agent_sends_them() {
 }
 
 #[tokio::test]
+async fn a_token_that_an_agent_streams_in_pieces_is_masked() {
+    let agent = Upstream::start(|_, _| {
+        let said = format!("my {TOKEN} is good").chars().collect::<Vec<_>>();
+        let event = |c: &char| Act::Send(format!("data: {}\n\n", json!({"id": "t", "delta": {"content": c}})));
+        [open_head("text/event-stream")].into_iter().chain(said.iter().map(event)).collect()
+    })
+    .await;
+    let text = open(&server_with(&agent.url()).await).await.rest().await;
+    let events = text.lines().filter_map(|line| line.strip_prefix("data: "));
+    let events: Vec<Value> = events.map(|data| serde_json::from_str(data).unwrap()).collect();
+    let said: String = events.iter().map(|event| event["delta"]["content"].as_str().unwrap()).collect();
+    assert_eq!((said.as_str(), events.len()), ("my ******** is good", 29), "{text}");
+    assert!(events.iter().all(|event| event["id"] == "t"), "{text}");
+}
+
+#[tokio::test]
 async fn a_stream_that_breaks_off_ends_in_an_error_event() {
     let agent = Upstream::start(|_, _| {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 999\r\n\r\n";

@@ -66,6 +66,7 @@ mod sql_honest;
 mod sql_sources;
 mod sql_types;
 mod store_access;
+mod streamed_secrets;
 mod streaming;
 mod summary;
 mod text_to_query;

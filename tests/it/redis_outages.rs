@@ -114,7 +114,9 @@ async fn a_server_that_starts_without_redis_serves_and_connects_later() {
     let server = server(&llm, &RedisServer::url_at(port)).await;
     let reply = server.post("/v1/chat", &json!({"prompt": "Hello", "user_id": "ada"})).await.expect(200);
     assert_eq!((&reply["metadata"]["memory_saved"], &reply["metadata"]["degraded"]), (&json!(true), &json!(true)));
-    assert!(reply["error"].as_str().unwrap().contains("Redis is away"), "{reply}");
+    // Nothing is missing in the answer, and nothing is lost.
+    assert_eq!((&reply["error"], &reply["metadata"]["missing"]), (&json!(null), &json!([])), "{reply}");
+    assert!(reply["metadata"]["warnings"][0].as_str().unwrap().contains("Redis is away"), "{reply}");
     let health = server.get("/api/memory/health").await.expect(200);
     assert_eq!((&health["healthy"], &health["storage"][0]["status"]), (&json!(false), &json!("unhealthy")));
     assert!(health["storage"][0]["error"].as_str().unwrap().contains("refused"), "{health}");
@@ -128,6 +130,33 @@ async fn a_server_that_starts_without_redis_serves_and_connects_later() {
     assert_eq!(health["storage"][0], json!({"type": "redis", "status": "healthy", "url": url}));
     let reply = server.post("/v1/chat", &json!({"prompt": "Again", "user_id": "ada"})).await.expect(200);
     assert_eq!((&reply["metadata"]["degraded"], &reply["error"]), (&json!(false), &json!(null)));
+    assert_eq!(reply["metadata"]["warnings"], json!([]));
+}
+
+#[tokio::test]
+async fn while_redis_hangs_no_reply_has_an_error_and_each_says_that_it_is_stood_in_for() {
+    let (redis, llm) = (RedisServer::start(), llm().await);
+    let server = server(&llm, &redis.url()).await;
+    redis.signal("STOP");
+    let mut warned = 0;
+    for number in 0..6 {
+        let ask = json!({"prompt": format!("Hello {number}"), "user_id": "ada"});
+        let frames = server.chat_events(&ask).await;
+        let streamed = frames.last().unwrap().data.clone();
+        for reply in [server.post("/v1/chat", &ask).await.expect(200), streamed] {
+            let metadata = &reply["metadata"];
+            assert_eq!((&reply["error"], &metadata["memory_saved"]), (&json!(null), &json!(true)), "{reply}");
+            let warnings = metadata["warnings"].as_array().unwrap();
+            assert_eq!(metadata["degraded"], !warnings.is_empty(), "{reply}");
+            warned += warnings.len();
+        }
+    }
+    assert!(warned > 0, "what is stood in for is told");
+    let listed = server.get("/v1/executions").await.expect(200);
+    assert!(listed["executions"].as_array().unwrap().iter().all(|it| it["error"].is_null()), "{listed}");
+    redis.signal("CONT");
+    until(&server, "healthy").await;
+    assert_eq!(in_redis(&redis, "ada").len(), 12);
 }
 
 #[tokio::test]

@@ -60,8 +60,9 @@ impl From<ChatBody> for ChatCommand {
     }
 }
 
-/// An answer and how it came about. `metadata.data` is there only if a data source was asked, `metadata.sources` (titles and
-/// addresses) only if the web was searched.
+/// An answer and how it came about. `metadata.degraded` says that something was not as it should be: `error` tells what the answer
+/// lacks, `metadata.warnings` what only a stand-in did (a store that is away), though the answer lacks nothing. `metadata.data` is
+/// there only if a data source was asked, `metadata.sources` (titles and addresses) only if the web was searched.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
     "answer": "There are 400 customers.\n\n1 row from data source 'crm':\n\n| customers |\n| --- |\n| 400 |",
@@ -75,7 +76,7 @@ impl From<ChatBody> for ChatCommand {
                 "query": null}
         ],
         "model": "llama3.2", "usage": {"prompt_tokens": 361, "completion_tokens": 29, "total_tokens": 390},
-        "cached": false, "degraded": false, "memory_saved": true, "missing": [], "duration_ms": 795,
+        "cached": false, "degraded": false, "warnings": [], "memory_saved": true, "missing": [], "duration_ms": 795,
         "data": [{"datasource": "crm", "query": "SELECT count(*) AS customers FROM customers",
             "columns": [{"name": "customers", "type": "int8"}], "rows": [{"customers": 400}], "row_count": 1, "truncated": false}]
     },

@@ -1,5 +1,5 @@
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::body::{below, read_body, read_name, refuse_moved_credentials, wrong_body};
 use super::{Resource, not_a_list, not_an_object};
-use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, ResourceName, Segment};
+use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, Redaction, ResourceName, Segment};
 use crate::settings::{Environment, JsonFile};
 
 /// One agent, data source or tool under its name.
@@ -22,6 +22,7 @@ pub struct Entry<T> {
     /// Changes whenever the entry does, its credentials included.
     pub version: String,
     revision: u64,
+    redaction: OnceLock<Redaction>,
 }
 
 type Entries<T> = IndexMap<ResourceName, Arc<Entry<T>>>;
@@ -225,7 +226,13 @@ impl<T: Resource> Entry<T> {
         // changes.
         let digest = Sha256::digest(format!("{revision} {name} {}", json!(written)));
         let version = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { name, written, effective, version, revision })
+        Ok(Self { name, written, effective, version, revision, redaction: OnceLock::new() })
+    }
+
+    /// What masks its credentials in what its server says.
+    pub fn redaction(&self) -> &Redaction {
+        let secrets = || self.effective.secrets().into_iter().map(|(_, secret)| secret);
+        self.redaction.get_or_init(|| Redaction::new(secrets()))
     }
 
     fn check(&self, expected: &Expected) -> Result<(), Error> {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::Catalog;
-use crate::kernel::{CredentialOrigin, FieldIssue, Fields, Properties, Redaction, Secret, SecretUrl, Segment};
+use crate::kernel::{CredentialOrigin, FieldIssue, Fields, Properties, Secret, SecretUrl, Segment};
 use crate::settings::{Environment, Settings, reference};
 
 /// What agents, data sources and tools have in common. Serializing one masks its credentials.
@@ -55,15 +55,6 @@ pub trait Resource: Clone + Debug + Serialize + Send + Sync + 'static {
 
     /// `settings` with another catalog of its sort.
     fn with_catalog(settings: &Settings, catalog: Arc<Catalog<Self>>) -> Settings;
-
-    /// Masks its credentials in what its server says. One in a URL may be quoted as it is written there, or decoded.
-    fn redaction(&self) -> Redaction {
-        let decoded = |secret: &Secret| {
-            let text = percent_encoding::percent_decode_str(secret.expose()).decode_utf8_lossy();
-            Secret::new(text.as_ref())
-        };
-        Redaction::new(self.secrets().into_iter().flat_map(|(_, secret)| [decoded(&secret), secret]))
-    }
 }
 
 /// The credential of a resource; `""` means none.

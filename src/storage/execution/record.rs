@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::kernel::{Error, ErrorKind};
+use crate::kernel::{Error, ErrorKind, Redaction};
 
 /// How far an execution has come, or how it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +99,15 @@ pub struct Step {
     pub output: Option<String>,
     /// How long it took.
     pub duration_ms: i64,
+}
+
+impl Step {
+    /// The step without secrets, in whatever others had a say.
+    pub fn masked(self, redaction: &Redaction) -> Self {
+        let masked = |text: Option<String>| text.map(|text| redaction.text(&text));
+        let (target, error) = (masked(self.target), masked(self.error));
+        Self { target, error, query: masked(self.query), output: masked(self.output), ..self }
+    }
 }
 
 /// Which executions to list.

@@ -17,7 +17,7 @@ use super::function::Described;
 use super::result::ToolResult;
 use crate::kernel::Deadline;
 use crate::outbound::{HttpClient, Reply, display_url};
-use crate::settings::{HttpOptions, Resource};
+use crate::settings::HttpOptions;
 use request::Request;
 use target::Target;
 
@@ -67,8 +67,8 @@ pub(super) async fn execute(
     let mut trip = Trip { target, request, redirects: 0 };
     let result = match trip.follow(http, options, deadline).await {
         Ok(reply) => {
-            let redaction = tool.effective.redaction();
-            reply::read(reply, &trip.who(), trip.request.method, &redaction, deadline).await
+            let redaction = tool.redaction();
+            reply::read(reply, &trip.who(), trip.request.method, redaction, deadline).await
         }
         Err(failed) => failed,
     };

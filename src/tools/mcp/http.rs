@@ -74,7 +74,7 @@ impl McpHttp {
         call.headers.extend(self.headers.iter().cloned());
         let text = |value: &HeaderValue| Secret::new(String::from_utf8_lossy(value.as_bytes()).as_ref());
         call.headers.extend(headers.iter().map(|(name, value)| (name.to_string(), text(value))));
-        call.headers.extend(session.map(|session| ("Mcp-Session-Id".to_owned(), Secret::new(session))));
+        call.headers.extend(session.map(|session| ("Mcp-Session-Id".to_owned(), Secret::new(&*session))));
         self.http.send(&call, Deadline::after(limit)).await.map_err(StreamableHttpError::Client)
     }
 

@@ -30,7 +30,7 @@ use super::registry;
 use super::result::ToolResult;
 use crate::kernel::Deadline;
 use crate::outbound::{CallError, HttpClient};
-use crate::settings::{Environment, McpOptions, McpTransport, Resource, ToolRules};
+use crate::settings::{Environment, McpOptions, McpTransport, ToolRules};
 use connection::{Connection, Target};
 use failure::Failure;
 use listing::Listed;
@@ -78,7 +78,7 @@ impl McpClient {
                 let function = |offer: listing::Offer| registry::remote(tool, &offer.name, offer.described);
                 Ok(listed.tools.into_iter().map(function).collect())
             }
-            Err(failure) => Err(tool.effective.redaction().text(&sentence(tool, &failure))),
+            Err(failure) => Err(tool.redaction().text(&sentence(tool, &failure))),
         }
     }
 
@@ -185,7 +185,7 @@ impl McpClient {
             return Err(Failure::Forbidden(command.clone()));
         }
         let (http, environment) = (self.0.http.clone(), self.0.environment.clone());
-        let (name, redaction) = (tool.name.to_string(), tool.effective.redaction());
+        let (name, redaction) = (tool.name.to_string(), tool.redaction().clone());
         Ok(Target { name, transport, redaction, http, environment })
     }
 

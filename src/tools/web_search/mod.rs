@@ -27,7 +27,7 @@ use super::function::Described;
 use super::result::ToolResult;
 use crate::kernel::Deadline;
 use crate::outbound::{CallError, HttpClient, Reply, RetryPolicy, Verdict, display_url, retry};
-use crate::settings::{Resource, SearchOptions, SearchProvider};
+use crate::settings::{SearchOptions, SearchProvider};
 use hit::Hit;
 use provider::{Ask, Provider};
 use query::Query;
@@ -165,8 +165,8 @@ impl<'a> Search<'a> {
     }
 
     async fn refusal(&self, reply: Reply, deadline: Deadline) -> String {
-        let redaction = self.tool.effective.redaction();
-        let what = failure::explain(self.provider, reply, &redaction, deadline).await;
+        let redaction = self.tool.redaction();
+        let what = failure::explain(self.provider, reply, redaction, deadline).await;
         format!("{} {what}", self.who())
     }
 

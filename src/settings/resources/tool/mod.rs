@@ -21,9 +21,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{Catalog, Resource};
-use crate::kernel::{
-    CredentialOrigin, FieldIssue, Fields, Properties, Redaction, Secret, SecretUrl, Segment, names_a_secret,
-};
+use crate::kernel::{CredentialOrigin, FieldIssue, Fields, Properties, Secret, SecretUrl, Segment, names_a_secret};
 use crate::settings::{Environment, Settings};
 
 /// A tool.
@@ -272,17 +270,6 @@ impl Resource for ToolSettings {
             _ => (key, json!(self.config.text(key))),
         });
         others.fold(origin, |origin, (key, value)| origin.setting(key, value)).transport("config", &self.config)
-    }
-
-    fn redaction(&self) -> Redaction {
-        let secrets: Vec<_> = self.secrets().into_iter().map(|(_, secret)| secret).collect();
-        // Of `Bearer abc` a server may quote `abc` alone.
-        let words = secrets.iter().flat_map(|secret| secret.expose().split_whitespace()).map(Secret::new);
-        let decoded = secrets.iter().map(|secret| {
-            let text = percent_encoding::percent_decode_str(secret.expose()).decode_utf8_lossy();
-            Secret::new(text.as_ref())
-        });
-        Redaction::new(decoded.chain(secrets.iter().cloned()).chain(words).collect::<Vec<_>>())
     }
 
     fn enabled(&self) -> bool {

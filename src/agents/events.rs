@@ -1,0 +1,168 @@
+use serde_json::Value;
+
+use crate::kernel::Redaction;
+
+/// Events that wait for those after them, at most, and their bytes.
+const MAX_WAITING: usize = 256;
+const MAX_WAITING_BYTES: usize = 1_000_000;
+
+/// Masks an agent's credentials in its events: also one that comes in pieces, in the same member of several events in a row. An
+/// event that may hold the beginning of one waits for the next.
+pub(super) struct EventRedactor {
+    redaction: Redaction,
+    waiting: Vec<Event>,
+}
+
+/// An event as it came, and the texts in its data.
+struct Event {
+    text: String,
+    data: Value,
+    is_json: bool,
+}
+
+impl EventRedactor {
+    pub(super) fn new(redaction: Redaction) -> Self {
+        Self { redaction, waiting: Vec::new() }
+    }
+
+    /// Takes the next event; gives what may be passed on. What has no data, as a comment, waits for nobody.
+    pub(super) fn push(&mut self, event: &str) -> String {
+        if self.redaction.is_empty() {
+            return event.to_owned();
+        }
+        let text = self.redaction.text(event);
+        let Some(event) = Event::read(&text) else { return text };
+        self.close(|path| event.text_at(path).is_none());
+        let paths = event.paths();
+        self.waiting.push(event);
+        let ready = paths.iter().map(|path| self.mask(path, false)).min().unwrap_or(self.waiting.len());
+        let bytes: usize = self.waiting.iter().map(|event| event.text.len()).sum();
+        let is_full = self.waiting.len() > MAX_WAITING || bytes > MAX_WAITING_BYTES;
+        self.waiting.drain(..if is_full { self.waiting.len() } else { ready }).map(|event| event.text).collect()
+    }
+
+    /// Gives what still waits, since nothing follows it.
+    pub(super) fn finish(&mut self) -> String {
+        self.close(|_| true);
+        self.waiting.drain(..).map(|event| event.text).collect()
+    }
+
+    /// Masks what breaks off where nothing follows.
+    fn close(&mut self, ends: impl Fn(&str) -> bool) {
+        let paths = self.waiting.last().map(Event::paths).unwrap_or_default();
+        for path in paths.iter().filter(|path| ends(path)) {
+            self.mask(path, true);
+        }
+    }
+
+    /// Masks what the texts at this path make together, in the last events that have one; how many events need not wait for more.
+    fn mask(&mut self, path: &str, is_over: bool) -> usize {
+        let mut texts: Vec<&str> = self.waiting.iter().rev().map_while(|event| event.text_at(path)).collect();
+        texts.reverse();
+        let first = self.waiting.len() - texts.len();
+        let (masked, open) = self.redaction.pieces(&texts, is_over);
+        for (event, masked) in self.waiting.iter_mut().skip(first).zip(masked.unwrap_or_default()) {
+            event.set(path, masked);
+        }
+        first + open
+    }
+}
+
+impl Event {
+    /// An event; `None` if it has no data.
+    fn read(text: &str) -> Option<Self> {
+        let lines = text.lines().filter_map(|line| line.strip_prefix("data:"));
+        let lines: Vec<_> = lines.map(|data| data.strip_prefix(' ').unwrap_or(data)).collect();
+        let data = (!lines.is_empty()).then(|| lines.join("\n"))?;
+        let json = serde_json::from_str(&data).ok();
+        Some(Self { text: text.to_owned(), is_json: json.is_some(), data: json.unwrap_or(Value::String(data)) })
+    }
+
+    /// The JSON pointers of its texts.
+    fn paths(&self) -> Vec<String> {
+        fn collect(value: &Value, path: &str, found: &mut Vec<String>) {
+            match value {
+                Value::String(_) => found.push(path.to_owned()),
+                Value::Array(items) => {
+                    items.iter().enumerate().for_each(|(at, item)| collect(item, &format!("{path}/{at}"), found));
+                }
+                Value::Object(map) => {
+                    let escaped = |key: &str| key.replace('~', "~0").replace('/', "~1");
+                    map.iter().for_each(|(key, value)| collect(value, &format!("{path}/{}", escaped(key)), found));
+                }
+                _ => {}
+            }
+        }
+        let mut found = Vec::new();
+        collect(&self.data, "", &mut found);
+        found
+    }
+
+    fn text_at(&self, path: &str) -> Option<&str> {
+        self.data.pointer(path)?.as_str()
+    }
+
+    /// Puts another text in the place of one, and writes the event anew if it differs.
+    fn set(&mut self, path: &str, text: String) {
+        let Some(place) = self.data.pointer_mut(path).filter(|place| place.as_str() != Some(&text)) else { return };
+        *place = Value::String(text);
+        let data = match &self.data {
+            Value::String(plain) if !self.is_json => plain.clone(),
+            json => json.to_string(),
+        };
+        let others: Vec<_> = self.text.lines().filter(|line| !line.is_empty() && !line.starts_with("data:")).collect();
+        let data: Vec<_> = data.split('\n').map(|line| format!("data: {line}")).collect();
+        self.text = [others.join("\n"), data.join("\n"), "\n".to_owned()].join("\n").trim_start().to_owned();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::Secret;
+
+    /// What is passed on with each event, and in the end.
+    fn passed(events: &[&str]) -> Vec<String> {
+        let mut redactor = EventRedactor::new(Redaction::new([Secret::new("token-of-the-agent")]));
+        let mut passed: Vec<_> = events.iter().map(|event| redactor.push(event)).collect();
+        passed.push(redactor.finish());
+        passed
+    }
+
+    #[test]
+    fn a_token_in_pieces_is_masked_and_nothing_else_changes() {
+        let events = [
+            "event: a\ndata: {\"id\": \"t\", \"text\":\"my tok\"}\n\n",
+            "data: {\"id\":\"t\",\"text\":\"en-of-\"}\n\n",
+        ];
+        let end = "data: {\"id\":\"t\",\"text\":\"the-agent.\"}\n\n";
+        let shown = passed(&[events[0], events[1], end]).concat();
+        assert_eq!(
+            shown,
+            "event: a\ndata: {\"id\":\"t\",\"text\":\"my ********\"}\n\ndata: {\"id\":\"t\",\"text\":\"\"}\n\n\
+            data: {\"id\":\"t\",\"text\":\".\"}\n\n"
+        );
+        let other = "data: {\"id\": \"t\",\"text\":\"another\"}\n\n";
+        assert_eq!(passed(&[events[0], events[1], other]).concat(), [events[0], events[1], other].concat());
+        let plain = passed(&["data: token-of\n\n", ": ping\n\n", "data: -the-agent\n\n"]);
+        assert_eq!(plain.concat(), ": ping\n\ndata: ********\n\ndata: \n\n");
+        let quoted = passed(&["data: \"token-of-the\"\n\n", "data: {}\n\n", "data: \"token-of-the-a\"\n\n"]);
+        assert_eq!(quoted.concat(), "data: \"********\"\n\ndata: {}\n\ndata: \"********\"\n\n");
+    }
+
+    #[test]
+    fn what_can_be_no_token_is_passed_on_at_once() {
+        let events =
+            ["data: {\"text\":\"One \"}\n\n", ": ping\n\n", "data: {\"text\": \"two\"}\n\n", "data: [DONE]\n\n"];
+        assert_eq!(passed(&events)[..4], events);
+        // One that may be waits for the next, and for no more.
+        let shown = passed(&[
+            "data: {\"text\":\"get\"}\n\n",
+            "data: {\"text\":\"it\"}\n\n",
+            "data: {\"other\":1}\n\n",
+            "data: x\n\n",
+        ]);
+        let lengths: Vec<_> = shown.iter().map(|shown| shown.matches("data").count()).collect();
+        assert_eq!(lengths, [0, 1, 2, 1, 0]);
+    }
+}
