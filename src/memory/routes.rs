@@ -220,10 +220,12 @@ impl<S: Send + Sync> FromRequestParts<S> for MessageQuery {
 }
 
 impl NewMessage {
-    /// The message from the query, with the body as its metadata; or, if the query names neither field, from the body.
+    /// The message from the query, with the body as its metadata, if the query has all of it; else from the body, completed and
+    /// overruled by what the query has.
     fn combine(MessageQuery(query): MessageQuery, OptionalBody(body): OptionalBody) -> Result<Self, Error> {
+        let is_whole = ["role", "content"].iter().all(|name| query.contains_key(*name));
         let (object, place, metadata) = match body {
-            Some(Value::Object(body)) if query.is_empty() => (body, "body", None),
+            Some(Value::Object(body)) if !is_whole => (body.into_iter().chain(query).collect(), "body", None),
             metadata => (query, "query", metadata),
         };
         let mut fields = Fields::new(&object, vec![place.into()]);
@@ -326,12 +328,12 @@ async fn clear(State(state): State<MemoryState>, PathUser(user): PathUser) -> Re
 /// Add a message
 ///
 /// Takes a JSON body of `role`, `content` and `metadata`; or, as the original did, `role` and `content` as query
-/// parameters and the metadata as the body.
+/// parameters and the metadata as the body. Where the query has only one of the two, the body has the rest.
 #[utoipa::path(post, path = "/api/memory/{user_id}/message", tag = "memory", operation_id = "add_message",
     params(("user_id" = String, Path, description = "Whose conversation"),
         ("role" = Option<String>, Query, description = "The original's way: `user`, `assistant` or `system`"),
         ("content" = Option<String>, Query, description = "The original's way: what was said")),
-    request_body(content = NewMessage, description = "The message; with query parameters, its metadata"),
+    request_body(content = NewMessage, description = "The message; its metadata if role and content are query parameters"),
     responses((status = 200, description = "Added", body = Added), BodyErrors,
         (status = 503, description = "Memory is disabled", body = ErrorBody)))]
 async fn add_message(

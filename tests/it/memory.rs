@@ -47,6 +47,29 @@ async fn messages_are_added_in_both_ways_and_read_newest_first() {
 }
 
 #[tokio::test]
+async fn a_query_parameter_does_not_silence_the_body() {
+    let server = TestServer::bare().await;
+    let message = json!({"role": "user", "content": "Hi.", "metadata": {"n": 1}});
+    let newest = async |query: &str, body: &Value| {
+        server.post(&format!("/api/memory/ada/message?{query}"), body).await.expect(200);
+        server.get("/api/memory/ada/history?limit=1").await.expect(200)["messages"][0].clone()
+    };
+    for (query, body, role, content, metadata) in [
+        ("trace=7", message.clone(), "user", "Hi.", json!({"n": 1})),
+        ("role=system", message.clone(), "system", "Hi.", json!({"n": 1})),
+        ("content=Ho.", message.clone(), "user", "Ho.", json!({"n": 1})),
+        ("role=assistant", json!({"content": "Hi."}), "assistant", "Hi.", json!({})),
+        ("role=assistant&content=Ho.", message.clone(), "assistant", "Ho.", message.clone()),
+    ] {
+        let stored = newest(query, &body).await;
+        assert_eq!((&stored["role"], &stored["content"]), (&json!(role), &json!(content)), "{query}");
+        assert_eq!(stored["metadata"], metadata, "{query}");
+    }
+    let refused = server.post("/api/memory/ada/message?role=user", &json!({"text": "Hi."})).await.expect(422);
+    assert_eq!(refused["detail"][0]["loc"], json!(["body", "content"]));
+}
+
+#[tokio::test]
 async fn the_context_is_the_newest_turns_that_fit_in_order() {
     let server = TestServer::bare().await;
     say(&server, "ada", "system", "Be brief.").await;

@@ -117,8 +117,7 @@ pub(super) struct ListQuery {
     #[param(value_type = Option<i64>, minimum = 1, maximum = 200, default = 50)]
     limit: usize,
     /// Where the page begins: `next_cursor` of the page before.
-    #[param(value_type = Option<String>)]
-    cursor: Option<Cursor>,
+    cursor: Option<String>,
     /// Of this user only.
     user_id: Option<String>,
     /// `running`, `completed`, `failed`, `cancelled` or `interrupted`.
@@ -136,7 +135,7 @@ impl FromFields for ListQuery {
         }
         Self {
             limit: usize::try_from(fields.int_or("limit", 50, 1..=200)).unwrap_or(50),
-            cursor: fields.int_optional("cursor", 1..=i64::MAX).map(Cursor::from_number),
+            cursor: fields.optional("cursor"),
             user_id: fields.optional("user_id"),
             status: known,
         }
@@ -148,18 +147,20 @@ impl FromFields for ListQuery {
 /// What the server did, newest first, page by page; prompts and answers are cut to 1000 characters.
 #[utoipa::path(get, path = "/executions", tag = "executions", operation_id = "list_executions", params(ListQuery),
     responses((status = 200, description = "A page", body = Executions), ReadErrors,
+        (status = 400, description = "The cursor is none that a page has given", body = ErrorBody),
         (status = 409, description = "The cursor is from when Postgres was away", body = ErrorBody),
         (status = 503, description = "Postgres is away, which gave the page before", body = ErrorBody)))]
 pub(super) async fn list(
     State(state): State<ChatState>,
     QueryParams(query): QueryParams<ListQuery>,
 ) -> Result<Reply<Executions>, ApiError> {
-    let filter = ExecutionFilter { user_id: query.user_id, status: query.status, before: query.cursor };
+    let before = query.cursor.as_deref().map(Cursor::parse).transpose()?;
+    let filter = ExecutionFilter { user_id: query.user_id, status: query.status, before };
     // One more than asked for tells whether there is another page.
     let mut page = state.chat.executions().list(&filter, query.limit + 1).await?;
     let more = page.len() > query.limit;
     page.truncate(query.limit);
-    let next_cursor = page.last().filter(|_| more).map(|(cursor, _)| cursor.number().to_string());
+    let next_cursor = page.last().filter(|_| more).map(|(cursor, _)| cursor.to_string());
     let executions: Vec<_> = page.into_iter().map(|(_, execution)| execution.into()).collect();
     Ok(Reply::ok(Executions { success: true, count: executions.len(), executions, next_cursor }))
 }

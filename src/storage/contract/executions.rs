@@ -119,7 +119,7 @@ async fn pages_follow_each_other_without_gaps(bench: &Bench) {
     loop {
         let page = bench.stores.executions.list(&filter, 10).await.unwrap();
         let Some((cursor, _)) = page.last() else { break };
-        filter.before = Some(Cursor::from_number(cursor.number()));
+        filter.before = Some(Cursor::parse(&cursor.to_string()).unwrap());
         seen.extend(page.into_iter().map(|(_, execution)| execution.id));
         // What comes meanwhile does not move the pages.
         bench.begin(&new_id(), Duration::ZERO).await;

@@ -92,7 +92,7 @@ impl ExecutionStore {
     pub async fn list(&self, filter: &ExecutionFilter, limit: usize) -> Result<Vec<(Cursor, Execution)>, Error> {
         let before = |is_outside| match filter.before {
             None => Ok(i64::MAX),
-            Some(cursor) => cursor.position_in(is_outside),
+            Some(cursor) => cursor.position_in(is_outside, self.postgres.is_some()),
         };
         let with_cursors = |found: Vec<(i64, Execution)>, is_outside| {
             found.into_iter().map(|(position, it)| (Cursor::new(position, is_outside), it)).collect()

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -134,19 +136,16 @@ impl Cursor {
         Self { position, is_outside }
     }
 
-    /// The cursor that a caller was given as this number.
-    pub fn from_number(number: i64) -> Self {
-        Self::new(number / 2, number % 2 == 1)
+    /// The cursor that a caller gives back.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let number = text.parse::<i64>().ok().filter(|number| *number > 0);
+        number.map(|number| Self::new(number / 2, number % 2 == 1)).ok_or_else(invented)
     }
 
-    /// The cursor as a number, for a caller to give back.
-    pub fn number(self) -> i64 {
-        self.position.saturating_mul(2).saturating_add(i64::from(self.is_outside))
-    }
-
-    /// The position, if it is one in the store that is asked.
-    pub(super) fn position_in(self, is_outside: bool) -> Result<i64, Error> {
+    /// The position, if it is one in the store that is asked; `has_outside` tells whether there is Postgres at all.
+    pub(super) fn position_in(self, is_outside: bool, has_outside: bool) -> Result<i64, Error> {
         match (self.is_outside, is_outside) {
+            (true, _) if !has_outside => Err(invented()),
             (true, false) => Err(Error::new(
                 ErrorKind::NotConfigured,
                 "Postgres is away, which gave the page before this one; please try again later",
@@ -158,6 +157,17 @@ impl Cursor {
             _ => Ok(self.position),
         }
     }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.position.saturating_mul(2).saturating_add(i64::from(self.is_outside)))
+    }
+}
+
+/// No page of this server has given such a cursor.
+fn invented() -> Error {
+    Error::new(ErrorKind::BadRequest, "cursor: Input should be the next_cursor of the page before")
 }
 
 /// An [`Outcome`] as it is stored.
