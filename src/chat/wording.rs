@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::outbound::{ReportedError, reported_error};
+
 /// The first characters of a text.
 pub(super) fn excerpt(text: &str, chars: usize) -> String {
     let mut cut: String = text.chars().take(chars).collect();
@@ -54,6 +56,25 @@ pub(super) fn text_of_events(events: &str) -> String {
         _ => data.to_owned(),
     };
     data.filter(|data| *data != "[DONE]").map(text).collect()
+}
+
+/// The error that server-sent events tell of: an event of that name, or one whose `data` is an error.
+pub(super) fn error_in_events(events: &str) -> Option<ReportedError> {
+    let mut is_error = false;
+    for line in events.lines() {
+        if let Some(name) = line.strip_prefix("event:") {
+            is_error = name.trim() == "error";
+        } else if let Some(data) = line.strip_prefix("data:").map(str::trim) {
+            let told = serde_json::from_str(data).ok().and_then(|json| reported_error(&json));
+            let named = || is_error.then(|| ReportedError { text: one_line(data), has_answer: false });
+            if let Some(error) = told.or_else(named) {
+                return Some(error);
+            }
+        } else if line.is_empty() {
+            is_error = false;
+        }
+    }
+    None
 }
 
 /// Rows as a Markdown table; the first `most` of them.
@@ -122,6 +143,17 @@ mod tests {
         let events = "event: delta\ndata: {\"content\": \"Two \"}\n\n: ping\n\ndata: {\"content\": \"invoices.\"}\n\ndata: [DONE]\n";
         assert_eq!(text_of_events(events), "Two invoices.");
         assert_eq!(text_of_events("data: plain words\n\n"), "plain words");
+    }
+
+    #[test]
+    fn an_error_among_events_is_found() {
+        let text = |events| error_in_events(events).map(|error| error.text);
+        assert_eq!(
+            text("data: {\"content\": \"Two \"}\n\nevent: error\ndata: out of memory\n\n").as_deref(),
+            Some("out of memory")
+        );
+        assert_eq!(text("event: end\ndata: {\"error\": {\"message\": \"boom\"}}\n\n").as_deref(), Some("boom"));
+        assert_eq!(text("event: error\n\ndata: {\"content\": \"error\", \"error\": null}\n\n"), None);
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::client::{Checked, Query, Source, who};
-use super::rest::{REPLY_CAP, json_reply, refusal};
+use super::rest::{REPLY_CAP, is_refusal, json_reply, refusal};
 use super::rows::Collector;
 use super::sql::check_sql;
+use super::traces::without_traces;
 use super::{DataError, QueryResult};
 use crate::kernel::{Deadline, Secret, new_id};
 use crate::outbound::{Call, HttpClient, below};
@@ -63,11 +64,15 @@ async fn load(
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(LONGEST_WAIT);
             }
-            Some(error) => return Err(DataError::failed(format!("{}: {error}", who(source)))),
+            Some(error) => return Err(objection(source, error)),
             None => return loaded(source, &mut reply, query.most_rows),
         }
     }
     Err(DataError::failed(format!("{} never stopped waiting", who(source))))
+}
+
+fn objection(source: &Source, error: &str) -> DataError {
+    DataError::failed(format!("{}: {}", who(source), without_traces(error)))
 }
 
 fn loaded(source: &Source, reply: &mut Value, most_rows: usize) -> Result<QueryResult, DataError> {
@@ -103,8 +108,7 @@ async fn sql(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<Qu
         })?;
         let line = source.redaction().json(line);
         if let Some(error) = line.get("error") {
-            let error = error.as_str().map_or_else(|| error.to_string(), str::to_owned);
-            return Err(DataError::failed(format!("{}: {error}", who(source))));
+            return Err(objection(source, error.as_str().map_or(&error.to_string(), |text| text)));
         }
         if let Some(schema) = line.get("schema").and_then(Value::as_array) {
             let text =
@@ -151,7 +155,7 @@ pub(super) async fn check(http: &HttpClient, source: &Source, deadline: Deadline
     let status = reply.status();
     let authenticated = match status {
         200 => Some(true),
-        401 | 403 => Some(false),
+        status if is_refusal(status) => Some(false),
         _ => None,
     };
     let mut findings = json!({"reached": true, "authenticated": authenticated, "read_only": true});

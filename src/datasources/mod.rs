@@ -13,6 +13,7 @@ mod rows;
 mod sample;
 mod service;
 mod sql;
+mod traces;
 
 pub use client::Source;
 pub use error::{DataError, Outage};

@@ -4,21 +4,26 @@
 use serde_json::{Map, Value, json};
 
 use super::client::{Checked, Query, Source, who};
+use super::traces::without_traces;
 use super::{DataError, Outage, QueryResult};
 use crate::kernel::Deadline;
-use crate::outbound::{Call, CallError, HttpClient, Reply, below};
+use crate::outbound::{Call, CallError, HttpClient, Reply, below, error_message, reported_error};
 
 /// Largest reply taken, in bytes.
 pub(super) const REPLY_CAP: usize = 10_000_000;
-/// How much of an error's text is read, and how much of that is quoted. The difference keeps a credential at the cut whole until
-/// it is masked.
-const ERROR_READ: usize = 4_000;
-const ERROR_CAP: usize = 500;
+/// How much of an error's text is read. Much less is quoted, so that a credential at the cut is whole until it is masked, and JSON
+/// can be read though it holds a stack.
+const ERROR_READ: usize = 64_000;
 
 pub(super) async fn query(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<QueryResult, DataError> {
     let body = json!({"query": query.text, "parameters": query.parameters});
     let call = Call::post(url_of(source, "query")?, &body).bearer(source.effective.auth_token.as_ref());
     let reply = json_reply(http, source, &call, query.deadline).await?;
+    let has_data = reply.get("data").and_then(Value::as_array).is_some_and(|rows| !rows.is_empty());
+    if let Some(error) = reported_error(&reply).filter(|_| !has_data) {
+        let text = format!("{} answered with an error: {}", who(source), without_traces(&error.text));
+        return Err(DataError::failed(text));
+    }
     let Value::Object(mut reply) = reply else {
         return Err(DataError::failed(format!("{} answered without an object that holds data", who(source))));
     };
@@ -56,7 +61,7 @@ pub(super) async fn check(http: &HttpClient, source: &Source, deadline: Deadline
     let call = Call::get(url_of(source, "health")?).bearer(source.effective.auth_token.as_ref());
     let status = http.send(&call, deadline).await.map_err(|error| DataError::call(&who(source), &error))?.status();
     let authenticated = match status {
-        401 | 403 => json!(false),
+        status if is_refusal(status) => json!(false),
         200 if source.effective.auth_token.is_some() => json!("accepted, though a health endpoint may not look at it"),
         _ => Value::Null,
     };
@@ -103,13 +108,21 @@ pub(super) async fn refusal(source: &Source, reply: Reply, deadline: Deadline) -
     let patience = deadline.at_most(std::time::Duration::from_secs(2));
     let said = reply.beginning(ERROR_READ, patience).await;
     let said = source.redaction().text(&String::from_utf8_lossy(&said));
-    let said: String = said.trim().chars().take(ERROR_CAP).collect();
+    let json: Option<Value> = serde_json::from_str(&said).ok();
+    let message = json.as_ref().and_then(Value::as_object).and_then(error_message);
+    let said = without_traces(message.as_deref().unwrap_or(&said));
     let said = if said.is_empty() { said } else { format!(": {said}") };
-    let text = format!("{} answered {text}{said}", who(source));
+    let did = if is_refusal(status) { "refused the request with" } else { "answered" };
+    let text = format!("{} {did} {text}{said}", who(source));
     let outage = match status {
         502 | 503 => Outage::Yes,
         504 => Outage::Perhaps,
         _ => Outage::No,
     };
     DataError::Failed { text, timed_out: false, outage }
+}
+
+/// Whether a status says that the service does not let this server in.
+pub(super) fn is_refusal(status: u16) -> bool {
+    matches!(status, 401 | 403)
 }

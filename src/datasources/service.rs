@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::client::{Checked, DataSourceClient, Query, Source, deadline_of, most_rows, who};
+use super::rest::is_refusal;
 use super::{DataError, QueryResult};
 use crate::kernel::{Deadline, Error, ResourceName};
 use crate::outbound::{AddressGuard, BreakerState, HttpClient};
@@ -47,6 +48,11 @@ impl Inspection {
     /// Whether it may be relied on.
     pub fn is_well(&self) -> bool {
         self.outcome.as_ref().is_ok_and(|checked| checked.ok)
+    }
+
+    /// Whether it is there, but does not let this server in.
+    pub(super) fn is_refused(&self) -> bool {
+        self.outcome.as_ref().is_ok_and(|checked| checked.status.is_some_and(is_refusal))
     }
 
     /// In the original's words.

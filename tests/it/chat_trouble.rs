@@ -443,3 +443,37 @@ async fn a_password_in_a_url_is_in_no_reply_no_record_and_not_shown_to_the_llm()
         }
     }
 }
+
+#[tokio::test]
+async fn an_agent_that_tells_of_an_error_under_a_status_of_200_has_failed() {
+    let llm = Upstream::saying("I could not.").await;
+    for (body, kind, said) in [
+        (json!({"error": "no such customer"}), "application/json", "no such customer"),
+        (json!({"success": false, "message": "quota used up", "data": null}), "application/json", "quota used up"),
+        (json!({"jsonrpc": "2.0", "error": {"code": 1, "message": "no method"}}), "application/json", "no method"),
+        (json!("event: error\ndata: {\"detail\": \"out of memory\"}\n\n"), "text/event-stream", "out of memory"),
+    ] {
+        let text = body.as_str().map_or_else(|| body.to_string(), str::to_owned);
+        let agent = Upstream::start(move |_, _| reply("200 OK", kind, &text)).await;
+        let server = TestServer::with_llm(&llm, &[]).await;
+        server.post("/api/agents", &json!({"name": "crm", "url": agent.url()})).await.expect(201);
+        let ask = json!({"prompt": "Who is Ada?", "metadata": {"agent": "crm"}});
+        let reply = server.post("/v1/chat", &ask).await.expect(200);
+        let step = &reply["metadata"]["steps"][0];
+        let error = step["error"].as_str().unwrap_or_default();
+        assert_eq!((&step["status"], &reply["metadata"]["degraded"]), (&json!("failed"), &json!(true)), "{reply}");
+        assert!(error.starts_with("Agent 'crm' answered with an error") && error.contains(said), "{reply}");
+        assert!(reply["error"].as_str().unwrap().contains(said), "{reply}");
+        assert!(!reply["answer"].as_str().unwrap().contains("null"), "{reply}");
+        // A caller of the API gets what the agent says.
+        let called = server.post("/api/agents/crm/call", &json!({})).await;
+        assert!(called.text.contains(said) && called.status == 200, "{}", called.text);
+    }
+    let partly = Upstream::answering(json!({"answer": "Two of three.", "error": "crm is away", "success": true})).await;
+    let server = TestServer::with_llm(&llm, &[]).await;
+    server.post("/api/agents", &json!({"name": "crm", "url": partly.url()})).await.expect(201);
+    let ask = json!({"prompt": "Who is Ada?", "metadata": {"agent": "crm"}});
+    let reply = server.post("/v1/chat", &ask).await.expect(200);
+    assert_eq!(reply["metadata"]["steps"][0]["status"], "completed", "{reply}");
+    assert!(reply["error"].as_str().unwrap().contains("crm is away"), "{reply}");
+}

@@ -134,7 +134,7 @@ async fn the_token_is_sent_as_it_is_stored_and_never_shown() {
     change(&server, "cubejs", &cube.url(), json!({"auth_token": wrong})).await;
     for text in [ORDERS, "SELECT 1"] {
         let said = failure(&server, text, json!({})).await;
-        assert!(said.starts_with("DataSource 'db' answered 403 Forbidden") && said.contains("Invalid token"), "{said}");
+        assert!(said.starts_with("DataSource 'db' refused the request with 403 Forbidden: Invalid token"), "{said}");
         assert!(!said.contains(wrong), "{said}");
     }
     let found = test(&server).await;
@@ -144,6 +144,8 @@ async fn the_token_is_sent_as_it_is_stored_and_never_shown() {
         (&details["status_code"], &details["reached"], &details["authenticated"]),
         (&json!(403), &json!(true), &json!(false))
     );
+    assert_eq!(found["connectivity_status"], "refused");
+    assert!(found["suggestion"].as_str().unwrap().contains("auth_token"), "{found}");
     assert!(!found.to_string().contains("canary") && !server.get("/api/datasources").await.text.contains("canary"));
 }
 
@@ -192,4 +194,24 @@ async fn what_cube_objects_to_is_told_and_what_is_no_cube_is_recognised() {
     let server = server_for(&ill, json!({})).await;
     assert_eq!(test(&server).await["details"]["authenticated"], json!(null));
     assert!(ask(&server, ORDERS, json!({})).await.text.contains("500 Internal Server Error: oops"));
+}
+
+#[tokio::test]
+async fn what_goes_wrong_inside_of_cube_is_told_without_its_stack_and_its_paths() {
+    let text = "Error: no cube 'x' at CubeSymbols.path (/app/node_modules/@cubejs/schema/Cube.js:10:5)\n    at next (/app/i.js:1:2)";
+    let stack = format!("{text}\n    at process.nextTick (node:internal:1:1)");
+    let error = json!({"error": text, "stack": stack, "requestId": "7"});
+    for status in ["400 Bad Request", "500 Internal Server Error", "200 OK"] {
+        let body = error.clone();
+        let ill = Upstream::start(move |_, _| json_reply(status, &body)).await;
+        let server = server_for(&ill, json!({})).await;
+        for query in [ORDERS, "SELECT 1"] {
+            let said = failure(&server, query, json!({})).await;
+            assert!(said.ends_with(": Error: no cube 'x'") && said.starts_with("DataSource 'db'"), "{said}");
+        }
+        for path in ["schema", "tables"] {
+            let reply = server.get(&format!("/api/datasources/db/{path}")).await.text;
+            assert!(!reply.contains("/app") && !reply.contains("stack"), "{reply}");
+        }
+    }
 }

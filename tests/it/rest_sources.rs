@@ -360,3 +360,24 @@ async fn credentials_are_in_no_reply() {
         assert!(!text.contains("canary"), "{text}");
     }
 }
+
+#[tokio::test]
+async fn a_service_that_tells_of_an_error_under_a_status_of_200_has_failed() {
+    for (reply, said) in [
+        (json!({"error": "no such table"}), Some("no such table")),
+        (json!({"success": false, "data": [], "message": "locked"}), Some("locked")),
+        (json!({"error": {"message": "cannot open /srv/app/x.db"}, "data": null}), Some("cannot open")),
+        (json!({"error": null, "success": true, "data": []}), None),
+        (json!({"errors": ["one row was left out"], "data": [{"a": 1}]}), None),
+    ] {
+        let service = Upstream::answering(reply.clone()).await;
+        let server = server_with("api", &service.url(), json!({})).await;
+        match said {
+            Some(said) => {
+                let expected = format!("DataSource 'db' answered with an error: {said}");
+                assert_eq!(failure(&server, "SELECT 1", json!({})).await, expected);
+            }
+            None => assert_eq!(query(&server, "SELECT 1", json!({})).await["success"], true, "{reply}"),
+        }
+    }
+}

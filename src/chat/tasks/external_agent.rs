@@ -9,12 +9,15 @@ use crate::chat::targets::{Agent, AgentChoice};
 use crate::chat::wording;
 use crate::kernel::{Error, ErrorKind};
 use crate::llm::{ChatRequest, Usage};
+use crate::outbound::{ReportedError, reported_error};
 use crate::settings::Resource;
 
 /// Longest wait for a model's word on who serves.
 const CHOICE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest text taken from an agent, in characters: an answer is to be read.
 const MOST_TEXT: usize = 100_000;
+/// What events are announced as.
+const EVENTS: &str = "text/event-stream";
 
 /// Hands the prompt, and what earlier steps found, over to an agent.
 pub(super) async fn run(
@@ -47,8 +50,23 @@ async fn call(context: &TaskContext<'_>, agent: &Agent, inputs: &Inputs) -> Resu
     }
     let answer =
         context.agents.ask(agent, &call, context.deadline).await.map_err(|error| misconfigured(agent, &error))?;
-    let text = answer.map_err(failure).and_then(|answer| text_of(agent, answer))?;
-    Ok(TaskOutput { target: Some(agent.name.to_string()), text, ..TaskOutput::default() })
+    let answer = answer.map_err(failure)?;
+    let lacks = check(agent, &answer)?;
+    // What came in pieces is whole only now.
+    let text = agent.redaction().text(&text_of(agent, answer)?);
+    Ok(TaskOutput { target: Some(agent.name.to_string()), text, lacks, ..TaskOutput::default() })
+}
+
+/// Looks whether the agent tells of an error under a status of 200. What an answer lacks is told besides it.
+fn check(agent: &Agent, answer: &AgentAnswer) -> Result<Option<String>, Error> {
+    let reported = match &answer.payload {
+        Payload::Json(json) => reported_error(json),
+        Payload::Text(events) if answer.content_type == EVENTS => wording::error_in_events(events),
+        _ => None,
+    };
+    let Some(ReportedError { text, has_answer }) = reported else { return Ok(None) };
+    let text = format!("Agent '{}' answered with an error: {text}", agent.name);
+    if has_answer { Ok(Some(text)) } else { Err(Error::new(ErrorKind::Upstream, text)) }
 }
 
 /// The call can't be made. Here that is nobody's request, but the agent's `metadata.endpoint`.
@@ -115,7 +133,7 @@ fn list(agents: &[Agent], about: impl Fn(&Agent) -> Option<&str>) -> String {
 /// What an agent says, wherever it puts it.
 fn text_of(agent: &Agent, answer: AgentAnswer) -> Result<String, Error> {
     let text = match answer.payload {
-        Payload::Text(text) if answer.content_type == "text/event-stream" => wording::text_of_events(&text),
+        Payload::Text(text) if answer.content_type == EVENTS => wording::text_of_events(&text),
         Payload::Text(text) => text,
         Payload::Json(json) => wording::text_in(&json),
         Payload::Binary(_) => {

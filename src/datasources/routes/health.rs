@@ -15,6 +15,9 @@ use crate::web::{ApiError, ErrorBody, FromFields, PathName, QueryParams, ReadErr
 
 /// What counts are the sources' own timeouts, which are shorter.
 const LONGEST: Duration = Duration::from_secs(86_400);
+const UNREACHABLE: &str = "Ensure the datasource service is running and accessible, or use 'skip_connectivity=true' to \
+    save without testing.";
+const REFUSED: &str = "The datasource refuses this server: auth_token should be one that it takes.";
 
 /// How a source is tested.
 pub(super) struct TestQuery {
@@ -48,7 +51,7 @@ pub(super) struct DataSourceTested {
     url: SecretUrl,
     success: bool,
     connectivity_tested: bool,
-    /// `reachable`, `unreachable` or `skipped`.
+    /// `reachable`, `refused` (it is there, but does not take the credential), `unreachable` or `skipped`.
     connectivity_status: &'static str,
     message: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -163,12 +166,15 @@ fn untested(source: &Source, success: bool, message: &'static str) -> DataSource
 
 fn tested(source: &Source, inspection: Inspection) -> DataSourceTested {
     let (success, message) = (inspection.is_well(), inspection.message());
-    let suggestion = "Ensure the datasource service is running and accessible, or use 'skip_connectivity=true' to save \
-        without testing.";
+    let (connectivity_status, suggestion) = match success {
+        true => ("reachable", None),
+        false if inspection.is_refused() => ("refused", Some(REFUSED)),
+        false => ("unreachable", Some(UNREACHABLE)),
+    };
     DataSourceTested {
         connectivity_tested: true,
-        connectivity_status: if success { "reachable" } else { "unreachable" },
-        suggestion: (!success).then_some(suggestion),
+        connectivity_status,
+        suggestion,
         details: Some(details(source, inspection)),
         ..untested(source, success, message)
     }
