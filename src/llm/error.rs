@@ -56,6 +56,11 @@ impl LlmError {
         }
     }
 
+    /// Whether the server does not take the key.
+    pub(super) fn is_refused_key(&self) -> bool {
+        matches!(self, Self::Status { code: 401 | 403, .. })
+    }
+
     /// What kind of failure it is, in one word, for figures.
     pub(super) fn label(&self) -> &'static str {
         match self {
@@ -65,7 +70,7 @@ impl LlmError {
             Self::Call { cause: CallError::Interrupted(_), .. } => "interrupted",
             Self::Call { cause: CallError::Denied(_) | CallError::Invalid(_), .. } => "not_allowed",
             Self::Call { cause: CallError::TooLarge(_), .. } | Self::BadReply { .. } => "bad_reply",
-            Self::Status { code: 401 | 403, .. } => "unauthorized",
+            Self::Status { .. } if self.is_refused_key() => "unauthorized",
             Self::Status { code: 429, .. } => "rate_limited",
             Self::Status { code: 500.., .. } => "server_error",
             Self::Status { .. } => "refused",
@@ -87,7 +92,7 @@ impl LlmError {
     /// Whether another model on the same server may do better.
     pub(super) fn another_model_may_help(&self) -> bool {
         match self {
-            Self::Status { code, .. } => !matches!(code, 401 | 403),
+            Self::Status { .. } => !self.is_refused_key(),
             Self::BadReply { .. } | Self::Call { cause: CallError::Interrupted(_), .. } => true,
             _ => false,
         }

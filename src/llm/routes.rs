@@ -7,7 +7,8 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::LlmService;
+use super::service::ModelList;
+use super::{LlmError, LlmService};
 use crate::kernel::{Fields, Secret};
 use crate::settings::LlmSettings;
 use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, OptionalBody, ReadErrors, Reply};
@@ -135,12 +136,16 @@ struct LlmTested {
     "success": true, "models": [{"id": "llama3.2", "name": "llama3.2"}], "default_model": "llama3.2"
 }))]
 struct LlmModels {
+    /// False if the server does not take the key.
     success: bool,
     models: Vec<Value>,
     default_model: Option<String>,
     /// Only there when the server lists no models.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'static str>,
+    /// Why it lists none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 /// Whether the LLM server is up. `error` or `message` say why not.
@@ -208,14 +213,20 @@ async fn test(State(llm): State<LlmService>, JsonBody(body): JsonBody<LlmTest>) 
 
 /// List models
 ///
-/// What the server offers: `/v1/models`, or `/api/tags` of Ollama. Where it lists none, the default model.
+/// What the server offers: `/v1/models`, or `/api/tags` of Ollama. Where it lists none, the default model, and `error` says why.
 #[utoipa::path(get, path = "/api/llm/models", tag = "llm", operation_id = "list_llm_models", responses(
     (status = 200, description = "The models", body = LlmModels),
     (status = 400, description = "No LLM is configured", body = ErrorBody),
     ReadErrors))]
 async fn models(State(llm): State<LlmService>) -> Result<Reply<LlmModels>, ApiError> {
-    let (models, default_model, message) = llm.models().await?;
-    Ok(Reply::ok(LlmModels { success: true, models, default_model, message }))
+    let ModelList { models, default_model, error } = llm.models().await?;
+    Ok(Reply::ok(LlmModels {
+        success: !error.as_ref().is_some_and(LlmError::is_refused_key),
+        models,
+        default_model,
+        message: error.as_ref().map(|_| "Using configured default model"),
+        error: error.map(|error| error.to_string()),
+    }))
 }
 
 /// Health of the LLM server

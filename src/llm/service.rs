@@ -35,6 +35,17 @@ pub struct TestOutcome {
     pub response_time_ms: Option<f64>,
 }
 
+/// The models that can be asked.
+#[derive(Debug)]
+pub struct ModelList {
+    /// As the server lists them, or else the default one.
+    pub models: Vec<Value>,
+    /// The default one.
+    pub default_model: Option<String>,
+    /// Why the server gave no list.
+    pub error: Option<LlmError>,
+}
+
 impl LlmService {
     /// The section of the configuration store that holds what was changed through the API.
     pub const SECTION: &str = "llm";
@@ -118,22 +129,22 @@ impl LlmService {
         }
     }
 
-    /// The models the server offers; if it gives no list, the default model and a sentence that says so.
-    pub async fn models(&self) -> Result<(Vec<Value>, Option<String>, Option<&'static str>), Error> {
+    /// The models the server offers; if it gives no list, the default model and why.
+    pub async fn models(&self) -> Result<ModelList, Error> {
         let settings = self.settings.snapshot();
         let llm = settings.llm.effective();
         if llm.base_url.is_none() {
             return Err(Error::new(ErrorKind::BadRequest, LlmError::NoBaseUrl.to_string()));
         }
-        let default = settings.llm.written().default_model.clone();
-        match self.client.models(llm, Deadline::after(MODELS_TIMEOUT)).await {
-            Ok(models) => Ok((models, default, None)),
-            Err(error) => {
-                tracing::warn!(error = error.unquoted(), words = %error, "the LLM server lists no models");
-                let models = default.iter().map(|name| json!({"id": name, "name": name})).collect();
-                Ok((models, default, Some("Using configured default model")))
-            }
-        }
+        let default_model = settings.llm.written().default_model.clone();
+        let listed = self.client.models(llm, Deadline::after(MODELS_TIMEOUT)).await.inspect_err(|error| {
+            tracing::warn!(error = error.unquoted(), words = %error, "the LLM server lists no models");
+        });
+        let (models, error) = match listed {
+            Ok(models) => (models, None),
+            Err(error) => (default_model.iter().map(|name| json!({"id": name, "name": name})).collect(), Some(error)),
+        };
+        Ok(ModelList { models, default_model, error })
     }
 
     /// Whether the server is up, as an object of the original's shape.

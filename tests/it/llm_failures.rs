@@ -66,6 +66,28 @@ async fn an_llm_that_is_not_there() {
         (&models["models"], &models["message"]),
         (&json!([{"id": "m", "name": "m"}]), &json!("Using configured default model"))
     );
+    assert_eq!(models["success"], true);
+    assert!(models["error"].as_str().unwrap().contains("refused the connection"), "{models}");
+}
+
+#[tokio::test]
+async fn a_wrong_key_shows_where_models_are_listed() {
+    for status in ["401 Unauthorized", "403 Forbidden"] {
+        let refusal = move |_: &Seen, _| json_reply(status, &json!({"error": {"message": "Incorrect API key"}}));
+        let (server, _llm) = server_with(refusal, &[("LLM_API_KEY", "sk-wrong-key-123")]).await;
+        let models = server.get("/api/llm/models").await.expect(200);
+        assert_eq!(
+            (&models["success"], &models["models"][0]["id"]),
+            (&json!(false), &models["default_model"]),
+            "{models}"
+        );
+        let error = models["error"].as_str().unwrap();
+        assert!(error.contains(&format!("answered {status}: Incorrect API key")), "{error}");
+    }
+    // One that has no such list is no misconfiguration.
+    let (server, _llm) = server_with(|_, _| json_reply("404 Not Found", &json!({})), &[]).await;
+    let models = server.get("/api/llm/models").await.expect(200);
+    assert_eq!((&models["success"], models["error"].as_str().is_some()), (&json!(true), true), "{models}");
 }
 
 #[tokio::test]
