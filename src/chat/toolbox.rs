@@ -51,7 +51,7 @@ impl Offer {
         let mut missing = if self.is_wanted || self.only.is_some() { problems } else { Vec::new() };
         if let Some(only) = &self.only {
             let is_named =
-                |function: &Function, name: &String| *name == function.name || *name == *function.tool.name.as_str();
+                |function: &Function, name: &String| function.is_called(name) || *name == *function.tool.name.as_str();
             if missing.is_empty() {
                 let lacking = only.iter().filter(|name| is_member(name, &self.tools));
                 let lacking = lacking.filter(|name| !all.iter().any(|function| is_named(function, name)));

@@ -27,6 +27,11 @@ pub(super) struct Described {
 }
 
 impl Function {
+    /// Whether it is published under this name, in either form.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.call_name == name
+    }
+
     /// The original's form.
     pub(super) fn to_schema(&self) -> Value {
         json!({"name": self.name, "description": self.description, "parameters": self.parameters})

@@ -8,19 +8,39 @@ use crate::settings::Resource;
 
 /// Longest name that chat completions allow.
 const LONGEST_CALL_NAME: usize = 64;
+/// Digits at the end of a name that is not a function's own.
+const DIGEST: usize = 8;
 
 /// Stands between the name of an MCP server and that of one of its tools.
 const SEPARATOR: &str = "__";
 
 /// The tool that a name means: the one of that name, or else the MCP server whose name it begins with, of several the one with the
-/// longest; and with the server, the name of its own tool.
+/// longest, or else one that a model is told of under that name; and with a server, the name of its own tool.
 pub fn addressed<'a>(tools: impl Iterator<Item = &'a Tool>, name: &'a str) -> Option<(&'a Tool, Option<&'a str>)> {
-    let read = |tool: &'a Tool| match name.strip_prefix(tool.name.as_str())? {
-        "" => Some((tool, None)),
-        rest if tool.effective.is_mcp() => Some((tool, Some(rest.strip_prefix(SEPARATOR)?))),
-        _ => None,
+    let read = |tool: &'a Tool| {
+        let by_name = by_name(tool, name).map(|member| (true, tool, member));
+        by_name.or_else(|| by_call_name(tool, name).map(|member| (false, tool, member)))
     };
-    tools.filter_map(read).max_by_key(|(tool, _)| tool.name.as_str().len())
+    let found = tools.filter_map(read).max_by_key(|(is_by_name, tool, _)| (*is_by_name, tool.name.as_str().len()));
+    found.map(|(_, tool, member)| (tool, member))
+}
+
+fn by_name<'a>(tool: &Tool, name: &'a str) -> Option<Option<&'a str>> {
+    match name.strip_prefix(tool.name.as_str())? {
+        "" => Some(None),
+        rest if tool.effective.is_mcp() => Some(Some(rest.strip_prefix(SEPARATOR)?)),
+        _ => None,
+    }
+}
+
+/// Which tool of a server is meant can't be read from such a name, so it is the whole.
+fn by_call_name<'a>(tool: &Tool, name: &'a str) -> Option<Option<&'a str>> {
+    if !tool.effective.is_mcp() {
+        return (call_name(tool.name.as_str(), 0) == name).then_some(None);
+    }
+    let mut start = plain(&format!("{}{SEPARATOR}", tool.name));
+    start.truncate(LONGEST_CALL_NAME - DIGEST - 1);
+    name.starts_with(&start).then_some(Some(name))
 }
 
 /// The functions of one tool, before they have got names that models may use.
@@ -53,22 +73,23 @@ pub(super) fn remote(tool: &Tool, name: &str, described: Described) -> Function 
 pub(super) fn with_call_names(functions: Vec<Function>) -> Vec<Function> {
     let mut taken = HashSet::new();
     let name = |function: Function| {
-        let mut call_name = plain(&function.name);
-        let mut attempt = 0;
-        while attempt == 0 && call_name != function.name || !taken.insert(call_name.clone()) {
-            call_name = with_digest(&function.name, attempt);
-            attempt += 1;
-        }
+        let mut names = (0..).map(|attempt| call_name(&function.name, attempt));
+        let call_name = names.find(|name| taken.insert(name.clone())).unwrap_or_default();
         Function { call_name, ..function }
     };
     functions.into_iter().map(name).collect()
 }
 
-fn with_digest(name: &str, attempt: usize) -> String {
+/// The name that models use; another one with each attempt.
+fn call_name(name: &str, attempt: usize) -> String {
+    let plain = plain(name);
+    if attempt == 0 && plain == name {
+        return plain;
+    }
     let digest = Sha256::digest(format!("{name}{}", " ".repeat(attempt)));
-    let digest: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    let mut start = plain(name);
-    start.truncate(LONGEST_CALL_NAME - digest.len() - 1);
+    let digest: String = digest.iter().take(DIGEST / 2).map(|byte| format!("{byte:02x}")).collect();
+    let mut start = plain;
+    start.truncate(LONGEST_CALL_NAME - DIGEST - 1);
     format!("{start}_{digest}")
 }
 
@@ -103,7 +124,7 @@ mod tests {
     fn a_name_means_the_tool_of_that_name_or_else_a_tool_of_the_server_with_the_longest_fitting_name() {
         let tools = json!({
             "a": {"type": "mcp"}, "a__b": {"type": "mcp"}, "a__b__c": {"type": "http_request"}, "b": {"type": "http_request"},
-            "a__b__d__e": {"type": "http_request"},
+            "a__b__d__e": {"type": "http_request"}, "Küche 7": {"type": "http_request"}, "my files": {"type": "mcp"},
         });
         let settings = load(Environment::from_pairs([("TOOLS", tools.to_string())])).unwrap().settings;
         let read = |name| {
@@ -118,6 +139,10 @@ mod tests {
         assert_eq!(read("a__b__c"), Some(("a__b__c", None)));
         assert_eq!(read("a__b__c__d"), Some(("a__b", Some("c__d"))));
         assert_eq!(read("a___b"), Some(("a", Some("_b"))));
+        // Models are told other names of some.
+        let called = ["Küche 7", "my files__read it"].map(|name| call_name(name, 0));
+        let tools = called.each_ref().map(|name| read(name).map(|(tool, _)| tool));
+        assert_eq!(tools, [Some("Küche 7"), Some("my files")], "{called:?}");
         assert_eq!((read("b__x"), read("a_b"), read("ab__c"), read("c")), (None, None, None, None));
     }
 

@@ -15,6 +15,9 @@ use crate::storage::{ConfigStore, Registry};
 /// Longest test of a tool. The original gave five seconds; a child process may need more to start.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// Names that an error lists at most.
+const MOST_NAMED: usize = 100;
+
 /// Keeps, tests and runs tools. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ToolService {
@@ -81,38 +84,34 @@ impl ToolService {
         self.runtime.execute(function, arguments, settings, deadline).await
     }
 
-    /// Runs a tool for a caller of the API. Arguments that don't fit its schema are the caller's error.
+    /// Runs a function for a caller of the API, by one of the names that it is published under, or by that of its server and its own
+    /// as `member`. Arguments that don't fit its schema are the caller's error.
     pub(super) async fn execute_named(
         &self,
-        name: &ResourceName,
+        name: &str,
         member: Option<&str>,
         arguments: Map<String, Value>,
     ) -> Result<ToolResult, Error> {
         let settings = self.registry.settings().snapshot();
         let deadline = Deadline::after(settings.orchestration.timeout);
-        let (tool, member) = self.addressed(name.as_str(), member)?;
+        let found = addressed(settings.tools.iter(), name);
+        let (tool, is_function) = found.map(|(tool, its_own)| (tool, its_own.is_some())).ok_or_else(|| {
+            let names = settings.tools.iter().map(|tool| tool.name.as_str()).take(MOST_NAMED).collect::<Vec<_>>();
+            not_found(name, "there are", &names)
+        })?;
         if !tool.effective.enabled {
             return Ok(ToolResult::error(format!("Tool '{}' is disabled", tool.name)));
         }
         let found = self.functions(vec![tool.clone()], &settings, deadline).await;
-        let function = match choose(member.as_deref(), found)? {
-            Ok(function) => function,
-            Err(problem) => return Ok(ToolResult::error(problem)),
-        };
+        if let Some(problem) = found.problems.into_iter().next() {
+            return Ok(ToolResult::error(problem));
+        }
+        let function = if is_function { published(name, found.all)? } else { choose(member, found.all)? };
         let arguments = self.runtime.checked(&function, &Value::Object(arguments)).map_err(|wrong| {
             let loc = vec!["body".into(), "arguments".into()];
             Error::invalid(vec![FieldIssue::new("value_error", loc, wrong, Value::Null)])
         })?;
         Ok(self.runtime.execute_checked(&function, &arguments, &settings, deadline).await)
-    }
-
-    /// The tool of this name; `server__tool` means a tool of an MCP server.
-    fn addressed(&self, name: &str, member: Option<&str>) -> Result<(Tool, Option<String>), Error> {
-        let catalog = self.registry.catalog();
-        if let Some((tool, Some(its_own))) = addressed(catalog.iter(), name) {
-            return Ok((tool.clone(), Some(its_own.to_owned())));
-        }
-        Ok((catalog.require(name)?.clone(), member.map(str::to_owned)))
     }
 
     /// The tool of this name, or the error that a caller reads.
@@ -139,19 +138,33 @@ impl ToolService {
     }
 }
 
-/// The function that is meant. The outer error is the caller's fault, the inner one the tool's.
-fn choose(member: Option<&str>, found: Functions) -> Result<Result<Function, String>, Error> {
-    if let Some(problem) = found.problems.into_iter().next() {
-        return Ok(Err(problem));
+/// The function of this name.
+fn published(name: &str, mut all: Vec<Function>) -> Result<Function, Error> {
+    if let Some(at) = all.iter().position(|function| function.is_called(name)) {
+        return Ok(all.swap_remove(at));
     }
-    let names: Vec<_> = found.all.iter().filter_map(|function| function.remote.clone()).collect();
-    let is_meant = |function: &Function| function.remote.as_deref() == member;
+    let names: Vec<_> = all.iter().map(|function| function.name.as_str()).take(MOST_NAMED).collect();
+    Err(not_found(name, "its server has", &names))
+}
+
+fn not_found(name: &str, what: &str, names: &[&str]) -> Error {
+    let names = if names.is_empty() { String::new() } else { format!("; {what}: {}", names.join(", ")) };
+    Error::not_found(format!("Tool '{name}' not found{names}"))
+}
+
+/// The function that is meant by the body's `tool`.
+fn choose(member: Option<&str>, all: Vec<Function>) -> Result<Function, Error> {
+    let names: Vec<_> = all.iter().filter_map(|function| function.remote.clone()).collect();
+    let is_meant = |function: &Function| {
+        function.remote.as_deref() == member
+            || function.remote.is_some() && member.is_some_and(|name| function.is_called(name))
+    };
     let msg = match (member, names.is_empty()) {
         (None, false) => "Input should name one of the MCP server's tools",
         (Some(_), true) => "Input should be absent: the tool has only one function",
         _ => "Input should be one of the MCP server's tools",
     };
-    found.all.into_iter().find(is_meant).map(Ok).ok_or_else(|| {
+    all.into_iter().find(is_meant).ok_or_else(|| {
         let loc = vec!["body".into(), "tool".into()];
         let msg = if names.is_empty() { msg.to_owned() } else { format!("{msg}: {}", names.join(", ")) };
         Error::invalid(vec![FieldIssue::new("value_error", loc, msg, member.into())])

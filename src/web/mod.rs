@@ -26,7 +26,7 @@ pub use error::{ApiError, BodyErrors, ErrorBody, ReadErrors};
 pub use layers::{ReplySize, normalize_path, with_layers};
 pub use list::ListQuery;
 pub use openapi::base_document;
-pub use path::{PathId, PathName, PathUser};
+pub use path::{PathFunction, PathId, PathName, PathUser};
 pub use precondition::{IfMatch, IfNoneMatch};
 pub use query::QueryParams;
 pub use reply::Reply;

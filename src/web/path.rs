@@ -33,6 +33,26 @@ impl<S: Send + Sync> FromRequestParts<S> for PathName {
     }
 }
 
+/// Longest name of a function, in characters: that of a server, and its own.
+const MAX_FUNCTION_CHARS: usize = 260;
+
+/// The `{name}` of the path where it may be that of a function. MCP servers give theirs almost any name.
+#[derive(Debug)]
+pub struct PathFunction(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathFunction {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let text = parameter(parts, state, "name").await?;
+        if text.is_empty() || text.chars().count() > MAX_FUNCTION_CHARS || text.chars().any(char::is_control) {
+            let expected = format!("Name should have 1 to {MAX_FUNCTION_CHARS} characters, and no control characters");
+            return Err(wrong("name", expected, text));
+        }
+        Ok(Self(text))
+    }
+}
+
 /// The `{id}` of the path, as text.
 #[derive(Debug)]
 pub struct PathId(pub String);

@@ -396,8 +396,8 @@ async fn tools_can_be_left_out() {
         modern(move |seen| is(seen, "tools/list").then(|| tools(seen, &names.map(|name| listed(name, ""))))).await;
     let server = server_for(&upstream, json!({"include": ["read*", "write"], "exclude": ["read_all"]})).await;
     assert_eq!(functions(&server).await.0, ["mcp__read", "mcp__write"]);
-    let refused = server.post("/api/tools/mcp__delete/execute", &json!({})).await.expect(422);
-    assert_eq!(refused["detail"][0]["loc"], json!(["body", "tool"]));
+    let refused = server.post("/api/tools/mcp__delete/execute", &json!({})).await.expect(404);
+    assert_eq!(refused["detail"], "Tool 'mcp__delete' not found; its server has: mcp__read, mcp__write");
     assert_eq!(count(&upstream, "tools/call"), 0);
 }
 
@@ -455,4 +455,52 @@ async fn a_server_that_repeats_our_credentials_is_not_repeated() {
     for reply in replies {
         assert!(!reply.to_string().contains("4711"), "{reply}");
     }
+}
+
+#[tokio::test]
+async fn every_function_can_be_run_under_each_name_that_is_published() {
+    let odd = ["read/file", "Küche 7", "a.b", "plain", "x__y", "long-".repeat(25).leak()];
+    let upstream = modern(move |seen| {
+        let listed: Vec<_> = odd.iter().map(|name| listed(name, "")).collect();
+        let name = seen.body["params"]["name"].clone();
+        let called = json!({"resultType": "complete", "content": [{"type": "text", "text": name}]});
+        match seen.body["method"].as_str() {
+            Some("tools/list") => Some(tools(seen, &listed)),
+            Some("tools/call") => Some(result_reply(seen, &called)),
+            _ => None,
+        }
+    })
+    .await;
+    let llm = Upstream::saying("Done.").await;
+    let server = TestServer::with_llm(&llm, &[]).await;
+    let mcp = json!({"name": "my files", "type": "mcp", "config": {"url": upstream.url()}});
+    server.post("/api/tools", &mcp).await.expect(201);
+    for (format, name_of) in [("plain", "/name"), ("openai", "/function/name")] {
+        let published = server.get(&format!("/api/tools/registry/schemas?format={format}")).await.expect(200);
+        assert_eq!(published["count"], odd.len(), "{published}");
+        for (schema, own) in published["schemas"].as_array().unwrap().iter().zip(odd) {
+            let name = schema.pointer(name_of).unwrap().as_str().unwrap();
+            let path: String = form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>().replace('+', "%20");
+            let done = server.post(&format!("/api/tools/{path}/execute"), &json!({"arguments": {}})).await.expect(200);
+            assert_eq!(
+                (&done["status"], &done["output"], &done["tool"]),
+                (&json!("success"), &json!(own), &json!(name))
+            );
+            for options in [json!({"tool": name}), json!({"tools": [name], "use_cache": false})] {
+                let ask = json!({"prompt": "Go", "metadata": options});
+                let reply = server.post("/v1/chat", &ask).await.expect(200);
+                assert_eq!(reply["error"], json!(null), "{name}: {reply}");
+            }
+        }
+    }
+    let called = upstream.seen().iter().filter(|seen| is(seen, "tools/call")).count();
+    assert_eq!(called, 4 * odd.len(), "each was run four times: twice by its path, twice by metadata.tool");
+    let unknown = server.post("/api/tools/my%20files__nothing/execute", &json!({})).await.expect(404);
+    let detail = unknown["detail"].as_str().unwrap();
+    assert!(
+        detail.starts_with("Tool 'my files__nothing' not found; its server has: my files__read/file, "),
+        "{detail}"
+    );
+    let unknown = server.post("/api/tools/nobody/execute", &json!({})).await.expect(404);
+    assert_eq!(unknown["detail"], "Tool 'nobody' not found; there are: my files");
 }

@@ -41,7 +41,7 @@ pub(in crate::chat) async fn check(
     deadline: Deadline,
 ) -> Result<(), Error> {
     let found = tools.functions(vec![run.tool.clone()], settings, deadline).await;
-    let Some(function) = found.all.iter().find(|function| function.name == run.name) else { return Ok(()) };
+    let Some(function) = found.all.iter().find(|function| function.is_called(&run.name)) else { return Ok(()) };
     let mut arguments = run.arguments.clone();
     if is_search(&run.tool) {
         // What to search for may still have to be worked out of the prompt.
@@ -57,7 +57,7 @@ pub(in crate::chat) async fn check(
 /// The function that is meant: the tool's own, or that of an MCP server which the request names.
 async fn function(context: &TaskContext<'_>, run: &ToolRun) -> Result<Function, Error> {
     let mut found = context.tools.functions(vec![run.tool.clone()], context.settings, context.deadline).await;
-    if let Some(at) = found.all.iter().position(|function| function.name == run.name) {
+    if let Some(at) = found.all.iter().position(|function| function.is_called(&run.name)) {
         return Ok(found.all.swap_remove(at));
     }
     let names: Vec<_> = found.all.iter().map(|function| one_line(&function.name)).collect();

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::kernel::Fields;
 use crate::tools::{ToolResult, ToolService, ToolStatus};
-use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, PathName, Reply};
+use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, PathFunction, Reply};
 
 /// What a tool is to do.
 #[derive(ToSchema)]
@@ -14,7 +14,7 @@ pub(super) struct ExecuteBody {
     /// What the function's schema asks for.
     #[schema(required = false, value_type = Object)]
     arguments: Map<String, Value>,
-    /// For an MCP server: which of its tools. The path may name it too: `server__tool`.
+    /// For an MCP server: which of its tools, if the path names only the server.
     tool: Option<String>,
 }
 
@@ -49,16 +49,16 @@ pub(super) struct Executed {
 /// Arguments that don't fit the function's schema are refused (422); whatever comes of the execution itself is answered with
 /// 200: `status` and `error` tell.
 #[utoipa::path(post, path = "/api/tools/{name}/execute", tag = "tools", operation_id = "execute_tool",
-    request_body = ExecuteBody, params(("name" = String, Path, description = "Name of the tool")),
+    request_body = ExecuteBody, params(("name" = String, Path, description = "Name of the tool, or of the function as `registry/schemas` has it: `server__tool` for one of an MCP server")),
     responses((status = 200, description = "What came of it", body = Executed),
         (status = 404, description = "No such tool", body = ErrorBody), BodyErrors))]
 pub(super) async fn execute(
     State(tools): State<ToolService>,
-    PathName(name): PathName,
+    PathFunction(name): PathFunction,
     JsonBody(body): JsonBody<ExecuteBody>,
 ) -> Result<Reply<Executed>, ApiError> {
     let result = tools.execute_named(&name, body.tool.as_deref(), body.arguments).await?;
     let ToolResult { status, output, error, metadata } = result;
     let success = status == ToolStatus::Success;
-    Ok(Reply::ok(Executed { success, tool: name.to_string(), status, output, error, metadata }))
+    Ok(Reply::ok(Executed { success, tool: name, status, output, error, metadata }))
 }
