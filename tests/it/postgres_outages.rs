@@ -290,7 +290,11 @@ async fn a_page_asked_for_across_an_outage_skips_and_repeats_nothing() {
     };
     let in_postgres = next().await;
     let page = server.get(&in_postgres).await.expect(200);
+    for invented in ["2", "3", "p3-00000000", "e2-00000000"] {
+        server.get(&format!("/v1/executions?cursor={invented}")).await.expect(400);
+    }
     proxy.set(Way::Cut);
+    server.get("/v1/executions?cursor=3").await.expect(400);
     until(&server, "unhealthy").await;
     let refused = server.get(&in_postgres).await.expect(503);
     assert!(refused["detail"].as_str().unwrap().contains("Postgres is away"), "{refused}");

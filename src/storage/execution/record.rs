@@ -2,6 +2,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::kernel::{Error, ErrorKind, Redaction};
 
@@ -131,6 +132,11 @@ pub struct Cursor {
     is_outside: bool,
 }
 
+/// How a cursor names Postgres.
+const POSTGRES: char = 'p';
+/// How a cursor names the embedded store.
+const EMBEDDED: char = 'e';
+
 impl Cursor {
     pub(super) fn new(position: i64, is_outside: bool) -> Self {
         Self { position, is_outside }
@@ -138,8 +144,13 @@ impl Cursor {
 
     /// The cursor that a caller gives back.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let number = text.parse::<i64>().ok().filter(|number| *number > 0);
-        number.map(|number| Self::new(number / 2, number % 2 == 1)).ok_or_else(invented)
+        let read = || {
+            let (number, _) = text.split_once('-')?;
+            let is_outside = number.starts_with(POSTGRES);
+            let position = number.strip_prefix(if is_outside { POSTGRES } else { EMBEDDED })?.parse().ok()?;
+            Some(Self::new(position, is_outside))
+        };
+        read().filter(|cursor| cursor.to_string() == text).ok_or_else(invented)
     }
 
     /// The position, if it is one in the store that is asked; `has_outside` tells whether there is Postgres at all.
@@ -159,9 +170,14 @@ impl Cursor {
     }
 }
 
+/// The store, the position, and a checksum that tells a cursor from a guess.
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.position.saturating_mul(2).saturating_add(i64::from(self.is_outside)))
+        let number = format!("{}{}", if self.is_outside { POSTGRES } else { EMBEDDED }, self.position);
+        let digest = Sha256::digest(&number);
+        f.write_str(&number)?;
+        f.write_str("-")?;
+        digest.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
