@@ -189,6 +189,25 @@ fn heavy_crates_stay_in_their_rooms() {
     assert_eq!(wrong, Vec::<String>::new());
 }
 
+/// Where JSON may be read without counting its values: where they are counted, and where it is the operator's.
+const READS_JSON: &[&str] = &["src/kernel/json.rs", "src/settings/json_file.rs"];
+
+#[test]
+fn json_from_outside_is_read_within_limits() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let code = source.text.split("#[cfg(test)]").next().unwrap();
+        let reads = |(head, next): &(String, String)| {
+            let functions = ["from_slice", "from_str", "from_reader", "Deserializer", "StreamDeserializer"];
+            head == "serde_json" && functions.contains(&next.as_str())
+        };
+        if paths(code).iter().any(reads) && !READS_JSON.iter().any(|file| source.path.ends_with(file)) {
+            wrong.push(format!("{} reads JSON without kernel::JsonReader", source.path.display()));
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
 #[test]
 fn files_stay_short() {
     let long = |source: &Source| source.text.lines().count() > LONGEST_FILE;

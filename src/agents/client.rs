@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::events::EventRedactor;
-use crate::kernel::{Deadline, Redaction};
+use crate::kernel::{Deadline, JsonError, Redaction};
 use crate::outbound::{
     Body, BreakerState, Breakers, Call, CallError, HttpClient, Permit, Reply, below, display_url, lines,
 };
@@ -172,11 +172,15 @@ impl Begun {
     /// The whole answer.
     pub(super) async fn read(self, deadline: Deadline) -> Result<AgentAnswer, AgentFailure> {
         let (status, content_type) = (self.reply.status(), self.redaction.text(&content_type(&self.reply)));
+        let reader = self.reply.reader();
         let bytes = self.reply.bytes(REPLY_CAP, deadline).await;
         let bytes = bytes.map_err(|error| AgentFailure::of(&self.entry, &error))?;
-        let payload = match serde_json::from_slice(&bytes) {
+        let payload = match reader.read(&bytes) {
             _ if bytes.is_empty() => Payload::Json(Value::Null),
             Ok(json) => Payload::Json(self.redaction.json(json)),
+            Err(JsonError::TooManyValues(most)) if content_type.ends_with("json") => {
+                return Err(AgentFailure::of(&self.entry, &CallError::TooManyValues(most)));
+            }
             Err(error) if content_type.ends_with("json") => {
                 let what = format!("sent {content_type} that is none: {error}");
                 return Err(AgentFailure::new(&self.entry, 400, &what));
@@ -249,7 +253,9 @@ impl AgentFailure {
     fn naming(name: &str, url: &str, error: &CallError) -> Self {
         let (status, hint) = match error {
             CallError::Timeout => (408, "Request timeout: "),
-            CallError::TooLarge(_) | CallError::Invalid(_) | CallError::Denied(_) => (400, ""),
+            CallError::TooLarge(_) | CallError::TooManyValues(_) | CallError::Invalid(_) | CallError::Denied(_) => {
+                (400, "")
+            }
             _ => (500, ""),
         };
         let timed_out = status == 408;

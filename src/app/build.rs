@@ -152,7 +152,7 @@ impl App {
 
         let outbound = &settings.snapshot().outbound;
         let guard = AddressGuard::new(outbound.policy == OutboundPolicy::PublicOnly, &outbound.allow).with_names(names);
-        let http = HttpClient::new(settings.environment(), guard.clone())?;
+        let http = HttpClient::new(settings.environment(), guard.clone(), outbound.reply_reader)?;
         let client = LlmClient::new(http.clone(), clock.clone());
         let agents = AgentService::new(settings.clone(), stores.config.clone(), http.clone());
         let tools = ToolService::new(settings.clone(), stores.config.clone(), http.clone());

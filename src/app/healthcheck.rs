@@ -1,7 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::kernel::{Deadline, Error, ErrorKind};
+use crate::kernel::{Deadline, Error, ErrorKind, JsonReader};
 use crate::outbound::{AddressGuard, Call, HttpClient};
 use crate::settings::{Environment, ServerSettings};
 
@@ -11,7 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub async fn healthcheck(settings: &ServerSettings) -> Result<(), Error> {
     let url = format!("http://{}/readyz", reachable(settings.address));
     let failed = |cause: String| Error::new(ErrorKind::Upstream, format!("{url} {cause}"));
-    let reply = HttpClient::new(&Environment::default(), AddressGuard::new(false, &[]))?
+    let reply = HttpClient::new(&Environment::default(), AddressGuard::new(false, &[]), JsonReader::embedded())?
         .send(&Call::get(&url), Deadline::after(PATIENCE))
         .await;
     match reply.map_err(|error| failed(error.to_string()))?.status() {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::kernel::JsonReader;
 use crate::outbound::{ReportedError, reported_error};
 
 /// The first characters of a text.
@@ -28,7 +29,7 @@ pub(super) fn count(number: usize, what: &str) -> String {
 /// The JSON object in a model's answer; prose around it is forgiven.
 pub(super) fn json_in(text: &str) -> Option<Value> {
     let object = text.get(text.find('{')?..=text.rfind('}')?)?;
-    serde_json::from_str(object).ok()
+    JsonReader::embedded().read(object.as_bytes()).ok()
 }
 
 /// The text of an agent's JSON: the usual member that holds one, else all of it.
@@ -51,7 +52,7 @@ pub(super) fn text_in(json: &Value) -> String {
 /// The texts of server-sent events, put together: whatever each has in its `data`.
 pub(super) fn text_of_events(events: &str) -> String {
     let data = events.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim_start);
-    let text = |data: &str| match serde_json::from_str::<Value>(data) {
+    let text = |data: &str| match JsonReader::embedded().read(data.as_bytes()) {
         Ok(json @ (Value::Object(_) | Value::String(_))) => text_in(&json),
         _ => data.to_owned(),
     };

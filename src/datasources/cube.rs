@@ -10,8 +10,8 @@ use super::rows::Collector;
 use super::sql::check_sql;
 use super::traces::without_traces;
 use super::{DataError, QueryResult};
-use crate::kernel::{Deadline, Secret, new_id};
-use crate::outbound::{Call, HttpClient, below};
+use crate::kernel::{Deadline, JsonError, JsonReader, Secret, new_id};
+use crate::outbound::{Call, CallError, HttpClient, below};
 use crate::settings::Protocol;
 
 /// Pause before a query is repeated that Cube asked to wait for: it holds requests back itself, so this only keeps a broken
@@ -24,7 +24,7 @@ const LARGEST_LIMIT: usize = 50_000;
 /// A JSON query goes to `/load`; anything else is SQL.
 pub(super) async fn query(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<QueryResult, DataError> {
     if query.text.trim_start().starts_with('{') {
-        let parsed = serde_json::from_str::<Value>(query.text);
+        let parsed = JsonReader::embedded().read(query.text.as_bytes());
         return load(
             http,
             source,
@@ -100,11 +100,15 @@ async fn sql(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<Qu
     if !(200..300).contains(&reply.status()) {
         return Err(refusal(source, reply, query.deadline).await);
     }
+    let reader = reply.reader();
     let bytes = reply.bytes(REPLY_CAP, query.deadline).await.map_err(failed)?;
     let mut collector = Collector::new(query.most_rows);
     for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
-        let line: Value = serde_json::from_slice(line).map_err(|error| {
-            DataError::failed(format!("{} answered with a line that is no JSON: {error}", who(source)))
+        let line: Value = reader.read(line).map_err(|error| match error {
+            JsonError::TooManyValues(most) => failed(CallError::TooManyValues(most)),
+            JsonError::Invalid(error) => {
+                DataError::failed(format!("{} answered with a line that is no JSON: {error}", who(source)))
+            }
         })?;
         let line = source.redaction().json(line);
         if let Some(error) = line.get("error") {
@@ -160,8 +164,9 @@ pub(super) async fn check(http: &HttpClient, source: &Source, deadline: Deadline
     };
     let mut findings = json!({"reached": true, "authenticated": authenticated, "read_only": true});
     if status == 200 {
+        let reader = reply.reader();
         let bytes = reply.bytes(REPLY_CAP, deadline).await.map_err(failed)?;
-        let meta: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let meta: Value = reader.read(&bytes).unwrap_or_default();
         let cubes = meta.get("cubes").and_then(Value::as_array).map(Vec::len);
         let Some(cubes) = cubes else {
             return Err(DataError::failed(format!("{} answered, but not as Cube does", who(source))));

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::client::{Checked, Query, Source, who};
 use super::traces::without_traces;
 use super::{DataError, Outage, QueryResult};
-use crate::kernel::Deadline;
+use crate::kernel::{Deadline, JsonError};
 use crate::outbound::{Call, CallError, HttpClient, Reply, below, error_message, reported_error};
 
 /// Largest reply taken, in bytes.
@@ -95,9 +95,13 @@ pub(super) async fn json_reply(
     if !(200..300).contains(&reply.status()) {
         return Err(refusal(source, reply, deadline).await);
     }
+    let reader = reply.reader();
     let bytes = reply.bytes(REPLY_CAP, deadline).await.map_err(failed)?;
-    let json = serde_json::from_slice(&bytes).map_err(|error| {
-        DataError::failed(format!("{} answered with something other than JSON: {error}", who(source)))
+    let json = reader.read(&bytes).map_err(|error| match error {
+        JsonError::TooManyValues(most) => failed(CallError::TooManyValues(most)),
+        JsonError::Invalid(error) => {
+            DataError::failed(format!("{} answered with something other than JSON: {error}", who(source)))
+        }
     })?;
     Ok(source.redaction().json(json))
 }

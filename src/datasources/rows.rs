@@ -3,12 +3,16 @@ use std::collections::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::kernel::JsonReader;
+
 /// Most rows that one query may ask for.
 pub(super) const MOST_ROWS: usize = 100_000;
 /// Rows of a query that doesn't say how many it wants.
 pub(super) const DEFAULT_ROWS: usize = 1_000;
 /// Largest result, in bytes of JSON, roughly.
 pub(super) const MOST_BYTES: usize = 10_000_000;
+/// What a list or object counts besides its members.
+const LIST: usize = 60;
 
 /// One column of a result.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -89,13 +93,12 @@ impl Collector {
             return false;
         }
         let row: Map<_, _> = self.columns.iter().map(|column| column.name.clone()).zip(values).collect();
-        let row = Value::Object(row);
-        self.bytes += weight(&row);
+        self.bytes += members(&row);
         if self.bytes > MOST_BYTES {
             self.truncated = true;
             return false;
         }
-        self.rows.push(row);
+        self.rows.push(Value::Object(row));
         true
     }
 
@@ -110,14 +113,23 @@ impl Collector {
     }
 }
 
-/// Roughly the length of the JSON text.
+/// Roughly the length of the JSON text. A list counts for the memory that it takes, which is much more.
 pub(super) fn weight(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len() + 2,
-        Value::Array(items) => items.iter().map(|item| weight(item) + 1).sum::<usize>() + 2,
-        Value::Object(map) => map.iter().map(|(key, value)| key.len() + weight(value) + 4).sum::<usize>() + 2,
+        Value::Array(items) => items.iter().map(|item| weight(item) + 1).sum::<usize>() + LIST,
+        Value::Object(map) => members(map) + LIST,
         _ => 8,
     }
+}
+
+fn members(map: &Map<String, Value>) -> usize {
+    map.iter().map(|(key, value)| key.len() + weight(value) + 4).sum()
+}
+
+/// JSON in a cell; that of very many values stays a text.
+pub(super) fn json_cell(text: &[u8]) -> Value {
+    JsonReader::embedded().read(text).unwrap_or_else(|_| String::from_utf8_lossy(text).into())
 }
 
 /// An integer as JSON: a number where every client reads it exactly, else a text.

@@ -1,11 +1,18 @@
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::Redaction;
+use super::excerpt::{MAX_QUOTED, cut, excerpt, excerpt_of_text};
 use super::secret::quotable;
+
+/// Bytes of values that one error quotes in all, roughly.
+const MAX_QUOTED_IN_ALL: usize = 100_000;
+/// Bytes of a key in the place of a wrong field.
+const MAX_KEY: usize = 200;
 
 /// What went wrong, in terms every room shares. `web` maps each kind to one HTTP status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +52,9 @@ pub struct Error {
 }
 
 impl Error {
+    /// Wrong fields that one error tells.
+    pub const MAX_ISSUES: usize = 100;
+
     /// An error of `kind` whose text a caller may read.
     pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
         Self { kind, detail: detail.into(), issues: Vec::new(), public: true, source: None }
@@ -62,8 +72,11 @@ impl Error {
         Self { source: Some(source.into()), ..error }
     }
 
-    /// Wrong fields; `issues` must not be empty.
-    pub fn invalid(issues: Vec<FieldIssue>) -> Self {
+    /// Wrong fields, of which the first [`Error::MAX_ISSUES`] are told; `issues` must not be empty.
+    pub fn invalid(mut issues: Vec<FieldIssue>) -> Self {
+        issues.truncate(Self::MAX_ISSUES);
+        let mut left = MAX_QUOTED_IN_ALL;
+        issues.iter_mut().for_each(|issue| issue.shorten(&mut left));
         let detail = issues.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         Self { issues, ..Self::new(ErrorKind::Invalid, detail) }
     }
@@ -112,19 +125,27 @@ impl StdError for Error {
     }
 }
 
-/// One step of the path to a value: a key, or a place in a list or text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
+/// One step of the path to a value: a key, or a place in a list or text. Cheap to clone: values have long paths in common.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Segment {
     /// A key of an object, or the name of a query or path parameter.
-    Key(String),
+    Key(Arc<str>),
     /// An index.
     Index(usize),
 }
 
 impl From<&str> for Segment {
     fn from(key: &str) -> Self {
-        Self::Key(key.to_owned())
+        Self::Key(key.into())
+    }
+}
+
+impl Serialize for Segment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Key(key) => serializer.serialize_str(key),
+            Self::Index(index) => index.serialize(serializer),
+        }
     }
 }
 
@@ -146,15 +167,27 @@ pub struct FieldIssue {
 }
 
 impl FieldIssue {
-    /// An issue at `loc`. Credentials in `input` are masked, so that an error never repeats one.
+    /// An issue at `loc`. Credentials in `input` are masked, so that an error never repeats one, and what is long is cut.
     pub fn new(kind: &'static str, loc: Vec<Segment>, msg: impl Into<String>, input: Value) -> Self {
         let name = match loc.last() {
             // The input of `missing` is the enclosing object, not the field.
-            Some(Segment::Key(name)) if kind != "missing" => name,
+            Some(Segment::Key(name)) if kind != "missing" => &**name,
             _ => "",
         };
-        let input = Box::new(quotable(name, &input));
-        Self { kind, loc, msg: msg.into(), input, ctx: None }
+        let input = Box::new(excerpt(&quotable(name, &input), &mut MAX_QUOTED.clone()));
+        Self { kind, loc, msg: excerpt_of_text(&msg.into()), input, ctx: None }
+    }
+
+    /// Cuts what callers made long.
+    fn shorten(&mut self, left: &mut usize) {
+        *self.input = excerpt(&self.input, left);
+        for segment in &mut self.loc {
+            if let Segment::Key(key) = segment
+                && key.len() > MAX_KEY
+            {
+                *key = cut(key, MAX_KEY).into();
+            }
+        }
     }
 
     /// The path as a person writes it: `timeout_seconds`, `agents[2].url`.

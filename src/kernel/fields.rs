@@ -3,6 +3,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
+use super::excerpt::{members_without_excess, without_excess};
 use super::{Error, FieldIssue, Lax, Patch, Segment};
 
 /// Reads the fields of one object and collects everything that is wrong with them, so that a caller hears of all
@@ -28,7 +29,7 @@ impl<'a> Fields<'a> {
             None => {
                 // Pydantic quotes the enclosing object for a body, and null for a query string.
                 let in_query = self.at.first() == Some(&Segment::from("query"));
-                let enclosing = if in_query { Value::Null } else { Value::Object(self.object.clone()) };
+                let enclosing = if in_query { Value::Null } else { members_without_excess(self.object) };
                 self.issues.push(FieldIssue::new("missing", self.loc(name), "Field required", enclosing));
                 T::default()
             }
@@ -126,7 +127,7 @@ impl<'a> Fields<'a> {
         match T::read(value) {
             Ok(read) => Some(read),
             Err((kind, msg)) => {
-                self.issues.push(FieldIssue::new(kind, self.loc(name), msg, value.clone()));
+                self.issues.push(FieldIssue::new(kind, self.loc(name), msg, without_excess(value)));
                 None
             }
         }
@@ -145,7 +146,7 @@ impl<'a> Fields<'a> {
     }
 
     fn given(&self, name: &str) -> Value {
-        self.object.get(name).cloned().unwrap_or(Value::Null)
+        self.object.get(name).map_or(Value::Null, without_excess)
     }
 }
 

@@ -69,7 +69,9 @@ impl LlmError {
             Self::Call { cause: CallError::Refused | CallError::Unreachable(_), .. } => "unreachable",
             Self::Call { cause: CallError::Interrupted(_), .. } => "interrupted",
             Self::Call { cause: CallError::Denied(_) | CallError::Invalid(_), .. } => "not_allowed",
-            Self::Call { cause: CallError::TooLarge(_), .. } | Self::BadReply { .. } => "bad_reply",
+            Self::Call { cause: CallError::TooLarge(_) | CallError::TooManyValues(_), .. } | Self::BadReply { .. } => {
+                "bad_reply"
+            }
             Self::Status { .. } if self.is_refused_key() => "unauthorized",
             Self::Status { code: 429, .. } => "rate_limited",
             Self::Status { code: 500.., .. } => "server_error",

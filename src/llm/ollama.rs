@@ -2,7 +2,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::message_in;
 use super::{ChatMessage, ChatRequest, Completion, ToolCall, ToolSpec, Usage};
-use crate::kernel::new_id;
+use crate::kernel::{JsonError, JsonReader, ValueCounter, new_id};
 use crate::settings::LlmSettings;
 
 /// The body of `POST /api/chat` (ollama: docs/api.md). Sampling goes into `options`; `stream` defaults to true there.
@@ -81,6 +81,8 @@ fn usage(reply: &Value) -> Option<Usage> {
 #[derive(Default)]
 pub(super) struct Reader {
     answer: Completion,
+    /// The values of all lines with calls.
+    calls: ValueCounter,
     done: bool,
 }
 
@@ -89,7 +91,11 @@ impl Reader {
         if line.trim().is_empty() {
             return Ok(None);
         }
-        let line: Value = serde_json::from_str(line).map_err(|_| "sent a line that is not JSON".to_owned())?;
+        let text = line.as_bytes();
+        let line: Value = JsonReader::embedded().read(text).map_err(|error| match error {
+            JsonError::TooManyValues(_) => format!("sent a line that can't be read: {error}"),
+            JsonError::Invalid(_) => "sent a line that is not JSON".to_owned(),
+        })?;
         if let Some(message) = line.get("error").and(message_in(&line)) {
             return Err(format!("broke off with an error: {message}"));
         }
@@ -97,6 +103,11 @@ impl Reader {
         // The last line of some versions has no message.
         let piece = if done { completion(&line).unwrap_or_default() } else { completion(&line)? };
         self.done |= done;
+        if !piece.tool_calls.is_empty() {
+            // They are kept as they are read, whatever their number.
+            self.calls.feed(text);
+            JsonReader::embedded().check(self.calls).map_err(|error| format!("calls too many tools: {error}"))?;
+        }
         self.answer.tool_calls.extend(piece.tool_calls);
         self.answer.content.push_str(&piece.content);
         if let Some(reason) = line.get("done_reason").and_then(Value::as_str) {

@@ -2,7 +2,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::message_in;
 use super::{ChatMessage, ChatRequest, Completion, ToolCall, ToolSpec, Usage};
-use crate::kernel::new_id;
+use crate::kernel::{JsonError, JsonReader, ValueCounter, new_id};
 use crate::settings::LlmSettings;
 
 /// The body of `POST /v1/chat/completions`.
@@ -50,9 +50,10 @@ pub(super) fn completion(reply: &Value) -> Result<Completion, String> {
     };
     let message = choice.get("message").unwrap_or(&Value::Null);
     let calls = message.get("tool_calls").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut seen = ValueCounter::default();
     Ok(Completion {
         content: text_of(message.get("content")),
-        tool_calls: calls.iter().map(tool_call).collect(),
+        tool_calls: calls.iter().map(|call| tool_call(call, &mut seen)).collect(),
         finish_reason: choice.get("finish_reason").and_then(Value::as_str).map(str::to_owned),
         usage: usage(reply),
         model: reply.get("model").and_then(Value::as_str).unwrap_or_default().to_owned(),
@@ -74,20 +75,28 @@ fn text_of(content: Option<&Value>) -> String {
     }
 }
 
-fn tool_call(call: &Value) -> ToolCall {
+fn tool_call(call: &Value, seen: &mut ValueCounter) -> ToolCall {
     let function = call.get("function").unwrap_or(&Value::Null);
     let name = function.get("name").and_then(Value::as_str).unwrap_or_default();
     let id = call.get("id").and_then(Value::as_str).unwrap_or_default();
     let arguments = match function.get("arguments") {
-        Some(Value::String(text)) => arguments(text),
+        Some(Value::String(text)) => arguments(text, seen),
         Some(object) => object.clone(),
         None => json!({}),
     };
     ToolCall { id: if id.is_empty() { new_id() } else { id.to_owned() }, name: name.to_owned(), arguments }
 }
 
-fn arguments(text: &str) -> Value {
-    if text.trim().is_empty() { json!({}) } else { serde_json::from_str(text).unwrap_or_else(|_| json!(text)) }
+/// What a model wrote as JSON. Texts that are none stay texts, and so does what comes after too many values in one reply.
+fn arguments(text: &str, seen: &mut ValueCounter) -> Value {
+    if text.trim().is_empty() {
+        return json!({});
+    }
+    let reader = JsonReader::embedded();
+    // Each text begins anew, whatever the one before left open.
+    seen.feed(b"\n");
+    seen.feed(text.as_bytes());
+    reader.check(*seen).and_then(|()| reader.read(text.as_bytes())).unwrap_or_else(|_| json!(text))
 }
 
 fn usage(reply: &Value) -> Option<Usage> {
@@ -129,7 +138,10 @@ impl Reader {
             self.done = true;
             return Ok(None);
         }
-        let chunk: Value = serde_json::from_str(data).map_err(|_| "sent a chunk that is not JSON".to_owned())?;
+        let chunk: Value = JsonReader::embedded().read(data.as_bytes()).map_err(|error| match error {
+            JsonError::TooManyValues(_) => format!("sent a chunk that can't be read: {error}"),
+            JsonError::Invalid(_) => "sent a chunk that is not JSON".to_owned(),
+        })?;
         if let Some(message) = error_in(&chunk) {
             return Err(format!("broke off with an error: {message}"));
         }
@@ -177,10 +189,11 @@ impl Reader {
     }
 
     pub(super) fn finish(mut self) -> Completion {
+        let mut seen = ValueCounter::default();
         let calls = self.calls.into_iter().map(|call| ToolCall {
             id: if call.id.is_empty() { new_id() } else { call.id },
             name: call.name,
-            arguments: arguments(&call.arguments),
+            arguments: arguments(&call.arguments, &mut seen),
         });
         self.answer.tool_calls = calls.collect();
         self.answer

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::server::ERROR_CAP;
 use super::wire::{Wire, version_url};
-use crate::kernel::{Deadline, Secret};
+use crate::kernel::{Deadline, JsonReader, Secret};
 use crate::outbound::{Call, CallError, HttpClient};
 
 /// How long a server may take to say which format it speaks.
@@ -38,7 +38,7 @@ impl Probe {
         let (wire, clear) = match http.send(&Call::get(version_url(base)).bearer(key), deadline).await {
             Ok(reply) => {
                 let status = reply.status();
-                let body: Option<Value> = serde_json::from_slice(&reply.beginning(ERROR_CAP, deadline).await).ok();
+                let body: Option<Value> = JsonReader::embedded().read(&reply.beginning(ERROR_CAP, deadline).await).ok();
                 let has_version = body.is_some_and(|body| body.get("version").is_some_and(Value::is_string));
                 let wire = if status == 200 && has_version { Wire::Ollama } else { Wire::OpenAi };
                 (wire, status < 500 && status != 429)

@@ -8,7 +8,7 @@ use super::error::{excerpt, message_in};
 use super::stream::Opened;
 use super::wire::Wire;
 use super::{Chunk, Completion, LlmError};
-use crate::kernel::{Deadline, Redaction, Secret};
+use crate::kernel::{Deadline, JsonError, JsonReader, Redaction, Secret};
 use crate::outbound::{CallError, Reply, display_url};
 
 /// Largest answer accepted, in bytes.
@@ -52,14 +52,15 @@ impl<'a> Server<'a> {
     }
 
     pub(super) async fn read_json(&self, reply: Reply, deadline: Deadline) -> Result<Value, LlmError> {
+        let reader = reply.reader();
         let bytes: Bytes = reply.bytes(ANSWER_CAP, deadline).await.map_err(|cause| self.failed(cause))?;
-        parse(&bytes, &self.redaction).map_err(|what| self.bad_reply(&what))
+        parse(&bytes, reader, &self.redaction).map_err(|what| self.bad_reply(&what))
     }
 
     /// What the server said in an error body, with a colon before it.
     pub(super) fn quote(&self, body: &[u8]) -> String {
         let text = String::from_utf8_lossy(body);
-        let json = serde_json::from_str::<Value>(&text).ok();
+        let json = JsonReader::embedded().read::<Value>(body).ok();
         let said = self.redaction.text(json.as_ref().and_then(message_in).unwrap_or(&text));
         let said = excerpt(&said, 300);
         if said.is_empty() { said } else { format!(": {said}") }
@@ -82,13 +83,16 @@ pub(super) fn content_type(reply: &Reply) -> String {
 }
 
 /// Reads a reply as JSON, the key masked; the error says what came instead.
-pub(super) fn parse(bytes: &[u8], redaction: &Redaction) -> Result<Value, String> {
+pub(super) fn parse(bytes: &[u8], reader: JsonReader, redaction: &Redaction) -> Result<Value, String> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err("answered with an empty body".to_owned());
     }
-    let raw: Value = serde_json::from_slice(bytes).map_err(|_| {
-        let text = redaction.text(&String::from_utf8_lossy(bytes));
-        format!("answered with something that is not JSON: {}", excerpt(&text, 80))
+    let raw: Value = reader.read(bytes).map_err(|error| match error {
+        JsonError::TooManyValues(most) => CallError::TooManyValues(most).to_string(),
+        JsonError::Invalid(_) => {
+            let text = redaction.text(&String::from_utf8_lossy(bytes));
+            format!("answered with something that is not JSON: {}", excerpt(&text, 80))
+        }
     })?;
     Ok(redaction.json(raw))
 }

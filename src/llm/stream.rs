@@ -29,9 +29,9 @@ impl Opened {
         try_stream! {
             if is_whole {
                 // The server ignored `stream` and answered in one piece.
-                let deadline = self.deadline.at_most(self.silence);
+                let (deadline, json) = (self.deadline.at_most(self.silence), reply.reader());
                 let bytes = reply.bytes(ANSWER_CAP, deadline).await.map_err(|cause| self.failed(cause))?;
-                let raw = parse(&bytes, &self.redaction).map_err(|what| self.bad_reply(what))?;
+                let raw = parse(&bytes, json, &self.redaction).map_err(|what| self.bad_reply(what))?;
                 let answer = self.wire.completion(&raw).map_err(|what| self.bad_reply(what))?;
                 yield Chunk::Text(answer.content.clone());
                 yield Chunk::End(answer.masked(&self.redaction));

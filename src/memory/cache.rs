@@ -3,6 +3,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::kernel::JsonReader;
 use crate::settings::CacheSettings;
 use crate::storage::CacheStore;
 use crate::telemetry::metrics;
@@ -35,7 +36,7 @@ impl ResponseCache {
             tracing::warn!(%error, "the response cache could not be read");
             None
         });
-        let answer = text.and_then(|text| serde_json::from_str(&text).ok());
+        let answer = text.and_then(|text| JsonReader::embedded().read(text.as_bytes()).ok());
         metrics::cache(answer.is_some());
         answer
     }

@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{ContextMessage, MemoryService};
-use crate::kernel::{Clock, Error, ErrorKind, FieldIssue, Fields, Role, UserId};
+use crate::kernel::{Clock, Error, ErrorKind, FieldIssue, Fields, ObjectLimits, Role, UserId};
 use crate::storage::Message;
 use crate::web::{
     ApiError, AppState, BodyErrors, ErrorBody, FromFields, OptionalBody, PathUser, QueryParams, ReadErrors, Reply,
@@ -222,7 +222,11 @@ impl<S: Send + Sync> FromRequestParts<S> for MessageQuery {
 impl NewMessage {
     /// The message from the query, with the body as its metadata, if the query has all of it; else from the body, completed and
     /// overruled by what the query has.
-    fn combine(MessageQuery(query): MessageQuery, OptionalBody(body): OptionalBody) -> Result<Self, Error> {
+    fn combine(
+        MessageQuery(query): MessageQuery,
+        OptionalBody(body): OptionalBody,
+        limits: ObjectLimits,
+    ) -> Result<Self, Error> {
         let is_whole = ["role", "content"].iter().all(|name| query.contains_key(*name));
         let (object, place, metadata) = match body {
             Some(Value::Object(body)) if !is_whole => (body.into_iter().chain(query).collect(), "body", None),
@@ -230,6 +234,8 @@ impl NewMessage {
         };
         let mut fields = Fields::new(&object, vec![place.into()]);
         let message = Self::read(&mut fields);
+        fields.extend(limits.issues(&object));
+        fields.extend(metadata.as_ref().and_then(|metadata| limits.issue("metadata", metadata, &["body"])));
         let metadata = match metadata {
             None => message.metadata,
             Some(Value::Object(metadata)) => metadata,
@@ -342,7 +348,8 @@ async fn add_message(
     query: MessageQuery,
     body: OptionalBody,
 ) -> Result<Reply<Added>, ApiError> {
-    let role = store(&state, &user, NewMessage::combine(query, body)?).await?;
+    let limits = state.app.settings.snapshot().server.object_limits;
+    let role = store(&state, &user, NewMessage::combine(query, body, limits)?).await?;
     let message = "Message added to conversation history";
     Ok(Reply::ok(Added { success: true, message, user_id: user.to_string(), role: role.as_str() }))
 }

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::resolve::GuardedResolver;
 use super::{AddressGuard, CallError, tls};
-use crate::kernel::{Deadline, Error, Secret, Stopwatch};
+use crate::kernel::{Deadline, Error, JsonReader, Secret, Stopwatch};
 use crate::settings::Environment;
 
 /// Longest time to reach a host, whatever the deadline allows.
@@ -88,12 +88,13 @@ impl Call {
 pub struct HttpClient {
     inner: reqwest::Client,
     guard: AddressGuard,
+    reader: JsonReader,
 }
 
 impl HttpClient {
-    /// Builds the client; fails only if TLS or a proxy of `environment` can't be set up.
+    /// Builds the client, whose replies `reader` reads; fails only if TLS or a proxy of `environment` can't be set up.
     #[expect(clippy::disallowed_methods, reason = "the one place that builds a client")]
-    pub fn new(environment: &Environment, guard: AddressGuard) -> Result<Self, Error> {
+    pub fn new(environment: &Environment, guard: AddressGuard, reader: JsonReader) -> Result<Self, Error> {
         let builder = reqwest::Client::builder().no_proxy();
         let inner = proxies(environment)?
             .into_iter()
@@ -107,7 +108,12 @@ impl HttpClient {
             .tls_backend_preconfigured(tls::config()?)
             .build()
             .map_err(|error| Error::internal("the HTTP client could not be built", error))?;
-        Ok(Self { inner, guard })
+        Ok(Self { inner, guard, reader })
+    }
+
+    /// Reads JSON that upstreams send.
+    pub fn reader(&self) -> JsonReader {
+        self.reader
     }
 
     /// Sends the call and waits for the head of the reply, whatever its status.
@@ -133,7 +139,7 @@ impl HttpClient {
         }
         let _wait = Stopwatch::wait();
         match timeout_at(deadline.instant(), request.send()).await {
-            Ok(Ok(inner)) => Ok(Reply { inner }),
+            Ok(Ok(inner)) => Ok(Reply { inner, reader: self.reader }),
             Ok(Err(error)) => Err(CallError::from_reqwest(&error)),
             Err(_) => Err(CallError::Timeout),
         }
@@ -171,9 +177,15 @@ fn proxies(environment: &Environment) -> Result<Vec<Proxy>, Error> {
 #[derive(Debug)]
 pub struct Reply {
     inner: reqwest::Response,
+    reader: JsonReader,
 }
 
 impl Reply {
+    /// Reads its JSON.
+    pub fn reader(&self) -> JsonReader {
+        self.reader
+    }
+
     /// HTTP status.
     pub fn status(&self) -> u16 {
         self.inner.status().as_u16()

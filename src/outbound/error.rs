@@ -22,6 +22,9 @@ pub enum CallError {
     /// The reply is larger than the limit, in bytes.
     #[error("sent a reply of more than {0} bytes")]
     TooLarge(usize),
+    /// The JSON in the reply has more values than the limit.
+    #[error("sent JSON of more than {0} values (MAX_REPLY_VALUES)")]
+    TooManyValues(usize),
     /// The call can't be made as configured; holds the reason.
     #[error("can't be called: {0}")]
     Invalid(String),

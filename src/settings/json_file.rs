@@ -129,7 +129,7 @@ impl Cursor<'_> {
                     self.skip_value();
                     let quoted = self.bytes.get(start..self.at).unwrap_or_default();
                     self.skip_blank();
-                    serde_json::from_slice::<String>(quoted).is_ok_and(|key| key == *wanted)
+                    serde_json::from_slice::<String>(quoted).is_ok_and(|key| *key == **wanted)
                 }
             };
             if found {
@@ -208,7 +208,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_walk_ends_on_any_text(text in "[\\[\\]{}\",:a \\\\\n]{0,60}", key in "[a-c]?", index in 0usize..3) {
-            let (line, column) = position(&text, &[Segment::Key(key), Segment::Index(index)]);
+            let (line, column) = position(&text, &[key.as_str().into(), Segment::Index(index)]);
             prop_assert!(line >= 1 && column >= 1);
         }
     }

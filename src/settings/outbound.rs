@@ -1,15 +1,17 @@
 use serde_json::Value;
 
 use super::AllowedTarget;
-use crate::kernel::{Fields, Lax, SecretUrl};
+use crate::kernel::{Fields, JsonReader, Lax, SecretUrl};
 
 /// Which addresses this server may call.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct OutboundSettings {
     /// `OUTBOUND_POLICY`
     pub policy: OutboundPolicy,
     /// `OUTBOUND_ALLOW`: hosts and ranges that `public_only` lets through.
     pub allow: Vec<AllowedTarget>,
+    /// `MAX_REPLY_VALUES`: reads replies of at most so many values.
+    pub reply_reader: JsonReader,
 }
 
 /// What is refused besides what always is: link-local, cloud metadata and unspecified addresses.
@@ -51,6 +53,8 @@ impl OutboundSettings {
                 env.reject(name, expected);
             }
         }
-        Self { policy, allow }
+        let values = env.int_or("MAX_REPLY_VALUES", 250_000, 1..=100_000_000);
+        let reply_reader = JsonReader::new(usize::try_from(values).unwrap_or(usize::MAX));
+        Self { policy, allow, reply_reader }
     }
 }

@@ -3,7 +3,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::allowed_host::{AllowedHost, InvalidHost};
-use crate::kernel::{Fields, SecretUrl};
+use crate::kernel::{Fields, JsonReader, ObjectLimits, SecretUrl};
 
 /// The HTTP server itself.
 #[derive(Clone, Debug)]
@@ -28,6 +28,10 @@ pub struct ServerSettings {
     pub allowed_hosts: Vec<AllowedHost>,
     /// `MAX_BODY_BYTES`
     pub max_body_bytes: usize,
+    /// `MAX_BODY_VALUES`: reads bodies of at most so many values.
+    pub body_reader: JsonReader,
+    /// `MAX_METADATA_BYTES` and `MAX_CONFIG_BYTES`
+    pub object_limits: ObjectLimits,
     /// `MAX_BUFFERED_BYTES`: bodies that still come and replies that still leave, of all connections together;
     /// at least one body.
     pub max_buffered_bytes: usize,
@@ -65,6 +69,11 @@ impl ServerSettings {
                 .max(max_body_bytes),
             max_connections: read_size(env, "MAX_CONNECTIONS", 10_000, 1..=1_000_000),
             max_connections_per_address: Some(per_address).filter(|most| *most > 0),
+            body_reader: JsonReader::new(read_size(env, "MAX_BODY_VALUES", 100_000, 1..=100_000_000)),
+            object_limits: ObjectLimits {
+                metadata: read_size(env, "MAX_METADATA_BYTES", 100_000, 1..=1_000_000_000),
+                config: read_size(env, "MAX_CONFIG_BYTES", 250_000, 1..=1_000_000_000),
+            },
             shutdown_grace: Duration::from_secs(env.int_or("SHUTDOWN_GRACE_SECONDS", 20, 0..=3600).unsigned_abs()),
         }
     }

@@ -40,6 +40,7 @@ impl<T: Resource> Registry<T> {
     /// Adds an entry.
     pub async fn create(&self, body: Map<String, Value>) -> Result<Arc<Entry<T>>, Error> {
         self.change(move |settings, environment| {
+            settings.server.object_limits.check(&body)?;
             T::catalog(settings).with_created(&body, environment, &settings.server.api_references)
         })
         .await
@@ -53,6 +54,7 @@ impl<T: Resource> Registry<T> {
         body: Map<String, Value>,
     ) -> Result<Arc<Entry<T>>, Error> {
         self.change(move |settings, environment| {
+            settings.server.object_limits.check(&body)?;
             let released = &settings.server.api_references;
             T::catalog(settings).with_replaced(&name, &expected, &body, environment, released)
         })

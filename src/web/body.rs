@@ -5,12 +5,27 @@ use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use super::{ApiError, FromFields};
-use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, Segment, Stopwatch};
+use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, JsonError, JsonReader, ObjectLimits, Segment, Stopwatch};
 
 /// How deeply a body may be nested; the JSON parser's own limit.
 const DEEPEST: usize = 127;
 /// What a client is told whose body is beyond the limit.
 pub(super) const BODY_TOO_LARGE: &str = "The body is larger than MAX_BODY_BYTES allows";
+
+/// What the bodies of a server's requests may hold; a layer gives it to the extractors.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BodyLimits {
+    pub(super) reader: JsonReader,
+    pub(super) objects: ObjectLimits,
+}
+
+impl BodyLimits {
+    /// Those of the server, whose layer is around every route; without it nothing could be read.
+    fn of(request: &Request) -> Self {
+        let none = Self { reader: JsonReader::new(0), objects: ObjectLimits { metadata: 0, config: 0 } };
+        request.extensions().get().copied().unwrap_or(none)
+    }
+}
 
 /// A JSON object in the body, read as `T`.
 #[derive(Debug)]
@@ -20,10 +35,12 @@ impl<S: Send + Sync, T: FromFields> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let limits = BodyLimits::of(&request);
         let OptionalBody(body) = OptionalBody::from_request(request, state).await?;
         let object = require_object(body)?;
         let mut fields = Fields::new(&object, vec!["body".into()]);
         let read = T::read(&mut fields);
+        fields.extend(limits.objects.issues(&object));
         Ok(Self(fields.finish(read)?))
     }
 }
@@ -37,6 +54,7 @@ impl<S: Send + Sync> FromRequest<S> for OptionalBody {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let unsupported = unsupported(request.headers());
+        let limits = BodyLimits::of(&request);
         let uploading = Stopwatch::wait();
         let bytes = Bytes::from_request(request, state).await.map_err(unreadable)?;
         drop(uploading);
@@ -46,7 +64,7 @@ impl<S: Send + Sync> FromRequest<S> for OptionalBody {
         if let Some(text) = unsupported {
             return Err(ApiError::http(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", text));
         }
-        let value = parse(&bytes)?;
+        let value = parse(&bytes, limits.reader)?;
         Ok(Self(Some(value).filter(|value| !value.is_null())))
     }
 }
@@ -104,9 +122,16 @@ fn unreadable(rejection: BytesRejection) -> ApiError {
     }
 }
 
-fn parse(bytes: &[u8]) -> Result<Value, Error> {
+fn parse(bytes: &[u8], reader: JsonReader) -> Result<Value, Error> {
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    serde_json::from_slice(text).map_err(|error| {
+    reader.read(text).map_err(|error| {
+        let error = match error {
+            JsonError::Invalid(error) => error,
+            JsonError::TooManyValues(most) => {
+                let text = format!("The body has more than {most} values (MAX_BODY_VALUES)");
+                return Error::new(ErrorKind::TooLarge, text);
+            }
+        };
         let cause = error.to_string();
         if cause.starts_with("recursion limit") {
             let text = format!("There was an error parsing the body: nested more than {DEEPEST} levels deep");
@@ -130,6 +155,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn parse(bytes: &[u8]) -> Result<Value, Error> {
+        super::parse(bytes, JsonReader::new(10_000))
+    }
 
     #[test]
     fn malformed_json_is_told_with_its_place() {

@@ -132,7 +132,7 @@ pub enum BodyErrors {
     /// The body is nested too deeply to be read.
     #[response(status = 400)]
     BadRequest(#[to_schema] ErrorBody),
-    /// The body is larger than `MAX_BODY_BYTES`.
+    /// The body is larger than `MAX_BODY_BYTES`, or has more values than `MAX_BODY_VALUES`.
     #[response(status = 413)]
     TooLarge(#[to_schema] ErrorBody),
     /// The body is not declared as JSON.

@@ -1,19 +1,19 @@
 use std::any::Any;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::HttpBody;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use tower_http::timeout::RequestBodyDeadlineLayer;
 
 use super::ApiError;
-use super::body::BODY_TOO_LARGE;
+use super::body::{BODY_TOO_LARGE, BodyLimits};
 use super::gate::Gate;
 use super::log_line::LogLine;
 use crate::kernel::{Error, ErrorKind, new_id};
@@ -46,6 +46,7 @@ pub fn with_layers(router: Router, settings: &ServerSettings) -> Router {
         })
         .layer(CatchPanicLayer::custom(answer_panic))
         .layer(DefaultBodyLimit::max(settings.max_body_bytes))
+        .layer(Extension(BodyLimits { reader: settings.body_reader, objects: settings.object_limits }))
         .layer(RequestBodyDeadlineLayer::new(body_time))
         .layer(from_fn_with_state(settings.max_body_bytes as u64, refuse_before_it_is_sent))
         .layer(cors(&settings.cors_origins))

@@ -44,6 +44,8 @@ mod mcp_trouble;
 mod memory;
 mod monitoring;
 mod monitoring_stores;
+mod nested_bodies;
+mod nested_replies;
 mod odd_passwords;
 mod openapi;
 mod postgres_outages;

@@ -277,6 +277,15 @@ async fn an_endless_line_ends_the_connection() {
 }
 
 #[tokio::test]
+async fn a_line_of_very_many_values_ends_the_connection() {
+    let server = allowing(&["sh"], &[("MAX_REPLY_VALUES", "1000")]).await;
+    configure_script(&server, "printf '%0999d\n' 0; printf '%01100d\n' 0 | tr 0 '['; sleep 60").await;
+    let tested = test(&server).await;
+    let expected = "wrote a line of more than 1000 values (MAX_REPLY_VALUES)";
+    assert!(tested["message"].as_str().unwrap().contains(expected), "{tested}");
+}
+
+#[tokio::test]
 async fn a_process_that_says_nothing_is_not_waited_for_for_ever() {
     let server = allowing(&["sh"], &[]).await;
     let folder = TempDir::new().unwrap();

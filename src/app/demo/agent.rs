@@ -3,6 +3,7 @@ use axum::body::Bytes;
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
+use crate::kernel::JsonReader;
 use crate::web::Reply;
 
 /// A sample agent under `/agent`: takes a prompt and what earlier steps found, and gives a piece of advice.
@@ -13,7 +14,7 @@ pub(super) fn router() -> Router {
 }
 
 async fn execute(body: Bytes) -> Reply<Value> {
-    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let body: Value = JsonReader::embedded().read(&body).unwrap_or_default();
     Reply::ok(json!({"answer": advice(&body)}))
 }
 

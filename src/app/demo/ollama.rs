@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::script::{Asked, Scripted, pieces};
 use super::{MODEL, WORD_PAUSE};
+use crate::kernel::JsonReader;
 use crate::web::Reply;
 
 /// `/api/chat`, `/api/tags` and `/api/version`, as Ollama's docs/api.md describes them.
@@ -22,7 +23,7 @@ pub(super) fn router() -> Router {
 }
 
 async fn chat(body: Bytes) -> Response {
-    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let body: Value = JsonReader::embedded().read(&body).unwrap_or_default();
     let answer = Asked::read(&body).answer();
     if body.get("stream").and_then(Value::as_bool) == Some(false) {
         let message = json!({"role": "assistant", "content": answer.text, "tool_calls": tool_calls(&answer)});

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::script::{Asked, Scripted, pieces};
 use super::{MODEL, WORD_PAUSE};
-use crate::kernel::new_id;
+use crate::kernel::{JsonReader, new_id};
 use crate::web::Reply;
 
 /// `/v1/chat/completions` and `/v1/models`, as OpenAI specifies them.
@@ -27,7 +27,7 @@ pub(super) fn router() -> Router {
 }
 
 async fn chat(body: Bytes) -> Response {
-    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let body: Value = JsonReader::embedded().read(&body).unwrap_or_default();
     let answer = Asked::read(&body).answer();
     let id = format!("chatcmpl-{}", new_id());
     if body.get("stream").and_then(Value::as_bool) == Some(true) {

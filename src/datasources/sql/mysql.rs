@@ -19,7 +19,7 @@ use super::relations;
 use super::schema::{CatalogColumn, tables};
 use super::{Scalar, expand, failed, who};
 use crate::datasources::client::{Checked, Query, Source};
-use crate::datasources::rows::{Collector, float, integer};
+use crate::datasources::rows::{Collector, float, integer, json_cell};
 use crate::datasources::{DataError, QueryResult};
 use crate::kernel::Deadline;
 use crate::outbound::AddressGuard;
@@ -197,7 +197,7 @@ fn decode(kind: &str, unsigned: bool, bytes: &[u8]) -> Option<Value> {
         // The session's zone is UTC.
         "TIMESTAMP" => format!("{}Z", moment(bytes, true)?).into(),
         "TIME" => time(bytes)?.into(),
-        "JSON" => serde_json::from_slice(bytes).ok()?,
+        "JSON" => json_cell(bytes),
         "BINARY" | "VARBINARY" | "TINYBLOB" | "BLOB" | "MEDIUMBLOB" | "LONGBLOB" | "GEOMETRY" => {
             BASE64.encode(bytes).into()
         }

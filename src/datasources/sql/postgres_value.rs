@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sqlx::postgres::{PgTypeInfo, PgTypeKind, PgValueRef};
 use sqlx::{TypeInfo as _, ValueRef as _};
 
-use crate::datasources::rows::{float, integer};
+use crate::datasources::rows::{float, integer, json_cell};
 
 /// A value as JSON; what this server does not know the format of is text, or else Base64.
 pub(super) fn value(raw: &PgValueRef<'_>) -> Value {
@@ -96,9 +96,9 @@ fn scalar(kind: &str, bytes: &[u8]) -> Option<Value> {
         "NUMERIC" => numeric(bytes)?.into(),
         "MONEY" => money(i64::from_be_bytes(bytes.try_into().ok()?)).into(),
         "BYTEA" => BASE64.encode(bytes).into(),
-        "JSON" => serde_json::from_slice(bytes).ok()?,
+        "JSON" => json_cell(bytes),
         // A version number stands before the text.
-        "JSONB" => serde_json::from_slice(bytes.get(1..)?).ok()?,
+        "JSONB" => json_cell(bytes.get(1..)?),
         "UUID" => uuid::Uuid::from_slice(bytes).ok()?.to_string().into(),
         "DATE" => day(i32::from_be_bytes(bytes.try_into().ok()?)).into(),
         "TIME" => time(i64::from_be_bytes(bytes.try_into().ok()?))?.to_string().into(),

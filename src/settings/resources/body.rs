@@ -1,8 +1,10 @@
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 
 use super::{Entry, Resource};
 use crate::kernel::{
-    Error, FieldIssue, Fields, MASK, ResourceName, SecretUrl, Segment, before_mask, check_credential_origin,
+    Error, FieldIssue, Fields, MASK, ResourceName, Secret, SecretUrl, Segment, before_mask, check_credential_origin,
     may_be_url, unmask,
 };
 use crate::settings::Environment;
@@ -20,11 +22,12 @@ pub(super) fn read_body<T: Resource>(
         keep_credentials::<T>(&mut complete, &stored.to_stored());
     }
     let (name, resource, mut issues) = read_fields::<T>(&complete);
-    issues.extend(complete.iter().filter(|(_, value)| depth(value) > DEEPEST).map(|(field, _)| {
-        let msg = format!("Input should be nested at most {DEEPEST} levels deep");
-        FieldIssue::new("value_error", vec!["body".into(), field.as_str().into()], msg, Value::Null)
-    }));
-    issues.extend(refuse_masks(&Value::Object(complete), &mut vec!["body".into()]));
+    let deep: Vec<_> = complete.iter().filter(|(_, value)| depth(value) > DEEPEST).map(too_deep).collect();
+    if !deep.is_empty() {
+        issues.extend(deep);
+        return Err(Error::invalid(issues));
+    }
+    refuse_masks(&Value::Object(complete), &mut vec!["body".into()], &mut issues);
     let refused = refuse_references(&resource, stored, released);
     if refused.is_empty() {
         let unusable = match resource.resolve(environment) {
@@ -44,6 +47,11 @@ pub(super) fn read_body<T: Resource>(
 
 /// How deeply a field may be nested: what is stored must be readable again, some levels below the top of its file.
 const DEEPEST: usize = 64;
+
+fn too_deep((field, _): (&String, &Value)) -> FieldIssue {
+    let msg = format!("Input should be nested at most {DEEPEST} levels deep");
+    FieldIssue::new("value_error", vec!["body".into(), field.as_str().into()], msg, Value::Null)
+}
 
 fn depth(value: &Value) -> usize {
     match value {
@@ -84,24 +92,26 @@ fn keep_credentials<T: Resource>(body: &mut Map<String, Value>, stored: &Map<Str
 }
 
 /// A mask that stands for nothing stored: taking it for the value itself would break the connection silently.
-fn refuse_masks(value: &Value, at: &mut Vec<Segment>) -> Vec<FieldIssue> {
+fn refuse_masks(value: &Value, at: &mut Vec<Segment>, issues: &mut Vec<FieldIssue>) {
+    // More would not be told.
+    if issues.len() >= Error::MAX_ISSUES {
+        return;
+    }
     let members: Vec<(Segment, &Value)> = match value {
         Value::String(text) if is_mask(text) => {
             let msg = "Input should be the value itself: nothing is stored that the mask could stand for, or it belongs to \
                 another server, account or database or to a stronger connection";
-            return vec![FieldIssue::new("value_error", at.clone(), msg, json!(MASK))];
+            return issues.push(FieldIssue::new("value_error", at.clone(), msg, json!(MASK)));
         }
         Value::Object(map) => map.iter().map(|(key, value)| (key.as_str().into(), value)).collect(),
         Value::Array(items) => items.iter().enumerate().map(|(at, item)| (Segment::Index(at), item)).collect(),
-        _ => return Vec::new(),
+        _ => return,
     };
-    let mut issues = Vec::new();
     for (segment, member) in members {
         at.push(segment);
-        issues.extend(refuse_masks(member, at));
+        refuse_masks(member, at, issues);
         at.pop();
     }
-    issues
 }
 
 fn is_mask(text: &str) -> bool {
@@ -111,13 +121,13 @@ fn is_mask(text: &str) -> bool {
 
 /// Who may use the API may not read the environment: a body refers to released variables only, or to what is stored.
 fn refuse_references<T: Resource>(given: &T, stored: Option<&T>, released: &[String]) -> Vec<FieldIssue> {
-    let known: Vec<_> = stored.map(Resource::references).unwrap_or_default();
+    let known: HashSet<_> = stored.map(Resource::references).into_iter().flatten().collect();
     let refused = unreleased(given, released).filter(|found| !known.contains(found));
     let issue = |(loc, variable): (Vec<Segment>, String)| {
         let msg = format!("Input should not refer to {variable}, which API_REFERENCES does not name");
         FieldIssue::new("value_error", [vec!["body".into()], loc].concat(), msg, json!(format!("${{{variable}}}")))
     };
-    refused.map(issue).collect()
+    refused.take(Error::MAX_ISSUES).map(issue).collect()
 }
 
 /// The references to variables that callers of the API may not use, and where they stand.
@@ -136,7 +146,9 @@ pub(super) fn refuse_moved_credentials<T: Resource>(
     let kept = || {
         // The body alone, without what is stored, has what the caller knows.
         let given = T::read(&mut Fields::new(body, Vec::new())).secrets();
-        let kept = new.written.secrets().into_iter().find(|secret| !given.contains(secret));
+        let given: HashSet<_> = given.iter().map(|(field, secret)| (*field, secret.expose())).collect();
+        let is_kept = |(field, secret): &(&'static str, Secret)| !given.contains(&(*field, secret.expose()));
+        let kept = new.written.secrets().into_iter().find(is_kept);
         let kept = kept.map(|(field, _)| vec![field.into()]);
         let at = kept.or_else(|| unreleased(&new.written, released).next().map(|(at, _)| at))?;
         Some([vec!["body".into()], at].concat())

@@ -91,7 +91,9 @@ fn locate(issues: Vec<FieldIssue>, file: Option<&JsonFile>, section: &str) -> Ve
     let place = |issue: FieldIssue| {
         let mut loc = issue.loc.clone();
         let index = match loc.get(1) {
-            Some(Segment::Key(name)) => entries.iter().position(|entry| entry.get("name") == Some(&json!(name))),
+            Some(Segment::Key(name)) => {
+                entries.iter().position(|entry| entry.get("name").and_then(Value::as_str) == Some(&**name))
+            }
             _ => None,
         };
         match (index, loc.get_mut(1)) {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::Catalog;
-use crate::kernel::{CredentialOrigin, FieldIssue, Fields, Properties, Secret, SecretUrl, Segment};
+use crate::kernel::{CredentialOrigin, Error, FieldIssue, Fields, Properties, Secret, SecretUrl, Segment};
 use crate::settings::{Environment, Settings, reference};
 
 /// What agents, data sources and tools have in common. Serializing one masks its credentials.
@@ -79,16 +79,18 @@ pub(super) fn read_kind(fields: &mut Fields<'_>) -> String {
 pub(super) struct Resolver<'a> {
     environment: &'a Environment,
     issues: Vec<FieldIssue>,
+    /// Where the value stands that is looked at.
+    at: Vec<Segment>,
 }
 
 impl<'a> Resolver<'a> {
     pub(super) fn new(environment: &'a Environment) -> Self {
-        Self { environment, issues: Vec::new() }
+        Self { environment, issues: Vec::new(), at: Vec::new() }
     }
 
     /// The URL with its reference replaced; `check` says what is wrong with it.
     pub(super) fn url(&mut self, written: &SecretUrl, check: impl Fn(&SecretUrl) -> Result<(), String>) -> SecretUrl {
-        let url = SecretUrl::new(self.text(&["url".into()], written.expose()));
+        let url = SecretUrl::new(self.below("url".into(), |resolver| resolver.text(written.expose())));
         if let Err(msg) = check(&url) {
             // As it was written: what a variable holds may be anything.
             let shown = Value::String(written.to_string());
@@ -98,14 +100,11 @@ impl<'a> Resolver<'a> {
     }
 
     pub(super) fn token(&mut self, written: Option<&Secret>) -> Option<Secret> {
-        written.map(|token| Secret::new(self.text(&["auth_token".into()], token.expose())))
+        written.map(|token| Secret::new(self.below("auth_token".into(), |resolver| resolver.text(token.expose()))))
     }
 
     pub(super) fn properties(&mut self, field: &str, written: &Properties) -> Properties {
-        let object = written.expose().iter();
-        let resolved =
-            object.map(|(key, value)| (key.clone(), self.value(vec![field.into(), key.as_str().into()], value)));
-        Properties::new(resolved.collect())
+        Properties::new(self.below(field.into(), |resolver| resolver.object(written.expose())))
     }
 
     /// Tells of a value that can't be used.
@@ -117,43 +116,63 @@ impl<'a> Resolver<'a> {
         if self.issues.is_empty() { Ok(value) } else { Err(self.issues) }
     }
 
-    fn value(&mut self, at: Vec<Segment>, value: &Value) -> Value {
-        let below = |segment: Segment| [at.clone(), vec![segment]].concat();
+    /// Does something one step further down.
+    fn below<R>(&mut self, segment: Segment, what: impl FnOnce(&mut Self) -> R) -> R {
+        self.at.push(segment);
+        let result = what(self);
+        self.at.pop();
+        result
+    }
+
+    fn value(&mut self, value: &Value) -> Value {
         match value {
-            Value::String(text) => Value::String(self.text(&at, text)),
+            Value::String(text) => Value::String(self.text(text)),
             Value::Array(items) => {
-                items.iter().enumerate().map(|(index, item)| self.value(below(Segment::Index(index)), item)).collect()
+                let items = items.iter().enumerate();
+                items.map(|(index, item)| self.below(Segment::Index(index), |below| below.value(item))).collect()
             }
-            Value::Object(map) => {
-                map.iter().map(|(key, value)| (key.clone(), self.value(below(key.as_str().into()), value))).collect()
-            }
+            Value::Object(map) => Value::Object(self.object(map)),
             other => other.clone(),
         }
     }
 
-    fn text(&mut self, at: &[Segment], written: &str) -> String {
+    fn object(&mut self, map: &Map<String, Value>) -> Map<String, Value> {
+        let members = map.iter();
+        members.map(|(key, value)| (key.clone(), self.below(key.as_str().into(), |below| below.value(value)))).collect()
+    }
+
+    fn text(&mut self, written: &str) -> String {
         reference::resolve(written, self.environment).unwrap_or_else(|msg| {
-            self.issues.push(FieldIssue::new("value_error", at.to_vec(), msg, Value::String(written.to_owned())));
+            // More would not be told.
+            if self.issues.len() < Error::MAX_ISSUES {
+                let issue = FieldIssue::new("value_error", self.at.clone(), msg, Value::String(written.to_owned()));
+                self.issues.push(issue);
+            }
             String::new()
         })
     }
 }
 
 /// The references in a JSON value that stands at `at`.
-pub(super) fn references_in(at: Vec<Segment>, value: &Value) -> Vec<(Vec<Segment>, String)> {
-    let below = |segment: Segment| [at.clone(), vec![segment]].concat();
-    match value {
-        Value::String(text) => reference::variable(text).map(|name| (at, name.to_owned())).into_iter().collect(),
-        Value::Array(items) => {
-            let found =
-                items.iter().enumerate().flat_map(|(index, item)| references_in(below(Segment::Index(index)), item));
-            found.collect()
+pub(super) fn references_in(mut at: Vec<Segment>, value: &Value) -> Vec<(Vec<Segment>, String)> {
+    fn collect(at: &mut Vec<Segment>, value: &Value, found: &mut Vec<(Vec<Segment>, String)>) {
+        let mut below = |segment: Segment, value: &Value| {
+            at.push(segment);
+            collect(at, value, found);
+            at.pop();
+        };
+        match value {
+            Value::String(text) => found.extend(reference::variable(text).map(|name| (at.clone(), name.to_owned()))),
+            Value::Array(items) => {
+                items.iter().enumerate().for_each(|(index, item)| below(Segment::Index(index), item))
+            }
+            Value::Object(map) => map.iter().for_each(|(key, value)| below(key.as_str().into(), value)),
+            _ => {}
         }
-        Value::Object(map) => {
-            map.iter().flat_map(|(key, value)| references_in(below(key.as_str().into()), value)).collect()
-        }
-        _ => Vec::new(),
     }
+    let mut found = Vec::new();
+    collect(&mut at, value, &mut found);
+    found
 }
 
 /// Checks the base URL of an HTTP service: `None` if it can be used, else what was expected.

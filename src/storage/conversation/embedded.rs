@@ -1,12 +1,12 @@
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 use tokio::time::sleep;
 
 use super::{Conversation, Message, Overflow, Place, layout};
-use crate::kernel::{Clock, Error, Role, UserId};
+use crate::kernel::{Clock, Error, JsonReader, Role, UserId};
 use crate::storage::outside::Journal;
 use crate::storage::sqlite::{Database, failed};
 
@@ -321,7 +321,11 @@ pub(super) fn read_message(row: &SqliteRow) -> Result<Message, sqlx::Error> {
     Ok(Message {
         role: Role::of_message(&role).ok_or_else(|| decode(format!("unknown role {role}")))?,
         content: row.try_get("content")?,
-        metadata: serde_json::from_str(&metadata).map_err(|error| decode(error.to_string()))?,
+        // One message that is stored like this must not hide the others.
+        metadata: JsonReader::embedded().read(metadata.as_bytes()).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the metadata of a stored message can't be read");
+            Map::new()
+        }),
         created_ms: row.try_get("created_at")?,
     })
 }

@@ -8,7 +8,7 @@ use sqlx::{Row, Sqlite, Transaction};
 use super::embedded::{EmbeddedConversations, read_message};
 use super::layout;
 use super::redis::{CLEARED_MS, Changes, apply_all};
-use crate::kernel::{Error, UserId};
+use crate::kernel::{Error, JsonReader, UserId};
 use crate::storage::outside::{Entry, Failure, Journal, PAGE, PAGE_BYTES};
 use crate::storage::redis::Connection;
 use crate::storage::sqlite::failed;
@@ -122,7 +122,7 @@ fn changes(store: &EmbeddedConversations) -> Changes {
 fn add_entries(changes: &mut Changes, entries: &[&Entry]) {
     let mut most = None;
     for entry in entries {
-        let body: Value = match serde_json::from_str(&entry.body) {
+        let body: Value = match JsonReader::embedded().read(entry.body.as_bytes()) {
             Ok(body) => body,
             Err(error) => {
                 tracing::error!(%error, "turns that have waited can't be read and are given up");

@@ -5,6 +5,7 @@ use super::changes::{clean, run};
 use super::embedded::EmbeddedExecutions;
 use super::record::{Change, INTERRUPTED};
 use super::{DELETED_AT_ONCE, DELETED_PAUSE, Execution, ExecutionFilter, Step, rows};
+use crate::kernel::JsonReader;
 use crate::storage::outside::{Entry, Failure, allowance};
 use crate::storage::postgres::{Connection, PATIENT, PROMPT, call};
 
@@ -116,7 +117,7 @@ pub(in crate::storage) async fn write_back(
     entries: &[Entry],
 ) -> Result<(), Failure> {
     let read = |entry: &Entry| {
-        let read = serde_json::from_str::<Change>(&entry.body);
+        let read = JsonReader::embedded().read::<Change>(entry.body.as_bytes());
         read.inspect_err(|error| tracing::error!(%error, "a record that has waited can't be read and is given up")).ok()
     };
     let changes: Vec<Change> = entries.iter().filter_map(read).collect();

@@ -2,6 +2,10 @@ use serde_json::Value;
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use super::{Execution, ExecutionStatus, Step};
+use crate::kernel::JsonReader;
+
+/// Values that the plan or the metadata of a record may have: those of a reply with as many rows as fit in one.
+const MAX_VALUES: usize = 1_000_000;
 
 /// A row of either database: the columns have the same names and types in both.
 pub(super) trait Record {
@@ -78,7 +82,7 @@ fn required<T>(value: Option<T>) -> Result<T, sqlx::Error> {
 fn json(row: &impl Record, column: &str) -> Result<Option<Value>, sqlx::Error> {
     // One record that can't be read must not hide the others.
     Ok(row.text(column)?.and_then(|text| {
-        let read = serde_json::from_str(&text);
+        let read = JsonReader::new(MAX_VALUES).read(text.as_bytes());
         read.inspect_err(|error| tracing::warn!(%error, column, "a stored value can't be read")).ok()
     }))
 }

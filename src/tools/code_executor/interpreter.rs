@@ -8,6 +8,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::account::Account;
+use crate::kernel::JsonReader;
 use crate::settings::Language;
 
 /// Longest wait for an interpreter that is asked who it is.
@@ -81,7 +82,7 @@ async fn ask(file: &Path, arguments: &[&str], search: &str, account: Account) ->
         let mut child = command.spawn().ok()?;
         let mut answer = Vec::new();
         child.stdout.take()?.take(LONGEST_ANSWER).read_to_end(&mut answer).await.ok()?;
-        let answer: Answer = serde_json::from_slice(&answer).ok()?;
+        let answer: Answer = JsonReader::embedded().read(&answer).ok()?;
         answer.program.is_absolute().then_some(answer)
     };
     timeout(PATIENCE, asking).await.ok().flatten()

@@ -19,6 +19,7 @@ use super::job::Job;
 use super::limits::be_modest;
 use super::process::Processes;
 use super::seccomp;
+use crate::kernel::JsonReader;
 
 /// Namespaces that a sandbox has of its own, and how it ends.
 const WALLS: [&str; 16] = [
@@ -111,7 +112,8 @@ impl Sandbox {
         let mut status = BufReader::new(Receiver::from_owned_fd(status).map_err(fault)?);
         let mut line = String::new();
         (&mut status).take(1000).read_line(&mut line).await.map_err(fault)?;
-        let built = serde_json::from_str::<Built>(&line).ok().and_then(|built| Pid::from_raw(built.first));
+        let built =
+            JsonReader::embedded().read::<Built>(line.as_bytes()).ok().and_then(|built| Pid::from_raw(built.first));
         let Some(first) = built else { return Err(failure(&mut processes).await) };
         // The sandbox waits for the code, which it is given when its limits are set. Should the server be killed before that, there
         // is no code to run.

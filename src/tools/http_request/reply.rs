@@ -2,7 +2,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use crate::kernel::{Deadline, Redaction};
+use crate::kernel::{Deadline, JsonReader, Redaction};
 use crate::outbound::Reply;
 use crate::tools::result::ToolResult;
 
@@ -33,7 +33,7 @@ pub(super) async fn read(
     redaction: &Redaction,
     deadline: Deadline,
 ) -> ToolResult {
-    let (status, status_text) = (reply.status(), reply.status_text());
+    let (status, status_text, reader) = (reply.status(), reply.status_text(), reply.reader());
     let content_type =
         reply.header("content-type").unwrap_or_default().chars().take(LONGEST_HEADER).collect::<String>();
     let headers = headers(&reply, |name| method == "HEAD" || TELLING.contains(&name));
@@ -45,7 +45,7 @@ pub(super) async fn read(
     };
     let output = match method {
         "HEAD" => Value::Object(headers.clone()),
-        _ => output(&content_type, &bytes, whole, redaction),
+        _ => output(&content_type, &bytes, whole, reader, redaction),
     };
     let result = match status {
         400.. => ToolResult::failure(format!("{who} answered {status_text}")).with_output(output),
@@ -56,14 +56,14 @@ pub(super) async fn read(
     if whole { result } else { result.with("truncated", true) }
 }
 
-/// JSON as JSON, text as text, and of all else what it is.
-fn output(content_type: &str, bytes: &[u8], whole: bool, redaction: &Redaction) -> Value {
+/// JSON as JSON unless it has too many values, text as text, and of all else what it is.
+fn output(content_type: &str, bytes: &[u8], whole: bool, reader: JsonReader, redaction: &Redaction) -> Value {
     let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_json = kind.is_empty() || kind.ends_with("json");
     if bytes.is_empty() {
         return Value::Null;
     }
-    if let Some(json) = serde_json::from_slice(bytes).ok().filter(|_| is_json && whole) {
+    if let Some(json) = reader.read(bytes).ok().filter(|_| is_json && whole) {
         return json;
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);

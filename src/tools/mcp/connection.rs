@@ -94,8 +94,9 @@ impl Connection {
                 (listener.serve_with_lifecycle(client.transport(), lifecycle).await, None)
             }
             McpTransport::Stdio { command, args, env } => {
+                let (reader, trouble) = (target.http.reader(), trouble.clone());
                 let (process, messages) =
-                    Process::start(command, args, env, &target.environment, redaction, trouble.clone())?;
+                    Process::start(command, args, env, &target.environment, redaction, reader, trouble)?;
                 (listener.serve_with_lifecycle(messages, lifecycle).await, Some(process))
             }
         };

@@ -17,7 +17,7 @@ use rmcp::transport::streamable_http_client::{
 use sse_stream::{Sse, SseStream};
 
 use super::failure::{Failure, Trouble};
-use crate::kernel::{Deadline, Secret, SecretUrl};
+use crate::kernel::{Deadline, JsonError, JsonReader, Secret, SecretUrl, ValueCounter};
 use crate::outbound::{Body, Call, CallError, HttpClient, Reply};
 
 /// Bytes that a JSON reply, and one event of a stream, may have.
@@ -102,10 +102,7 @@ impl McpHttp {
             (_, Some("text/event-stream")) => {
                 Ok(StreamableHttpPostResponse::Sse(events(reply, self.trouble.clone()), session))
             }
-            (_, Some("application/json")) => {
-                let body = self.whole(reply).await?;
-                Ok(StreamableHttpPostResponse::Json(serde_json::from_slice(&body)?, session))
-            }
+            (_, Some("application/json")) => Ok(StreamableHttpPostResponse::Json(self.message(reply).await?, session)),
             _ => Err(StreamableHttpError::UnexpectedContentType(content_type)),
         }
     }
@@ -126,7 +123,11 @@ impl McpHttp {
             return failed;
         }
         let error = match media_type(&reply).as_deref() {
-            Some("application/json") => rpc_error(&self.whole(reply).await?),
+            Some("application/json") => match self.message(reply).await {
+                Ok(JsonRpcMessage::Error(error)) => Some(error.error),
+                Ok(_) | Err(StreamableHttpError::Deserialize(_)) => None,
+                Err(error) => return Err(error),
+            },
             _ => None,
         };
         if in_session && status == 400 && error.as_ref().is_some_and(|error| error.code.0 == UNKNOWN_SESSION) {
@@ -142,8 +143,13 @@ impl McpHttp {
         error.map(answer).map_or(failed, Ok)
     }
 
-    async fn whole(&self, reply: Reply) -> Result<Bytes, HttpError> {
-        reply.bytes(MOST_BYTES, Deadline::after(LONGEST_CALL)).await.map_err(StreamableHttpError::Client)
+    /// The message that a reply consists of.
+    async fn message(&self, reply: Reply) -> Result<ServerJsonRpcMessage, HttpError> {
+        let body = reply.bytes(MOST_BYTES, Deadline::after(LONGEST_CALL)).await.map_err(StreamableHttpError::Client)?;
+        self.http.reader().read(&body).map_err(|error| match error {
+            JsonError::TooManyValues(most) => StreamableHttpError::Client(CallError::TooManyValues(most)),
+            JsonError::Invalid(error) => error.into(),
+        })
     }
 }
 
@@ -205,13 +211,6 @@ fn request(message: &ClientJsonRpcMessage) -> Option<(&RequestId, &ClientRequest
     }
 }
 
-fn rpc_error(body: &[u8]) -> Option<ErrorData> {
-    match serde_json::from_slice::<ServerJsonRpcMessage>(body) {
-        Ok(JsonRpcMessage::Error(error)) => Some(error.error),
-        _ => None,
-    }
-}
-
 /// The media type without its parameters.
 fn media_type(reply: &Reply) -> Option<String> {
     let kind = reply.header("content-type")?.split(';').next()?;
@@ -219,20 +218,21 @@ fn media_type(reply: &Reply) -> Option<String> {
 }
 
 fn events(reply: Reply, trouble: Trouble) -> BoxStream<'static, Result<Sse, SseError>> {
-    SseStream::from_bytes_stream(bounded(reply.stream(), trouble)).boxed()
+    let event = EventSize::new(reply.reader());
+    SseStream::from_bytes_stream(bounded(reply.stream(), event, trouble)).boxed()
 }
 
-/// The chunks of an event stream, cut off at an event that is too long: its reader would collect it whole.
+/// The chunks of an event stream, cut off at an event that is too large: its reader would collect it whole.
 fn bounded(
     chunks: impl Stream<Item = Result<Bytes, CallError>> + Send + 'static,
+    mut event: EventSize,
     trouble: Trouble,
 ) -> impl Stream<Item = Result<Bytes, CallError>> + Send + 'static {
-    let mut event = EventSize::default();
     let mut ended = false;
     chunks
         .map(move |chunk| {
             let chunk = chunk?;
-            if event.grows_too_large(&chunk) { Err(CallError::TooLarge(MOST_BYTES)) } else { Ok(chunk) }
+            event.grow(&chunk).map(|()| chunk)
         })
         .inspect(move |chunk| {
             if let Err(error) = chunk {
@@ -246,35 +246,42 @@ fn bounded(
         })
 }
 
-/// Counts the bytes of an event; a blank line ends it.
-#[derive(Default)]
+/// Counts the bytes and values of an event; a blank line ends it.
 struct EventSize {
+    reader: JsonReader,
+    values: ValueCounter,
     bytes: usize,
     line: usize,
     after_cr: bool,
 }
 
 impl EventSize {
-    fn grows_too_large(&mut self, chunk: &[u8]) -> bool {
+    fn new(reader: JsonReader) -> Self {
+        Self { reader, values: ValueCounter::default(), bytes: 0, line: 0, after_cr: false }
+    }
+
+    fn grow(&mut self, chunk: &[u8]) -> Result<(), CallError> {
         for byte in chunk {
             let is_second_half_of_an_end = *byte == b'\n' && self.after_cr;
             self.after_cr = *byte == b'\r';
             match byte {
                 _ if is_second_half_of_an_end => {}
+                b'\r' | b'\n' if self.line == 0 => (self.bytes, self.values) = (0, ValueCounter::default()),
                 b'\r' | b'\n' => {
-                    self.bytes = if self.line == 0 { 0 } else { self.bytes };
                     self.line = 0;
+                    self.values.feed(b"\n");
                 }
                 _ => {
                     self.line += 1;
                     self.bytes += 1;
+                    self.values.feed(std::slice::from_ref(byte));
                 }
             }
             if self.bytes > MOST_BYTES {
-                return true;
+                return Err(CallError::TooLarge(MOST_BYTES));
             }
         }
-        false
+        self.reader.check(self.values).map_err(|_| CallError::TooManyValues(self.reader.max_values()))
     }
 }
 
@@ -286,13 +293,22 @@ mod tests {
     fn an_event_ends_at_a_blank_line_only_whatever_ends_lines() {
         for end in ["\n", "\r", "\r\n"] {
             let line = format!("data: {}{end}", "x".repeat(MOST_BYTES / 2));
-            let mut size = EventSize::default();
+            let mut size = EventSize::new(JsonReader::embedded());
             for _ in 0..3 {
-                assert!(!size.grows_too_large(line.as_bytes()), "{end:?}");
-                assert!(!size.grows_too_large(end.as_bytes()), "{end:?}");
+                assert_eq!(size.grow(line.as_bytes()), Ok(()), "{end:?}");
+                assert_eq!(size.grow(end.as_bytes()), Ok(()), "{end:?}");
             }
-            assert!(!size.grows_too_large(line.as_bytes()), "{end:?}");
-            assert!(size.grows_too_large(line.as_bytes()), "{end:?}");
+            assert_eq!(size.grow(line.as_bytes()), Ok(()), "{end:?}");
+            assert_eq!(size.grow(line.as_bytes()), Err(CallError::TooLarge(MOST_BYTES)), "{end:?}");
         }
+    }
+
+    #[test]
+    fn the_values_of_an_event_are_counted_whatever_stands_between_its_lines() {
+        let mut size = EventSize::new(JsonReader::new(20));
+        for _ in 0..3 {
+            assert_eq!(size.grow(b"id: \"\ndata: [[[[[[\r\ndata: [[[[[[\n\n"), Ok(()));
+        }
+        assert_eq!(size.grow(b"id: \"\ndata: [[[[[[[[[[[[\r\ndata: [[[[[[[[\n"), Err(CallError::TooManyValues(20)));
     }
 }

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::failure::{Failure, Trouble};
-use crate::kernel::{Redaction, Secret};
+use crate::kernel::{JsonError, JsonReader, Redaction, Secret, ValueCounter};
 use crate::settings::Environment;
 
 /// Bytes that a message, which is one line, may have.
@@ -52,6 +52,7 @@ impl Process {
         env: &[(String, Secret)],
         environment: &Environment,
         redaction: Redaction,
+        reader: JsonReader,
         trouble: Trouble,
     ) -> Result<(Self, Messages), Failure> {
         let passed_on = PASSED_ON.iter().filter_map(|name| Some((*name, environment.get(name)?)));
@@ -77,7 +78,7 @@ impl Process {
         };
         let last_words = Arc::default();
         let log = tokio::spawn(read_log(stderr, Arc::clone(&last_words), redaction));
-        let lines = Lines { inner: stdout, line: 0, trouble };
+        let lines = Lines { inner: stdout, line: 0, values: ValueCounter::default(), reader, trouble };
         let messages = AsyncRwTransport::new_client(lines, stdin).with_max_line_length(LONGEST_LINE);
         Ok((Self { child, log, last_words }, messages))
     }
@@ -180,11 +181,33 @@ fn tell(line: &[u8], last_words: &Mutex<String>, redaction: &Redaction) {
     }
 }
 
-/// Reads from a process until it writes a line that is too long.
+/// Reads from a process until it writes a line that is too large.
 pub(super) struct Lines<R> {
     inner: R,
     line: usize,
+    values: ValueCounter,
+    reader: JsonReader,
     trouble: Trouble,
+}
+
+impl<R> Lines<R> {
+    /// What is wrong with the lines that have come so far, of which these bytes are the latest.
+    fn problem(&mut self, new: &[u8]) -> Option<String> {
+        for (nth, piece) in new.split(|byte| *byte == b'\n').enumerate() {
+            if nth > 0 {
+                (self.line, self.values) = (0, ValueCounter::default());
+            }
+            self.line += piece.len();
+            self.values.feed(piece);
+            if self.line > LONGEST_LINE {
+                return Some(format!("wrote a line of more than {LONGEST_LINE} bytes"));
+            }
+            if let Err(JsonError::TooManyValues(most)) = self.reader.check(self.values) {
+                return Some(format!("wrote a line of more than {most} values (MAX_REPLY_VALUES)"));
+            }
+        }
+        None
+    }
 }
 
 impl<R: AsyncRead + Unpin> AsyncRead for Lines<R> {
@@ -193,12 +216,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Lines<R> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
         let new = buf.filled().get(before..).unwrap_or_default();
-        this.line = match new.iter().rposition(|byte| *byte == b'\n') {
-            Some(end) => new.len() - end - 1,
-            None => this.line + new.len(),
-        };
-        if this.line > LONGEST_LINE {
-            let problem = format!("wrote a line of more than {LONGEST_LINE} bytes");
+        if let Some(problem) = this.problem(new) {
             this.trouble.note(Failure::Other(problem.clone()));
             return Poll::Ready(Err(std::io::Error::other(problem)));
         }

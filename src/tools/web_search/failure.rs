@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::hit::plain;
 use super::provider::Provider;
-use crate::kernel::{Deadline, Redaction};
+use crate::kernel::{Deadline, JsonReader, Redaction};
 use crate::outbound::Reply;
 
 /// How much of a refusal is read, and how much of that is quoted. The difference keeps a key at the cut whole until it is masked.
@@ -73,7 +73,7 @@ pub(super) fn not_json(body: &[u8]) -> &'static str {
 }
 
 fn said(text: &str) -> String {
-    let json: Option<Value> = serde_json::from_str(text).ok();
+    let json: Option<Value> = JsonReader::embedded().read(text.as_bytes()).ok();
     let message = json.as_ref().and_then(|json| MESSAGES.iter().find_map(|pointer| json.pointer(pointer)?.as_str()));
     match (message, &json) {
         (Some(message), _) => plain(message, QUOTED),

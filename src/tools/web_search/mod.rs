@@ -25,7 +25,7 @@ use super::Tool;
 use super::check::Check;
 use super::function::Described;
 use super::result::ToolResult;
-use crate::kernel::Deadline;
+use crate::kernel::{Deadline, JsonError};
 use crate::outbound::{CallError, HttpClient, Reply, RetryPolicy, Verdict, display_url, retry};
 use crate::settings::{SearchOptions, SearchProvider};
 use hit::Hit;
@@ -158,9 +158,13 @@ impl<'a> Search<'a> {
         if !(200..300).contains(&status) {
             return Err(Problem::Said(status, self.refusal(reply, deadline).await));
         }
+        let reader = reply.reader();
         let body = reply.bytes(REPLY_CAP, deadline).await.map_err(Problem::Call)?;
         let wrong = |what: &str| Problem::Said(status, format!("{} {what}", self.who()));
-        let json: Value = serde_json::from_slice(&body).map_err(|_| wrong(failure::not_json(&body)))?;
+        let json: Value = reader.read(&body).map_err(|error| match error {
+            JsonError::TooManyValues(most) => Problem::Call(CallError::TooManyValues(most)),
+            JsonError::Invalid(_) => wrong(failure::not_json(&body)),
+        })?;
         (self.provider.read)(&json).map_err(|what| wrong(&what))
     }
 

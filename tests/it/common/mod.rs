@@ -7,6 +7,7 @@ pub mod cube;
 pub mod databases;
 pub mod load;
 pub mod mcp;
+pub mod memory;
 pub mod postgres;
 pub mod program;
 pub mod proxy;

@@ -21,7 +21,7 @@ use crate::datasources::QueryResult;
 use crate::datasources::rows::{Collector, float, integer};
 use crate::datasources::sql::schema::{CatalogColumn, tables};
 use crate::datasources::sql::{Scalar, column_of};
-use crate::kernel::Error;
+use crate::kernel::{Error, JsonReader};
 
 /// Memory that a reader may have, in bytes: what the largest result takes, and half as much again. Sorting goes to files long before.
 pub(super) const MOST_MEMORY: u64 = 400_000_000;
@@ -85,7 +85,8 @@ fn words(error: sqlx::Error) -> String {
 }
 
 async fn done(file: &Path, open: &mut Option<SqliteConnection>, job: &str) -> Result<Found, sqlx::Error> {
-    let job = serde_json::from_str(job).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    // The server that has started this process may have any limits.
+    let job = JsonReader::new(usize::MAX).read(job.as_bytes()).map_err(|error| sqlx::Error::Decode(error.into()))?;
     let connection = match open {
         Some(connection) => connection,
         None => open.insert(connect_options(file).connect().await?),

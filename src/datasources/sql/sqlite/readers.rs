@@ -17,10 +17,13 @@ use crate::datasources::rows::MOST_BYTES;
 use crate::datasources::sql::pools::{IDLE, LIFETIME};
 use crate::datasources::sql::statement_limit;
 use crate::datasources::{DataError, Outage};
-use crate::kernel::Deadline;
+use crate::kernel::{Deadline, JsonReader};
 
 /// Longest answer taken from a reader: JSON writes some bytes as six.
 const MOST_ANSWER: u64 = 8 * MOST_BYTES as u64;
+
+/// Reads as many values as the largest result has.
+const ANSWER: JsonReader = JsonReader::new(MOST_BYTES / 5);
 
 /// How long a process that says nothing any more may take to end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -69,7 +72,7 @@ impl Readers {
         let Some(answer) = answer else { return Err(failed(reader.last_words().await)) };
         self.put_back(reader);
         // A long one takes a while to parse.
-        let answer = tokio::task::spawn_blocking(move || serde_json::from_slice::<Result<T, String>>(&answer));
+        let answer = tokio::task::spawn_blocking(move || ANSWER.read::<Result<T, String>>(&answer));
         let answer = answer.await.map_err(|error| failed(error.to_string()))?;
         answer.map_err(|error| failed(format!("its reader's answer is odd: {error}")))?.map_err(failed)
     }

@@ -102,7 +102,7 @@ impl ToolSettings {
         let quote = |issue: FieldIssue| {
             let mut below = issue.loc.iter().skip(1);
             let written = below.try_fold(&shown, |value, segment| match segment {
-                Segment::Key(key) => value.get(key),
+                Segment::Key(key) => value.get(&**key),
                 Segment::Index(index) => value.get(*index),
             });
             FieldIssue { input: Box::new(written.cloned().unwrap_or_default()), ..issue }
