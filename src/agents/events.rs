@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use crate::kernel::Redaction;
+use crate::kernel::{JsonReader, Redaction};
 
 /// Events that wait for those after them, at most, and their bytes.
 const MAX_WAITING: usize = 256;
@@ -74,7 +74,7 @@ impl Event {
         let lines = text.lines().filter_map(|line| line.strip_prefix("data:"));
         let lines: Vec<_> = lines.map(|data| data.strip_prefix(' ').unwrap_or(data)).collect();
         let data = (!lines.is_empty()).then(|| lines.join("\n"))?;
-        let json = serde_json::from_str(&data).ok();
+        let json = JsonReader::embedded().read(data.as_bytes()).ok();
         Some(Self { text: text.to_owned(), is_json: json.is_some(), data: json.unwrap_or(Value::String(data)) })
     }
 

@@ -66,7 +66,7 @@ pub(super) fn error_in_events(events: &str) -> Option<ReportedError> {
         if let Some(name) = line.strip_prefix("event:") {
             is_error = name.trim() == "error";
         } else if let Some(data) = line.strip_prefix("data:").map(str::trim) {
-            let told = serde_json::from_str(data).ok().and_then(|json| reported_error(&json));
+            let told = JsonReader::embedded().read(data.as_bytes()).ok().and_then(|json| reported_error(&json));
             let named = || is_error.then(|| ReportedError { text: one_line(data), has_answer: false });
             if let Some(error) = told.or_else(named) {
                 return Some(error);

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::client::{Checked, Query, Source, who};
 use super::traces::without_traces;
 use super::{DataError, Outage, QueryResult};
-use crate::kernel::{Deadline, JsonError};
+use crate::kernel::{Deadline, JsonError, JsonReader};
 use crate::outbound::{Call, CallError, HttpClient, Reply, below, error_message, reported_error};
 
 /// Largest reply taken, in bytes.
@@ -112,7 +112,7 @@ pub(super) async fn refusal(source: &Source, reply: Reply, deadline: Deadline) -
     let patience = deadline.at_most(std::time::Duration::from_secs(2));
     let said = reply.beginning(ERROR_READ, patience).await;
     let said = source.redaction().text(&String::from_utf8_lossy(&said));
-    let json: Option<Value> = serde_json::from_str(&said).ok();
+    let json: Option<Value> = JsonReader::embedded().read(said.as_bytes()).ok();
     let message = json.as_ref().and_then(Value::as_object).and_then(error_message);
     let said = without_traces(message.as_deref().unwrap_or(&said));
     let said = if said.is_empty() { said } else { format!(": {said}") };
