@@ -6,14 +6,14 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ResourceName(Arc<str>);
 
-/// Longest name, in characters.
-const MAX_CHARS: usize = 128;
-
 impl ResourceName {
+    /// Longest name, in characters.
+    pub const MAX_CHARS: usize = 128;
+
     /// Checks and wraps a name; the error says what was expected.
     pub fn parse(text: &str) -> Result<Self, String> {
-        if text.is_empty() || text.chars().count() > MAX_CHARS {
-            return Err(format!("Name should have 1 to {MAX_CHARS} characters"));
+        if text.is_empty() || text.chars().count() > Self::MAX_CHARS {
+            return Err(format!("Name should have 1 to {} characters", Self::MAX_CHARS));
         }
         if text.chars().any(|c| c == '/' || c.is_control()) {
             return Err("Name should have no '/' and no control characters".to_owned());

@@ -15,6 +15,9 @@ pub enum Role {
 }
 
 impl Role {
+    /// Who may have spoken what is stored.
+    pub const OF_MESSAGES: [Self; 3] = [Self::User, Self::Assistant, Self::System];
+
     /// The name on the wire and in the store.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -27,6 +30,6 @@ impl Role {
 
     /// A role that a stored message may have.
     pub fn of_message(text: &str) -> Option<Self> {
-        [Self::User, Self::Assistant, Self::System].into_iter().find(|role| role.as_str() == text)
+        Self::OF_MESSAGES.into_iter().find(|role| role.as_str() == text)
     }
 }

@@ -7,19 +7,21 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UserId(String);
 
-/// Longest user id, in characters.
-const MAX_CHARS: usize = 256;
-
 impl UserId {
+    /// Longest user id, in characters.
+    pub const MAX_CHARS: usize = 256;
+    /// What no user may be called.
+    pub const RESERVED: [&str; 2] = ["config", "health"];
+
     /// Checks and wraps an id; the error says what was expected.
     pub fn parse(text: &str) -> Result<Self, String> {
-        if text.is_empty() || text.chars().count() > MAX_CHARS {
-            return Err(format!("User id should have 1 to {MAX_CHARS} characters"));
+        if text.is_empty() || text.chars().count() > Self::MAX_CHARS {
+            return Err(format!("User id should have 1 to {} characters", Self::MAX_CHARS));
         }
         if text.chars().any(char::is_control) {
             return Err("User id should have no control characters".to_owned());
         }
-        if matches!(text, "config" | "health") {
+        if Self::RESERVED.contains(&text) {
             return Err(format!("User id should not be '{text}', which is a path of the memory module"));
         }
         Ok(Self(text.to_owned()))

@@ -41,6 +41,11 @@ pub enum BreakerState {
     HalfOpen,
 }
 
+impl BreakerState {
+    /// What they are called.
+    pub const NAMES: [&str; 3] = ["closed", "open", "half_open"];
+}
+
 #[derive(Debug, Default)]
 struct Known {
     circuits: HashMap<Arc<str>, Circuit>,

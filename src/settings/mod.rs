@@ -7,6 +7,7 @@
 mod allowed_host;
 mod allowed_target;
 mod auth;
+pub mod bounds;
 mod dotenv;
 mod environment;
 mod json_file;

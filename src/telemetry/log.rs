@@ -86,10 +86,19 @@ impl<S: Subscriber> Layer<S> for Lines {
 #[derive(Clone, Copy, Debug)]
 pub struct LogLevel(pub Level);
 
+impl LogLevel {
+    /// What levels are called in the log.
+    pub const SHOWN: [&str; 5] = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"];
+    /// What levels are called, in any case: by Python and by tracing.
+    pub const NAMES: [&str; 9] = ["trace", "notset", "debug", "info", "warning", "warn", "error", "critical", "fatal"];
+}
+
 impl Lax for LogLevel {
     fn read(value: &serde_json::Value) -> Result<Self, (&'static str, &'static str)> {
-        let level = value.as_str().map(|text| in_our_words(text.trim()));
-        let level = level.and_then(|level| Level::from_str(&level).ok());
+        let name = value.as_str().map(|text| text.trim().to_ascii_lowercase());
+        // tracing takes numbers, too.
+        let name = name.filter(|name| Self::NAMES.contains(&name.as_str()));
+        let level = name.and_then(|name| Level::from_str(&in_our_words(&name)).ok());
         level.map(Self).ok_or(("enum", "Input should be 'debug', 'info', 'warning' or 'error'"))
     }
 }

@@ -18,6 +18,9 @@ pub enum ToolStatus {
 }
 
 impl ToolStatus {
+    /// What they are called in replies.
+    pub const NAMES: [&str; 4] = ["success", "failure", "timeout", "error"];
+
     /// Its name, for figures. A success is `ok`, as of all that is called.
     pub(super) fn as_str(self) -> &'static str {
         match self {

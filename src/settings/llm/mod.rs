@@ -9,6 +9,7 @@ pub use section::LlmSection;
 use serde_json::Value;
 use url::Url;
 
+use super::bounds::MAX_URL_CHARS;
 use super::{Environment, reference};
 use crate::kernel::{CredentialOrigin, FieldIssue, Lax, Secret, SecretUrl};
 
@@ -33,6 +34,11 @@ impl LlmProvider {
             Self::Ollama => "ollama",
         }
     }
+}
+
+impl LlmProvider {
+    /// What they are called, in any case.
+    pub const NAMES: [&str; 3] = ["auto", "openai", "ollama"];
 }
 
 impl Lax for LlmProvider {
@@ -138,6 +144,7 @@ fn check_url(text: &str) -> Result<(), &'static str> {
     let starts_well = ["http://", "https://"].iter().any(|scheme| text.to_ascii_lowercase().starts_with(scheme));
     // The URL parser forgives blanks, control characters and missing slashes; other programs may not.
     let plain = starts_well
+        && text.chars().count() <= MAX_URL_CHARS
         && !text.contains(|c: char| c.is_control() || c.is_whitespace() || c == '\\')
         && !text.contains("${");
     match Url::parse(text).ok().filter(|url| plain && url.has_host()) {

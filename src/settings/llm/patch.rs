@@ -2,7 +2,7 @@ use serde_json::{Map, Value, json};
 
 use super::LlmProvider;
 use crate::kernel::{FieldIssue, Fields, MASK, Patch, Secret, Segment};
-use crate::settings::reference;
+use crate::settings::{bounds, reference};
 
 /// A partial change of [`super::LlmSettings`]: one layer of the configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -86,8 +86,11 @@ impl LlmPatch {
             let patch = fields.patch(name);
             fields.bound(name, patch, range)
         };
-        let (timeout_seconds, max_retries, max_tokens) =
-            (int(timeout, 1..=3600), int(retries, 0..=10), int(max_tokens, 1..=10_000_000));
+        let (timeout_seconds, max_retries, max_tokens) = (
+            int(timeout, bounds::CALL_SECONDS),
+            int(retries, bounds::LLM_ATTEMPTS),
+            int(max_tokens, bounds::ANSWER_TOKENS),
+        );
         let degrees = fields.patch(temperature);
         Self {
             base_url,
@@ -95,7 +98,7 @@ impl LlmPatch {
             api_key: api_key.map(Secret::new),
             timeout_seconds,
             max_retries,
-            temperature: fields.bound(temperature, degrees, 0.0..=2.0),
+            temperature: fields.bound(temperature, degrees, bounds::TEMPERATURES),
             max_tokens,
             provider: fields.patch(provider),
             fallback_models: fields.patch(fallback),

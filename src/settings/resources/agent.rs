@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::resource::{Resolver, check_http_url, read_token, references_in};
 use super::{Catalog, Resource};
 use crate::kernel::{CredentialOrigin, FieldIssue, Fields, Properties, Secret, SecretUrl, Segment};
-use crate::settings::{Environment, Settings};
+use crate::settings::{Environment, Settings, bounds};
 
 /// An external agent.
 #[derive(Clone, Debug, Serialize)]
@@ -40,7 +40,7 @@ impl Resource for AgentSettings {
         Self {
             url: SecretUrl::new(fields.required::<String>("url")),
             auth_token: read_token(fields),
-            timeout_seconds: fields.int_or("timeout_seconds", 30, 1..=3600),
+            timeout_seconds: fields.int_or("timeout_seconds", 30, bounds::CALL_SECONDS),
             enabled: fields.or("enabled", true),
             metadata: Properties::new(fields.or("metadata", Map::new())),
         }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::resource::{Resolver, check_http_url, is_plain, read_kind, read_token, references_in};
 use super::{Catalog, Resource};
 use crate::kernel::{CredentialOrigin, FieldIssue, Fields, Properties, Secret, SecretUrl, Segment};
-use crate::settings::{Environment, Settings};
+use crate::settings::{Environment, Settings, bounds};
 
 /// A source of data.
 #[derive(Clone, Debug, Serialize)]
@@ -118,8 +118,7 @@ fn names_functions(listed: &Value) -> bool {
 fn names_credentials(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     let pairs = lower.split(['?', '&', ';', ' ']).filter_map(|part| part.split_once('='));
-    let secret = ["password", "pwd", "pass", "token", "secret", "key"];
-    pairs.into_iter().any(|(key, _)| secret.iter().any(|end| key.trim().ends_with(end)))
+    pairs.into_iter().any(|(key, _)| bounds::CREDENTIAL_ENDINGS.iter().any(|end| key.trim().ends_with(end)))
 }
 
 fn check_database_url(url: &SecretUrl) -> Result<(), String> {
@@ -129,9 +128,7 @@ fn check_database_url(url: &SecretUrl) -> Result<(), String> {
     if parsed.host_str().unwrap_or_default().is_empty() {
         return Err("Input should name a host: postgres://user:password@host:5432/database".to_owned());
     }
-    // These name files or programs of this server, or hide a credential from the mask.
-    let allowed = ["sslmode", "ssl-mode", "application_name", "charset", "collation", "timezone", "socket"];
-    match parsed.query_pairs().find(|(key, _)| !allowed.contains(&key.as_ref()) || key == "socket") {
+    match parsed.query_pairs().find(|(key, _)| !bounds::DATABASE_PARAMETERS.contains(&key.as_ref())) {
         Some((key, _)) => {
             Err(format!("Input should be a URL without the parameter '{key}'; a password belongs before the @"))
         }
@@ -149,7 +146,7 @@ impl Resource for DataSourceSettings {
             kind: read_kind(fields),
             url: SecretUrl::new(fields.required::<String>("url")),
             auth_token: read_token(fields),
-            timeout_seconds: fields.int_or("timeout_seconds", 30, 1..=3600),
+            timeout_seconds: fields.int_or("timeout_seconds", 30, bounds::CALL_SECONDS),
             enabled: fields.or("enabled", true),
             config: Properties::new(fields.or("config", Map::new())),
         }

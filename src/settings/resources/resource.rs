@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Catalog;
 use crate::kernel::{CredentialOrigin, Error, FieldIssue, Fields, Properties, Secret, SecretUrl, Segment};
+use crate::settings::bounds::{MAX_TYPE_CHARS, MAX_URL_CHARS};
 use crate::settings::{Environment, Settings, reference};
 
 /// What agents, data sources and tools have in common. Serializing one masks its credentials.
@@ -69,8 +70,9 @@ pub(super) fn read_token(fields: &mut Fields<'_>) -> Option<Secret> {
 /// The kind of a resource: any short text.
 pub(super) fn read_kind(fields: &mut Fields<'_>) -> String {
     let kind: String = fields.required("type");
-    if kind.chars().count() > 64 || kind.chars().any(char::is_control) {
-        fields.reject("type", "Input should have at most 64 characters and no control characters");
+    if kind.chars().count() > MAX_TYPE_CHARS || kind.chars().any(char::is_control) {
+        fields
+            .reject("type", format!("Input should have at most {MAX_TYPE_CHARS} characters and no control characters"));
     }
     kind
 }
@@ -192,12 +194,9 @@ pub(super) fn check_http_url(url: &SecretUrl) -> Result<(), String> {
     Ok(())
 }
 
-/// Longest URL, in bytes.
-const LONGEST_URL: usize = 2048;
-
 /// No character that URL parsers quietly drop or bend.
 pub(super) fn is_plain(text: &str) -> bool {
-    text.len() <= LONGEST_URL && !text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\')
+    text.chars().count() <= MAX_URL_CHARS && !text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\')
 }
 
 fn starts_with_scheme(text: &str) -> bool {

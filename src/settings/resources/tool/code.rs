@@ -3,7 +3,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::read_timeout;
-use crate::kernel::Fields;
+use crate::kernel::{Fields, Lax};
+use crate::settings::bounds::PROGRAM_MEGABYTES;
 
 /// A language that code may be written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,8 +82,8 @@ fn read_languages(fields: &mut Fields<'_>) -> Vec<Language> {
 
 fn read_memory(fields: &mut Fields<'_>) -> u64 {
     let Some(value) = fields.value("max_memory") else { return DEFAULT_MEMORY };
-    match bytes_of(value).filter(|bytes| (64 * MEGABYTE..=65_536 * MEGABYTE).contains(bytes)) {
-        Some(bytes) => bytes,
+    match megabytes_of(value).filter(|megabytes| PROGRAM_MEGABYTES.contains(megabytes)) {
+        Some(megabytes) => megabytes * MEGABYTE,
         None => {
             fields
                 .reject("max_memory", "Input should be from 64 to 65536 megabytes, such as 512, \"512MB\" or \"2GB\"");
@@ -91,16 +92,16 @@ fn read_memory(fields: &mut Fields<'_>) -> u64 {
     }
 }
 
-fn bytes_of(value: &Value) -> Option<u64> {
-    if let Some(megabytes) = value.as_u64() {
-        return megabytes.checked_mul(MEGABYTE);
+fn megabytes_of(value: &Value) -> Option<u64> {
+    if let Ok(megabytes) = i64::read(value) {
+        return u64::try_from(megabytes).ok();
     }
     let text = value.as_str()?.trim().to_ascii_lowercase();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let unit = match unit.trim() {
-        "" | "m" | "mb" | "mib" => MEGABYTE,
-        "g" | "gb" | "gib" => MEGABYTE << 10,
+        "" | "m" | "mb" | "mib" => 1,
+        "g" | "gb" | "gib" => 1024,
         _ => return None,
     };
     number.parse::<u64>().ok()?.checked_mul(unit)
@@ -114,13 +115,17 @@ mod tests {
 
     #[test]
     fn memory_is_a_number_of_megabytes_or_has_a_unit() {
-        for (given, megabytes) in
-            [(json!(512), 512), (json!("512"), 512), (json!("512MB"), 512), (json!(" 2 GB "), 2048)]
-        {
-            assert_eq!(bytes_of(&given), Some(megabytes * MEGABYTE), "{given}");
+        for (given, megabytes) in [
+            (json!(512), 512),
+            (json!(512.0), 512),
+            (json!("512"), 512),
+            (json!("512MB"), 512),
+            (json!(" 2 GB "), 2048),
+        ] {
+            assert_eq!(megabytes_of(&given), Some(megabytes), "{given}");
         }
         for given in [json!("a lot"), json!("-5"), json!(1.5), json!("99999999999999999999"), json!([]), json!("5kb")] {
-            assert_eq!(bytes_of(&given), None, "{given}");
+            assert_eq!(megabytes_of(&given).filter(|megabytes| PROGRAM_MEGABYTES.contains(megabytes)), None, "{given}");
         }
     }
 }

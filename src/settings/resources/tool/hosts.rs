@@ -21,7 +21,8 @@ impl HostPattern {
             _ => (rest, None),
         };
         let is_plain = |c: char| c.is_alphanumeric() || "-._[]:".contains(c);
-        let host = Host::parse(host).ok().filter(|_| host.chars().all(is_plain))?;
+        let is_plain = host.chars().all(is_plain) && !host.starts_with(['-', '.']);
+        let host = Host::parse(host).ok().filter(|_| is_plain)?;
         // No names lie below an address.
         (!below || matches!(host, Host::Domain(_))).then_some(Self { host, below, port })
     }
@@ -97,6 +98,8 @@ mod tests {
             "*.127.0.0.1",
             "u@x",
             "a*b",
+            "-1",
+            "..",
         ];
         for text in wrong {
             assert_eq!(HostPattern::parse(text), None, "{text}");

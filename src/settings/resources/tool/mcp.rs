@@ -4,6 +4,7 @@ use serde_json::{Map, json};
 
 use super::{read_headers, read_secret, read_timeout, read_url};
 use crate::kernel::{FieldIssue, Fields, Secret, SecretUrl};
+use crate::settings::bounds::{PREFIXES_OF_PROGRAMS, VARIABLES_OF_PROGRAMS};
 use crate::settings::{Environment, ToolRules};
 
 /// Options of `mcp`.
@@ -105,20 +106,7 @@ impl crate::kernel::Lax for Args {
 
 /// Whether a variable of this name could make another program of one that the operator allows.
 fn decides_on_the_program(name: &str) -> bool {
-    let names = [
-        "PATH",
-        "ENV",
-        "SHELLOPTS",
-        "BASHOPTS",
-        "IFS",
-        "NODE_OPTIONS",
-        "NODE_PATH",
-        "JAVA_TOOL_OPTIONS",
-        "RUBYOPT",
-        "RUBYLIB",
-    ];
-    let starts = ["LD_", "DYLD_", "BASH_", "PYTHON", "PERL5"];
-    names.contains(&name) || starts.iter().any(|start| name.starts_with(start))
+    VARIABLES_OF_PROGRAMS.contains(&name) || PREFIXES_OF_PROGRAMS.iter().any(|start| name.starts_with(start))
 }
 
 fn read_env(fields: &mut Fields<'_>) -> Vec<(String, Secret)> {

@@ -22,6 +22,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Catalog, Resource};
 use crate::kernel::{CredentialOrigin, FieldIssue, Fields, Properties, Secret, SecretUrl, Segment, names_a_secret};
+use crate::settings::bounds::{self, MAX_DESCRIPTION_CHARS, RESERVED_HEADERS};
 use crate::settings::{Environment, Settings};
 
 /// A tool.
@@ -124,13 +125,10 @@ impl ToolOptions {
     }
 }
 
-/// Characters of a description: every request to a model that may use the tool carries it.
-const LONGEST_DESCRIPTION: usize = 4000;
-
 /// `timeout`, in seconds.
 fn read_timeout(fields: &mut Fields<'_>) -> Option<Duration> {
     let seconds: f64 = fields.optional("timeout")?;
-    if !(0.1..=3600.0).contains(&seconds) {
+    if !bounds::TOOL_SECONDS.contains(&seconds) {
         fields.reject("timeout", "Input should be a number of seconds from 0.1 to 3600");
         return None;
     }
@@ -162,7 +160,7 @@ fn read_url(fields: &mut Fields<'_>, key: &'static str) -> Option<SecretUrl> {
 /// The URL of an HTTP service under the first of these keys that has one. Clients may send the port of `endpoint` apart from
 /// it, as `port`.
 fn read_service(fields: &mut Fields<'_>, keys: [&'static str; 2]) -> Option<SecretUrl> {
-    let port = fields.int_optional("port", 1..=65_535);
+    let port = fields.int_optional("port", bounds::PORTS);
     let found = keys.map(|key| {
         let url = read_url(fields, key)?;
         Some(match port {
@@ -202,10 +200,9 @@ fn read_headers(fields: &mut Fields<'_>) -> Vec<(String, Secret)> {
 /// Whether a tool may set this header: HTTP allows it, and it is none that describes the connection or the body's length.
 fn is_header(name: &str, value: &str) -> bool {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    let reserved = ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect"];
     !name.is_empty()
         && name.bytes().all(is_token)
-        && !reserved.contains(&name.to_ascii_lowercase().as_str())
+        && !RESERVED_HEADERS.contains(&name.to_ascii_lowercase().as_str())
         && !value.chars().any(char::is_control)
 }
 
@@ -216,8 +213,8 @@ impl Resource for ToolSettings {
 
     fn read(fields: &mut Fields<'_>) -> Self {
         let description: Option<String> = fields.optional("description");
-        if description.as_ref().is_some_and(|text| text.chars().count() > LONGEST_DESCRIPTION) {
-            fields.reject("description", format!("Input should have at most {LONGEST_DESCRIPTION} characters"));
+        if description.as_ref().is_some_and(|text| text.chars().count() > MAX_DESCRIPTION_CHARS) {
+            fields.reject("description", format!("Input should have at most {MAX_DESCRIPTION_CHARS} characters"));
         }
         Self {
             kind: read_kind(fields),

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{read_secret, read_service, read_timeout};
 use crate::kernel::{Fields, Lax, Secret, SecretUrl};
+use crate::settings::bounds;
 
 /// Who searches the web.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +73,7 @@ impl SearchOptions {
             endpoint: read_service(fields, ["endpoint", "base_url"]),
             api_key: read_secret(fields, ["api_key", "auth_token"]),
             engine_id: engine_id.or_else(|| fields.optional("cx")),
-            max_results: usize::try_from(fields.int_or("max_results", 10, 1..=50)).unwrap_or(10),
+            max_results: usize::try_from(fields.int_or("max_results", 10, bounds::SEARCH_RESULTS)).unwrap_or(10),
             timeout: read_timeout(fields),
         }
     }
