@@ -10,7 +10,8 @@ use crate::llm::LlmService;
 use crate::memory::routes::MemoryState;
 use crate::monitoring::MonitoringService;
 use crate::tools::ToolService;
-use crate::web::{AppState, base_document, docs_router, system_router};
+use crate::web::openapi::{base_document, complete};
+use crate::web::{AppState, docs_router, system_router};
 use crate::{agents, chat, datasources, llm, memory, monitoring, tools};
 
 /// The state of each module's routes.
@@ -37,7 +38,7 @@ pub(super) fn router(modules: Modules, prefix: &str) -> Result<Router, Error> {
         .nest(prefix, chat::routes::router().with_state(modules.chat))
         .merge(monitoring::routes::router().with_state(modules.monitoring.clone()))
         .split_for_parts();
-    let router = router.merge(docs_router(&document)?);
+    let router = router.merge(docs_router(&complete(document))?);
     let enabled = modules.system.settings.snapshot().monitoring.enabled;
     let prometheus = enabled.then(|| monitoring::routes::prometheus_router().with_state(modules.monitoring));
     Ok(router.merge(prometheus.unwrap_or_default()))
@@ -45,7 +46,7 @@ pub(super) fn router(modules: Modules, prefix: &str) -> Result<Router, Error> {
 
 /// The OpenAPI document with the default prefix, as it is committed.
 pub fn openapi_document() -> OpenApi {
-    OpenApiRouter::with_openapi(base_document())
+    let document = OpenApiRouter::with_openapi(base_document())
         .merge(stateless(system_router()))
         .merge(stateless(llm::routes::router()))
         .merge(stateless(agents::routes::router()))
@@ -54,7 +55,8 @@ pub fn openapi_document() -> OpenApi {
         .merge(stateless(memory::routes::router()))
         .nest("/v1", stateless(chat::routes::router()))
         .merge(stateless(monitoring::routes::router()))
-        .into_openapi()
+        .into_openapi();
+    complete(document)
 }
 
 /// Only the document of a router.

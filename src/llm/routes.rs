@@ -2,15 +2,18 @@
 
 use axum::extract::State;
 use serde::Serialize;
-use serde_json::Value;
-use utoipa::ToSchema;
+use serde_json::{Value, json};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::service::ModelList;
 use super::{LlmError, LlmService};
 use crate::kernel::{Fields, Secret};
-use crate::settings::LlmSettings;
+use crate::settings::{LlmProvider, LlmSettings, bounds};
+use crate::web::openapi::schema::{Members, decimal, integer, list_or_text, one_of, or_blank, or_null, text, word};
+use crate::web::openapi::texts;
 use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, OptionalBody, ReadErrors, Reply};
 
 /// The module's routes.
@@ -21,6 +24,12 @@ pub fn router() -> OpenApiRouter<LlmService> {
         .routes(routes!(models))
         .routes(routes!(health))
 }
+
+one_of!(
+    /// Wire format of an LLM server.
+    Provider,
+    LlmProvider::NAMES
+);
 
 /// The LLM connection. The key is never shown, only that there is one.
 #[derive(Serialize, ToSchema)]
@@ -45,6 +54,7 @@ struct LlmConfig {
     /// Longest answer, in tokens; null leaves it to the server.
     max_tokens: Option<i64>,
     /// `auto`, `openai` or `ollama`.
+    #[schema(value_type = Provider)]
     provider: &'static str,
     /// Models tried in this order after the first one failed.
     fallback_models: Vec<String>,
@@ -66,26 +76,31 @@ impl From<LlmSettings> for LlmConfig {
     }
 }
 
-/// A partial change: missing and null fields keep their value, `""` clears, the mask keeps the key.
-#[derive(ToSchema)]
-#[schema(example = json!({"base_url": "http://localhost:11434", "default_model": "llama3.2", "temperature": 0.2}))]
-#[expect(dead_code, reason = "describes the body for the OpenAPI document; LlmPatch reads it")]
-struct LlmConfigChange {
-    base_url: Option<String>,
-    default_model: Option<String>,
-    api_key: Option<String>,
-    #[schema(minimum = 1, maximum = 3600)]
-    timeout_seconds: Option<i64>,
-    #[schema(minimum = 0, maximum = 10)]
-    max_retries: Option<i64>,
-    #[schema(minimum = 0.0, maximum = 2.0)]
-    temperature: Option<f64>,
-    #[schema(minimum = 1)]
-    max_tokens: Option<i64>,
-    /// `auto`, `openai` or `ollama`.
-    provider: Option<String>,
-    fallback_models: Option<Vec<String>>,
+/// A partial change.
+struct LlmConfigChange;
+
+impl PartialSchema for LlmConfigChange {
+    fn schema() -> RefOr<Schema> {
+        let provider = or_blank(word(&LlmProvider::NAMES));
+        let models = list_or_text(texts::without_control(), texts::trimmed());
+        Members::new()
+            .optional("base_url", "With or without `/v1`.", or_null(or_blank(texts::trimmed_http_url())))
+            .optional("default_model", "Used where a request names no model.", or_null(texts::trimmed()))
+            .optional("api_key", "Sent as a bearer token.", or_null(texts::key()))
+            .optional("timeout_seconds", "Limit for one call.", or_null(integer(&bounds::CALL_SECONDS)))
+            .optional("max_retries", "Attempts in all; 0 and 1 mean one.", or_null(integer(&bounds::LLM_ATTEMPTS)))
+            .optional("temperature", "Sampling temperature.", or_null(decimal(&bounds::TEMPERATURES)))
+            .optional("max_tokens", "Longest answer.", or_null(or_blank(integer(&bounds::ANSWER_TOKENS))))
+            .optional("provider", "`auto`, `openai` or `ollama`.", or_null(provider))
+            .optional("fallback_models", "Models tried after the first one failed.", or_null(models))
+            .with_example(
+                "A partial change: missing and null fields keep their value, `\"\"` clears, the mask keeps the key.",
+                json!({"base_url": "http://localhost:11434", "default_model": "llama3.2", "temperature": 0.2}),
+            )
+    }
 }
+
+impl ToSchema for LlmConfigChange {}
 
 /// The configuration after a change.
 #[derive(Serialize, ToSchema)]
@@ -98,19 +113,28 @@ struct LlmConfigChanged {
 }
 
 /// What to test the connection with.
-#[derive(ToSchema)]
-#[schema(example = json!({"prompt": "Hello, how are you?"}))]
 struct LlmTest {
-    /// Defaults to a greeting.
-    #[schema(required = false, default = "Hello, how are you?")]
     prompt: String,
-    /// Null or `""` means the default model.
     model: Option<String>,
 }
 
+/// What a test says if it is not told.
+const GREETING: &str = "Hello, how are you?";
+
+impl PartialSchema for LlmTest {
+    fn schema() -> RefOr<Schema> {
+        Members::new()
+            .with_default("prompt", "What to say.", text(), GREETING)
+            .optional("model", "Null or `\"\"` means the default model.", or_null(text()))
+            .with_example("What to test the connection with.", json!({"prompt": GREETING}))
+    }
+}
+
+impl ToSchema for LlmTest {}
+
 impl FromFields for LlmTest {
     fn read(fields: &mut Fields<'_>) -> Self {
-        Self { prompt: fields.or("prompt", "Hello, how are you?".to_owned()), model: fields.optional("model") }
+        Self { prompt: fields.or("prompt", GREETING.to_owned()), model: fields.optional("model") }
     }
 }
 

@@ -129,13 +129,13 @@ pub enum ReadErrors {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes responses for the OpenAPI document")]
 pub enum BodyErrors {
-    /// The body is nested too deeply to be read.
+    /// The body is nested too deeply to be read, or the host that the request names can't be read.
     #[response(status = 400)]
     BadRequest(#[to_schema] ErrorBody),
     /// The body is larger than `MAX_BODY_BYTES`, or has more values than `MAX_BODY_VALUES`.
     #[response(status = 413)]
     TooLarge(#[to_schema] ErrorBody),
-    /// The body is not declared as JSON.
+    /// The body is not declared as JSON, or in another charset than UTF-8, or encoded.
     #[response(status = 415)]
     MediaType(#[to_schema] ErrorBody),
     /// The body is not JSON, or a field is wrong.

@@ -20,6 +20,8 @@ use crate::kernel::{Error, ErrorKind, new_id};
 use crate::settings::ServerSettings;
 use crate::telemetry;
 
+/// Longest id of a request that is taken over from a client.
+pub(super) const MAX_REQUEST_ID_CHARS: usize = 128;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What browsers are told with every reply: not to guess types, and not to show it within other pages.
 const SAFEGUARDS: [(HeaderName, &str); 3] = [
@@ -142,8 +144,9 @@ async fn follow_request(http: Request, next: Next) -> Response {
 /// The client's own id, if it is short and plain enough to be logged.
 fn given_id(request: &Request) -> Option<String> {
     let id = request.headers().get(REQUEST_ID)?.to_str().ok()?;
-    let plain =
-        !id.is_empty() && id.len() <= 128 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b));
+    let plain = !id.is_empty()
+        && id.len() <= MAX_REQUEST_ID_CHARS
+        && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b));
     plain.then(|| id.to_owned())
 }
 

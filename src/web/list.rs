@@ -1,10 +1,19 @@
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use super::FromFields;
+use super::openapi::schema::{query, query_boolean, query_integer, text};
 use crate::kernel::Fields;
 use crate::settings::{Catalog, Entry, Resource};
+
+/// How many entries a list may be limited to.
+const LIMITS: RangeInclusive<i64> = 0..=1_000_000;
+/// How many entries a list may leave out.
+const OFFSETS: RangeInclusive<i64> = 0..=i64::MAX;
 
 /// What to list: the query parameters that all lists of resources share. Without any, everything is listed.
 #[derive(Debug)]
@@ -20,12 +29,24 @@ impl FromFields for ListQuery {
     fn read(fields: &mut Fields<'_>) -> Self {
         let count = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
         Self {
-            limit: fields.int_optional("limit", 0..=1_000_000).map(count),
-            offset: count(fields.int_or("offset", 0, 0..=i64::MAX)),
+            limit: fields.int_optional("limit", LIMITS).map(count),
+            offset: count(fields.int_or("offset", 0, OFFSETS)),
             enabled: fields.optional("enabled"),
             kind: fields.optional::<String>("type").filter(|kind| !kind.is_empty()),
             q: fields.optional::<String>("q").map(|q| q.to_lowercase()),
         }
+    }
+}
+
+impl IntoParams for ListQuery {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![
+            query("limit", "At most this many", query_integer(&LIMITS)),
+            query("offset", "Leave out this many at the beginning", query_integer(&OFFSETS)),
+            query("enabled", "Only enabled or only disabled ones", query_boolean()),
+            query("type", "Only those of this type, where there are types", text()),
+            query("q", "Only those whose name, type or description has this text in it", text()),
+        ]
     }
 }
 

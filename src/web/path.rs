@@ -1,8 +1,12 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use serde_json::Value;
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use super::ApiError;
+use super::openapi::schema::{path, text};
+use super::openapi::texts;
 use crate::kernel::{Error, FieldIssue, ResourceName, UserId};
 
 /// The `{user_id}` of the path.
@@ -62,6 +66,31 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         parameter(parts, state, "id").await.map(Self)
+    }
+}
+
+impl IntoParams for PathUser {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![path("user_id", "Whose conversation", texts::user())]
+    }
+}
+
+impl IntoParams for PathName {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![path("name", "Its name", texts::name())]
+    }
+}
+
+impl IntoParams for PathFunction {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let purpose = "Name of the tool, or of the function as `registry/schemas` has it: `server__tool` for one of an MCP server";
+        vec![path("name", purpose, texts::plain(&(1..=MAX_FUNCTION_CHARS)))]
+    }
+}
+
+impl IntoParams for PathId {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![path("id", "Its id", text())]
     }
 }
 

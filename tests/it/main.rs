@@ -48,6 +48,7 @@ mod nested_bodies;
 mod nested_replies;
 mod odd_passwords;
 mod openapi;
+mod openapi_probes;
 mod postgres_outages;
 mod program;
 mod prometheus;

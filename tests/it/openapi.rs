@@ -30,8 +30,14 @@ impl Operation {
         let verbs = |(path, item): (&String, &Value)| -> Vec<Self> {
             let item = item.as_object().unwrap().iter();
             let verbs = item.filter(|(verb, _)| ["get", "put", "post", "delete", "patch"].contains(&verb.as_str()));
+            let resolved = |spec: &Value| {
+                let mut spec = spec.clone();
+                let replies = spec["responses"].as_object_mut().unwrap().values_mut();
+                replies.for_each(|reply| *reply = resolve(document, reply).clone());
+                spec
+            };
             verbs
-                .map(|(verb, spec)| Self { method: verb.to_uppercase(), path: path.clone(), spec: spec.clone() })
+                .map(|(verb, spec)| Self { method: verb.to_uppercase(), path: path.clone(), spec: resolved(spec) })
                 .collect()
         };
         paths.iter().flat_map(verbs).collect()
@@ -66,11 +72,16 @@ impl Operation {
         self.responses().any(|(documented, _)| documented == status)
     }
 
-    /// Sends a request for this operation, every path parameter being `ada`.
-    async fn call(&self, client: &Client, body: Option<Value>) -> Answer {
+    /// The path, every parameter being `ada`.
+    fn filled_path(&self) -> String {
         let path = self.path.replace("{user_id}", "ada").replace("{id}", "ada").replace("{name}", "ada");
         assert!(!path.contains('{'), "give the parameters of {path} a value here");
-        let request = client.request(&self.method, &path);
+        path
+    }
+
+    /// Sends a request for this operation.
+    async fn call(&self, client: &Client, body: Option<Value>) -> Answer {
+        let request = client.request(&self.method, &self.filled_path());
         Answer::of(match body {
             Some(body) => request.header("content-type", JSON).body(body.to_string()),
             None => request,
@@ -84,7 +95,10 @@ impl Operation {
             return vec![format!("{self}: answers {}, which is not documented: {}", answer.status, answer.text)];
         };
         let misfits = misfits(document, &response["content"][JSON]["schema"], &answer.json(), "reply");
-        misfits.into_iter().map(|misfit| format!("{self}: {}: {misfit}", answer.status)).collect()
+        let headers = response["headers"].as_object().into_iter().flatten().map(|(name, _)| name);
+        let missing = headers.filter(|name| !answer.headers.contains_key(name.as_str()));
+        let missing = missing.map(|name| format!("has no header {name}"));
+        misfits.into_iter().chain(missing).map(|fault| format!("{self}: {}: {fault}", answer.status)).collect()
     }
 }
 
@@ -338,9 +352,9 @@ fn every_operation_documents_how_it_refuses() {
     let document = committed();
     let mut faults = Vec::new();
     for operation in Operation::all(&document) {
-        let mut expected = Vec::new();
+        let mut expected = vec![400, 403, 413, 421, 500];
         if operation.body_schema().is_some() {
-            expected.extend([413, 415, 422, 500]);
+            expected.extend([415, 422]);
         }
         if !operation.parameters("path").is_empty() || !operation.parameters("query").is_empty() {
             expected.push(422);
@@ -349,6 +363,42 @@ fn every_operation_documents_how_it_refuses() {
         let missing: Vec<_> = expected.into_iter().filter(|status| !operation.documents(*status)).collect();
         if !missing.is_empty() {
             faults.push(format!("{operation}: does not document {missing:?}"));
+        }
+    }
+    assert_none(&faults);
+}
+
+#[tokio::test]
+async fn a_method_that_a_path_has_not_is_refused_with_those_that_it_has() {
+    let (document, server) = (committed(), TestServer::bare().await);
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let mut documented: Vec<_> = item.as_object().unwrap().keys().map(|verb| verb.to_uppercase()).collect();
+        documented.extend(documented.contains(&"GET".to_owned()).then(|| "HEAD".to_owned()));
+        documented.sort_unstable();
+        let path = path.replace("{user_id}", "ada").replace("{id}", "ada").replace("{name}", "ada");
+        for method in ["TRACE", "QUERY", "FROB"] {
+            let answer = Answer::of(server.request(method, &path)).await;
+            assert_eq!(answer.expect(405)["detail"], "Method Not Allowed");
+            let mut allowed: Vec<_> = answer.headers["allow"].to_str().unwrap().split(',').map(str::trim).collect();
+            allowed.sort_unstable();
+            assert_eq!(allowed, documented, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_calls_the_server_by_another_name_or_from_another_page_is_answered_as_documented() {
+    let (document, server) = (committed(), TestServer::bare().await);
+    let page = [("origin", "http://evil.example"), ("sec-fetch-mode", "cors"), ("sec-fetch-site", "cross-site")];
+    let cases = [(421, &[("host", "evil.example")][..]), (400, &[("host", "a b")]), (403, &page)];
+    let mut faults = Vec::new();
+    for operation in Operation::all(&document) {
+        for (status, headers) in cases {
+            let request = server.request(&operation.method, &operation.filled_path());
+            let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+            let answer = Answer::of(request).await;
+            assert_eq!(answer.status, status, "{operation}: {}", answer.text);
+            faults.extend(operation.untold(&document, &answer));
         }
     }
     assert_none(&faults);

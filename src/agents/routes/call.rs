@@ -7,11 +7,16 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use futures_util::StreamExt;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use utoipa::ToSchema;
+use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::agents::service::{CallOutcome, ENDPOINT};
 use crate::agents::{AgentAnswer, AgentCall, AgentFailure, AgentService, Payload};
 use crate::kernel::Fields;
+use crate::settings::bounds::CALL_SECONDS;
+use crate::web::openapi::schema::{Members, query, query_integer, strict_integer, text, word};
+use crate::web::openapi::texts;
 use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, OptionalBody, PathName, QueryParams, Reply};
 
 const METHODS: [&str; 5] = ["POST", "GET", "PUT", "PATCH", "DELETE"];
@@ -26,8 +31,18 @@ impl FromFields for CallQuery {
         if !METHODS.contains(&method.as_str()) {
             fields.reject("method", "Input should be 'POST', 'GET', 'PUT', 'PATCH' or 'DELETE'");
         }
-        let timeout_seconds = fields.int_optional("timeout_seconds", 1..=3600);
+        let timeout_seconds = fields.int_optional("timeout_seconds", CALL_SECONDS);
         Self(AgentCall { endpoint, method, timeout_seconds, body: None })
+    }
+}
+
+impl IntoParams for CallQuery {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![
+            query("endpoint", "Path below the agent's URL; /execute by default", texts::endpoint()),
+            query("method", "POST by default", word(&METHODS)),
+            query("timeout_seconds", "Limit of this call; at most the agent's own", query_integer(&CALL_SECONDS)),
+        ]
     }
 }
 
@@ -56,6 +71,22 @@ pub(super) struct AgentCalled {
     encoding: Option<&'static str>,
 }
 
+/// One event of an agent.
+struct AgentEvent;
+
+impl PartialSchema for AgentEvent {
+    fn schema() -> RefOr<Schema> {
+        let event = Members::new()
+            .optional("event", "", text())
+            .optional("data", "", text())
+            .optional("id", "", text())
+            .optional("retry", "", strict_integer(&(0..=i64::MAX)));
+        RefOr::T(event.object("One event of an agent, as it sent it; `error` if the stream broke off."))
+    }
+}
+
+impl ToSchema for AgentEvent {}
+
 /// Call an agent
 ///
 /// Sends the body, a JSON object, to an endpoint below the agent's URL. Answers 200 even if the agent fails: `success`,
@@ -63,12 +94,9 @@ pub(super) struct AgentCalled {
 #[utoipa::path(post, path = "/api/agents/{name}/call", tag = "agents", operation_id = "call_agent",
     request_body(content = Object, description = "Sent to the agent; not needed for GET and DELETE",
         example = json!({"prompt": "Which invoices are open?"})),
-    params(("name" = String, Path, description = "Name of the agent"),
-        ("endpoint" = Option<String>, Query, description = "Path below the agent's URL; /execute by default"),
-        ("method" = Option<String>, Query, description = "POST by default; GET, PUT, PATCH, DELETE"),
-        ("timeout_seconds" = Option<u64>, Query, description = "Limit of this call; at most the agent's own")),
+    params(PathName, CallQuery),
     responses((status = 200, description = "What came of it, or the agent's events", content(
-            (AgentCalled = "application/json"), (String = "text/event-stream"))),
+            (AgentCalled = "application/json"), (AgentEvent = "text/event-stream"))),
         (status = 404, description = "No such agent", body = ErrorBody), BodyErrors))]
 pub(super) async fn call(
     State(agents): State<AgentService>,

@@ -8,10 +8,17 @@ use utoipa::ToSchema;
 use crate::agents::AgentService;
 use crate::kernel::{Deadline, SecretUrl};
 use crate::outbound::BreakerState;
+use crate::web::openapi::schema::one_of;
 use crate::web::{ApiError, ErrorBody, PathName, ReadErrors, Reply};
 
 /// What counts are the agents' own timeouts, which are shorter.
 const LONGEST: Duration = Duration::from_secs(86_400);
+
+one_of!(
+    /// `closed`: calls go through; `open`: it keeps failing and is spared; `half_open`: one call is tried.
+    Breaker,
+    BreakerState::NAMES
+);
 
 /// How a test of an agent went.
 #[derive(Serialize, ToSchema)]
@@ -34,7 +41,7 @@ pub(super) struct AgentTested {
     #[serde(skip_serializing_if = "Option::is_none")]
     response_time_ms: Option<f64>,
     /// `closed`: calls go through; `open`: it keeps failing and is spared; `half_open`: one call is tried.
-    #[schema(value_type = String)]
+    #[schema(value_type = Breaker)]
     #[serde(skip_serializing_if = "Option::is_none")]
     breaker: Option<BreakerState>,
 }
@@ -47,7 +54,7 @@ pub(super) struct AgentHealth {
     /// `""` if it was not reached.
     url: String,
     /// `closed`, `open` or `half_open`; null for a disabled agent.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<Breaker>)]
     breaker: Option<BreakerState>,
     response_time_ms: Option<f64>,
 }
@@ -70,7 +77,7 @@ pub(super) struct AgentsHealth {
 ///
 /// Asks it for `/health`. Answers 200 whatever comes of it: `success` and `error` tell. Any body is ignored.
 #[utoipa::path(post, path = "/api/agents/{name}/test", tag = "agents", operation_id = "test_agent",
-    params(("name" = String, Path, description = "Name of the agent")),
+    params(PathName),
     responses((status = 200, description = "How the test went", body = AgentTested),
         (status = 404, description = "No such agent", body = ErrorBody), ReadErrors))]
 pub(super) async fn test(

@@ -2,12 +2,15 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
-use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use serde_json::json;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::agents::AgentService;
 use crate::kernel::{Properties, Secret, SecretUrl};
-use crate::settings::{AgentSettings, Entry};
+use crate::settings::{AgentSettings, Entry, bounds};
+use crate::web::openapi::schema::{Members, any_object, boolean, integer, or_null};
+use crate::web::openapi::texts;
 use crate::web::{
     ApiError, BodyErrors, ErrorBody, IfMatch, IfNoneMatch, ListQuery, OptionalBody, PathName, QueryParams, ReadErrors,
     Reply, list_reply, show_reply,
@@ -50,27 +53,30 @@ impl From<&Entry<AgentSettings>> for Agent {
     }
 }
 
-/// An agent as a client sends it. In a PUT the mask or nothing for `auth_token` keeps the stored one, null or `""` clears it.
-#[derive(ToSchema)]
-#[schema(example = json!({
-    "name": "billing", "url": "http://localhost:9001", "auth_token": "a-long-token", "timeout_seconds": 30, "enabled": true,
-    "metadata": {"description": "Knows invoices, payments and reminders"}
-}))]
-#[expect(dead_code, reason = "describes the body for the OpenAPI document; AgentSettings reads it")]
-pub(super) struct AgentBody {
-    /// 1 to 128 characters, no `/`.
-    #[schema(min_length = 1, max_length = 128)]
-    name: String,
-    /// `http://` or `https://`.
-    url: String,
-    auth_token: Option<String>,
-    #[schema(required = false, default = 30, minimum = 1, maximum = 3600)]
-    timeout_seconds: i64,
-    #[schema(required = false, default = true)]
-    enabled: bool,
-    #[schema(required = false)]
-    metadata: Map<String, Value>,
+/// An agent as a client sends it.
+pub(super) struct AgentBody;
+
+impl PartialSchema for AgentBody {
+    fn schema() -> RefOr<Schema> {
+        let metadata = "Free to the caller. Chat reads `description`, `intents` (labels it serves) and `endpoint`.";
+        Members::new()
+            .required("name", "1 to 128 characters, no `/`.", texts::name())
+            .required("url", "Where it is. Without credentials, query and fragment.", texts::http_url())
+            .optional("auth_token", "Sent as a bearer token; null or `\"\"` if there is none.", or_null(texts::trimmed()))
+            .with_default("timeout_seconds", "Limit for one call.", integer(&bounds::CALL_SECONDS), 30)
+            .with_default("enabled", "Whether it may be used.", boolean(), true)
+            .optional("metadata", metadata, any_object())
+            .with_example(
+                "An agent as a client sends it. In a PUT the mask or nothing for `auth_token` keeps the stored one, null or \
+                 `\"\"` clears it.",
+                json!({"name": "billing", "url": "http://localhost:9001", "auth_token": "a-long-token",
+                    "timeout_seconds": 30, "enabled": true,
+                    "metadata": {"description": "Knows invoices, payments and reminders"}}),
+            )
+    }
 }
+
+impl ToSchema for AgentBody {}
 
 /// An agent that was added or changed.
 #[derive(Serialize, ToSchema)]
@@ -95,12 +101,7 @@ pub(super) struct AgentDeleted {
 ///
 /// All of them in the order of their creation, unless parameters narrow the list.
 #[utoipa::path(get, path = "/api/agents", tag = "agents", operation_id = "list_agents",
-    params(
-        ("limit" = Option<u64>, Query, description = "At most this many"),
-        ("offset" = Option<u64>, Query, description = "Leave out this many at the beginning"),
-        ("enabled" = Option<bool>, Query, description = "Only enabled or only disabled ones"),
-        ("q" = Option<String>, Query, description = "Only those whose name or description has this text in it"),
-        ("If-None-Match" = Option<String>, Header, description = "ETag of the list that the caller has")),
+    params(ListQuery, IfNoneMatch),
     responses((status = 200, description = "The agents", body = Vec<Agent>),
         (status = 304, description = "The caller's list is up to date"), ReadErrors))]
 pub(super) async fn list(
@@ -115,8 +116,7 @@ pub(super) async fn list(
 ///
 /// As it was written: `${NAME}` stands as such, credentials are masked.
 #[utoipa::path(get, path = "/api/agents/{name}", tag = "agents", operation_id = "get_agent",
-    params(("name" = String, Path, description = "Name of the agent"),
-        ("If-None-Match" = Option<String>, Header, description = "ETag of the agent that the caller has")),
+    params(PathName, IfNoneMatch),
     responses((status = 200, description = "The agent", body = Agent),
         (status = 304, description = "The caller's copy is up to date"),
         (status = 404, description = "No such agent", body = ErrorBody), ReadErrors))]
@@ -149,8 +149,7 @@ pub(super) async fn create(
 /// Replaces the agent as a whole. Another name in the body renames it. A stored token is not sent to another server: when
 /// `url` moves, give it again.
 #[utoipa::path(put, path = "/api/agents/{name}", tag = "agents", operation_id = "update_agent", request_body = AgentBody,
-    params(("name" = String, Path, description = "Name of the agent"),
-        ("If-Match" = Option<String>, Header, description = "ETag of the agent as the caller knows it")),
+    params(PathName, IfMatch),
     responses((status = 200, description = "Changed", body = AgentChanged),
         (status = 404, description = "No such agent", body = ErrorBody),
         (status = 409, description = "The new name is taken", body = ErrorBody),
@@ -171,8 +170,7 @@ pub(super) async fn update(
 ///
 /// For good: one that a file or variable names stays removed after a restart.
 #[utoipa::path(delete, path = "/api/agents/{name}", tag = "agents", operation_id = "delete_agent",
-    params(("name" = String, Path, description = "Name of the agent"),
-        ("If-Match" = Option<String>, Header, description = "ETag of the agent as the caller knows it")),
+    params(PathName, IfMatch),
     responses((status = 200, description = "Removed", body = AgentDeleted),
         (status = 404, description = "No such agent", body = ErrorBody),
         (status = 412, description = "The agent has changed since it was read", body = ErrorBody), ReadErrors))]

@@ -3,34 +3,63 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::ChatState;
-use super::stream::stream;
+use super::stream::{AnswerEvent, stream};
 use crate::chat::command::{ChatCommand, ChatOptions};
 use crate::chat::events::EventSink;
+use crate::chat::intent::Intent;
 use crate::chat::reply::ChatReply;
 use crate::kernel::{Fields, UserId};
+use crate::web::openapi::schema::{
+    Members, any_object, any_of, boolean, list_or_text, name_of, or_null, pattern, text,
+};
+use crate::web::openapi::texts;
 use crate::web::{ApiError, BodyErrors, FromFields, JsonBody, Reply};
 
 /// A question.
-#[derive(ToSchema)]
-#[schema(example = json!({"prompt": "What did I tell you about Lisbon?", "user_id": "ada", "metadata": {"use_cache": false}}))]
 pub(super) struct ChatBody {
-    /// What is asked.
     prompt: String,
-    /// Whose conversation this belongs to; `default` if none.
     user_id: Option<String>,
-    /// Stored with the turn. Known keys: `intent` (a label, instead of guessing), `agent` and `datasource` (who is to serve),
-    /// `tools` (the only ones that may be used), `use_tools` (false: none), `tool` and `tool_params` (the one to run, and with
-    /// what), `execute` (true: run the code that is written), `use_cache` (false asks for a fresh answer), `model`.
-    #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
-    /// Answer as server-sent events; `Accept: text/event-stream` asks for the same.
-    #[schema(required = false, default = false)]
     stream: bool,
-    #[schema(ignore)]
     options: ChatOptions,
+}
+
+impl PartialSchema for ChatBody {
+    fn schema() -> RefOr<Schema> {
+        let user = any_of([texts::user(), pattern("^$")]);
+        let stream = "Answer as server-sent events; `Accept: text/event-stream` asks for the same.";
+        Members::new()
+            .required("prompt", "What is asked.", text())
+            .optional("user_id", "Whose conversation this belongs to; `default` if none.", or_null(user))
+            .optional("metadata", "Stored with the turn. These keys steer the server.", or_null(options()))
+            .with_default("stream", stream, boolean(), false)
+            .with_example(
+                "A question.",
+                json!({"prompt": "What did I tell you about Lisbon?", "user_id": "ada", "metadata": {"use_cache": false}}),
+            )
+    }
+}
+
+impl ToSchema for ChatBody {}
+
+fn options() -> Schema {
+    let intents = name_of(Intent::ALL.map(Intent::as_str));
+    Members::new()
+        .optional("intent", "A label, instead of guessing.", or_null(intents))
+        .optional("agent", "Who is to serve.", or_null(text()))
+        .optional("datasource", "Who is to serve.", or_null(text()))
+        .optional("tools", "The only ones that may be used.", or_null(list_or_text(text(), text())))
+        .optional("use_tools", "False: none.", or_null(boolean()))
+        .optional("tool", "The one to run.", or_null(text()))
+        .optional("tool_params", "What to run it with.", or_null(any_object()))
+        .optional("execute", "True: run the code that is written.", or_null(boolean()))
+        .optional("use_cache", "False asks for a fresh answer.", or_null(boolean()))
+        .optional("model", "Instead of the default one.", or_null(text()))
+        .object("")
 }
 
 impl FromFields for ChatBody {
@@ -130,7 +159,8 @@ pub(super) struct ChatHealth {
 /// gives the events `execution`, `step`, `delta`, then `answer` (the whole reply) or `error`.
 #[utoipa::path(post, path = "/chat", tag = "chat", operation_id = "chat", request_body = ChatBody, responses(
     (status = 200, description = "The answer, or a stream of events", content(
-        (ChatAnswer = "application/json"), (String = "text/event-stream"))),
+        (ChatAnswer = "application/json"), (AnswerEvent = "text/event-stream")), links(
+            ("execution" = (operation_id = "get_execution", parameters(("id" = "$response.body#/execution_id")))))),
     BodyErrors,
     (status = 502, description = "The LLM failed", body = ChatFailure),
     (status = 503, description = "No LLM is configured", body = ChatFailure),

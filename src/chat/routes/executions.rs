@@ -1,12 +1,22 @@
+use std::ops::RangeInclusive;
+
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::{IntoParams, ToSchema};
 
 use super::ChatState;
 use crate::kernel::{Clock, Error, Fields};
 use crate::storage::{Cursor, Execution, ExecutionFilter, ExecutionStatus, Step};
+use crate::web::openapi::schema::{name_of, one_of, query, query_integer, text};
 use crate::web::{ApiError, ErrorBody, FromFields, PathId, QueryParams, ReadErrors, Reply};
+
+one_of!(
+    /// State of an execution.
+    ExecutionState,
+    ExecutionStatus::ALL.map(|(_, name)| name)
+);
 
 /// What the server did for one chat request.
 #[derive(Serialize, ToSchema)]
@@ -16,7 +26,7 @@ pub(super) struct ExecutionView {
     #[schema(example = "ada")]
     user_id: String,
     /// `running`, `completed`, `failed`, `cancelled` or `interrupted`.
-    #[schema(example = "completed")]
+    #[schema(value_type = ExecutionState, example = "completed")]
     status: &'static str,
     #[schema(example = "What did I tell you about Lisbon?")]
     prompt: String,
@@ -34,9 +44,9 @@ pub(super) struct ExecutionView {
     /// The metadata of the reply.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Value>,
-    #[schema(example = "2026-11-22T17:20:03.374Z")]
+    #[schema(format = DateTime, example = "2026-11-22T17:20:03.374Z")]
     started_at: String,
-    #[schema(example = "2026-11-22T17:20:03.789Z")]
+    #[schema(format = DateTime, example = "2026-11-22T17:20:03.789Z")]
     finished_at: Option<String>,
 }
 
@@ -110,19 +120,28 @@ pub(super) struct ExecutionDetail {
     steps: Vec<StepView>,
 }
 
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
-    /// Page size.
-    #[param(value_type = Option<i64>, minimum = 1, maximum = 200, default = 50)]
     limit: usize,
-    /// Where the page begins: `next_cursor` of the page before.
     cursor: Option<String>,
-    /// Of this user only.
     user_id: Option<String>,
-    /// `running`, `completed`, `failed`, `cancelled` or `interrupted`.
-    #[param(value_type = Option<String>)]
     status: Option<ExecutionStatus>,
+}
+
+/// Executions on one page.
+const LIMITS: RangeInclusive<i64> = 1..=200;
+const CURSORS: RangeInclusive<i64> = 1..=i64::MAX;
+
+impl IntoParams for ListQuery {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let statuses = name_of(ExecutionStatus::ALL.map(|(_, name)| name));
+        let cursor = "Where the page begins: `next_cursor` of the page before";
+        vec![
+            query("limit", "Page size, 50 by default", query_integer(&LIMITS)),
+            query("cursor", cursor, query_integer(&CURSORS)),
+            query("user_id", "Of this user only", text()),
+            query("status", "In this state only", statuses),
+        ]
+    }
 }
 
 impl FromFields for ListQuery {
@@ -134,7 +153,7 @@ impl FromFields for ListQuery {
             fields.reject("status", format!("Input should be one of: {names}"));
         }
         Self {
-            limit: usize::try_from(fields.int_or("limit", 50, 1..=200)).unwrap_or(50),
+            limit: usize::try_from(fields.int_or("limit", 50, LIMITS)).unwrap_or(50),
             cursor: fields.optional("cursor"),
             user_id: fields.optional("user_id"),
             status: known,
@@ -169,7 +188,7 @@ pub(super) async fn list(
 ///
 /// One chat request with its steps and what came of each.
 #[utoipa::path(get, path = "/executions/{id}", tag = "executions", operation_id = "get_execution",
-    params(("id" = String, Path, description = "The `execution_id` of a chat reply")),
+    params(PathId),
     responses((status = 200, description = "The execution", body = ExecutionDetail),
         (status = 404, description = "No such execution", body = ErrorBody), ReadErrors,
         (status = 503, description = "Postgres is away, and the execution may be there", body = ErrorBody)))]

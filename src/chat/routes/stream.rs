@@ -8,15 +8,37 @@ use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
 use serde_json::{Value, json};
 use tokio_util::task::AbortOnDropHandle;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::chat::chat_json;
 use crate::chat::ChatService;
 use crate::chat::command::ChatCommand;
 use crate::chat::events::{ChatEvent, EventSink};
 use crate::telemetry;
+use crate::web::openapi::schema::event;
 
 /// Longest silence: proxies cut streams after 30 to 60 seconds of it.
 const PING: Duration = Duration::from_secs(15);
+
+/// One event of an answer.
+pub(super) struct AnswerEvent;
+
+const EXECUTION: &str = "execution";
+const STEP: &str = "step";
+const DELTA: &str = "delta";
+const ANSWER: &str = "answer";
+const ERROR: &str = "error";
+
+impl PartialSchema for AnswerEvent {
+    fn schema() -> RefOr<Schema> {
+        let purpose = "One event of an answer: `execution` has the id and the plan, `step` a finished task, `delta` a piece of \
+            the answer; the last one is `answer`, a ChatAnswer, or `error`, a ChatFailure.";
+        event(&[EXECUTION, STEP, DELTA, ANSWER, ERROR], purpose)
+    }
+}
+
+impl ToSchema for AnswerEvent {}
 
 /// Answers with server-sent events. When the client leaves, the stream is dropped, and the work with it.
 pub(super) fn stream(service: ChatService, command: ChatCommand) -> Response {
@@ -39,19 +61,19 @@ fn events(service: ChatService, command: ChatCommand) -> impl Stream<Item = Resu
         while let Some(event) = receiver.recv().await {
             number += 1;
             let (name, data) = match event {
-                ChatEvent::Execution(data) => ("execution", data),
-                ChatEvent::Step(data) => ("step", data),
-                ChatEvent::Delta(text) => ("delta", json!({"content": text})),
+                ChatEvent::Execution(data) => (EXECUTION, data),
+                ChatEvent::Step(data) => (STEP, data),
+                ChatEvent::Delta(text) => (DELTA, json!({"content": text})),
             };
             yield Ok(frame(number, name, &data));
         }
         // The sink is gone, so the work has ended.
         yield Ok(match work.await {
-            Ok((body, None)) => frame(number + 1, "answer", &body),
-            Ok((body, Some(_))) => frame(number + 1, "error", &body),
+            Ok((body, None)) => frame(number + 1, ANSWER, &body),
+            Ok((body, Some(_))) => frame(number + 1, ERROR, &body),
             Err(stopped) => {
                 tracing::error!(words = %stopped, "a chat request did not finish");
-                frame(number + 1, "error", &json!({"detail": "Internal Server Error", "code": "internal_error"}))
+                frame(number + 1, ERROR, &json!({"detail": "Internal Server Error", "code": "internal_error"}))
             }
         });
     }

@@ -4,13 +4,15 @@ use axum::extract::State;
 use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::datasources::DataSourceService;
 use crate::datasources::client::Source;
 use crate::datasources::service::Inspection;
 use crate::kernel::{Deadline, Fields, SecretUrl};
 use crate::outbound::BreakerState;
+use crate::web::openapi::schema::{one_of, query, query_boolean};
 use crate::web::{ApiError, ErrorBody, FromFields, PathName, QueryParams, ReadErrors, Reply};
 
 /// What counts are the sources' own timeouts, which are shorter.
@@ -29,6 +31,18 @@ impl FromFields for TestQuery {
         Self { skip_connectivity: fields.or("skip_connectivity", false) }
     }
 }
+
+impl IntoParams for TestQuery {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![query("skip_connectivity", "Only look at its configuration", query_boolean())]
+    }
+}
+
+one_of!(
+    /// `closed`: calls go through; `open`: it keeps failing and is spared; `half_open`: one call is tried.
+    Breaker,
+    BreakerState::NAMES
+);
 
 /// How a test of a source went.
 #[derive(Serialize, ToSchema)]
@@ -79,7 +93,7 @@ struct Details {
     message: &'static str,
     response_time_ms: f64,
     /// `closed`: queries go through; `open`: it keeps failing and is spared; `half_open`: one query is tried.
-    #[schema(value_type = String)]
+    #[schema(value_type = Breaker)]
     breaker: BreakerState,
     /// `reached`, `authenticated`, `version`, `read_only` and what else the type tells.
     #[serde(flatten)]
@@ -97,7 +111,7 @@ pub(super) struct DataSourceHealth {
     /// `""` if it was not reached.
     url: String,
     /// `closed`, `open` or `half_open`; null for a disabled source.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<Breaker>)]
     breaker: Option<BreakerState>,
     response_time_ms: Option<f64>,
 }
@@ -121,8 +135,7 @@ pub(super) struct DataSourcesHealth {
 /// Reaches the source, logs in where it can, and says what it found: version, account, whether it is read only. Answers 200
 /// whatever comes of it: `success` and `details` tell. Any body is ignored.
 #[utoipa::path(post, path = "/api/datasources/{name}/test", tag = "datasources", operation_id = "test_datasource",
-    params(("name" = String, Path, description = "Name of the data source"),
-        ("skip_connectivity" = Option<bool>, Query, description = "Only look at its configuration")),
+    params(PathName, TestQuery),
     responses((status = 200, description = "How the test went", body = DataSourceTested),
         (status = 404, description = "No such data source", body = ErrorBody), ReadErrors))]
 pub(super) async fn test(

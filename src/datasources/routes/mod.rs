@@ -1,5 +1,6 @@
 //! `/api/datasources`: keep, test and query data sources, and look at their tables.
 
+mod body;
 mod health;
 mod query;
 mod resource;

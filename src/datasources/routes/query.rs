@@ -1,35 +1,49 @@
+use std::ops::RangeInclusive;
+
 use axum::extract::State;
 use serde::Serialize;
-use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use serde_json::{Map, Value, json};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::datasources::rows::MOST_ROWS;
 use crate::datasources::{DataSourceService, QueryRequest};
 use crate::kernel::Fields;
+use crate::web::openapi::schema::{Members, any_object, integer, or_null, text};
 use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, PathName, ReadErrors, Reply};
 
 /// A query.
-#[derive(ToSchema)]
-#[schema(example = json!({
-    "query": "SELECT name, city FROM customers WHERE city = :city ORDER BY name", "parameters": {"city": "Lisbon"}, "max_rows": 100
-}))]
 pub(super) struct QueryBody {
-    /// SQL; for Cube also a JSON query; for other services what they understand.
     query: String,
-    /// Values of its `:name` parameters.
-    #[schema(value_type = Option<Object>)]
     parameters: Option<Map<String, Value>>,
-    /// Rows wanted at most; by default `config.max_rows` of the source, or 1000.
-    #[schema(minimum = 1, maximum = 100_000)]
     max_rows: Option<usize>,
 }
+
+/// Rows that may be asked for.
+const ROWS: RangeInclusive<i64> = 1..=MOST_ROWS as i64;
+
+impl PartialSchema for QueryBody {
+    fn schema() -> RefOr<Schema> {
+        let rows = "Rows wanted at most; by default `config.max_rows` of the source, or 1000.";
+        Members::new()
+            .required("query", "SQL; for Cube also a JSON query; for other services what they understand.", text())
+            .optional("parameters", "Values of its `:name` parameters.", or_null(any_object()))
+            .optional("max_rows", rows, or_null(integer(&ROWS)))
+            .with_example(
+                "A query.",
+                json!({"query": "SELECT name, city FROM customers WHERE city = :city ORDER BY name",
+                    "parameters": {"city": "Lisbon"}, "max_rows": 100}),
+            )
+    }
+}
+
+impl ToSchema for QueryBody {}
 
 impl FromFields for QueryBody {
     fn read(fields: &mut Fields<'_>) -> Self {
         let query = fields.required("query");
         let parameters = fields.optional("parameters");
-        let most = i64::try_from(MOST_ROWS).unwrap_or(i64::MAX);
-        let max_rows = fields.int_optional("max_rows", 1..=most);
+        let max_rows = fields.int_optional("max_rows", ROWS);
         Self { query, parameters, max_rows: max_rows.and_then(|rows| usize::try_from(rows).ok()) }
     }
 }
@@ -95,7 +109,7 @@ pub(super) struct TablesShown {
 /// into the text. A query that could do more than read is a 422. Answers 200 even if the source fails: `success` and `error`
 /// tell.
 #[utoipa::path(post, path = "/api/datasources/{name}/query", tag = "datasources", operation_id = "query_datasource",
-    request_body = QueryBody, params(("name" = String, Path, description = "Name of the data source")),
+    request_body = QueryBody, params(PathName),
     responses((status = 200, description = "What came of it", body = Queried),
         (status = 404, description = "No such data source", body = ErrorBody), BodyErrors))]
 pub(super) async fn query(
@@ -128,7 +142,7 @@ pub(super) async fn query(
 ///
 /// For databases every table with its columns, types, nullability, keys and comments, as far as the account may read them.
 #[utoipa::path(get, path = "/api/datasources/{name}/schema", tag = "datasources", operation_id = "datasource_schema",
-    params(("name" = String, Path, description = "Name of the data source")),
+    params(PathName),
     responses((status = 200, description = "The schema", body = SchemaShown),
         (status = 404, description = "No such data source", body = ErrorBody), ReadErrors))]
 pub(super) async fn schema(
@@ -147,7 +161,7 @@ pub(super) async fn schema(
 ///
 /// The names only; a source that fails gives none, and `error`.
 #[utoipa::path(get, path = "/api/datasources/{name}/tables", tag = "datasources", operation_id = "datasource_tables",
-    params(("name" = String, Path, description = "Name of the data source")),
+    params(PathName),
     responses((status = 200, description = "The tables", body = TablesShown),
         (status = 404, description = "No such data source", body = ErrorBody), ReadErrors))]
 pub(super) async fn tables(

@@ -2,9 +2,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
-use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::body::DataSourceBody;
 use crate::datasources::DataSourceService;
 use crate::kernel::{Properties, Secret, SecretUrl};
 use crate::settings::{DataSourceSettings, Entry};
@@ -54,31 +54,6 @@ impl From<&Entry<DataSourceSettings>> for DataSource {
     }
 }
 
-/// A data source as a client sends it. In a PUT the mask or nothing for `auth_token` keeps the stored one, null or `""` clears
-/// it; the mask in the place of a URL's password keeps that.
-#[derive(ToSchema)]
-#[schema(example = json!({
-    "name": "crm", "type": "postgres", "url": "postgres://reader:a-password@localhost:5432/crm", "auth_token": null,
-    "timeout_seconds": 30, "enabled": true, "config": {"description": "Customers, subscriptions and sales", "max_rows": 500}
-}))]
-#[expect(dead_code, reason = "describes the body for the OpenAPI document; DataSourceSettings reads it")]
-pub(super) struct DataSourceBody {
-    /// 1 to 128 characters, no `/`.
-    #[schema(min_length = 1, max_length = 128)]
-    name: String,
-    /// `postgres`, `mysql`, `sqlite`, `cubejs`, `api`; other texts are stored, and refused when used.
-    r#type: String,
-    /// `http://`, `https://`, `postgres://`, `mysql://` or `sqlite:`, as the type needs.
-    url: String,
-    auth_token: Option<String>,
-    #[schema(required = false, default = 30, minimum = 1, maximum = 3600)]
-    timeout_seconds: i64,
-    #[schema(required = false, default = true)]
-    enabled: bool,
-    #[schema(required = false)]
-    config: Map<String, Value>,
-}
-
 /// A data source that was added or changed.
 #[derive(Serialize, ToSchema)]
 pub(super) struct DataSourceChanged {
@@ -102,13 +77,7 @@ pub(super) struct DataSourceDeleted {
 ///
 /// All of them in the order of their creation, unless parameters narrow the list.
 #[utoipa::path(get, path = "/api/datasources", tag = "datasources", operation_id = "list_datasources",
-    params(
-        ("limit" = Option<u64>, Query, description = "At most this many"),
-        ("offset" = Option<u64>, Query, description = "Leave out this many at the beginning"),
-        ("enabled" = Option<bool>, Query, description = "Only enabled or only disabled ones"),
-        ("type" = Option<String>, Query, description = "Only those of this type"),
-        ("q" = Option<String>, Query, description = "Only those whose name, type or description has this text in it"),
-        ("If-None-Match" = Option<String>, Header, description = "ETag of the list that the caller has")),
+    params(ListQuery, IfNoneMatch),
     responses((status = 200, description = "The data sources", body = Vec<DataSource>),
         (status = 304, description = "The caller's list is up to date"), ReadErrors))]
 pub(super) async fn list(
@@ -123,8 +92,7 @@ pub(super) async fn list(
 ///
 /// As it was written: `${NAME}` stands as such, credentials are masked.
 #[utoipa::path(get, path = "/api/datasources/{name}", tag = "datasources", operation_id = "get_datasource",
-    params(("name" = String, Path, description = "Name of the data source"),
-        ("If-None-Match" = Option<String>, Header, description = "ETag of the data source that the caller has")),
+    params(PathName, IfNoneMatch),
     responses((status = 200, description = "The data source", body = DataSource),
         (status = 304, description = "The caller's copy is up to date"),
         (status = 404, description = "No such data source", body = ErrorBody), ReadErrors))]
@@ -157,8 +125,7 @@ pub(super) async fn create(
 /// Replaces the data source as a whole. Another name in the body renames it. A stored token is not sent to another server: when
 /// `url` moves, give it again.
 #[utoipa::path(put, path = "/api/datasources/{name}", tag = "datasources", operation_id = "update_datasource", request_body = DataSourceBody,
-    params(("name" = String, Path, description = "Name of the data source"),
-        ("If-Match" = Option<String>, Header, description = "ETag of the data source as the caller knows it")),
+    params(PathName, IfMatch),
     responses((status = 200, description = "Changed", body = DataSourceChanged),
         (status = 404, description = "No such data source", body = ErrorBody),
         (status = 409, description = "The new name is taken", body = ErrorBody),
@@ -179,8 +146,7 @@ pub(super) async fn update(
 ///
 /// For good: one that a file or variable names stays removed after a restart.
 #[utoipa::path(delete, path = "/api/datasources/{name}", tag = "datasources", operation_id = "delete_datasource",
-    params(("name" = String, Path, description = "Name of the data source"),
-        ("If-Match" = Option<String>, Header, description = "ETag of the data source as the caller knows it")),
+    params(PathName, IfMatch),
     responses((status = 200, description = "Removed", body = DataSourceDeleted),
         (status = 404, description = "No such data source", body = ErrorBody),
         (status = 412, description = "The data source has changed since it was read", body = ErrorBody), ReadErrors))]

@@ -27,6 +27,7 @@ use crate::web::Reply;
     "summary": {"total_services": 3, "reachable": 2, "unreachable": 1}
 }))]
 pub(super) struct Connectivity {
+    #[schema(format = DateTime)]
     timestamp: String,
     services: Services,
     summary: ConnectivitySummary,

@@ -29,6 +29,7 @@ use crate::web::Reply;
 pub(super) struct ServerHealth {
     /// `healthy`; `degraded` if there is no LLM, or something that is in use does not answer.
     status: &'static str,
+    #[schema(format = DateTime)]
     timestamp: String,
     uptime_seconds: f64,
     components: Components,

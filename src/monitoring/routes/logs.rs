@@ -1,4 +1,5 @@
 use std::convert::Infallible;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,18 +10,25 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use serde::Serialize;
 use serde_json::json;
-use utoipa::ToSchema;
+use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::kernel::{Clock, Error, Fields};
 use crate::monitoring::MonitoringService;
 use crate::monitoring::follow::Followed;
 use crate::telemetry::{self, LogEntry, LogFilter, LogLevel};
+use crate::web::openapi::schema::{
+    AROUND, any_case, any_of, event, one_of, pattern, query, query_boolean, query_integer, short_text, text, time,
+};
 use crate::web::{ApiError, ErrorBody, FromFields, QueryParams, ReadErrors, Reply};
 
 /// Longest silence: proxies cut streams after 30 to 60 seconds of it.
 const PING: Duration = Duration::from_secs(15);
-/// Longest text to look for, in bytes: it is looked for in each line.
-const LONGEST_NEEDLE: usize = 256;
+/// Lines of one reply.
+const LIMITS: RangeInclusive<i64> = 0..=10_000;
+/// Longest text to look for, in characters: it is looked for in each line.
+const MAX_NEEDLE_CHARS: usize = 256;
 
 /// Which lines of the log are wanted, and whether new ones are.
 pub(super) struct LogQuery {
@@ -31,7 +39,7 @@ pub(super) struct LogQuery {
 
 impl FromFields for LogQuery {
     fn read(fields: &mut Fields<'_>) -> Self {
-        let limit = fields.int_or("limit", 100, 0..=10_000);
+        let limit = fields.int_or("limit", 100, LIMITS);
         let text = |text: Option<String>| text.filter(|text| !text.is_empty());
         let since = text(fields.optional("since"));
         let since_ms = since.as_deref().and_then(Clock::parse);
@@ -39,8 +47,8 @@ impl FromFields for LogQuery {
             fields.reject("since", "Input should be a time such as 2026-11-23T08:15:00Z");
         }
         let contains = text(fields.optional("contains"));
-        if contains.as_ref().is_some_and(|text| text.len() > LONGEST_NEEDLE) {
-            fields.reject("contains", format!("Input should have at most {LONGEST_NEEDLE} bytes"));
+        if contains.as_ref().is_some_and(|text| text.chars().count() > MAX_NEEDLE_CHARS) {
+            fields.reject("contains", format!("Input should have at most {MAX_NEEDLE_CHARS} characters"));
         }
         Self {
             limit: usize::try_from(limit).unwrap_or(0),
@@ -55,6 +63,28 @@ impl FromFields for LogQuery {
         }
     }
 }
+
+impl IntoParams for LogQuery {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let since = any_of([time(), pattern("^$")]);
+        let level = pattern(format!(r"^{AROUND}(?:{}){AROUND}$", any_case(&LogLevel::NAMES)));
+        vec![
+            query("limit", "Most lines; 100 if absent", query_integer(&LIMITS)),
+            query("level", "`debug`, `info`, `warning` or `error`: lines of this level or a worse one", level),
+            query("since", "Lines from this time on, such as 2026-11-23T08:15:00Z", since),
+            query("contains", "Lines that say this somewhere, in any case", short_text(MAX_NEEDLE_CHARS)),
+            query("request_id", "Lines of this request", text()),
+            query("execution_id", "Lines of this execution", text()),
+            query("follow", "Go on with new lines, as server-sent events", query_boolean()),
+        ]
+    }
+}
+
+one_of!(
+    /// Level of a line.
+    Level,
+    LogLevel::SHOWN
+);
 
 /// Lines of the log, newest first.
 #[derive(Serialize, ToSchema)]
@@ -78,8 +108,10 @@ pub(super) struct Logs {
 struct LogLine {
     /// Counts the lines since the server was started.
     id: u64,
+    #[schema(format = DateTime)]
     timestamp: String,
     /// `ERROR`, `WARN`, `INFO`, `DEBUG` or `TRACE`.
+    #[schema(value_type = Level)]
     level: String,
     /// The part of the server that speaks.
     target: String,
@@ -91,20 +123,31 @@ struct LogLine {
     fields: serde_json::Value,
 }
 
+/// One event of those who follow the log.
+struct LogEvent;
+
+const LINE: &str = "log";
+const MISSED: &str = "missed";
+
+impl PartialSchema for LogEvent {
+    fn schema() -> RefOr<Schema> {
+        let purpose =
+            "One event of those who follow the log: `log` is a LogLine, `missed` says how many lines are lost.";
+        event(&[LINE, MISSED], purpose)
+    }
+}
+
+impl ToSchema for LogEvent {}
+
 /// The latest lines of the log
 ///
 /// Newest first, out of the 5,000 latest lines that `LOG_LEVEL` let through. All filters must fit. With `follow=true` the reply
 /// is a stream of server-sent events: first the latest lines, oldest first, as `log` events, then each new one. A client that
 /// reads too slowly gets a last event `missed`; one that does not read for a minute is cut off. At most 32 may follow at once.
 #[utoipa::path(get, path = "/api/monitoring/logs", tag = "monitoring", operation_id = "monitoring_logs",
-    params(("limit" = Option<i64>, Query, description = "Most lines, 0 to 10000; 100 if absent"),
-        ("level" = Option<String>, Query, description = "`debug`, `info`, `warning` or `error`: lines of this level or a worse one"),
-        ("since" = Option<String>, Query, description = "Lines from this time on, such as 2026-11-23T08:15:00Z"),
-        ("contains" = Option<String>, Query, description = "Lines that say this somewhere, in any case"),
-        ("request_id" = Option<String>, Query, description = "Lines of this request"),
-        ("execution_id" = Option<String>, Query, description = "Lines of this execution"),
-        ("follow" = Option<bool>, Query, description = "Go on with new lines, as server-sent events")),
-    responses((status = 200, description = "The lines", body = Logs), ReadErrors,
+    params(LogQuery),
+    responses((status = 200, description = "The lines, or events with them", content(
+            (Logs = "application/json"), (LogEvent = "text/event-stream"))), ReadErrors,
         (status = 503, description = "Too many follow the log already", body = ErrorBody)))]
 pub(super) async fn logs(
     State(monitoring): State<MonitoringService>,
@@ -123,8 +166,8 @@ pub(super) async fn logs(
 fn follow(monitoring: &MonitoringService, query: LogQuery) -> Result<Response, Error> {
     let events = monitoring.follow(query.filter, query.limit)?.map(|followed| {
         Ok::<_, Infallible>(match followed {
-            Followed::Line(line) => Event::default().id(line.id.to_string()).event("log").data(json!(line).to_string()),
-            Followed::Missed(count) => Event::default().event("missed").data(json!({"count": count}).to_string()),
+            Followed::Line(line) => Event::default().id(line.id.to_string()).event(LINE).data(json!(line).to_string()),
+            Followed::Missed(count) => Event::default().event(MISSED).data(json!({"count": count}).to_string()),
         })
     });
     let headers = [

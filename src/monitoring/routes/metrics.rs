@@ -24,6 +24,7 @@ const GIB: f64 = 1024.0 * MIB;
         "datasources_count": 1, "tools_count": 0}
 }))]
 pub(super) struct Metrics {
+    #[schema(format = DateTime)]
     timestamp: String,
     uptime_seconds: f64,
     system: System,

@@ -1,28 +1,46 @@
 use axum::extract::State;
 use serde::Serialize;
-use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use serde_json::{Map, Value, json};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::kernel::Fields;
 use crate::tools::{ToolResult, ToolService, ToolStatus};
+use crate::web::openapi::schema::{Members, any_object, one_of, or_null, text};
 use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, PathFunction, Reply};
 
 /// What a tool is to do.
-#[derive(ToSchema)]
-#[schema(example = json!({"arguments": {"url": "/forecast", "params": {"city": "Lima"}}}))]
 pub(super) struct ExecuteBody {
-    /// What the function's schema asks for.
-    #[schema(required = false, value_type = Object)]
     arguments: Map<String, Value>,
-    /// For an MCP server: which of its tools, if the path names only the server.
     tool: Option<String>,
 }
+
+impl PartialSchema for ExecuteBody {
+    fn schema() -> RefOr<Schema> {
+        let member = "For an MCP server: which of its tools, if the path names only the server.";
+        Members::new()
+            .optional("arguments", "What the function's schema asks for.", any_object())
+            .optional("tool", member, or_null(text()))
+            .with_example(
+                "What a tool is to do.",
+                json!({"arguments": {"url": "/forecast", "params": {"city": "Lima"}}}),
+            )
+    }
+}
+
+impl ToSchema for ExecuteBody {}
 
 impl FromFields for ExecuteBody {
     fn read(fields: &mut Fields<'_>) -> Self {
         Self { arguments: fields.or("arguments", Map::new()), tool: fields.optional("tool") }
     }
 }
+
+one_of!(
+    /// How an execution ended.
+    Outcome,
+    ToolStatus::NAMES
+);
 
 /// What came of an execution.
 #[derive(Serialize, ToSchema)]
@@ -34,7 +52,7 @@ pub(super) struct Executed {
     success: bool,
     tool: String,
     /// `success`; `failure`: the tool ran and its task failed; `timeout`; `error`: it could not be run.
-    #[schema(value_type = String)]
+    #[schema(value_type = Outcome)]
     status: ToolStatus,
     /// What it gave.
     output: Value,
@@ -49,7 +67,7 @@ pub(super) struct Executed {
 /// Arguments that don't fit the function's schema are refused (422); whatever comes of the execution itself is answered with
 /// 200: `status` and `error` tell.
 #[utoipa::path(post, path = "/api/tools/{name}/execute", tag = "tools", operation_id = "execute_tool",
-    request_body = ExecuteBody, params(("name" = String, Path, description = "Name of the tool, or of the function as `registry/schemas` has it: `server__tool` for one of an MCP server")),
+    request_body = ExecuteBody, params(PathFunction),
     responses((status = 200, description = "What came of it", body = Executed),
         (status = 404, description = "No such tool", body = ErrorBody), BodyErrors))]
 pub(super) async fn execute(

@@ -1,5 +1,7 @@
 //! `/api/tools`: keep, test and run tools, and tell what they offer.
 
+mod body;
+mod config;
 mod execute;
 mod registry;
 mod resource;

@@ -1,11 +1,16 @@
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Value, json};
-use utoipa::ToSchema;
+use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::kernel::{Fields, Lax};
 use crate::tools::{Function, ToolService};
+use crate::web::openapi::schema::{name_of, query};
 use crate::web::{ApiError, FromFields, QueryParams, ReadErrors, Reply};
+
+const PLAIN: &str = "plain";
+const OPENAI: &str = "openai";
 
 /// In which form functions are shown.
 #[derive(Clone, Copy, PartialEq)]
@@ -19,8 +24,8 @@ enum Format {
 impl Lax for Format {
     fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
         match value.as_str() {
-            Some("plain") => Ok(Self::Plain),
-            Some("openai") => Ok(Self::OpenAi),
+            Some(PLAIN) => Ok(Self::Plain),
+            Some(OPENAI) => Ok(Self::OpenAi),
             _ => Err(("enum", "Input should be 'plain' or 'openai'")),
         }
     }
@@ -31,6 +36,12 @@ pub(super) struct SchemasQuery(Format);
 impl FromFields for SchemasQuery {
     fn read(fields: &mut Fields<'_>) -> Self {
         Self(fields.or("format", Format::Plain))
+    }
+}
+
+impl IntoParams for SchemasQuery {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![query("format", "`plain`, or `openai` for the `tools` of chat completions", name_of([PLAIN, OPENAI]))]
     }
 }
 
@@ -56,7 +67,7 @@ pub(super) struct Schemas {
 /// Of the enabled tools of known types. The tools of an MCP server are called `server__tool`; a server that can't be reached
 /// is named in `problems`.
 #[utoipa::path(get, path = "/api/tools/registry/schemas", tag = "tools", operation_id = "tool_schemas",
-    params(("format" = Option<String>, Query, description = "`plain`, or `openai` for the `tools` of chat completions")),
+    params(SchemasQuery),
     responses((status = 200, description = "The schemas", body = Schemas), ReadErrors))]
 pub(super) async fn schemas(
     State(tools): State<ToolService>,

@@ -2,9 +2,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
-use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::body::ToolBody;
 use crate::kernel::Properties;
 use crate::settings::{Entry, ToolSettings};
 use crate::tools::ToolService;
@@ -46,28 +46,6 @@ impl From<&Entry<ToolSettings>> for ToolShown {
     }
 }
 
-/// A tool as a client sends it. `""` and null in `config` mean that a key is not set; in a PUT the mask keeps the stored
-/// credential.
-#[derive(ToSchema)]
-#[schema(example = json!({
-    "name": "weather", "type": "http_request", "config": {"base_url": "http://localhost:9003", "timeout": "30"},
-    "enabled": true, "description": "Forecasts by city: GET /forecast?city=NAME"
-}))]
-#[expect(dead_code, reason = "describes the body for the OpenAPI document; ToolSettings reads it")]
-pub(super) struct ToolBody {
-    /// 1 to 128 characters, no `/`.
-    #[schema(min_length = 1, max_length = 128)]
-    name: String,
-    /// `http_request`, `web_search`, `code_executor` or `mcp`; other texts are stored, and refused when used.
-    r#type: String,
-    /// `GET /api/tools/types/available` tells the keys of each type.
-    #[schema(required = false)]
-    config: Map<String, Value>,
-    #[schema(required = false, default = true)]
-    enabled: bool,
-    description: Option<String>,
-}
-
 /// A tool that was added or changed.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ToolChanged {
@@ -91,13 +69,7 @@ pub(super) struct ToolDeleted {
 ///
 /// All of them in the order of their creation, unless parameters narrow the list.
 #[utoipa::path(get, path = "/api/tools", tag = "tools", operation_id = "list_tools",
-    params(
-        ("limit" = Option<u64>, Query, description = "At most this many"),
-        ("offset" = Option<u64>, Query, description = "Leave out this many at the beginning"),
-        ("enabled" = Option<bool>, Query, description = "Only enabled or only disabled ones"),
-        ("type" = Option<String>, Query, description = "Only those of this type"),
-        ("q" = Option<String>, Query, description = "Only those whose name, type or description has this text in it"),
-        ("If-None-Match" = Option<String>, Header, description = "ETag of the list that the caller has")),
+    params(ListQuery, IfNoneMatch),
     responses((status = 200, description = "The tools", body = Vec<ToolShown>),
         (status = 304, description = "The caller's list is up to date"), ReadErrors))]
 pub(super) async fn list(
@@ -112,8 +84,7 @@ pub(super) async fn list(
 ///
 /// As it was written: `${NAME}` stands as such, credentials are masked.
 #[utoipa::path(get, path = "/api/tools/{name}", tag = "tools", operation_id = "get_tool",
-    params(("name" = String, Path, description = "Name of the tool"),
-        ("If-None-Match" = Option<String>, Header, description = "ETag of the tool that the caller has")),
+    params(PathName, IfNoneMatch),
     responses((status = 200, description = "The tool", body = ToolShown),
         (status = 304, description = "The caller's copy is up to date"),
         (status = 404, description = "No such tool", body = ErrorBody), ReadErrors))]
@@ -146,8 +117,7 @@ pub(super) async fn create(
 /// Replaces the tool as a whole. Another name in the body renames it. A stored credential is not sent to another server:
 /// when the tool moves, give it again.
 #[utoipa::path(put, path = "/api/tools/{name}", tag = "tools", operation_id = "update_tool", request_body = ToolBody,
-    params(("name" = String, Path, description = "Name of the tool"),
-        ("If-Match" = Option<String>, Header, description = "ETag of the tool as the caller knows it")),
+    params(PathName, IfMatch),
     responses((status = 200, description = "Changed", body = ToolChanged),
         (status = 404, description = "No such tool", body = ErrorBody),
         (status = 409, description = "The new name is taken", body = ErrorBody),
@@ -168,8 +138,7 @@ pub(super) async fn update(
 ///
 /// For good: one that a file or variable names stays removed after a restart.
 #[utoipa::path(delete, path = "/api/tools/{name}", tag = "tools", operation_id = "delete_tool",
-    params(("name" = String, Path, description = "Name of the tool"),
-        ("If-Match" = Option<String>, Header, description = "ETag of the tool as the caller knows it")),
+    params(PathName, IfMatch),
     responses((status = 200, description = "Removed", body = ToolDeleted),
         (status = 404, description = "No such tool", body = ErrorBody),
         (status = 412, description = "The tool has changed since it was read", body = ErrorBody), ReadErrors))]

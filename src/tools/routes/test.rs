@@ -1,11 +1,13 @@
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::kernel::{Error, FieldIssue, Fields};
 use crate::tools::check::Check;
 use crate::tools::{Tool, ToolService};
+use crate::web::openapi::schema::{query, query_boolean};
 use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, OptionalBody, PathName, QueryParams, Reply};
 
 /// How a tool is tested.
@@ -16,6 +18,12 @@ pub(super) struct TestQuery {
 impl FromFields for TestQuery {
     fn read(fields: &mut Fields<'_>) -> Self {
         Self { skip_connectivity: fields.or("skip_connectivity", false) }
+    }
+}
+
+impl IntoParams for TestQuery {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![query("skip_connectivity", "Only look at its configuration", query_boolean())]
     }
 }
 
@@ -63,8 +71,7 @@ pub(super) struct ToolTested {
 /// Looks whether it can do its work: reaches its server, lists an MCP server's tools, runs a line of code in the sandbox.
 /// Answers 200 whatever comes of it: `success` and `message` tell. The body is ignored.
 #[utoipa::path(post, path = "/api/tools/{name}/test", tag = "tools", operation_id = "test_tool",
-    params(("name" = String, Path, description = "Name of the tool"),
-        ("skip_connectivity" = Option<bool>, Query, description = "Only look at its configuration")),
+    params(PathName, TestQuery),
     responses((status = 200, description = "How the test went", body = ToolTested),
         (status = 404, description = "No such tool", body = ErrorBody), BodyErrors))]
 pub(super) async fn test(

@@ -1,19 +1,20 @@
 //! `/api/memory`: history, context, summary, stats, clear, add a message; the module's own config and health.
 
-use axum::extract::{FromRequestParts, State};
-use axum::http::request::Parts;
+mod requests;
+
+use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::requests::{ContextQuery, HistoryQuery, MessageQuery, NewMessage};
 use super::{ContextMessage, MemoryService};
-use crate::kernel::{Clock, Error, ErrorKind, FieldIssue, Fields, ObjectLimits, Role, UserId};
+use crate::kernel::{Clock, Error, Role, UserId};
 use crate::storage::Message;
-use crate::web::{
-    ApiError, AppState, BodyErrors, ErrorBody, FromFields, OptionalBody, PathUser, QueryParams, ReadErrors, Reply,
-};
+use crate::web::openapi::schema::one_of;
+use crate::web::{ApiError, AppState, BodyErrors, ErrorBody, OptionalBody, PathUser, QueryParams, ReadErrors, Reply};
 
 /// What the handlers work with.
 #[derive(Clone, Debug)]
@@ -37,15 +38,21 @@ pub fn router() -> OpenApiRouter<MemoryState> {
         .routes(routes!(add_message))
 }
 
+one_of!(
+    /// Who spoke.
+    Speaker,
+    Role::OF_MESSAGES.map(Role::as_str)
+);
+
 /// A stored message.
 #[derive(Serialize, ToSchema)]
 struct MessageView {
     /// `user`, `assistant` or `system`.
-    #[schema(example = "user")]
+    #[schema(value_type = Speaker, example = "user")]
     role: &'static str,
     #[schema(example = "My name is Ada.")]
     content: String,
-    #[schema(example = "2026-11-22T17:20:03.374Z")]
+    #[schema(format = DateTime, example = "2026-11-22T17:20:03.374Z")]
     timestamp: String,
     #[schema(value_type = Object)]
     metadata: Map<String, Value>,
@@ -126,7 +133,7 @@ struct Added {
     message: &'static str,
     #[schema(example = "ada")]
     user_id: String,
-    #[schema(example = "user")]
+    #[schema(value_type = Speaker, example = "user")]
     role: &'static str,
 }
 
@@ -155,110 +162,11 @@ struct MemoryHealth {
     degraded: Vec<String>,
 }
 
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-struct HistoryQuery {
-    /// How many messages; 0 and more than `MEMORY_MAX_MESSAGES` mean that many.
-    #[param(value_type = Option<i64>, minimum = 0)]
-    limit: Option<usize>,
-}
-
-impl FromFields for HistoryQuery {
-    fn read(fields: &mut Fields<'_>) -> Self {
-        let limit = fields.int_optional("limit", 0..=i64::MAX);
-        Self { limit: limit.and_then(|limit| usize::try_from(limit).ok()) }
-    }
-}
-
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-struct ContextQuery {
-    /// Budget; a token counts as four characters.
-    #[param(value_type = Option<i64>, minimum = 0, default = 2000)]
-    max_tokens: usize,
-}
-
-impl FromFields for ContextQuery {
-    fn read(fields: &mut Fields<'_>) -> Self {
-        let max_tokens = fields.int_or("max_tokens", 2000, 0..=100_000_000);
-        Self { max_tokens: usize::try_from(max_tokens).unwrap_or(2000) }
-    }
-}
-
-/// A message to add, as a JSON body.
-#[derive(ToSchema)]
-#[schema(example = json!({"role": "user", "content": "My name is Ada.", "metadata": {"channel": "web"}}))]
-struct NewMessage {
-    /// `user`, `assistant` or `system`.
-    role: String,
-    content: String,
-    #[schema(value_type = Option<Object>)]
-    metadata: Map<String, Value>,
-}
-
-impl FromFields for NewMessage {
-    fn read(fields: &mut Fields<'_>) -> Self {
-        Self {
-            role: fields.required("role"),
-            content: fields.required("content"),
-            metadata: fields.optional("metadata").unwrap_or_default(),
-        }
-    }
-}
-
-/// `role` and `content` as query parameters, the original's way.
-struct MessageQuery(Map<String, Value>);
-
-impl<S: Send + Sync> FromRequestParts<S> for MessageQuery {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let pairs = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
-        let wanted = pairs.filter(|(name, _)| matches!(&**name, "role" | "content"));
-        Ok(Self(wanted.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect()))
-    }
-}
-
-impl NewMessage {
-    /// The message from the query, with the body as its metadata, if the query has all of it; else from the body, completed and
-    /// overruled by what the query has.
-    fn combine(
-        MessageQuery(query): MessageQuery,
-        OptionalBody(body): OptionalBody,
-        limits: ObjectLimits,
-    ) -> Result<Self, Error> {
-        let is_whole = ["role", "content"].iter().all(|name| query.contains_key(*name));
-        let (object, place, metadata) = match body {
-            Some(Value::Object(body)) if !is_whole => (body.into_iter().chain(query).collect(), "body", None),
-            metadata => (query, "query", metadata),
-        };
-        let mut fields = Fields::new(&object, vec![place.into()]);
-        let message = Self::read(&mut fields);
-        fields.extend(limits.issues(&object));
-        fields.extend(metadata.as_ref().and_then(|metadata| limits.issue("metadata", metadata, &["body"])));
-        let metadata = match metadata {
-            None => message.metadata,
-            Some(Value::Object(metadata)) => metadata,
-            Some(other) => {
-                let msg = "Input should be a valid dictionary";
-                fields.extend([FieldIssue::new("dict_type", vec!["body".into()], msg, other)]);
-                Map::new()
-            }
-        };
-        fields.finish(Self { metadata, ..message })
-    }
-
-    fn role(&self) -> Result<Role, Error> {
-        let expected = || Error::new(ErrorKind::BadRequest, "Role must be one of: user, assistant, system");
-        Role::of_message(&self.role).ok_or_else(expected)
-    }
-}
-
 /// Conversation history
 ///
 /// The newest messages, newest first. An unknown user has an empty history.
 #[utoipa::path(get, path = "/api/memory/{user_id}/history", tag = "memory", operation_id = "get_history",
-    params(("user_id" = String, Path, description = "Whose conversation"), HistoryQuery),
+    params(PathUser, HistoryQuery),
     responses((status = 200, description = "The messages", body = History), ReadErrors))]
 async fn history(
     State(state): State<MemoryState>,
@@ -275,7 +183,7 @@ async fn history(
 ///
 /// The summary, the system messages and the newest turns that fit `max_tokens`, oldest first.
 #[utoipa::path(get, path = "/api/memory/{user_id}/context", tag = "memory", operation_id = "get_context",
-    params(("user_id" = String, Path, description = "Whose conversation"), ContextQuery),
+    params(PathUser, ContextQuery),
     responses((status = 200, description = "The context", body = Context), ReadErrors))]
 async fn context(
     State(state): State<MemoryState>,
@@ -291,7 +199,7 @@ async fn context(
 ///
 /// What older turns were folded into, if the conversation has outgrown `MEMORY_MAX_MESSAGES`.
 #[utoipa::path(get, path = "/api/memory/{user_id}/summary", tag = "memory", operation_id = "get_summary",
-    params(("user_id" = String, Path, description = "Whose conversation")),
+    params(PathUser),
     responses((status = 200, description = "The summary", body = Summary), ReadErrors))]
 async fn summary(State(state): State<MemoryState>, PathUser(user): PathUser) -> Result<Reply<Summary>, ApiError> {
     let summary = state.memory.summary(&user).await?;
@@ -302,7 +210,7 @@ async fn summary(State(state): State<MemoryState>, PathUser(user): PathUser) -> 
 ///
 /// Numbers about the messages that the history shows. Characters are code points.
 #[utoipa::path(get, path = "/api/memory/{user_id}/stats", tag = "memory", operation_id = "get_memory_stats",
-    params(("user_id" = String, Path, description = "Whose conversation")),
+    params(PathUser),
     responses((status = 200, description = "The numbers", body = Stats), ReadErrors))]
 async fn stats(State(state): State<MemoryState>, PathUser(user): PathUser) -> Result<Reply<Stats>, ApiError> {
     let stats = state.memory.stats(&user).await?;
@@ -324,7 +232,7 @@ async fn stats(State(state): State<MemoryState>, PathUser(user): PathUser) -> Re
 ///
 /// Forgets history and summary. Succeeds for an unknown user too.
 #[utoipa::path(delete, path = "/api/memory/{user_id}", tag = "memory", operation_id = "clear_memory",
-    params(("user_id" = String, Path, description = "Whose conversation")),
+    params(PathUser),
     responses((status = 200, description = "Cleared", body = Done), ReadErrors))]
 async fn clear(State(state): State<MemoryState>, PathUser(user): PathUser) -> Result<Reply<Done>, ApiError> {
     state.memory.clear(&user).await?;
@@ -336,9 +244,7 @@ async fn clear(State(state): State<MemoryState>, PathUser(user): PathUser) -> Re
 /// Takes a JSON body of `role`, `content` and `metadata`; or, as the original did, `role` and `content` as query
 /// parameters and the metadata as the body. Where the query has only one of the two, the body has the rest.
 #[utoipa::path(post, path = "/api/memory/{user_id}/message", tag = "memory", operation_id = "add_message",
-    params(("user_id" = String, Path, description = "Whose conversation"),
-        ("role" = Option<String>, Query, description = "The original's way: `user`, `assistant` or `system`"),
-        ("content" = Option<String>, Query, description = "The original's way: what was said")),
+    params(PathUser, MessageQuery),
     request_body(content = NewMessage, description = "The message; its metadata if role and content are query parameters"),
     responses((status = 200, description = "Added", body = Added), BodyErrors,
         (status = 503, description = "Memory is disabled", body = ErrorBody)))]

@@ -1,7 +1,15 @@
+//! The OpenAPI document: its base, and what the modules' routes describe requests with.
+
+mod numbers;
+mod replies;
+pub mod schema;
+pub mod texts;
+
 use utoipa::OpenApi;
 use utoipa::openapi;
 
-use super::error::ValidationIssue;
+use super::error::{ErrorBody, ValidationIssue};
+pub use replies::complete;
 
 /// What the OpenAPI document says before any route is added to it.
 pub fn base_document() -> openapi::OpenApi {
@@ -13,7 +21,7 @@ pub fn base_document() -> openapi::OpenApi {
             version = "1.0.0",
             license(name = "MIT", identifier = "MIT")
         ),
-        components(schemas(ValidationIssue)),
+        components(schemas(ErrorBody, ValidationIssue)),
         tags(
             (name = "system", description = "The server itself: what it is, whether it lives, whether it is ready."),
             (name = "llm", description = "The LLM connection: configure, test, list models."),

@@ -1,0 +1,57 @@
+use serde_json::json;
+use utoipa::openapi::schema::OneOfBuilder;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::settings::bounds::{CALL_SECONDS, MAX_TYPE_CHARS};
+use crate::web::openapi::schema::{Members, any_case, any_object, any_of, boolean, integer, or_null, pattern, word};
+use crate::web::openapi::texts;
+
+/// A data source as a client sends it: the type decides on the form of the URL.
+pub(super) struct DataSourceBody;
+
+/// Types, and the form that their URLs may have besides that of an HTTP service.
+type Kind = (&'static [&'static str], fn() -> Option<Schema>);
+
+const KINDS: [Kind; 4] = [
+    (&["postgres", "postgresql"], || Some(texts::database_url(&["postgres", "postgresql"]))),
+    (&["mysql", "mariadb"], || Some(texts::database_url(&["mysql", "mariadb"]))),
+    (&["sqlite", "sqlite3"], || Some(pattern("^[Ss][Qq][Ll][Ii][Tt][Ee]:"))),
+    (&["cubejs", "cube", "api", "http", "https", "rest"], || None),
+];
+
+impl PartialSchema for DataSourceBody {
+    fn schema() -> RefOr<Schema> {
+        let known = KINDS.iter().map(|(types, url)| {
+            let url = url().into_iter().chain([texts::http_url()]);
+            variant(word(types), any_of(url))
+        });
+        let all = known.chain([variant(other_type(), any_of([texts::http_url(), texts::other_url()]))]);
+        let all = all.fold(OneOfBuilder::new(), OneOfBuilder::item);
+        let description = "A data source as a client sends it. In a PUT the mask or nothing for `auth_token` keeps the stored \
+            one, null or `\"\"` clears it; the mask in the place of a URL's password keeps that.";
+        let example = json!({"name": "crm", "type": "postgres", "url": "postgres://reader:a-password@localhost:5432/crm",
+            "auth_token": null, "timeout_seconds": 30, "enabled": true,
+            "config": {"description": "Customers, subscriptions and sales", "max_rows": 500}});
+        RefOr::T(all.description(Some(description)).examples([example]).into())
+    }
+}
+
+impl ToSchema for DataSourceBody {}
+
+fn variant(kind: Schema, url: Schema) -> Schema {
+    Members::new()
+        .required("name", "1 to 128 characters, no `/`.", texts::name())
+        .required("type", "Other types than the known ones are stored, and refused when used.", kind)
+        .required("url", "`http://`, `https://`, `postgres://`, `mysql://` or `sqlite:`, as the type needs.", url)
+        .optional("auth_token", "A token, or the password of a database account.", or_null(texts::trimmed()))
+        .with_default("timeout_seconds", "Limit for one query.", integer(&CALL_SECONDS), 30)
+        .with_default("enabled", "Whether it may be used.", boolean(), true)
+        .optional("config", "Settings of its type. Chat reads `description` and `intents`.", any_object())
+        .object("")
+}
+
+fn other_type() -> Schema {
+    let known: Vec<_> = KINDS.iter().flat_map(|(types, _)| types.iter().copied()).collect();
+    texts::plain_but(&any_case(&known), MAX_TYPE_CHARS)
+}

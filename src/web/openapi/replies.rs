@@ -1,0 +1,70 @@
+//! What every operation may answer besides what its route says, and the headers that replies have.
+
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::response::Response;
+use utoipa::openapi::{Components, Content, Header, HeaderBuilder, OpenApi, Ref, RefOr, ResponseBuilder, Schema};
+
+use super::schema::{bounded_pattern, pattern};
+use crate::web::layers::MAX_REQUEST_ID_CHARS;
+
+/// Refusals by what is around all routes: the name of each, its status, and what it means.
+const EVERYWHERE: [(&str, &str, &str); 5] = [
+    ("Unreadable", "400", "The request names no host, or several, or one that can't be read."),
+    ("CrossOrigin", "403", "A page of an origin asks that is neither the server's own nor in `CORS_ORIGINS`."),
+    ("TooLarge", "413", "The body that is announced is larger than `MAX_BODY_BYTES`."),
+    ("Misdirected", "421", "The server does not go by the name that the request has for it; see `ALLOWED_HOSTS`."),
+    ("Internal", "500", "The server failed; the cause is in its log."),
+];
+
+/// Completes the document that the routes make.
+pub fn complete(mut document: OpenApi) -> OpenApi {
+    for item in document.paths.paths.values_mut() {
+        let showing = [&mut item.get, &mut item.post, &mut item.put];
+        showing.into_iter().flatten().for_each(|operation| complete_operation(operation, true));
+        item.delete.iter_mut().for_each(|operation| complete_operation(operation, false));
+    }
+    declare(document.components.get_or_insert_default());
+    document
+}
+
+/// `shows` tells whether it answers with what it is about, which may have a version.
+fn complete_operation(operation: &mut Operation, shows: bool) {
+    let replies = &mut operation.responses.responses;
+    let has_versions = shows && (replies.contains_key("304") || replies.contains_key("412"));
+    for (status, reply) in replies.iter_mut() {
+        let RefOr::T(reply) = reply else { continue };
+        reply.headers.insert("X-Request-Id".to_owned(), named("headers", "RequestId"));
+        if matches!(status.as_str(), "201" | "304") || (status == "200" && has_versions) {
+            reply.headers.insert("ETag".to_owned(), named("headers", "Version"));
+        }
+    }
+    for (name, status, _) in EVERYWHERE {
+        replies.entry(status.to_owned()).or_insert_with(|| named("responses", name));
+    }
+}
+
+fn declare(components: &mut Components) {
+    let id = bounded_pattern("^[A-Za-z0-9_.:-]+$", &(1..=MAX_REQUEST_ID_CHARS));
+    let headers = [
+        ("RequestId", header("The id under which the log knows this request", id)),
+        ("Version", header("Version of what is shown", pattern("^\"[0-9a-f]+\"$"))),
+    ];
+    components.headers.extend(headers.map(|(name, header)| (name.to_owned(), header)));
+    let refusals = EVERYWHERE.map(|(name, _, meaning)| (name.to_owned(), RefOr::T(refusal(meaning))));
+    components.responses.extend(refusals);
+}
+
+fn named<T>(kind: &str, name: &str) -> RefOr<T> {
+    RefOr::Ref(Ref::new(format!("#/components/{kind}/{name}")))
+}
+
+fn header(purpose: &str, schema: Schema) -> RefOr<Header> {
+    RefOr::T(HeaderBuilder::new().schema(Some(schema)).description(Some(purpose)).build())
+}
+
+fn refusal(meaning: &str) -> Response {
+    let body = Content::new(Some(Ref::from_schema_name("ErrorBody")));
+    let mut reply = ResponseBuilder::new().description(meaning).content("application/json", body).build();
+    reply.headers.insert("X-Request-Id".to_owned(), named("headers", "RequestId"));
+    reply
+}

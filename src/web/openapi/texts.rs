@@ -1,0 +1,149 @@
+//! The schemas of texts that several modules know: names, user ids, addresses, credentials.
+
+use std::ops::RangeInclusive;
+
+use utoipa::openapi::Schema;
+
+use super::numbers;
+use super::schema::{AROUND, any_case, bounded_pattern, map_of, pattern};
+use crate::kernel::{ResourceName, UserId};
+use crate::settings::bounds::{
+    CREDENTIAL_ENDINGS, DATABASE_PARAMETERS, MAX_URL_CHARS, PREFIXES_OF_PROGRAMS, RESERVED_HEADERS,
+    VARIABLES_OF_PROGRAMS,
+};
+
+/// Characters that no text which is shown or sent on may hold, for use between brackets.
+const CONTROL: &str = r"\x00-\x1f\x7f-\x9f";
+
+/// What [`ResourceName::parse`] takes.
+pub fn name() -> Schema {
+    bounded_pattern(format!(r"^(?!\.{{1,2}}$)[^/{CONTROL}]+$"), &(1..=ResourceName::MAX_CHARS))
+}
+
+/// What [`UserId::parse`] takes.
+pub fn user() -> Schema {
+    let reserved = UserId::RESERVED.join("|");
+    bounded_pattern(format!("^(?!(?:{reserved})$)[^{CONTROL}]+$"), &(1..=UserId::MAX_CHARS))
+}
+
+/// A text of so many characters, none of which is a control character.
+pub fn plain(length: &RangeInclusive<usize>) -> Schema {
+    bounded_pattern(format!("^[^{CONTROL}]*$"), length)
+}
+
+/// A text of at most so many characters, none of which is a control character; and that `excluded` does not match as a whole.
+pub fn plain_but(excluded: &str, longest: usize) -> Schema {
+    bounded_pattern(format!("^(?!(?:{excluded})$)[^{CONTROL}]*$"), &(0..=longest))
+}
+
+/// A text without control characters.
+pub fn without_control() -> Schema {
+    pattern(format!("^[^{CONTROL}]*$"))
+}
+
+/// A text without control characters, but for blanks around it.
+pub fn trimmed() -> Schema {
+    pattern(format!(r"^{AROUND}[^{CONTROL}]*{AROUND}$"))
+}
+
+/// A key: printable ASCII, but for blanks around it.
+pub fn key() -> Schema {
+    pattern(format!("^{AROUND}[!-~]*{AROUND}$"))
+}
+
+/// The address of an HTTP service: no user, query or fragment. Names are given in their ASCII form.
+pub fn http_url() -> Schema {
+    bounded_pattern(format!("^{}$", http()), &(8..=MAX_URL_CHARS))
+}
+
+/// The same, but for blanks around it.
+pub fn trimmed_http_url() -> Schema {
+    bounded_pattern(format!(r"^{AROUND}{}{AROUND}$", http()), &(8..=MAX_URL_CHARS))
+}
+
+fn http() -> String {
+    // An `@` with a `:` before it would look like the end of a password.
+    let path = format!("[^{BLANK}{CONTROL}?#@]*");
+    let path_with_at = format!("[^{BLANK}{CONTROL}?#:]*@{path}");
+    format!("(?:{})://(?:{}(?:/{path})?|{}/{path_with_at})", any_case(&["http", "https"]), authority(), name_or_ipv4())
+}
+
+/// An address of one of these schemes: a user with or without a password, a host, a database, and these parameters.
+pub fn database_url(schemes: &[&str]) -> Schema {
+    let part = r"(?:[\w.~!$&'*+,;=-]|%[0-9A-Fa-f]{2})";
+    let parameter = format!(r"(?:{})(?:=[\w.~%+-]*)?", DATABASE_PARAMETERS.join("|"));
+    let (scheme, authority) = (any_case(schemes), authority());
+    let expression = format!(
+        r"^(?:{scheme})://(?:{part}+(?::{part}*)?@)?{authority}(?:/{part}*)?(?:\?{parameter}(?:&{parameter})*)?$"
+    );
+    bounded_pattern(expression, &(0..=MAX_URL_CHARS))
+}
+
+/// What [`crate::settings::HostPattern::parse`] takes: `host`, `host:port` or `*.host`. Names are given in their ASCII form.
+pub fn host_pattern() -> Schema {
+    pattern(format!(r"^{AROUND}{}{AROUND}$", host_expression()))
+}
+
+/// The regular expression of such a host.
+pub fn host_expression() -> String {
+    format!(r"(?:\*\.{HOST_NAME}|{})(?::{})?", host(), numbers::digits(&(1..=65_535)))
+}
+
+/// Headers that a tool may set, besides the `reserved` ones.
+pub fn headers(reserved: &[&str]) -> Schema {
+    let reserved = any_case(&[&RESERVED_HEADERS, reserved].concat());
+    let name = pattern(format!("^(?!(?:{reserved})$)[A-Za-z0-9!#$%&'*+.^_`|~-]+$"));
+    map_of(name, without_control())
+}
+
+/// The name of a variable that a process may be given.
+pub fn variable_name() -> Schema {
+    let (names, starts) = (VARIABLES_OF_PROGRAMS.join("|"), PREFIXES_OF_PROGRAMS.join("|"));
+    pattern(format!(r"^(?!(?:{names})$|(?:{starts}))[^=\x00]+$"))
+}
+
+/// The regular expression of the whole numbers of a range, in digits.
+pub fn whole_number(range: &RangeInclusive<u64>) -> String {
+    numbers::digits(range)
+}
+
+/// The endpoint of a service: a path that stays below the address that it is appended to.
+pub fn endpoint() -> Schema {
+    let separator = "(?:[/;]|%(?:25)?(?:2[Ff]|5[Cc]))";
+    let climbs = format!(r"(?:[^?]*{separator})?{AROUND}(?:\.|%(?:25)?2[Ee]){{2}}{AROUND}(?:{separator}|\?|$)");
+    pattern(format!(r"^(?!//)(?![^?]*://)(?!{climbs})[^{CONTROL}\\#]*$"))
+}
+
+/// A text without blanks that is no HTTP address, leaves no doubt where a password ends, and has no parameter that names a
+/// credential.
+pub fn other_url() -> Schema {
+    let http = any_case(&["http", "https"]);
+    let credential = format!("(?:.*[?&;])?[^?&;=]*(?:{})=", any_case(&CREDENTIAL_ENDINGS));
+    let doubtful = "(?:[^:]*://|//|(?!//|[^:]*://))(?:[^:]*:.*[/?#]|[^/?#]*[/?#].*:).*@";
+    let expression = format!("^(?!(?:{http})(?:$|:))(?!{credential})(?!{doubtful})[^{BLANK}{CONTROL}]*$");
+    bounded_pattern(expression, &(0..=MAX_URL_CHARS))
+}
+
+/// Blanks and the backslash, which URL parsers drop or bend, for use between brackets.
+const BLANK: &str = r"\s\\";
+/// A host's name: its last part begins with a letter, or it would be taken for an address.
+const HOST_NAME: &str = r"(?:[A-Za-z0-9_][A-Za-z0-9_-]*\.)*[A-Za-z][A-Za-z0-9_-]*\.?";
+
+fn authority() -> String {
+    format!("{}(?::{})?", host(), numbers::digits(&(0..=65_535)))
+}
+
+fn host() -> String {
+    let group = "[0-9A-Fa-f]{1,4}";
+    let ipv6 = format!("(?:{group}:){{7}}{group}|::(?:{group}(?::{group}){{0,5}})?|{group}::{group}");
+    format!(r"(?:{}|\[(?:{ipv6})\])", name_or_ipv4())
+}
+
+fn name_or_ipv4() -> String {
+    // The parts of an address may be octal, and the last one may stand for all that are missing.
+    let octet = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9]|0[0-3]?[0-7]{1,2})";
+    let last = |digits: usize| format!("(?:[1-9][0-9]{{0,{digits}}}|0[0-7]{{0,{digits}}})");
+    let (two, three, four) = (last(3), last(6), last(8));
+    let address = format!(r"{octet}(?:\.{octet}){{3}}|{octet}\.{octet}\.{two}|{octet}\.{three}|{four}");
+    format!("(?:{HOST_NAME}|{address})")
+}
