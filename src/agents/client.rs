@@ -221,6 +221,7 @@ impl Begun {
                 };
                 sent += line.len() + 1;
                 if sent > STREAM_CAP || event.len() > EVENT_CAP {
+                    yield redactor.finish();
                     Err(failed(&CallError::TooLarge(STREAM_CAP)))?;
                 }
                 event.push_str(&line);

@@ -2,8 +2,9 @@ use serde_json::Value;
 
 use crate::kernel::{JsonReader, Redaction};
 
-/// Events that wait for those after them, at most, and their bytes.
+/// Events that wait for those after them, at most, beside one for each byte of a secret.
 const MAX_WAITING: usize = 256;
+/// Bytes of the events that wait.
 const MAX_WAITING_BYTES: usize = 1_000_000;
 
 /// Masks an agent's credentials in its events: also one that comes in pieces, in the same member of several events in a row. An
@@ -37,8 +38,10 @@ impl EventRedactor {
         self.waiting.push(event);
         let ready = paths.iter().map(|path| self.mask(path, false)).min().unwrap_or(self.waiting.len());
         let bytes: usize = self.waiting.iter().map(|event| event.text.len()).sum();
-        let is_full = self.waiting.len() > MAX_WAITING || bytes > MAX_WAITING_BYTES;
-        self.waiting.drain(..if is_full { self.waiting.len() } else { ready }).map(|event| event.text).collect()
+        if self.waiting.len() > MAX_WAITING + self.redaction.longest() || bytes > MAX_WAITING_BYTES {
+            return self.finish();
+        }
+        self.waiting.drain(..ready).map(|event| event.text).collect()
     }
 
     /// Gives what still waits, since nothing follows it.
@@ -148,6 +151,18 @@ mod tests {
         assert_eq!(plain.concat(), ": ping\n\ndata: ********\n\ndata: \n\n");
         let quoted = passed(&["data: \"token-of-the\"\n\n", "data: {}\n\n", "data: \"token-of-the-a\"\n\n"]);
         assert_eq!(quoted.concat(), "data: \"********\"\n\ndata: {}\n\ndata: \"********\"\n\n");
+    }
+
+    #[test]
+    fn a_long_token_in_single_letters_is_masked() {
+        let token = "a1.B2_c3-".repeat(100);
+        let mut redactor = EventRedactor::new(Redaction::new([Secret::new(token.as_str())]));
+        let mut shown: String =
+            token.chars().map(|c| redactor.push(&format!("data: {{\"text\":\"{c}\"}}\n\n"))).collect();
+        shown.push_str(&redactor.finish());
+        let texts: String =
+            shown.lines().filter_map(|line| line.strip_prefix("data: {\"text\":\"")?.strip_suffix("\"}")).collect();
+        assert_eq!((texts.as_str(), shown.matches("data").count()), ("********", token.len()));
     }
 
     #[test]

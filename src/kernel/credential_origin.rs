@@ -94,9 +94,31 @@ fn members(value: Value) -> Vec<(String, Value)> {
 
 /// Whether a setting of this name is about how a connection is made, in the words of common drivers.
 fn is_transport(name: &str) -> bool {
-    let name = name.to_ascii_lowercase().replace(['-', '_'], "");
-    let words = ["ssl", "tls", "verify", "insecure", "prox", "cert", "trust", "channelbinding", "gssenc", "publickey"];
-    !names_a_secret(&name) && words.iter().any(|word| name.contains(word))
+    let beginnings = ["ssl", "tls", "gssenc"];
+    let whole = ["verify", "insecure", "proxy", "proxies", "cert", "certs", "certificate", "certificates", "trust"];
+    let joined = ["channelbinding", "publickey", "unauthorized", "trustserver"];
+    let words = words(name);
+    let is_word = |word: &String| {
+        whole.contains(&word.as_str()) || word.ends_with("proxy") || beginnings.iter().any(|it| word.starts_with(it))
+    };
+    let all = words.concat();
+    !names_a_secret(&all) && (words.iter().any(is_word) || joined.iter().any(|it| all.contains(it)))
+}
+
+/// The words of a name such as `ssl-mode`, `verify_tls` or `tlsInsecure`, in lower case.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut was_lower = false;
+    for c in name.chars() {
+        if !c.is_alphanumeric() || (c.is_uppercase() && was_lower) {
+            words.push(String::new());
+        }
+        was_lower = c.is_lowercase();
+        if let Some(word) = words.last_mut().filter(|_| c.is_alphanumeric()) {
+            word.extend(c.to_lowercase());
+        }
+    }
+    words
 }
 
 #[cfg(test)]
@@ -106,6 +128,16 @@ mod tests {
     fn origin(url: &str, config: Value) -> CredentialOrigin {
         let config = Properties::new(config.as_object().cloned().unwrap_or_default());
         CredentialOrigin::default().url("url", &SecretUrl::new(url)).transport("config", &config)
+    }
+
+    #[test]
+    fn words_of_drivers_tell_what_is_about_the_transport() {
+        let transport = "sslmode ssl-mode SSL_ROOT_CERT verify_tls tlsInsecure trustServerCertificate insecure https_proxy httpProxy \
+            allowPublicKeyRetrieval rejectUnauthorized channel_binding gssencmode verify SSL";
+        assert!(transport.split_whitespace().all(is_transport));
+        let other =
+            "concert_id approximate trusted_since max_rows description intents verified_by certainty tools name";
+        assert!(!other.split_whitespace().any(is_transport));
     }
 
     #[test]

@@ -5,6 +5,8 @@ use super::{Error, FieldIssue};
 
 /// Values that JSON within a text may have: arguments that a model wrote, a cell of a table, a stored message.
 const MAX_EMBEDDED_VALUES: usize = 100_000;
+/// Values that something stored may have: as many as ten million bytes of JSON can hold, the default of `MAX_BODY_BYTES`.
+const MAX_STORED_VALUES: usize = 5_000_000;
 
 /// Reads JSON from outside, up to a number of values. A value takes 72 bytes of memory and one alone in its list 288, while it
 /// may be two bytes of text, so a limit on bytes alone bounds nothing.
@@ -33,6 +35,11 @@ impl JsonReader {
     /// A reader for JSON that is part of something else.
     pub const fn embedded() -> Self {
         Self::new(MAX_EMBEDDED_VALUES)
+    }
+
+    /// A reader for what this server has stored itself, be it an earlier version without limits.
+    pub const fn stored() -> Self {
+        Self::new(MAX_STORED_VALUES)
     }
 
     /// Values that a text may have.

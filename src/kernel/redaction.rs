@@ -58,6 +58,11 @@ impl Redaction {
         Self(Some(Arc::new(Known { finder, spellings, longest, first_bytes })))
     }
 
+    /// Bytes of the longest spelling of a secret.
+    pub fn longest(&self) -> usize {
+        self.0.as_ref().map_or(0, |known| known.longest)
+    }
+
     /// Whether there is nothing to mask.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
@@ -125,8 +130,10 @@ impl Known {
 
     fn secrets_before_open_end(&self, text: &str, least: usize) -> (Vec<Range<usize>>, usize) {
         let (mut secrets, mut done) = (Vec::new(), 0);
+        // No secret that begins before this could go on beyond the text.
+        let tail = (text.len() + 1).saturating_sub(self.longest);
         for found in self.finder.find_iter(text) {
-            if self.open_end(text, done, least) <= found.start() {
+            if found.start() >= tail && self.open_end(text, done, least) <= found.start() {
                 break;
             }
             done = found.end();

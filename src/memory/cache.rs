@@ -36,7 +36,7 @@ impl ResponseCache {
             tracing::warn!(%error, "the response cache could not be read");
             None
         });
-        let answer = text.and_then(|text| JsonReader::embedded().read(text.as_bytes()).ok());
+        let answer = text.and_then(|text| JsonReader::stored().read(text.as_bytes()).ok());
         metrics::cache(answer.is_some());
         answer
     }

@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::ChatState;
 use crate::kernel::{Clock, Error, Fields};
 use crate::storage::{Cursor, Execution, ExecutionFilter, ExecutionStatus, Step};
-use crate::web::openapi::schema::{name_of, one_of, query, query_integer, text};
+use crate::web::openapi::schema::{name_of, one_of, pattern, query, query_integer, text};
 use crate::web::{ApiError, ErrorBody, FromFields, PathId, QueryParams, ReadErrors, Reply};
 
 one_of!(
@@ -108,7 +108,7 @@ pub(super) struct Executions {
     #[schema(example = 1)]
     count: usize,
     /// Pass it as `cursor` for the next page; null on the last one.
-    #[schema(example = "812")]
+    #[schema(example = "e812-6bffb2dd")]
     next_cursor: Option<String>,
 }
 
@@ -129,7 +129,6 @@ pub(super) struct ListQuery {
 
 /// Executions on one page.
 const LIMITS: RangeInclusive<i64> = 1..=200;
-const CURSORS: RangeInclusive<i64> = 1..=i64::MAX;
 
 impl IntoParams for ListQuery {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
@@ -137,7 +136,7 @@ impl IntoParams for ListQuery {
         let cursor = "Where the page begins: `next_cursor` of the page before";
         vec![
             query("limit", "Page size, 50 by default", query_integer(&LIMITS)),
-            query("cursor", cursor, query_integer(&CURSORS)),
+            query("cursor", cursor, pattern(Cursor::PATTERN)),
             query("user_id", "Of this user only", text()),
             query("status", "In this state only", statuses),
         ]

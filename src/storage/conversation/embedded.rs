@@ -322,7 +322,7 @@ pub(super) fn read_message(row: &SqliteRow) -> Result<Message, sqlx::Error> {
         role: Role::of_message(&role).ok_or_else(|| decode(format!("unknown role {role}")))?,
         content: row.try_get("content")?,
         // One message that is stored like this must not hide the others.
-        metadata: JsonReader::embedded().read(metadata.as_bytes()).unwrap_or_else(|error| {
+        metadata: JsonReader::stored().read(metadata.as_bytes()).unwrap_or_else(|error| {
             tracing::warn!(%error, "the metadata of a stored message can't be read");
             Map::new()
         }),

@@ -26,7 +26,7 @@ pub(super) fn to_text(message: &Message) -> String {
 /// Reads what the original, or anybody else, has stored. Whatever is missing or null is empty, so that one odd message does
 /// not hide the others.
 pub(super) fn from_text(text: &str) -> Message {
-    let Ok(Value::Object(mut fields)) = JsonReader::embedded().read(text.as_bytes()) else {
+    let Ok(Value::Object(mut fields)) = JsonReader::stored().read(text.as_bytes()) else {
         return Message { role: Role::User, content: text.to_owned(), metadata: Map::new(), created_ms: 0 };
     };
     let role = fields.get("role").and_then(Value::as_str).and_then(Role::of_message).unwrap_or(Role::User);

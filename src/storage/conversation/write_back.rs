@@ -122,7 +122,7 @@ fn changes(store: &EmbeddedConversations) -> Changes {
 fn add_entries(changes: &mut Changes, entries: &[&Entry]) {
     let mut most = None;
     for entry in entries {
-        let body: Value = match JsonReader::embedded().read(entry.body.as_bytes()) {
+        let body: Value = match JsonReader::stored().read(entry.body.as_bytes()) {
             Ok(body) => body,
             Err(error) => {
                 tracing::error!(%error, "turns that have waited can't be read and are given up");

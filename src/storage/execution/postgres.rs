@@ -117,7 +117,7 @@ pub(in crate::storage) async fn write_back(
     entries: &[Entry],
 ) -> Result<(), Failure> {
     let read = |entry: &Entry| {
-        let read = JsonReader::embedded().read::<Change>(entry.body.as_bytes());
+        let read = JsonReader::stored().read::<Change>(entry.body.as_bytes());
         read.inspect_err(|error| tracing::error!(%error, "a record that has waited can't be read and is given up")).ok()
     };
     let changes: Vec<Change> = entries.iter().filter_map(read).collect();

@@ -138,6 +138,9 @@ const POSTGRES: char = 'p';
 const EMBEDDED: char = 'e';
 
 impl Cursor {
+    /// What cursors look like, as a regular expression.
+    pub const PATTERN: &str = "^[ep](?:0|[1-9][0-9]*)-[0-9a-f]{8}$";
+
     pub(super) fn new(position: i64, is_outside: bool) -> Self {
         Self { position, is_outside }
     }
