@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::kernel::{JsonReader, Redaction};
@@ -7,8 +9,8 @@ const MAX_WAITING: usize = 256;
 /// Bytes of the events that wait.
 const MAX_WAITING_BYTES: usize = 1_000_000;
 
-/// Masks an agent's credentials in its events: also one that comes in pieces, in the same member of several events in a row. An
-/// event that may hold the beginning of one waits for the next.
+/// Masks an agent's credentials in its events: also one that comes in pieces, in the same member of several events, whatever comes
+/// between them. An event that may hold the beginning of one, and all after it, wait for the next that has this member.
 pub(super) struct EventRedactor {
     redaction: Redaction,
     waiting: Vec<Event>,
@@ -33,10 +35,8 @@ impl EventRedactor {
         }
         let text = self.redaction.text(event);
         let Some(event) = Event::read(&text) else { return text };
-        self.close(|path| event.text_at(path).is_none());
-        let paths = event.paths();
         self.waiting.push(event);
-        let ready = paths.iter().map(|path| self.mask(path, false)).min().unwrap_or(self.waiting.len());
+        let ready = self.paths().iter().map(|path| self.mask(path, false)).min().unwrap_or(self.waiting.len());
         let bytes: usize = self.waiting.iter().map(|event| event.text.len()).sum();
         if self.waiting.len() > MAX_WAITING + self.redaction.longest() || bytes > MAX_WAITING_BYTES {
             return self.finish();
@@ -46,34 +46,37 @@ impl EventRedactor {
 
     /// Gives what still waits, since nothing follows it.
     pub(super) fn finish(&mut self) -> String {
-        self.close(|_| true);
+        for path in self.paths() {
+            self.mask(&path, true);
+        }
         self.waiting.drain(..).map(|event| event.text).collect()
     }
 
-    /// Masks what breaks off where nothing follows.
-    fn close(&mut self, ends: impl Fn(&str) -> bool) {
-        let paths = self.waiting.last().map(Event::paths).unwrap_or_default();
-        for path in paths.iter().filter(|path| ends(path)) {
-            self.mask(path, true);
-        }
+    /// Where the events that wait have texts.
+    fn paths(&self) -> BTreeSet<String> {
+        self.waiting.iter().flat_map(Event::paths).collect()
     }
 
-    /// Masks what the texts at this path make together, in the last events that have one; how many events need not wait for more.
+    /// Masks what the texts at this path make together; how many events need not wait for more of it.
     fn mask(&mut self, path: &str, is_over: bool) -> usize {
-        let mut texts: Vec<&str> = self.waiting.iter().rev().map_while(|event| event.text_at(path)).collect();
-        texts.reverse();
-        let first = self.waiting.len() - texts.len();
+        let with_text = |(at, event): (usize, &Event)| event.text_at(path).map(|text| (at, text.to_owned()));
+        let (places, texts): (Vec<usize>, Vec<String>) = self.waiting.iter().enumerate().filter_map(with_text).unzip();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let (masked, open) = self.redaction.pieces(&texts, is_over);
-        for (event, masked) in self.waiting.iter_mut().skip(first).zip(masked.unwrap_or_default()) {
-            event.set(path, masked);
+        for (at, masked) in places.iter().zip(masked.unwrap_or_default()) {
+            if let Some(event) = self.waiting.get_mut(*at) {
+                event.set(path, masked);
+            }
         }
-        first + open
+        places.get(open).copied().unwrap_or(self.waiting.len())
     }
 }
 
 impl Event {
     /// An event; `None` if it has no data.
     fn read(text: &str) -> Option<Self> {
+        // A stream may begin with a byte order mark.
+        let text = text.trim_start_matches('\u{feff}');
         let lines = text.lines().filter_map(|line| line.strip_prefix("data:"));
         let lines: Vec<_> = lines.map(|data| data.strip_prefix(' ').unwrap_or(data)).collect();
         let data = (!lines.is_empty()).then(|| lines.join("\n"))?;
@@ -150,7 +153,13 @@ mod tests {
         let plain = passed(&["data: token-of\n\n", ": ping\n\n", "data: -the-agent\n\n"]);
         assert_eq!(plain.concat(), ": ping\n\ndata: ********\n\ndata: \n\n");
         let quoted = passed(&["data: \"token-of-the\"\n\n", "data: {}\n\n", "data: \"token-of-the-a\"\n\n"]);
-        assert_eq!(quoted.concat(), "data: \"********\"\n\ndata: {}\n\ndata: \"********\"\n\n");
+        assert_eq!(quoted.concat(), "data: \"token-of-the\"\n\ndata: {}\n\ndata: \"********\"\n\n");
+        let apart = passed(&[
+            "\u{feff}data: {\"t\":\"tok\"}\n\n",
+            "data: {\"t\":null}\n\n",
+            "data: {\"t\":\"en-of-the-agent\"}\n\n",
+        ]);
+        assert!(!apart.concat().contains("tok") && !apart.concat().contains("agent"), "{apart:?}");
     }
 
     #[test]
@@ -170,14 +179,15 @@ mod tests {
         let events =
             ["data: {\"text\":\"One \"}\n\n", ": ping\n\n", "data: {\"text\": \"two\"}\n\n", "data: [DONE]\n\n"];
         assert_eq!(passed(&events)[..4], events);
-        // One that may be waits for the next, and for no more.
+        // One that may be waits for the next of its kind.
         let shown = passed(&[
             "data: {\"text\":\"get\"}\n\n",
             "data: {\"text\":\"it\"}\n\n",
             "data: {\"other\":1}\n\n",
             "data: x\n\n",
+            "data: {\"text\":\"!\"}\n\n",
         ]);
         let lengths: Vec<_> = shown.iter().map(|shown| shown.matches("data").count()).collect();
-        assert_eq!(lengths, [0, 1, 2, 1, 0]);
+        assert_eq!(lengths, [0, 1, 0, 0, 4, 0]);
     }
 }

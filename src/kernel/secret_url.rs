@@ -128,7 +128,8 @@ pub(crate) fn may_be_url(text: &str) -> bool {
 
 /// Where account and host begin. Without a scheme, `://` may be part of a password.
 fn authority(text: &str) -> usize {
-    let is_account = |before: &str| before.contains(':') && !before.contains("jdbc:") && !before.contains(' ');
+    let is_account =
+        |before: &str| before.is_empty() || before.contains(':') && !before.contains("jdbc:") && !before.contains(' ');
     match text.split_once("://") {
         Some((before, _)) if !is_account(before) => before.len() + 3,
         None if text.starts_with("//") => 2,
@@ -141,13 +142,22 @@ fn authority(text: &str) -> usize {
 fn password(text: &str) -> Option<Range<usize>> {
     let start = authority(text);
     let rest = text.get(start..)?;
-    let at = rest.rfind('@')?;
+    let Some(at) = rest.rfind('@') else { return no_port(text, start) };
     let account = rest.get(..at)?;
     let is_token = || is_http(text.get(..start).unwrap_or_default()) && !account.contains(ENDS_OF_AUTHORITY);
     match account.find(':') {
         Some(colon) => Some(start + colon + 1..start + at),
         None => is_token().then_some(start..start + at),
     }
+}
+
+/// What stands in the place of a port and is none: a password whose host was forgotten.
+fn no_port(text: &str, start: usize) -> Option<Range<usize>> {
+    let rest = text.get(start..).filter(|rest| start > 0 && !rest.starts_with('['))?;
+    let host = rest.get(..rest.find(ENDS_OF_AUTHORITY).unwrap_or(rest.len()))?;
+    let (before, port) = host.split_once(':')?;
+    let is_port = port.bytes().all(|byte| byte.is_ascii_digit()) || port.contains("${");
+    (!is_port).then(|| start + before.len() + 1..start + host.len())
 }
 
 fn is_http(before_authority: &str) -> bool {

@@ -34,8 +34,20 @@ fn encodings(text: String) -> Vec<String> {
         return vec![text];
     }
     let escaped = json(&text);
+    let percent = utf8_percent_encode(&text, RESERVED).to_string();
+    let is_hex = |c: char| c.is_ascii_hexdigit();
+    let lower = percent.split('%').enumerate().map(|(at, part)| match part.split_at_checked(2) {
+        Some((hex, rest)) if at > 0 && hex.chars().all(is_hex) => format!("%{}{rest}", hex.to_ascii_lowercase()),
+        _ => part.to_owned(),
+    });
     vec![
-        utf8_percent_encode(&text, RESERVED).to_string(),
+        lower.collect(),
+        // As Python quotes it.
+        percent.replace("%2F", "/"),
+        // As Go writes JSON.
+        escaped.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e"),
+        BASE64.encode(&text),
+        percent,
         form_urlencoded::byte_serialize(text.as_bytes()).collect(),
         text.escape_debug().to_string(),
         // As JSON is written by PHP, and by Python, and within JSON.
@@ -69,6 +81,7 @@ mod tests {
             ("abc", vec!["abc"]),
             ("Bearer t0k/en", vec!["t0k/en", "t0k\\/en", "t0k%2Fen"]),
             ("p%40ss", vec!["p@ss", "p%40ss"]),
+            ("k/e&y=", vec!["k%2fe%26y%3d", "k/e%26y%3D", "k/e\\u0026y=", "ay9lJnk9"]),
             ("a\"b\\c", vec![r#"a\"b\\c"#, r#"a\\\"b\\\\c"#, "a%22b%5Cc"]),
             ("schlüssel", vec!["schl\\u00fcssel", "schl%C3%BCssel"]),
             ("Basic dXNlcjpwYXNzd29yZA==", vec!["user:password", "password", "dXNlcjpwYXNzd29yZA=="]),
@@ -77,6 +90,6 @@ mod tests {
             let known = spellings(secret);
             assert!(forms.iter().all(|form| known.contains(*form)), "{secret}: {known:?}");
         }
-        assert_eq!((spellings("sk-a.b_c").len(), spellings("a/b").len()), (1, 3));
+        assert_eq!((spellings("sk-a.b_c").len(), spellings("a/b").len()), (1, 5));
     }
 }

@@ -70,12 +70,15 @@ impl Folder {
         F: Future<Output = Result<String, Error>>,
     {
         loop {
-            let keep = self.settings.snapshot().memory.max_messages;
+            let settings = self.settings.snapshot();
+            let keep = settings.memory.max_messages;
             let Some(mut overflow) = self.stores.conversations.overflow(user, keep, BATCH).await? else {
                 return Ok(());
             };
             overflow.limit(BATCH_CHARS);
-            let summary: String = summarize(prompt(&overflow)).await?.trim().chars().take(SUMMARY_CHARS).collect();
+            let said = summarize(prompt(&overflow)).await?;
+            let said = self.settings.redactions(&settings).replies().text(&said);
+            let summary: String = said.trim().chars().take(SUMMARY_CHARS).collect();
             if summary.is_empty() {
                 return Err(Error::new(ErrorKind::Upstream, "The model gave an empty summary"));
             }

@@ -1,11 +1,12 @@
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
+use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use futures_util::StreamExt;
 use serde_json::{Map, Value, json};
 
 use super::{ApiError, FromFields};
 use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, JsonError, JsonReader, ObjectLimits, Segment, Stopwatch};
+use crate::settings::ServerSettings;
 
 /// How deeply a body may be nested; the JSON parser's own limit.
 const DEEPEST: usize = 127;
@@ -15,14 +16,20 @@ pub(super) const BODY_TOO_LARGE: &str = "The body is larger than MAX_BODY_BYTES 
 /// What the bodies of a server's requests may hold; a layer gives it to the extractors.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BodyLimits {
+    pub(super) max_bytes: usize,
     pub(super) reader: JsonReader,
     pub(super) objects: ObjectLimits,
 }
 
 impl BodyLimits {
+    pub(super) fn new(settings: &ServerSettings) -> Self {
+        let (max_bytes, reader, objects) = (settings.max_body_bytes, settings.body_reader, settings.object_limits);
+        Self { max_bytes, reader, objects }
+    }
+
     /// Those of the server, whose layer is around every route; without it nothing could be read.
     fn of(request: &Request) -> Self {
-        let none = Self { reader: JsonReader::new(0), objects: ObjectLimits { metadata: 0, config: 0 } };
+        let none = Self { max_bytes: 0, reader: JsonReader::new(0), objects: ObjectLimits { metadata: 0, config: 0 } };
         request.extensions().get().copied().unwrap_or(none)
     }
 }
@@ -52,11 +59,11 @@ pub struct OptionalBody(pub Option<Value>);
 impl<S: Send + Sync> FromRequest<S> for OptionalBody {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let unsupported = unsupported(request.headers());
         let limits = BodyLimits::of(&request);
         let uploading = Stopwatch::wait();
-        let bytes = Bytes::from_request(request, state).await.map_err(unreadable)?;
+        let bytes = collect(request.into_body(), limits.max_bytes).await?;
         drop(uploading);
         if bytes.is_empty() {
             return Ok(Self(None));
@@ -113,13 +120,19 @@ fn is_utf8(content_type: &str) -> bool {
     charsets.all(|charset| matches!(charset.trim_matches('"'), "utf-8" | "utf8"))
 }
 
-fn unreadable(rejection: BytesRejection) -> ApiError {
-    match rejection {
-        BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
-            Error::new(ErrorKind::TooLarge, BODY_TOO_LARGE).into()
+/// The bytes of a body, copied together as they come: pieces that are kept hold on to the buffers that they were read into, which
+/// is thousands of bytes for each that a client sends by itself.
+async fn collect(body: Body, max_bytes: usize) -> Result<Vec<u8>, ApiError> {
+    let (mut pieces, mut bytes) = (body.into_data_stream(), Vec::new());
+    while let Some(piece) = pieces.next().await {
+        let unreadable = |_| Error::new(ErrorKind::BadRequest, "The body could not be read to its end");
+        let piece = piece.map_err(unreadable)?;
+        if bytes.len() + piece.len() > max_bytes {
+            return Err(Error::new(ErrorKind::TooLarge, BODY_TOO_LARGE).into());
         }
-        _ => Error::new(ErrorKind::BadRequest, "The body could not be read to its end").into(),
+        bytes.extend_from_slice(&piece);
     }
+    Ok(bytes)
 }
 
 fn parse(bytes: &[u8], reader: JsonReader) -> Result<Value, Error> {

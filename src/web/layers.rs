@@ -48,7 +48,7 @@ pub fn with_layers(router: Router, settings: &ServerSettings) -> Router {
         })
         .layer(CatchPanicLayer::custom(answer_panic))
         .layer(DefaultBodyLimit::max(settings.max_body_bytes))
-        .layer(Extension(BodyLimits { reader: settings.body_reader, objects: settings.object_limits }))
+        .layer(Extension(BodyLimits::new(settings)))
         .layer(RequestBodyDeadlineLayer::new(body_time))
         .layer(from_fn_with_state(settings.max_body_bytes as u64, refuse_before_it_is_sent))
         .layer(cors(&settings.cors_origins))

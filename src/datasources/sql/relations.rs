@@ -38,7 +38,6 @@ const POSTGRES_CATALOG: &[&str] = &[
     "pg_stat_user_tables",
     "pg_statio_all_tables",
     "pg_statio_user_tables",
-    "pg_stats",
     "pg_tables",
     "pg_timezone_abbrevs",
     "pg_timezone_names",

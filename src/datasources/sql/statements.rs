@@ -89,7 +89,7 @@ fn check_show(show: &Statement, named: &[String]) -> Result<(), Refusal> {
             show_options
         }
         Statement::ShowColumns { show_options, .. } => show_options,
-        Statement::ShowCreate { obj_type: ShowCreateObject::Table | ShowCreateObject::View, obj_name } => {
+        Statement::ShowCreate { obj_type: ShowCreateObject::View, obj_name } => {
             return relations::check(obj_name, Dialect::MySql);
         }
         _ => return Err(Refusal::not_one_query()),

@@ -16,12 +16,22 @@ pub(super) struct Walk<'a> {
     named: &'a [String],
     /// Whether the relation that comes next is a function in truth.
     is_call: bool,
+    /// Relations so far.
+    relations: usize,
+    /// How many WITH clauses are around this place.
+    with_depth: usize,
 }
+
+/// Relations that a query may read. Planning more takes engines minutes, in which nothing interrupts them; two of the three have a
+/// limit of about this number themselves.
+const MAX_RELATIONS: usize = 64;
+/// WITH clauses within each other. MariaDB takes twice as long for each, and nothing interrupts it.
+const MAX_WITH_DEPTH: usize = 12;
 
 impl<'a> Walk<'a> {
     /// A walk over a query for this engine. `named` are functions that are allowed by their names.
     pub(super) fn new(dialect: Dialect, named: &'a [String]) -> Self {
-        Self { dialect, named, is_call: false }
+        Self { dialect, named, is_call: false, relations: 0, with_depth: 0 }
     }
 }
 
@@ -33,7 +43,17 @@ impl Visitor for Walk<'_> {
     }
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Refusal> {
+        self.with_depth += usize::from(query.with.is_some());
+        if self.with_depth > MAX_WITH_DEPTH {
+            let reason = format!("The query has more than {MAX_WITH_DEPTH} WITH clauses within each other.");
+            return ControlFlow::Break(Refusal::new(reason));
+        }
         flow(check_query(query, self.dialect))
+    }
+
+    fn post_visit_query(&mut self, query: &Query) -> ControlFlow<Refusal> {
+        self.with_depth = self.with_depth.saturating_sub(usize::from(query.with.is_some()));
+        ControlFlow::Continue(())
     }
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Refusal> {
@@ -49,6 +69,11 @@ impl Visitor for Walk<'_> {
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Refusal> {
         self.is_call = matches!(factor, TableFactor::Table { args: Some(_), .. });
+        self.relations += 1;
+        if self.relations > MAX_RELATIONS {
+            let reason = format!("The query reads more than {MAX_RELATIONS} tables, subqueries and functions.");
+            return ControlFlow::Break(Refusal::new(reason));
+        }
         flow(self.check_table_factor(factor))
     }
 

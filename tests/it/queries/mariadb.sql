@@ -11,7 +11,6 @@ SHOW FULL TABLES LIKE 'cust%'
 SHOW COLUMNS FROM customers
 SHOW FULL COLUMNS FROM orders WHERE Field = 'total'
 SHOW DATABASES
-SHOW CREATE TABLE orders
 SELECT DATE_FORMAT(ordered_at, '%Y-%m') AS month, GROUP_CONCAT(DISTINCT id ORDER BY id DESC SEPARATOR ', ') FROM orders GROUP BY month
 SELECT c.city, AVG(o.total) AS average FROM customers c JOIN orders o ON o.customer_id = c.id GROUP BY c.city HAVING COUNT(*) > 1 ORDER BY average DESC
 SELECT c.city, COUNT(*) FROM customers c GROUP BY c.city WITH ROLLUP
