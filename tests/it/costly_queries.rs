@@ -92,6 +92,53 @@ async fn waiting_for_a_place_at_a_database_is_no_outage() {
     }
 }
 
+#[tokio::test]
+async fn all_files_share_a_number_of_readers_and_waiting_for_one_closes_no_file() {
+    let statements = ["CREATE TABLE t (id INTEGER)", "INSERT INTO t VALUES (1)"];
+    let (busy, quiet) = (sqlite(&statements).await, sqlite(&statements).await);
+    let server = server_with("sqlite", &quiet.url(), json!({"timeout_seconds": 1})).await;
+    let other = json!({"name": "busy", "type": "sqlite", "url": busy.url(), "timeout_seconds": 60,
+        "config": {"max_connections": 20}});
+    server.post("/api/datasources", &other).await.expect(201);
+    let costly = json!({"query": COSTLY[0]});
+    let asked = join_all((0..20).map(|_| server.post("/api/datasources/busy/query", &costly)));
+    let meanwhile = async {
+        wait_for(async || readers(&busy).len() >= 16).await;
+        for _ in 0..6 {
+            let said = failure(&server, "SELECT id FROM t", json!({})).await;
+            assert!(said.contains("16 queries of SQLite files are running"), "{said}");
+        }
+        assert_eq!(readers(&busy).len(), 16);
+    };
+    // Callers who leave make room.
+    tokio::select! {
+        _ = asked => panic!("they are not costly"),
+        () = meanwhile => {}
+    }
+    wait_for(async || readers(&busy).is_empty()).await;
+    assert_eq!(rows(&server, "SELECT id FROM t", json!({})).await, json!([{"id": 1}]));
+}
+
+#[tokio::test]
+async fn a_result_of_very_many_tiny_cells_is_cut_and_not_refused() {
+    let file = sqlite(&["CREATE TABLE t (id INTEGER)"]).await;
+    let server = server_with("sqlite", &file.url(), json!({})).await;
+    let cells: Vec<_> = ('a'..='t').map(|name| format!("'' AS {name}")).collect();
+    let sql = format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 90000) SELECT {} FROM n",
+        cells.join(", ")
+    );
+    let asked = json!({"query": sql, "max_rows": 100_000});
+    let found = server.post("/api/datasources/db/query", &asked).await.expect(200);
+    assert_eq!(
+        (&found["success"], &found["metadata"]["truncated"]),
+        (&json!(true), &json!(true)),
+        "{}",
+        found["error"]
+    );
+    assert!(found["data"].as_array().unwrap().len() > 70_000);
+}
+
 /// A service for which some queries are too much: it says nothing more, or its connection breaks. `alive` is whether it answers when
 /// it is asked how it is.
 async fn slow_service(alive: bool) -> Upstream {
