@@ -147,6 +147,7 @@ async fn slow_service(alive: bool) -> Upstream {
         ("GET", _) => vec![Act::Hang],
         (_, true) if seen.text.contains("fatal") => vec![],
         (_, true) => vec![Act::Hang],
+        _ if seen.text.contains("broken") => json_reply("503 Service Unavailable", &json!({})),
         _ => json_reply("200 OK", &json!({"data": [{"one": 1}], "row_count": 1, "schema": [], "annotation": {}})),
     })
     .await
@@ -176,6 +177,25 @@ async fn a_costly_query_closes_no_service_to_others_but_one_that_is_silent_altog
 }
 
 #[tokio::test]
+async fn a_service_whose_own_test_is_well_is_spared_all_the_same_when_calls_keep_failing() {
+    for kind in ["api", "cube"] {
+        let upstream = slow_service(true).await;
+        let server = server_with(kind, &upstream.url(), json!({"timeout_seconds": 1})).await;
+        let (costly, broken) = (r#"{"measures": ["costly"]}"#, r#"{"measures": ["broken"]}"#);
+        for _ in 0..4 {
+            assert!(failure(&server, broken, json!({})).await.contains("503"));
+        }
+        assert!(failure(&server, costly, json!({})).await.contains("did not answer in time"));
+        wait_for(async || upstream.seen().iter().any(|seen| seen.method == "GET")).await;
+        // The end of the test, which nobody sees.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(failure(&server, broken, json!({})).await.contains("503"));
+        let said = failure(&server, broken, json!({})).await;
+        assert!(said.contains("keeps failing"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_database_that_accepts_and_says_nothing_opens_the_circuit() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     for kind in ["postgres", "mysql"] {
@@ -190,6 +210,7 @@ async fn a_database_that_accepts_and_says_nothing_opens_the_circuit() {
 async fn a_costly_call_closes_no_agent_to_others() {
     let agent = Upstream::start(|seen, _| match seen.path.as_str() {
         "/costly" => vec![Act::Hang],
+        "/broken" => json_reply("503 Service Unavailable", &json!({})),
         _ => json_reply("200 OK", &json!({"ok": 1})),
     })
     .await;
@@ -204,6 +225,18 @@ async fn a_costly_call_closes_no_agent_to_others() {
         }
         assert_eq!(call("/quick").await["success"], true);
     }
+    // Its sign of life wipes out no failure.
+    for _ in 0..4 {
+        assert_eq!(call("/broken").await["status_code"], 503);
+    }
+    let healths = || agent.seen().iter().filter(|seen| seen.path == "/health").count();
+    let before = healths();
+    assert_eq!(call("/costly").await["status_code"], 408);
+    wait_for(async || healths() > before).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(call("/broken").await["status_code"], 503);
+    let spared = call("/quick").await;
+    assert!(spared["error"].as_str().unwrap().contains("keeps failing"), "{spared}");
 }
 
 #[tokio::test]
