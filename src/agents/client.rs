@@ -105,7 +105,7 @@ impl AgentClient {
             Err(error) => {
                 match &error {
                     CallError::Timeout if impatient => drop(permit),
-                    CallError::Timeout | CallError::Interrupted(_) => self.doubt(entry, permit),
+                    CallError::Timeout | CallError::Interrupted(_) => self.probe(entry, permit),
                     error if error.is_outage() => permit.failed(),
                     _ => drop(permit),
                 }
@@ -115,7 +115,7 @@ impl AgentClient {
         let status = reply.status();
         match status {
             502 | 503 => permit.failed(),
-            504 => self.doubt(entry, permit),
+            504 => self.probe(entry, permit),
             _ => permit.succeeded(),
         }
         let redaction = entry.redaction().clone();
@@ -131,21 +131,25 @@ impl AgentClient {
 
     /// Asks for a sign of life at `/health`: the status, whatever it is. Closes the breaker if there is one.
     pub(super) async fn ping(&self, entry: &Entry<AgentSettings>, deadline: Deadline) -> Result<u16, CallError> {
-        let url = below(entry.effective.url.expose(), "/health").map_err(CallError::Invalid)?;
-        let call = Call::get(url).bearer(entry.effective.auth_token.as_ref());
-        let status = self.http.send(&call, deadline).await?.status();
+        let status = self.sign_of_life(entry, deadline).await?;
         if status == 200 {
             self.breakers.reset(&key(entry));
         }
         Ok(status)
     }
 
+    async fn sign_of_life(&self, entry: &Entry<AgentSettings>, deadline: Deadline) -> Result<u16, CallError> {
+        let url = below(entry.effective.url.expose(), "/health").map_err(CallError::Invalid)?;
+        let call = Call::get(url).bearer(entry.effective.auth_token.as_ref());
+        Ok(self.http.send(&call, deadline).await?.status())
+    }
+
     /// An agent that says nothing shows by a sign of life that it is there.
-    fn doubt(&self, entry: &Arc<Entry<AgentSettings>>, permit: Permit) {
+    fn probe(&self, entry: &Arc<Entry<AgentSettings>>, permit: Permit) {
         let (client, entry) = (self.clone(), Arc::clone(entry));
-        permit.doubted(async move {
-            let deadline = Deadline::after(entry.effective.timeout().min(Permit::DOUBT));
-            match client.ping(&entry, deadline).await {
+        permit.probe(async move {
+            let deadline = Deadline::after(entry.effective.timeout().min(Permit::PROBE_TIMEOUT));
+            match client.sign_of_life(&entry, deadline).await {
                 Ok(status) => matches!(status, 502..=504),
                 Err(error) => error.is_outage(),
             }

@@ -94,6 +94,14 @@ impl DataSourceClient {
 
     /// Looks at the source itself, whatever its breaker says; a source found well closes it.
     pub(super) async fn check(&self, source: &Source, deadline: Deadline) -> Result<Checked, DataError> {
+        let checked = self.look(source, deadline).await?;
+        if checked.ok {
+            self.breakers.reset(&key(source));
+        }
+        Ok(checked)
+    }
+
+    async fn look(&self, source: &Source, deadline: Deadline) -> Result<Checked, DataError> {
         let work = async {
             match protocol_of(source)? {
                 Protocol::Rest => rest::check(&self.http, source, deadline).await,
@@ -101,11 +109,7 @@ impl DataSourceClient {
                 Protocol::Postgres | Protocol::MySql | Protocol::Sqlite => self.sql.check(source, deadline).await,
             }
         };
-        let checked = in_time(source, deadline, work.boxed()).await.map_err(|error| redacted(source, error))?;
-        if checked.ok {
-            self.breakers.reset(&key(source));
-        }
-        Ok(checked)
+        in_time(source, deadline, work.boxed()).await.map_err(|error| redacted(source, error))
     }
 
     /// Lets go of what is kept for a source of this name, which is no more.
@@ -138,7 +142,7 @@ impl DataSourceClient {
             // A caller with less patience than the source is given must not close it to others.
             Err(DataError::Failed { timed_out: true, .. }) if impatient => drop(permit),
             Err(DataError::Failed { outage: Outage::Yes, .. }) => permit.failed(),
-            Err(DataError::Failed { outage: Outage::Perhaps, .. }) => self.doubt(source, permit),
+            Err(DataError::Failed { outage: Outage::Perhaps, .. }) => self.probe(source, permit),
             // Neither what was never sent nor what asks for much says anything of the source.
             Err(DataError::Refused { .. } | DataError::Failed { timed_out: true, .. }) => drop(permit),
             _ => permit.succeeded(),
@@ -147,11 +151,11 @@ impl DataSourceClient {
     }
 
     /// A source that says nothing, or breaks off, shows by its own test that it is there.
-    fn doubt(&self, source: &Source, permit: Permit) {
+    fn probe(&self, source: &Source, permit: Permit) {
         let (client, source) = (self.clone(), Arc::clone(source));
-        permit.doubted(async move {
-            let deadline = Deadline::after(source.effective.timeout().min(Permit::DOUBT));
-            match client.check(&source, deadline).await {
+        permit.probe(async move {
+            let deadline = Deadline::after(source.effective.timeout().min(Permit::PROBE_TIMEOUT));
+            match client.look(&source, deadline).await {
                 Ok(checked) => matches!(checked.status, Some(502..=504)),
                 Err(error) => matches!(error, DataError::Failed { outage: Outage::Yes | Outage::Perhaps, .. }),
             }

@@ -3,6 +3,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared, WeakShared};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -64,6 +66,8 @@ struct Circuit {
     under_way: usize,
     /// When it was last asked for.
     asked: Instant,
+    /// The probe under way, if any.
+    probe: Option<WeakShared<BoxFuture<'static, bool>>>,
 }
 
 #[derive(Debug)]
@@ -131,6 +135,7 @@ impl Breakers {
             phase: Phase::Closed { failures: 0 },
             under_way: 0,
             asked: now,
+            probe: None,
         });
         circuit.asked = now;
         let is_trial = match &mut circuit.phase {
@@ -164,6 +169,23 @@ impl Breakers {
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The probe under way for the upstream of this permit, or else this one. None if the permit is not heard any more.
+    fn probe(
+        &self,
+        permit: &Permit,
+        is_down: impl Future<Output = bool> + Send + 'static,
+    ) -> Option<Shared<BoxFuture<'static, bool>>> {
+        let mut known = self.known();
+        let circuit = known.circuits.get_mut(&permit.key);
+        let circuit = circuit.filter(|it| Arc::ptr_eq(&it.key, &permit.key) && it.era == permit.era)?;
+        let under_way = circuit.probe.as_ref().and_then(WeakShared::upgrade);
+        Some(under_way.unwrap_or_else(|| {
+            let probe = is_down.boxed().shared();
+            circuit.probe = probe.downgrade();
+            probe
+        }))
     }
 
     /// Takes in the end of a call and returns how the circuit's state has changed.
@@ -236,7 +258,7 @@ pub struct Permit {
 
 impl Permit {
     /// How long an upstream that may be down is given for a sign of life.
-    pub const DOUBT: Duration = Duration::from_secs(5);
+    pub const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
     /// The upstream is well, whatever it answered.
     pub fn succeeded(mut self) {
@@ -249,10 +271,12 @@ impl Permit {
     }
 
     /// The upstream may be down, or else this call was too much for it, which must not close it to others. `is_down` finds out
-    /// within [`Permit::DOUBT`]; nobody waits for that.
-    pub fn doubted(self, is_down: impl Future<Output = bool> + Send + 'static) {
+    /// within [`Permit::PROBE_TIMEOUT`]; nobody waits for that. Calls that end so at the same time share one probe. A good one
+    /// leaves the circuit as it was: it tells that the upstream is there, not that it answers calls.
+    pub fn probe(self, is_down: impl Future<Output = bool> + Send + 'static) {
+        let Some(probe) = self.breakers.probe(&self, is_down) else { return };
         tokio::spawn(async move {
-            if is_down.await {
+            if probe.await {
                 self.failed();
             }
         });

@@ -54,6 +54,7 @@ impl AddressGuard {
     pub fn with_names(self, names: Names) -> Self {
         Self { names, ..self }
     }
+
     /// Checks the host of a URL as far as it can be without asking DNS: literal addresses in every spelling, and names
     /// that are never allowed. To be called for every URL that is followed, that of a redirect included.
     pub fn check_url(&self, url: &Url) -> Result<(), Denied> {

@@ -16,7 +16,7 @@ use crate::storage::{ConfigStore, Registry};
 const CHECK_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Names that an error lists at most.
-const MOST_NAMED: usize = 100;
+const MAX_NAMED: usize = 100;
 
 /// Keeps, tests and runs tools. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -96,7 +96,7 @@ impl ToolService {
         let deadline = Deadline::after(settings.orchestration.timeout);
         let found = addressed(settings.tools.iter(), name);
         let (tool, is_function) = found.map(|(tool, its_own)| (tool, its_own.is_some())).ok_or_else(|| {
-            let names = settings.tools.iter().map(|tool| tool.name.as_str()).take(MOST_NAMED).collect::<Vec<_>>();
+            let names = settings.tools.iter().map(|tool| tool.name.as_str()).take(MAX_NAMED).collect::<Vec<_>>();
             not_found(name, "there are", &names)
         })?;
         if !tool.effective.enabled {
@@ -143,7 +143,7 @@ fn published(name: &str, mut all: Vec<Function>) -> Result<Function, Error> {
     if let Some(at) = all.iter().position(|function| function.is_called(name)) {
         return Ok(all.swap_remove(at));
     }
-    let names: Vec<_> = all.iter().map(|function| function.name.as_str()).take(MOST_NAMED).collect();
+    let names: Vec<_> = all.iter().map(|function| function.name.as_str()).take(MAX_NAMED).collect();
     Err(not_found(name, "its server has", &names))
 }
 

@@ -92,6 +92,53 @@ async fn waiting_for_a_place_at_a_database_is_no_outage() {
     }
 }
 
+#[tokio::test]
+async fn all_files_share_a_number_of_readers_and_waiting_for_one_closes_no_file() {
+    let statements = ["CREATE TABLE t (id INTEGER)", "INSERT INTO t VALUES (1)"];
+    let (busy, quiet) = (sqlite(&statements).await, sqlite(&statements).await);
+    let server = server_with("sqlite", &quiet.url(), json!({"timeout_seconds": 1})).await;
+    let other = json!({"name": "busy", "type": "sqlite", "url": busy.url(), "timeout_seconds": 60,
+        "config": {"max_connections": 20}});
+    server.post("/api/datasources", &other).await.expect(201);
+    let costly = json!({"query": COSTLY[0]});
+    let asked = join_all((0..20).map(|_| server.post("/api/datasources/busy/query", &costly)));
+    let meanwhile = async {
+        wait_for(async || readers(&busy).len() >= 16).await;
+        for _ in 0..6 {
+            let said = failure(&server, "SELECT id FROM t", json!({})).await;
+            assert!(said.contains("16 queries of SQLite files are running"), "{said}");
+        }
+        assert_eq!(readers(&busy).len(), 16);
+    };
+    // Callers who leave make room.
+    tokio::select! {
+        _ = asked => panic!("they are not costly"),
+        () = meanwhile => {}
+    }
+    wait_for(async || readers(&busy).is_empty()).await;
+    assert_eq!(rows(&server, "SELECT id FROM t", json!({})).await, json!([{"id": 1}]));
+}
+
+#[tokio::test]
+async fn a_result_of_very_many_tiny_cells_is_cut_and_not_refused() {
+    let file = sqlite(&["CREATE TABLE t (id INTEGER)"]).await;
+    let server = server_with("sqlite", &file.url(), json!({})).await;
+    let cells: Vec<_> = ('a'..='t').map(|name| format!("'' AS {name}")).collect();
+    let sql = format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 90000) SELECT {} FROM n",
+        cells.join(", ")
+    );
+    let asked = json!({"query": sql, "max_rows": 100_000});
+    let found = server.post("/api/datasources/db/query", &asked).await.expect(200);
+    assert_eq!(
+        (&found["success"], &found["metadata"]["truncated"]),
+        (&json!(true), &json!(true)),
+        "{}",
+        found["error"]
+    );
+    assert!(found["data"].as_array().unwrap().len() > 70_000);
+}
+
 /// A service for which some queries are too much: it says nothing more, or its connection breaks. `alive` is whether it answers when
 /// it is asked how it is.
 async fn slow_service(alive: bool) -> Upstream {
@@ -100,6 +147,7 @@ async fn slow_service(alive: bool) -> Upstream {
         ("GET", _) => vec![Act::Hang],
         (_, true) if seen.text.contains("fatal") => vec![],
         (_, true) => vec![Act::Hang],
+        _ if seen.text.contains("broken") => json_reply("503 Service Unavailable", &json!({})),
         _ => json_reply("200 OK", &json!({"data": [{"one": 1}], "row_count": 1, "schema": [], "annotation": {}})),
     })
     .await
@@ -129,6 +177,25 @@ async fn a_costly_query_closes_no_service_to_others_but_one_that_is_silent_altog
 }
 
 #[tokio::test]
+async fn a_service_whose_own_test_is_well_is_spared_all_the_same_when_calls_keep_failing() {
+    for kind in ["api", "cube"] {
+        let upstream = slow_service(true).await;
+        let server = server_with(kind, &upstream.url(), json!({"timeout_seconds": 1})).await;
+        let (costly, broken) = (r#"{"measures": ["costly"]}"#, r#"{"measures": ["broken"]}"#);
+        for _ in 0..4 {
+            assert!(failure(&server, broken, json!({})).await.contains("503"));
+        }
+        assert!(failure(&server, costly, json!({})).await.contains("did not answer in time"));
+        wait_for(async || upstream.seen().iter().any(|seen| seen.method == "GET")).await;
+        // The end of the test, which nobody sees.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(failure(&server, broken, json!({})).await.contains("503"));
+        let said = failure(&server, broken, json!({})).await;
+        assert!(said.contains("keeps failing"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_database_that_accepts_and_says_nothing_opens_the_circuit() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     for kind in ["postgres", "mysql"] {
@@ -143,6 +210,7 @@ async fn a_database_that_accepts_and_says_nothing_opens_the_circuit() {
 async fn a_costly_call_closes_no_agent_to_others() {
     let agent = Upstream::start(|seen, _| match seen.path.as_str() {
         "/costly" => vec![Act::Hang],
+        "/broken" => json_reply("503 Service Unavailable", &json!({})),
         _ => json_reply("200 OK", &json!({"ok": 1})),
     })
     .await;
@@ -157,6 +225,18 @@ async fn a_costly_call_closes_no_agent_to_others() {
         }
         assert_eq!(call("/quick").await["success"], true);
     }
+    // Its sign of life wipes out no failure.
+    for _ in 0..4 {
+        assert_eq!(call("/broken").await["status_code"], 503);
+    }
+    let healths = || agent.seen().iter().filter(|seen| seen.path == "/health").count();
+    let before = healths();
+    assert_eq!(call("/costly").await["status_code"], 408);
+    wait_for(async || healths() > before).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(call("/broken").await["status_code"], 503);
+    let spared = call("/quick").await;
+    assert!(spared["error"].as_str().unwrap().contains("keeps failing"), "{spared}");
 }
 
 #[tokio::test]

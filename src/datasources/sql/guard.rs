@@ -110,13 +110,13 @@ fn one_statement(lexemes: &[Lexeme]) -> Result<&[Lexeme], Refusal> {
 }
 
 /// Longest name that PostgreSQL keeps whole, in bytes; a longer one stands for what its beginning names.
-const LONGEST_NAME: usize = 63;
+const MAX_NAME_BYTES: usize = 63;
 
 /// Refuses keywords that make a query write or take locks, wherever they stand, and names that don't stand for themselves.
 fn check_words(tokens: &[&Token], dialect: Dialect) -> Result<(), Refusal> {
-    let cut = |token: &&&Token| matches!(token, Token::Word(word) if word.value.len() > LONGEST_NAME);
+    let cut = |token: &&&Token| matches!(token, Token::Word(word) if word.value.len() > MAX_NAME_BYTES);
     if let Some(name) = tokens.iter().find(cut).filter(|_| dialect == Dialect::Postgres) {
-        return Err(Refusal::new(format!("The name {name} is longer than {LONGEST_NAME} bytes.")));
+        return Err(Refusal::new(format!("The name {name} is longer than {MAX_NAME_BYTES} bytes.")));
     }
     let keyword = |token: &&Token| match token {
         Token::Word(word) if word.quote_style.is_none() => word.keyword,

@@ -11,7 +11,7 @@ use sqlx::{Database, Pool};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::sqlite::Readers;
+use super::sqlite::{MAX_READERS, Readers};
 use super::{failed, mysql, postgres, sqlite, statement_limit, who};
 use crate::datasources::client::{Source, protocol_of};
 use crate::datasources::{DataError, Outage};
@@ -37,6 +37,8 @@ struct Inner {
     guard: AddressGuard,
     /// This program's own file.
     program: PathBuf,
+    /// As many as there may be readers of SQLite files at work.
+    readers: Arc<Semaphore>,
     held: Mutex<HashMap<String, Held>>,
 }
 
@@ -66,7 +68,7 @@ impl std::fmt::Debug for Pools {
 
 impl Pools {
     pub(super) fn new(guard: AddressGuard, program: PathBuf) -> Self {
-        Self(Arc::new(Inner { guard, program, held: Mutex::default() }))
+        Self(Arc::new(Inner { guard, program, readers: Arc::new(Semaphore::new(MAX_READERS)), held: Mutex::default() }))
     }
 
     /// The source's pool, and a place among those who use it. That all places are taken is no outage: whoever has them may
@@ -117,7 +119,9 @@ impl Inner {
         match protocol_of(source)? {
             Protocol::Postgres => Ok(SourcePool::Postgres(postgres::open(source, &self.guard)?)),
             Protocol::MySql => Ok(SourcePool::MySql(mysql::open(source, &self.guard)?)),
-            Protocol::Sqlite => Ok(SourcePool::Sqlite(Arc::new(sqlite::open(source, &self.program)?))),
+            Protocol::Sqlite => {
+                Ok(SourcePool::Sqlite(Arc::new(sqlite::open(source, &self.program, self.readers.clone())?)))
+            }
             Protocol::Cube | Protocol::Rest => Err(DataError::failed("This source has no database protocol")),
         }
     }

@@ -1,5 +1,7 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use proptest::prelude::*;
-use tokio::time::advance;
+use tokio::time::{advance, sleep};
 
 use super::*;
 
@@ -65,6 +67,43 @@ async fn each_failed_trial_doubles_the_wait_up_to_a_minute() {
     assert_eq!((breakers.state("a"), size(&breakers)), (BreakerState::Closed, 0));
     fail(&breakers, 5);
     assert_eq!(breakers.admit("a").unwrap_err(), FIRST_WAIT);
+}
+
+/// A probe that takes a second, and counts itself.
+fn probe(begun: &Arc<AtomicUsize>, is_down: bool) -> impl Future<Output = bool> + use<> {
+    let begun = begun.clone();
+    async move {
+        begun.fetch_add(1, Ordering::Relaxed);
+        sleep(SECOND).await;
+        is_down
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_may_have_met_an_outage_share_a_probe_which_counts_for_each_of_them() {
+    let (breakers, begun) = (Breakers::default(), Arc::default());
+    for (is_down, state) in [(false, BreakerState::Closed), (true, BreakerState::Open)] {
+        let permits: Vec<_> = (0..5).map(|_| breakers.admit("a").unwrap()).collect();
+        permits.into_iter().for_each(|permit| permit.probe(probe(&begun, is_down)));
+        sleep(2 * SECOND).await;
+        assert_eq!(breakers.state("a"), state);
+    }
+    assert_eq!(begun.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_good_probe_forgets_no_failure() {
+    let (breakers, begun) = (Breakers::default(), Arc::default());
+    fail(&breakers, 4);
+    breakers.admit("a").unwrap().probe(probe(&begun, false));
+    let late = breakers.admit("a").unwrap();
+    sleep(2 * SECOND).await;
+    fail(&breakers, 1);
+    assert_eq!(breakers.state("a"), BreakerState::Open);
+    // This one was admitted before it opened, so nothing is asked on its account.
+    late.probe(probe(&begun, false));
+    sleep(2 * SECOND).await;
+    assert_eq!((breakers.state("a"), begun.load(Ordering::Relaxed)), (BreakerState::Open, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -266,7 +266,10 @@ impl EventSize {
             self.after_cr = *byte == b'\r';
             match byte {
                 _ if is_second_half_of_an_end => {}
-                b'\r' | b'\n' if self.line == 0 => (self.bytes, self.values) = (0, ValueCounter::default()),
+                b'\r' | b'\n' if self.line == 0 => {
+                    self.check_values()?;
+                    (self.bytes, self.values) = (0, ValueCounter::default());
+                }
                 b'\r' | b'\n' => {
                     self.line = 0;
                     self.values.feed(b"\n");
@@ -281,6 +284,10 @@ impl EventSize {
                 return Err(CallError::TooLarge(MOST_BYTES));
             }
         }
+        self.check_values()
+    }
+
+    fn check_values(&self) -> Result<(), CallError> {
         self.reader.check(self.values).map_err(|_| CallError::TooManyValues(self.reader.max_values()))
     }
 }
@@ -309,6 +316,11 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(size.grow(b"id: \"\ndata: [[[[[[\r\ndata: [[[[[[\n\n"), Ok(()));
         }
-        assert_eq!(size.grow(b"id: \"\ndata: [[[[[[[[[[[[\r\ndata: [[[[[[[[\n"), Err(CallError::TooManyValues(20)));
+        // Whether it ends within the chunk, beyond it or just there.
+        for rest in ["", "\n", "\ndata: []\n\n"] {
+            let event = format!("id: \"\ndata: [[[[[[[[[[[[\r\ndata: [[[[[[[[\n{rest}");
+            let mut size = EventSize::new(JsonReader::new(20));
+            assert_eq!(size.grow(event.as_bytes()), Err(CallError::TooManyValues(20)), "{rest:?}");
+        }
     }
 }

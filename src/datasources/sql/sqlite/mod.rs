@@ -6,12 +6,14 @@ mod reader;
 mod readers;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use tokio::sync::Semaphore;
 
 pub use self::reader::read_sqlite;
-pub(super) use self::readers::Readers;
+pub(super) use self::readers::{MAX_READERS, Readers};
 use super::parameters::CheckedQuery;
 use super::{Scalar, expand, who};
 use crate::datasources::client::{Checked, Query, Source};
@@ -29,7 +31,8 @@ enum Job {
     Check,
 }
 
-pub(super) fn open(source: &Source, program: &Path) -> Result<Readers, DataError> {
+/// `places` is shared by all files.
+pub(super) fn open(source: &Source, program: &Path, places: Arc<Semaphore>) -> Result<Readers, DataError> {
     let path = path_of(source.effective.url.expose());
     let missing = |error| DataError::failed(format!("{}: can't open {}: {error}", who(source), path.display()));
     let found = std::fs::canonicalize(&path).map_err(missing)?;
@@ -41,7 +44,7 @@ pub(super) fn open(source: &Source, program: &Path) -> Result<Readers, DataError
         let text = format!("{}: {} is this server's own store", who(source), path.display());
         return Err(DataError::failed(text));
     }
-    Ok(Readers::new(program.to_owned(), found))
+    Ok(Readers::new(program.to_owned(), found, places))
 }
 
 /// `sqlite:a.db`, `sqlite://a.db`, `sqlite:///abs/a.db`; parameters are left aside.

@@ -24,14 +24,14 @@ use crate::datasources::sql::{Scalar, column_of};
 use crate::kernel::{Error, JsonReader};
 
 /// Memory that a reader may have, in bytes: what the largest result takes, and half as much again. Sorting goes to files long before.
-pub(super) const MOST_MEMORY: u64 = 400_000_000;
+pub(super) const MAX_MEMORY: u64 = 400_000_000;
 /// Size that each of its temporary files may have, in bytes.
-const LARGEST_FILE: u64 = 1_000_000_000;
+const MAX_FILE_BYTES: u64 = 1_000_000_000;
 
 /// Reads this file for the server that has started this process: jobs come in as lines of JSON, answers go out as lines. Ends
 /// when the server does, in the midst of a query too.
 pub async fn read_sqlite(file: &Path) -> Result<(), Error> {
-    for (resource, most) in [(Resource::Data, MOST_MEMORY), (Resource::Fsize, LARGEST_FILE), (Resource::Core, 0)] {
+    for (resource, most) in [(Resource::Data, MAX_MEMORY), (Resource::Fsize, MAX_FILE_BYTES), (Resource::Core, 0)] {
         // The operator may have set a narrower one.
         let most = getrlimit(resource).maximum.map_or(most, |allowed| allowed.min(most));
         let limit = Rlimit { current: Some(most), maximum: Some(most) };

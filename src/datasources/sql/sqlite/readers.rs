@@ -1,17 +1,20 @@
 use std::io;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Job;
-use super::reader::MOST_MEMORY;
+use super::reader::MAX_MEMORY;
 use crate::datasources::client::{Source, who};
 use crate::datasources::rows::MOST_BYTES;
 use crate::datasources::sql::pools::{IDLE, LIFETIME};
@@ -20,19 +23,25 @@ use crate::datasources::{DataError, Outage};
 use crate::kernel::{Deadline, JsonReader};
 
 /// Longest answer taken from a reader: JSON writes some bytes as six.
-const MOST_ANSWER: u64 = 8 * MOST_BYTES as u64;
+const MAX_ANSWER_BYTES: u64 = 8 * MOST_BYTES as u64;
 
-/// Reads as many values as the largest result has.
-const ANSWER: JsonReader = JsonReader::new(MOST_BYTES / 5);
+/// Reads as many values as the largest result has: a cell of empty text under a name of one letter weighs 7 bytes and is two
+/// values, and each row is one more.
+const ANSWER: JsonReader = JsonReader::new(MOST_BYTES / 3);
 
 /// How long a process that says nothing any more may take to end.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Readers of all files that work at once: each may take [`MAX_MEMORY`].
+pub(in crate::datasources::sql) const MAX_READERS: usize = 16;
 
 /// The processes that read one file, each of which works on one job at a time. Those without work are kept for a while.
 pub(in crate::datasources::sql) struct Readers {
     /// This program's own file.
     program: PathBuf,
     file: PathBuf,
+    /// Shared by the readers of all files, [`MAX_READERS`] of them.
+    places: Arc<Semaphore>,
     idle: Idle,
     _sweeper: AbortOnDropHandle<()>,
 }
@@ -49,10 +58,10 @@ struct Reader {
 }
 
 impl Readers {
-    pub(super) fn new(program: PathBuf, file: PathBuf) -> Self {
+    pub(super) fn new(program: PathBuf, file: PathBuf, places: Arc<Semaphore>) -> Self {
         let idle = Idle::default();
         let sweeper = AbortOnDropHandle::new(tokio::spawn(sweep(idle.clone())));
-        Self { program, file, idle, _sweeper: sweeper }
+        Self { program, file, places, idle, _sweeper: sweeper }
     }
 
     /// Has a reader do this. It is killed unless it is done with it in time.
@@ -64,6 +73,7 @@ impl Readers {
     ) -> Result<T, DataError> {
         let failed = |what: String| DataError::failed(format!("{}: {what}", who(source)));
         let job = serde_json::to_vec(job).map_err(|error| failed(error.to_string()))?;
+        let _place = self.enter(source, deadline).await?;
         let reader = self.take().map_err(|error| failed(format!("its file can't be read: {error}")))?;
         let Ok((reader, answer)) = timeout(statement_limit(deadline), reader.work(job)).await else {
             let text = format!("{}: the query was stopped: it did not finish in time", who(source));
@@ -75,6 +85,18 @@ impl Readers {
         let answer = tokio::task::spawn_blocking(move || ANSWER.read::<Result<T, String>>(&answer));
         let answer = answer.await.map_err(|error| failed(error.to_string()))?;
         answer.map_err(|error| failed(format!("its reader's answer is odd: {error}")))?.map_err(failed)
+    }
+
+    /// A place among those who work. That all are taken says nothing of the source.
+    async fn enter(&self, source: &Source, deadline: Deadline) -> Result<SemaphorePermit<'_>, DataError> {
+        match timeout(statement_limit(deadline), self.places.acquire()).await {
+            Ok(Ok(place)) => Ok(place),
+            _ => {
+                let text =
+                    format!("{}: {MAX_READERS} queries of SQLite files are running, and no more may", who(source));
+                Err(DataError::Failed { text, timed_out: true, outage: Outage::No })
+            }
+        }
     }
 
     fn take(&self) -> io::Result<Reader> {
@@ -136,7 +158,7 @@ impl Reader {
         let mut answer = Vec::new();
         let done = async {
             self.jobs.write_all(&job).await?;
-            (&mut self.answers).take(MOST_ANSWER).read_until(b'\n', &mut answer).await
+            (&mut self.answers).take(MAX_ANSWER_BYTES).read_until(b'\n', &mut answer).await
         };
         let done = done.await.is_ok() && answer.ends_with(b"\n");
         (self, done.then_some(answer))
@@ -145,15 +167,44 @@ impl Reader {
     /// Why it has ended.
     async fn last_words(mut self) -> String {
         drop(self.jobs);
-        let ended = match timeout(LAST_WORDS, self.process.wait()).await {
-            Ok(Ok(status)) => status.to_string(),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "it answered too much".to_owned(),
-        };
-        let memory = MOST_MEMORY / 1_000_000;
-        format!(
-            "the query was stopped: it needs more than {memory} MB of memory, or more room for temporary files than there is \
-             ({ended})"
-        )
+        match timeout(EXIT_TIMEOUT, self.process.wait()).await {
+            Ok(Ok(status)) => cause(status),
+            Ok(Err(error)) => format!("the query was stopped: {error}"),
+            Err(_) => "the query was stopped: it answered too much".to_owned(),
+        }
+    }
+}
+
+/// Why a reader has ended that nobody here has killed.
+fn cause(status: ExitStatus) -> String {
+    let is = |signal: Signal| status.signal() == Some(signal.as_raw());
+    let why = if is(Signal::ABORT) || is(Signal::XFSZ) {
+        let memory = MAX_MEMORY / 1_000_000;
+        format!("it needs more than {memory} MB of memory, or more room for temporary files than there is")
+    } else if is(Signal::KILL) {
+        "its reader was killed, as the system does when memory runs out".to_owned()
+    } else {
+        "its reader has ended".to_owned()
+    };
+    format!("the query was stopped: {why} ({status})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_death_is_told_as_what_it_was() {
+        let (abort, file_size, kill, terminate, exit_1) = (6, 25, 9, 15, 1 << 8);
+        for (status, said) in [
+            (abort, "needs more than 400 MB of memory, or more room for temporary files than there is (signal: 6"),
+            (file_size, "needs more than 400 MB of memory, or more room for temporary files than there is (signal: 25"),
+            (kill, "its reader was killed, as the system does when memory runs out (signal: 9"),
+            (terminate, "its reader has ended (signal: 15"),
+            (exit_1, "its reader has ended (exit status: 1)"),
+        ] {
+            let told = cause(ExitStatus::from_raw(status));
+            assert!(told.contains(said), "{told}");
+        }
     }
 }
