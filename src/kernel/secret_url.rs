@@ -128,8 +128,7 @@ pub(crate) fn may_be_url(text: &str) -> bool {
 
 /// Where account and host begin. Without a scheme, `://` may be part of a password.
 fn authority(text: &str) -> usize {
-    let is_account =
-        |before: &str| before.is_empty() || before.contains(':') && !before.contains("jdbc:") && !before.contains(' ');
+    let is_account = |before: &str| before.contains(':') && !before.contains("jdbc:") && !before.contains(' ');
     match text.split_once("://") {
         Some((before, _)) if !is_account(before) => before.len() + 3,
         None if text.starts_with("//") => 2,

@@ -117,7 +117,7 @@ proptest! {
         // The user would be a scheme, and the rest an account without a password.
         prop_assume!(!(scheme.is_empty() && password.starts_with("//")));
         let url = SecretUrl::new(format!("{scheme}{user}:{password}@HOST{rest}"));
-        let place = format!("{scheme}{user}@HOST{rest}{MASK}");
+        let place = format!("{scheme}{user}:{MASK}@HOST{rest} {scheme}{user}@HOST{rest}{MASK}");
         let shown = url.to_string();
         let letters: Vec<char> = password.chars().collect();
         for piece in letters.windows(3).map(|piece| piece.iter().collect::<String>()) {
