@@ -1,4 +1,5 @@
 use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use axum::body::HttpBody;
@@ -7,6 +8,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
+use futures_util::{FutureExt, TryFutureExt};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
@@ -46,6 +48,7 @@ pub fn with_layers(router: Router, settings: &ServerSettings) -> Router {
         .method_not_allowed_fallback(async || {
             ApiError::http(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed")
         })
+        // Innermost, so that a page of another origin may read the reply.
         .layer(CatchPanicLayer::custom(answer_panic))
         .layer(DefaultBodyLimit::max(settings.max_body_bytes))
         .layer(Extension(BodyLimits::new(settings)))
@@ -122,16 +125,18 @@ fn cors(origins: &[String]) -> CorsLayer {
 }
 
 fn answer_panic(_: Box<dyn Any + Send + 'static>) -> Response {
-    ApiError::from(Error::internal("a handler panicked", "the log says where")).into_response()
+    ApiError::from(Error::internal("a handler or a layer panicked", "the log says where")).into_response()
 }
 
-/// Takes over or makes the request id, gives it to everything below, and writes one log line per request.
+/// Takes over or makes the request id, gives it to everything below, and writes one log line per request. Answers for layers
+/// that panic.
 async fn follow_request(http: Request, next: Next) -> Response {
     let id = given_id(&http).unwrap_or_else(new_id);
     let route = http.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str);
     let request = telemetry::Request::new(id, route);
     let line = LogLine::begin(http.method(), request.clone());
-    let mut response = request.clone().scope(next.run(http)).await;
+    let answering = AssertUnwindSafe(next.run(http)).catch_unwind().unwrap_or_else(answer_panic);
+    let mut response = request.clone().scope(answering).await;
     if let Ok(value) = HeaderValue::from_str(request.id()) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -152,7 +157,39 @@ fn given_id(request: &Request) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::routing::get;
+    use serde_json::{Value, json};
+    use tower::ServiceExt;
+
     use super::*;
+    use crate::settings::{Environment, load};
+
+    async fn assert_answered(router: Router) -> Response {
+        let request = Request::get("/").header(header::HOST, "localhost").header(REQUEST_ID, "r-1");
+        let request = request.header(header::ORIGIN, "http://localhost:3000").body(Body::empty()).unwrap();
+        let mut response = router.oneshot(request).await.unwrap();
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()[REQUEST_ID]),
+            (500, &HeaderValue::from_static("r-1"))
+        );
+        let body = to_bytes(std::mem::take(response.body_mut()), 10_000).await.unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((&body["code"], &body["request_id"]), (&json!("internal_error"), &json!("r-1")));
+        response
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_a_handler_or_of_a_layer_is_answered() {
+        let settings = load(Environment::from_pairs([] as [(&str, &str); 0])).unwrap().settings;
+        let handler = Router::new().route("/", get(async || -> &str { panic!("a bug") }));
+        let response = assert_answered(with_layers(handler, &settings.server)).await;
+        assert_eq!(response.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "http://localhost:3000");
+
+        let bug = from_fn(async |_: Request, _: Next| -> Response { panic!("a bug") });
+        let layer = Router::new().route("/", get(async || "")).layer(bug);
+        assert_answered(layer.layer(from_fn(follow_request))).await;
+    }
 
     #[test]
     fn only_a_trailing_slash_is_cut() {
