@@ -116,8 +116,9 @@ fn is_json(content_type: &str) -> bool {
 }
 
 fn is_utf8(content_type: &str) -> bool {
-    let mut charsets = content_type.split(';').filter_map(|parameter| parameter.trim().strip_prefix("charset="));
-    charsets.all(|charset| matches!(charset.trim_matches('"'), "utf-8" | "utf8"))
+    let parameters = content_type.split(';').filter_map(|parameter| parameter.split_once('='));
+    let mut charsets = parameters.filter(|(name, _)| name.trim() == "charset").map(|(_, value)| value.trim());
+    charsets.all(|charset| matches!(charset.trim_matches(['"', '\'']), "utf-8" | "utf8"))
 }
 
 /// The bytes of a body, copied together as they come: pieces that are kept hold on to the buffers that they were read into, which

@@ -489,13 +489,18 @@ async fn a_body_is_utf_8_and_plain() {
         "application/json;charset=utf-8",
         "application/json; Charset=\"UTF-8\"",
         "application/x+json; charset=utf8",
+        "application/json; charset = 'utf-8'",
     ] {
         assert_eq!(send(kind, None).await.status, 200, "{kind}");
     }
     assert_eq!(send(json, Some("identity")).await.status, 200);
-    for kind in
-        ["application/json; charset=iso-8859-1", "application/json; charset=utf-16", "application/json;charset="]
-    {
+    for kind in [
+        "application/json; charset=iso-8859-1",
+        "application/json; charset=utf-16",
+        "application/json;charset=",
+        "application/json; charset = latin1",
+        "application/json; charset\t='utf-16'",
+    ] {
         let text = "Content-Type: charset should be utf-8, or be left out";
         assert_envelope(&send(kind, None).await, 415, text, "unsupported_media_type", kind);
     }
