@@ -32,7 +32,7 @@ pub struct ServerSettings {
     pub body_reader: JsonReader,
     /// `MAX_METADATA_BYTES` and `MAX_CONFIG_BYTES`
     pub object_limits: ObjectLimits,
-    /// `MAX_BUFFERED_BYTES`: bodies that still come and replies that still leave, of all connections together;
+    /// `MAX_BUFFERED_BYTES`: bodies until they are answered and replies until they are sent, of all connections together;
     /// at least one body.
     pub max_buffered_bytes: usize,
     /// `MAX_CONNECTIONS`

@@ -140,6 +140,16 @@ async fn replies_that_nobody_takes_are_bounded_in_total() {
 }
 
 #[tokio::test]
+async fn a_reply_that_alone_is_more_than_all_may_keep_is_sent() {
+    let server = TestServer::with(&[("MAX_BODY_BYTES", "1000000"), ("MAX_BUFFERED_BYTES", "1000000")]).await;
+    let content = json!({"role": "user", "content": "x".repeat(900_000)});
+    for _ in 0..8 {
+        server.post("/api/memory/ada/message", &content).await.expect(200);
+    }
+    assert!(asked(&server, "GET", "/api/memory/ada/history", "").await.len() > 7_200_000);
+}
+
+#[tokio::test]
 async fn bodies_that_do_not_come_to_an_end_are_bounded_in_memory() {
     let server = TestServer::with(&[("MAX_BODY_BYTES", "1000000"), ("MAX_BUFFERED_BYTES", "2000000")]).await;
     let mut slow = Vec::new();

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::Shared;
 
 /// How long a body may be on its way before its connection may be closed for another one.
-const SLOW_BODY_AFTER: Duration = Duration::from_secs(5);
+const SLOW_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One open connection: what it does, and what it keeps in memory.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ struct State {
     since: Instant,
     /// Whether the reply has been made; it may not be sent yet.
     is_answered: bool,
-    /// Bytes of a request that has not come to its end.
+    /// Bytes of a request that is still coming or worked on.
     received: usize,
     /// Bytes of the reply as it was made, while some of it is still to be taken.
     reply: usize,
@@ -42,7 +42,7 @@ enum Phase {
     Idle,
     /// A head has come, its body is still to come.
     Receiving,
-    /// The request is answered.
+    /// The request is worked on, or its reply is sent.
     Working,
 }
 
@@ -59,7 +59,7 @@ impl State {
     }
 
     fn enter(&mut self, phase: Phase) {
-        (self.phase, self.since, self.received) = (phase, Instant::now(), 0);
+        (self.phase, self.since) = (phase, Instant::now());
     }
 }
 
@@ -91,15 +91,15 @@ impl Connection {
     /// A request's head is complete.
     pub(in crate::app) fn request_started(&self, has_body: bool) {
         self.change(|state| {
-            let head = state.received;
             state.enter(if has_body { Phase::Receiving } else { Phase::Working });
-            // Some of the body may have come with it.
-            state.received = if has_body { head } else { 0 };
+            if !has_body {
+                state.received = 0;
+            }
             state.is_answered = false;
         });
     }
 
-    /// The request's body has come, or is not wanted.
+    /// The request's body has come, or is not wanted. Whoever works on the request may keep what has come.
     pub(super) fn request_body_ended(&self) {
         self.change(|state| {
             if state.phase == Phase::Receiving {
@@ -108,10 +108,11 @@ impl Connection {
         });
     }
 
-    /// There is a reply of this size, if that is known.
+    /// There is a reply of this size. If that is not known, it is a stream, and the request is worked on until its end.
     pub(in crate::app) fn reply_started(&self, size: Option<u64>) {
-        let size = size.and_then(|size| usize::try_from(size).ok()).unwrap_or_default();
-        self.change(|state| state.reply = size);
+        if let Some(size) = size {
+            self.change(|state| (state.received, state.reply) = (0, usize::try_from(size).unwrap_or_default()));
+        }
     }
 
     /// These bytes of the reply are to be sent; they may be the last ones.
@@ -134,7 +135,7 @@ impl Connection {
         self.change(|state| {
             state.unsent = 0;
             if state.is_answered {
-                state.is_answered = false;
+                (state.is_answered, state.received) = (false, 0);
                 state.enter(Phase::Idle);
             }
         });
@@ -149,7 +150,7 @@ impl Connection {
     /// Slow: with a request whose body does not come to its end.
     pub(super) fn slow_body(&self) -> Option<Weight> {
         let state = self.state();
-        let is_slow = state.phase == Phase::Receiving && state.since.elapsed() > SLOW_BODY_AFTER;
+        let is_slow = state.phase == Phase::Receiving && state.since.elapsed() > SLOW_BODY_TIMEOUT;
         is_slow.then_some(Weight { amount: 1, since: state.since })
     }
 

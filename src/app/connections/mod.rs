@@ -117,34 +117,30 @@ impl Shared {
     }
 
     fn hold_to_budget(&self) {
-        while self.buffered.load(Ordering::Relaxed) > self.max_buffered_bytes
-            && self.close_one(None, Connection::buffering)
-        {
+        while self.is_over_budget() && self.close_buffering() {
             self.warn("clients keep MAX_BUFFERED_BYTES; the connection that is longest at it was closed".to_owned());
         }
     }
 
-    /// Closes the connection that `weigh` finds the longest at it, of this client, or of the one with the most weight. `false` if
-    /// it finds none.
-    fn close_one(&self, client: Option<IpAddr>, weigh: fn(&Connection) -> Option<Weight>) -> bool {
+    fn is_over_budget(&self) -> bool {
+        self.buffered.load(Ordering::Relaxed) > self.max_buffered_bytes
+    }
+
+    /// Closes a connection that keeps bytes, unless it's the only one: it may be at a reply that alone is more than the budget.
+    fn close_buffering(&self) -> bool {
         let mut open = self.open();
-        let of_client = |(client, connections): (&IpAddr, &Vec<Arc<Connection>>)| {
-            let weights =
-                || connections.iter().enumerate().filter_map(|(at, connection)| Some((at, weigh(connection)?)));
-            let (at, _) = weights().min_by_key(|(_, weight)| weight.since)?;
-            Some((weights().map(|(_, weight)| weight.amount).sum::<usize>(), *client, at))
-        };
-        let found = match client {
-            Some(client) => open.connections.get_key_value(&client).and_then(of_client),
-            None => open.connections.iter().filter_map(of_client).max_by_key(|(amount, _, _)| *amount),
-        };
-        let Some((_, client, at)) = found else { return false };
-        let Some(connection) = open.remove(client, |connections| (at < connections.len()).then_some(at)) else {
+        // Another thread may have closed one in the meantime.
+        if !self.is_over_budget() || open.is_at_most_one_buffering() {
             return false;
-        };
-        drop(open);
-        connection.close();
-        true
+        }
+        let heaviest = open.take(None, Connection::buffering);
+        heaviest.inspect(|connection| connection.close()).is_some()
+    }
+
+    /// Closes the connection that [`Open::take`] finds. `false` if it finds none.
+    fn close_one(&self, client: Option<IpAddr>, weigh: fn(&Connection) -> Option<Weight>) -> bool {
+        let found = self.open().take(client, weigh);
+        found.inspect(|connection| connection.close()).is_some()
     }
 
     fn leave(&self, connection: &Arc<Connection>) {
@@ -165,6 +161,25 @@ impl Shared {
 }
 
 impl Open {
+    fn is_at_most_one_buffering(&self) -> bool {
+        self.connections.values().flatten().filter_map(|connection| connection.buffering()).nth(1).is_none()
+    }
+
+    /// Takes out the connection that `weigh` finds the longest at it, of this client, or of the one with the most weight.
+    fn take(&mut self, client: Option<IpAddr>, weigh: fn(&Connection) -> Option<Weight>) -> Option<Arc<Connection>> {
+        let of_client = |(client, connections): (&IpAddr, &Vec<Arc<Connection>>)| {
+            let weights =
+                || connections.iter().enumerate().filter_map(|(at, connection)| Some((at, weigh(connection)?)));
+            let (at, _) = weights().min_by_key(|(_, weight)| weight.since)?;
+            Some((weights().map(|(_, weight)| weight.amount).sum::<usize>(), *client, at))
+        };
+        let (_, client, at) = match client {
+            Some(client) => self.connections.get_key_value(&client).and_then(of_client),
+            None => self.connections.iter().filter_map(of_client).max_by_key(|(amount, _, _)| *amount),
+        }?;
+        self.remove(client, |connections| (at < connections.len()).then_some(at))
+    }
+
     fn remove(
         &mut self,
         client: IpAddr,

@@ -89,8 +89,9 @@ async fn what_clients_keep_is_bounded_and_the_one_with_the_most_pays() {
     assert_eq!([greedy_closed, second_closed, honest_closed].map(|it| it.is_cancelled()), [true, false, false]);
     assert_eq!(connections.0.buffered.load(Ordering::Relaxed), 61);
 
-    // All of it is let go of once the body is read and the reply is sent, or the connection is gone.
+    // All of it is let go of once there is a reply and that is sent, or the connection is gone.
     honest.connection.request_body_ended();
+    assert_eq!(connections.0.buffered.load(Ordering::Relaxed), 61, "who works on it keeps it");
     honest.connection.reply_started(Some(20));
     honest.connection.reply_queued(20, true);
     honest.connection.reply_body_ended();
@@ -99,4 +100,48 @@ async fn what_clients_keep_is_bounded_and_the_one_with_the_most_pays() {
     drop((greedy, second));
     assert_eq!(connections.0.buffered.load(Ordering::Relaxed), 0);
     assert!(honest.connection.idle().is_some());
+}
+
+#[tokio::test]
+async fn prompts_count_while_a_model_works_on_them_and_while_its_answer_streams() {
+    let connections = connections(&[("MAX_BODY_BYTES", "40"), ("MAX_BUFFERED_BYTES", "100")]);
+    let mut prompts = Vec::new();
+    for from in ["10.0.0.1", "10.0.0.1", "10.0.0.2"] {
+        let (prompt, closed) = admit(&connections, from).await.unwrap();
+        prompt.connection.request_started(true);
+        prompt.connection.received(30);
+        prompt.connection.request_body_ended();
+        prompts.push((prompt, closed));
+    }
+    let [(streamed, streamed_closed), (second, second_closed), (other, other_closed)] = &prompts[..] else { panic!() };
+    streamed.connection.reply_started(None);
+    streamed.connection.reply_queued(5, false);
+    streamed.connection.flushed();
+    assert_eq!(connections.0.buffered.load(Ordering::Relaxed), 90);
+    let (newcomer, _) = admit(&connections, "10.0.0.3").await.unwrap();
+    newcomer.connection.received(11);
+    assert_eq!([streamed_closed, second_closed, other_closed].map(|it| it.is_cancelled()), [true, false, false]);
+
+    // What a connection that was closed still says is not counted, and the end of a stream lets go of its prompt.
+    streamed.connection.reply_body_ended();
+    streamed.connection.flushed();
+    other.connection.reply_started(None);
+    other.connection.reply_body_ended();
+    other.connection.flushed();
+    second.connection.reply_started(Some(2));
+    assert_eq!(connections.0.buffered.load(Ordering::Relaxed), 13);
+}
+
+#[tokio::test]
+async fn a_reply_larger_than_the_budget_is_sent_while_nobody_else_keeps_anything() {
+    let connections = connections(&[("MAX_BODY_BYTES", "10"), ("MAX_BUFFERED_BYTES", "100")]);
+    let (large, large_closed) = admit(&connections, "10.0.0.1").await.unwrap();
+    let (other, other_closed) = admit(&connections, "10.0.0.1").await.unwrap();
+    large.connection.request_started(false);
+    large.connection.reply_started(Some(1_000));
+    large.connection.reply_queued(1_000, false);
+    assert!(!large_closed.is_cancelled());
+    other.connection.received(1);
+    assert_eq!([large_closed, other_closed].map(|it| it.is_cancelled()), [true, false]);
+    assert_eq!(connections.0.buffered.load(Ordering::Relaxed), 1);
 }
