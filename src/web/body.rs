@@ -1,4 +1,4 @@
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use futures_util::StreamExt;
@@ -124,7 +124,9 @@ fn is_utf8(content_type: &str) -> bool {
 /// The bytes of a body, copied together as they come: pieces that are kept hold on to the buffers that they were read into, which
 /// is thousands of bytes for each that a client sends by itself.
 async fn collect(body: Body, max_bytes: usize) -> Result<Vec<u8>, ApiError> {
-    let (mut pieces, mut bytes) = (body.into_data_stream(), Vec::new());
+    let expected = usize::try_from(body.size_hint().lower()).unwrap_or(max_bytes).min(max_bytes);
+    // Memory that nothing is written to yet is only promised.
+    let (mut pieces, mut bytes) = (body.into_data_stream(), Vec::with_capacity(expected));
     while let Some(piece) = pieces.next().await {
         let unreadable = |_| Error::new(ErrorKind::BadRequest, "The body could not be read to its end");
         let piece = piece.map_err(unreadable)?;
