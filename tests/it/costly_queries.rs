@@ -242,7 +242,8 @@ async fn a_costly_call_closes_no_agent_to_others() {
 #[tokio::test]
 async fn connections_that_break_are_no_outage_as_long_as_there_are_new_ones() {
     let database = mariadb(&["CREATE FUNCTION waits() RETURNS INT RETURN sleep(60)"]).await;
-    let server = server_with("mysql", &database.url, json!({"config": {"max_connections": 5}})).await;
+    let server =
+        server_with("mysql", &database.url, json!({"config": {"max_connections": 5, "functions": ["waits"]}})).await;
     let asked = join_all((0..5).map(|_| failure(&server, "SELECT waits()", json!({}))));
     let broken = async {
         wait_for(async || database.running().await == 5).await;

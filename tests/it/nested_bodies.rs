@@ -3,6 +3,8 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use crate::common::memory::{forget_peak, given_back, peak, resident};
 use crate::common::{Answer, Client, Program, TestServer, Upstream};
@@ -204,4 +206,31 @@ async fn what_is_long_but_honest_is_served() {
     program.client.post("/api/tools", &tool).await.expect(201);
     let shown: Value = program.client.get("/api/tools/noted").await.expect(200);
     assert_eq!(shown["config"]["notes"].as_array().map(Vec::len), Some(2_000));
+}
+
+/// A piece that is kept holds on to the buffer that it was read into.
+#[tokio::test]
+async fn bodies_that_come_byte_by_byte_take_as_much_memory_as_they_have_bytes() {
+    let folder = TempDir::new().unwrap();
+    let program = program(&folder, &[]).await;
+    let (pid, before) = (program.pid(), resident(program.pid()));
+    forget_peak(pid);
+    let place = program.client.url("").trim_start_matches("http://").to_owned();
+    let drip = async || {
+        let mut stream = TcpStream::connect(&place).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let head = "POST /v1/chat HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9000000\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        for _ in 0..4_000 {
+            stream.write_all(b" ").await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        stream
+    };
+    let streams = join_all((0..20).map(|_| drip())).await;
+    let taken = peak(pid).saturating_sub(before);
+    // Kept in pieces, it was 130 MB.
+    assert!(taken < 40_000_000, "{taken} bytes for 80,000");
+    drop(streams);
+    given_back(pid, before).await;
 }

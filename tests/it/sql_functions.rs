@@ -6,7 +6,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
 use crate::common::TestServer;
-use crate::common::databases::{TestDatabase, postgres};
+use crate::common::databases::{TestDatabase, mariadb, postgres};
 use crate::common::sources::{ask, change, failure, query, refusal, rows, server_with, source};
 
 /// What PostgreSQL calls volatile and may be called: it waits for nothing, writes nothing and tells no secret.
@@ -280,4 +280,23 @@ async fn a_function_that_is_made_or_changed_meanwhile_is_judged_as_it_is_then() 
         refusal(&server, "SELECT fresh()", json!({})).await;
     }
     assert_eq!(database.sessions().await, 1);
+}
+
+/// They run with the rights of whoever made them.
+#[tokio::test]
+async fn stored_functions_of_mysql_are_called_only_if_the_source_names_them() {
+    let database = mariadb(&["CREATE FUNCTION half(x INT) RETURNS INT RETURN x / 2"]).await;
+    let server = server_with("mariadb", &database.url, json!({})).await;
+    let schema = rows(&server, "SELECT DATABASE() AS name", json!({})).await[0]["name"].as_str().unwrap().to_owned();
+    let calls = ["SELECT half(4)", "SELECT HALF (4)", "SELECT `half`(4)", "SELECT 1 WHERE (SELECT half/* */(4)) = 2"]
+        .map(str::to_owned);
+    let qualified = [format!("SELECT {schema}.half(4)"), format!("SELECT `{schema}` . `Half` (4)")];
+    for sql in calls.iter().chain(&qualified) {
+        assert!(refusal(&server, sql, json!({})).await.1.contains("half is a stored one"), "{sql}");
+    }
+    assert_eq!(rows(&server, "SELECT ABS(-1) AS one, COUNT(*) AS n", json!({})).await, json!([{"one": 1, "n": 1}]));
+    for named in ["half".to_owned(), format!("{schema}.half"), format!("{schema}.*")] {
+        change(&server, "mariadb", &database.url, json!({"config": {"functions": [named]}})).await;
+        assert_eq!(rows(&server, "SELECT half(4) AS two", json!({})).await, json!([{"two": 2}]), "{named}");
+    }
 }

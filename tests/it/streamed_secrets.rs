@@ -1,6 +1,7 @@
 //! A credential that comes in pieces, or in any member of an upstream's reply, is masked wherever it may go.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 
 use crate::common::client::Frame;
-use crate::common::upstream::{json_reply, open_head, openai_delta, openai_end, reply};
+use crate::common::upstream::{json_reply, open_head, openai, openai_delta, openai_end, reply};
 use crate::common::{Act, Program, Seen, TestServer, Upstream};
 
 const KEY: &str = "sk-canary-7f3a9c-of-the-llm";
@@ -221,4 +222,25 @@ async fn what_an_agent_a_tool_and_a_source_let_slip_is_masked_in_every_spelling(
     let records = server.get("/v1/executions?limit=100").await;
     let history = server.get("/api/memory/default/history").await;
     assert!(!gives_away(&records.text) && !gives_away(&history.text));
+}
+
+/// Whoever sums a conversation up may repeat what another service is asked with.
+#[tokio::test]
+async fn a_summary_holds_no_credential() {
+    let llm = Upstream::start(|seen, _| openai(seen, &format!("They spoke of {TOKEN} and of cats."))).await;
+    let server = TestServer::with_llm(&llm, &[("MEMORY_MAX_MESSAGES", "2")]).await;
+    let agent = json!({"name": "a", "url": "http://127.0.0.1:9", "auth_token": TOKEN});
+    server.post("/api/agents", &agent).await.expect(201);
+    for _ in 0..3 {
+        server.post("/v1/chat", &json!({"prompt": "Hi", "user_id": "ada"})).await.expect(200);
+    }
+    for _ in 0..250 {
+        let summary = server.get("/api/memory/ada/summary").await.expect(200)["summary"].clone();
+        if let Some(summary) = summary.as_str() {
+            assert_eq!(summary, "They spoke of ******** and of cats.");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("there is no summary");
 }

@@ -100,6 +100,7 @@ SELECT * FROM pg_authid *
 SELECT * FROM pg_roles
 SELECT rolconfig FROM pg_catalog.pg_roles
 SELECT * FROM pg_proc
+SELECT histogram_bounds::text FROM pg_stats WHERE tablename = 'pg_authid'
 SELECT * FROM pg_unheard_of
 SELECT * FROM public.pg_stat_statements
 SELECT * FROM pg_toast.pg_toast_1260
@@ -162,6 +163,7 @@ SHOW FULL TABLES IN `performance_schema`
 SHOW COLUMNS FROM mysql.user
 SHOW COLUMNS FROM user FROM mysql
 SHOW CREATE TABLE mysql.user
+SHOW CREATE TABLE federated
 SHOW CREATE FUNCTION f
 SHOW TABLES WHERE sleep(5)
 SHOW COLUMNS FROM t WHERE (SELECT 1 FROM mysql.user)

@@ -209,7 +209,7 @@ pub(super) fn is_named(named: &[String], schema: Option<&str>, function: &str) -
     })
 }
 
-/// Something that PostgreSQL may take for a call.
+/// Something that a database may take for a call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::datasources) struct Call {
     /// The schema that is named with it.
@@ -220,16 +220,20 @@ pub(in crate::datasources) struct Call {
     pub(super) has_brackets: bool,
 }
 
-/// All that PostgreSQL may take for a call, so that its catalog can be asked about it.
-pub(super) fn calls(tokens: &[&Token]) -> Vec<Call> {
+/// All that a database may take for a call, so that its catalog can be asked about it; nothing for SQLite, which has none.
+pub(super) fn calls(tokens: &[&Token], dialect: Dialect) -> Vec<Call> {
     let mut calls = IndexSet::new();
+    let is_postgres = dialect == Dialect::Postgres;
+    if dialect == Dialect::Sqlite {
+        return Vec::new();
+    }
     for (at, token) in tokens.iter().enumerate() {
         let Token::Word(word) = token else { continue };
         let before = at.checked_sub(1).and_then(|at| tokens.get(at)).copied();
         let follows_dot = before == Some(&Token::Period);
         let has_brackets = tokens.get(at + 1).copied() == Some(&Token::LParen);
-        let is_keyword = !follows_dot && word.quote_style.is_none() && is_reserved(&word.value);
-        if is_keyword || !(has_brackets || follows_dot) {
+        let is_keyword = is_postgres && !follows_dot && word.quote_style.is_none() && is_reserved(&word.value);
+        if is_keyword || !(has_brackets || follows_dot && is_postgres) {
             continue;
         }
         let schema = at.checked_sub(2).filter(|_| follows_dot && has_brackets).and_then(|at| tokens.get(at));

@@ -91,8 +91,7 @@ fn judge(sql: &str, dialect: Dialect, named: &[String]) -> Result<CheckedQuery, 
     let (query, tokens) = parameters::find(sql, lexemes, dialect)?;
     let statement = parse(rephrase(tokens, dialect), dialect)?;
     statements::check(&statement, dialect, named)?;
-    let calls = if dialect == Dialect::Postgres { functions::calls(&significant) } else { Vec::new() };
-    Ok(query.calling(calls))
+    Ok(query.calling(functions::calls(&significant, dialect)))
 }
 
 /// The tokens of the only statement, without what follows its last word.

@@ -227,3 +227,15 @@ fn a_tree_that_is_printed_and_read_again_is_the_same() {
     }
     assert!(compared > 150);
 }
+
+#[test]
+fn what_engines_plan_for_minutes_is_refused_by_its_size() {
+    let joins = |count: usize| format!("SELECT * FROM t{}", " JOIN t AS u ON true".repeat(count));
+    let nested = |depth: usize| format!("{}SELECT 1{}", "WITH a AS (".repeat(depth), ") SELECT * FROM a".repeat(depth));
+    for dialect in ALL {
+        assert!(check(&joins(63), dialect, &[]).is_ok(), "{dialect:?}");
+        assert!(check(&nested(12), dialect, &[]).is_ok(), "{dialect:?}");
+        assert!(check(&joins(64), dialect, &[]).unwrap_err().to_string().contains("more than 64"), "{dialect:?}");
+        assert!(check(&nested(13), dialect, &[]).unwrap_err().to_string().contains("more than 12 WITH"), "{dialect:?}");
+    }
+}

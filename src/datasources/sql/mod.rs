@@ -14,6 +14,7 @@ mod postgres;
 mod postgres_value;
 mod relations;
 mod rephrase;
+mod routines;
 mod schema;
 mod sqlite;
 mod statements;

@@ -15,9 +15,9 @@ use sqlx::{
 
 use super::parameters::CheckedQuery;
 use super::pools::{Lease, Remote, bridge};
-use super::relations;
 use super::schema::{CatalogColumn, tables};
 use super::{Scalar, expand, failed, who};
+use super::{relations, routines};
 use crate::datasources::client::{Checked, Query, Source};
 use crate::datasources::rows::{Collector, float, integer, json_cell};
 use crate::datasources::{DataError, QueryResult};
@@ -74,6 +74,12 @@ pub(super) async fn query(
     }
     let mut lease = begin(pool, source, query.deadline).await?;
     let connection = lease.connection().map_err(failed)?;
+    if let Some(refusal) =
+        routines::refusal(connection, checked, &source.effective.functions()).await.map_err(failed)?
+    {
+        end(lease, source).await?;
+        return Err(DataError::query(refusal.to_string()));
+    }
     let mut collector = Collector::new(query.most_rows);
     let statement = sqlx::query_with::<MySql, _>(AssertSqlSafe(sql), arguments).persistent(false);
     let mut rows = statement.fetch(&mut *connection);

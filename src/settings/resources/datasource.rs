@@ -62,7 +62,7 @@ impl DataSourceSettings {
         }
     }
 
-    /// The functions beyond PostgreSQL's own that queries may call: `name`, `schema.name` or `schema.*`.
+    /// The functions beyond the engine's own that queries may call: `name`, `schema.name` or `schema.*`.
     pub fn functions(&self) -> Vec<String> {
         let listed = self.config.expose().get("functions").and_then(Value::as_array);
         listed.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
