@@ -3,7 +3,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use axum::body::HttpBody;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
@@ -50,7 +50,6 @@ pub fn with_layers(router: Router, settings: &ServerSettings) -> Router {
         })
         // Innermost, so that a page of another origin may read the reply.
         .layer(CatchPanicLayer::custom(answer_panic))
-        .layer(DefaultBodyLimit::max(settings.max_body_bytes))
         .layer(Extension(BodyLimits::new(settings)))
         .layer(RequestBodyDeadlineLayer::new(body_time))
         .layer(from_fn_with_state(settings.max_body_bytes as u64, refuse_before_it_is_sent))
