@@ -171,7 +171,7 @@ impl App {
         let chat = ChatService::new(
             settings.clone(),
             stores.executions.clone(),
-            chat::Parts {
+            chat::ChatServices {
                 llm: client.clone(),
                 agents: agents.clone(),
                 datasources: datasources.clone(),

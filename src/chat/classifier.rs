@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use super::command::ChatCommand;
-use super::intent::{self, Intent, Verdict};
-use super::targets;
+use super::intent::{self, Classification, Intent};
+use super::request::UserRequest;
+use super::target_selection;
 use crate::kernel::Deadline;
 use crate::llm::{ChatRequest, LlmClient};
 use crate::settings::{IntentClassifier, Settings};
@@ -13,14 +13,14 @@ const CLASSIFY_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a request asks for: what it says itself, or else what the rules say, or a model if it is to be asked.
 pub(super) async fn classify(
     llm: &LlmClient,
-    command: &ChatCommand,
+    user_request: &UserRequest,
     settings: &Settings,
     deadline: Deadline,
-) -> Verdict {
-    if let Some(intent) = command.options.intent {
-        return Verdict { intent, confidence: 1.0, unsure: false };
+) -> Classification {
+    if let Some(intent) = user_request.options.intent {
+        return Classification { intent, confidence: 1.0, unsure: false };
     }
-    let by_rules = by_rules(command, settings);
+    let by_rules = by_rules(user_request, settings);
     let ask = match settings.orchestration.intent_classifier {
         IntentClassifier::Rules => false,
         IntentClassifier::Auto => by_rules.unsure,
@@ -29,7 +29,8 @@ pub(super) async fn classify(
     if !ask {
         return by_rules;
     }
-    let question = ChatRequest { temperature: Some(0.0), ..ChatRequest::question(intent::question(&command.prompt)) };
+    let question =
+        ChatRequest { temperature: Some(0.0), ..ChatRequest::question(intent::question(&user_request.prompt)) };
     match llm.complete(settings.llm.effective(), &question, deadline.at_most(CLASSIFY_TIMEOUT)).await {
         Ok(answer) => intent::read_answer(&answer.content).unwrap_or(by_rules),
         Err(error) => {
@@ -41,9 +42,9 @@ pub(super) async fn classify(
 
 /// What the rules say; a request that names a target says itself what it wants, and a question for figures about what a
 /// data source holds is one for data.
-fn by_rules(command: &ChatCommand, settings: &Settings) -> Verdict {
-    let by_rules = intent::classify(&command.prompt);
-    let options = &command.options;
+fn by_rules(user_request: &UserRequest, settings: &Settings) -> Classification {
+    let by_rules = intent::classify(&user_request.prompt);
+    let options = &user_request.options;
     let named = match (&options.agent, &options.datasource, &options.tool) {
         (Some(_), None, None) => Some(Intent::ExternalAgent),
         (None, Some(_), None) => Some(Intent::DataQuery),
@@ -52,12 +53,14 @@ fn by_rules(command: &ChatCommand, settings: &Settings) -> Verdict {
         _ => None,
     };
     match named {
-        Some(intent) if by_rules.intent != Intent::ChurnAnalytics => Verdict { intent, confidence: 1.0, unsure: false },
+        Some(intent) if by_rules.intent != Intent::ChurnAnalytics => {
+            Classification { intent, confidence: 1.0, unsure: false }
+        }
         None if by_rules.intent == Intent::GeneralLlm
-            && intent::asks_for_figures(&command.prompt)
-            && targets::is_about_data(&command.prompt, settings) =>
+            && intent::asks_for_figures(&user_request.prompt)
+            && target_selection::is_about_data(&user_request.prompt, settings) =>
         {
-            Verdict { intent: Intent::DataQuery, confidence: 0.6, unsure: true }
+            Classification { intent: Intent::DataQuery, confidence: 0.6, unsure: true }
         }
         _ => by_rules,
     }

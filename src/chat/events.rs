@@ -3,13 +3,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::intent::Verdict;
+use super::intent::Classification;
 use super::planner::Plan;
 use crate::kernel::{Redaction, Stopwatch, StreamRedactor};
 use crate::storage::Step;
 
 /// Events that wait to be sent; a slow client slows the work down instead of filling memory.
-const WAITING: usize = 64;
+const CHANNEL_CAPACITY: usize = 64;
 
 /// What a streaming client hears while the work goes on.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +40,7 @@ struct StreamedAnswer {
 impl EventSink {
     /// A sink and the end from which its events are taken.
     pub(super) fn streaming() -> (Self, mpsc::Receiver<ChatEvent>) {
-        let (sender, receiver) = mpsc::channel(WAITING);
+        let (sender, receiver) = mpsc::channel(CHANNEL_CAPACITY);
         (Self { sender: Some(sender), answer: Arc::default() }, receiver)
     }
 
@@ -55,11 +55,11 @@ impl EventSink {
         self.sender.is_some()
     }
 
-    pub(super) async fn begun(&self, execution_id: &str, verdict: &Verdict, plan: &Plan) {
+    pub(super) async fn begun(&self, execution_id: &str, classification: &Classification, plan: &Plan) {
         self.send(ChatEvent::Execution(json!({
             "execution_id": execution_id,
-            "intent": verdict.intent.as_str(),
-            "intent_confidence": verdict.confidence,
+            "intent": classification.intent.as_str(),
+            "intent_confidence": classification.confidence,
             "plan": plan.to_json(),
         })))
         .await;

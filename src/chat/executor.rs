@@ -21,7 +21,7 @@ pub(super) struct Inputs {
 
 /// How a task ended.
 #[derive(Debug)]
-pub(super) enum Ending {
+pub(super) enum TaskOutcome {
     Completed(TaskOutput),
     Failed(TaskFailure),
     /// Not begun, and why.
@@ -30,15 +30,15 @@ pub(super) enum Ending {
 
 /// A task that has ended.
 #[derive(Debug)]
-pub(super) struct Finished {
+pub(super) struct TaskReport {
     pub(super) id: String,
-    pub(super) ending: Ending,
+    pub(super) ending: TaskOutcome,
     pub(super) duration_ms: i64,
 }
 
-/// Bounds of one execution.
+/// Bounds of one executor.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct ExecutionLimits {
     /// Tasks at once.
     pub(super) concurrent: usize,
     /// Longest chain of tasks.
@@ -47,11 +47,11 @@ pub(super) struct Limits {
 
 /// Runs a plan: every task as soon as its dependencies are done, `limits.concurrent` at a time. A failed task is data: what
 /// builds on nothing else is skipped, the others go on, and the last task, which gives the answer, is done in any case. Each
-/// ended task is handed out by [`Execution::next`]; dropping the execution
+/// ended task is handed out by [`Executor::next`]; dropping the execution
 /// stops what runs.
-pub(super) struct Execution<'a, F> {
+pub(super) struct Executor<'a, F> {
     tasks: &'a [Task],
-    limits: Limits,
+    limits: ExecutionLimits,
     waiting: Vec<&'a Task>,
     running: FuturesUnordered<F>,
     /// By id: the round in which a task ended, and its result or why there is none.
@@ -60,18 +60,18 @@ pub(super) struct Execution<'a, F> {
     sources: Vec<WebSource>,
 }
 
-impl<'a, F> Execution<'a, F>
+impl<'a, F> Executor<'a, F>
 where
-    F: Future<Output = Finished>,
+    F: Future<Output = TaskReport>,
 {
-    pub(super) fn new(tasks: &'a [Task], limits: Limits) -> Self {
+    pub(super) fn new(tasks: &'a [Task], limits: ExecutionLimits) -> Self {
         let waiting = tasks.iter().rev().collect();
         let (running, ended) = (FuturesUnordered::new(), HashMap::new());
         Self { tasks, limits, waiting, running, ended, rounds: 0, sources: Vec::new() }
     }
 
     /// The next task that has ended; `None` when all have. `start` makes the work of a task out of its inputs.
-    pub(super) async fn next(&mut self, start: impl Fn(&'a Task, Inputs) -> F) -> Option<Finished> {
+    pub(super) async fn next(&mut self, start: impl Fn(&'a Task, Inputs) -> F) -> Option<TaskReport> {
         loop {
             let ready = self.waiting.iter().rposition(|task| self.round_of(task).is_some());
             match ready {
@@ -80,8 +80,8 @@ where
                     match self.inputs_of(task) {
                         Ok(inputs) => self.running.push(start(task, inputs)),
                         Err(why) => {
-                            let ending = Ending::Skipped(why);
-                            return Some(self.end(Finished { id: task.id.clone(), ending, duration_ms: 0 }));
+                            let ending = TaskOutcome::Skipped(why);
+                            return Some(self.end(TaskReport { id: task.id.clone(), ending, duration_ms: 0 }));
                         }
                     }
                 }
@@ -127,17 +127,19 @@ where
         Ok(inputs)
     }
 
-    fn end(&mut self, finished: Finished) -> Finished {
-        if let Ending::Completed(output) = &finished.ending {
+    fn end(&mut self, finished: TaskReport) -> TaskReport {
+        if let TaskOutcome::Completed(output) = &finished.ending {
             WebSource::merge(&mut self.sources, output.sources.as_deref().unwrap_or_default());
         }
         if let Some(task) = self.tasks.iter().find(|task| task.id == finished.id) {
             let result = match &finished.ending {
-                Ending::Completed(output) => Ok(output.text.clone()),
-                Ending::Failed(TaskFailure { error, .. }) => {
+                TaskOutcome::Completed(output) => Ok(output.text.clone()),
+                TaskOutcome::Failed(TaskFailure { error, .. }) => {
                     Err(format!("{} failed: {}", task.action.as_str(), error.public_detail()))
                 }
-                Ending::Skipped(why) => Err(format!("{} was skipped: {}", task.action.as_str(), why.public_detail())),
+                TaskOutcome::Skipped(why) => {
+                    Err(format!("{} was skipped: {}", task.action.as_str(), why.public_detail()))
+                }
             };
             let round = self.round_of(task).unwrap_or(1);
             self.ended.insert(&task.id, (round, result));
@@ -147,13 +149,13 @@ where
 }
 
 /// Runs one task's work and notes how it ended and how long it took.
-pub(super) async fn timed(id: String, work: impl Future<Output = Result<TaskOutput, TaskFailure>>) -> Finished {
+pub(super) async fn timed(id: String, work: impl Future<Output = Result<TaskOutput, TaskFailure>>) -> TaskReport {
     let started = Instant::now();
     let ending = match work.await {
-        Ok(output) => Ending::Completed(output),
-        Err(failure) => Ending::Failed(failure),
+        Ok(output) => TaskOutcome::Completed(output),
+        Err(failure) => TaskOutcome::Failed(failure),
     };
-    Finished { id, ending, duration_ms: i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX) }
+    TaskReport { id, ending, duration_ms: i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX) }
 }
 
 #[cfg(test)]
@@ -161,19 +163,19 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::super::planner::Action;
-    use super::super::tasks::Kind;
+    use super::super::tasks::TaskKind;
     use super::*;
 
     fn task(id: &str, depends_on: &[&str]) -> Task {
         let depends_on = depends_on.iter().map(|id| (*id).to_owned()).collect();
-        Task { id: id.to_owned(), action: Action::LlmCall, kind: Kind::LlmCall, depends_on }
+        Task { id: id.to_owned(), action: Action::LlmCall, kind: TaskKind::LlmCall, depends_on }
     }
 
-    const LIMITS: Limits = Limits { concurrent: 5, rounds: 10 };
+    const LIMITS: ExecutionLimits = ExecutionLimits { concurrent: 5, rounds: 10 };
 
     /// Runs the tasks; each gives its id and inputs, tasks called `bad` fail. Returns "id status output" in order of ending.
-    async fn run(tasks: &[Task], limits: Limits) -> (Vec<String>, usize) {
-        let mut execution = Execution::new(tasks, limits);
+    async fn run(tasks: &[Task], limits: ExecutionLimits) -> (Vec<String>, usize) {
+        let mut executor = Executor::new(tasks, limits);
         let start = |task: &Task, inputs: Inputs| {
             let id = task.id.clone();
             let text = format!("{id}({})", inputs.results.join(","));
@@ -185,14 +187,14 @@ mod tests {
             })
         };
         let mut log = vec![];
-        while let Some(finished) = execution.next(start).await {
+        while let Some(finished) = executor.next(start).await {
             log.push(match finished.ending {
-                Ending::Completed(output) => output.text,
-                Ending::Failed(failure) => format!("{} failed: {}", finished.id, failure.error),
-                Ending::Skipped(error) => format!("{} skipped: {error}", finished.id),
+                TaskOutcome::Completed(output) => output.text,
+                TaskOutcome::Failed(failure) => format!("{} failed: {}", finished.id, failure.error),
+                TaskOutcome::Skipped(error) => format!("{} skipped: {error}", finished.id),
             });
         }
-        (log, execution.rounds())
+        (log, executor.rounds())
     }
 
     #[tokio::test]
@@ -222,8 +224,8 @@ mod tests {
     #[tokio::test]
     async fn a_chain_on_the_limit_completes_and_one_beyond_it_does_not() {
         let tasks = [task("a", &[]), task("b", &["a"])];
-        assert_eq!(run(&tasks, Limits { rounds: 2, ..LIMITS }).await.0.len(), 2);
-        let (log, rounds) = run(&tasks, Limits { rounds: 1, ..LIMITS }).await;
+        assert_eq!(run(&tasks, ExecutionLimits { rounds: 2, ..LIMITS }).await.0.len(), 2);
+        let (log, rounds) = run(&tasks, ExecutionLimits { rounds: 1, ..LIMITS }).await;
         assert_eq!((log[1].as_str(), rounds), ("b skipped: Maximum iterations exceeded (1)", 1));
     }
 
@@ -241,9 +243,9 @@ mod tests {
         };
         for concurrent in [3, 2, 1] {
             most.store(0, Ordering::SeqCst);
-            let mut execution = Execution::new(&tasks, Limits { concurrent, ..LIMITS });
+            let mut executor = Executor::new(&tasks, ExecutionLimits { concurrent, ..LIMITS });
             let mut ended = 0;
-            while execution.next(start).await.is_some() {
+            while executor.next(start).await.is_some() {
                 ended += 1;
             }
             assert_eq!((ended, most.load(Ordering::SeqCst)), (3, concurrent));

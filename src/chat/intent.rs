@@ -3,7 +3,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
-use super::wording::{fenced, json_in};
+use super::text::{fenced, json_in};
 use crate::kernel::Lax;
 
 /// What a prompt asks for.
@@ -59,7 +59,7 @@ impl Lax for Intent {
 
 /// An intent and how sure we are of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Verdict {
+pub(super) struct Classification {
     pub(super) intent: Intent,
     /// 0 to 1; the rules give the original's figures.
     pub(super) confidence: f64,
@@ -125,7 +125,7 @@ const RULES: [(Intent, f64, &[&str]); 6] = [
 ];
 
 /// Characters of a prompt that decide on its intent.
-const LOOKED_AT: usize = 4000;
+const MAX_PROMPT_CHARS: usize = 4000;
 
 /// Words that the original took for a sign, and that alone are none: they make the rules unsure.
 const HINTS: &[&str] = &[
@@ -153,27 +153,27 @@ fn compile(patterns: &[&str]) -> Regex {
 }
 
 /// Classifies by rules.
-pub(super) fn classify(prompt: &str) -> Verdict {
+pub(super) fn classify(prompt: &str) -> Classification {
     // What is wanted stands at the beginning; the rest may be a long text to work on.
-    let prompt: String = prompt.chars().take(LOOKED_AT).collect::<String>().to_lowercase();
+    let prompt: String = prompt.chars().take(MAX_PROMPT_CHARS).collect::<String>().to_lowercase();
     let rule = COMPILED.iter().find(|(_, _, pattern)| pattern.is_match(&prompt));
     match rule {
-        Some((intent, confidence, _)) => Verdict { intent: *intent, confidence: *confidence, unsure: false },
-        None if HINT.is_match(&prompt) => Verdict { intent: Intent::GeneralLlm, confidence: 0.5, unsure: true },
-        None => Verdict { intent: Intent::GeneralLlm, confidence: 0.7, unsure: false },
+        Some((intent, confidence, _)) => Classification { intent: *intent, confidence: *confidence, unsure: false },
+        None if HINT.is_match(&prompt) => Classification { intent: Intent::GeneralLlm, confidence: 0.5, unsure: true },
+        None => Classification { intent: Intent::GeneralLlm, confidence: 0.7, unsure: false },
     }
 }
 
 /// Whether a prompt asks for numbers, lists or comparisons, as one does of data.
 pub(super) fn asks_for_figures(prompt: &str) -> bool {
     static FIGURES: LazyLock<Regex> = LazyLock::new(|| compile(FIGURE_WORDS));
-    let prompt: String = prompt.chars().take(LOOKED_AT).collect::<String>().to_lowercase();
+    let prompt: String = prompt.chars().take(MAX_PROMPT_CHARS).collect::<String>().to_lowercase();
     FIGURES.is_match(&prompt)
 }
 
 /// What to ask a model about a prompt.
 pub(super) fn question(prompt: &str) -> String {
-    let excerpt: String = prompt.chars().take(LOOKED_AT).collect();
+    let excerpt: String = prompt.chars().take(MAX_PROMPT_CHARS).collect();
     format!(
         "Classify what the text between the lines asks for. Answer with JSON only: {{\"intent\": LABEL, \"confidence\": \
          NUMBER FROM 0 TO 1}}.\nLabels: churn_analytics (customer churn or retention), data_query (look into a database or \
@@ -185,11 +185,11 @@ pub(super) fn question(prompt: &str) -> String {
 }
 
 /// Reads a model's answer to [`question`]; prose around the JSON is forgiven.
-pub(super) fn read_answer(answer: &str) -> Option<Verdict> {
+pub(super) fn read_answer(answer: &str) -> Option<Classification> {
     let value = json_in(answer)?;
     let intent = Intent::parse(value.get("intent")?.as_str()?)?;
     let confidence = value.get("confidence").and_then(Value::as_f64).unwrap_or(0.6).clamp(0.0, 1.0);
-    Some(Verdict { intent, confidence, unsure: false })
+    Some(Classification { intent, confidence, unsure: false })
 }
 
 #[cfg(test)]
@@ -265,8 +265,8 @@ mod tests {
 
     #[test]
     fn a_models_answer_is_read_with_prose_around_it() {
-        let verdict = read_answer("Sure! {\"intent\": \"web_search\", \"confidence\": 7} Bye").unwrap();
-        assert_eq!((verdict.intent, verdict.confidence), (Intent::WebSearch, 1.0));
+        let classification = read_answer("Sure! {\"intent\": \"web_search\", \"confidence\": 7} Bye").unwrap();
+        assert_eq!((classification.intent, classification.confidence), (Intent::WebSearch, 1.0));
         for answer in ["", "}{", "{}", "{\"intent\": \"dance\"}", "web_search"] {
             assert_eq!(read_answer(answer), None, "{answer}");
         }

@@ -1,10 +1,10 @@
 use serde_json::{Value, json};
 
-use super::command::{ChatCommand, ChatOptions};
 use super::intent::Intent;
-use super::targets::{choose_agent, choose_sources};
-use super::tasks::Kind;
-use super::toolbox::{self, Offer, ToolRun};
+use super::request::{ChatOptions, UserRequest};
+use super::target_selection::{choose_agent, choose_sources};
+use super::tasks::TaskKind;
+use super::tool_selection::{self, ToolOffer, ToolRun};
 use crate::kernel::Error;
 use crate::settings::Settings;
 
@@ -34,7 +34,7 @@ pub(super) struct Task {
     pub(super) id: String,
     pub(super) action: Action,
     /// Who does it.
-    pub(super) kind: Kind,
+    pub(super) kind: TaskKind,
     /// Ids of the tasks whose results it builds on; they stand before it in the plan.
     pub(super) depends_on: Vec<String>,
 }
@@ -43,10 +43,10 @@ impl Task {
     /// What the task is done with, as far as it is known beforehand.
     pub(super) fn target(&self) -> Option<&str> {
         match &self.kind {
-            Kind::DataQuery(source) => Some(source.name.as_str()),
-            Kind::ExternalAgent(super::targets::AgentChoice::One(agent)) => Some(agent.name.as_str()),
-            Kind::ToolRun(run) => Some(&run.name),
-            Kind::Program(tool) => Some(tool.name.as_str()),
+            TaskKind::DataQuery(source) => Some(source.name.as_str()),
+            TaskKind::ExternalAgent(super::target_selection::AgentChoice::One(agent)) => Some(agent.name.as_str()),
+            TaskKind::ToolRun(run) => Some(&run.name),
+            TaskKind::Program(tool) => Some(tool.name.as_str()),
             _ => None,
         }
     }
@@ -61,7 +61,7 @@ pub(super) struct Plan {
     /// Those of them that the request asks for by name: an answer without them is only a partial one.
     pub(super) denied: Vec<String>,
     /// The tools that the model may ask for while it answers.
-    pub(super) offer: Offer,
+    pub(super) offer: ToolOffer,
 }
 
 impl Plan {
@@ -90,7 +90,7 @@ impl Plan {
     /// The tools that are run by plan.
     pub(super) fn runs(&self) -> impl Iterator<Item = &ToolRun> {
         self.tasks.iter().filter_map(|task| match &task.kind {
-            Kind::ToolRun(run) => Some(run),
+            TaskKind::ToolRun(run) => Some(run),
             _ => None,
         })
     }
@@ -141,17 +141,17 @@ fn is_named(action: Action, options: &ChatOptions) -> bool {
 
 /// Makes the plan for an intent out of what these settings have enabled; what they lack is noted, and the rest goes on
 /// without it. The answer builds on everything, each other task on the stage before it. An error is the caller's fault.
-pub(super) fn plan(intent: Intent, command: &ChatCommand, settings: &Settings) -> Result<Plan, Error> {
-    let (offer, denied) = toolbox::offer(command, intent, settings)?;
+pub(super) fn plan(intent: Intent, user_request: &UserRequest, settings: &Settings) -> Result<Plan, Error> {
+    let (offer, denied) = tool_selection::offer(user_request, intent, settings)?;
     let mut plan = Plan { offer, ..Plan::default() };
     denied.into_iter().for_each(|missing| plan.deny(missing));
-    let program = program(intent, command, settings, &mut plan)?;
+    let program = program(intent, user_request, settings, &mut plan)?;
     let mut stage_before: Vec<String> = Vec::new();
-    for action in stages(intent, &command.options) {
-        let kinds = match kinds(action, intent, command, settings)? {
+    for action in stages(intent, &user_request.options) {
+        let kinds = match kinds(action, intent, user_request, settings)? {
             Ok(kinds) => kinds,
             Err(missing) => {
-                if is_named(action, &command.options) {
+                if is_named(action, &user_request.options) {
                     plan.deny(missing);
                 } else {
                     plan.missing.push(missing);
@@ -173,7 +173,7 @@ pub(super) fn plan(intent: Intent, command: &ChatCommand, settings: &Settings) -
                 }
                 _ => {
                     // What the plan has run is not offered once more.
-                    if let Kind::ToolRun(run) = &kind {
+                    if let TaskKind::ToolRun(run) = &kind {
                         plan.offer.tools.retain(|tool| tool.name != run.tool.name);
                     }
                     Task { id, action, kind, depends_on }
@@ -185,15 +185,20 @@ pub(super) fn plan(intent: Intent, command: &ChatCommand, settings: &Settings) -
 }
 
 /// The program that a request wants to be written and run.
-fn program(intent: Intent, command: &ChatCommand, settings: &Settings, plan: &mut Plan) -> Result<Option<Kind>, Error> {
-    if intent != Intent::CodeGeneration || !toolbox::wants_run(command) {
+fn program(
+    intent: Intent,
+    user_request: &UserRequest,
+    settings: &Settings,
+    plan: &mut Plan,
+) -> Result<Option<TaskKind>, Error> {
+    if intent != Intent::CodeGeneration || !tool_selection::wants_run(user_request) {
         return Ok(None);
     }
-    match toolbox::code(&command.options, settings)? {
-        Ok(tool) => return Ok(Some(Kind::Program(tool))),
+    match tool_selection::code(&user_request.options, settings)? {
+        Ok(tool) => return Ok(Some(TaskKind::Program(tool))),
         Err(why) => {
             let missing = format!("the code is not run: {why}");
-            if command.options.execute == Some(true) { plan.deny(missing) } else { plan.missing.push(missing) }
+            if user_request.options.execute == Some(true) { plan.deny(missing) } else { plan.missing.push(missing) }
         }
     }
     Ok(None)
@@ -203,28 +208,28 @@ fn program(intent: Intent, command: &ChatCommand, settings: &Settings, plan: &mu
 fn kinds(
     action: Action,
     intent: Intent,
-    command: &ChatCommand,
+    user_request: &UserRequest,
     settings: &Settings,
-) -> Result<Result<Vec<Kind>, String>, Error> {
+) -> Result<Result<Vec<TaskKind>, String>, Error> {
     Ok(match action {
-        Action::LlmCall => Ok(vec![Kind::LlmCall]),
+        Action::LlmCall => Ok(vec![TaskKind::LlmCall]),
         Action::ToolExecution => {
-            let options = &command.options;
-            match toolbox::direct(options, settings)? {
+            let options = &user_request.options;
+            match tool_selection::direct(options, settings)? {
                 Err(why) => Err(why),
-                Ok(Some(run)) => Ok(vec![Kind::ToolRun(run)]),
+                Ok(Some(run)) => Ok(vec![TaskKind::ToolRun(run)]),
                 Ok(None) if intent == Intent::WebSearch => {
-                    toolbox::search(options, settings)?.map(|run| vec![Kind::ToolRun(run)])
+                    tool_selection::search(options, settings)?.map(|run| vec![TaskKind::ToolRun(run)])
                 }
                 // The model chooses while it answers.
-                Ok(None) => toolbox::any(command, intent, settings)?.map(|()| Vec::new()),
+                Ok(None) => tool_selection::any(user_request, intent, settings)?.map(|()| Vec::new()),
             }
         }
         Action::ExternalAgent => {
-            choose_agent(&command.options, intent, settings)?.map(|choice| vec![Kind::ExternalAgent(choice)])
+            choose_agent(&user_request.options, intent, settings)?.map(|choice| vec![TaskKind::ExternalAgent(choice)])
         }
-        Action::DataQuery => choose_sources(&command.options, &command.prompt, intent, settings)?
-            .map(|sources| sources.into_iter().map(Kind::DataQuery).collect()),
+        Action::DataQuery => choose_sources(&user_request.options, &user_request.prompt, intent, settings)?
+            .map(|sources| sources.into_iter().map(TaskKind::DataQuery).collect()),
     })
 }
 
@@ -233,24 +238,24 @@ mod tests {
     use serde_json::Map;
 
     use super::*;
-    use crate::chat::command::ChatOptions;
+    use crate::chat::request::ChatOptions;
     use crate::kernel::UserId;
     use crate::settings::{Environment, load};
 
-    fn command() -> ChatCommand {
+    fn user_request() -> UserRequest {
         let (user, options) = (UserId::anonymous(), ChatOptions::default());
-        ChatCommand { prompt: "What?".to_owned(), user, metadata: Map::new(), options }
+        UserRequest { prompt: "What?".to_owned(), user, metadata: Map::new(), options }
     }
 
     #[test]
     fn every_plan_ends_in_an_answer_and_names_what_is_missing() {
         let settings = load(Environment::default()).unwrap().settings;
         for intent in Intent::ALL {
-            let plan = plan(intent, &command(), &settings).unwrap();
+            let plan = plan(intent, &user_request(), &settings).unwrap();
             assert_eq!(plan.tasks.last().unwrap().action, Action::LlmCall, "{intent:?}");
             assert_eq!(plan.tasks.len() + plan.missing.len(), shape(intent).len(), "{intent:?}");
         }
-        assert_eq!(plan(Intent::ChurnAnalytics, &command(), &settings).unwrap().missing.len(), 2);
+        assert_eq!(plan(Intent::ChurnAnalytics, &user_request(), &settings).unwrap().missing.len(), 2);
     }
 
     #[test]
@@ -269,7 +274,7 @@ mod tests {
 
     fn planned(intent: Intent, options: ChatOptions) -> Plan {
         let settings = load(Environment::from_pairs([("TOOLS", TOOLS)])).unwrap().settings;
-        plan(intent, &ChatCommand { options, ..command() }, &settings).unwrap()
+        plan(intent, &UserRequest { options, ..user_request() }, &settings).unwrap()
     }
 
     fn offered(plan: &Plan) -> Vec<&str> {
@@ -304,8 +309,8 @@ mod tests {
         assert_eq!(offered(&planned(Intent::GeneralLlm, only("mcp__echo"))), ["mcp"]);
         let settings = load(Environment::from_pairs([("TOOLS", TOOLS)])).unwrap().settings;
         for wrong in [named("api__echo"), only("mcp_echo")] {
-            let command = ChatCommand { options: wrong, ..command() };
-            assert!(super::plan(Intent::GeneralLlm, &command, &settings).is_err());
+            let user_request = UserRequest { options: wrong, ..user_request() };
+            assert!(super::plan(Intent::GeneralLlm, &user_request, &settings).is_err());
         }
         assert_eq!(planned(Intent::GeneralLlm, named("off")).denied, ["Tool 'off' is disabled"]);
     }
@@ -317,7 +322,7 @@ mod tests {
             ("EXTERNAL_AGENTS", r#"{"c": {"url": "http://c"}}"#),
         ]);
         let settings = load(environment).unwrap().settings;
-        let plan = plan(Intent::ChurnAnalytics, &command(), &settings).unwrap();
+        let plan = plan(Intent::ChurnAnalytics, &user_request(), &settings).unwrap();
         let expected = json!([
             {"id": "task_1", "action": "data_query", "depends_on": [], "target": "a"},
             {"id": "task_2", "action": "data_query", "depends_on": [], "target": "b"},

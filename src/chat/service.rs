@@ -2,18 +2,18 @@ use serde_json::{Map, json};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
-use super::cancellation::CancelGuard;
+use super::cancel_guard::CancelGuard;
 use super::classifier;
-use super::command::ChatCommand;
-use super::ending::{compose, describe, record};
+use super::deadline_budget::DeadlineBudget;
 use super::events::EventSink;
-use super::executor::{Execution, Limits, timed};
-use super::offering;
+use super::executor::{ExecutionLimits, Executor, timed};
 use super::planner::{self, Action, Plan};
-use super::reply::{Answer, ChatReply, Progress};
-use super::shares::Shares;
-use super::step_log::StepLog;
+use super::progress::{Answer, ChatResponse, Progress};
+use super::recorder::StepRecorder;
+use super::request::UserRequest;
+use super::response::{compose, describe, record};
 use super::tasks::{self, TaskContext, TaskOutput};
+use super::tool_functions;
 use super::tool_support::ToolSupport;
 use crate::agents::AgentService;
 use crate::datasources::DataSourceService;
@@ -21,7 +21,7 @@ use crate::kernel::{Clock, Deadline, Error, ErrorKind, Role, new_id};
 use crate::llm::{LlmClient, Usage};
 use crate::memory::{ContextMessage, MemoryService, ResponseCache};
 use crate::settings::{Settings, SharedSettings};
-use crate::storage::{Execution as Record, ExecutionStatus, ExecutionStore, Outcome};
+use crate::storage::{Execution, ExecutionStatus, ExecutionStore, Outcome};
 use crate::telemetry::{Request, within};
 use crate::tools::ToolService;
 
@@ -33,7 +33,7 @@ const CONTEXT_TOKENS: usize = 2000;
 pub struct ChatService {
     settings: SharedSettings,
     executions: ExecutionStore,
-    parts: Parts,
+    services: ChatServices,
     clock: Clock,
     background: TaskTracker,
     support: ToolSupport,
@@ -41,7 +41,7 @@ pub struct ChatService {
 
 /// The modules that chat works with.
 #[derive(Clone, Debug)]
-pub struct Parts {
+pub struct ChatServices {
     /// Answers, and writes queries.
     pub llm: LlmClient,
     /// Hands work over.
@@ -57,15 +57,15 @@ pub struct Parts {
 }
 
 impl ChatService {
-    /// A service that runs on these parts; work that must outlive a request goes to `background`.
+    /// A service that runs on these services; work that must outlive a request goes to `background`.
     pub fn new(
         settings: SharedSettings,
         executions: ExecutionStore,
-        parts: Parts,
+        services: ChatServices,
         clock: Clock,
         background: TaskTracker,
     ) -> Self {
-        Self { settings, executions, parts, clock, background, support: ToolSupport::default() }
+        Self { settings, executions, services, clock, background, support: ToolSupport::default() }
     }
 
     /// The records of past requests.
@@ -73,13 +73,13 @@ impl ChatService {
         &self.executions
     }
 
-    /// Work that outlives a request, waited for when the server stops.
+    /// ProgramRun that outlives a request, waited for when the server stops.
     pub(super) fn background(&self) -> &TaskTracker {
         &self.background
     }
 
     /// Carries out one request. Dropping the future ends all work for it, upstream too, and records it as cancelled.
-    pub(super) async fn chat(&self, command: ChatCommand, events: EventSink) -> ChatReply {
+    pub(super) async fn chat(&self, user_request: UserRequest, events: EventSink) -> ChatResponse {
         let settings = self.settings.snapshot();
         let deadline = Deadline::after(settings.orchestration.timeout);
         let started = Instant::now();
@@ -89,52 +89,53 @@ impl ChatService {
 
         let mut progress = Progress::default();
         let redaction = self.settings.redactions(&settings).replies().clone();
-        let log = StepLog::new(self.executions.clone(), id.clone(), events, redaction.clone());
-        let work = self.carry_out(&command, &settings, deadline, &log, &mut progress);
+        let log = StepRecorder::new(self.executions.clone(), id.clone(), events, redaction.clone());
+        let work = self.run_plan(&user_request, &settings, deadline, &log, &mut progress);
         let outcome = timeout_at(deadline.instant(), work).await.unwrap_or_else(|_| Err(too_late(&settings)));
         progress.steps = log.steps();
 
         // An answer that exists is given, even if the time ran out while it was being saved.
         let failure = outcome.err().filter(|_| progress.answer.is_none());
-        progress.warnings = self.parts.memory.degraded();
+        progress.warnings = self.services.memory.degraded();
         // For a client that does not read it is in the answer.
         drop(timeout_at(deadline.instant(), log.events().flush()).await);
-        record(&command, &progress, failure.as_ref(), started.elapsed(), &settings);
+        record(&user_request, &progress, failure.as_ref(), started.elapsed(), &settings);
         let metadata = redaction.json(progress.metadata(&id, failure.is_some(), started.elapsed()));
         let lacking = progress.lacking.iter().map(|lacking| redaction.text(lacking)).collect();
         let failure = failure.map(|error| error.masked(&redaction));
         let answer = progress.answer.unwrap_or_default().text;
-        let reply = ChatReply { answer, metadata, execution_id: id, failure, lacking };
+        let reply = ChatResponse { answer, metadata, execution_id: id, failure, lacking };
         guard.disarm();
         self.finish(&reply).await;
         reply
     }
 
     /// The flow: intent, plan, tasks, answer, memory.
-    async fn carry_out(
+    async fn run_plan(
         &self,
-        command: &ChatCommand,
+        user_request: &UserRequest,
         settings: &Settings,
         deadline: Deadline,
-        log: &StepLog,
+        log: &StepRecorder,
         progress: &mut Progress,
     ) -> Result<(), Error> {
         let (id, events) = (log.execution(), log.events());
-        self.begin(id, command).await;
-        let verdict = classifier::classify(&self.parts.llm, command, settings, deadline).await;
-        progress.verdict = Some(verdict);
-        let mut plan = planner::plan(verdict.intent, command, settings)?;
+        self.begin(id, user_request).await;
+        let classification = classifier::classify(&self.services.llm, user_request, settings, deadline).await;
+        progress.classification = Some(classification);
+        let mut plan = planner::plan(classification.intent, user_request, settings)?;
         for run in plan.runs() {
-            tasks::check_run(&self.parts.tools, run, settings, deadline).await?;
+            tasks::check_run(&self.services.tools, run, settings, deadline).await?;
         }
-        let offered = &offering::offered(&self.parts.tools, &mut plan, command, settings, deadline).await;
+        let offered = &tool_functions::offered(&self.services.tools, &mut plan, user_request, settings, deadline).await;
         (progress.missing, progress.lacking) = (plan.missing.clone(), plan.denied.clone());
-        let recorded = self.executions.plan(id, verdict.intent.as_str(), verdict.confidence, &plan.to_json()).await;
+        let recorded =
+            self.executions.plan(id, classification.intent.as_str(), classification.confidence, &plan.to_json()).await;
         log_failure("the plan could not be recorded", recorded);
-        events.begun(id, &verdict, &plan).await;
+        events.begun(id, &classification, &plan).await;
 
-        let Parts { llm, agents, datasources, tools, .. } = &self.parts;
-        let conversation = &self.recall(command, settings, progress).await;
+        let ChatServices { llm, agents, datasources, tools, .. } = &self.services;
+        let conversation = &self.recall(user_request, settings, progress).await;
         let (missing, offer, support) = (plan.missing.as_slice(), &plan.offer, &self.support);
         let context = TaskContext {
             settings,
@@ -145,7 +146,7 @@ impl ChatService {
             offered,
             offer,
             support,
-            command,
+            user_request,
             conversation,
             missing,
             deadline,
@@ -158,7 +159,7 @@ impl ChatService {
             // Until it is saved it is not, even if the time runs out.
             progress.memory_saved = Some(false);
             progress.lacking.push("The conversation could not be saved".to_owned());
-            if self.remember(command, answer).await {
+            if self.remember(user_request, answer).await {
                 progress.memory_saved = Some(true);
                 progress.lacking.pop();
             }
@@ -170,7 +171,7 @@ impl ChatService {
     async fn answer(&self, plan: &Plan, context: &TaskContext<'_>, progress: &mut Progress) -> Result<String, Error> {
         let key = cache_key(context, plan);
         if let Some(key) = &key
-            && let Some(answer) = self.parts.cache.get::<Answer>(key).await
+            && let Some(answer) = self.services.cache.get::<Answer>(key).await
         {
             progress.cached = true;
             let text = progress.answer.insert(answer.masked(context.log.redaction())).text.clone();
@@ -183,17 +184,22 @@ impl ChatService {
         // What a tool gave may be another thing the next time, and what was missing may be there.
         let used_tools = context.log.steps().iter().any(|step| step.action == Action::ToolExecution.as_str());
         if let Some(key) = key.as_ref().filter(|_| !used_tools && progress.lacking.len() == lacking) {
-            self.parts.cache.put(key, &answer, &context.settings.cache).await;
+            self.services.cache.put(key, &answer, &context.settings.cache).await;
         }
         Ok(answer.text)
     }
 
     /// The conversation so far. One that can't be read is taken as empty, and makes the reply degraded.
-    async fn recall(&self, command: &ChatCommand, settings: &Settings, progress: &mut Progress) -> Vec<ContextMessage> {
+    async fn recall(
+        &self,
+        user_request: &UserRequest,
+        settings: &Settings,
+        progress: &mut Progress,
+    ) -> Vec<ContextMessage> {
         if !settings.memory.enabled {
             return Vec::new();
         }
-        self.parts.memory.context(&command.user, CONTEXT_TOKENS).await.unwrap_or_else(|error| {
+        self.services.memory.context(&user_request.user, CONTEXT_TOKENS).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "the conversation could not be read");
             progress.lacking.push("The conversation could not be read".to_owned());
             Vec::new()
@@ -204,18 +210,18 @@ impl ChatService {
     async fn execute(&self, plan: &Plan, context: &TaskContext<'_>, progress: &mut Progress) -> Result<(), Error> {
         let settings = context.settings;
         let rounds = settings.orchestration.max_iterations;
-        let limits = Limits { concurrent: settings.tool_rules.max_concurrent, rounds };
+        let limits = ExecutionLimits { concurrent: settings.tool_rules.max_concurrent, rounds };
         let last = plan.tasks.last().map(|task| task.id.as_str()).unwrap_or_default();
-        let shares = Shares::of(plan, context.deadline);
+        let budget = DeadlineBudget::of(plan, context.deadline);
         let start = |task: &planner::Task, inputs| {
             let (kind, is_last) = (task.kind.clone(), task.id == last);
-            let (id, deadline) = (task.id.clone(), shares.deadline(plan.stages_after(&task.id)));
+            let (id, deadline) = (task.id.clone(), budget.deadline(plan.stages_after(&task.id)));
             timed(task.id.clone(), async move {
                 let context = TaskContext { deadline, task: &id, ..*context };
                 tasks::run(kind, &context, inputs, is_last).await
             })
         };
-        let mut execution = Execution::new(&plan.tasks, limits);
+        let mut execution = Executor::new(&plan.tasks, limits);
         let mut outcome = Err(Error::new(ErrorKind::Upstream, "No answer was made"));
         let mut found = Vec::new();
         while let Some(finished) = execution.next(&start).await {
@@ -224,7 +230,7 @@ impl ChatService {
             let (step, result) = describe(plan, finished);
             match result {
                 Ok(output) => {
-                    progress.gain(&output);
+                    progress.absorb(&output);
                     if is_last {
                         outcome = Ok(output);
                     } else {
@@ -235,12 +241,12 @@ impl ChatService {
                 Err(failure) => {
                     progress.usage = Usage::sum(progress.usage, failure.usage);
                     let (sources, rounds) = (failure.sources, failure.rounds);
-                    progress.gain(&TaskOutput { sources, rounds, ..TaskOutput::default() });
+                    progress.absorb(&TaskOutput { sources, rounds, ..TaskOutput::default() });
                     found.extend(failure.found.map(|text| TaskOutput { text, ..TaskOutput::default() }));
                     if is_last {
                         outcome = Err(failure.error);
                     } else {
-                        progress.lacks(&step, &failure.error);
+                        progress.record_gap(&step, &failure.error);
                     }
                 }
             }
@@ -255,12 +261,12 @@ impl ChatService {
 
     /// Saves both turns. Once begun this goes on even if the request is dropped, so that what is stored and what the
     /// client is told differ in one direction only.
-    async fn remember(&self, command: &ChatCommand, answer: String) -> bool {
+    async fn remember(&self, user_request: &UserRequest, answer: String) -> bool {
         let turns = [
-            self.parts.memory.message(Role::User, command.prompt.clone(), command.metadata.clone()),
-            self.parts.memory.message(Role::Assistant, answer, Map::new()),
+            self.services.memory.message(Role::User, user_request.prompt.clone(), user_request.metadata.clone()),
+            self.services.memory.message(Role::Assistant, answer, Map::new()),
         ];
-        let (memory, user) = (self.parts.memory.clone(), command.user.clone());
+        let (memory, user) = (self.services.memory.clone(), user_request.user.clone());
         let saving = self.background.spawn(within(async move {
             let saved = memory.append(&user, &turns).await;
             let ok = saved.is_ok();
@@ -270,12 +276,12 @@ impl ChatService {
         saving.await.unwrap_or(false)
     }
 
-    async fn begin(&self, id: &str, command: &ChatCommand) {
-        let record = Record {
+    async fn begin(&self, id: &str, user_request: &UserRequest) {
+        let record = Execution {
             id: id.to_owned(),
-            user_id: command.user.to_string(),
+            user_id: user_request.user.to_string(),
             status: ExecutionStatus::Running,
-            prompt: command.prompt.clone(),
+            prompt: user_request.prompt.clone(),
             intent: None,
             plan: None,
             answer: None,
@@ -287,7 +293,7 @@ impl ChatService {
         log_failure("the execution could not be recorded", self.executions.begin(&record).await);
     }
 
-    async fn finish(&self, reply: &ChatReply) {
+    async fn finish(&self, reply: &ChatResponse) {
         let outcome = Outcome {
             status: if reply.failure.is_none() { ExecutionStatus::Completed } else { ExecutionStatus::Failed },
             answer: reply.failure.is_none().then(|| reply.answer.clone()),
@@ -305,12 +311,12 @@ impl ChatService {
 
 /// A digest of everything that shapes the answer, if the cache is to be used.
 fn cache_key(context: &TaskContext<'_>, plan: &Plan) -> Option<String> {
-    let (settings, command) = (context.settings, context.command);
-    if !settings.cache.enabled || command.options.use_cache == Some(false) || !plan.is_repeatable() {
+    let (settings, user_request) = (context.settings, context.user_request);
+    if !settings.cache.enabled || user_request.options.use_cache == Some(false) || !plan.is_repeatable() {
         return None;
     }
     let llm = settings.llm.effective();
-    let mut metadata = command.metadata.clone();
+    let mut metadata = user_request.metadata.clone();
     metadata.remove("use_cache");
     Some(ResponseCache::key(&json!({
         "server": llm.base_url,
@@ -322,7 +328,7 @@ fn cache_key(context: &TaskContext<'_>, plan: &Plan) -> Option<String> {
         "missing": plan.missing,
         "tools": context.offered.iter().map(|function| json!([function.name, function.description, function.parameters])).collect::<Vec<_>>(),
         "conversation": context.conversation,
-        "prompt": command.prompt,
+        "prompt": user_request.prompt,
         "metadata": metadata,
     })))
 }

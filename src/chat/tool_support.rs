@@ -7,9 +7,9 @@ use tokio::time::Instant;
 use crate::settings::LlmSettings;
 
 /// How long a model is not offered tools after it refused them: it may have been given another template since.
-const REMEMBERED_FOR: Duration = Duration::from_secs(600);
+const REFUSAL_TTL: Duration = Duration::from_secs(600);
 /// Models that are remembered at most.
-const MOST: usize = 256;
+const MAX_MODELS: usize = 256;
 
 /// Remembers which models on which servers refuse requests that offer tools. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -21,14 +21,14 @@ impl ToolSupport {
     /// Whether this model refused tools a short while ago.
     pub(super) fn is_refused(&self, llm: &LlmSettings, model: Option<&str>) -> bool {
         let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.get(&key(llm, model)).is_some_and(|since| since.elapsed() < REMEMBERED_FOR)
+        refused.get(&key(llm, model)).is_some_and(|since| since.elapsed() < REFUSAL_TTL)
     }
 
     /// This model has just refused tools.
     pub(super) fn note_refusal(&self, llm: &LlmSettings, model: Option<&str>) {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.retain(|_, since| since.elapsed() < REMEMBERED_FOR);
-        if refused.len() < MOST {
+        refused.retain(|_, since| since.elapsed() < REFUSAL_TTL);
+        if refused.len() < MAX_MODELS {
             refused.insert(key(llm, model), Instant::now());
         }
     }

@@ -8,10 +8,10 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::ChatState;
 use super::stream::{AnswerEvent, stream};
-use crate::chat::command::{ChatCommand, ChatOptions};
 use crate::chat::events::EventSink;
 use crate::chat::intent::Intent;
-use crate::chat::reply::ChatReply;
+use crate::chat::progress::ChatResponse;
+use crate::chat::request::{ChatOptions, UserRequest};
 use crate::kernel::{Fields, UserId};
 use crate::web::openapi::schema::{
     Members, any_object, any_of, boolean, list_or_text, name_of, or_null, pattern, text,
@@ -82,7 +82,7 @@ impl FromFields for ChatBody {
     }
 }
 
-impl From<ChatBody> for ChatCommand {
+impl From<ChatBody> for UserRequest {
     fn from(body: ChatBody) -> Self {
         let user = body.user_id.and_then(|user| UserId::parse(&user).ok()).unwrap_or_else(UserId::anonymous);
         Self { prompt: body.prompt, user, metadata: body.metadata.unwrap_or_default(), options: body.options }
@@ -191,7 +191,7 @@ pub(super) async fn health(State(state): State<ChatState>) -> Reply<ChatHealth> 
 }
 
 /// The body of a reply; for a failure it has the members of an error too.
-pub(super) fn chat_json(reply: ChatReply) -> (Value, Option<ApiError>) {
+pub(super) fn chat_json(reply: ChatResponse) -> (Value, Option<ApiError>) {
     let error = reply.error();
     let answer = ChatAnswer { answer: reply.answer, metadata: reply.metadata, execution_id: reply.execution_id, error };
     let mut body = json!(answer);

@@ -120,7 +120,7 @@ pub(super) struct ExecutionDetail {
     steps: Vec<StepView>,
 }
 
-pub(super) struct ListQuery {
+pub(super) struct ExecutionListQuery {
     limit: usize,
     cursor: Option<String>,
     user_id: Option<String>,
@@ -128,14 +128,14 @@ pub(super) struct ListQuery {
 }
 
 /// Executions on one page.
-const LIMITS: RangeInclusive<i64> = 1..=200;
+const PAGE_SIZES: RangeInclusive<i64> = 1..=200;
 
-impl IntoParams for ListQuery {
+impl IntoParams for ExecutionListQuery {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let statuses = name_of(ExecutionStatus::ALL.map(|(_, name)| name));
         let cursor = "Where the page begins: `next_cursor` of the page before";
         vec![
-            query("limit", "Page size, 50 by default", query_integer(&LIMITS)),
+            query("limit", "Page size, 50 by default", query_integer(&PAGE_SIZES)),
             query("cursor", cursor, pattern(Cursor::PATTERN)),
             query("user_id", "Of this user only", text()),
             query("status", "In this state only", statuses),
@@ -143,7 +143,7 @@ impl IntoParams for ListQuery {
     }
 }
 
-impl FromFields for ListQuery {
+impl FromFields for ExecutionListQuery {
     fn read(fields: &mut Fields<'_>) -> Self {
         let status: Option<String> = fields.optional("status");
         let known = status.as_deref().and_then(ExecutionStatus::parse);
@@ -152,7 +152,7 @@ impl FromFields for ListQuery {
             fields.reject("status", format!("Input should be one of: {names}"));
         }
         Self {
-            limit: usize::try_from(fields.int_or("limit", 50, LIMITS)).unwrap_or(50),
+            limit: usize::try_from(fields.int_or("limit", 50, PAGE_SIZES)).unwrap_or(50),
             cursor: fields.optional("cursor"),
             user_id: fields.optional("user_id"),
             status: known,
@@ -163,14 +163,14 @@ impl FromFields for ListQuery {
 /// List executions
 ///
 /// What the server did, newest first, page by page; prompts and answers are cut to 1000 characters.
-#[utoipa::path(get, path = "/executions", tag = "executions", operation_id = "list_executions", params(ListQuery),
+#[utoipa::path(get, path = "/executions", tag = "executions", operation_id = "list_executions", params(ExecutionListQuery),
     responses((status = 200, description = "A page", body = Executions), ReadErrors,
         (status = 400, description = "The cursor is none that a page has given", body = ErrorBody),
         (status = 409, description = "The cursor is from when Postgres was away", body = ErrorBody),
         (status = 503, description = "Postgres is away, which gave the page before", body = ErrorBody)))]
 pub(super) async fn list(
     State(state): State<ChatState>,
-    QueryParams(query): QueryParams<ListQuery>,
+    QueryParams(query): QueryParams<ExecutionListQuery>,
 ) -> Result<Reply<Executions>, ApiError> {
     let before = query.cursor.as_deref().map(Cursor::parse).transpose()?;
     let filter = ExecutionFilter { user_id: query.user_id, status: query.status, before };

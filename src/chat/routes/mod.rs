@@ -13,7 +13,7 @@ use crate::web::AppState;
 /// What the handlers work with.
 #[derive(Clone, Debug)]
 pub struct ChatState {
-    /// What every module shares.
+    /// What every module budget.
     pub app: AppState,
     /// The service.
     pub chat: ChatService,

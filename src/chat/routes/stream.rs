@@ -13,13 +13,13 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::chat::chat_json;
 use crate::chat::ChatService;
-use crate::chat::command::ChatCommand;
 use crate::chat::events::{ChatEvent, EventSink};
+use crate::chat::request::UserRequest;
 use crate::telemetry;
 use crate::web::openapi::schema::event;
 
 /// Longest silence: proxies cut streams after 30 to 60 seconds of it.
-const PING: Duration = Duration::from_secs(15);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// One event of an answer.
 pub(super) struct AnswerEvent;
@@ -41,20 +41,20 @@ impl PartialSchema for AnswerEvent {
 impl ToSchema for AnswerEvent {}
 
 /// Answers with server-sent events. When the client leaves, the stream is dropped, and the work with it.
-pub(super) fn stream(service: ChatService, command: ChatCommand) -> Response {
-    let keep_alive = KeepAlive::new().interval(PING).text("ping");
+pub(super) fn stream(service: ChatService, user_request: UserRequest) -> Response {
+    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE_INTERVAL).text("ping");
     let headers = [
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
     ];
-    (headers, Sse::new(events(service, command)).keep_alive(keep_alive)).into_response()
+    (headers, Sse::new(events(service, user_request)).keep_alive(keep_alive)).into_response()
 }
 
-fn events(service: ChatService, command: ChatCommand) -> impl Stream<Item = Result<Event, Infallible>> {
+fn events(service: ChatService, user_request: UserRequest) -> impl Stream<Item = Result<Event, Infallible>> {
     let (sink, mut receiver) = EventSink::streaming();
     // A task of its own: deadlines hold even when the client is too slow to read.
     let background = service.background().clone();
-    let work = async move { chat_json(service.chat(command, sink).await) };
+    let work = async move { chat_json(service.chat(user_request, sink).await) };
     let work = AbortOnDropHandle::new(background.spawn(telemetry::carried(work)));
     yielding! {
         let mut number = 0;

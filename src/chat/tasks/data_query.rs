@@ -1,38 +1,38 @@
 use serde_json::{Value, json};
 
-use super::text_to_query::{self, Language};
+use super::text_to_query::{self, QueryLanguage};
 use super::{TaskContext, TaskFailure, TaskOutput};
-use crate::chat::targets::Source;
-use crate::chat::wording;
+use crate::chat::target_selection::DataSourceEntry;
+use crate::chat::text;
 use crate::datasources::{DataError, Outage, QueryRequest, QueryResult};
 use crate::kernel::{Error, ErrorKind};
 use crate::llm::{ChatRequest, Usage};
 
 /// Rows asked for at most: an answer is to be read.
-const MOST_ROWS: usize = 200;
+const MAX_ROWS: usize = 200;
 /// Bytes of JSON that these rows may have: replies hold them, and records keep them.
-const MOST_BYTES: usize = 1_000_000;
+const MAX_BYTES: usize = 1_000_000;
 /// Rows that a model is shown.
-const ROWS_FOR_MODEL: usize = 50;
+const MAX_ROWS_FOR_MODEL: usize = 50;
 /// Rows of the table in the answer.
-const ROWS_IN_ANSWER: usize = 20;
+const MAX_ROWS_IN_ANSWER: usize = 20;
 
 /// A query that was run, and what it gave.
-struct Ran {
+struct QueryRun {
     query: String,
     result: QueryResult,
     usage: Option<Usage>,
 }
 
 /// Asks a data source: with the query in the prompt if there is one, else with one that a model writes.
-pub(super) async fn run(context: &TaskContext<'_>, source: &Source) -> Result<TaskOutput, TaskFailure> {
-    let language = Language::of(source).ok_or_else(|| {
+pub(super) async fn run(context: &TaskContext<'_>, source: &DataSourceEntry) -> Result<TaskOutput, TaskFailure> {
+    let language = QueryLanguage::of(source).ok_or_else(|| {
         let text = format!("DataSource '{}': unsupported type '{}'", source.name, source.effective.kind);
         Error::new(ErrorKind::Upstream, text)
     })?;
-    let ran = match language.query_in(&context.command.prompt) {
+    let ran = match language.query_in(&context.user_request.prompt) {
         Some(query) => match ask(context, source, &query).await {
-            Ok(result) => Ran { query, result, usage: None },
+            Ok(result) => QueryRun { query, result, usage: None },
             Err(error) => return Err(failed(&error, error.text().to_owned(), query, None)),
         },
         None => write_and_ask(context, source, language).await?,
@@ -41,13 +41,17 @@ pub(super) async fn run(context: &TaskContext<'_>, source: &Source) -> Result<Ta
 }
 
 /// Has a model write the query. What the guard or the source objects to is shown to it once.
-async fn write_and_ask(context: &TaskContext<'_>, source: &Source, language: Language) -> Result<Ran, TaskFailure> {
+async fn write_and_ask(
+    context: &TaskContext<'_>,
+    source: &DataSourceEntry,
+    language: QueryLanguage,
+) -> Result<QueryRun, TaskFailure> {
     let schema = context.datasources.schema(source, context.deadline).await;
     let schema = schema.map_err(|error| Error::new(kind_of(&error), error.text()))?;
-    let question = text_to_query::question(language, &schema, &context.command.prompt);
+    let question = text_to_query::question(language, &schema, &context.user_request.prompt);
     let (query, usage) = write(context, language, question.clone()).await?;
     let objection = match try_out(context, source, &query).await {
-        Ok(result) => return Ok(Ran { query, result, usage }),
+        Ok(result) => return Ok(QueryRun { query, result, usage }),
         Err(error) if is_about_any_query(&error) => return Err(failed(&error, error.text().to_owned(), query, usage)),
         Err(error) => error.text().to_owned(),
     };
@@ -59,7 +63,7 @@ async fn write_and_ask(context: &TaskContext<'_>, source: &Source, language: Lan
     };
     let usage = Usage::sum(usage, more);
     match try_out(context, source, &query).await {
-        Ok(result) => Ok(Ran { query, result, usage }),
+        Ok(result) => Ok(QueryRun { query, result, usage }),
         Err(error) if is_about_any_query(&error) => Err(failed(&error, error.text().to_owned(), query, usage)),
         Err(error) => {
             let text = format!("The LLM wrote no query that works: {}", error.text());
@@ -73,26 +77,26 @@ fn is_about_any_query(error: &DataError) -> bool {
     matches!(error, DataError::Failed { outage, timed_out, .. } if *timed_out || *outage != Outage::No)
 }
 
-async fn try_out(context: &TaskContext<'_>, source: &Source, query: &str) -> Result<QueryResult, DataError> {
+async fn try_out(context: &TaskContext<'_>, source: &DataSourceEntry, query: &str) -> Result<QueryResult, DataError> {
     if query.is_empty() {
         return Err(DataError::Refused { field: "query", reason: "There is no query in the answer".to_owned() });
     }
     ask(context, source, query).await
 }
 
-async fn ask(context: &TaskContext<'_>, source: &Source, query: &str) -> Result<QueryResult, DataError> {
-    let request = QueryRequest { query: query.to_owned(), max_rows: Some(MOST_ROWS), ..QueryRequest::default() };
+async fn ask(context: &TaskContext<'_>, source: &DataSourceEntry, query: &str) -> Result<QueryResult, DataError> {
+    let request = QueryRequest { query: query.to_owned(), max_rows: Some(MAX_ROWS), ..QueryRequest::default() };
     text_to_query::check(source, query).await?;
     context.datasources.query(source, &request, context.deadline).await
 }
 
 async fn write(
     context: &TaskContext<'_>,
-    language: Language,
+    language: QueryLanguage,
     question: String,
 ) -> Result<(String, Option<Usage>), Error> {
     let request = ChatRequest {
-        model: context.command.options.model.clone(),
+        model: context.user_request.options.model.clone(),
         temperature: Some(0.0),
         ..ChatRequest::question(question)
     };
@@ -104,20 +108,20 @@ async fn write(
     Ok((language.query_from_model(&answer.content).unwrap_or_default(), answer.usage))
 }
 
-fn output(source: &Source, ran: Ran) -> TaskOutput {
-    let Ran { query, mut result, usage } = ran;
+fn output(source: &DataSourceEntry, ran: QueryRun) -> TaskOutput {
+    let QueryRun { query, mut result, usage } = ran;
     let columns = result.columns();
-    let cut = keep_first(&mut result.rows, MOST_BYTES);
+    let cut = keep_first(&mut result.rows, MAX_BYTES);
     let truncated = result.truncated() || cut;
     let more = if truncated { " (there are more; these are the first)" } else { "" };
-    let heading = format!("{} from data source '{}'{more}", wording::count(result.rows.len(), "row"), source.name);
+    let heading = format!("{} from data source '{}'{more}", text::count(result.rows.len(), "row"), source.name);
     TaskOutput {
         target: Some(source.name.to_string()),
         text: format!(
             "{heading}, for the query\n{query}\n\n{}",
-            wording::table(&columns, &result.rows, ROWS_FOR_MODEL)
+            text::table(&columns, &result.rows, MAX_ROWS_FOR_MODEL)
         ),
-        for_answer: Some(format!("{heading}:\n\n{}", wording::table(&columns, &result.rows, ROWS_IN_ANSWER))),
+        for_answer: Some(format!("{heading}:\n\n{}", text::table(&columns, &result.rows, MAX_ROWS_IN_ANSWER))),
         data: Some(json!({
             "datasource": source.name.as_str(),
             "query": query,

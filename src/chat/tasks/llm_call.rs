@@ -1,14 +1,14 @@
 use futures_util::StreamExt;
 
 use super::{TaskContext, TaskFailure, TaskOutput};
-use crate::chat::answer;
 use crate::chat::executor::Inputs;
+use crate::chat::prompt;
 use crate::kernel::{Error, ErrorKind};
 use crate::llm::{ChatMessage, ChatRequest, Chunk, Completion, LlmError, ToolSpec};
 
 /// Asks the model. Streams the text if this is the answer and a client listens for it.
 pub(super) async fn run(context: &TaskContext<'_>, inputs: &Inputs, is_last: bool) -> Result<TaskOutput, TaskFailure> {
-    let messages = answer::messages(context, inputs, None);
+    let messages = prompt::messages(context, inputs, None);
     let completion = if is_last { say(context, messages, Vec::new()).await } else { ask(context, messages).await };
     let completion = completion.map_err(Error::from)?;
     if completion.content.trim().is_empty() {
@@ -28,7 +28,7 @@ pub(super) fn without_text() -> Error {
 }
 
 fn request(context: &TaskContext<'_>, messages: Vec<ChatMessage>, tools: Vec<ToolSpec>) -> ChatRequest {
-    ChatRequest { model: context.command.options.model.clone(), messages, tools, ..ChatRequest::default() }
+    ChatRequest { model: context.user_request.options.model.clone(), messages, tools, ..ChatRequest::default() }
 }
 
 /// Asks the model for something that the client does not hear as it comes.

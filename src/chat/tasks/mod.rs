@@ -1,6 +1,6 @@
 //! What a task can do: one file per kind of work.
 //!
-//! To add one: a file with a `run`, a variant of [`Kind`], its arm in [`run`] and in `planner::kinds`.
+//! To add one: a file with a `run`, a variant of [`TaskKind`], its arm in [`run`] and in `planner::kinds`.
 
 mod data_query;
 mod external_agent;
@@ -15,13 +15,13 @@ mod tool_run;
 
 use serde_json::Value;
 
-use super::command::ChatCommand;
 use super::events::EventSink;
 use super::executor::Inputs;
-use super::step_log::StepLog;
-use super::targets::{AgentChoice, Source};
+use super::recorder::StepRecorder;
+use super::request::UserRequest;
+use super::target_selection::{AgentChoice, DataSourceEntry};
+use super::tool_selection::{ToolOffer, ToolRun};
 use super::tool_support::ToolSupport;
-use super::toolbox::{Offer, ToolRun};
 use crate::agents::AgentService;
 use crate::datasources::DataSourceService;
 use crate::kernel::{Deadline, Error};
@@ -36,13 +36,13 @@ pub(super) use tool_run::check as check_run;
 
 /// Who does a task.
 #[derive(Clone, Debug)]
-pub(super) enum Kind {
+pub(super) enum TaskKind {
     /// A model, given the conversation and what other tasks found.
     LlmCall,
     /// An agent.
     ExternalAgent(AgentChoice),
     /// A data source.
-    DataQuery(Source),
+    DataQuery(DataSourceEntry),
     /// A tool that the plan names; models ask for others while they answer.
     ToolRun(ToolRun),
     /// A model that writes a program, and the tool that runs it: the answer.
@@ -60,15 +60,15 @@ pub(super) struct TaskContext<'a> {
     /// What the model may ask for while it answers.
     pub(super) offered: &'a [Function],
     /// How far the request wants it to.
-    pub(super) offer: &'a Offer,
+    pub(super) offer: &'a ToolOffer,
     pub(super) support: &'a ToolSupport,
-    pub(super) command: &'a ChatCommand,
+    pub(super) user_request: &'a UserRequest,
     pub(super) conversation: &'a [ContextMessage],
     pub(super) missing: &'a [String],
     pub(super) deadline: Deadline,
     pub(super) events: &'a EventSink,
     /// Takes what is done on the way.
-    pub(super) log: &'a StepLog,
+    pub(super) log: &'a StepRecorder,
     /// The task's id.
     pub(super) task: &'a str,
 }
@@ -129,17 +129,17 @@ impl From<Error> for TaskFailure {
 
 /// Does a task. Only the task that gives the answer, `is_last`, tells a streaming client its text as it comes.
 pub(super) async fn run(
-    kind: Kind,
+    kind: TaskKind,
     context: &TaskContext<'_>,
     inputs: Inputs,
     is_last: bool,
 ) -> Result<TaskOutput, TaskFailure> {
     match kind {
-        Kind::LlmCall if is_last && !context.offered.is_empty() => tool_loop::run(context, inputs).await,
-        Kind::LlmCall => llm_call::run(context, &inputs, is_last).await,
-        Kind::ExternalAgent(choice) => external_agent::run(context, &choice, &inputs).await,
-        Kind::DataQuery(source) => data_query::run(context, &source).await,
-        Kind::ToolRun(run) => tool_run::run(context, &run).await,
-        Kind::Program(tool) => program::run(context, &tool, &inputs).await,
+        TaskKind::LlmCall if is_last && !context.offered.is_empty() => tool_loop::run(context, inputs).await,
+        TaskKind::LlmCall => llm_call::run(context, &inputs, is_last).await,
+        TaskKind::ExternalAgent(choice) => external_agent::run(context, &choice, &inputs).await,
+        TaskKind::DataQuery(source) => data_query::run(context, &source).await,
+        TaskKind::ToolRun(run) => tool_run::run(context, &run).await,
+        TaskKind::Program(tool) => program::run(context, &tool, &inputs).await,
     }
 }

@@ -6,9 +6,9 @@ use tokio::time::Instant;
 
 use super::tool_result::{shown, step_of, text_of};
 use super::{TaskContext, TaskFailure, TaskOutput, llm_call};
-use crate::chat::answer;
 use crate::chat::executor::Inputs;
-use crate::chat::wording::{excerpt, fenced};
+use crate::chat::prompt;
+use crate::chat::text::{excerpt, fenced};
 use crate::kernel::{Error, ErrorKind, Role};
 use crate::llm::{ChatMessage, Completion, Usage};
 use crate::settings::{Language, ToolOptions};
@@ -16,7 +16,7 @@ use crate::storage::Step;
 use crate::tools::{Function, Tool, ToolResult, ToolStatus};
 
 /// Characters of a program's output that the answer and a model are shown.
-const OUTPUT_CHARS: usize = 4000;
+const MAX_OUTPUT_CHARS: usize = 4000;
 
 /// A program and its language.
 #[derive(Debug, PartialEq)]
@@ -30,14 +30,14 @@ struct Program {
 pub(super) async fn run(context: &TaskContext<'_>, tool: &Tool, inputs: &Inputs) -> Result<TaskOutput, TaskFailure> {
     let (function, languages) = prepared(context, tool).await?;
     let mut work =
-        Work { context, function, languages, text: String::new(), model: None, usage: None, logged: 0, asked: 0 };
+        ProgramRun { context, function, languages, text: String::new(), model: None, usage: None, logged: 0, asked: 0 };
     let names: Vec<_> = work.languages.iter().map(|language| language.as_str()).collect();
     let instruction = format!(
         "The program that is asked for next is going to be run as it stands in your answer: write it whole, into one fenced \
          block that names its language ({}). It gets no input, and prints what it finds. Don't say what it will print.",
         names.join(" or ")
     );
-    let mut messages = answer::messages(context, inputs, Some(&instruction));
+    let mut messages = prompt::messages(context, inputs, Some(&instruction));
     if let Err(error) = work.write(messages.clone()).await {
         return Err(TaskFailure { usage: work.usage, ..error.into() });
     }
@@ -78,7 +78,7 @@ async fn prepared(context: &TaskContext<'_>, tool: &Tool) -> Result<(Function, V
 }
 
 /// What has been written and run so far.
-struct Work<'a> {
+struct ProgramRun<'a> {
     context: &'a TaskContext<'a>,
     function: Function,
     languages: Vec<Language>,
@@ -90,7 +90,7 @@ struct Work<'a> {
     asked: usize,
 }
 
-impl Work<'_> {
+impl ProgramRun<'_> {
     /// Has the model write, as part of the answer.
     async fn write(&mut self, messages: Vec<ChatMessage>) -> Result<(), Error> {
         let started = Instant::now();
@@ -185,7 +185,7 @@ fn printed(result: &ToolResult) -> String {
         _ => [text_of(result), String::new()],
     };
     let said: Vec<_> = text.iter().filter(|text| !text.is_empty()).map(String::as_str).collect();
-    excerpt(&said.join("\n"), OUTPUT_CHARS)
+    excerpt(&said.join("\n"), MAX_OUTPUT_CHARS)
 }
 
 /// What the answer says of a run.

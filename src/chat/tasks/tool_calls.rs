@@ -7,34 +7,34 @@ use tokio::time::Instant;
 
 use super::TaskContext;
 use super::tool_result::{WebSource, labelled, listed, status_of, step_of, text_of};
-use crate::chat::toolbox::is_search;
-use crate::chat::wording::{excerpt, one_line};
+use crate::chat::text::{excerpt, one_line};
+use crate::chat::tool_selection::is_search;
 use crate::kernel::{Deadline, Role};
 use crate::llm::{ChatMessage, ToolCall};
 use crate::tools::{Function, ToolResult, ToolStatus};
 
-/// Calls of one reply that are carried out.
-const MOST_CALLS: usize = 8;
-/// Calls of one reply that are answered at all.
-const MOST_ANSWERED: usize = 32;
+/// ToolCalls of one reply that are carried out.
+const MAX_CALLS: usize = 8;
+/// ToolCalls of one reply that are answered at all.
+const MAX_ANSWERED: usize = 32;
 /// Times that the same call is answered if no other was carried out in between: the second time with the first result.
-const MOST_REPEATS: usize = 2;
+const MAX_REPEATS: usize = 2;
 /// Longest arguments, in bytes of JSON: they are sent back to the model in each later round.
-const LONGEST_ARGUMENTS: usize = 100_000;
+const MAX_ARGUMENT_BYTES: usize = 100_000;
 /// Characters of one result that a model is shown.
-const RESULT_CHARS: usize = 12_000;
+const MAX_RESULT_CHARS: usize = 12_000;
 /// Characters of all results of one request.
-const ALL_CHARS: usize = 120_000;
+const MAX_ALL_CHARS: usize = 120_000;
 /// What a model is told besides of a search.
 const SOURCES: &str = "Its pages are listed below your answer; refer to one by its number, as in [1].";
 /// Time kept for the answer, if there is enough of it.
-const TIME_FOR_ANSWER: Duration = Duration::from_secs(30);
+const ANSWER_RESERVE: Duration = Duration::from_secs(30);
 
 /// Carries out the calls that a model asks for in the course of one request, within bounds.
-pub(super) struct Calls<'a> {
+pub(super) struct ToolCalls<'a> {
     context: &'a TaskContext<'a>,
     deadline: Deadline,
-    made: Vec<Made>,
+    made: Vec<ToolCallRecord>,
     chars_left: usize,
     /// Replies so far that asked for something.
     replies: usize,
@@ -45,7 +45,7 @@ pub(super) struct Calls<'a> {
 }
 
 /// A call that was carried out.
-struct Made {
+struct ToolCallRecord {
     name: String,
     arguments: Value,
     status: &'static str,
@@ -59,12 +59,12 @@ struct Made {
     times: usize,
 }
 
-impl<'a> Calls<'a> {
+impl<'a> ToolCalls<'a> {
     /// `numbered` are the pages that were found before.
     pub(super) fn new(context: &'a TaskContext<'a>, numbered: Vec<WebSource>) -> Self {
         let left = context.deadline.remaining();
-        let deadline = context.deadline.at_most(left.saturating_sub((left / 4).min(TIME_FOR_ANSWER)));
-        Self { context, deadline, made: Vec::new(), chars_left: ALL_CHARS, replies: 0, numbered, sources: None }
+        let deadline = context.deadline.at_most(left.saturating_sub((left / 4).min(ANSWER_RESERVE)));
+        Self { context, deadline, made: Vec::new(), chars_left: MAX_ALL_CHARS, replies: 0, numbered, sources: None }
     }
 
     /// Whether the time for tools is up, and only that for the answer is left.
@@ -96,9 +96,9 @@ impl<'a> Calls<'a> {
     /// Carries out the calls of one reply side by side, but not too many at once. Gives the reply as it goes into the
     /// conversation, and an answer to each of its calls; `None` if the model asks for the same thing over and over.
     pub(super) async fn answer(&mut self, reply: &str, calls: Vec<ToolCall>) -> Option<Vec<ChatMessage>> {
-        let calls: Vec<_> = calls.into_iter().take(MOST_ANSWERED).map(plain).collect();
+        let calls: Vec<_> = calls.into_iter().take(MAX_ANSWERED).map(plain).collect();
         self.replies += 1;
-        let (carried_out, left_over) = calls.split_at(calls.len().min(MOST_CALLS));
+        let (carried_out, left_over) = calls.split_at(calls.len().min(MAX_CALLS));
         let mut fresh: Vec<&ToolCall> = Vec::new();
         let mut repeated: Vec<usize> = Vec::new();
         for call in carried_out {
@@ -113,7 +113,7 @@ impl<'a> Calls<'a> {
         for at in &repeated {
             let made = self.made.get_mut(*at)?;
             made.times += 1;
-            if made.times > MOST_REPEATS {
+            if made.times > MAX_REPEATS {
                 tracing::warn!(words = %one_line(&made.name), "the model asks for the same call over and over");
                 return None;
             }
@@ -134,7 +134,7 @@ impl<'a> Calls<'a> {
         let told = carried_out.iter().map(|call| (call, self.told(call)));
         let left_over = left_over.iter().map(|call| {
             let text = format!(
-                "Not run: at most {MOST_CALLS} calls of one reply are carried out. Ask again for what is needed."
+                "Not run: at most {MAX_CALLS} calls of one reply are carried out. Ask again for what is needed."
             );
             (call, text)
         });
@@ -158,7 +158,7 @@ impl<'a> Calls<'a> {
         if made.has_sources {
             text = format!("{SOURCES} {text}");
         }
-        if made.times < MOST_REPEATS {
+        if made.times < MAX_REPEATS {
             return text;
         }
         format!(
@@ -166,7 +166,7 @@ impl<'a> Calls<'a> {
         )
     }
 
-    fn keep(&mut self, call: &ToolCall, Done { result, is_search, .. }: &Done) {
+    fn keep(&mut self, call: &ToolCall, CompletedCall { result, is_search, .. }: &CompletedCall) {
         let has_sources = *is_search && result.status == ToolStatus::Success;
         let text = match has_sources {
             true => self.numbered(&result.output),
@@ -174,12 +174,12 @@ impl<'a> Calls<'a> {
         };
         let text = match self.chars_left {
             0 => "(left out: the results of this request are too long together)".to_owned(),
-            left => excerpt(&text, left.min(RESULT_CHARS)),
+            left => excerpt(&text, left.min(MAX_RESULT_CHARS)),
         };
         self.chars_left = self.chars_left.saturating_sub(text.chars().count());
         let (name, arguments) = (call.name.clone(), call.arguments.clone());
         let (status, reply) = (status_of(result), self.replies);
-        self.made.push(Made { name, arguments, status, text, has_sources, reply, times: 1 });
+        self.made.push(ToolCallRecord { name, arguments, status, text, has_sources, reply, times: 1 });
     }
 
     /// The results of a search by the numbers that the answer lists them under.
@@ -192,14 +192,14 @@ impl<'a> Calls<'a> {
 }
 
 /// A call that has just been carried out.
-struct Done {
+struct CompletedCall {
     /// Its place among all calls of the request.
     number: usize,
     result: ToolResult,
     is_search: bool,
 }
 
-impl Made {
+impl ToolCallRecord {
     fn is(&self, call: &ToolCall) -> bool {
         self.name == call.name && self.arguments == call.arguments
     }
@@ -209,14 +209,14 @@ impl Made {
 fn plain(call: ToolCall) -> ToolCall {
     let arguments = match call.arguments {
         Value::Null => json!({}),
-        long if long.to_string().len() > LONGEST_ARGUMENTS => json!("(arguments that were too long)"),
+        long if long.to_string().len() > MAX_ARGUMENT_BYTES => json!("(arguments that were too long)"),
         arguments => arguments,
     };
     ToolCall { arguments, ..call }
 }
 
 /// Runs one call and logs it.
-async fn run(context: &TaskContext<'_>, deadline: Deadline, call: &ToolCall, number: usize) -> Done {
+async fn run(context: &TaskContext<'_>, deadline: Deadline, call: &ToolCall, number: usize) -> CompletedCall {
     let started = Instant::now();
     let offered = context.offered;
     let named = |name: fn(&Function) -> &String| offered.iter().find(|function| *name(function) == call.name);
@@ -231,5 +231,5 @@ async fn run(context: &TaskContext<'_>, deadline: Deadline, call: &ToolCall, num
     let duration_ms = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
     let name = function.map_or(&call.name, |function| &function.name);
     context.log(number, step_of(name, &call.arguments, &result, duration_ms)).await;
-    Done { number, result, is_search: function.is_some_and(|function| is_search(&function.tool)) }
+    CompletedCall { number, result, is_search: function.is_some_and(|function| is_search(&function.tool)) }
 }

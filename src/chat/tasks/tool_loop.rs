@@ -1,12 +1,13 @@
-use super::tool_calls::Calls;
+use super::tool_calls::ToolCalls;
 use super::{TaskContext, TaskFailure, TaskOutput, llm_call, tool_choice};
-use crate::chat::answer;
 use crate::chat::executor::Inputs;
+use crate::chat::prompt;
 use crate::kernel::Error;
 use crate::llm::{Completion, LlmError, ToolSpec, Usage};
 
 /// What a model is told where the user asks for a tool.
-const WISH: &str = "The user wants a tool to be used for the next request. Call the one that fits, if there is one.";
+const TOOL_WANTED: &str =
+    "The user wants a tool to be used for the next request. Call the one that fits, if there is one.";
 
 /// What is missing where the request names tools.
 const NO_TOOLS: &str = "the tools that the request names were not used, since the model takes none";
@@ -18,19 +19,19 @@ const OVER_AND_OVER: &str = "no more tools were run, since the model asked for t
 /// answers or a bound is reached; then it answers with what there is. A model that can't be offered tools answers without
 /// them, or, where the user asks for one, names it in JSON.
 pub(super) async fn run(context: &TaskContext<'_>, inputs: Inputs) -> Result<TaskOutput, TaskFailure> {
-    let calls = Calls::new(context, inputs.sources.clone());
-    let mut talk = Talk { context, inputs, calls, said: String::new(), usage: None, asked: 0, stopped: None };
-    match talk.carry_on().await {
-        Ok(last) => Ok(talk.output(last)),
-        Err(error) => Err(talk.failure(error)),
+    let calls = ToolCalls::new(context, inputs.sources.clone());
+    let mut tool_loop = ToolLoop { context, inputs, calls, said: String::new(), usage: None, asked: 0, stopped: None };
+    match tool_loop.run().await {
+        Ok(last) => Ok(tool_loop.output(last)),
+        Err(error) => Err(tool_loop.failure(error)),
     }
 }
 
 /// One model's way to an answer.
-struct Talk<'a> {
+struct ToolLoop<'a> {
     context: &'a TaskContext<'a>,
     inputs: Inputs,
-    calls: Calls<'a>,
+    calls: ToolCalls<'a>,
     /// What the model said before it asked for tools.
     said: String,
     usage: Option<Usage>,
@@ -40,15 +41,15 @@ struct Talk<'a> {
     stopped: Option<String>,
 }
 
-impl Talk<'_> {
-    async fn carry_on(&mut self) -> Result<Completion, Error> {
+impl ToolLoop<'_> {
+    async fn run(&mut self) -> Result<Completion, Error> {
         let context = self.context;
-        let (llm, model) = (context.settings.llm.effective(), context.command.options.model.as_deref());
+        let (llm, model) = (context.settings.llm.effective(), context.user_request.options.model.as_deref());
         if context.support.is_refused(llm, model) {
             return self.by_plan().await;
         }
         let specs: Vec<_> = context.offered.iter().map(spec).collect();
-        let mut messages = answer::messages(context, &self.inputs, context.offer.is_wanted.then_some(WISH));
+        let mut messages = prompt::messages(context, &self.inputs, context.offer.is_wanted.then_some(TOOL_WANTED));
         let most = context.settings.orchestration.max_iterations;
         for round in 1.. {
             // Where a tool is wished for, words without a call are not the answer yet.
@@ -72,12 +73,12 @@ impl Talk<'_> {
             };
             if reply.tool_calls.is_empty() {
                 return match reply.content.trim().is_empty() {
-                    true => self.conclude().await,
+                    true => self.final_answer().await,
                     false if aloud => Ok(reply),
-                    false => self.insist(reply).await,
+                    false => self.force_tool_choice(reply).await,
                 };
             }
-            self.speak(&reply.content, aloud).await;
+            self.emit(&reply.content, aloud).await;
             let Some(told) = self.calls.answer(&reply.content, reply.tool_calls).await else {
                 self.stopped = Some(OVER_AND_OVER.to_owned());
                 break;
@@ -93,7 +94,7 @@ impl Talk<'_> {
                 break;
             }
         }
-        self.conclude().await
+        self.final_answer().await
     }
 
     /// A model that can't be offered tools.
@@ -104,14 +105,14 @@ impl Talk<'_> {
         if self.context.offer.is_named() && self.calls.are_none() {
             self.stopped.get_or_insert_with(|| NO_TOOLS.to_owned());
         }
-        self.conclude().await
+        self.final_answer().await
     }
 
     /// The model answered in words though a tool is wished for: some models overlook what they are offered.
-    async fn insist(&mut self, reply: Completion) -> Result<Completion, Error> {
+    async fn force_tool_choice(&mut self, reply: Completion) -> Result<Completion, Error> {
         self.choose().await;
         if self.calls.found().is_some() || !self.inputs.results.is_empty() {
-            return self.conclude().await;
+            return self.final_answer().await;
         }
         self.context.events.delta(reply.content.clone()).await;
         Ok(reply)
@@ -129,18 +130,18 @@ impl Talk<'_> {
 
     /// The answer, with what there is and without further tools. Results are told in words, since there are servers that take
     /// calls in a conversation only where tools are offered.
-    async fn conclude(&mut self) -> Result<Completion, Error> {
+    async fn final_answer(&mut self) -> Result<Completion, Error> {
         let mut inputs = self.inputs.clone();
         inputs.results.extend(self.calls.results());
         inputs.failures.extend(self.stopped.clone());
-        let messages = answer::messages(self.context, &inputs, None);
+        let messages = prompt::messages(self.context, &inputs, None);
         let last = llm_call::say(self.context, messages, Vec::new()).await;
         let last = self.count(last)?;
         if last.content.trim().is_empty() { Err(llm_call::without_text()) } else { Ok(last) }
     }
 
     /// What the model says before it asks for tools is part of the answer, in a paragraph of its own.
-    async fn speak(&mut self, text: &str, was_streamed: bool) {
+    async fn emit(&mut self, text: &str, was_streamed: bool) {
         if text.trim().is_empty() {
             return;
         }

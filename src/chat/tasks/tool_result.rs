@@ -1,16 +1,16 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::chat::wording::{excerpt, fenced, one_line};
+use crate::chat::text::{excerpt, fenced, one_line};
 use crate::storage::Step;
 use crate::tools::{ToolResult, ToolStatus};
 
 /// Sources that an answer lists at most.
-const MOST_SOURCES: usize = 20;
+const MAX_SOURCES: usize = 20;
 /// Longest address of a source, in characters.
-const LONGEST_URL: usize = 2000;
+const MAX_URL_CHARS: usize = 2000;
 /// Characters of arguments and of a result that a step keeps.
-const KEPT: usize = 2000;
+const MAX_STEP_CHARS: usize = 2000;
 
 /// A page that a search found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ impl WebSource {
         let results = output.get("results").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let mut found: Vec<Self> = Vec::new();
         for source in results.iter().filter_map(Self::read) {
-            if found.len() < MOST_SOURCES && !found.iter().any(|known| known.url == source.url) {
+            if found.len() < MAX_SOURCES && !found.iter().any(|known| known.url == source.url) {
                 found.push(source);
             }
         }
@@ -37,7 +37,7 @@ impl WebSource {
         let url = result.get("url")?.as_str()?.trim();
         let is_web = url.starts_with("http://") || url.starts_with("https://");
         let is_plain = !url.chars().any(|c| c.is_whitespace() || c.is_control() || "<>".contains(c));
-        if !is_web || !is_plain || url.chars().count() > LONGEST_URL {
+        if !is_web || !is_plain || url.chars().count() > MAX_URL_CHARS {
             return None;
         }
         let title = one_line(result.get("title").and_then(Value::as_str).unwrap_or_default());
@@ -121,16 +121,16 @@ pub(super) fn step_of(name: &str, arguments: &Value, result: &ToolResult, durati
         action: "tool_execution".to_owned(),
         target: Some(one_line(name)),
         status: if done { "completed" } else { "failed" }.to_owned(),
-        error: result.error.as_deref().map(|error| excerpt(error, KEPT)),
+        error: result.error.as_deref().map(|error| excerpt(error, MAX_STEP_CHARS)),
         query: Some(shown(arguments)),
-        output: Some(excerpt(&text_of(result), KEPT)),
+        output: Some(excerpt(&text_of(result), MAX_STEP_CHARS)),
         duration_ms,
     }
 }
 
 /// Arguments as steps show them.
 pub(super) fn shown(arguments: &Value) -> String {
-    excerpt(&arguments.to_string(), KEPT)
+    excerpt(&arguments.to_string(), MAX_STEP_CHARS)
 }
 
 #[cfg(test)]
@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(WebSource::list(&sources).as_deref(), Some(list));
         assert_eq!(WebSource::list(&WebSource::all_in(&json!("text"))), None);
         let many: Vec<_> = (0..100).map(|at| json!({"url": format!("http://a/{at}")})).collect();
-        assert_eq!(WebSource::all_in(&json!({"results": many})).len(), MOST_SOURCES);
+        assert_eq!(WebSource::all_in(&json!({"results": many})).len(), MAX_SOURCES);
     }
 
     #[test]

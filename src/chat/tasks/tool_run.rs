@@ -2,15 +2,15 @@ use serde_json::{Value, json};
 
 use super::tool_result::{WebSource, listed, shown, text_of};
 use super::{TaskContext, TaskFailure, TaskOutput};
-use crate::chat::toolbox::{ToolRun, is_search};
-use crate::chat::wishes;
-use crate::chat::wording::{excerpt, one_line};
+use crate::chat::search_query;
+use crate::chat::text::{excerpt, one_line};
+use crate::chat::tool_selection::{ToolRun, is_search};
 use crate::kernel::{Deadline, Error, ErrorKind, FieldIssue, Role};
 use crate::settings::Settings;
 use crate::tools::{Function, ToolResult, ToolService, ToolStatus};
 
 /// Longest text taken from a tool, in characters: an answer is to be read.
-const MOST_TEXT: usize = 100_000;
+const MAX_TEXT: usize = 100_000;
 
 /// Runs a tool that the plan names.
 pub(super) async fn run(context: &TaskContext<'_>, run: &ToolRun) -> Result<TaskOutput, TaskFailure> {
@@ -69,10 +69,10 @@ async fn function(context: &TaskContext<'_>, run: &ToolRun) -> Result<Function, 
 
 /// What to search for: what the prompt wants to be searched for, or what was said before if that is nothing.
 fn query(context: &TaskContext<'_>) -> String {
-    let prompt = &context.command.prompt;
+    let prompt = &context.user_request.prompt;
     let before = || context.conversation.iter().rev().find(|turn| turn.role == Role::User);
-    let query = match wishes::search_query(prompt) {
-        query if query.is_empty() => before().map(|turn| wishes::search_query(&turn.content)),
+    let query = match search_query::search_query(prompt) {
+        query if query.is_empty() => before().map(|turn| search_query::search_query(&turn.content)),
         query => Some(query),
     };
     query.filter(|query| !query.is_empty()).unwrap_or_else(|| one_line(prompt))
@@ -85,6 +85,6 @@ fn output(function: &Function, result: &ToolResult) -> TaskOutput {
         let text = listed(&result.output, &sources, &sources);
         return TaskOutput { target, text, sources: Some(sources), ..TaskOutput::default() };
     }
-    let text = excerpt(&text_of(result), MOST_TEXT);
+    let text = excerpt(&text_of(result), MAX_TEXT);
     TaskOutput { target, text: format!("Result of tool '{}':\n{text}", function.name), ..TaskOutput::default() }
 }

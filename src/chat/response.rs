@@ -1,10 +1,10 @@
 use std::time::Duration;
 
-use super::command::ChatCommand;
-use super::executor::{Ending, Finished};
+use super::executor::{TaskOutcome, TaskReport};
 use super::planner::{Action, Plan, Task};
-use super::reply::{Answer, Progress};
-use super::step_log::StepLog;
+use super::progress::{Answer, Progress};
+use super::recorder::StepRecorder;
+use super::request::UserRequest;
 use super::tasks::{TaskFailure, TaskOutput, WebSource};
 use crate::kernel::{Error, ErrorKind};
 use crate::settings::Settings;
@@ -16,7 +16,7 @@ use crate::telemetry::metrics;
 pub(super) async fn compose(
     found: &[TaskOutput],
     last: &Result<TaskOutput, Error>,
-    log: &StepLog,
+    log: &StepRecorder,
     progress: &mut Progress,
 ) -> Option<Answer> {
     let events = log.events();
@@ -50,14 +50,14 @@ pub(super) async fn compose(
 }
 
 /// The record of an ended task, and its result.
-pub(super) fn describe(plan: &Plan, finished: Finished) -> (Step, Result<TaskOutput, TaskFailure>) {
+pub(super) fn describe(plan: &Plan, finished: TaskReport) -> (Step, Result<TaskOutput, TaskFailure>) {
     let task = plan.tasks.iter().find(|task| task.id == finished.id);
     let action = task.map_or("", |task| task.action.as_str());
     let planned = task.and_then(Task::target);
     let (status, result) = match finished.ending {
-        Ending::Completed(output) => ("completed", Ok(output)),
-        Ending::Failed(failure) => ("failed", Err(failure)),
-        Ending::Skipped(error) => ("skipped", Err(error.into())),
+        TaskOutcome::Completed(output) => ("completed", Ok(output)),
+        TaskOutcome::Failed(failure) => ("failed", Err(failure)),
+        TaskOutcome::Skipped(error) => ("skipped", Err(error.into())),
     };
     let output = result.as_ref().ok();
     let lacks = output.and_then(|output| output.lacks.clone());
@@ -82,7 +82,7 @@ pub(super) fn describe(plan: &Plan, finished: Finished) -> (Step, Result<TaskOut
 
 /// Tells figures and log how a request ended.
 pub(super) fn record(
-    command: &ChatCommand,
+    user_request: &UserRequest,
     progress: &Progress,
     failure: Option<&Error>,
     took: Duration,
@@ -94,10 +94,10 @@ pub(super) fn record(
         None if progress.is_degraded() => "degraded",
         None => "completed",
     };
-    let intent = progress.verdict.map_or("none", |verdict| verdict.intent.as_str());
+    let intent = progress.classification.map_or("none", |classification| classification.intent.as_str());
     metrics::chat(intent, outcome, took);
     if settings.monitoring.log_content {
         let answer = progress.answer.as_ref().map(|answer| answer.text.as_str());
-        tracing::info!(user_id = %command.user, prompt = command.prompt, answer, outcome, "content");
+        tracing::info!(user_id = %user_request.user, prompt = user_request.prompt, answer, outcome, "content");
     }
 }

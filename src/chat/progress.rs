@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::events::step_json;
-use super::intent::Verdict;
+use super::intent::Classification;
 use super::tasks::{TaskOutput, WebSource};
 use crate::kernel::{Error, Redaction};
 use crate::llm::Usage;
@@ -12,7 +12,7 @@ use crate::storage::Step;
 
 /// What a client is told in the end.
 #[derive(Debug)]
-pub(super) struct ChatReply {
+pub(super) struct ChatResponse {
     pub(super) answer: String,
     pub(super) metadata: Value,
     pub(super) execution_id: String,
@@ -34,7 +34,7 @@ pub(super) struct Answer {
 /// What has happened so far. It outlives the work, so that a request that runs out of time can still be told about.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    pub(super) verdict: Option<Verdict>,
+    pub(super) classification: Option<Classification>,
     pub(super) missing: Vec<String>,
     pub(super) steps: Vec<Step>,
     pub(super) iterations: usize,
@@ -53,7 +53,7 @@ pub(super) struct Progress {
     pub(super) warnings: Vec<String>,
 }
 
-impl ChatReply {
+impl ChatResponse {
     /// Why there is no answer, and everything that is missing.
     pub(super) fn error(&self) -> Option<String> {
         let failure = self.failure.as_ref().map(|error| error.public_detail());
@@ -64,14 +64,14 @@ impl ChatReply {
 
 impl Progress {
     /// A step gave nothing: the answer is only a partial one.
-    pub(super) fn lacks(&mut self, step: &Step, error: &Error) {
+    pub(super) fn record_gap(&mut self, step: &Step, error: &Error) {
         let what = format!("{} {}: {}", step.action, step.status, error.public_detail());
         self.missing.push(what.clone());
         self.lacking.push(what);
     }
 
     /// A step gave something.
-    pub(super) fn gain(&mut self, output: &TaskOutput) {
+    pub(super) fn absorb(&mut self, output: &TaskOutput) {
         self.iterations += output.rounds;
         self.data.extend(output.data.clone());
         if let Some(sources) = &output.sources {
@@ -89,12 +89,12 @@ impl Progress {
     }
 
     pub(super) fn metadata(&self, id: &str, has_error: bool, elapsed: Duration) -> Value {
-        let verdict = self.verdict.as_ref();
+        let classification = self.classification.as_ref();
         let answer = self.answer.as_ref();
         let mut metadata = json!({
             "execution_id": id,
-            "intent": verdict.map(|verdict| verdict.intent.as_str()),
-            "intent_confidence": verdict.map(|verdict| verdict.confidence),
+            "intent": classification.map(|classification| classification.intent.as_str()),
+            "intent_confidence": classification.map(|classification| classification.confidence),
             "iterations": self.iterations,
             "has_error": has_error,
             "steps": self.steps.iter().map(step_json).collect::<Vec<_>>(),

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use super::command::ChatCommand;
 use super::planner::Plan;
+use super::request::UserRequest;
 use crate::kernel::Deadline;
 use crate::settings::Settings;
 use crate::tools::{Function, ToolService};
@@ -15,7 +15,7 @@ const LISTING_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) async fn offered(
     tools: &ToolService,
     plan: &mut Plan,
-    command: &ChatCommand,
+    user_request: &UserRequest,
     settings: &Settings,
     deadline: Deadline,
 ) -> Vec<Function> {
@@ -24,7 +24,7 @@ pub(super) async fn offered(
     }
     let deadline = deadline.at_most(LISTING_TIMEOUT.min(deadline.remaining() / 4));
     let found = tools.functions(plan.offer.tools.clone(), settings, deadline).await;
-    let (offered, missing) = plan.offer.narrowed(found, &command.prompt);
+    let (offered, missing) = plan.offer.narrowed(found, &user_request.prompt);
     for missing in missing {
         if plan.offer.is_named() { plan.deny(missing) } else { plan.missing.push(missing) }
     }

@@ -2,12 +2,12 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::wording;
+use super::text;
 
 /// Characters of a prompt that are looked at.
-const LOOKED_AT: usize = 4000;
+const MAX_PROMPT_CHARS: usize = 4000;
 /// Longest query for a search, in characters.
-const LONGEST_QUERY: usize = 300;
+const MAX_QUERY_CHARS: usize = 300;
 
 /// What is quoted, or is code, instructs nobody.
 const QUOTED: &[&str] = &[r"(?s:```.*?(```|$))", r"`[^`\n]*`", r#""[^"\n]*""#, r"“[^”\n]*”"];
@@ -63,10 +63,10 @@ fn compile(patterns: &[&str]) -> Regex {
 
 /// Whether a prompt clearly tells us to run the code that is written: in a sentence that ends with it, and that nothing makes
 /// conditional, later or somebody else's. What is less clear is left to `metadata.execute`.
-pub(super) fn asks_to_run(prompt: &str) -> bool {
+pub(super) fn prompt_asks_to_run(prompt: &str) -> bool {
     static PARTS: LazyLock<[Regex; 4]> = LazyLock::new(|| [QUOTED, SENTENCE, NEVER, YET].map(compile));
     let [quoted, sentence, never, yet] = &*PARTS;
-    let mut text: String = prompt.chars().take(LOOKED_AT).collect();
+    let mut text: String = prompt.chars().take(MAX_PROMPT_CHARS).collect();
     if text.len() < prompt.len() {
         // What is cut off may go on.
         text.push('…');
@@ -104,12 +104,12 @@ pub(super) fn search_query(prompt: &str) -> String {
     static BEFORE: LazyLock<Regex> = LazyLock::new(|| compile(BEFORE_SUBJECT));
     static AFTER: LazyLock<Regex> = LazyLock::new(|| compile(AFTER_SUBJECT));
     let text: String =
-        prompt.chars().take(LOOKED_AT).collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ");
+        prompt.chars().take(MAX_PROMPT_CHARS).collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ");
     let rest = AFTER.replace(&text, "");
     let subject = BEFORE.replace(&rest, "");
     let subject = subject.trim_matches(|c: char| c.is_whitespace() || ":,.\"'".contains(c));
     let is_pronoun = ["it", "this", "that", "them", "it up", "this up", "that up", "them up"].contains(&subject);
-    if is_pronoun { String::new() } else { wording::excerpt(subject, LONGEST_QUERY) }
+    if is_pronoun { String::new() } else { text::excerpt(subject, MAX_QUERY_CHARS) }
 }
 
 #[cfg(test)]
@@ -135,7 +135,7 @@ mod tests {
             "Write a program that adds two numbers. Then run it!",
             "Please run this script:\n```bash\nif true; then echo only; fi\n```",
         ] {
-            assert!(asks_to_run(prompt), "{prompt}");
+            assert!(prompt_asks_to_run(prompt), "{prompt}");
         }
         for prompt in [
             "Write a Python program that adds two numbers",
@@ -169,7 +169,7 @@ mod tests {
             "What would it print if I ran it?",
             "Tell the team to write a program and run it",
         ] {
-            assert!(!asks_to_run(prompt), "{prompt}");
+            assert!(!prompt_asks_to_run(prompt), "{prompt}");
         }
     }
 
@@ -188,13 +188,13 @@ mod tests {
         for (prompt, subject) in table {
             assert_eq!(search_query(prompt), subject, "{prompt}");
         }
-        assert_eq!(search_query(&"wide ".repeat(5000)).chars().count(), LONGEST_QUERY + 1);
+        assert_eq!(search_query(&"wide ".repeat(5000)).chars().count(), MAX_QUERY_CHARS + 1);
     }
 
     proptest! {
         #[test]
         fn any_prompt_is_read(prompt in "(?s:.{0,80})") {
-            drop((asks_to_run(&prompt), search_query(&prompt)));
+            drop((prompt_asks_to_run(&prompt), search_query(&prompt)));
         }
     }
 }

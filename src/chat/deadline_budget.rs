@@ -4,25 +4,25 @@ use super::planner::Plan;
 use crate::kernel::Deadline;
 
 /// Time kept for each stage to come, if there is enough of it.
-const TIME_FOR_STAGE: Duration = Duration::from_secs(30);
+const STAGE_RESERVE: Duration = Duration::from_secs(30);
 /// Time kept for saving an answer.
-const TIME_FOR_SAVING: Duration = Duration::from_millis(500);
+const SAVING_RESERVE: Duration = Duration::from_millis(500);
 
 /// Parts of the time that tasks keep for those that build on them, so that what was found is told even if one of them hangs,
 /// and a moment for saving the answer.
-pub(super) struct Shares {
+pub(super) struct DeadlineBudget {
     deadline: Deadline,
     for_stage: Duration,
     for_saving: Duration,
 }
 
-impl Shares {
-    /// The shares of a plan's tasks in what is left until `deadline`.
+impl DeadlineBudget {
+    /// The budget of a plan's tasks in what is left until `deadline`.
     pub(super) fn of(plan: &Plan, deadline: Deadline) -> Self {
         let left = deadline.remaining();
         let has_results = plan.tasks.len() > 1 || !plan.is_repeatable() || !plan.offer.tools.is_empty();
-        let for_saving = if has_results { (left / 20).min(TIME_FOR_SAVING) } else { Duration::ZERO };
-        Self { deadline, for_stage: (left / 4).min(TIME_FOR_STAGE), for_saving }
+        let for_saving = if has_results { (left / 20).min(SAVING_RESERVE) } else { Duration::ZERO };
+        Self { deadline, for_stage: (left / 4).min(STAGE_RESERVE), for_saving }
     }
 
     /// The deadline of a task with this many stages after it.

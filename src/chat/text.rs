@@ -101,11 +101,11 @@ pub(super) fn table(columns: &[String], rows: &[Value], most: usize) -> String {
 }
 
 /// Longest text in a cell or a line of a list, in characters.
-const LONGEST_LINE: usize = 200;
+const MAX_LINE_CHARS: usize = 200;
 
 /// A text on one line, cut if it is long.
 pub(super) fn one_line(text: &str) -> String {
-    excerpt(&text.split_whitespace().collect::<Vec<_>>().join(" "), LONGEST_LINE)
+    excerpt(&text.split_whitespace().collect::<Vec<_>>().join(" "), MAX_LINE_CHARS)
 }
 
 fn cell(value: &Value) -> String {

@@ -3,21 +3,21 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::command::ChatOptions;
 use super::intent::Intent;
+use super::request::ChatOptions;
 use crate::kernel::{Error, FieldIssue, Lax};
 use crate::settings::{AgentSettings, Catalog, DataSourceSettings, Entry, Resource, Settings};
 
 /// An agent of the catalog.
-pub(super) type Agent = Arc<Entry<AgentSettings>>;
+pub(super) type AgentEntry = Arc<Entry<AgentSettings>>;
 /// A data source of the catalog.
-pub(super) type Source = Arc<Entry<DataSourceSettings>>;
+pub(super) type DataSourceEntry = Arc<Entry<DataSourceSettings>>;
 
 /// Who is to serve: known, or to be told from a few by a model.
 #[derive(Clone, Debug)]
 pub(super) enum AgentChoice {
-    One(Agent),
-    Among(Vec<Agent>),
+    One(AgentEntry),
+    Among(Vec<AgentEntry>),
 }
 
 /// What a choice comes to: who serves, or what is missing, in words for the answer. An error is the caller's fault.
@@ -48,7 +48,7 @@ pub(super) fn choose_sources(
     prompt: &str,
     intent: Intent,
     settings: &Settings,
-) -> Choice<Vec<Source>> {
+) -> Choice<Vec<DataSourceEntry>> {
     let catalog = &settings.datasources;
     if let Some(name) = &options.datasource {
         return Ok(named(catalog, name, "datasource")?.map(|source| vec![source]));
@@ -86,11 +86,11 @@ fn named<T: Resource>(catalog: &Catalog<T>, name: &str, field: &str) -> Choice<A
     }
 }
 
-fn intents_of(agent: &Agent) -> Option<&Value> {
+fn intents_of(agent: &AgentEntry) -> Option<&Value> {
     agent.effective.metadata.expose().get("intents")
 }
 
-fn intents_of_source(source: &Source) -> Option<&Value> {
+fn intents_of_source(source: &DataSourceEntry) -> Option<&Value> {
     source.effective.config.expose().get("intents")
 }
 
@@ -100,14 +100,15 @@ pub(super) fn serves(intents: Option<&Value>, intent: Intent) -> bool {
     intents.iter().any(|label| label == intent.as_str())
 }
 
-/// Those that share about as many words with the prompt as the best one does. Where none shares any, `config.default` marks
+/// Those that share about as many words with the prompt as the best one does. Where none budget any, `config.default` marks
 /// the ones to ask; else all are.
-fn most_relevant(sources: &[Source], prompt: &str, threshold: f64) -> Vec<Source> {
+fn most_relevant(sources: &[DataSourceEntry], prompt: &str, threshold: f64) -> Vec<DataSourceEntry> {
     let asked = words(prompt);
     let mut scored: Vec<_> = sources.iter().map(|source| (score(source, &asked), source)).collect();
     let best = scored.iter().map(|(score, _)| *score).max().unwrap_or(0);
     if best == 0 {
-        let is_default = |source: &&Source| source.effective.config.expose().get("default") == Some(&Value::Bool(true));
+        let is_default =
+            |source: &&DataSourceEntry| source.effective.config.expose().get("default") == Some(&Value::Bool(true));
         let defaults: Vec<_> = sources.iter().filter(is_default).cloned().collect();
         return if defaults.is_empty() { sources.to_vec() } else { defaults };
     }
@@ -116,7 +117,7 @@ fn most_relevant(sources: &[Source], prompt: &str, threshold: f64) -> Vec<Source
     scored.into_iter().map(|(_, source)| source.clone()).collect()
 }
 
-fn score(source: &Source, asked: &BTreeSet<String>) -> usize {
+fn score(source: &DataSourceEntry, asked: &BTreeSet<String>) -> usize {
     let about = format!("{} {}", source.name, source.effective.description().unwrap_or_default());
     words(&about).intersection(asked).count()
 }

@@ -5,7 +5,7 @@ use crate::kernel::{Fields, UserId};
 
 /// One chat request, checked.
 #[derive(Clone, Debug)]
-pub(super) struct ChatCommand {
+pub(super) struct UserRequest {
     pub(super) prompt: String,
     pub(super) user: UserId,
     /// As the client sent it; stored with the user's turn.

@@ -2,16 +2,16 @@ use std::cmp::Reverse;
 
 use serde_json::{Map, Value};
 
-use super::command::{ChatCommand, ChatOptions};
 use super::intent::Intent;
-use super::targets::{Choice, serves, words};
-use super::wishes;
+use super::request::{ChatOptions, UserRequest};
+use super::search_query;
+use super::target_selection::{Choice, serves, words};
 use crate::kernel::{Error, FieldIssue};
 use crate::settings::{Resource, Settings, ToolOptions};
 use crate::tools::{Function, Functions, Tool, addressed};
 
 /// Functions that a model is offered at once: more would fill its context.
-const MOST_OFFERED: usize = 64;
+const MAX_OFFERED: usize = 64;
 /// What is missing where there is nothing to run.
 const NONE: &str = "no tool is available to this server";
 /// The same where there are only tools that run code, which nobody asked for.
@@ -29,7 +29,7 @@ pub(super) struct ToolRun {
 
 /// The tools that a model is offered while it answers.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Offer {
+pub(super) struct ToolOffer {
     /// All of them.
     pub(super) tools: Vec<Tool>,
     /// What `metadata.tools` names; None if it is not there.
@@ -38,7 +38,7 @@ pub(super) struct Offer {
     pub(super) is_wanted: bool,
 }
 
-impl Offer {
+impl ToolOffer {
     /// Whether the request names what is offered.
     pub(super) fn is_named(&self) -> bool {
         self.only.is_some()
@@ -59,14 +59,14 @@ impl Offer {
             }
             all.retain(|function| only.iter().any(|name| is_named(function, name)));
         }
-        if all.len() > MOST_OFFERED {
+        if all.len() > MAX_OFFERED {
             let asked = words(prompt);
             let score = |function: &Function| {
                 let about = format!("{} {}", function.name.replace('_', " "), function.description);
                 words(&about).intersection(&asked).count()
             };
             all.sort_by_cached_key(|function| Reverse(score(function)));
-            all.truncate(MOST_OFFERED);
+            all.truncate(MAX_OFFERED);
         }
         (all, missing)
     }
@@ -78,13 +78,17 @@ fn is_member(name: &str, tools: &[Tool]) -> bool {
 }
 
 /// Whether a request has code run: it says so itself, or else its prompt does, clearly.
-pub(super) fn wants_run(command: &ChatCommand) -> bool {
-    command.options.execute.unwrap_or_else(|| wishes::asks_to_run(&command.prompt))
+pub(super) fn wants_run(user_request: &UserRequest) -> bool {
+    user_request.options.execute.unwrap_or_else(|| search_query::prompt_asks_to_run(&user_request.prompt))
 }
 
 /// The tools to offer for an intent. An error is the caller's fault; what is named and disabled is told in words.
-pub(super) fn offer(command: &ChatCommand, intent: Intent, settings: &Settings) -> Result<(Offer, Vec<String>), Error> {
-    let options = &command.options;
+pub(super) fn offer(
+    user_request: &UserRequest,
+    intent: Intent,
+    settings: &Settings,
+) -> Result<(ToolOffer, Vec<String>), Error> {
+    let options = &user_request.options;
     let mut denied = Vec::new();
     let mut tools = Vec::new();
     for name in options.tools.iter().flatten() {
@@ -99,7 +103,7 @@ pub(super) fn offer(command: &ChatCommand, intent: Intent, settings: &Settings) 
     }
     // Written code is run by plan, if at all. Elsewhere a model may run some if the request names the tool or has code run.
     let is_named = options.tools.is_some() && options.execute != Some(false);
-    if intent == Intent::CodeGeneration || !(is_named || wants_run(command)) {
+    if intent == Intent::CodeGeneration || !(is_named || wants_run(user_request)) {
         tools.retain(|tool| !is_code(tool));
     }
     // A request that names one tool has it run, and no other.
@@ -108,7 +112,7 @@ pub(super) fn offer(command: &ChatCommand, intent: Intent, settings: &Settings) 
         denied.clear();
     }
     let is_wanted = intent == Intent::ToolExecution && !tools.is_empty();
-    Ok((Offer { tools, only: options.tools.clone(), is_wanted }, denied))
+    Ok((ToolOffer { tools, only: options.tools.clone(), is_wanted }, denied))
 }
 
 /// The run of the tool that the request names, if it names one.
@@ -140,11 +144,11 @@ pub(super) fn code(options: &ChatOptions, settings: &Settings) -> Choice<Tool> {
 }
 
 /// Whether any tool can be used for a request.
-pub(super) fn any(command: &ChatCommand, intent: Intent, settings: &Settings) -> Choice<()> {
-    if command.options.use_tools == Some(false) {
+pub(super) fn any(user_request: &UserRequest, intent: Intent, settings: &Settings) -> Choice<()> {
+    if user_request.options.use_tools == Some(false) {
         return Ok(Err(switched_off()));
     }
-    let (offer, _) = offer(command, intent, settings)?;
+    let (offer, _) = offer(user_request, intent, settings)?;
     let has_code = || usable(settings).any(|tool| is_code(&tool));
     Ok(match offer.tools.is_empty() {
         false => Ok(()),

@@ -8,7 +8,7 @@ use crate::telemetry::metrics;
 /// The steps of one request, as they end: each is recorded, told to a streaming client, and kept for the reply. Tasks log what
 /// they do on the way (a tool that runs, code that is mended) as steps whose ids begin with the task's own.
 #[derive(Debug)]
-pub(super) struct StepLog {
+pub(super) struct StepRecorder {
     executions: ExecutionStore,
     execution: String,
     events: EventSink,
@@ -16,7 +16,7 @@ pub(super) struct StepLog {
     steps: Mutex<Vec<Step>>,
 }
 
-impl StepLog {
+impl StepRecorder {
     /// The log of an execution.
     pub(super) fn new(executions: ExecutionStore, execution: String, events: EventSink, redaction: Redaction) -> Self {
         let events = events.masking(redaction.clone());
