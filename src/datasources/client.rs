@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, timeout_at};
 
-use super::rows::{DEFAULT_ROWS, MOST_ROWS};
+use super::rows::{DEFAULT_ROWS, MAX_ROWS};
 use super::sql::SqlClient;
 use super::{DataError, Outage, QueryResult, cube, rest};
 use crate::kernel::{Deadline, Stopwatch};
@@ -31,13 +31,13 @@ pub(super) struct DataSourceClient {
 pub(super) struct Query<'a> {
     pub(super) text: &'a str,
     pub(super) parameters: &'a Map<String, Value>,
-    pub(super) most_rows: usize,
+    pub(super) max_rows: usize,
     pub(super) deadline: Deadline,
 }
 
 /// What a test of a source found.
 #[derive(Clone, Debug, Default)]
-pub struct Checked {
+pub struct CheckReport {
     /// The status of its health endpoint, if it has one.
     pub status: Option<u16>,
     /// Whether it may be relied on.
@@ -61,7 +61,7 @@ impl DataSourceClient {
                 Protocol::Postgres | Protocol::MySql | Protocol::Sqlite => self.sql.query(source, &query).await,
             }
         };
-        self.guarded(source, query.deadline, work.boxed()).await
+        self.with_breaker(source, query.deadline, work.boxed()).await
     }
 
     /// The schema, in the source's own form.
@@ -76,7 +76,7 @@ impl DataSourceClient {
                 }
             }
         };
-        self.guarded(source, deadline, work.boxed()).await
+        self.with_breaker(source, deadline, work.boxed()).await
     }
 
     /// The list of tables, in the source's own form.
@@ -89,19 +89,19 @@ impl DataSourceClient {
                 Protocol::Postgres | Protocol::MySql | Protocol::Sqlite => self.sql.tables(source, deadline).await,
             }
         };
-        self.guarded(source, deadline, work.boxed()).await
+        self.with_breaker(source, deadline, work.boxed()).await
     }
 
     /// Looks at the source itself, whatever its breaker says; a source found well closes it.
-    pub(super) async fn check(&self, source: &Source, deadline: Deadline) -> Result<Checked, DataError> {
-        let checked = self.look(source, deadline).await?;
+    pub(super) async fn check(&self, source: &Source, deadline: Deadline) -> Result<CheckReport, DataError> {
+        let checked = self.check_now(source, deadline).await?;
         if checked.ok {
-            self.breakers.reset(&key(source));
+            self.breakers.reset(&breaker_key(source));
         }
         Ok(checked)
     }
 
-    async fn look(&self, source: &Source, deadline: Deadline) -> Result<Checked, DataError> {
+    async fn check_now(&self, source: &Source, deadline: Deadline) -> Result<CheckReport, DataError> {
         let work = async {
             match protocol_of(source)? {
                 Protocol::Rest => rest::check(&self.http, source, deadline).await,
@@ -109,38 +109,42 @@ impl DataSourceClient {
                 Protocol::Postgres | Protocol::MySql | Protocol::Sqlite => self.sql.check(source, deadline).await,
             }
         };
-        in_time(source, deadline, work.boxed()).await.map_err(|error| redacted(source, error))
+        with_deadline(source, deadline, work.boxed()).await.map_err(|error| redacted(source, error))
     }
 
     /// Lets go of what is kept for a source of this name, which is no more.
-    pub(super) fn forget(&self, name: &str) {
-        self.sql.forget(name);
+    pub(super) fn evict(&self, name: &str) {
+        self.sql.evict(name);
     }
 
     /// The state of a source's breaker.
     pub(super) fn breaker(&self, source: &Source) -> BreakerState {
-        self.breakers.state(&key(source))
+        self.breakers.state(&breaker_key(source))
     }
 
     /// Within the deadline, unless the source keeps failing; what it says is redacted.
-    async fn guarded<T>(
+    async fn with_breaker<T>(
         &self,
         source: &Source,
         deadline: Deadline,
         work: BoxFuture<'_, Result<T, DataError>>,
     ) -> Result<T, DataError> {
-        let permit = self.breakers.admit(&key(source)).map_err(|wait| DataError::Failed {
-            text: format!("{} keeps failing; it is not asked again for {} s", who(source), wait.as_secs().max(1)),
+        let permit = self.breakers.admit(&breaker_key(source)).map_err(|wait| DataError::Failed {
+            text: format!(
+                "{} keeps failing; it is not asked again for {} s",
+                source_label(source),
+                wait.as_secs().max(1)
+            ),
             timed_out: false,
             outage: Outage::Yes,
         })?;
-        let impatient = deadline.is_shorter_than(source.effective.timeout());
+        let is_cut_short = deadline.is_shorter_than(source.effective.timeout());
         let started = Instant::now();
-        let outcome = in_time(source, deadline, work).await;
-        metrics::call(Callee::DataSource, source.name.as_str(), word(&outcome), started.elapsed());
+        let outcome = with_deadline(source, deadline, work).await;
+        metrics::call(Callee::DataSource, source.name.as_str(), outcome_label(&outcome), started.elapsed());
         match &outcome {
             // A caller with less patience than the source is given must not close it to others.
-            Err(DataError::Failed { timed_out: true, .. }) if impatient => drop(permit),
+            Err(DataError::Failed { timed_out: true, .. }) if is_cut_short => drop(permit),
             Err(DataError::Failed { outage: Outage::Yes, .. }) => permit.failed(),
             Err(DataError::Failed { outage: Outage::Perhaps, .. }) => self.probe(source, permit),
             // Neither what was never sent nor what asks for much says anything of the source.
@@ -155,7 +159,7 @@ impl DataSourceClient {
         let (client, source) = (self.clone(), Arc::clone(source));
         permit.probe(async move {
             let deadline = Deadline::after(source.effective.timeout().min(Permit::PROBE_TIMEOUT));
-            match client.look(&source, deadline).await {
+            match client.check_now(&source, deadline).await {
                 Ok(checked) => matches!(checked.status, Some(502..=504)),
                 Err(error) => matches!(error, DataError::Failed { outage: Outage::Yes | Outage::Perhaps, .. }),
             }
@@ -164,18 +168,18 @@ impl DataSourceClient {
 }
 
 /// Work on a source comes here boxed: what drivers await nests too deeply for the state machines of those who call this.
-async fn in_time<T>(
+async fn with_deadline<T>(
     source: &Source,
     deadline: Deadline,
     work: BoxFuture<'_, Result<T, DataError>>,
 ) -> Result<T, DataError> {
-    let late = || DataError::call(&who(source), &CallError::Timeout);
+    let late = || DataError::from_call(&source_label(source), &CallError::Timeout);
     let _wait = Stopwatch::wait();
     timeout_at(deadline.instant(), work).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// How a request ended, for figures.
-fn word<T>(outcome: &Result<T, DataError>) -> &'static str {
+fn outcome_label<T>(outcome: &Result<T, DataError>) -> &'static str {
     match outcome {
         Ok(_) => "ok",
         Err(DataError::Refused { .. }) => "refused",
@@ -195,27 +199,26 @@ fn redacted(source: &Source, error: DataError) -> DataError {
 
 /// How to speak to the source; the error says that nobody here can.
 pub(super) fn protocol_of(source: &Source) -> Result<Protocol, DataError> {
-    source
-        .effective
-        .protocol()
-        .ok_or_else(|| DataError::failed(format!("{}: unsupported type '{}'", who(source), source.effective.kind)))
+    source.effective.protocol().ok_or_else(|| {
+        DataError::failed(format!("{}: unsupported type '{}'", source_label(source), source.effective.kind))
+    })
 }
 
 /// The source as messages name it.
-pub(super) fn who(source: &Source) -> String {
+pub(super) fn source_label(source: &Source) -> String {
     format!("DataSource '{}'", source.name)
 }
 
 /// A source that moves starts with a clean record.
-fn key(source: &Source) -> String {
+fn breaker_key(source: &Source) -> String {
     format!("data source {} at {}", source.name, source.effective.url)
 }
 
 /// Rows that a query may give: what it asks for, or else what the source is configured for.
-pub(super) fn most_rows(source: &Source, asked: Option<usize>) -> usize {
+pub(super) fn max_rows(source: &Source, asked: Option<usize>) -> usize {
     let configured = source.effective.config.expose().get("max_rows").and_then(Value::as_u64);
     let configured = configured.and_then(|rows| usize::try_from(rows).ok()).filter(|rows| *rows > 0);
-    asked.or(configured).unwrap_or(DEFAULT_ROWS).min(MOST_ROWS)
+    asked.or(configured).unwrap_or(DEFAULT_ROWS).min(MAX_ROWS)
 }
 
 /// The deadline for one request to the source.

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::client::{Checked, Query, Source, who};
-use super::rest::{REPLY_CAP, is_refusal, json_reply, refusal};
-use super::rows::Collector;
+use super::client::{CheckReport, Query, Source, source_label};
+use super::rest::{MAX_REPLY_BYTES, fetch_json, is_auth_error, status_error};
+use super::rows::RowCollector;
 use super::sql::check_sql;
-use super::traces::without_traces;
+use super::stack_traces::strip_stack_traces;
 use super::{DataError, QueryResult};
 use crate::kernel::{Deadline, JsonError, JsonReader, Secret, new_id};
 use crate::outbound::{Call, CallError, HttpClient, below};
@@ -16,10 +16,10 @@ use crate::settings::Protocol;
 
 /// Pause before a query is repeated that Cube asked to wait for: it holds requests back itself, so this only keeps a broken
 /// one from being hammered.
-const WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
+const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
+const MAX_BACKOFF: Duration = Duration::from_secs(2);
 /// Cube refuses a limit above this, unless its `CUBEJS_DB_QUERY_LIMIT` says otherwise.
-const LARGEST_LIMIT: usize = 50_000;
+const MAX_LIMIT: usize = 50_000;
 
 /// A JSON query goes to `/load`; anything else is SQL.
 pub(super) async fn query(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<QueryResult, DataError> {
@@ -28,14 +28,14 @@ pub(super) async fn query(http: &HttpClient, source: &Source, query: &Query<'_>)
         return load(
             http,
             source,
-            parsed.map_err(|error| DataError::query(format!("Not a Cube query: {error}")))?,
+            parsed.map_err(|error| DataError::invalid_query(format!("Not a Cube query: {error}")))?,
             query,
         )
         .await;
     }
     let checked = check_sql(query.text, Protocol::Postgres, Vec::new()).await?;
     if checked.names().next().is_some() {
-        return Err(DataError::parameter("Cube's SQL takes no parameters; write the values into the query"));
+        return Err(DataError::invalid_parameter("Cube's SQL takes no parameters; write the values into the query"));
     }
     sql(http, source, query).await
 }
@@ -49,38 +49,38 @@ async fn load(
 ) -> Result<QueryResult, DataError> {
     let asked = cube.get("limit").and_then(Value::as_u64).and_then(|limit| usize::try_from(limit).ok());
     // One row more than wanted tells whether there are more.
-    let limit = asked.unwrap_or(LARGEST_LIMIT).min(query.most_rows.saturating_add(1));
+    let limit = asked.unwrap_or(MAX_LIMIT).min(query.max_rows.saturating_add(1));
     if let Some(object) = cube.as_object_mut() {
         object.insert("limit".to_owned(), json!(limit));
     }
     let span = new_id();
-    let mut wait = WAIT;
+    let mut backoff = INITIAL_BACKOFF;
     for attempt in 1_u64.. {
         let call = Call::post(url_of(source, "load")?, &json!({"query": cube}));
         let call = Call { request_id: Some(format!("{span}-span-{attempt}")), ..authorized(source, call) };
-        let mut reply = json_reply(http, source, &call, query.deadline).await?;
+        let mut reply = fetch_json(http, source, &call, query.deadline).await?;
         match reply.get("error").and_then(Value::as_str) {
             Some("Continue wait") => {
-                tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(LONGEST_WAIT);
+                tokio::time::sleep(backoff).await;
+                backoff = (backoff * 2).min(MAX_BACKOFF);
             }
-            Some(error) => return Err(objection(source, error)),
-            None => return loaded(source, &mut reply, query.most_rows),
+            Some(error) => return Err(upstream_error(source, error)),
+            None => return load_result(source, &mut reply, query.max_rows),
         }
     }
-    Err(DataError::failed(format!("{} never stopped waiting", who(source))))
+    Err(DataError::failed(format!("{} never stopped waiting", source_label(source))))
 }
 
-fn objection(source: &Source, error: &str) -> DataError {
-    DataError::failed(format!("{}: {}", who(source), without_traces(error)))
+fn upstream_error(source: &Source, error: &str) -> DataError {
+    DataError::failed(format!("{}: {}", source_label(source), strip_stack_traces(error)))
 }
 
-fn loaded(source: &Source, reply: &mut Value, most_rows: usize) -> Result<QueryResult, DataError> {
+fn load_result(source: &Source, reply: &mut Value, max_rows: usize) -> Result<QueryResult, DataError> {
     let Some(Value::Array(mut rows)) = reply.get_mut("data").map(Value::take) else {
-        return Err(DataError::failed(format!("{} answered without data", who(source))));
+        return Err(DataError::failed(format!("{} answered without data", source_label(source))));
     };
-    let truncated = rows.len() > most_rows;
-    rows.truncate(most_rows);
+    let truncated = rows.len() > max_rows;
+    rows.truncate(max_rows);
     let annotation = reply.get("annotation").and_then(Value::as_object);
     let columns: Vec<Value> = annotation
         .into_iter()
@@ -95,29 +95,29 @@ fn loaded(source: &Source, reply: &mut Value, most_rows: usize) -> Result<QueryR
 /// `/v1/cubesql` answers in lines of JSON: first `{"schema": [...]}`, then `{"data": [[...]]}`, or `{"error": ...}`.
 async fn sql(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<QueryResult, DataError> {
     let call = authorized(source, Call::post(url_of(source, "cubesql")?, &json!({"query": query.text})));
-    let failed = |error| DataError::call(&who(source), &error);
+    let failed = |error| DataError::from_call(&source_label(source), &error);
     let reply = http.send(&call, query.deadline).await.map_err(failed)?;
     if !(200..300).contains(&reply.status()) {
-        return Err(refusal(source, reply, query.deadline).await);
+        return Err(status_error(source, reply, query.deadline).await);
     }
     let reader = reply.reader();
-    let bytes = reply.bytes(REPLY_CAP, query.deadline).await.map_err(failed)?;
-    let mut collector = Collector::new(query.most_rows);
+    let bytes = reply.bytes(MAX_REPLY_BYTES, query.deadline).await.map_err(failed)?;
+    let mut collector = RowCollector::new(query.max_rows);
     for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
         let line: Value = reader.read(line).map_err(|error| match error {
             JsonError::TooManyValues(most) => failed(CallError::TooManyValues(most)),
             JsonError::Invalid(error) => {
-                DataError::failed(format!("{} answered with a line that is no JSON: {error}", who(source)))
+                DataError::failed(format!("{} answered with a line that is no JSON: {error}", source_label(source)))
             }
         })?;
         let line = source.redaction().json(line);
         if let Some(error) = line.get("error") {
-            return Err(objection(source, error.as_str().map_or(&error.to_string(), |text| text)));
+            return Err(upstream_error(source, error.as_str().map_or(&error.to_string(), |text| text)));
         }
         if let Some(schema) = line.get("schema").and_then(Value::as_array) {
             let text =
                 |column: &Value, key: &str| column.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-            collector.columns(schema.iter().map(|column| (text(column, "name"), text(column, "column_type"))));
+            collector.set_columns(schema.iter().map(|column| (text(column, "name"), text(column, "column_type"))));
         }
         let rows = line.get("data").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let full = |row: &Value| !collector.push(row.as_array().cloned().unwrap_or_default().into_iter());
@@ -126,17 +126,17 @@ async fn sql(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<Qu
         }
     }
     if !collector.has_columns() {
-        return Err(DataError::failed(format!("{} answered without a schema of its columns", who(source))));
+        return Err(DataError::failed(format!("{} answered without a schema of its columns", source_label(source))));
     }
     Ok(collector.finish())
 }
 
 /// The cubes as Cube describes them.
 pub(super) async fn schema(http: &HttpClient, source: &Source, deadline: Deadline) -> Result<Value, DataError> {
-    let meta = json_reply(http, source, &authorized(source, Call::get(url_of(source, "meta")?)), deadline).await?;
+    let meta = fetch_json(http, source, &authorized(source, Call::get(url_of(source, "meta")?)), deadline).await?;
     match meta.get("cubes") {
         Some(Value::Array(_)) => Ok(meta),
-        _ => Err(DataError::failed(format!("{} answered without a list of cubes", who(source)))),
+        _ => Err(DataError::failed(format!("{} answered without a list of cubes", source_label(source)))),
     }
 }
 
@@ -152,31 +152,31 @@ pub(super) async fn tables(http: &HttpClient, source: &Source, deadline: Deadlin
 }
 
 /// `/v1/meta` needs a valid token, which `/readyz` does not.
-pub(super) async fn check(http: &HttpClient, source: &Source, deadline: Deadline) -> Result<Checked, DataError> {
+pub(super) async fn check(http: &HttpClient, source: &Source, deadline: Deadline) -> Result<CheckReport, DataError> {
     let call = authorized(source, Call::get(url_of(source, "meta")?));
-    let failed = |error| DataError::call(&who(source), &error);
+    let failed = |error| DataError::from_call(&source_label(source), &error);
     let reply = http.send(&call, deadline).await.map_err(failed)?;
     let status = reply.status();
     let authenticated = match status {
         200 => Some(true),
-        status if is_refusal(status) => Some(false),
+        status if is_auth_error(status) => Some(false),
         _ => None,
     };
     let mut findings = json!({"reached": true, "authenticated": authenticated, "read_only": true});
     if status == 200 {
         let reader = reply.reader();
-        let bytes = reply.bytes(REPLY_CAP, deadline).await.map_err(failed)?;
+        let bytes = reply.bytes(MAX_REPLY_BYTES, deadline).await.map_err(failed)?;
         let meta: Value = reader.read(&bytes).unwrap_or_default();
         let cubes = meta.get("cubes").and_then(Value::as_array).map(Vec::len);
         let Some(cubes) = cubes else {
-            return Err(DataError::failed(format!("{} answered, but not as Cube does", who(source))));
+            return Err(DataError::failed(format!("{} answered, but not as Cube does", source_label(source))));
         };
         if let Some(findings) = findings.as_object_mut() {
             findings.insert("cubes".to_owned(), json!(cubes));
         }
     }
     let findings = findings.as_object().cloned().unwrap_or_default();
-    Ok(Checked { status: Some(status), ok: status == 200, findings })
+    Ok(CheckReport { status: Some(status), ok: status == 200, findings })
 }
 
 /// The URL of an endpoint; the base may be given with or without `/cubejs-api` and `/v1`. A base path of its own
@@ -194,7 +194,7 @@ fn url_of(source: &Source, endpoint: &str) -> Result<String, DataError> {
         () => format!("{path}/v1/{endpoint}"),
     };
     below(base, &missing)
-        .map_err(|expected| DataError::failed(format!("{}: config.base_path: {expected}", who(source))))
+        .map_err(|expected| DataError::failed(format!("{}: config.base_path: {expected}", source_label(source))))
 }
 
 /// Cube takes the bare token; one that was stored with `Bearer` goes as it is, which Cube takes too.

@@ -37,12 +37,12 @@ pub enum Outage {
 
 impl DataError {
     /// The query is refused.
-    pub(super) fn query(reason: impl Into<String>) -> Self {
+    pub(super) fn invalid_query(reason: impl Into<String>) -> Self {
         Self::Refused { field: "query", reason: reason.into() }
     }
 
     /// A parameter is missing or wrong.
-    pub(super) fn parameter(reason: impl Into<String>) -> Self {
+    pub(super) fn invalid_parameter(reason: impl Into<String>) -> Self {
         Self::Refused { field: "parameters", reason: reason.into() }
     }
 
@@ -52,7 +52,7 @@ impl DataError {
     }
 
     /// A call over HTTP failed; `who` names the source.
-    pub(super) fn call(who: &str, error: &CallError) -> Self {
+    pub(super) fn from_call(who: &str, error: &CallError) -> Self {
         let timed_out = *error == CallError::Timeout;
         let outage = match error {
             CallError::Timeout | CallError::Interrupted(_) => Outage::Perhaps,
@@ -71,7 +71,7 @@ impl DataError {
     }
 
     /// The refusal as an error of the request, or else the text of the failure.
-    pub(super) fn split(self, query: &str, parameters: &Map<String, Value>) -> Result<String, Error> {
+    pub(super) fn into_failure_text(self, query: &str, parameters: &Map<String, Value>) -> Result<String, Error> {
         match self {
             Self::Failed { text, .. } => Ok(text),
             Self::Refused { field, reason } => {

@@ -13,13 +13,13 @@ mod rows;
 mod sample;
 mod service;
 mod sql;
-mod traces;
+mod stack_traces;
 
 pub use client::Source;
 pub use error::{DataError, Outage};
 pub use rows::QueryResult;
-pub use sample::write_sample;
-pub use service::{DataSourceService, Inspection, QueryRequest};
+pub use sample::write_sample_database;
+pub use service::{DataSourceService, QueryRequest, SourceHealth};
 pub use sql::read_sqlite;
 
 use crate::settings::Protocol;

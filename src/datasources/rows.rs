@@ -6,13 +6,13 @@ use serde_json::{Map, Value, json};
 use crate::kernel::JsonReader;
 
 /// Most rows that one query may ask for.
-pub(super) const MOST_ROWS: usize = 100_000;
+pub(super) const MAX_ROWS: usize = 100_000;
 /// Rows of a query that doesn't say how many it wants.
 pub(super) const DEFAULT_ROWS: usize = 1_000;
 /// Largest result, in bytes of JSON, roughly.
-pub(super) const MOST_BYTES: usize = 10_000_000;
+pub(super) const MAX_RESULT_BYTES: usize = 10_000_000;
 /// What a list or object counts besides its members.
-const LIST: usize = 60;
+const CONTAINER_BYTES: usize = 60;
 
 /// One column of a result.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -53,21 +53,21 @@ impl QueryResult {
 }
 
 /// Collects rows until a limit is reached.
-pub(super) struct Collector {
-    most_rows: usize,
+pub(super) struct RowCollector {
+    max_rows: usize,
     bytes: usize,
     rows: Vec<Value>,
     columns: Vec<Column>,
     truncated: bool,
 }
 
-impl Collector {
-    pub(super) fn new(most_rows: usize) -> Self {
-        Self { most_rows, bytes: 0, rows: Vec::new(), columns: Vec::new(), truncated: false }
+impl RowCollector {
+    pub(super) fn new(max_rows: usize) -> Self {
+        Self { max_rows, bytes: 0, rows: Vec::new(), columns: Vec::new(), truncated: false }
     }
 
     /// Sets the columns, once they are known.
-    pub(super) fn columns(&mut self, columns: impl Iterator<Item = (String, String)>) {
+    pub(super) fn set_columns(&mut self, columns: impl Iterator<Item = (String, String)>) {
         let (mut seen, mut used, mut next): (Vec<Column>, HashSet<String>, HashMap<String, usize>) = Default::default();
         for (name, kind) in columns {
             let nth = next.entry(name.clone()).or_insert(1);
@@ -88,13 +88,13 @@ impl Collector {
 
     /// Adds a row; false once there is no place for more.
     pub(super) fn push(&mut self, values: impl Iterator<Item = Value>) -> bool {
-        if self.rows.len() >= self.most_rows {
+        if self.rows.len() >= self.max_rows {
             self.truncated = true;
             return false;
         }
         let row: Map<_, _> = self.columns.iter().map(|column| column.name.clone()).zip(values).collect();
-        self.bytes += members(&row);
-        if self.bytes > MOST_BYTES {
+        self.bytes += member_bytes(&row);
+        if self.bytes > MAX_RESULT_BYTES {
             self.truncated = true;
             return false;
         }
@@ -114,17 +114,17 @@ impl Collector {
 }
 
 /// Roughly the length of the JSON text. A list counts for the memory that it takes, which is much more.
-pub(super) fn weight(value: &Value) -> usize {
+pub(super) fn json_bytes(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len() + 2,
-        Value::Array(items) => items.iter().map(|item| weight(item) + 1).sum::<usize>() + LIST,
-        Value::Object(map) => members(map) + LIST,
+        Value::Array(items) => items.iter().map(|item| json_bytes(item) + 1).sum::<usize>() + CONTAINER_BYTES,
+        Value::Object(map) => member_bytes(map) + CONTAINER_BYTES,
         _ => 8,
     }
 }
 
-fn members(map: &Map<String, Value>) -> usize {
-    map.iter().map(|(key, value)| key.len() + weight(value) + 4).sum()
+fn member_bytes(map: &Map<String, Value>) -> usize {
+    map.iter().map(|(key, value)| key.len() + json_bytes(value) + 4).sum()
 }
 
 /// JSON in a cell; that of very many values stays a text.
@@ -157,9 +157,9 @@ mod tests {
 
     #[test]
     fn rows_stop_at_the_limit_and_names_stay_unique() {
-        let mut collector = Collector::new(2);
+        let mut collector = RowCollector::new(2);
         let columns = ["id", "id", "id_2"].map(|name| (name.to_owned(), "INT4".to_owned()));
-        collector.columns(columns.into_iter());
+        collector.set_columns(columns.into_iter());
         assert!(collector.push([json!(1), json!(2), json!(3)].into_iter()));
         assert!(collector.push([json!(4), json!(5), json!(6)].into_iter()));
         assert!(!collector.push([json!(7), json!(8), json!(9)].into_iter()));
@@ -171,8 +171,8 @@ mod tests {
 
     #[test]
     fn thousands_of_columns_of_one_name_are_named_in_no_time() {
-        let mut collector = Collector::new(1);
-        collector.columns((0..100_000).map(|_| ("a".to_owned(), String::new())));
+        let mut collector = RowCollector::new(1);
+        collector.set_columns((0..100_000).map(|_| ("a".to_owned(), String::new())));
         assert_eq!(collector.columns.last().unwrap().name, "a_100000");
     }
 

@@ -10,7 +10,7 @@ use crate::kernel::Error;
 const CUSTOMERS: i64 = 400;
 const SALES: i64 = 3_000;
 
-const TABLES: &str = "
+const CREATE_TABLES: &str = "
     CREATE TABLE customers (
         id INTEGER PRIMARY KEY, name TEXT NOT NULL, city TEXT NOT NULL, segment TEXT NOT NULL, signed_up_on DATE NOT NULL);
     CREATE TABLE subscriptions (
@@ -24,7 +24,7 @@ const TABLES: &str = "
 
 /// Writes a SQLite file with sample customers, their subscriptions and sales; the same rows every time. A file that is there
 /// is replaced.
-pub async fn write_sample(path: &Path) -> Result<(), Error> {
+pub async fn write_sample_database(path: &Path) -> Result<(), Error> {
     let unusable = |error: sqlx::Error| Error::internal("the sample database could not be written", error);
     let folder = path.parent().unwrap_or(Path::new("."));
     DirBuilder::new()
@@ -46,7 +46,7 @@ pub async fn write_sample(path: &Path) -> Result<(), Error> {
 
 async fn fill(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     let mut rows = connection.begin().await?;
-    rows.execute(sqlx::raw_sql(TABLES)).await?;
+    rows.execute(sqlx::raw_sql(CREATE_TABLES)).await?;
     let mut random = fastrand::Rng::with_seed(7);
     let pick = |random: &mut fastrand::Rng, list: &[&'static str]| random.choice(list).copied().unwrap_or_default();
     for id in 1..=CUSTOMERS {

@@ -4,8 +4,8 @@ use futures_util::StreamExt;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::client::{Checked, DataSourceClient, Query, Source, deadline_of, most_rows, who};
-use super::rest::is_refusal;
+use super::client::{CheckReport, DataSourceClient, Query, Source, deadline_of, max_rows, source_label};
+use super::rest::is_auth_error;
 use super::{DataError, QueryResult};
 use crate::kernel::{Deadline, Error, ResourceName};
 use crate::outbound::{AddressGuard, BreakerState, HttpClient};
@@ -13,7 +13,7 @@ use crate::settings::{DataSourceSettings, Expected, SharedSettings};
 use crate::storage::{ConfigStore, Registry};
 
 /// How many sources are looked at at once.
-const HEALTH_AT_ONCE: usize = 256;
+const MAX_CONCURRENT_CHECKS: usize = 256;
 
 /// Keeps, tests and queries data sources. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -35,24 +35,24 @@ pub struct QueryRequest {
 
 /// How a source is.
 #[derive(Clone, Debug)]
-pub struct Inspection {
+pub struct SourceHealth {
     /// What was found, or why nothing was.
-    pub outcome: Result<Checked, DataError>,
+    pub outcome: Result<CheckReport, DataError>,
     /// How long that took.
     pub response_time_ms: f64,
     /// Whether queries go through to it.
     pub breaker: BreakerState,
 }
 
-impl Inspection {
+impl SourceHealth {
     /// Whether it may be relied on.
-    pub fn is_well(&self) -> bool {
+    pub fn is_healthy(&self) -> bool {
         self.outcome.as_ref().is_ok_and(|checked| checked.ok)
     }
 
     /// Whether it is there, but does not let this server in.
-    pub(super) fn is_refused(&self) -> bool {
-        self.outcome.as_ref().is_ok_and(|checked| checked.status.is_some_and(is_refusal))
+    pub(super) fn is_unauthorized(&self) -> bool {
+        self.outcome.as_ref().is_ok_and(|checked| checked.status.is_some_and(is_auth_error))
     }
 
     /// In the original's words.
@@ -91,14 +91,14 @@ impl DataSourceService {
         body: Map<String, Value>,
     ) -> Result<Source, Error> {
         let source = self.registry.update(name.to_string(), expected, body).await?;
-        self.client.forget(name.as_str());
+        self.client.evict(name.as_str());
         Ok(source)
     }
 
     /// Removes a source and closes the connections to it.
     pub(super) async fn remove(&self, name: &ResourceName, expected: Expected) -> Result<(), Error> {
         self.registry.remove(name.to_string(), expected).await?;
-        self.client.forget(name.as_str());
+        self.client.evict(name.as_str());
         Ok(())
     }
 
@@ -112,7 +112,7 @@ impl DataSourceService {
         let query = Query {
             text: &request.query,
             parameters: &request.parameters,
-            most_rows: most_rows(source, request.max_rows),
+            max_rows: max_rows(source, request.max_rows),
             deadline: deadline.at_most(source.effective.timeout()),
         };
         enabled(source)?;
@@ -141,24 +141,24 @@ impl DataSourceService {
     }
 
     /// Looks at one source, within its own timeout and before `deadline`; `None` if it is disabled.
-    pub(super) async fn inspect(&self, source: &Source, deadline: Deadline) -> Option<Inspection> {
+    pub(super) async fn check_health(&self, source: &Source, deadline: Deadline) -> Option<SourceHealth> {
         if !source.effective.enabled {
             return None;
         }
         let started = Instant::now();
         let outcome = self.client.check(source, deadline.at_most(source.effective.timeout())).await;
         let response_time_ms = started.elapsed().as_secs_f64() * 1000.0;
-        Some(Inspection { outcome, response_time_ms, breaker: self.client.breaker(source) })
+        Some(SourceHealth { outcome, response_time_ms, breaker: self.client.breaker(source) })
     }
 
-    /// Looks at all sources at once, each as [`DataSourceService::inspect`] does; the order is that of the catalog.
-    pub async fn inspect_all(&self, deadline: Deadline) -> Vec<(Source, Option<Inspection>)> {
+    /// Looks at all sources at once, each as [`DataSourceService::check_health`] does; the order is that of the catalog.
+    pub async fn check_all(&self, deadline: Deadline) -> Vec<(Source, Option<SourceHealth>)> {
         let sources: Vec<_> = self.registry.catalog().iter().cloned().collect();
         let look = |source: Source| async move {
-            let inspection = self.inspect(&source, deadline).await;
+            let inspection = self.check_health(&source, deadline).await;
             (source, inspection)
         };
-        futures_util::stream::iter(sources).map(look).buffered(HEALTH_AT_ONCE).collect().await
+        futures_util::stream::iter(sources).map(look).buffered(MAX_CONCURRENT_CHECKS).collect().await
     }
 
     /// The states of all sources' breakers.
@@ -170,6 +170,6 @@ impl DataSourceService {
 fn enabled(source: &Source) -> Result<(), DataError> {
     match source.effective.enabled {
         true => Ok(()),
-        false => Err(DataError::failed(format!("{} is disabled", who(source)))),
+        false => Err(DataError::failed(format!("{} is disabled", source_label(source)))),
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::MonitoringService;
 use super::backends::{self, Backend};
 use crate::agents::Ping;
-use crate::datasources::{Inspection, Source};
+use crate::datasources::{Source, SourceHealth};
 use crate::kernel::Deadline;
 use crate::settings::{AgentSettings, Catalog, DataSourceSettings, Entry, LlmSection};
 
@@ -19,7 +19,7 @@ pub(super) struct Connectivity {
     /// As `GET /api/llm/health` tells it.
     pub(super) llm: Value,
     pub(super) agents: Vec<(Arc<Entry<AgentSettings>>, Option<Ping>)>,
-    pub(super) datasources: Vec<(Source, Option<Inspection>)>,
+    pub(super) datasources: Vec<(Source, Option<SourceHealth>)>,
     pub(super) backends: [Backend; 2],
 }
 
@@ -50,7 +50,7 @@ impl MonitoringService {
             let (llm, agents, datasources, backends) = tokio::join!(
                 this.llm.health(),
                 this.agents.ping_all(deadline),
-                this.datasources.inspect_all(deadline),
+                this.datasources.check_all(deadline),
                 backends::look_at(&this.stores, &settings)
             );
             Arc::new(Connectivity { llm, agents, datasources, backends })

@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use serde_json::json;
 
 use super::StartError;
-use crate::datasources::write_sample;
+use crate::datasources::write_sample_database;
 use crate::kernel::Error;
 use crate::settings::{Environment, StorageSettings, load};
 
@@ -57,7 +57,7 @@ pub async fn start(environment: &Environment) -> Result<(Environment, SocketAddr
     let upstreams = llm_router().merge(agent::router()).merge(web::router());
     tokio::spawn(async move { axum::serve(listener, upstreams).await });
     let sample = loaded.settings.storage.data_dir.join("sample.db");
-    write_sample(&sample).await?;
+    write_sample_database(&sample).await?;
     let agents = json!({"retention": {"url": format!("http://{address}/agent"), "metadata": {
         "description": "Advises on keeping customers (a demo, scripted)", "intents": ["churn_analytics", "external_agent"]}}});
     let sources = json!({"shop": {"type": "sqlite", "url": format!("sqlite:{}", sample.display()), "config": {

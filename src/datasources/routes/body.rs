@@ -11,9 +11,9 @@ use crate::web::openapi::texts;
 pub(super) struct DataSourceBody;
 
 /// Types, and the form that their URLs may have besides that of an HTTP service.
-type Kind = (&'static [&'static str], fn() -> Option<Schema>);
+type TypeVariant = (&'static [&'static str], fn() -> Option<Schema>);
 
-const KINDS: [Kind; 4] = [
+const TYPE_VARIANTS: [TypeVariant; 4] = [
     (&["postgres", "postgresql"], || Some(texts::database_url(&["postgres", "postgresql"]))),
     (&["mysql", "mariadb"], || Some(texts::database_url(&["mysql", "mariadb"]))),
     (&["sqlite", "sqlite3"], || Some(pattern("^[Ss][Qq][Ll][Ii][Tt][Ee]:"))),
@@ -22,7 +22,7 @@ const KINDS: [Kind; 4] = [
 
 impl PartialSchema for DataSourceBody {
     fn schema() -> RefOr<Schema> {
-        let known = KINDS.iter().map(|(types, url)| {
+        let known = TYPE_VARIANTS.iter().map(|(types, url)| {
             let url = url().into_iter().chain([texts::http_url()]);
             variant(word(types), any_of(url))
         });
@@ -52,6 +52,6 @@ fn variant(kind: Schema, url: Schema) -> Schema {
 }
 
 fn other_type() -> Schema {
-    let known: Vec<_> = KINDS.iter().flat_map(|(types, _)| types.iter().copied()).collect();
+    let known: Vec<_> = TYPE_VARIANTS.iter().flat_map(|(types, _)| types.iter().copied()).collect();
     texts::plain_but(&any_case(&known), MAX_TYPE_CHARS)
 }

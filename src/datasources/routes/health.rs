@@ -9,30 +9,30 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::datasources::DataSourceService;
 use crate::datasources::client::Source;
-use crate::datasources::service::Inspection;
+use crate::datasources::service::SourceHealth;
 use crate::kernel::{Deadline, Fields, SecretUrl};
 use crate::outbound::BreakerState;
 use crate::web::openapi::schema::{one_of, query, query_boolean};
 use crate::web::{ApiError, ErrorBody, FromFields, PathName, QueryParams, ReadErrors, Reply};
 
 /// What counts are the sources' own timeouts, which are shorter.
-const LONGEST: Duration = Duration::from_secs(86_400);
-const UNREACHABLE: &str = "Ensure the datasource service is running and accessible, or use 'skip_connectivity=true' to \
+const MAX_TIMEOUT: Duration = Duration::from_secs(86_400);
+const UNREACHABLE_HINT: &str = "Ensure the datasource service is running and accessible, or use 'skip_connectivity=true' to \
     save without testing.";
-const REFUSED: &str = "The datasource refuses this server: auth_token should be one that it takes.";
+const UNAUTHORIZED_HINT: &str = "The datasource refuses this server: auth_token should be one that it takes.";
 
 /// How a source is tested.
-pub(super) struct TestQuery {
+pub(super) struct SourceTestQuery {
     skip_connectivity: bool,
 }
 
-impl FromFields for TestQuery {
+impl FromFields for SourceTestQuery {
     fn read(fields: &mut Fields<'_>) -> Self {
         Self { skip_connectivity: fields.or("skip_connectivity", false) }
     }
 }
 
-impl IntoParams for TestQuery {
+impl IntoParams for SourceTestQuery {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         vec![query("skip_connectivity", "Only look at its configuration", query_boolean())]
     }
@@ -135,13 +135,13 @@ pub(super) struct DataSourcesHealth {
 /// Reaches the source, logs in where it can, and says what it found: version, account, whether it is read only. Answers 200
 /// whatever comes of it: `success` and `details` tell. Any body is ignored.
 #[utoipa::path(post, path = "/api/datasources/{name}/test", tag = "datasources", operation_id = "test_datasource",
-    params(PathName, TestQuery),
+    params(PathName, SourceTestQuery),
     responses((status = 200, description = "How the test went", body = DataSourceTested),
         (status = 404, description = "No such data source", body = ErrorBody), ReadErrors))]
 pub(super) async fn test(
     State(sources): State<DataSourceService>,
     PathName(name): PathName,
-    QueryParams(query): QueryParams<TestQuery>,
+    QueryParams(query): QueryParams<SourceTestQuery>,
 ) -> Result<Reply<DataSourceTested>, ApiError> {
     let source = sources.require(name.as_str())?;
     if !source.effective.enabled {
@@ -153,7 +153,7 @@ pub(super) async fn test(
     if query.skip_connectivity {
         return Ok(Reply::ok(skipped));
     }
-    Ok(Reply::ok(match sources.inspect(&source, Deadline::after(LONGEST)).await {
+    Ok(Reply::ok(match sources.check_health(&source, Deadline::after(MAX_TIMEOUT)).await {
         Some(inspection) => tested(&source, inspection),
         None => skipped,
     }))
@@ -177,12 +177,12 @@ fn untested(source: &Source, success: bool, message: &'static str) -> DataSource
     }
 }
 
-fn tested(source: &Source, inspection: Inspection) -> DataSourceTested {
-    let (success, message) = (inspection.is_well(), inspection.message());
+fn tested(source: &Source, inspection: SourceHealth) -> DataSourceTested {
+    let (success, message) = (inspection.is_healthy(), inspection.message());
     let (connectivity_status, suggestion) = match success {
         true => ("reachable", None),
-        false if inspection.is_refused() => ("refused", Some(REFUSED)),
-        false => ("unreachable", Some(UNREACHABLE)),
+        false if inspection.is_unauthorized() => ("refused", Some(UNAUTHORIZED_HINT)),
+        false => ("unreachable", Some(UNREACHABLE_HINT)),
     };
     DataSourceTested {
         connectivity_tested: true,
@@ -193,8 +193,8 @@ fn tested(source: &Source, inspection: Inspection) -> DataSourceTested {
     }
 }
 
-fn details(source: &Source, inspection: Inspection) -> Details {
-    let (success, message) = (inspection.is_well(), inspection.message());
+fn details(source: &Source, inspection: SourceHealth) -> Details {
+    let (success, message) = (inspection.is_healthy(), inspection.message());
     let (status_code, error, findings) = match inspection.outcome {
         Ok(checked) => (checked.status, None, checked.findings),
         Err(error) => (None, Some(error.text().to_owned()), Map::from_iter([("reached".to_owned(), false.into())])),
@@ -219,16 +219,19 @@ fn details(source: &Source, inspection: Inspection) -> Details {
 #[utoipa::path(get, path = "/api/datasources/health/all", tag = "datasources", operation_id = "datasources_health",
     responses((status = 200, description = "How they are", body = DataSourcesHealth)))]
 pub(super) async fn health_of_all(State(sources): State<DataSourceService>) -> Reply<DataSourcesHealth> {
-    let looked = sources.inspect_all(Deadline::after(LONGEST)).await;
+    let looked = sources.check_all(Deadline::after(MAX_TIMEOUT)).await;
     let all: IndexMap<_, _> = looked
         .into_iter()
         .map(|(source, inspection)| {
             let reached = inspection.as_ref().is_some_and(|inspection| inspection.outcome.is_ok());
             let shown = |text: String| if reached { text } else { String::new() };
             let health = DataSourceHealth {
-                healthy: inspection.as_ref().is_some_and(Inspection::is_well),
+                healthy: inspection.as_ref().is_some_and(SourceHealth::is_healthy),
                 r#type: shown(source.effective.kind.clone()),
-                message: inspection.as_ref().map_or("Datasource not found or disabled", Inspection::message).to_owned(),
+                message: inspection
+                    .as_ref()
+                    .map_or("Datasource not found or disabled", SourceHealth::message)
+                    .to_owned(),
                 url: shown(source.effective.url.to_string()),
                 breaker: inspection.as_ref().map(|inspection| inspection.breaker),
                 response_time_ms: inspection.map(|inspection| inspection.response_time_ms),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::datasources::rows::MOST_ROWS;
+use crate::datasources::rows::MAX_ROWS;
 use crate::datasources::{DataSourceService, QueryRequest};
 use crate::kernel::Fields;
 use crate::web::openapi::schema::{Members, any_object, integer, or_null, text};
@@ -20,7 +20,7 @@ pub(super) struct QueryBody {
 }
 
 /// Rows that may be asked for.
-const ROWS: RangeInclusive<i64> = 1..=MOST_ROWS as i64;
+const ROW_RANGE: RangeInclusive<i64> = 1..=MAX_ROWS as i64;
 
 impl PartialSchema for QueryBody {
     fn schema() -> RefOr<Schema> {
@@ -28,7 +28,7 @@ impl PartialSchema for QueryBody {
         Members::new()
             .required("query", "SQL; for Cube also a JSON query; for other services what they understand.", text())
             .optional("parameters", "Values of its `:name` parameters.", or_null(any_object()))
-            .optional("max_rows", rows, or_null(integer(&ROWS)))
+            .optional("max_rows", rows, or_null(integer(&ROW_RANGE)))
             .with_example(
                 "A query.",
                 json!({"query": "SELECT name, city FROM customers WHERE city = :city ORDER BY name",
@@ -43,7 +43,7 @@ impl FromFields for QueryBody {
     fn read(fields: &mut Fields<'_>) -> Self {
         let query = fields.required("query");
         let parameters = fields.optional("parameters");
-        let max_rows = fields.int_optional("max_rows", ROWS);
+        let max_rows = fields.int_optional("max_rows", ROW_RANGE);
         Self { query, parameters, max_rows: max_rows.and_then(|rows| usize::try_from(rows).ok()) }
     }
 }
@@ -131,7 +131,7 @@ pub(super) async fn query(
             metadata: Some(result.metadata),
         },
         Err(error) => {
-            let error = Some(error.split(&request.query, &request.parameters)?);
+            let error = Some(error.into_failure_text(&request.query, &request.parameters)?);
             Queried { success: false, datasource, error, data: Vec::new(), row_count: None, metadata: None }
         }
     };

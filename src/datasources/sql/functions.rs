@@ -8,7 +8,7 @@ use sqlparser::tokenizer::Token;
 use super::guard::{Dialect, Refusal};
 use super::keywords::{is_listed, is_reserved};
 use super::relations::{is_outside_schema, is_refused_sqlite};
-use super::tokens::{is_bare, name};
+use super::tokens::{is_unquoted, name};
 
 /// PostgreSQL functions with the `pg_` prefix that only describe; all others with it are refused.
 const POSTGRES_DESCRIBING: &[&str] = &[
@@ -184,7 +184,7 @@ pub(super) fn check_calls(tokens: &[&Token], dialect: Dialect, named: &[String])
         let Some(function) = name(token) else { continue };
         let schema = schema_at(tokens, at).filter(|_| dialect == Dialect::Postgres);
         check_function(function, schema, dialect, named)?;
-        if dialect == Dialect::Postgres && is_bare(token, "treat") {
+        if dialect == Dialect::Postgres && is_unquoted(token, "treat") {
             // TREAT (x AS f) calls f.
             return Err(Refusal::clause("TREAT"));
         }
@@ -211,7 +211,7 @@ pub(super) fn is_named(named: &[String], schema: Option<&str>, function: &str) -
 
 /// Something that a database may take for a call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(in crate::datasources) struct Call {
+pub(in crate::datasources) struct PossibleCall {
     /// The schema that is named with it.
     pub(super) schema: Option<String>,
     /// Its name as the catalog would have it.
@@ -221,7 +221,7 @@ pub(in crate::datasources) struct Call {
 }
 
 /// All that a database may take for a call, so that its catalog can be asked about it; nothing for SQLite, which has none.
-pub(super) fn calls(tokens: &[&Token], dialect: Dialect) -> Vec<Call> {
+pub(super) fn calls(tokens: &[&Token], dialect: Dialect) -> Vec<PossibleCall> {
     let mut calls = IndexSet::new();
     let is_postgres = dialect == Dialect::Postgres;
     if dialect == Dialect::Sqlite {
@@ -240,7 +240,11 @@ pub(super) fn calls(tokens: &[&Token], dialect: Dialect) -> Vec<Call> {
         // A schema with several spellings could be any.
         let schema = schema.map(|schema| spellings(schema)).filter(|spellings| spellings.len() == 1);
         let schema = schema.and_then(|mut spellings| spellings.pop());
-        calls.extend(spellings(token).into_iter().map(|name| Call { schema: schema.clone(), name, has_brackets }));
+        calls.extend(spellings(token).into_iter().map(|name| PossibleCall {
+            schema: schema.clone(),
+            name,
+            has_brackets,
+        }));
     }
     calls.into_iter().collect()
 }

@@ -8,7 +8,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::parameters::CheckedQuery;
-use super::rephrase::rephrase;
+use super::rewrite::rewrite;
 use super::tokens::Lexeme;
 use super::{functions, parameters, relations, statements, tokens};
 
@@ -71,7 +71,7 @@ impl Refusal {
 pub(in crate::datasources) fn check(sql: &str, dialect: Dialect, named: &[String]) -> Result<CheckedQuery, Refusal> {
     std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().name("sql-guard".to_owned()).stack_size(STACK);
-        let judged = builder.spawn_scoped(scope, || judge(sql, dialect, named)).map(|thread| thread.join());
+        let judged = builder.spawn_scoped(scope, || check_here(sql, dialect, named)).map(|thread| thread.join());
         match judged {
             Ok(Ok(result)) => result,
             Ok(Err(_)) | Err(_) => Err(Refusal::new("The query can't be checked.")),
@@ -80,7 +80,7 @@ pub(in crate::datasources) fn check(sql: &str, dialect: Dialect, named: &[String
 }
 
 /// What [`check`] does.
-fn judge(sql: &str, dialect: Dialect, named: &[String]) -> Result<CheckedQuery, Refusal> {
+fn check_here(sql: &str, dialect: Dialect, named: &[String]) -> Result<CheckedQuery, Refusal> {
     let lexemes = tokens::read(sql, dialect)?;
     let lexemes = one_statement(&lexemes)?;
     let significant: Vec<&Token> =
@@ -89,9 +89,9 @@ fn judge(sql: &str, dialect: Dialect, named: &[String]) -> Result<CheckedQuery, 
     functions::check_calls(&significant, dialect, named)?;
     relations::check_words(&significant, dialect)?;
     let (query, tokens) = parameters::find(sql, lexemes, dialect)?;
-    let statement = parse(rephrase(tokens, dialect), dialect)?;
+    let statement = parse(rewrite(tokens, dialect), dialect)?;
     statements::check(&statement, dialect, named)?;
-    Ok(query.calling(functions::calls(&significant, dialect)))
+    Ok(query.with_calls(functions::calls(&significant, dialect)))
 }
 
 /// The tokens of the only statement, without what follows its last word.

@@ -5,7 +5,7 @@ use sqlparser::tokenizer::Tokenizer;
 
 use super::guard::{Dialect, check, parse};
 use super::parameters::Piece;
-use super::rephrase::rephrase;
+use super::rewrite::rewrite;
 
 /// The engines.
 const ALL: [Dialect; 3] = [Dialect::Postgres, Dialect::MySql, Dialect::Sqlite];
@@ -218,7 +218,7 @@ fn a_tree_that_is_printed_and_read_again_is_the_same() {
         for sql in lines(table).filter(printable) {
             let tree = |sql: &str| {
                 let tokens = Tokenizer::new(dialect.grammar(), sql).tokenize_with_location().unwrap();
-                parse(rephrase(tokens, dialect), dialect).unwrap_or_else(|refusal| panic!("{sql}: {refusal}"))
+                parse(rewrite(tokens, dialect), dialect).unwrap_or_else(|refusal| panic!("{sql}: {refusal}"))
             };
             let first = tree(sql);
             assert_eq!(tree(&first.to_string()), first, "{sql}");

@@ -9,7 +9,7 @@ const RESERVED: &str = " all analyse analyze and any array as asc asymmetric bot
     some symmetric system_user table then to trailing true union unique user using variadic when where window with ";
 
 /// Words that are names of types and functions only, such as `left(x, 2)`.
-const CALLABLE: &str = " authorization binary collation concurrently cross current_schema freeze full ilike inner is isnull \
+const TYPE_AND_FUNCTION_NAMES: &str = " authorization binary collation concurrently cross current_schema freeze full ilike inner is isnull \
     join left like natural notnull outer overlaps right similar tablesample verbose ";
 
 /// Whether this word, unquoted, names neither a column nor a relation nor a function.
@@ -19,7 +19,7 @@ pub(super) fn is_reserved(word: &str) -> bool {
 
 /// Whether this word, unquoted, names no relation.
 pub(super) fn names_no_relation(word: &str) -> bool {
-    is_among(RESERVED, word) || is_among(CALLABLE, word)
+    is_among(RESERVED, word) || is_among(TYPE_AND_FUNCTION_NAMES, word)
 }
 
 /// Whether `words`, each between blanks, hold this one in any case.

@@ -3,23 +3,23 @@
 //!
 //! To add an engine: a file like `mysql.rs`, a variant of [`pools::SourcePool`], its arms in [`SqlClient`].
 
-mod catalog;
 mod functions;
 mod guard;
 mod keywords;
 mod mysql;
+mod mysql_functions;
 mod parameters;
 mod pools;
 mod postgres;
+mod postgres_functions;
 mod postgres_value;
 mod relations;
-mod rephrase;
-mod routines;
+mod rewrite;
 mod schema;
 mod sqlite;
 mod statements;
 mod tokens;
-mod walk;
+mod visitor;
 
 #[cfg(test)]
 mod function_attacks;
@@ -39,8 +39,8 @@ use self::guard::Dialect;
 use self::parameters::{CheckedQuery, Piece};
 use self::pools::{Pools, SourcePool};
 pub use self::sqlite::read_sqlite;
-use super::client::{Checked, Query, Source, protocol_of, who};
-use super::rows::weight;
+use super::client::{CheckReport, Query, Source, protocol_of, source_label};
+use super::rows::json_bytes;
 use super::{DataError, Outage, QueryResult};
 use crate::kernel::Deadline;
 use crate::outbound::AddressGuard;
@@ -60,7 +60,7 @@ impl SqlClient {
 
     pub(super) async fn query(&self, source: &Source, query: &Query<'_>) -> Result<QueryResult, DataError> {
         let checked = check_sql(query.text, protocol_of(source)?, source.effective.functions()).await?;
-        let (pool, _place) = self.pools.enter(source, query.deadline).await?;
+        let (pool, _place) = self.pools.checkout(source, query.deadline).await?;
         match pool {
             SourcePool::Postgres(pool) => postgres::query(&pool, source, &checked, query).await,
             SourcePool::MySql(pool) => mysql::query(&pool, source, &checked, query).await,
@@ -68,13 +68,13 @@ impl SqlClient {
         }
     }
 
-    pub(super) fn forget(&self, name: &str) {
-        self.pools.forget(name);
+    pub(super) fn evict(&self, name: &str) {
+        self.pools.evict(name);
     }
 
     /// Tables with their columns, types, nullability, keys and comments.
     pub(super) async fn schema(&self, source: &Source, deadline: Deadline) -> Result<Vec<Value>, DataError> {
-        let (pool, _place) = self.pools.enter(source, deadline).await?;
+        let (pool, _place) = self.pools.checkout(source, deadline).await?;
         match pool {
             SourcePool::Postgres(pool) => postgres::schema(&pool, source, deadline).await,
             SourcePool::MySql(pool) => mysql::schema(&pool, source, deadline).await,
@@ -87,8 +87,8 @@ impl SqlClient {
         Ok(self.schema(source, deadline).await?.into_iter().map(schema::without_columns).collect())
     }
 
-    pub(super) async fn check(&self, source: &Source, deadline: Deadline) -> Result<Checked, DataError> {
-        let (pool, _place) = self.pools.enter(source, deadline).await?;
+    pub(super) async fn check(&self, source: &Source, deadline: Deadline) -> Result<CheckReport, DataError> {
+        let (pool, _place) = self.pools.checkout(source, deadline).await?;
         match pool {
             SourcePool::Postgres(pool) => postgres::check(&pool, source, deadline).await,
             SourcePool::MySql(pool) => mysql::check(&pool, source, deadline).await,
@@ -108,16 +108,16 @@ pub(super) async fn check_sql(text: &str, protocol: Protocol, named: Vec<String>
     let text = text.to_owned();
     let checking = tokio::task::spawn_blocking(move || guard::check(&text, dialect, &named));
     match checking.await {
-        Ok(outcome) => outcome.map_err(|refusal| DataError::query(refusal.to_string())),
-        Err(_) => Err(DataError::query("The query could not be checked")),
+        Ok(outcome) => outcome.map_err(|refusal| DataError::invalid_query(refusal.to_string())),
+        Err(_) => Err(DataError::invalid_query("The query could not be checked")),
     }
 }
 
 /// What a driver reports, as ours. A connection that breaks may have met an outage, or a query that was too much.
-fn failed(source: &Source, error: &sqlx::Error) -> DataError {
-    const TIMED_OUT: [&str; 3] = ["statement timeout", "max_statement_time", "maximum statement execution time"];
+fn driver_error(source: &Source, error: &sqlx::Error) -> DataError {
+    const TIMEOUT_MESSAGES: [&str; 3] = ["statement timeout", "max_statement_time", "maximum statement execution time"];
     let (text, outage) = match error {
-        sqlx::Error::Database(objection) if objection.code().is_some_and(|code| LEAVING.contains(&&*code)) => {
+        sqlx::Error::Database(objection) if objection.code().is_some_and(|code| SHUTDOWN_CODES.contains(&&*code)) => {
             (objection.message().to_owned(), Outage::Perhaps)
         }
         sqlx::Error::Database(objection) => (objection.message().to_owned(), Outage::No),
@@ -126,16 +126,16 @@ fn failed(source: &Source, error: &sqlx::Error) -> DataError {
         sqlx::Error::Protocol(_) => (error.to_string(), Outage::Perhaps),
         other => (other.to_string(), Outage::No),
     };
-    let timed_out = TIMED_OUT.iter().any(|sign| text.contains(sign));
-    DataError::Failed { text: format!("{}: {text}", who(source)), timed_out, outage }
+    let timed_out = TIMEOUT_MESSAGES.iter().any(|sign| text.contains(sign));
+    DataError::Failed { text: format!("{}: {text}", source_label(source)), timed_out, outage }
 }
 
 /// Codes with which a server turns clients away that starts or stops: PostgreSQL's, and that of MySQL for all of these.
-const LEAVING: &[&str] = &["57P01", "57P02", "57P03", "08S01"];
+const SHUTDOWN_CODES: &[&str] = &["57P01", "57P02", "57P03", "08S01"];
 
 /// How long a database may work on one statement: so much less than the deadline allows that its own objection arrives, which
 /// is no outage and costs no connection.
-fn statement_limit(deadline: Deadline) -> Duration {
+fn statement_timeout(deadline: Deadline) -> Duration {
     let left = deadline.remaining();
     left - (left / 5).min(Duration::from_secs(1))
 }
@@ -153,7 +153,7 @@ struct Login {
 }
 
 /// A password in the URL counts; the token is the password where the URL has none.
-fn account(url: &url::Url, token: Option<String>) -> Login {
+fn login_of(url: &url::Url, token: Option<String>) -> Login {
     let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
     Login {
         user: decode(url.username()),
@@ -163,7 +163,7 @@ fn account(url: &url::Url, token: Option<String>) -> Login {
 }
 
 /// What a database says about the account that it is asked with.
-struct Account {
+struct AccountInfo {
     version: String,
     user: String,
     superuser: bool,
@@ -173,8 +173,8 @@ struct Account {
 }
 
 /// The findings of a test, with a warning where only this server stands between a query and a write.
-fn checked(account: Account) -> Checked {
-    let Account { version, user, superuser, may_write, read_only } = account;
+fn account_report(account: AccountInfo) -> CheckReport {
+    let AccountInfo { version, user, superuser, may_write, read_only } = account;
     let warning = match (superuser, may_write) {
         (true, _) => Some("The account is a superuser; give this source an account that may only SELECT"),
         (_, true) => Some("The account may write; give this source an account that may only SELECT"),
@@ -184,17 +184,17 @@ fn checked(account: Account) -> Checked {
         "reached": true, "authenticated": true, "version": version, "account": user, "read_only": read_only,
         "account_may_write": may_write, "account_is_superuser": superuser, "warning": warning,
     });
-    Checked { status: None, ok: read_only, findings: findings.as_object().cloned().unwrap_or_default() }
+    CheckReport { status: None, ok: read_only, findings: findings.as_object().cloned().unwrap_or_default() }
 }
 
 /// A parameter's value, which must be given.
-fn given<'a>(parameters: &'a Map<String, Value>, name: &str) -> Result<&'a Value, DataError> {
-    parameters.get(name).ok_or_else(|| DataError::parameter(format!("The query needs a value for :{name}")))
+fn required_parameter<'a>(parameters: &'a Map<String, Value>, name: &str) -> Result<&'a Value, DataError> {
+    parameters.get(name).ok_or_else(|| DataError::invalid_parameter(format!("The query needs a value for :{name}")))
 }
 
 /// A value bound to an engine that takes the type from the value.
 #[derive(Debug, Deserialize, Serialize)]
-enum Scalar {
+enum BindValue {
     Null,
     Bool(bool),
     Int(i64),
@@ -204,7 +204,7 @@ enum Scalar {
     Text(String),
 }
 
-impl From<&Value> for Scalar {
+impl From<&Value> for BindValue {
     fn from(value: &Value) -> Self {
         match value {
             Value::Null => Self::Null,
@@ -222,35 +222,35 @@ impl From<&Value> for Scalar {
 }
 
 /// Most values of one query: SQLite takes no more placeholders.
-const MOST_VALUES: usize = 32_000;
+const MAX_BOUND_VALUES: usize = 32_000;
 /// Most bytes of all values of one query.
-const MOST_BYTES: usize = 10_000_000;
+const MAX_BOUND_BYTES: usize = 10_000_000;
 
 /// The query with `?` in the place of its parameters, and their values in order. A list stands for as many places, so that
 /// `IN (:ids)` works; an empty one stands for `nothing`, a subquery without rows.
-fn expand(
+fn expand_parameters(
     checked: &CheckedQuery,
     parameters: &Map<String, Value>,
     nothing: &str,
-) -> Result<(String, Vec<Scalar>), DataError> {
+) -> Result<(String, Vec<BindValue>), DataError> {
     let (mut sql, mut values, mut bytes) = (String::new(), Vec::new(), 0);
     for piece in checked.pieces() {
         match piece {
             Piece::Text(text) => sql.push_str(text),
-            Piece::Parameter(name) => match given(parameters, name)? {
+            Piece::Parameter(name) => match required_parameter(parameters, name)? {
                 Value::Array(items) if items.is_empty() => sql.push_str(nothing),
                 value => {
                     let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-                    bytes += items.iter().map(weight).sum::<usize>();
-                    if values.len() + items.len() > MOST_VALUES || bytes > MOST_BYTES {
+                    bytes += items.iter().map(json_bytes).sum::<usize>();
+                    if values.len() + items.len() > MAX_BOUND_VALUES || bytes > MAX_BOUND_BYTES {
                         let text = format!(
-                            "The parameters of one query should come to at most {MOST_VALUES} values and {MOST_BYTES} bytes; \
+                            "The parameters of one query should come to at most {MAX_BOUND_VALUES} values and {MAX_BOUND_BYTES} bytes; \
                              a list counts wherever it stands"
                         );
-                        return Err(DataError::parameter(text));
+                        return Err(DataError::invalid_parameter(text));
                     }
                     sql.push_str(&vec!["?"; items.len()].join(", "));
-                    values.extend(items.iter().map(Scalar::from));
+                    values.extend(items.iter().map(BindValue::from));
                 }
             },
         }
@@ -264,7 +264,7 @@ mod tests {
 
     fn expanded(sql: &str, parameters: &Value) -> Result<(String, usize), DataError> {
         let checked = guard::check(sql, Dialect::Sqlite, &[]).unwrap();
-        let (sql, values) = expand(&checked, parameters.as_object().unwrap(), "SELECT NULL WHERE 1 = 0")?;
+        let (sql, values) = expand_parameters(&checked, parameters.as_object().unwrap(), "SELECT NULL WHERE 1 = 0")?;
         Ok((sql, values.len()))
     }
 

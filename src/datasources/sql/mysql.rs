@@ -14,32 +14,32 @@ use sqlx::{
 };
 
 use super::parameters::CheckedQuery;
-use super::pools::{Lease, Remote, bridge};
-use super::schema::{CatalogColumn, tables};
-use super::{Scalar, expand, failed, who};
-use super::{relations, routines};
-use crate::datasources::client::{Checked, Query, Source};
-use crate::datasources::rows::{Collector, float, integer, json_cell};
+use super::pools::{LeasedConnection, ServerPool, open_bridge};
+use super::schema::{CatalogColumn, group_by_table};
+use super::{BindValue, driver_error, expand_parameters, source_label};
+use super::{mysql_functions, relations};
+use crate::datasources::client::{CheckReport, Query, Source};
+use crate::datasources::rows::{RowCollector, float, integer, json_cell};
 use crate::datasources::{DataError, QueryResult};
 use crate::kernel::Deadline;
 use crate::outbound::AddressGuard;
 
 const PORT: u16 = 3306;
 /// A subquery without rows.
-const NOTHING: &str = "SELECT NULL FROM DUAL WHERE 1 = 0";
+const EMPTY_SUBQUERY: &str = "SELECT NULL FROM DUAL WHERE 1 = 0";
 
-pub(super) fn open(source: &Source, guard: &AddressGuard) -> Result<Remote<MySql>, DataError> {
+pub(super) fn open(source: &Source, guard: &AddressGuard) -> Result<ServerPool<MySql>, DataError> {
     let settings = &source.effective;
-    let wrong = |what: &str| DataError::failed(format!("{}: its URL {what}", who(source)));
+    let wrong = |what: &str| DataError::failed(format!("{}: its URL {what}", source_label(source)));
     let url = settings.url.parse().ok_or_else(|| wrong("is not valid"))?;
     let token = settings.auth_token.as_ref().map(|token| token.expose().to_owned());
-    let account = super::account(&url, token);
+    let account = super::login_of(&url, token);
     // The guard knows the server's own tables by their schema, which a query need not name there.
     if relations::is_mysql_schema(&account.database) {
         return Err(wrong("names a database of the server's own"));
     }
     let port = url.port().unwrap_or(PORT);
-    let bridge = bridge(source, guard, port, "mysql")?;
+    let bridge = open_bridge(source, guard, port, "mysql")?;
     let mut connect = MySqlConnectOptions::new()
         .host(url.host_str().unwrap_or_default().trim_matches(['[', ']']))
         .port(port)
@@ -57,17 +57,17 @@ pub(super) fn open(source: &Source, guard: &AddressGuard) -> Result<Remote<MySql
             connect = connect.ssl_mode(mode);
         }
     }
-    Ok(Remote::new(source, bridge, connect))
+    Ok(ServerPool::new(source, bridge, connect))
 }
 
 pub(super) async fn query(
-    pool: &Remote<MySql>,
+    pool: &ServerPool<MySql>,
     source: &Source,
     checked: &CheckedQuery,
     query: &Query<'_>,
 ) -> Result<QueryResult, DataError> {
-    let failed = |error| failed(source, &error);
-    let (sql, values) = expand(checked, query.parameters, NOTHING)?;
+    let failed = |error| driver_error(source, &error);
+    let (sql, values) = expand_parameters(checked, query.parameters, EMPTY_SUBQUERY)?;
     let mut arguments = MySqlArguments::default();
     for value in values {
         add(&mut arguments, value).map_err(|error| failed(sqlx::Error::Encode(error)))?;
@@ -75,19 +75,19 @@ pub(super) async fn query(
     let mut lease = begin(pool, source, query.deadline).await?;
     let connection = lease.connection().map_err(failed)?;
     if let Some(refusal) =
-        routines::refusal(connection, checked, &source.effective.functions()).await.map_err(failed)?
+        mysql_functions::refusal(connection, checked, &source.effective.functions()).await.map_err(failed)?
     {
         end(lease, source).await?;
-        return Err(DataError::query(refusal.to_string()));
+        return Err(DataError::invalid_query(refusal.to_string()));
     }
-    let mut collector = Collector::new(query.most_rows);
+    let mut collector = RowCollector::new(query.max_rows);
     let statement = sqlx::query_with::<MySql, _>(AssertSqlSafe(sql), arguments).persistent(false);
     let mut rows = statement.fetch(&mut *connection);
     let mut complete = true;
     while let Some(row) = rows.next().await {
         let row = row.map_err(failed)?;
         if !collector.has_columns() {
-            collector.columns(row.columns().iter().map(column_of));
+            collector.set_columns(row.columns().iter().map(column_of));
         }
         if !collector.push((0..row.len()).map(|at| row.try_get_raw(at).map_or(Value::Null, value))) {
             complete = false;
@@ -97,31 +97,35 @@ pub(super) async fn query(
     drop(rows);
     if complete {
         if !collector.has_columns() {
-            let (sql, _) = expand(checked, query.parameters, NOTHING)?;
+            let (sql, _) = expand_parameters(checked, query.parameters, EMPTY_SUBQUERY)?;
             let described = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await.map_err(failed)?;
-            collector.columns(described.columns().iter().map(column_of));
+            collector.set_columns(described.columns().iter().map(column_of));
         }
         end(lease, source).await?;
     }
     Ok(collector.finish())
 }
 
-fn add(arguments: &mut MySqlArguments, value: Scalar) -> Result<(), sqlx::error::BoxDynError> {
+fn add(arguments: &mut MySqlArguments, value: BindValue) -> Result<(), sqlx::error::BoxDynError> {
     match value {
-        Scalar::Null => arguments.add(Option::<String>::None),
-        Scalar::Bool(value) => arguments.add(value),
-        Scalar::Int(value) => arguments.add(value),
-        Scalar::Unsigned(value) => arguments.add(value),
-        Scalar::Float(value) => arguments.add(value),
-        Scalar::Text(value) => arguments.add(value),
+        BindValue::Null => arguments.add(Option::<String>::None),
+        BindValue::Bool(value) => arguments.add(value),
+        BindValue::Int(value) => arguments.add(value),
+        BindValue::Unsigned(value) => arguments.add(value),
+        BindValue::Float(value) => arguments.add(value),
+        BindValue::Text(value) => arguments.add(value),
     }
 }
 
 /// MariaDB and MySQL have different names for what a session is limited to, and each refuses the other's.
-async fn begin(pool: &Remote<MySql>, source: &Source, deadline: Deadline) -> Result<Lease<MySql>, DataError> {
-    let failed = |error| failed(source, &error);
+async fn begin(
+    pool: &ServerPool<MySql>,
+    source: &Source,
+    deadline: Deadline,
+) -> Result<LeasedConnection<MySql>, DataError> {
+    let failed = |error| driver_error(source, &error);
     let mut lease = pool.acquire(source, deadline).await?;
-    let limit = super::statement_limit(deadline);
+    let limit = super::statement_timeout(deadline);
     let seconds = limit.as_secs().max(1);
     let connection = lease.connection().map_err(failed)?;
     let version: String = version(connection).await.map_err(failed)?;
@@ -147,15 +151,15 @@ async fn version(connection: &mut sqlx::MySqlConnection) -> Result<String, sqlx:
     sqlx::query_scalar("SELECT CAST(VERSION() AS CHAR)").persistent(false).fetch_one(connection).await
 }
 
-async fn end(mut lease: Lease<MySql>, source: &Source) -> Result<(), DataError> {
-    let ended = lease.connection().map_err(|error| failed(source, &error))?.execute(raw_sql("ROLLBACK")).await;
-    ended.map_err(|error| failed(source, &error))?;
-    lease.done();
+async fn end(mut lease: LeasedConnection<MySql>, source: &Source) -> Result<(), DataError> {
+    let ended = lease.connection().map_err(|error| driver_error(source, &error))?.execute(raw_sql("ROLLBACK")).await;
+    ended.map_err(|error| driver_error(source, &error))?;
+    lease.release();
     Ok(())
 }
 
 /// The name of a type. The driver calls text binary that is only compared byte by byte, as MariaDB's JSON is.
-fn kind_of(info: &MySqlTypeInfo) -> String {
+fn type_name(info: &MySqlTypeInfo) -> String {
     const NAMES: [(&str, &str); 6] = [
         ("BINARY", "CHAR"),
         ("VARBINARY", "VARCHAR"),
@@ -170,7 +174,7 @@ fn kind_of(info: &MySqlTypeInfo) -> String {
 
 /// Name and type of a column.
 fn column_of(column: &MySqlColumn) -> (String, String) {
-    (column.name().to_owned(), kind_of(column.type_info()).to_lowercase())
+    (column.name().to_owned(), type_name(column.type_info()).to_lowercase())
 }
 
 /// A value of the binary protocol as JSON.
@@ -178,7 +182,7 @@ fn value(raw: MySqlValueRef<'_>) -> Value {
     if raw.is_null() {
         return Value::Null;
     }
-    let (kind, unsigned) = (kind_of(&raw.type_info()), <u64 as Type<MySql>>::compatible(&raw.type_info()));
+    let (kind, unsigned) = (type_name(&raw.type_info()), <u64 as Type<MySql>>::compatible(&raw.type_info()));
     let Ok(bytes) = <&[u8] as Decode<MySql>>::decode(raw) else { return Value::Null };
     decode(&kind, unsigned, bytes).unwrap_or_else(|| match std::str::from_utf8(bytes) {
         Ok(text) => text.into(),
@@ -251,7 +255,7 @@ fn fraction(micros: u32) -> String {
     if micros == 0 { String::new() } else { format!(".{micros:06}").trim_end_matches('0').to_owned() }
 }
 
-const CATALOG: &str = "
+const CATALOG_SQL: &str = "
     SELECT CAST(c.table_schema AS CHAR), CAST(c.table_name AS CHAR),
         CASE WHEN t.table_type LIKE '%VIEW%' THEN 'view' ELSE 'table' END,
         CASE WHEN t.table_type LIKE '%VIEW%' THEN NULL ELSE CAST(t.table_comment AS CHAR) END,
@@ -270,11 +274,15 @@ const CATALOG: &str = "
     LIMIT 20000";
 
 /// The tables that the account may read.
-pub(super) async fn schema(pool: &Remote<MySql>, source: &Source, deadline: Deadline) -> Result<Vec<Value>, DataError> {
+pub(super) async fn schema(
+    pool: &ServerPool<MySql>,
+    source: &Source,
+    deadline: Deadline,
+) -> Result<Vec<Value>, DataError> {
     let mut lease = begin(pool, source, deadline).await?;
-    let connection = lease.connection().map_err(|error| failed(source, &error))?;
-    let rows = sqlx::query(CATALOG).persistent(false).fetch_all(connection).await;
-    let rows = rows.map_err(|error| failed(source, &error))?;
+    let connection = lease.connection().map_err(|error| driver_error(source, &error))?;
+    let rows = sqlx::query(CATALOG_SQL).persistent(false).fetch_all(connection).await;
+    let rows = rows.map_err(|error| driver_error(source, &error))?;
     end(lease, source).await?;
     let column = |row: &MySqlRow| {
         let references: Option<String> = row.try_get_unchecked(9)?;
@@ -293,11 +301,15 @@ pub(super) async fn schema(pool: &Remote<MySql>, source: &Source, deadline: Dead
         })
     };
     let columns: Result<Vec<_>, sqlx::Error> = rows.iter().map(column).collect();
-    Ok(tables(columns.map_err(|error| failed(source, &error))?))
+    Ok(group_by_table(columns.map_err(|error| driver_error(source, &error))?))
 }
 
-pub(super) async fn check(pool: &Remote<MySql>, source: &Source, deadline: Deadline) -> Result<Checked, DataError> {
-    let failed = |error| failed(source, &error);
+pub(super) async fn check(
+    pool: &ServerPool<MySql>,
+    source: &Source,
+    deadline: Deadline,
+) -> Result<CheckReport, DataError> {
+    let failed = |error| driver_error(source, &error);
     let mut lease = begin(pool, source, deadline).await?;
     let connection = lease.connection().map_err(failed)?;
     let version = version(connection).await.map_err(failed)?;
@@ -312,7 +324,7 @@ pub(super) async fn check(pool: &Remote<MySql>, source: &Source, deadline: Deadl
     end(lease, source).await?;
     let grants: Vec<String> = grants.iter().filter_map(|row| row.try_get_unchecked::<String, _>(0).ok()).collect();
     let name = if is_mariadb(&version) { "MariaDB" } else { "MySQL" };
-    Ok(super::checked(super::Account {
+    Ok(super::account_report(super::AccountInfo {
         version: format!("{name} {version}"),
         user: user.map_err(failed)?,
         superuser: grants.iter().any(|grant| is_superuser(grant)),

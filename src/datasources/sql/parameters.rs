@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::functions::Call;
+use super::functions::PossibleCall;
 use super::guard::{Dialect, Refusal};
 use super::tokens::Lexeme;
 
@@ -13,7 +13,7 @@ use super::tokens::Lexeme;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::datasources) struct CheckedQuery {
     pieces: Vec<Piece>,
-    calls: Vec<Call>,
+    calls: Vec<PossibleCall>,
 }
 
 /// A part of the text.
@@ -32,12 +32,12 @@ impl CheckedQuery {
     }
 
     /// This query, of which these may be calls.
-    pub(super) fn calling(self, calls: Vec<Call>) -> Self {
+    pub(super) fn with_calls(self, calls: Vec<PossibleCall>) -> Self {
         Self { calls, ..self }
     }
 
     /// What PostgreSQL may take for a call in it.
-    pub(super) fn calls(&self) -> &[Call] {
+    pub(super) fn calls(&self) -> &[PossibleCall] {
         &self.calls
     }
 

@@ -7,23 +7,23 @@ use sqlx::postgres::{PgColumn, PgConnectOptions, PgConnection, PgRow, PgSslMode,
 use sqlx::{AssertSqlSafe, Column as _, Either, Executor, Row, SqlSafeStr, Statement, TypeInfo, raw_sql};
 
 use super::parameters::{CheckedQuery, Piece};
-use super::pools::{Lease, Remote, bridge};
-use super::postgres_value::{is_known, value};
-use super::schema::{CatalogColumn, tables};
-use super::{catalog, column_of, failed, who};
-use crate::datasources::client::{Checked, Query, Source};
-use crate::datasources::rows::Collector;
+use super::pools::{LeasedConnection, ServerPool, open_bridge};
+use super::postgres_value::{is_decodable, value};
+use super::schema::{CatalogColumn, group_by_table};
+use super::{column_of, driver_error, postgres_functions, source_label};
+use crate::datasources::client::{CheckReport, Query, Source};
+use crate::datasources::rows::RowCollector;
 use crate::datasources::{DataError, QueryResult};
 use crate::kernel::Deadline;
 use crate::outbound::AddressGuard;
 
-pub(super) fn open(source: &Source, guard: &AddressGuard) -> Result<Remote<Postgres>, DataError> {
+pub(super) fn open(source: &Source, guard: &AddressGuard) -> Result<ServerPool<Postgres>, DataError> {
     let options = connect_options(source)?;
     let port = options.get_port();
-    let bridge = bridge(source, guard, port, &format!(".s.PGSQL.{port}"))?;
+    let bridge = open_bridge(source, guard, port, &format!(".s.PGSQL.{port}"))?;
     let folder = bridge.socket().parent().unwrap_or(bridge.socket());
     let options = options.socket(folder);
-    Ok(Remote::new(source, bridge, options))
+    Ok(ServerPool::new(source, bridge, options))
 }
 
 const PORT: u16 = 5432;
@@ -31,10 +31,10 @@ const PORT: u16 = 5432;
 /// Only what the source says: the driver would also take host, user and password from this server's environment.
 fn connect_options(source: &Source) -> Result<PgConnectOptions, DataError> {
     let settings = &source.effective;
-    let wrong = |what: &str| DataError::failed(format!("{}: its URL {what}", who(source)));
+    let wrong = |what: &str| DataError::failed(format!("{}: its URL {what}", source_label(source)));
     let url = settings.url.parse().ok_or_else(|| wrong("is not valid"))?;
     let token = settings.auth_token.as_ref().map(|token| token.expose().to_owned());
-    let account = super::account(&url, token);
+    let account = super::login_of(&url, token);
     let mut options = PgConnectOptions::new_without_pgpass()
         .host(url.host_str().unwrap_or_default().trim_matches(['[', ']']))
         .port(url.port().unwrap_or(PORT))
@@ -54,29 +54,30 @@ fn connect_options(source: &Source) -> Result<PgConnectOptions, DataError> {
 }
 
 pub(super) async fn query(
-    pool: &Remote<Postgres>,
+    pool: &ServerPool<Postgres>,
     source: &Source,
     checked: &CheckedQuery,
     query: &Query<'_>,
 ) -> Result<QueryResult, DataError> {
-    let failed = |error| failed(source, &error);
+    let failed = |error| driver_error(source, &error);
     for name in checked.names() {
-        super::given(query.parameters, name)?;
+        super::required_parameter(query.parameters, name)?;
     }
-    let (mut lease, answers) = begin_asking(pool, source, query.deadline, &catalog::question(checked)).await?;
-    let functions = catalog::functions(&answers).map_err(failed)?;
-    if let Err(refusal) = catalog::check(checked, &functions, &source.effective.functions()) {
+    let (mut lease, answers) =
+        begin_with(pool, source, query.deadline, &postgres_functions::catalog_query(checked)).await?;
+    let functions = postgres_functions::functions(&answers).map_err(failed)?;
+    if let Err(refusal) = postgres_functions::check(checked, &functions, &source.effective.functions()) {
         end(lease, source).await?;
-        return Err(DataError::query(refusal.to_string()));
+        return Err(DataError::invalid_query(refusal.to_string()));
     }
     let connection = lease.connection().map_err(failed)?;
-    let Prepared { sql, arguments, columns } = prepare(connection, source, checked, query.parameters).await?;
+    let PreparedQuery { sql, arguments, columns } = prepare(connection, source, checked, query.parameters).await?;
     let mut statement = sqlx::query::<Postgres>(AssertSqlSafe(sql)).persistent(false);
     for argument in arguments {
         statement = statement.bind(argument);
     }
-    let mut collector = Collector::new(query.most_rows);
-    collector.columns(columns.into_iter());
+    let mut collector = RowCollector::new(query.max_rows);
+    collector.set_columns(columns.into_iter());
     let mut rows = statement.fetch(&mut *connection);
     let mut complete = true;
     while let Some(row) = rows.next().await {
@@ -97,20 +98,24 @@ fn values(row: &PgRow) -> impl Iterator<Item = Value> {
 }
 
 /// A connection in a read-only transaction.
-async fn begin(pool: &Remote<Postgres>, source: &Source, deadline: Deadline) -> Result<Lease<Postgres>, DataError> {
-    begin_asking(pool, source, deadline, "").await.map(|(lease, _)| lease)
+async fn begin(
+    pool: &ServerPool<Postgres>,
+    source: &Source,
+    deadline: Deadline,
+) -> Result<LeasedConnection<Postgres>, DataError> {
+    begin_with(pool, source, deadline, "").await.map(|(lease, _)| lease)
 }
 
 /// A connection in a read-only transaction, and the rows of a first statement in it. The limits are set in the same round
 /// trip; those of the session would be lost behind a pooler.
-async fn begin_asking(
-    pool: &Remote<Postgres>,
+async fn begin_with(
+    pool: &ServerPool<Postgres>,
     source: &Source,
     deadline: Deadline,
     question: &str,
-) -> Result<(Lease<Postgres>, Vec<PgRow>), DataError> {
+) -> Result<(LeasedConnection<Postgres>, Vec<PgRow>), DataError> {
     let mut lease = pool.acquire(source, deadline).await?;
-    let limit = super::statement_limit(deadline).as_millis().max(1);
+    let limit = super::statement_timeout(deadline).as_millis().max(1);
     let sql = format!(
         "BEGIN TRANSACTION READ ONLY; SET LOCAL statement_timeout = {limit}; SET LOCAL lock_timeout = {limit}; \
          SET LOCAL idle_in_transaction_session_timeout = {limit}; SET LOCAL timezone = 'UTC'; {question}"
@@ -124,21 +129,21 @@ async fn begin_asking(
         }
         Ok(rows)
     };
-    let rows = begun.await.map_err(|error| failed(source, &error))?;
+    let rows = begun.await.map_err(|error| driver_error(source, &error))?;
     Ok((lease, rows))
 }
 
 /// Leaves no statement behind either: the driver forgets the names of those it has prepared.
-async fn end(mut lease: Lease<Postgres>, source: &Source) -> Result<(), DataError> {
-    let connection = lease.connection().map_err(|error| failed(source, &error))?;
+async fn end(mut lease: LeasedConnection<Postgres>, source: &Source) -> Result<(), DataError> {
+    let connection = lease.connection().map_err(|error| driver_error(source, &error))?;
     let ended = connection.execute(raw_sql("ROLLBACK; DEALLOCATE ALL")).await;
-    ended.map_err(|error| failed(source, &error))?;
-    lease.done();
+    ended.map_err(|error| driver_error(source, &error))?;
+    lease.release();
     Ok(())
 }
 
 /// A query as it is sent, the values of its parameters, and names and types of its columns.
-struct Prepared {
+struct PreparedQuery {
     sql: String,
     arguments: Vec<Option<String>>,
     columns: Vec<(String, String)>,
@@ -152,25 +157,25 @@ async fn prepare(
     source: &Source,
     checked: &CheckedQuery,
     parameters: &Map<String, Value>,
-) -> Result<Prepared, DataError> {
+) -> Result<PreparedQuery, DataError> {
     let names: Vec<&str> = checked.names().collect();
     let numbered = with_parameters(checked, &names, |number| format!("${number}"));
     let statement = connection.prepare(AssertSqlSafe(numbered).into_sql_str()).await;
-    let statement = statement.map_err(|error| failed(source, &error))?;
+    let statement = statement.map_err(|error| driver_error(source, &error))?;
     let types: Vec<String> = match statement.parameters() {
         Some(Either::Left(types)) => types.iter().map(type_name).collect(),
         _ => Vec::new(),
     };
     let mut arguments = Vec::new();
     for (name, kind) in names.iter().zip(&types) {
-        arguments.push(text_of(name, super::given(parameters, name)?, kind)?);
+        arguments.push(parameter_text(name, super::required_parameter(parameters, name)?, kind)?);
     }
     let cast = |number: usize| {
         let kind = types.get(number - 1).map_or("text", String::as_str);
         format!("CAST(${number}::text AS {kind})")
     };
-    let sql = readable(with_parameters(checked, &names, cast), statement.columns());
-    Ok(Prepared { sql, arguments, columns: statement.columns().iter().map(column_of).collect() })
+    let sql = cast_undecodable(with_parameters(checked, &names, cast), statement.columns());
+    Ok(PreparedQuery { sql, arguments, columns: statement.columns().iter().map(column_of).collect() })
 }
 
 /// The query with something in the place of each parameter, which is told by its number, from 1.
@@ -183,15 +188,15 @@ fn with_parameters(checked: &CheckedQuery, names: &[&str], place: impl Fn(usize)
 }
 
 /// The query with the columns as text that can't be read in binary form.
-fn readable(sql: String, columns: &[PgColumn]) -> String {
-    if columns.iter().all(|column| is_known(column.type_info())) {
+fn cast_undecodable(sql: String, columns: &[PgColumn]) -> String {
+    if columns.iter().all(|column| is_decodable(column.type_info())) {
         return sql;
     }
     let names: Vec<String> = (1..=columns.len()).map(|number| format!("c{number}")).collect();
     let shown: Vec<String> = names
         .iter()
         .zip(columns)
-        .map(|(name, column)| if is_known(column.type_info()) { name.clone() } else { format!("{name}::text") })
+        .map(|(name, column)| if is_decodable(column.type_info()) { name.clone() } else { format!("{name}::text") })
         .collect();
     format!("SELECT {} FROM ({sql}\n) AS q({})", shown.join(", "), names.join(", "))
 }
@@ -213,17 +218,17 @@ fn type_name(kind: &PgTypeInfo) -> String {
 }
 
 /// A value in the form in which PostgreSQL reads its type from text.
-fn text_of(name: &str, value: &Value, kind: &str) -> Result<Option<String>, DataError> {
+fn parameter_text(name: &str, value: &Value, kind: &str) -> Result<Option<String>, DataError> {
     match value {
         Value::Null => Ok(None),
         _ if matches!(kind, "json" | "jsonb") => Ok(Some(value.to_string())),
         Value::String(text) => Ok(Some(text.clone())),
         Value::Array(items) if kind.ends_with("[]") => Ok(Some(array_text(items))),
-        Value::Array(_) => Err(DataError::parameter(format!(
+        Value::Array(_) => Err(DataError::invalid_parameter(format!(
             "Parameter '{name}' is a list where the query needs one {kind}; compare with = ANY(:{name})"
         ))),
         Value::Object(_) => {
-            Err(DataError::parameter(format!("Parameter '{name}' is an object where the query needs {kind}")))
+            Err(DataError::invalid_parameter(format!("Parameter '{name}' is an object where the query needs {kind}")))
         }
         Value::Bool(_) | Value::Number(_) => Ok(Some(value.to_string())),
     }
@@ -242,7 +247,7 @@ fn array_text(items: &[Value]) -> String {
     format!("{{{}}}", items.iter().map(item).collect::<Vec<_>>().join(","))
 }
 
-const CATALOG: &str = "
+const CATALOG_SQL: &str = "
     SELECT n.nspname::text, c.relname::text,
         CASE WHEN c.relkind IN ('v', 'm') THEN 'view' ELSE 'table' END,
         obj_description(c.oid, 'pg_class'), a.attname::text, format_type(a.atttypid, a.atttypmod), NOT a.attnotnull,
@@ -267,14 +272,14 @@ const CATALOG: &str = "
 
 /// The columns that the account may read.
 pub(super) async fn schema(
-    pool: &Remote<Postgres>,
+    pool: &ServerPool<Postgres>,
     source: &Source,
     deadline: Deadline,
 ) -> Result<Vec<Value>, DataError> {
     let mut lease = begin(pool, source, deadline).await?;
-    let connection = lease.connection().map_err(|error| failed(source, &error))?;
-    let rows = sqlx::query(CATALOG).persistent(false).fetch_all(connection).await;
-    let rows = rows.map_err(|error| failed(source, &error))?;
+    let connection = lease.connection().map_err(|error| driver_error(source, &error))?;
+    let rows = sqlx::query(CATALOG_SQL).persistent(false).fetch_all(connection).await;
+    let rows = rows.map_err(|error| driver_error(source, &error))?;
     end(lease, source).await?;
     let column = |row: &PgRow| {
         Ok(CatalogColumn {
@@ -292,10 +297,10 @@ pub(super) async fn schema(
         })
     };
     let columns: Result<Vec<_>, sqlx::Error> = rows.iter().map(column).collect();
-    Ok(tables(columns.map_err(|error| failed(source, &error))?))
+    Ok(group_by_table(columns.map_err(|error| driver_error(source, &error))?))
 }
 
-const ACCOUNT: &str = "
+const ACCOUNT_SQL: &str = "
     SELECT current_setting('server_version'), current_user::text, rolsuper,
         has_database_privilege(current_database(), 'CREATE') OR EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
@@ -303,14 +308,18 @@ const ACCOUNT: &str = "
         current_setting('transaction_read_only') = 'on'
     FROM pg_roles WHERE rolname = current_user";
 
-pub(super) async fn check(pool: &Remote<Postgres>, source: &Source, deadline: Deadline) -> Result<Checked, DataError> {
-    let failed = |error| failed(source, &error);
+pub(super) async fn check(
+    pool: &ServerPool<Postgres>,
+    source: &Source,
+    deadline: Deadline,
+) -> Result<CheckReport, DataError> {
+    let failed = |error| driver_error(source, &error);
     let mut lease = begin(pool, source, deadline).await?;
-    let row = sqlx::query(ACCOUNT).persistent(false).fetch_one(lease.connection().map_err(failed)?).await;
+    let row = sqlx::query(ACCOUNT_SQL).persistent(false).fetch_one(lease.connection().map_err(failed)?).await;
     let row = row.map_err(failed)?;
     end(lease, source).await?;
     let read = || -> Result<_, sqlx::Error> {
-        Ok(super::Account {
+        Ok(super::AccountInfo {
             version: format!("PostgreSQL {}", row.try_get::<String, _>(0)?),
             user: row.try_get(1)?,
             superuser: row.try_get(2)?,
@@ -318,7 +327,7 @@ pub(super) async fn check(pool: &Remote<Postgres>, source: &Source, deadline: De
             read_only: row.try_get(4)?,
         })
     };
-    Ok(super::checked(read().map_err(failed)?))
+    Ok(super::account_report(read().map_err(failed)?))
 }
 
 #[cfg(test)]
@@ -339,8 +348,8 @@ mod tests {
             (json!("x"), "json", Some("\"x\"")),
         ];
         for (value, kind, expected) in cases {
-            assert_eq!(text_of("p", &value, kind).unwrap().as_deref(), expected, "{value} as {kind}");
+            assert_eq!(parameter_text("p", &value, kind).unwrap().as_deref(), expected, "{value} as {kind}");
         }
-        assert!(text_of("p", &json!([1]), "int4").unwrap_err().text().contains("= ANY(:p)"));
+        assert!(parameter_text("p", &json!([1]), "int4").unwrap_err().text().contains("= ANY(:p)"));
     }
 }

@@ -23,12 +23,12 @@ pub(super) fn value(raw: &PgValueRef<'_>) -> Value {
         PgTypeKind::Array(element) => array(bytes, base(element).name()),
         _ => scalar(info.name(), bytes),
     };
-    decoded.unwrap_or_else(|| opaque(bytes))
+    decoded.unwrap_or_else(|| text_or_base64(bytes))
 }
 
 /// Whether the binary form of this type can be read here, be it because it is plain text.
-pub(super) fn is_known(kind: &PgTypeInfo) -> bool {
-    const KNOWN: &[&str] = &[
+pub(super) fn is_decodable(kind: &PgTypeInfo) -> bool {
+    const DECODABLE: &[&str] = &[
         "BOOL",
         "INT2",
         "INT4",
@@ -64,8 +64,8 @@ pub(super) fn is_known(kind: &PgTypeInfo) -> bool {
     ];
     match kind.kind() {
         PgTypeKind::Enum(_) => true,
-        PgTypeKind::Array(element) | PgTypeKind::Domain(element) => is_known(element),
-        _ => KNOWN.contains(&kind.name()),
+        PgTypeKind::Array(element) | PgTypeKind::Domain(element) => is_decodable(element),
+        _ => DECODABLE.contains(&kind.name()),
     }
 }
 
@@ -77,7 +77,7 @@ fn base(kind: &PgTypeInfo) -> &PgTypeInfo {
     }
 }
 
-fn opaque(bytes: &[u8]) -> Value {
+fn text_or_base64(bytes: &[u8]) -> Value {
     match std::str::from_utf8(bytes) {
         Ok(text) if !text.contains('\0') => text.into(),
         _ => BASE64.encode(bytes).into(),
@@ -150,7 +150,7 @@ fn elements(bytes: &mut &[u8], lengths: &[usize], element: &str) -> Option<Value
         let Ok(size) = usize::try_from(size) else { return Some(Value::Null) };
         let (item, rest) = bytes.split_at_checked(size)?;
         *bytes = rest;
-        return Some(scalar(element, item).unwrap_or_else(|| opaque(item)));
+        return Some(scalar(element, item).unwrap_or_else(|| text_or_base64(item)));
     };
     (0..*length).map(|_| elements(bytes, inner, element)).collect::<Option<Vec<_>>>().map(Value::Array)
 }

@@ -7,7 +7,7 @@ use sqlparser::tokenizer::Token;
 
 use super::guard::{Dialect, Refusal};
 use super::keywords::{is_listed, names_no_relation};
-use super::tokens::{is_bare, name};
+use super::tokens::{is_unquoted, name};
 
 /// Relations of PostgreSQL's own, all of whose names begin with `pg_`.
 const POSTGRES_CATALOG: &[&str] = &[
@@ -152,7 +152,7 @@ pub(super) fn check_words(tokens: &[&Token], dialect: Dialect) -> Result<(), Ref
             Dialect::Postgres => {
                 // After a dot stands a column, unless the catalog is named before it; after AS an alias.
                 let is_column = before == Some(&Token::Period) && !schema.is_some_and(is_postgres_catalog);
-                let is_alias = before.is_some_and(|token| is_bare(token, "as"));
+                let is_alias = before.is_some_and(|token| is_unquoted(token, "as"));
                 let is_call = after == Some(&Token::LParen);
                 !(is_column || is_alias || is_call) && is_refused_postgres(word)
             }

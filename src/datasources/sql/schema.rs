@@ -20,7 +20,7 @@ pub(super) struct CatalogColumn {
 }
 
 /// Columns grouped into tables, in the order of the catalog.
-pub(super) fn tables(columns: impl IntoIterator<Item = CatalogColumn>) -> Vec<Value> {
+pub(super) fn group_by_table(columns: impl IntoIterator<Item = CatalogColumn>) -> Vec<Value> {
     let mut tables: IndexMap<(Option<String>, String), Value> = IndexMap::new();
     for column in columns {
         let key = (column.schema.clone(), column.table.clone());

@@ -8,7 +8,7 @@ use sqlparser::ast::{
 
 use super::guard::{Dialect, Refusal};
 use super::relations;
-use super::walk::Walk;
+use super::visitor::QueryVisitor;
 
 /// Options of PostgreSQL's EXPLAIN that only plan. ANALYZE, and what needs it, executes the query.
 const PLANNING_OPTIONS: &[&str] =
@@ -65,7 +65,7 @@ pub(super) fn check(statement: &Statement, dialect: Dialect, named: &[String]) -
 
 /// Refuses what a walk over this part of a statement refuses.
 fn walk(part: &impl Visit, dialect: Dialect, named: &[String]) -> Result<(), Refusal> {
-    match part.visit(&mut Walk::new(dialect, named)) {
+    match part.visit(&mut QueryVisitor::new(dialect, named)) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(refusal) => Err(refusal),
     }

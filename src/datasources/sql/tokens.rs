@@ -10,12 +10,12 @@ use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Whitespace
 use super::guard::{Dialect, Refusal};
 
 /// Longest query in bytes.
-const LONGEST_QUERY: usize = 100_000;
+const MAX_QUERY_BYTES: usize = 100_000;
 /// Most tokens that may build on one another. The parser turns `1 + 1 + 1` into a tree as deep as the chain is long,
 /// and walking or dropping a very deep tree would exhaust the stack.
-const DEEPEST_CHAIN: usize = 2_000;
+const MAX_CHAIN_DEPTH: usize = 2_000;
 /// Most joins. The parser nests those whose conditions follow later.
-const MOST_JOINS: usize = 200;
+const MAX_JOINS: usize = 200;
 
 /// One token and the bytes of the text it stands for.
 #[derive(Clone, Debug)]
@@ -37,8 +37,8 @@ impl Lexeme {
 
 /// The tokens of `sql`. They cover it without a gap, and the engine splits it at the same places.
 pub(super) fn read(sql: &str, dialect: Dialect) -> Result<Vec<Lexeme>, Refusal> {
-    if sql.len() > LONGEST_QUERY {
-        return Err(Refusal::new(format!("The query is longer than {LONGEST_QUERY} bytes.")));
+    if sql.len() > MAX_QUERY_BYTES {
+        return Err(Refusal::new(format!("The query is longer than {MAX_QUERY_BYTES} bytes.")));
     }
     // A byte order mark is a blank to one engine and a letter to another.
     if sql.chars().any(|character| character == '\u{feff}' || (character.is_control() && !is_blank(character))) {
@@ -49,7 +49,7 @@ pub(super) fn read(sql: &str, dialect: Dialect) -> Result<Vec<Lexeme>, Refusal> 
         .map_err(|error| Refusal::new(format!("The query is not valid SQL: {error}.")))?;
     let lexemes = locate(sql, tokens)?;
     for lexeme in &lexemes {
-        agrees(raw(sql, lexeme), &lexeme.token.token, dialect)?;
+        check_unambiguous(raw(sql, lexeme), &lexeme.token.token, dialect)?;
     }
     refuse_hidden_comments(sql, &lexemes)?;
     refuse_run_together(&lexemes, dialect)?;
@@ -67,7 +67,7 @@ pub(super) fn name(token: &Token) -> Option<&str> {
 }
 
 /// Whether this is that word, unquoted and in any case.
-pub(super) fn is_bare(token: &Token, expected: &str) -> bool {
+pub(super) fn is_unquoted(token: &Token, expected: &str) -> bool {
     matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(expected))
 }
 
@@ -86,7 +86,8 @@ fn is_blank(character: char) -> bool {
 fn locate(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Vec<Lexeme>, Refusal> {
     let gap =
         || Refusal::new("The query contains a comment that the database would execute (/*! ... */); write it without.");
-    let mut place = Place { characters: sql.char_indices().peekable(), location: Location::new(1, 1), end: sql.len() };
+    let mut place =
+        TextPosition { characters: sql.char_indices().peekable(), location: Location::new(1, 1), end: sql.len() };
     let mut lexemes = Vec::with_capacity(tokens.len());
     for token in tokens {
         if place.location != token.span.start {
@@ -100,13 +101,13 @@ fn locate(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Vec<Lexeme>, Refusal>
 }
 
 /// A place in the text, in bytes and as the tokenizer counts: lines, and characters within them.
-struct Place<'text> {
+struct TextPosition<'text> {
     characters: Peekable<CharIndices<'text>>,
     location: Location,
     end: usize,
 }
 
-impl Place<'_> {
+impl TextPosition<'_> {
     /// The byte this place is at.
     fn offset(&mut self) -> usize {
         self.characters.peek().map_or(self.end, |(offset, _)| *offset)
@@ -127,15 +128,15 @@ impl Place<'_> {
 }
 
 /// Refuses a token that the engine may end elsewhere, or that is no part of a read-only query.
-fn agrees(raw: &str, token: &Token, dialect: Dialect) -> Result<(), Refusal> {
+fn check_unambiguous(raw: &str, token: &Token, dialect: Dialect) -> Result<(), Refusal> {
     match token {
-        Token::Whitespace(blank) => blank_agrees(raw, blank, dialect),
-        Token::SingleQuotedString(_) => string_agrees(raw, '\'', dialect),
-        Token::DoubleQuotedString(_) => string_agrees(raw, '"', dialect),
-        Token::NationalStringLiteral(_) => string_agrees(raw.get(1..).unwrap_or_default(), '\'', dialect),
-        Token::UnicodeStringLiteral(_) => string_agrees(raw.get(2..).unwrap_or_default(), '\'', dialect),
+        Token::Whitespace(blank) => check_blank(raw, blank, dialect),
+        Token::SingleQuotedString(_) => check_string(raw, '\'', dialect),
+        Token::DoubleQuotedString(_) => check_string(raw, '"', dialect),
+        Token::NationalStringLiteral(_) => check_string(raw.get(1..).unwrap_or_default(), '\'', dialect),
+        Token::UnicodeStringLiteral(_) => check_string(raw.get(2..).unwrap_or_default(), '\'', dialect),
         Token::EscapedStringLiteral(_) if closes_at_end(raw.get(1..).unwrap_or_default(), '\'', true) => Ok(()),
-        Token::DollarQuotedString(_) if dollars_agree(raw) => Ok(()),
+        Token::DollarQuotedString(_) if is_dollar_quoted(raw) => Ok(()),
         Token::HexStringLiteral(_) if is_digits(raw, 16) => Ok(()),
         Token::SingleQuotedByteStringLiteral(_) if is_digits(raw, 2) => Ok(()),
         Token::Number(_, false) => Ok(()),
@@ -174,7 +175,7 @@ fn ambiguous(raw: &str) -> Refusal {
 }
 
 /// Whether the engine takes this for the same blank or comment, and does not act on it.
-fn blank_agrees(raw: &str, blank: &Whitespace, dialect: Dialect) -> Result<(), Refusal> {
+fn check_blank(raw: &str, blank: &Whitespace, dialect: Dialect) -> Result<(), Refusal> {
     match blank {
         Whitespace::MultiLineComment(comment) => {
             let executed = dialect == Dialect::MySql && (comment.starts_with("M!") || comment.starts_with("m!"));
@@ -203,7 +204,7 @@ fn blank_agrees(raw: &str, blank: &Whitespace, dialect: Dialect) -> Result<(), R
 
 /// Whether a string ends where the engine ends it. Settings of the session decide whether a backslash escapes in
 /// PostgreSQL, so there it must end at the same place either way.
-fn string_agrees(raw: &str, quote: char, dialect: Dialect) -> Result<(), Refusal> {
+fn check_string(raw: &str, quote: char, dialect: Dialect) -> Result<(), Refusal> {
     let agrees = match dialect {
         Dialect::Postgres => closes_at_end(raw, quote, false) && closes_at_end(raw, quote, true),
         // Sessions are set up so that a backslash escapes; but what is in double quotes may be a name, where none does.
@@ -230,7 +231,7 @@ fn closes_at_end(raw: &str, quote: char, backslash: bool) -> bool {
 }
 
 /// Whether a dollar-quoted string has a tag PostgreSQL takes too, and ends at the first repetition of it.
-fn dollars_agree(raw: &str) -> bool {
+fn is_dollar_quoted(raw: &str) -> bool {
     let Some((tag, rest)) = raw.strip_prefix('$').and_then(|rest| rest.split_once('$')) else { return false };
     let named = tag.chars().all(|character| character.is_ascii_alphanumeric() || character == '_');
     let closing = format!("${tag}$");
@@ -292,7 +293,7 @@ fn refuse_run_together(lexemes: &[Lexeme], dialect: Dialect) -> Result<(), Refus
 
 /// What one pair of brackets holds so far.
 #[derive(Default)]
-struct Level {
+struct BracketLevel {
     /// Tokens since the last comma: each may put the ones before it one level deeper.
     chained: usize,
     /// Set operations: they chain across commas.
@@ -303,7 +304,7 @@ struct Level {
     deepest: usize,
 }
 
-impl Level {
+impl BracketLevel {
     /// Ends the element at hand and tells the depth of everything in these brackets.
     fn close(&mut self) -> usize {
         self.deepest = self.deepest.max(self.chained + self.inner);
@@ -314,8 +315,8 @@ impl Level {
 
 /// Refuses a query whose tree might be too deep. What separate elements of a list hold does not add up.
 fn refuse_deep(lexemes: &[Lexeme]) -> Result<(), Refusal> {
-    let mut outer: Vec<Level> = Vec::new();
-    let mut level = Level::default();
+    let mut outer: Vec<BracketLevel> = Vec::new();
+    let mut level = BracketLevel::default();
     let mut joins = 0;
     for lexeme in lexemes.iter().filter(|lexeme| lexeme.is_significant()) {
         level.chained += 1;
@@ -335,7 +336,7 @@ fn refuse_deep(lexemes: &[Lexeme]) -> Result<(), Refusal> {
         }
     }
     let depth = outer.into_iter().fold(level.close(), |inner, mut level| inner.max(level.close()));
-    if depth > DEEPEST_CHAIN || joins > MOST_JOINS {
+    if depth > MAX_CHAIN_DEPTH || joins > MAX_JOINS {
         return Err(Refusal::new("The query chains too many operators or joins; use IN lists, or split it."));
     }
     Ok(())

@@ -7,7 +7,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::agents::Ping;
-use crate::datasources::{Inspection, Source};
+use crate::datasources::{Source, SourceHealth};
 use crate::monitoring::MonitoringService;
 use crate::monitoring::backends::Backend;
 use crate::monitoring::connectivity::Connectivity as Found;
@@ -106,7 +106,7 @@ pub(super) async fn connectivity(State(monitoring): State<MonitoringService>) ->
 fn services(found: &Found) -> Services {
     let [redis, postgres] = &found.backends;
     let agent = |(entry, ping): &(Arc<Entry<AgentSettings>>, Option<Ping>)| of_agent(entry, ping.as_ref());
-    let source = |(source, inspection): &(Source, Option<Inspection>)| of_source(source, inspection.as_ref());
+    let source = |(source, inspection): &(Source, Option<SourceHealth>)| of_source(source, inspection.as_ref());
     Services {
         llm: of_llm(&found.llm),
         agents: found.agents.iter().map(agent).collect(),
@@ -150,17 +150,17 @@ fn of_agent(entry: &Entry<AgentSettings>, ping: Option<&Ping>) -> (String, Reach
     (entry.name.to_string(), reached)
 }
 
-fn of_source(source: &Source, inspection: Option<&Inspection>) -> (String, Reached) {
+fn of_source(source: &Source, inspection: Option<&SourceHealth>) -> (String, Reached) {
     let outcome = inspection.map(|inspection| &inspection.outcome);
     let checked = outcome.and_then(|outcome| outcome.as_ref().ok());
     let shown = |text: String| Some(if checked.is_some() { text } else { String::new() });
     let error = match outcome {
         None => Some(format!("DataSource '{}' is disabled", source.name)),
         Some(Err(error)) => Some(error.text().to_owned()),
-        Some(Ok(checked)) => (!checked.ok).then(|| inspection.map_or("", Inspection::message).to_owned()),
+        Some(Ok(checked)) => (!checked.ok).then(|| inspection.map_or("", SourceHealth::message).to_owned()),
     };
     let reached = Reached {
-        reachable: inspection.is_some_and(Inspection::is_well),
+        reachable: inspection.is_some_and(SourceHealth::is_healthy),
         status_code: checked.and_then(|checked| checked.status).map(u64::from),
         r#type: shown(source.effective.kind.clone()),
         url: shown(source.effective.url.to_string()),

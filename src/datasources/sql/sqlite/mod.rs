@@ -2,8 +2,8 @@
 //! what it needs of memory it takes before a row can be looked at. `readers` are processes that are killed when they are late,
 //! when they ask for too much or when the caller leaves; `reader` is what such a process does.
 
-mod reader;
-mod readers;
+mod worker;
+mod worker_pool;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,39 +12,40 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 
-pub use self::reader::read_sqlite;
-pub(super) use self::readers::{MAX_READERS, Readers};
+pub use self::worker::read_sqlite;
+pub(super) use self::worker_pool::{MAX_WORKERS, WorkerPool};
 use super::parameters::CheckedQuery;
-use super::{Scalar, expand, who};
-use crate::datasources::client::{Checked, Query, Source};
+use super::{BindValue, expand_parameters, source_label};
+use crate::datasources::client::{CheckReport, Query, Source};
 use crate::datasources::{DataError, QueryResult};
 use crate::kernel::Deadline;
 
 /// A subquery without rows.
-const NOTHING: &str = "SELECT NULL WHERE 1 = 0";
+const EMPTY_SUBQUERY: &str = "SELECT NULL WHERE 1 = 0";
 
 /// What a reader is asked for, as a line of JSON. Its answer is one line too: what was found, or else why nothing was.
 #[derive(Debug, Deserialize, Serialize)]
-enum Job {
-    Query { sql: String, values: Vec<Scalar>, most_rows: usize },
+enum WorkerRequest {
+    Query { sql: String, values: Vec<BindValue>, max_rows: usize },
     Schema,
     Check,
 }
 
 /// `places` is shared by all files.
-pub(super) fn open(source: &Source, program: &Path, places: Arc<Semaphore>) -> Result<Readers, DataError> {
+pub(super) fn open(source: &Source, program: &Path, places: Arc<Semaphore>) -> Result<WorkerPool, DataError> {
     let path = path_of(source.effective.url.expose());
-    let missing = |error| DataError::failed(format!("{}: can't open {}: {error}", who(source), path.display()));
+    let missing =
+        |error| DataError::failed(format!("{}: can't open {}: {error}", source_label(source), path.display()));
     let found = std::fs::canonicalize(&path).map_err(missing)?;
     // Opening a pipe would block.
     if !found.is_file() {
-        return Err(DataError::failed(format!("{}: {} is no file", who(source), path.display())));
+        return Err(DataError::failed(format!("{}: {} is no file", source_label(source), path.display())));
     }
     if is_own_store(&found) {
-        let text = format!("{}: {} is this server's own store", who(source), path.display());
+        let text = format!("{}: {} is this server's own store", source_label(source), path.display());
         return Err(DataError::failed(text));
     }
-    Ok(Readers::new(program.to_owned(), found, places))
+    Ok(WorkerPool::new(program.to_owned(), found, places))
 }
 
 /// `sqlite:a.db`, `sqlite://a.db`, `sqlite:///abs/a.db`; parameters are left aside.
@@ -61,24 +62,24 @@ fn is_own_store(path: &Path) -> bool {
 }
 
 pub(super) async fn query(
-    readers: &Readers,
+    readers: &WorkerPool,
     source: &Source,
     checked: &CheckedQuery,
     query: &Query<'_>,
 ) -> Result<QueryResult, DataError> {
-    let (sql, values) = expand(checked, query.parameters, NOTHING)?;
-    let job = Job::Query { sql, values, most_rows: query.most_rows };
-    readers.ask(source, &job, query.deadline).await
+    let (sql, values) = expand_parameters(checked, query.parameters, EMPTY_SUBQUERY)?;
+    let job = WorkerRequest::Query { sql, values, max_rows: query.max_rows };
+    readers.request(source, &job, query.deadline).await
 }
 
-pub(super) async fn schema(readers: &Readers, source: &Source, deadline: Deadline) -> Result<Vec<Value>, DataError> {
-    readers.ask(source, &Job::Schema, deadline).await
+pub(super) async fn schema(readers: &WorkerPool, source: &Source, deadline: Deadline) -> Result<Vec<Value>, DataError> {
+    readers.request(source, &WorkerRequest::Schema, deadline).await
 }
 
-pub(super) async fn check(readers: &Readers, source: &Source, deadline: Deadline) -> Result<Checked, DataError> {
-    let mut findings: Map<String, Value> = readers.ask(source, &Job::Check, deadline).await?;
+pub(super) async fn check(readers: &WorkerPool, source: &Source, deadline: Deadline) -> Result<CheckReport, DataError> {
+    let mut findings: Map<String, Value> = readers.request(source, &WorkerRequest::Check, deadline).await?;
     findings.extend([("reached".to_owned(), json!(true)), ("authenticated".to_owned(), Value::Null)]);
-    Ok(Checked { status: None, ok: findings.get("read_only") == Some(&json!(true)), findings })
+    Ok(CheckReport { status: None, ok: findings.get("read_only") == Some(&json!(true)), findings })
 }
 
 #[cfg(test)]

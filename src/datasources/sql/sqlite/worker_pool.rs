@@ -13,43 +13,43 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Job;
-use super::reader::MAX_MEMORY;
-use crate::datasources::client::{Source, who};
-use crate::datasources::rows::MOST_BYTES;
-use crate::datasources::sql::pools::{IDLE, LIFETIME};
-use crate::datasources::sql::statement_limit;
+use super::WorkerRequest;
+use super::worker::MAX_MEMORY;
+use crate::datasources::client::{Source, source_label};
+use crate::datasources::rows::MAX_RESULT_BYTES;
+use crate::datasources::sql::pools::{IDLE_TIMEOUT, MAX_LIFETIME};
+use crate::datasources::sql::statement_timeout;
 use crate::datasources::{DataError, Outage};
 use crate::kernel::{Deadline, JsonReader};
 
 /// Longest answer taken from a reader: JSON writes some bytes as six.
-const MAX_ANSWER_BYTES: u64 = 8 * MOST_BYTES as u64;
+const MAX_REPLY_BYTES: u64 = 8 * MAX_RESULT_BYTES as u64;
 
 /// Reads as many values as the largest result has: a cell of empty text under a name of one letter weighs 7 bytes and is two
 /// values, and each row is one more.
-const ANSWER: JsonReader = JsonReader::new(MOST_BYTES / 3);
+const REPLY_READER: JsonReader = JsonReader::new(MAX_RESULT_BYTES / 3);
 
 /// How long a process that says nothing any more may take to end.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Readers of all files that work at once: each may take [`MAX_MEMORY`].
-pub(in crate::datasources::sql) const MAX_READERS: usize = 16;
+pub(in crate::datasources::sql) const MAX_WORKERS: usize = 16;
 
 /// The processes that read one file, each of which works on one job at a time. Those without work are kept for a while.
-pub(in crate::datasources::sql) struct Readers {
+pub(in crate::datasources::sql) struct WorkerPool {
     /// This program's own file.
     program: PathBuf,
     file: PathBuf,
-    /// Shared by the readers of all files, [`MAX_READERS`] of them.
+    /// Shared by the readers of all files, [`MAX_WORKERS`] of them.
     places: Arc<Semaphore>,
     idle: Idle,
     _sweeper: AbortOnDropHandle<()>,
 }
 
-type Idle = Arc<Mutex<Vec<Reader>>>;
+type Idle = Arc<Mutex<Vec<Worker>>>;
 
 /// A process that reads the file. Dropping it kills the process.
-struct Reader {
+struct Worker {
     process: Child,
     jobs: ChildStdin,
     answers: BufReader<ChildStdout>,
@@ -57,49 +57,51 @@ struct Reader {
     idle_since: Instant,
 }
 
-impl Readers {
+impl WorkerPool {
     pub(super) fn new(program: PathBuf, file: PathBuf, places: Arc<Semaphore>) -> Self {
         let idle = Idle::default();
-        let sweeper = AbortOnDropHandle::new(tokio::spawn(sweep(idle.clone())));
+        let sweeper = AbortOnDropHandle::new(tokio::spawn(close_idle(idle.clone())));
         Self { program, file, places, idle, _sweeper: sweeper }
     }
 
     /// Has a reader do this. It is killed unless it is done with it in time.
-    pub(super) async fn ask<T: DeserializeOwned + Send + 'static>(
+    pub(super) async fn request<T: DeserializeOwned + Send + 'static>(
         &self,
         source: &Source,
-        job: &Job,
+        job: &WorkerRequest,
         deadline: Deadline,
     ) -> Result<T, DataError> {
-        let failed = |what: String| DataError::failed(format!("{}: {what}", who(source)));
+        let failed = |what: String| DataError::failed(format!("{}: {what}", source_label(source)));
         let job = serde_json::to_vec(job).map_err(|error| failed(error.to_string()))?;
         let _place = self.enter(source, deadline).await?;
         let reader = self.take().map_err(|error| failed(format!("its file can't be read: {error}")))?;
-        let Ok((reader, answer)) = timeout(statement_limit(deadline), reader.work(job)).await else {
-            let text = format!("{}: the query was stopped: it did not finish in time", who(source));
+        let Ok((reader, answer)) = timeout(statement_timeout(deadline), reader.work(job)).await else {
+            let text = format!("{}: the query was stopped: it did not finish in time", source_label(source));
             return Err(DataError::Failed { text, timed_out: true, outage: Outage::No });
         };
-        let Some(answer) = answer else { return Err(failed(reader.last_words().await)) };
+        let Some(answer) = answer else { return Err(failed(reader.exit_reason().await)) };
         self.put_back(reader);
         // A long one takes a while to parse.
-        let answer = tokio::task::spawn_blocking(move || ANSWER.read::<Result<T, String>>(&answer));
+        let answer = tokio::task::spawn_blocking(move || REPLY_READER.read::<Result<T, String>>(&answer));
         let answer = answer.await.map_err(|error| failed(error.to_string()))?;
         answer.map_err(|error| failed(format!("its reader's answer is odd: {error}")))?.map_err(failed)
     }
 
     /// A place among those who work. That all are taken says nothing of the source.
     async fn enter(&self, source: &Source, deadline: Deadline) -> Result<SemaphorePermit<'_>, DataError> {
-        match timeout(statement_limit(deadline), self.places.acquire()).await {
+        match timeout(statement_timeout(deadline), self.places.acquire()).await {
             Ok(Ok(place)) => Ok(place),
             _ => {
-                let text =
-                    format!("{}: {MAX_READERS} queries of SQLite files are running, and no more may", who(source));
+                let text = format!(
+                    "{}: {MAX_WORKERS} queries of SQLite files are running, and no more may",
+                    source_label(source)
+                );
                 Err(DataError::Failed { text, timed_out: true, outage: Outage::No })
             }
         }
     }
 
-    fn take(&self) -> io::Result<Reader> {
+    fn take(&self) -> io::Result<Worker> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(mut reader) = idle.pop() {
             // Whatever else may kill a process.
@@ -108,27 +110,27 @@ impl Readers {
             }
         }
         drop(idle);
-        Reader::start(self)
+        Worker::start(self)
     }
 
-    fn put_back(&self, reader: Reader) {
-        if reader.started.elapsed() < LIFETIME {
-            let reader = Reader { idle_since: Instant::now(), ..reader };
+    fn put_back(&self, reader: Worker) {
+        if reader.started.elapsed() < MAX_LIFETIME {
+            let reader = Worker { idle_since: Instant::now(), ..reader };
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
         }
     }
 }
 
 /// Ends those that have had nothing to do for long.
-async fn sweep(idle: Idle) {
+async fn close_idle(idle: Idle) {
     loop {
-        tokio::time::sleep(IDLE).await;
-        idle.lock().unwrap_or_else(PoisonError::into_inner).retain(|reader| reader.idle_since.elapsed() < IDLE);
+        tokio::time::sleep(IDLE_TIMEOUT).await;
+        idle.lock().unwrap_or_else(PoisonError::into_inner).retain(|reader| reader.idle_since.elapsed() < IDLE_TIMEOUT);
     }
 }
 
-impl Reader {
-    fn start(readers: &Readers) -> io::Result<Self> {
+impl Worker {
+    fn start(readers: &WorkerPool) -> io::Result<Self> {
         let mut process = Command::new(&readers.program)
             .arg0("orchestrator-studio")
             .arg("read-sqlite")
@@ -158,17 +160,17 @@ impl Reader {
         let mut answer = Vec::new();
         let done = async {
             self.jobs.write_all(&job).await?;
-            (&mut self.answers).take(MAX_ANSWER_BYTES).read_until(b'\n', &mut answer).await
+            (&mut self.answers).take(MAX_REPLY_BYTES).read_until(b'\n', &mut answer).await
         };
         let done = done.await.is_ok() && answer.ends_with(b"\n");
         (self, done.then_some(answer))
     }
 
     /// Why it has ended.
-    async fn last_words(mut self) -> String {
+    async fn exit_reason(mut self) -> String {
         drop(self.jobs);
         match timeout(EXIT_TIMEOUT, self.process.wait()).await {
-            Ok(Ok(status)) => cause(status),
+            Ok(Ok(status)) => describe_exit(status),
             Ok(Err(error)) => format!("the query was stopped: {error}"),
             Err(_) => "the query was stopped: it answered too much".to_owned(),
         }
@@ -176,7 +178,7 @@ impl Reader {
 }
 
 /// Why a reader has ended that nobody here has killed.
-fn cause(status: ExitStatus) -> String {
+fn describe_exit(status: ExitStatus) -> String {
     let is = |signal: Signal| status.signal() == Some(signal.as_raw());
     let why = if is(Signal::ABORT) || is(Signal::XFSZ) {
         let memory = MAX_MEMORY / 1_000_000;
@@ -203,7 +205,7 @@ mod tests {
             (terminate, "its reader has ended (signal: 15"),
             (exit_1, "its reader has ended (exit status: 1)"),
         ] {
-            let told = cause(ExitStatus::from_raw(status));
+            let told = describe_exit(ExitStatus::from_raw(status));
             assert!(told.contains(said), "{told}");
         }
     }

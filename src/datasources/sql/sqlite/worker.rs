@@ -16,11 +16,11 @@ use sqlx::{
 };
 use tokio::sync::mpsc;
 
-use super::Job;
+use super::WorkerRequest;
 use crate::datasources::QueryResult;
-use crate::datasources::rows::{Collector, float, integer};
-use crate::datasources::sql::schema::{CatalogColumn, tables};
-use crate::datasources::sql::{Scalar, column_of};
+use crate::datasources::rows::{RowCollector, float, integer};
+use crate::datasources::sql::schema::{CatalogColumn, group_by_table};
+use crate::datasources::sql::{BindValue, column_of};
 use crate::kernel::{Error, JsonReader};
 
 /// Memory that a reader may have, in bytes: what the largest result takes, and half as much again. Sorting goes to files long before.
@@ -40,11 +40,12 @@ pub async fn read_sqlite(file: &Path) -> Result<(), Error> {
     let (mut jobs, mut connection) = (jobs(), None);
     while let Some(job) = jobs.recv().await {
         let answer = tokio::select! {
-            answer = done(file, &mut connection, &job) => answer,
+            answer = handle(file, &mut connection, &job) => answer,
             // No second job comes before this one is answered: the server has gone.
             _ = jobs.recv() => return Ok(()),
         };
-        give(&answer.map_err(words)).map_err(|error| Error::internal("an answer could not be given", error))?;
+        write_reply(&answer.map_err(error_text))
+            .map_err(|error| Error::internal("an answer could not be given", error))?;
     }
     Ok(())
 }
@@ -52,13 +53,13 @@ pub async fn read_sqlite(file: &Path) -> Result<(), Error> {
 /// What was found.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Found {
+enum WorkerReply {
     Rows(QueryResult),
     Tables(Vec<Value>),
     Account(Value),
 }
 
-fn give(answer: &Result<Found, String>) -> io::Result<()> {
+fn write_reply(answer: &Result<WorkerReply, String>) -> io::Result<()> {
     let mut out = BufWriter::new(stdout().lock());
     serde_json::to_writer(&mut out, answer)?;
     out.write_all(b"\n")?;
@@ -77,14 +78,14 @@ fn jobs() -> mpsc::Receiver<String> {
     jobs
 }
 
-fn words(error: sqlx::Error) -> String {
+fn error_text(error: sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(objection) => objection.message().to_owned(),
         other => other.to_string(),
     }
 }
 
-async fn done(file: &Path, open: &mut Option<SqliteConnection>, job: &str) -> Result<Found, sqlx::Error> {
+async fn handle(file: &Path, open: &mut Option<SqliteConnection>, job: &str) -> Result<WorkerReply, sqlx::Error> {
     // The server that has started this process may have any limits.
     let job = JsonReader::new(usize::MAX).read(job.as_bytes()).map_err(|error| sqlx::Error::Decode(error.into()))?;
     let connection = match open {
@@ -92,9 +93,11 @@ async fn done(file: &Path, open: &mut Option<SqliteConnection>, job: &str) -> Re
         None => open.insert(connect_options(file).connect().await?),
     };
     match job {
-        Job::Query { sql, values, most_rows } => query(connection, sql, values, most_rows).await.map(Found::Rows),
-        Job::Schema => schema(connection).await.map(Found::Tables),
-        Job::Check => check(connection).await.map(Found::Account),
+        WorkerRequest::Query { sql, values, max_rows } => {
+            query(connection, sql, values, max_rows).await.map(WorkerReply::Rows)
+        }
+        WorkerRequest::Schema => schema(connection).await.map(WorkerReply::Tables),
+        WorkerRequest::Check => check(connection).await.map(WorkerReply::Account),
     }
 }
 
@@ -111,20 +114,20 @@ fn connect_options(path: &Path) -> SqliteConnectOptions {
 async fn query(
     connection: &mut SqliteConnection,
     sql: String,
-    values: Vec<Scalar>,
-    most_rows: usize,
+    values: Vec<BindValue>,
+    max_rows: usize,
 ) -> Result<QueryResult, sqlx::Error> {
     let mut arguments = SqliteArguments::default();
     for value in values {
         add(&mut arguments, value).map_err(sqlx::Error::Encode)?;
     }
-    let mut collector = Collector::new(most_rows);
+    let mut collector = RowCollector::new(max_rows);
     let statement = sqlx::query_with::<Sqlite, _>(AssertSqlSafe(sql.clone()), arguments).persistent(false);
     let mut rows = statement.fetch(&mut *connection);
     while let Some(row) = rows.next().await {
         let row = row?;
         if !collector.has_columns() {
-            collector.columns(row.columns().iter().map(|column| column_in(&row, column)));
+            collector.set_columns(row.columns().iter().map(|column| column_in(&row, column)));
         }
         if !collector.push((0..row.len()).map(|at| value(&row, at))) {
             break;
@@ -133,19 +136,19 @@ async fn query(
     drop(rows);
     if !collector.has_columns() {
         let described = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await?;
-        collector.columns(described.columns().iter().map(column_of));
+        collector.set_columns(described.columns().iter().map(column_of));
     }
     Ok(collector.finish())
 }
 
-fn add(arguments: &mut SqliteArguments, value: Scalar) -> Result<(), sqlx::error::BoxDynError> {
+fn add(arguments: &mut SqliteArguments, value: BindValue) -> Result<(), sqlx::error::BoxDynError> {
     match value {
-        Scalar::Null => arguments.add(Option::<String>::None),
-        Scalar::Bool(value) => arguments.add(value),
-        Scalar::Int(value) => arguments.add(value),
-        Scalar::Unsigned(value) => Err(format!("SQLite has no integer as large as {value}").into()),
-        Scalar::Float(value) => arguments.add(value),
-        Scalar::Text(value) => arguments.add(value),
+        BindValue::Null => arguments.add(Option::<String>::None),
+        BindValue::Bool(value) => arguments.add(value),
+        BindValue::Int(value) => arguments.add(value),
+        BindValue::Unsigned(value) => Err(format!("SQLite has no integer as large as {value}").into()),
+        BindValue::Float(value) => arguments.add(value),
+        BindValue::Text(value) => arguments.add(value),
     }
 }
 
@@ -181,12 +184,12 @@ fn value(row: &SqliteRow, at: usize) -> Value {
     }
 }
 
-const CATALOG: &str = "
+const CATALOG_SQL: &str = "
     SELECT name, type FROM sqlite_master
     WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
     ORDER BY name";
 
-const COLUMNS: &str = "
+const COLUMNS_SQL: &str = "
     SELECT c.name, coalesce(c.type, ''), c.\"notnull\" = 0 AND c.pk = 0, c.dflt_value, c.pk > 0,
         (SELECT f.\"table\" || '.' || coalesce(f.\"to\", k.name, 'rowid') FROM pragma_foreign_key_list(?1) f
             LEFT JOIN pragma_table_info(f.\"table\") k ON k.pk = f.seq + 1 WHERE f.\"from\" = c.name)
@@ -194,13 +197,13 @@ const COLUMNS: &str = "
     ORDER BY c.cid";
 
 /// Most columns that are told.
-const MOST_COLUMNS: usize = 20_000;
+const MAX_COLUMNS: usize = 20_000;
 
 async fn schema(connection: &mut SqliteConnection) -> Result<Vec<Value>, sqlx::Error> {
-    let catalog = sqlx::query_as::<_, (String, String)>(CATALOG).persistent(false);
+    let catalog = sqlx::query_as::<_, (String, String)>(CATALOG_SQL).persistent(false);
     let mut columns = Vec::new();
     for (table, kind) in catalog.fetch_all(&mut *connection).await? {
-        match sqlx::query(COLUMNS).bind(&table).persistent(false).fetch_all(&mut *connection).await {
+        match sqlx::query(COLUMNS_SQL).bind(&table).persistent(false).fetch_all(&mut *connection).await {
             // A view of what is no longer there can't be read, but the others can.
             Err(sqlx::Error::Database(error)) if kind == "view" && error.code().as_deref() == Some("1") => {}
             rows => {
@@ -209,11 +212,11 @@ async fn schema(connection: &mut SqliteConnection) -> Result<Vec<Value>, sqlx::E
                 }
             }
         }
-        if columns.len() >= MOST_COLUMNS {
+        if columns.len() >= MAX_COLUMNS {
             break;
         }
     }
-    Ok(tables(columns))
+    Ok(group_by_table(columns))
 }
 
 fn column_of_table(table: &str, kind: &str, row: &SqliteRow) -> Result<CatalogColumn, sqlx::Error> {

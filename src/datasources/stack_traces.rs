@@ -6,7 +6,7 @@ use regex::Regex;
 const MAX_CHARS: usize = 500;
 
 /// What a service says of an error without what is about its own insides: no stack, and no paths of its files.
-pub(super) fn without_traces(said: &str) -> String {
+pub(super) fn strip_stack_traces(said: &str) -> String {
     static PATH: LazyLock<Option<Regex>> = LazyLock::new(path);
     let lines = said.trim().lines().filter(|line| !line.trim_start().starts_with("at "));
     let said = lines.collect::<Vec<_>>().join("\n");
@@ -38,8 +38,8 @@ mod tests {
             ("divide a/b/c by 1/2, see https://cube.dev/docs/x", "divide a/b/c by 1/2, see https://cube.dev/docs/x"),
             ("", ""),
         ] {
-            assert_eq!(without_traces(said), shown);
+            assert_eq!(strip_stack_traces(said), shown);
         }
-        assert_eq!(without_traces(&"x".repeat(2000)).len(), MAX_CHARS);
+        assert_eq!(strip_stack_traces(&"x".repeat(2000)).len(), MAX_CHARS);
     }
 }

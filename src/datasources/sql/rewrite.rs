@@ -7,7 +7,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
 use super::guard::Dialect;
 use super::keywords::is_reserved;
-use super::tokens::is_bare;
+use super::tokens::is_unquoted;
 
 /// Words that are left out, and one of those that stand before them; none means any.
 type Omission = (&'static [&'static str], &'static [&'static str]);
@@ -47,29 +47,29 @@ const MYSQL_UNITS: &[&str] = &[
 ];
 
 /// The tokens as the parser understands them.
-pub(super) fn rephrase(tokens: Vec<TokenWithSpan>, dialect: Dialect) -> Vec<TokenWithSpan> {
+pub(super) fn rewrite(tokens: Vec<TokenWithSpan>, dialect: Dialect) -> Vec<TokenWithSpan> {
     let is_blank = |token: &TokenWithSpan| matches!(token.token, Token::Whitespace(_));
     let words: Vec<Token> = tokens.iter().filter(|token| !is_blank(token)).map(|token| token.token.clone()).collect();
-    let mut spelled = spelled(&words, dialect).into_iter();
+    let mut rewritten = rewritten(&words, dialect).into_iter();
     let spell = |token: TokenWithSpan| match is_blank(&token) {
         true => Some(token),
-        false => spelled.next()?.map(|spelling| TokenWithSpan::new(spelling, token.span)),
+        false => rewritten.next()?.map(|spelling| TokenWithSpan::new(spelling, token.span)),
     };
     tokens.into_iter().filter_map(spell).collect()
 }
 
 /// Each token as it is to be spelled; `None` for those that are left out.
-fn spelled(words: &[Token], dialect: Dialect) -> Vec<Option<Token>> {
-    let mut spelled = Vec::with_capacity(words.len());
-    while let Some((before, rest)) = words.split_at_checked(spelled.len()) {
+fn rewritten(words: &[Token], dialect: Dialect) -> Vec<Option<Token>> {
+    let mut rewritten = Vec::with_capacity(words.len());
+    while let Some((before, rest)) = words.split_at_checked(rewritten.len()) {
         let Some(first) = rest.first() else { break };
         match omitted(before, rest, dialect) {
-            0 if dialect == Dialect::MySql => spelled.push(Some(respelled(before, first, rest.get(1)))),
-            0 => spelled.push(Some(first.clone())),
-            omitted => spelled.extend(std::iter::repeat_n(None, omitted)),
+            0 if dialect == Dialect::MySql => rewritten.push(Some(rewritten_token(before, first, rest.get(1)))),
+            0 => rewritten.push(Some(first.clone())),
+            omitted => rewritten.extend(std::iter::repeat_n(None, omitted)),
         }
     }
-    spelled
+    rewritten
 }
 
 /// How many tokens are left out from here on.
@@ -81,7 +81,7 @@ fn omitted(before: &[Token], rest: &[Token], dialect: Dialect) -> usize {
     };
     let Some(last) = before.last() else { return 0 };
     let omission = lists.into_iter().flatten().find(|(after, words)| {
-        (after.is_empty() || after.iter().any(|word| is_bare(last, word))) && begins(rest, words)
+        (after.is_empty() || after.iter().any(|word| is_unquoted(last, word))) && begins(rest, words)
     });
     match omission {
         Some((_, words)) => words.len(),
@@ -93,7 +93,7 @@ fn omitted(before: &[Token], rest: &[Token], dialect: Dialect) -> usize {
 
 /// Whether the tokens begin with these words.
 fn begins(tokens: &[Token], words: &[&str]) -> bool {
-    tokens.len() >= words.len() && tokens.iter().zip(words).all(|(token, word)| is_bare(token, word))
+    tokens.len() >= words.len() && tokens.iter().zip(words).all(|(token, word)| is_unquoted(token, word))
 }
 
 /// `(x).*`, the keyword in `xmlelement(NAME a)`, and what tells how a recursive query searches.
@@ -106,8 +106,8 @@ fn omitted_postgres(before: &[Token], rest: &[Token]) -> Option<usize> {
     }
     let [.., function, Token::LParen] = before else { return None };
     let keywords: &[&str] = match function {
-        function if is_bare(function, "xmlelement") || is_bare(function, "xmlpi") => &["name"],
-        function if is_bare(function, "xmlserialize") => &["content", "document"],
+        function if is_unquoted(function, "xmlelement") || is_unquoted(function, "xmlpi") => &["name"],
+        function if is_unquoted(function, "xmlserialize") => &["content", "document"],
         _ => return None,
     };
     keywords.iter().any(|keyword| begins(rest, &[keyword])).then_some(1)
@@ -161,7 +161,7 @@ fn column(tokens: &[Token], at: usize) -> Option<usize> {
 fn constant(tokens: &[Token], at: usize) -> Option<usize> {
     match tokens.get(at)? {
         Token::Number(..) | Token::SingleQuotedString(_) => Some(at + 1),
-        word if is_bare(word, "true") || is_bare(word, "false") => Some(at + 1),
+        word if is_unquoted(word, "true") || is_unquoted(word, "false") => Some(at + 1),
         _ => None,
     }
 }
@@ -169,7 +169,7 @@ fn constant(tokens: &[Token], at: usize) -> Option<usize> {
 /// How a common table expression is kept, and NOT before an operator that is a word.
 fn omitted_sqlite(before: &Token, rest: &[Token]) -> usize {
     let bracket = |at: usize| rest.get(at) == Some(&Token::LParen);
-    if is_bare(before, "as") {
+    if is_unquoted(before, "as") {
         if begins(rest, &["materialized"]) && bracket(1) {
             return 1;
         }
@@ -189,16 +189,16 @@ const MYSQL_BEFORE_EXPRESSIONS: &[&str] = &[
 ];
 
 /// A token of MySQL's as the parser knows it: MOD as an operator, and units of time.
-fn respelled(before: &[Token], token: &Token, after: Option<&Token>) -> Token {
-    if is_bare(token, "mod") {
+fn rewritten_token(before: &[Token], token: &Token, after: Option<&Token>) -> Token {
+    if is_unquoted(token, "mod") {
         let follows_value = before.last().is_some_and(|before| match before {
-            Token::Word(_) => !MYSQL_BEFORE_EXPRESSIONS.iter().any(|word| is_bare(before, word)),
+            Token::Word(_) => !MYSQL_BEFORE_EXPRESSIONS.iter().any(|word| is_unquoted(before, word)),
             Token::RParen | Token::Number(..) | Token::SingleQuotedString(_) | Token::Placeholder(_) => true,
             _ => false,
         });
         let calls = after == Some(&Token::LParen) && !follows_value;
         return if calls { token.clone() } else { Token::Mod };
     }
-    let unit = MYSQL_UNITS.iter().any(|unit| is_bare(token, unit));
+    let unit = MYSQL_UNITS.iter().any(|unit| is_unquoted(token, unit));
     if unit { Token::make_keyword("HOUR") } else { token.clone() }
 }

@@ -9,12 +9,12 @@ use std::collections::HashMap;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
-use super::functions::{Call, check_function, is_named, refused_function};
+use super::functions::{PossibleCall, check_function, is_named, refused_function};
 use super::guard::{Dialect, Refusal};
 use super::parameters::CheckedQuery;
 
 /// Functions that PostgreSQL calls volatile only because their results differ, or because they ask for sizes.
-const HARMLESS: &[&str] = &[
+const HARMLESS_VOLATILE: &[&str] = &[
     "bernoulli",
     "clock_timestamp",
     "gen_random_uuid",
@@ -56,7 +56,7 @@ enum Volatility {
 
 /// A function as the catalog describes it.
 #[derive(Clone, Debug)]
-pub(super) struct Function {
+pub(super) struct CatalogFunction {
     schema: String,
     name: String,
     owner: Owner,
@@ -68,8 +68,8 @@ pub(super) struct Function {
 }
 
 /// The statement that asks the catalog about all that the query may call; empty if there is nothing to ask.
-pub(super) fn question(query: &CheckedQuery) -> String {
-    let quoted = |call: &Call| format!("E'{}'", call.name.replace('\\', "\\\\").replace('\'', "''"));
+pub(super) fn catalog_query(query: &CheckedQuery) -> String {
+    let quoted = |call: &PossibleCall| format!("E'{}'", call.name.replace('\\', "\\\\").replace('\'', "''"));
     let names: Vec<String> = query.calls().iter().map(quoted).collect();
     if names.is_empty() {
         return String::new();
@@ -90,7 +90,7 @@ pub(super) fn question(query: &CheckedQuery) -> String {
 }
 
 /// What the catalog answered.
-pub(super) fn functions(rows: &[PgRow]) -> Result<Vec<Function>, sqlx::Error> {
+pub(super) fn functions(rows: &[PgRow]) -> Result<Vec<CatalogFunction>, sqlx::Error> {
     let function = |row: &PgRow| {
         let owner = match row.try_get::<&str, _>(2)? {
             "engine" => Owner::Engine,
@@ -103,15 +103,15 @@ pub(super) fn functions(rows: &[PgRow]) -> Result<Vec<Function>, sqlx::Error> {
             _ => Volatility::Volatile,
         };
         let (schema, name) = (row.try_get(0)?, row.try_get(1)?);
-        Ok(Function { schema, name, owner, volatility, takes_one: row.try_get(4)?, is_column: row.try_get(5)? })
+        Ok(CatalogFunction { schema, name, owner, volatility, takes_one: row.try_get(4)?, is_column: row.try_get(5)? })
     };
     rows.iter().map(function).collect()
 }
 
 /// Refuses a query that may call a function which may not be called. `named` are those that the source's configuration
 /// allows.
-pub(super) fn check(query: &CheckedQuery, functions: &[Function], named: &[String]) -> Result<(), Refusal> {
-    let mut by_name: HashMap<&str, Vec<&Function>> = HashMap::new();
+pub(super) fn check(query: &CheckedQuery, functions: &[CatalogFunction], named: &[String]) -> Result<(), Refusal> {
+    let mut by_name: HashMap<&str, Vec<&CatalogFunction>> = HashMap::new();
     for function in functions {
         by_name.entry(&function.name).or_default().push(function);
     }
@@ -122,16 +122,16 @@ pub(super) fn check(query: &CheckedQuery, functions: &[Function], named: &[Strin
 }
 
 /// Refuses a call if any function that it may lead to is refused: which one it is, its arguments decide.
-fn check_call(call: &Call, functions: &[&Function], named: &[String]) -> Result<(), Refusal> {
-    let meant = |function: &&&Function| {
+fn check_call(call: &PossibleCall, functions: &[&CatalogFunction], named: &[String]) -> Result<(), Refusal> {
+    let meant = |function: &&&CatalogFunction| {
         call.schema.as_ref().is_none_or(|schema| *schema == function.schema)
             && (call.has_brackets || function.takes_one)
     };
-    let meant: Vec<&Function> = functions.iter().filter(meant).copied().collect();
+    let meant: Vec<&CatalogFunction> = functions.iter().filter(meant).copied().collect();
     let has_own = meant.iter().any(|function| function.owner == Owner::Engine);
     for function in meant {
         let qualified = format!("{}.{}", function.schema, function.name);
-        let harmless = HARMLESS.contains(&function.name.as_str());
+        let harmless = HARMLESS_VOLATILE.contains(&function.name.as_str());
         if function.owner == Owner::Engine {
             check_function(&function.name, None, Dialect::Postgres, &[])?;
             if function.volatility == Volatility::Volatile && !harmless {
@@ -159,12 +159,12 @@ mod tests {
     use super::Volatility::{Immutable, Stable, Volatile};
     use super::*;
 
-    fn function(schema: &str, name: &str, owner: Owner, volatility: Volatility) -> Function {
+    fn function(schema: &str, name: &str, owner: Owner, volatility: Volatility) -> CatalogFunction {
         let (schema, name) = (schema.to_owned(), name.to_owned());
-        Function { schema, name, owner, volatility, takes_one: true, is_column: false }
+        CatalogFunction { schema, name, owner, volatility, takes_one: true, is_column: false }
     }
 
-    fn verdict(sql: &str, functions: &[Function], named: &[&str]) -> bool {
+    fn verdict(sql: &str, functions: &[CatalogFunction], named: &[&str]) -> bool {
         let named: Vec<String> = named.iter().map(|name| (*name).to_owned()).collect();
         let query = super::super::guard::check(sql, Dialect::Postgres, &named).unwrap();
         check(&query, functions, &named).is_ok()
@@ -175,8 +175,8 @@ mod tests {
         let own = |name, volatility| function("pg_catalog", name, Owner::Engine, volatility);
         let user = [function("public", "total", Owner::User, Immutable)];
         let added = [function("public", "similarity", Owner::Extension, Immutable)];
-        let column = [Function { is_column: true, ..function("public", "sort", Owner::Extension, Immutable) }];
-        let cases: [(&str, &[Function], &[&str], bool); 19] = [
+        let column = [CatalogFunction { is_column: true, ..function("public", "sort", Owner::Extension, Immutable) }];
+        let cases: [(&str, &[CatalogFunction], &[&str], bool); 19] = [
             ("SELECT lower(a) FROM t", &[own("lower", Immutable)], &[], true),
             ("SELECT LOWER(a) FROM t", &[own("lower", Volatile)], &[], false),
             ("SELECT \"LOWER\"(a) FROM t", &[own("lower", Volatile)], &[], true),
@@ -219,6 +219,6 @@ mod tests {
     #[test]
     fn names_are_asked_for_as_text_and_nothing_else() {
         let query = super::super::guard::check("SELECT \"it's\\\"(1)", Dialect::Postgres, &[]).unwrap();
-        assert!(question(&query).ends_with("IN (E'it''s\\\\')"));
+        assert!(catalog_query(&query).ends_with("IN (E'it''s\\\\')"));
     }
 }

@@ -11,7 +11,7 @@ use super::guard::{Dialect, Refusal};
 use super::{functions, relations};
 
 /// The walk over all parts of a query.
-pub(super) struct Walk<'a> {
+pub(super) struct QueryVisitor<'a> {
     dialect: Dialect,
     named: &'a [String],
     /// Whether the relation that comes next is a function in truth.
@@ -28,14 +28,14 @@ const MAX_RELATIONS: usize = 64;
 /// WITH clauses within each other. MariaDB takes twice as long for each, and nothing interrupts it.
 const MAX_WITH_DEPTH: usize = 12;
 
-impl<'a> Walk<'a> {
+impl<'a> QueryVisitor<'a> {
     /// A walk over a query for this engine. `named` are functions that are allowed by their names.
     pub(super) fn new(dialect: Dialect, named: &'a [String]) -> Self {
         Self { dialect, named, is_call: false, relations: 0, with_depth: 0 }
     }
 }
 
-impl Visitor for Walk<'_> {
+impl Visitor for QueryVisitor<'_> {
     type Break = Refusal;
 
     fn pre_visit_statement(&mut self, _: &Statement) -> ControlFlow<Refusal> {
@@ -48,7 +48,7 @@ impl Visitor for Walk<'_> {
             let reason = format!("The query has more than {MAX_WITH_DEPTH} WITH clauses within each other.");
             return ControlFlow::Break(Refusal::new(reason));
         }
-        flow(check_query(query, self.dialect))
+        control_flow(check_query(query, self.dialect))
     }
 
     fn post_visit_query(&mut self, query: &Query) -> ControlFlow<Refusal> {
@@ -57,13 +57,13 @@ impl Visitor for Walk<'_> {
     }
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Refusal> {
-        flow(check_select(select))
+        control_flow(check_select(select))
     }
 
     fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<Refusal> {
         match std::mem::take(&mut self.is_call) {
             true => ControlFlow::Continue(()),
-            false => flow(relations::check(relation, self.dialect)),
+            false => control_flow(relations::check(relation, self.dialect)),
         }
     }
 
@@ -74,18 +74,18 @@ impl Visitor for Walk<'_> {
             let reason = format!("The query reads more than {MAX_RELATIONS} tables, subqueries and functions.");
             return ControlFlow::Break(Refusal::new(reason));
         }
-        flow(self.check_table_factor(factor))
+        control_flow(self.check_table_factor(factor))
     }
 
     fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<Refusal> {
-        flow(self.check_expression(expression))
+        control_flow(self.check_expression(expression))
     }
 
     fn pre_visit_value(&mut self, value: &ValueWithSpan) -> ControlFlow<Refusal> {
         // Parameters are `?name` by now; the parser takes `:1` for a placeholder too.
         match &value.value {
             Value::Placeholder(name) if !name.starts_with('?') => {
-                flow(Err(Refusal::new(format!("The query contains {name}; use :name parameters instead."))))
+                control_flow(Err(Refusal::new(format!("The query contains {name}; use :name parameters instead."))))
             }
             _ => ControlFlow::Continue(()),
         }
@@ -93,12 +93,12 @@ impl Visitor for Walk<'_> {
 }
 
 /// Goes on unless something is refused.
-fn flow(result: Result<(), Refusal>) -> ControlFlow<Refusal> {
+fn control_flow(result: Result<(), Refusal>) -> ControlFlow<Refusal> {
     result.map_or_else(ControlFlow::Break, ControlFlow::Continue)
 }
 
 /// Refuses a clause that is there.
-fn absent(clause: &str, is_absent: bool) -> Result<(), Refusal> {
+fn require_absent(clause: &str, is_absent: bool) -> Result<(), Refusal> {
     if is_absent { Ok(()) } else { Err(Refusal::clause(clause)) }
 }
 
@@ -117,20 +117,20 @@ fn check_query(query: &Query, dialect: Dialect) -> Result<(), Refusal> {
         format_clause,
         pipe_operators,
     } = query;
-    absent("A row lock (FOR UPDATE, FOR SHARE)", locks.is_empty())?;
-    absent("FOR XML, FOR JSON or FOR BROWSE", for_clause.is_none())?;
-    absent("SETTINGS", settings.is_none())?;
-    absent("FORMAT", format_clause.is_none())?;
-    absent("A pipe operator", pipe_operators.is_empty())?;
+    require_absent("A row lock (FOR UPDATE, FOR SHARE)", locks.is_empty())?;
+    require_absent("FOR XML, FOR JSON or FOR BROWSE", for_clause.is_none())?;
+    require_absent("SETTINGS", settings.is_none())?;
+    require_absent("FORMAT", format_clause.is_none())?;
+    require_absent("A pipe operator", pipe_operators.is_empty())?;
     let by = matches!(limit_clause, Some(LimitClause::LimitOffset { limit_by, .. }) if !limit_by.is_empty());
-    absent("LIMIT BY", !by)?;
+    require_absent("LIMIT BY", !by)?;
     if let Some(OrderBy { kind, interpolate }) = order_by {
-        absent("ORDER BY ALL", matches!(kind, OrderByKind::Expressions(_)))?;
-        absent("INTERPOLATE", interpolate.is_none())?;
+        require_absent("ORDER BY ALL", matches!(kind, OrderByKind::Expressions(_)))?;
+        require_absent("INTERPOLATE", interpolate.is_none())?;
     }
     let tables = with.iter().flat_map(|with| &with.cte_tables);
     for Cte { from, .. } in tables {
-        absent("FROM after a common table expression", from.is_none())?;
+        require_absent("FROM after a common table expression", from.is_none())?;
     }
     check_body(body, dialect)
 }
@@ -181,30 +181,30 @@ fn check_select(select: &Select) -> Result<(), Refusal> {
         value_table_mode,
         flavor,
     } = select;
-    absent("INTO", into.is_none())?;
-    absent("An optimizer hint", optimizer_hints.is_empty())?;
-    absent("TOP", top.is_none())?;
-    absent("EXCLUDE", exclude.is_none())?;
-    absent("LATERAL VIEW", lateral_views.is_empty())?;
-    absent("PREWHERE", prewhere.is_none())?;
-    absent("CONNECT BY", connect_by.is_empty())?;
-    absent("CLUSTER BY", cluster_by.is_empty())?;
-    absent("DISTRIBUTE BY", distribute_by.is_empty())?;
-    absent("SORT BY", sort_by.is_empty())?;
-    absent("QUALIFY", qualify.is_none())?;
-    absent("SELECT AS STRUCT or VALUE", value_table_mode.is_none())?;
-    absent("GROUP BY ALL", matches!(group_by, GroupByExpr::Expressions(..)))?;
-    absent("FROM before SELECT", *flavor == SelectFlavor::Standard)
+    require_absent("INTO", into.is_none())?;
+    require_absent("An optimizer hint", optimizer_hints.is_empty())?;
+    require_absent("TOP", top.is_none())?;
+    require_absent("EXCLUDE", exclude.is_none())?;
+    require_absent("LATERAL VIEW", lateral_views.is_empty())?;
+    require_absent("PREWHERE", prewhere.is_none())?;
+    require_absent("CONNECT BY", connect_by.is_empty())?;
+    require_absent("CLUSTER BY", cluster_by.is_empty())?;
+    require_absent("DISTRIBUTE BY", distribute_by.is_empty())?;
+    require_absent("SORT BY", sort_by.is_empty())?;
+    require_absent("QUALIFY", qualify.is_none())?;
+    require_absent("SELECT AS STRUCT or VALUE", value_table_mode.is_none())?;
+    require_absent("GROUP BY ALL", matches!(group_by, GroupByExpr::Expressions(..)))?;
+    require_absent("FROM before SELECT", *flavor == SelectFlavor::Standard)
 }
 
-impl Walk<'_> {
+impl QueryVisitor<'_> {
     /// Refuses sources of rows other than tables, subqueries and functions.
     fn check_table_factor(&self, factor: &TableFactor) -> Result<(), Refusal> {
         match factor {
             TableFactor::Table { name, args, with_hints, version, json_path, .. } => {
-                absent("A table hint", with_hints.is_empty())?;
-                absent("A table version", version.is_none())?;
-                absent("A path into a table", json_path.is_none())?;
+                require_absent("A table hint", with_hints.is_empty())?;
+                require_absent("A table version", version.is_none())?;
+                require_absent("A path into a table", json_path.is_none())?;
                 if args.is_some() { self.check_call(name) } else { Ok(()) }
             }
             TableFactor::Function { name, .. } => self.check_call(name),
@@ -248,14 +248,14 @@ impl Walk<'_> {
             }
             // `xmlforest(a AS b)`.
             Expr::Named { .. } if self.dialect == Dialect::Postgres => Ok(()),
-            expression if is_ordinary(expression) => Ok(()),
+            expression if is_allowed(expression) => Ok(()),
             _ => Err(Refusal::clause("This kind of expression")),
         }
     }
 }
 
 /// Whether this kind of expression is part of the three engines' queries.
-fn is_ordinary(expression: &Expr) -> bool {
+fn is_allowed(expression: &Expr) -> bool {
     use Expr::*;
     matches!(
         expression,

@@ -4,13 +4,13 @@
 use sqlx::mysql::MySqlRow;
 use sqlx::{AssertSqlSafe, Executor, MySqlConnection, Row, raw_sql};
 
-use super::functions::{Call, is_named};
+use super::functions::{PossibleCall, is_named};
 use super::guard::Refusal;
 use super::parameters::CheckedQuery;
 
 /// The engine's own, and words before a bracket that call nothing: without a schema, these are never stored functions. Most queries
 /// call no others, which spares them the question.
-const ENGINES_OWN: &[&str] = &[
+const BUILT_IN: &[&str] = &[
     "all",
     "and",
     "any",
@@ -82,12 +82,12 @@ pub(super) async fn refusal(
     query: &CheckedQuery,
     named: &[String],
 ) -> Result<Option<Refusal>, sqlx::Error> {
-    let is_own = |call: &Call| call.schema.is_none() && ENGINES_OWN.contains(&call.name.as_str());
-    let calls: Vec<&Call> = query.calls().iter().filter(|call| !is_own(call)).collect();
+    let is_own = |call: &PossibleCall| call.schema.is_none() && BUILT_IN.contains(&call.name.as_str());
+    let calls: Vec<&PossibleCall> = query.calls().iter().filter(|call| !is_own(call)).collect();
     if calls.is_empty() {
         return Ok(None);
     }
-    let rows = connection.fetch_all(raw_sql(AssertSqlSafe(question(&calls)))).await?;
+    let rows = connection.fetch_all(raw_sql(AssertSqlSafe(catalog_query(&calls)))).await?;
     let stored = rows.iter().map(stored_function).collect::<Result<Vec<_>, _>>()?;
     let is_called = |function: &&StoredFunction| calls.iter().any(|call| function.is_called_by(call));
     let is_named = |function: &&StoredFunction| is_named(named, Some(&function.schema), &function.name);
@@ -108,7 +108,7 @@ struct StoredFunction {
 
 impl StoredFunction {
     /// Names of functions are the same in any case, and those of schemas on some machines.
-    fn is_called_by(&self, call: &Call) -> bool {
+    fn is_called_by(&self, call: &PossibleCall) -> bool {
         let in_schema = match &call.schema {
             Some(schema) => schema.to_lowercase() == self.schema.to_lowercase(),
             None => self.is_in_default,
@@ -122,8 +122,8 @@ fn stored_function(row: &MySqlRow) -> Result<StoredFunction, sqlx::Error> {
 }
 
 /// Asks for the stored functions of these names that the account may call.
-fn question(calls: &[&Call]) -> String {
-    let hex = |call: &&Call| call.name.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+fn catalog_query(calls: &[&PossibleCall]) -> String {
+    let hex = |call: &&PossibleCall| call.name.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
     let names: Vec<String> = calls.iter().map(|call| format!("_utf8mb4 X'{}'", hex(call))).collect();
     format!(
         "SELECT CAST(ROUTINE_SCHEMA AS CHAR), CAST(ROUTINE_NAME AS CHAR), COALESCE(ROUTINE_SCHEMA = DATABASE(), 0)
