@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use orchestrator_studio::app::{self, App, StartError, Surroundings};
 use orchestrator_studio::kernel::Error;
-use orchestrator_studio::settings::{Environment, Loaded};
+use orchestrator_studio::settings::{Environment, LoadedSettings};
 use orchestrator_studio::telemetry;
 
 /// A self-hosted AI orchestration server. Point it at an LLM, chat with it through one REST API; it remembers
@@ -111,7 +111,7 @@ async fn demo() -> Result<(), StartError> {
     serve(loaded).await
 }
 
-async fn serve(loaded: Loaded) -> Result<(), StartError> {
+async fn serve(loaded: LoadedSettings) -> Result<(), StartError> {
     let _flush = telemetry::init(&loaded.settings);
     let listener = app::bind(loaded.settings.server.address).await?;
     let app = App::build(loaded, Surroundings::of_process()).await?;

@@ -7,25 +7,25 @@ use futures_util::stream::BoxStream;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::events::EventRedactor;
+use super::event_redactor::EventRedactor;
 use crate::kernel::{Deadline, JsonError, Redaction};
 use crate::outbound::{
     Body, BreakerState, Breakers, Call, CallError, HttpClient, Permit, Reply, below, display_url, lines,
 };
-use crate::settings::{AgentSettings, Entry};
+use crate::settings::{AgentSettings, CatalogEntry};
 
 /// Largest reply taken from an agent, in bytes.
-const REPLY_CAP: usize = 10_000_000;
+const MAX_REPLY_BYTES: usize = 10_000_000;
 /// Largest stream passed through, in bytes.
-const STREAM_CAP: usize = 100_000_000;
+const MAX_STREAM_BYTES: usize = 100_000_000;
 /// Largest event of a stream, in bytes.
-const EVENT_CAP: usize = 1_000_000;
+const MAX_EVENT_BYTES: usize = 1_000_000;
 /// How much of an error's text is read, and how much of that is quoted. The difference keeps a token at the cut whole until it
 /// is masked.
-const ERROR_READ: usize = 4_000;
-const ERROR_CAP: usize = 500;
+const MAX_ERROR_BYTES: usize = 4_000;
+const MAX_ERROR_CHARS: usize = 500;
 /// How long the text of an error is waited for.
-const ERROR_PATIENCE: Duration = Duration::from_secs(2);
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Calls agents over HTTP. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -69,8 +69,8 @@ pub struct AgentFailure {
 }
 
 /// An agent's reply that has begun.
-pub(super) struct Begun {
-    entry: Arc<Entry<AgentSettings>>,
+pub(super) struct AgentReply {
+    entry: Arc<CatalogEntry<AgentSettings>>,
     redaction: Redaction,
     reply: Reply,
 }
@@ -83,16 +83,16 @@ impl AgentClient {
     /// Calls an endpoint and waits for the head of the reply; a status other than 2xx is a failure.
     pub(super) async fn call(
         &self,
-        entry: &Arc<Entry<AgentSettings>>,
+        entry: &Arc<CatalogEntry<AgentSettings>>,
         method: &str,
         url: String,
         body: Option<&Value>,
         accept: &'static str,
         deadline: Deadline,
-    ) -> Result<Begun, AgentFailure> {
+    ) -> Result<AgentReply, AgentFailure> {
         let agent = &entry.effective;
         let failure = |status, what: String| AgentFailure::new(entry, status, &what);
-        let permit = self.breakers.admit(&key(entry)).map_err(|wait| {
+        let permit = self.breakers.admit(&breaker_key(entry)).map_err(|wait| {
             let seconds = wait.as_secs().max(1);
             failure(500, format!("keeps failing; it is not called again for {seconds} s (its test calls it at once)"))
         })?;
@@ -120,36 +120,37 @@ impl AgentClient {
         }
         let redaction = entry.redaction().clone();
         if (200..300).contains(&status) {
-            return Ok(Begun { entry: entry.clone(), redaction, reply });
+            return Ok(AgentReply { entry: entry.clone(), redaction, reply });
         }
         let text = reply.status_text();
-        let said = reply.beginning(ERROR_READ, deadline.at_most(ERROR_PATIENCE)).await;
-        let said: String = redaction.text(&String::from_utf8_lossy(&said)).trim().chars().take(ERROR_CAP).collect();
+        let said = reply.beginning(MAX_ERROR_BYTES, deadline.at_most(ERROR_BODY_TIMEOUT)).await;
+        let said: String =
+            redaction.text(&String::from_utf8_lossy(&said)).trim().chars().take(MAX_ERROR_CHARS).collect();
         let said = if said.is_empty() { said } else { format!(": {said}") };
         Err(failure(status, format!("answered {text}{said}")))
     }
 
     /// Asks for a sign of life at `/health`: the status, whatever it is. Closes the breaker if there is one.
-    pub(super) async fn ping(&self, entry: &Entry<AgentSettings>, deadline: Deadline) -> Result<u16, CallError> {
-        let status = self.sign_of_life(entry, deadline).await?;
+    pub(super) async fn ping(&self, entry: &CatalogEntry<AgentSettings>, deadline: Deadline) -> Result<u16, CallError> {
+        let status = self.request_health(entry, deadline).await?;
         if status == 200 {
-            self.breakers.reset(&key(entry));
+            self.breakers.reset(&breaker_key(entry));
         }
         Ok(status)
     }
 
-    async fn sign_of_life(&self, entry: &Entry<AgentSettings>, deadline: Deadline) -> Result<u16, CallError> {
+    async fn request_health(&self, entry: &CatalogEntry<AgentSettings>, deadline: Deadline) -> Result<u16, CallError> {
         let url = below(entry.effective.url.expose(), "/health").map_err(CallError::Invalid)?;
         let call = Call::get(url).bearer(entry.effective.auth_token.as_ref());
         Ok(self.http.send(&call, deadline).await?.status())
     }
 
     /// An agent that says nothing shows by a sign of life that it is there.
-    fn probe(&self, entry: &Arc<Entry<AgentSettings>>, permit: Permit) {
+    fn probe(&self, entry: &Arc<CatalogEntry<AgentSettings>>, permit: Permit) {
         let (client, entry) = (self.clone(), Arc::clone(entry));
         permit.probe(async move {
             let deadline = Deadline::after(entry.effective.timeout().min(Permit::PROBE_TIMEOUT));
-            match client.sign_of_life(&entry, deadline).await {
+            match client.request_health(&entry, deadline).await {
                 Ok(status) => matches!(status, 502..=504),
                 Err(error) => error.is_outage(),
             }
@@ -157,17 +158,17 @@ impl AgentClient {
     }
 
     /// The state of an agent's breaker.
-    pub(super) fn breaker(&self, entry: &Entry<AgentSettings>) -> BreakerState {
-        self.breakers.state(&key(entry))
+    pub(super) fn breaker(&self, entry: &CatalogEntry<AgentSettings>) -> BreakerState {
+        self.breakers.state(&breaker_key(entry))
     }
 }
 
 /// An agent that moves starts with a clean record.
-fn key(entry: &Entry<AgentSettings>) -> String {
+fn breaker_key(entry: &CatalogEntry<AgentSettings>) -> String {
     format!("agent {} at {}", entry.name, display_url(entry.effective.url.expose()))
 }
 
-impl Begun {
+impl AgentReply {
     /// Whether the agent answers with events.
     pub(super) fn is_stream(&self) -> bool {
         content_type(&self.reply) == "text/event-stream"
@@ -177,7 +178,7 @@ impl Begun {
     pub(super) async fn read(self, deadline: Deadline) -> Result<AgentAnswer, AgentFailure> {
         let (status, content_type) = (self.reply.status(), self.redaction.text(&content_type(&self.reply)));
         let reader = self.reply.reader();
-        let bytes = self.reply.bytes(REPLY_CAP, deadline).await;
+        let bytes = self.reply.bytes(MAX_REPLY_BYTES, deadline).await;
         let bytes = bytes.map_err(|error| AgentFailure::of(&self.entry, &error))?;
         let payload = match reader.read(&bytes) {
             _ if bytes.is_empty() => Payload::Json(Value::Null),
@@ -191,7 +192,7 @@ impl Begun {
             }
             Err(_) => match String::from_utf8(bytes.to_vec()) {
                 Ok(text) => Payload::Text(self.redaction.text(&text)),
-                Err(_) if self.redaction.is_quoted_in(&bytes) => {
+                Err(_) if self.redaction.occurs_in(&bytes) => {
                     return Err(AgentFailure::new(&self.entry, 400, "sent bytes that hold its own credential"));
                 }
                 Err(_) => Payload::Binary(bytes),
@@ -207,7 +208,7 @@ impl Begun {
         deadline: Deadline,
     ) -> BoxStream<'static, Result<String, AgentFailure>> {
         let (name, url) = (self.entry.name.clone(), display_url(self.entry.effective.url.expose()));
-        let failed = move |error: &CallError| AgentFailure::naming(name.as_str(), &url, error);
+        let failed = move |error: &CallError| AgentFailure::from_call_error(name.as_str(), &url, error);
         let mut redactor = EventRedactor::new(self.redaction);
         let mut lines = Box::pin(lines(self.reply.stream()));
         Box::pin(try_stream! {
@@ -224,9 +225,9 @@ impl Begun {
                     None => break,
                 };
                 sent += line.len() + 1;
-                if sent > STREAM_CAP || event.len() > EVENT_CAP {
+                if sent > MAX_STREAM_BYTES || event.len() > MAX_EVENT_BYTES {
                     yield redactor.finish();
-                    Err(failed(&CallError::TooLarge(STREAM_CAP)))?;
+                    Err(failed(&CallError::TooLarge(MAX_STREAM_BYTES)))?;
                 }
                 event.push_str(&line);
                 event.push('\n');
@@ -246,16 +247,16 @@ fn content_type(reply: &Reply) -> String {
 }
 
 impl AgentFailure {
-    pub(super) fn new(entry: &Entry<AgentSettings>, status: u16, what: &str) -> Self {
+    pub(super) fn new(entry: &CatalogEntry<AgentSettings>, status: u16, what: &str) -> Self {
         let shown = display_url(entry.effective.url.expose());
         Self { status, error: format!("Agent '{}' ({shown}) {what}", entry.name), timed_out: false }
     }
 
-    fn of(entry: &Entry<AgentSettings>, error: &CallError) -> Self {
-        Self::naming(entry.name.as_str(), &display_url(entry.effective.url.expose()), error)
+    fn of(entry: &CatalogEntry<AgentSettings>, error: &CallError) -> Self {
+        Self::from_call_error(entry.name.as_str(), &display_url(entry.effective.url.expose()), error)
     }
 
-    fn naming(name: &str, url: &str, error: &CallError) -> Self {
+    fn from_call_error(name: &str, url: &str, error: &CallError) -> Self {
         let (status, hint) = match error {
             CallError::Timeout => (408, "Request timeout: "),
             CallError::TooLarge(_) | CallError::TooManyValues(_) | CallError::Invalid(_) | CallError::Denied(_) => {

@@ -4,9 +4,9 @@
 //! `service` keeps the catalog, tests and calls; `client` knows HTTP, one breaker per agent; `events` masks credentials in streams.
 
 mod client;
-mod events;
+mod event_redactor;
 pub mod routes;
 mod service;
 
 pub use client::{AgentAnswer, AgentFailure, Payload};
-pub use service::{AgentCall, AgentService, Ping};
+pub use service::{AgentCall, AgentService, PingReport};

@@ -6,19 +6,19 @@ use futures_util::stream::BoxStream;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::client::{AgentAnswer, AgentClient, AgentFailure, Begun};
+use super::client::{AgentAnswer, AgentClient, AgentFailure, AgentReply};
 use crate::kernel::{Deadline, Error, FieldIssue};
 use crate::outbound::{BreakerState, CallError, HttpClient, below};
-use crate::settings::{AgentSettings, Entry, SharedSettings};
+use crate::settings::{AgentSettings, CatalogEntry, SharedSettings};
 use crate::storage::{ConfigStore, Registry};
 use crate::telemetry::metrics::{self, Callee};
 
 /// How many agents are asked for a sign of life at once.
-const HEALTH_AT_ONCE: usize = 256;
+const MAX_CONCURRENT_PINGS: usize = 256;
 /// What a caller of the API takes.
-const ANY_KIND: &str = "application/json, text/event-stream;q=0.9, */*;q=0.5";
+const ACCEPT_ANY: &str = "application/json, text/event-stream;q=0.9, */*;q=0.5";
 /// Where an agent takes work, unless a call says otherwise.
-pub(super) const ENDPOINT: &str = "/execute";
+pub(super) const DEFAULT_ENDPOINT: &str = "/execute";
 
 /// Keeps, tests and calls agents. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ pub struct AgentCall {
 
 impl Default for AgentCall {
     fn default() -> Self {
-        Self { endpoint: ENDPOINT.to_owned(), method: "POST".to_owned(), timeout_seconds: None, body: None }
+        Self { endpoint: DEFAULT_ENDPOINT.to_owned(), method: "POST".to_owned(), timeout_seconds: None, body: None }
     }
 }
 
@@ -54,7 +54,7 @@ pub(super) enum CallOutcome {
 
 /// How an agent is.
 #[derive(Clone, Debug)]
-pub struct Ping {
+pub struct PingReport {
     /// Whether it answered as one that is well.
     pub healthy: bool,
     /// The agent's status, if it answered.
@@ -85,10 +85,10 @@ impl AgentService {
         let limit = limit_of(&entry, call.timeout_seconds)?;
         let whole = self.registry.settings().snapshot().orchestration.timeout.max(limit);
         let (deadline, started) = (Deadline::after(limit), Instant::now());
-        let outcome = match self.begin(&entry, &call, ANY_KIND, deadline).await? {
+        let outcome = match self.send(&entry, &call, ACCEPT_ANY, deadline).await? {
             Err(failure) => Err(failure),
-            Ok(begun) if begun.is_stream() => Ok(CallOutcome::Stream(begun.stream(limit, Deadline::after(whole)))),
-            Ok(begun) => begun.read(deadline).await.map(CallOutcome::Answer),
+            Ok(reply) if reply.is_stream() => Ok(CallOutcome::Stream(reply.stream(limit, Deadline::after(whole)))),
+            Ok(reply) => reply.read(deadline).await.map(CallOutcome::Answer),
         };
         count(&entry, &outcome, started);
         Ok(outcome)
@@ -97,26 +97,26 @@ impl AgentService {
     /// Calls an agent for chat, which wants the whole answer before `deadline`. The outer error is the caller's fault.
     pub async fn ask(
         &self,
-        entry: &Arc<Entry<AgentSettings>>,
+        entry: &Arc<CatalogEntry<AgentSettings>>,
         call: &AgentCall,
         deadline: Deadline,
     ) -> Result<Result<AgentAnswer, AgentFailure>, Error> {
         let (deadline, started) = (deadline.at_most(entry.effective.timeout()), Instant::now());
-        let outcome = match self.begin(entry, call, "application/json", deadline).await? {
-            Ok(begun) => begun.read(deadline).await,
+        let outcome = match self.send(entry, call, "application/json", deadline).await? {
+            Ok(reply) => reply.read(deadline).await,
             Err(failure) => Err(failure),
         };
         count(entry, &outcome, started);
         Ok(outcome)
     }
 
-    async fn begin(
+    async fn send(
         &self,
-        entry: &Arc<Entry<AgentSettings>>,
+        entry: &Arc<CatalogEntry<AgentSettings>>,
         call: &AgentCall,
         accept: &'static str,
         deadline: Deadline,
-    ) -> Result<Result<Begun, AgentFailure>, Error> {
+    ) -> Result<Result<AgentReply, AgentFailure>, Error> {
         let agent = &entry.effective;
         let url = below(agent.url.expose(), &call.endpoint)
             .map_err(|expected| wrong_query("endpoint", expected, call.endpoint.as_str().into()))?;
@@ -129,7 +129,7 @@ impl AgentService {
     }
 
     /// Asks one agent for a sign of life, within its own timeout and before `deadline`; `None` if it is disabled.
-    pub(super) async fn ping(&self, entry: &Entry<AgentSettings>, deadline: Deadline) -> Option<Ping> {
+    pub(super) async fn ping(&self, entry: &CatalogEntry<AgentSettings>, deadline: Deadline) -> Option<PingReport> {
         if !entry.effective.enabled {
             return None;
         }
@@ -143,7 +143,7 @@ impl AgentService {
             }
             Err(error) => (None, "Failed to connect to agent", Some(format!("Agent '{}' {error}", entry.name))),
         };
-        Some(Ping {
+        Some(PingReport {
             healthy: status == Some(200),
             status,
             message,
@@ -154,13 +154,13 @@ impl AgentService {
     }
 
     /// Asks all agents at once, each as [`AgentService::ping`] does; the order is that of the catalog.
-    pub async fn ping_all(&self, deadline: Deadline) -> Vec<(Arc<Entry<AgentSettings>>, Option<Ping>)> {
+    pub async fn ping_all(&self, deadline: Deadline) -> Vec<(Arc<CatalogEntry<AgentSettings>>, Option<PingReport>)> {
         let entries: Vec<_> = self.registry.catalog().iter().cloned().collect();
-        let ask = |entry: Arc<Entry<AgentSettings>>| async move {
+        let ask = |entry: Arc<CatalogEntry<AgentSettings>>| async move {
             let ping = self.ping(&entry, deadline).await;
             (entry, ping)
         };
-        futures_util::stream::iter(entries).map(ask).buffered(HEALTH_AT_ONCE).collect().await
+        futures_util::stream::iter(entries).map(ask).buffered(MAX_CONCURRENT_PINGS).collect().await
     }
 
     /// The states of all agents' breakers.
@@ -170,7 +170,7 @@ impl AgentService {
 }
 
 /// Tells the figures how a call ended.
-fn count<T>(entry: &Entry<AgentSettings>, outcome: &Result<T, AgentFailure>, started: Instant) {
+fn count<T>(entry: &CatalogEntry<AgentSettings>, outcome: &Result<T, AgentFailure>, started: Instant) {
     let outcome = match outcome {
         Ok(_) => "ok",
         Err(AgentFailure { timed_out: true, .. }) => "timeout",
@@ -179,7 +179,7 @@ fn count<T>(entry: &Entry<AgentSettings>, outcome: &Result<T, AgentFailure>, sta
     metrics::call(Callee::Agent, entry.name.as_str(), outcome, started.elapsed());
 }
 
-fn limit_of(entry: &Entry<AgentSettings>, asked: Option<i64>) -> Result<Duration, Error> {
+fn limit_of(entry: &CatalogEntry<AgentSettings>, asked: Option<i64>) -> Result<Duration, Error> {
     let most = entry.effective.timeout_seconds;
     match asked {
         Some(asked) if asked > most => {

@@ -20,8 +20,8 @@ use crate::memory::{Folder, MemoryService, ResponseCache};
 use crate::monitoring::MonitoringService;
 use crate::outbound::{AddressGuard, HttpClient, Names};
 use crate::settings::{
-    AgentSettings, Catalog, DataSourceSettings, Environment, JsonFile, LlmPatch, Loaded, OutboundPolicy, Resource,
-    Settings, SharedSettings, StorageSettings, ToolSettings, load,
+    AgentSettings, Catalog, DataSourceSettings, Environment, JsonFile, LlmPatch, LoadedSettings, OutboundPolicy,
+    Resource, Settings, SharedSettings, StorageSettings, ToolSettings, load,
 };
 use crate::storage::{ConfigStore, Stores};
 use crate::telemetry;
@@ -91,7 +91,7 @@ pub struct App {
 }
 
 /// Reads and checks all settings, those changed through the API included.
-pub fn load_settings(environment: Environment) -> Result<Loaded, StartError> {
+pub fn load_settings(environment: Environment) -> Result<LoadedSettings, StartError> {
     let mut issues = Vec::new();
     if let Some(Err(expected)) = environment.get("LOG_LEVEL").map(telemetry::check_level) {
         issues.push(FieldIssue::new("value_error", vec!["LOG_LEVEL".into()], expected, Value::Null));
@@ -112,7 +112,11 @@ pub fn load_settings(environment: Environment) -> Result<Loaded, StartError> {
 }
 
 /// Lays what is stored over the settings; its fields are checked even if there are no settings to lay it over.
-fn with_llm(loaded: Option<Loaded>, stored: Option<JsonFile>, issues: &mut Vec<FieldIssue>) -> Option<Loaded> {
+fn with_llm(
+    loaded: Option<LoadedSettings>,
+    stored: Option<JsonFile>,
+    issues: &mut Vec<FieldIssue>,
+) -> Option<LoadedSettings> {
     let Some(file) = stored else { return loaded };
     let mut fields = file.fields();
     let patch = LlmPatch::from_json(&mut fields);
@@ -126,10 +130,10 @@ fn with_llm(loaded: Option<Loaded>, stored: Option<JsonFile>, issues: &mut Vec<F
 }
 
 fn with_catalog<T: Resource>(
-    loaded: Option<Loaded>,
+    loaded: Option<LoadedSettings>,
     stored: Option<JsonFile>,
     issues: &mut Vec<FieldIssue>,
-) -> Option<Loaded> {
+) -> Option<LoadedSettings> {
     let Some(file) = stored else { return loaded };
     let mut loaded = loaded?;
     match Catalog::clone(T::catalog(&loaded.settings)).with_stored(&file, &loaded.environment) {
@@ -141,7 +145,7 @@ fn with_catalog<T: Resource>(
 
 impl App {
     /// Opens the stores, builds the modules and starts the helpers.
-    pub async fn build(loaded: Loaded, surroundings: Surroundings) -> Result<Self, StartError> {
+    pub async fn build(loaded: LoadedSettings, surroundings: Surroundings) -> Result<Self, StartError> {
         let Surroundings { clock, names, program } = surroundings;
         let settings = SharedSettings::new(loaded);
         // Before anything can fail that may quote one.
@@ -255,7 +259,7 @@ fn report(settings: &Settings) {
     if !settings.server.address.ip().is_loopback() {
         tracing::warn!(address = %settings.server.address, "listening beyond this machine without authentication");
     }
-    if settings.server.takes_any_host() {
+    if settings.server.accepts_any_host() {
         tracing::warn!(
             "the server answers to any name, so a web page may reach it under one of its own (DNS rebinding); \
              ALLOWED_HOSTS names the right ones"

@@ -4,7 +4,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::text::{fenced, json_in};
-use crate::kernel::Lax;
+use crate::kernel::Lenient;
 
 /// What a prompt asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Intent {
     }
 }
 
-impl Lax for Intent {
+impl Lenient for Intent {
     fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
         value.as_str().and_then(Self::parse).ok_or((
             "enum",

@@ -210,7 +210,7 @@ impl ChatService {
     async fn execute(&self, plan: &Plan, context: &TaskContext<'_>, progress: &mut Progress) -> Result<(), Error> {
         let settings = context.settings;
         let rounds = settings.orchestration.max_iterations;
-        let limits = ExecutionLimits { concurrent: settings.tool_rules.max_concurrent, rounds };
+        let limits = ExecutionLimits { concurrent: settings.tool_policy.max_concurrent, rounds };
         let last = plan.tasks.last().map(|task| task.id.as_str()).unwrap_or_default();
         let budget = DeadlineBudget::of(plan, context.deadline);
         let start = |task: &planner::Task, inputs| {

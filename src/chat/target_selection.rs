@@ -5,13 +5,13 @@ use serde_json::Value;
 
 use super::intent::Intent;
 use super::request::ChatOptions;
-use crate::kernel::{Error, FieldIssue, Lax};
-use crate::settings::{AgentSettings, Catalog, DataSourceSettings, Entry, Resource, Settings};
+use crate::kernel::{Error, FieldIssue, Lenient};
+use crate::settings::{AgentSettings, Catalog, CatalogEntry, DataSourceSettings, Resource, Settings};
 
 /// An agent of the catalog.
-pub(super) type AgentEntry = Arc<Entry<AgentSettings>>;
+pub(super) type AgentEntry = Arc<CatalogEntry<AgentSettings>>;
 /// A data source of the catalog.
-pub(super) type DataSourceEntry = Arc<Entry<DataSourceSettings>>;
+pub(super) type DataSourceEntry = Arc<CatalogEntry<DataSourceSettings>>;
 
 /// Who is to serve: known, or to be told from a few by a model.
 #[derive(Clone, Debug)]
@@ -74,7 +74,7 @@ pub(super) fn is_about_data(prompt: &str, settings: &Settings) -> bool {
     settings.orchestration.grounding_enabled && settings.datasources.enabled().any(|source| score(source, &asked) > 0)
 }
 
-fn named<T: Resource>(catalog: &Catalog<T>, name: &str, field: &str) -> Choice<Arc<Entry<T>>> {
+fn named<T: Resource>(catalog: &Catalog<T>, name: &str, field: &str) -> Choice<Arc<CatalogEntry<T>>> {
     match catalog.get(name) {
         Some(entry) if entry.effective.enabled() => Ok(Ok(entry.clone())),
         Some(_) => Ok(Err(format!("{} '{name}' is disabled", T::LABEL))),

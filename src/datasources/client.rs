@@ -12,11 +12,11 @@ use super::sql::SqlClient;
 use super::{DataError, Outage, QueryResult, cube, rest};
 use crate::kernel::{Deadline, Stopwatch};
 use crate::outbound::{AddressGuard, BreakerState, Breakers, CallError, HttpClient, Permit};
-use crate::settings::{DataSourceSettings, Entry, Protocol};
+use crate::settings::{CatalogEntry, DataSourceSettings, Protocol};
 use crate::telemetry::metrics::{self, Callee};
 
 /// A data source as clients are handed it.
-pub type Source = Arc<Entry<DataSourceSettings>>;
+pub type Source = Arc<CatalogEntry<DataSourceSettings>>;
 
 /// Asks data sources, whatever their protocol. Cheap to clone.
 #[derive(Clone, Debug)]

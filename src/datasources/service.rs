@@ -9,7 +9,7 @@ use super::rest::is_auth_error;
 use super::{DataError, QueryResult};
 use crate::kernel::{Deadline, Error, ResourceName};
 use crate::outbound::{AddressGuard, BreakerState, HttpClient};
-use crate::settings::{DataSourceSettings, Expected, SharedSettings};
+use crate::settings::{DataSourceSettings, Precondition, SharedSettings};
 use crate::storage::{ConfigStore, Registry};
 
 /// How many sources are looked at at once.
@@ -87,7 +87,7 @@ impl DataSourceService {
     pub(super) async fn update(
         &self,
         name: &ResourceName,
-        expected: Expected,
+        expected: Precondition,
         body: Map<String, Value>,
     ) -> Result<Source, Error> {
         let source = self.registry.update(name.to_string(), expected, body).await?;
@@ -96,7 +96,7 @@ impl DataSourceService {
     }
 
     /// Removes a source and closes the connections to it.
-    pub(super) async fn remove(&self, name: &ResourceName, expected: Expected) -> Result<(), Error> {
+    pub(super) async fn remove(&self, name: &ResourceName, expected: Precondition) -> Result<(), Error> {
         self.registry.remove(name.to_string(), expected).await?;
         self.client.evict(name.as_str());
         Ok(())

@@ -3,16 +3,16 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::secret::names_a_secret;
+use super::secret::is_credential_name;
 use super::url_origin::UrlOrigin;
 use super::{FieldIssue, MASK, Properties, SecretUrl, Segment};
 
 /// Where the credentials of a connection go and how, by the names of the settings that decide on it.
 #[derive(Default)]
-pub struct CredentialOrigin(BTreeMap<String, Part>);
+pub struct CredentialOrigin(BTreeMap<String, OriginPart>);
 
 #[derive(PartialEq)]
-enum Part {
+enum OriginPart {
     Url(UrlOrigin),
     /// Anything else, which may not change.
     Setting(Value),
@@ -21,14 +21,14 @@ enum Part {
 impl CredentialOrigin {
     /// With a URL that credentials are sent to.
     pub fn url(mut self, name: &str, url: &SecretUrl) -> Self {
-        self.0.insert(name.to_owned(), Part::Url(url.origin()));
+        self.0.insert(name.to_owned(), OriginPart::Url(url.origin()));
         self
     }
 
     /// With a setting that has a say in who gets a credential; null counts as not set.
     pub fn setting(mut self, name: &str, value: Value) -> Self {
         if !value.is_null() {
-            self.0.insert(name.to_owned(), Part::Setting(value));
+            self.0.insert(name.to_owned(), OriginPart::Setting(value));
         }
         self
     }
@@ -50,9 +50,9 @@ impl CredentialOrigin {
     }
 
     /// The first setting that differs from `stored` in a way that is not for the better.
-    fn moved<'a>(&'a self, stored: &'a Self) -> Option<&'a str> {
-        let keeps = |given: &Part, stored: Option<&Part>| match (given, stored) {
-            (Part::Url(given), Some(Part::Url(stored))) => given.keeps(stored),
+    fn first_unsafe_change<'a>(&'a self, stored: &'a Self) -> Option<&'a str> {
+        let keeps = |given: &OriginPart, stored: Option<&OriginPart>| match (given, stored) {
+            (OriginPart::Url(given), Some(OriginPart::Url(stored))) => given.accepts_credential_of(stored),
             (given, stored) => Some(given) == stored,
         };
         let changed = self.0.iter().find(|(name, part)| !keeps(part, stored.0.get(*name)));
@@ -68,7 +68,7 @@ pub fn check_credential_origin(
     given: &CredentialOrigin,
     kept: impl FnOnce() -> Option<Vec<Segment>>,
 ) -> Result<(), FieldIssue> {
-    let Some(moved) = given.moved(stored) else { return Ok(()) };
+    let Some(moved) = given.first_unsafe_change(stored) else { return Ok(()) };
     let Some(loc) = kept() else { return Ok(()) };
     let msg = format!(
         "Input should be given again, or left empty for none: '{moved}' would send what is stored to another server, account \
@@ -102,7 +102,7 @@ fn is_transport(name: &str) -> bool {
         whole.contains(&word.as_str()) || word.ends_with("proxy") || beginnings.iter().any(|it| word.starts_with(it))
     };
     let all = words.concat();
-    !names_a_secret(&all) && (words.iter().any(is_word) || joined.iter().any(|it| all.contains(it)))
+    !is_credential_name(&all) && (words.iter().any(is_word) || joined.iter().any(|it| all.contains(it)))
 }
 
 /// The words of a name such as `ssl-mode`, `verify_tls` or `tlsInsecure`, in lower case.
@@ -161,7 +161,7 @@ mod tests {
             ),
         ];
         for (given, moved) in rows {
-            assert_eq!(given.moved(&stored), moved, "{given:?}");
+            assert_eq!(given.first_unsafe_change(&stored), moved, "{given:?}");
             let kept = || Some(vec!["api_key".into()]);
             let issue = check_credential_origin(&stored, &given, kept).err();
             assert_eq!(issue.map(|issue| issue.path()), moved.map(|_| "api_key".to_owned()));

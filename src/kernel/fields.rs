@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use serde_json::{Map, Value};
 
 use super::excerpt::{members_without_excess, without_excess};
-use super::{Error, FieldIssue, Lax, Patch, Segment};
+use super::{Error, FieldIssue, Lenient, Patch, Segment};
 
 /// Reads the fields of one object and collects everything that is wrong with them, so that a caller hears of all
 /// problems at once. Used alike for request bodies, query strings, configuration files and the environment.
@@ -23,7 +23,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A field that must be there.
-    pub fn required<T: Lax + Default>(&mut self, name: &'static str) -> T {
+    pub fn required<T: Lenient + Default>(&mut self, name: &'static str) -> T {
         match self.value(name) {
             Some(value) => self.read(name, value).unwrap_or_default(),
             None => {
@@ -37,7 +37,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A field that may be missing or null.
-    pub fn optional<T: Lax>(&mut self, name: &'static str) -> Option<T> {
+    pub fn optional<T: Lenient>(&mut self, name: &'static str) -> Option<T> {
         match self.value(name) {
             None | Some(Value::Null) => None,
             Some(value) => self.read(name, value),
@@ -45,7 +45,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A field with a default; null is an error.
-    pub fn or<T: Lax>(&mut self, name: &'static str, default: T) -> T {
+    pub fn or<T: Lenient>(&mut self, name: &'static str, default: T) -> T {
         match self.value(name) {
             None => default,
             Some(value) => self.read(name, value).unwrap_or(default),
@@ -64,7 +64,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A field of a partial change: missing keeps, null clears.
-    pub fn patch<T: Lax>(&mut self, name: &'static str) -> Patch<T> {
+    pub fn patch<T: Lenient>(&mut self, name: &'static str) -> Patch<T> {
         match self.value(name) {
             None => Patch::Keep,
             Some(Value::Null) => Patch::Clear,
@@ -123,7 +123,7 @@ impl<'a> Fields<'a> {
         if self.issues.is_empty() { Ok(value) } else { Err(Error::invalid(self.issues)) }
     }
 
-    fn read<T: Lax>(&mut self, name: &str, value: &Value) -> Option<T> {
+    fn read<T: Lenient>(&mut self, name: &str, value: &Value) -> Option<T> {
         match T::read(value) {
             Ok(read) => Some(read),
             Err((kind, msg)) => {

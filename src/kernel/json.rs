@@ -65,10 +65,10 @@ impl JsonReader {
 /// or colon outside of texts. Ends of lines, which no text may hold, are a place to start over, so what comes between JSON in
 /// a stream of events can't mislead it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ValueCounter(Position);
+pub struct ValueCounter(ScanState);
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Position {
+struct ScanState {
     values: usize,
     in_text: bool,
     is_escaped: bool,
@@ -121,24 +121,25 @@ impl ObjectLimits {
             "config" => (self.config, "MAX_CONFIG_BYTES"),
             _ => (self.metadata, "MAX_METADATA_BYTES"),
         };
-        let msg =
-            format!("Input should have at most {most} bytes as JSON, each value counting {VALUE} more ({setting})");
+        let msg = format!(
+            "Input should have at most {most} bytes as JSON, each value counting {VALUE_OVERHEAD} more ({setting})"
+        );
         let loc = place.iter().copied().map(Into::into).collect();
         (size(value) > most).then(|| FieldIssue::new("value_error", loc, msg, Value::Null))
     }
 }
 
 /// What a value counts besides its text: it takes more memory, and metadata is read again with each message of a conversation.
-const VALUE: usize = 50;
+const VALUE_OVERHEAD: usize = 50;
 
-/// The bytes of a value as JSON, and [`VALUE`] for each value in it.
+/// The bytes of a value as JSON, and [`VALUE_OVERHEAD`] for each value in it.
 fn size(value: &Value) -> usize {
     #[derive(Default)]
-    struct Text {
+    struct CountingWriter {
         bytes: usize,
         values: ValueCounter,
     }
-    impl std::io::Write for Text {
+    impl std::io::Write for CountingWriter {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             self.bytes += bytes.len();
             self.values.feed(bytes);
@@ -148,9 +149,9 @@ fn size(value: &Value) -> usize {
             Ok(())
         }
     }
-    let mut text = Text::default();
+    let mut text = CountingWriter::default();
     // Neither the writer nor a value whose keys are texts can fail.
-    serde_json::to_writer(&mut text, value).map_or(usize::MAX, |()| text.bytes + VALUE * text.values.0.values)
+    serde_json::to_writer(&mut text, value).map_or(usize::MAX, |()| text.bytes + VALUE_OVERHEAD * text.values.0.values)
 }
 
 #[cfg(test)]
@@ -203,7 +204,7 @@ mod tests {
         #[test]
         fn the_size_is_that_of_the_text_and_its_values(value in any_json()) {
             let text = value.to_string();
-            prop_assert_eq!(size(&value), text.len() + VALUE * counted(text.as_bytes()));
+            prop_assert_eq!(size(&value), text.len() + VALUE_OVERHEAD * counted(text.as_bytes()));
         }
     }
 

@@ -1,4 +1,4 @@
-//! The common vocabulary: errors, secrets, lax field reading, time, ids and names.
+//! The common vocabulary: errors, secrets, lenient field reading, time, ids and names.
 //!
 //! Every room may import this one; it imports none. A thing belongs here only when rooms of different levels
 //! need the same word for it. To add one more: a file of its own, a re-export below, no dependency on a service.
@@ -11,7 +11,7 @@ mod excerpt;
 mod fields;
 mod ids;
 mod json;
-mod lax;
+mod lenient;
 mod patch;
 mod properties;
 mod redaction;
@@ -19,7 +19,7 @@ mod resource_name;
 mod role;
 mod secret;
 mod secret_url;
-mod spellings;
+mod secret_variants;
 mod stopwatch;
 mod url_origin;
 mod user_id;
@@ -31,15 +31,15 @@ pub use error::{Error, ErrorKind, FieldIssue, Segment};
 pub use fields::Fields;
 pub use ids::new_id;
 pub use json::{JsonError, JsonReader, ObjectLimits, ValueCounter};
-pub use lax::Lax;
+pub use lenient::Lenient;
 pub use patch::Patch;
-pub(crate) use properties::before_mask;
+pub(crate) use properties::assignment_before_mask;
 pub use properties::{Properties, unmask};
 pub use redaction::{Redaction, StreamRedactor};
 pub use resource_name::ResourceName;
 pub use role::Role;
-pub use secret::{MASK, Secret, names_a_secret};
+pub use secret::{MASK, Secret, is_credential_name};
 pub use secret_url::SecretUrl;
-pub(crate) use secret_url::may_be_url;
-pub use stopwatch::{Stopwatch, Wait};
+pub(crate) use secret_url::looks_like_url;
+pub use stopwatch::{Stopwatch, WaitGuard};
 pub use user_id::UserId;

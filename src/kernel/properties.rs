@@ -3,8 +3,8 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::secret::names_a_secret;
-use super::secret_url::{may_be_url, shown_url};
+use super::secret::is_credential_name;
+use super::secret_url::{looks_like_url, shown_url};
 use super::{MASK, Secret, SecretUrl};
 
 /// A free-form JSON object of a resource, such as `config`. Values whose key names a credential (`api_key`, `password`,
@@ -30,26 +30,27 @@ impl Properties {
 
     /// The credentials in it.
     pub fn secrets(&self) -> Vec<Secret> {
-        fn collect(place: Place, value: &Value, found: &mut Vec<Secret>) {
+        fn collect(place: ValueContext, value: &Value, found: &mut Vec<Secret>) {
             match value {
-                Value::String(text) if place == Place::Secret && !text.is_empty() => {
+                Value::String(text) if place == ValueContext::Secret && !text.is_empty() => {
                     found.push(Secret::new(text.as_str()));
                 }
                 Value::String(text) => {
-                    let assigned = assigned_secret(text).and_then(|at| text.get(at..)).filter(|_| place == Place::Args);
+                    let assigned =
+                        assigned_secret(text).and_then(|at| text.get(at..)).filter(|_| place == ValueContext::Args);
                     found.extend(assigned.map(|secret| Secret::new(secret.trim())));
-                    if may_be_url(text) {
+                    if looks_like_url(text) {
                         found.extend(SecretUrl::new(text.as_str()).secrets());
                     }
                 }
-                Value::Number(number) if place == Place::Secret => found.push(Secret::new(number.to_string())),
+                Value::Number(number) if place == ValueContext::Secret => found.push(Secret::new(number.to_string())),
                 Value::Object(map) => map.iter().for_each(|(key, value)| collect(place.below(key), value, found)),
                 Value::Array(items) => place.items(items).for_each(|(place, item)| collect(place, item, found)),
                 _ => {}
             }
         }
         let mut found = Vec::new();
-        self.0.iter().for_each(|(key, value)| collect(Place::Plain.below(key), value, &mut found));
+        self.0.iter().for_each(|(key, value)| collect(ValueContext::Plain.below(key), value, &mut found));
         found
     }
 
@@ -74,7 +75,7 @@ const HARMLESS_HEADERS: [&str; 8] = [
 
 /// What a value's place says of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum ValueContext {
     Plain,
     Secret,
     Env,
@@ -82,14 +83,14 @@ enum Place {
     Args,
 }
 
-impl Place {
+impl ValueContext {
     /// The place of the member `key` of an object that stands here.
     fn below(self, key: &str) -> Self {
         let key = key.to_ascii_lowercase();
         match self {
             Self::Secret | Self::Env => Self::Secret,
             Self::Headers if !HARMLESS_HEADERS.contains(&key.as_str()) => Self::Secret,
-            _ if names_a_secret(&key) => Self::Secret,
+            _ if is_credential_name(&key) => Self::Secret,
             _ => match key.as_str() {
                 "env" => Self::Env,
                 "headers" => Self::Headers,
@@ -103,7 +104,7 @@ impl Place {
     fn items(self, items: &[Value]) -> impl Iterator<Item = (Self, &Value)> {
         let mut before = None;
         items.iter().map(move |item| {
-            let follows = before.is_some_and(|option: &str| option.starts_with('-') && names_a_secret(option));
+            let follows = before.is_some_and(|option: &str| option.starts_with('-') && is_credential_name(option));
             before = item.as_str();
             let is_secret = self == Self::Env || (self == Self::Args && follows);
             (if is_secret { Self::Secret } else { self }, item)
@@ -112,28 +113,28 @@ impl Place {
 }
 
 /// Whether some of what stands under this key is secret whatever it is called there.
-pub(super) fn is_special(key: &str) -> bool {
-    !matches!(Place::Plain.below(key), Place::Plain | Place::Secret)
+pub(super) fn is_sensitive_container(key: &str) -> bool {
+    !matches!(ValueContext::Plain.below(key), ValueContext::Plain | ValueContext::Secret)
 }
 
 /// What is shown of the value of the member `key`.
 pub(super) fn masked_member(key: &str, value: &Value) -> Value {
-    shown(Place::Plain.below(key), value)
+    shown(ValueContext::Plain.below(key), value)
 }
 
 /// What is shown of a value that stands in this place.
-fn shown(place: Place, value: &Value) -> Value {
+fn shown(place: ValueContext, value: &Value) -> Value {
     match value {
         Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), shown(place.below(key), value))).collect(),
         Value::Array(items) => place.items(items).map(|(place, item)| shown(place, item)).collect(),
         // An empty text is no secret, and showing it lets a client see that there is none.
-        Value::String(text) if place == Place::Secret && !text.is_empty() => MASK.into(),
+        Value::String(text) if place == ValueContext::Secret && !text.is_empty() => MASK.into(),
         Value::String(text) => {
-            let assigned = assigned_secret(text).and_then(|at| text.get(..at)).filter(|_| place == Place::Args);
+            let assigned = assigned_secret(text).and_then(|at| text.get(..at)).filter(|_| place == ValueContext::Args);
             let text = assigned.map_or_else(|| text.clone(), |name| format!("{name}{MASK}"));
             shown_url(&text).unwrap_or(text).into()
         }
-        Value::Number(_) if place == Place::Secret => MASK.into(),
+        Value::Number(_) if place == ValueContext::Secret => MASK.into(),
         other => other.clone(),
     }
 }
@@ -147,7 +148,7 @@ fn assigned_secret(text: &str) -> Option<usize> {
         if name.contains(char::is_whitespace) {
             return None;
         }
-        if names_a_secret(name) {
+        if is_credential_name(name) {
             return Some(start).filter(|start| *start < text.len());
         }
     }
@@ -155,17 +156,17 @@ fn assigned_secret(text: &str) -> Option<usize> {
 }
 
 /// What a text has before the mask that stands for its end, as in `--api-key=********`.
-pub(crate) fn before_mask(text: &str) -> Option<&str> {
+pub(crate) fn assignment_before_mask(text: &str) -> Option<&str> {
     text.strip_suffix(MASK).filter(|name| name.ends_with(['=', ':']))
 }
 
 /// Puts the stored value wherever `given` holds the mask. What has no stored counterpart stays as it is, and so does a mask
 /// where the stored value would not be masked any more.
 pub fn unmask(given: &mut Map<String, Value>, stored: &Map<String, Value>) {
-    unmask_members(Place::Plain, given, stored);
+    unmask_members(ValueContext::Plain, given, stored);
 }
 
-fn unmask_members(place: Place, given: &mut Map<String, Value>, stored: &Map<String, Value>) {
+fn unmask_members(place: ValueContext, given: &mut Map<String, Value>, stored: &Map<String, Value>) {
     for (key, value) in given {
         if let Some(stored) = stored.get(key) {
             unmask_value(place.below(key), value, stored);
@@ -173,7 +174,7 @@ fn unmask_members(place: Place, given: &mut Map<String, Value>, stored: &Map<Str
     }
 }
 
-fn unmask_value(place: Place, given: &mut Value, stored: &Value) {
+fn unmask_value(place: ValueContext, given: &mut Value, stored: &Value) {
     match (given, stored) {
         (Value::Object(given), Value::Object(stored)) => unmask_members(place, given, stored),
         // In a list of another length, nothing tells which item is which.
@@ -183,13 +184,13 @@ fn unmask_value(place: Place, given: &mut Value, stored: &Value) {
             items.for_each(|((given, stored), place)| unmask_value(place, given, stored));
         }
         (Value::String(given), Value::String(stored))
-            if before_mask(given).is_some_and(|name| {
+            if assignment_before_mask(given).is_some_and(|name| {
                 assigned_secret(stored).and_then(|at| stored.get(..at)).is_some_and(|kept| kept == name)
             }) =>
         {
             given.clone_from(stored);
         }
-        (Value::String(given), Value::String(stored)) if may_be_url(given) => {
+        (Value::String(given), Value::String(stored)) if looks_like_url(given) => {
             *given = SecretUrl::new(given.as_str()).unmask(&SecretUrl::new(stored.as_str())).expose().to_owned();
         }
         (given, stored) if given.as_str().is_some_and(|text| text.trim() == MASK) => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aho_corasick::{AhoCorasick, MatchKind};
 use serde_json::Value;
 
-use super::spellings::spellings;
+use super::secret_variants::secret_variants;
 use super::{MASK, Secret};
 
 /// Shorter secrets are placeholders such as `ollama` or `EMPTY`: masking them would only garble answers. A text that ends in
@@ -17,13 +17,13 @@ const MIN_LOG_SECRET_BYTES: usize = 6;
 
 /// Credentials, to be masked in what others say: upstreams like to quote what they were sent. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Redaction(Option<Arc<Known>>);
+pub struct Redaction(Option<Arc<SecretMatcher>>);
 
-/// The spellings of all secrets, and what finds them in one pass over a text.
-struct Known {
+/// The variants of all secrets, and what finds them in one pass over a text.
+struct SecretMatcher {
     finder: AhoCorasick,
     /// Sorted.
-    spellings: Vec<String>,
+    variants: Vec<String>,
     longest: usize,
     /// Whether a spelling begins with this byte.
     first_bytes: [bool; 256],
@@ -43,23 +43,24 @@ impl Redaction {
     }
 
     fn of(secrets: impl IntoIterator<Item = Secret>, is_secret: impl Fn(&str) -> bool) -> Self {
-        let sorted: BTreeSet<String> = secrets.into_iter().flat_map(|secret| spellings(secret.expose())).collect();
-        let spellings: Vec<String> = sorted.into_iter().filter(|text| is_secret(text)).collect();
-        let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&spellings);
+        let sorted: BTreeSet<String> =
+            secrets.into_iter().flat_map(|secret| secret_variants(secret.expose())).collect();
+        let variants: Vec<String> = sorted.into_iter().filter(|text| is_secret(text)).collect();
+        let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&variants);
         // It fails only beyond two billion bytes of secrets.
-        let Some(finder) = finder.ok().filter(|_| !spellings.is_empty()) else { return Self(None) };
-        let longest = spellings.iter().map(String::len).max().unwrap_or_default();
+        let Some(finder) = finder.ok().filter(|_| !variants.is_empty()) else { return Self(None) };
+        let longest = variants.iter().map(String::len).max().unwrap_or_default();
         let mut first_bytes = [false; 256];
-        for text in &spellings {
+        for text in &variants {
             if let Some(is_first) = first_byte(text).and_then(|byte| first_bytes.get_mut(byte)) {
                 *is_first = true;
             }
         }
-        Self(Some(Arc::new(Known { finder, spellings, longest, first_bytes })))
+        Self(Some(Arc::new(SecretMatcher { finder, variants, longest, first_bytes })))
     }
 
     /// Bytes of the longest spelling of a secret.
-    pub fn longest(&self) -> usize {
+    pub fn max_secret_bytes(&self) -> usize {
         self.0.as_ref().map_or(0, |known| known.longest)
     }
 
@@ -83,18 +84,19 @@ impl Redaction {
 
     /// Masks secrets that these pieces make together: the pieces without them, if there are any; and from which piece on the text
     /// may be in the middle of one, unless nothing follows it.
-    pub fn pieces(&self, pieces: &[&str], is_over: bool) -> (Option<Vec<String>>, usize) {
+    pub fn mask_pieces(&self, pieces: &[&str], is_over: bool) -> (Option<Vec<String>>, usize) {
         let Some(known) = &self.0 else { return (None, pieces.len()) };
         let whole = pieces.concat();
-        let (mut secrets, open_end) = known.secrets_before_open_end(&whole, if is_over { MIN_SECRET_BYTES } else { 1 });
+        let (mut secrets, partial_secret_start) =
+            known.secrets_before_partial(&whole, if is_over { MIN_SECRET_BYTES } else { 1 });
         let place = |end: &mut usize, piece: &&str| {
             let start = std::mem::replace(end, *end + piece.len());
             Some(start..*end)
         };
         let pieces: Vec<Range<usize>> = pieces.iter().scan(0, place).collect();
-        let mut open = pieces.iter().position(|piece| piece.end > open_end).unwrap_or(pieces.len());
-        if is_over && open_end < whole.len() {
-            secrets.push(open_end..whole.len());
+        let mut open = pieces.iter().position(|piece| piece.end > partial_secret_start).unwrap_or(pieces.len());
+        if is_over && partial_secret_start < whole.len() {
+            secrets.push(partial_secret_start..whole.len());
             open = pieces.len();
         }
         let masked = (!secrets.is_empty()).then(|| pieces.into_iter().map(|piece| without(&whole, piece, &secrets)));
@@ -102,19 +104,19 @@ impl Redaction {
     }
 
     /// Whether bytes that are no text hold one of the secrets.
-    pub fn is_quoted_in(&self, bytes: &[u8]) -> bool {
+    pub fn occurs_in(&self, bytes: &[u8]) -> bool {
         self.0.as_ref().is_some_and(|known| known.finder.is_match(bytes))
     }
 }
 
-impl Known {
+impl SecretMatcher {
     /// `text` without its secrets; `None` if it has none.
     fn masked(&self, text: &str) -> Option<String> {
-        let breaks_off = || self.open_end(text, 0, MIN_SECRET_BYTES) < text.len();
+        let breaks_off = || self.partial_secret_start(text, 0, MIN_SECRET_BYTES) < text.len();
         if !self.finder.is_match(text) && !breaks_off() {
             return None;
         }
-        let (mut masked, end) = self.masked_until_open_end(text, MIN_SECRET_BYTES);
+        let (mut masked, end) = self.masked_until_partial_secret(text, MIN_SECRET_BYTES);
         if end < text.len() {
             masked.push_str(MASK);
         }
@@ -123,38 +125,41 @@ impl Known {
 
     /// `text` without its secrets as far as that is certain, and how far it is: what follows may be the beginning of a secret, of
     /// which at least `least` bytes are there.
-    fn masked_until_open_end(&self, text: &str, least: usize) -> (String, usize) {
-        let (secrets, end) = self.secrets_before_open_end(text, least);
+    fn masked_until_partial_secret(&self, text: &str, least: usize) -> (String, usize) {
+        let (secrets, end) = self.secrets_before_partial(text, least);
         (without(text, 0..end, &secrets), end)
     }
 
-    fn secrets_before_open_end(&self, text: &str, least: usize) -> (Vec<Range<usize>>, usize) {
+    fn secrets_before_partial(&self, text: &str, least: usize) -> (Vec<Range<usize>>, usize) {
         let (mut secrets, mut done) = (Vec::new(), 0);
         // No secret that begins before this could go on beyond the text.
         let tail = (text.len() + 1).saturating_sub(self.longest);
         for found in self.finder.find_iter(text) {
-            if found.start() >= tail && self.open_end(text, done, least) <= found.start() {
+            if found.start() >= tail && self.partial_secret_start(text, done, least) <= found.start() {
                 break;
             }
             done = found.end();
             secrets.push(found.range());
         }
-        (secrets, self.open_end(text, done, least))
+        (secrets, self.partial_secret_start(text, done, least))
     }
 
     /// The first place, at or after `from`, from which all the rest of `text` is how a secret begins; else its end.
-    fn open_end(&self, text: &str, from: usize, least: usize) -> usize {
+    fn partial_secret_start(&self, text: &str, from: usize, least: usize) -> usize {
         let first = from.max((text.len() + 1).saturating_sub(self.longest));
         let places = first..(text.len() + 1).saturating_sub(least);
-        places.into_iter().find(|at| text.get(*at..).is_some_and(|rest| self.has_more_than(rest))).unwrap_or(text.len())
+        places
+            .into_iter()
+            .find(|at| text.get(*at..).is_some_and(|rest| self.is_secret_prefix(rest)))
+            .unwrap_or(text.len())
     }
 
     /// Whether a secret begins with `start` and goes on.
-    fn has_more_than(&self, start: &str) -> bool {
+    fn is_secret_prefix(&self, start: &str) -> bool {
         let is_first = first_byte(start).and_then(|byte| self.first_bytes.get(byte));
         is_first == Some(&true) && {
-            let next = self.spellings.partition_point(|secret| secret.as_str() <= start);
-            self.spellings.get(next).is_some_and(|secret| secret.starts_with(start))
+            let next = self.variants.partition_point(|secret| secret.as_str() <= start);
+            self.variants.get(next).is_some_and(|secret| secret.starts_with(start))
         }
     }
 
@@ -217,7 +222,7 @@ impl StreamRedactor {
     pub fn push(&mut self, piece: String) -> String {
         let Some(known) = &self.redaction.0 else { return piece };
         self.waiting.push_str(&piece);
-        let (shown, end) = known.masked_until_open_end(&self.waiting, 1);
+        let (shown, end) = known.masked_until_partial_secret(&self.waiting, 1);
         self.waiting.drain(..end);
         shown
     }
@@ -255,7 +260,7 @@ mod tests {
         let quoted = json!({"sk-canary-1234": ["x sk-canary-1234", {"deep": "sk-canary-1234"}], "n": 1});
         assert_eq!(redaction.json(quoted), json!({"********": ["x ********", {"deep": "********"}], "n": 1}));
         assert_eq!(redaction.text("use ollama"), "use ollama");
-        assert!(redaction.is_quoted_in(b"\xffsk-canary-1234") && !redaction.is_quoted_in(b"\xffsk-canary"));
+        assert!(redaction.occurs_in(b"\xffsk-canary-1234") && !redaction.occurs_in(b"\xffsk-canary"));
     }
 
     #[test]
@@ -284,15 +289,15 @@ mod tests {
     #[test]
     fn a_secret_in_pieces_is_masked_where_it_begins() {
         let redaction = redaction(&["sk-canary-1234"]);
-        let masked = |pieces: &[&str]| redaction.pieces(pieces, false);
+        let masked = |pieces: &[&str]| redaction.mask_pieces(pieces, false);
         assert_eq!(masked(&["a sk", "-canary-", "1234 b"]).0.unwrap(), ["a ********", "", " b"]);
         assert_eq!(masked(&["a sk", "-canary-", "124 b"]), (None, 3));
         assert_eq!(masked(&["a ", "", "sk-", "", "can"]), (None, 2));
         assert_eq!(masked(&["sk-canary-1234", " s"]), (Some(vec![MASK.to_owned(), " s".to_owned()]), 1));
-        let over = redaction.pieces(&["a sk-", "canary-12"], true);
+        let over = redaction.mask_pieces(&["a sk-", "canary-12"], true);
         assert_eq!(over, (Some(vec!["a ********".to_owned(), String::new()]), 2));
-        assert_eq!(redaction.pieces(&["a sk-", "canary"], true), (None, 2));
-        assert_eq!(Redaction::default().pieces(&["a", "b"], false), (None, 2));
+        assert_eq!(redaction.mask_pieces(&["a sk-", "canary"], true), (None, 2));
+        assert_eq!(Redaction::default().mask_pieces(&["a", "b"], false), (None, 2));
     }
 
     /// Secrets over few letters, so that they overlap and repeat.

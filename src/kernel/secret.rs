@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::properties::{is_special, masked_member};
+use super::properties::{is_sensitive_container, masked_member};
 use super::secret_url::shown_url;
 use super::{Redaction, SecretUrl};
 
@@ -13,9 +13,9 @@ pub const MASK: &str = "********";
 
 /// A credential. Debug, Display and Serialize print [`MASK`]; only [`Secret::expose`] gives the value.
 #[derive(Clone)]
-pub struct Secret(Arc<Inner>);
+pub struct Secret(Arc<SecretInner>);
 
-struct Inner {
+struct SecretInner {
     value: Box<str>,
     redaction: OnceLock<Redaction>,
 }
@@ -23,7 +23,7 @@ struct Inner {
 impl Secret {
     /// Wraps a credential.
     pub fn new(value: impl Into<Box<str>>) -> Self {
-        Self(Arc::new(Inner { value: value.into(), redaction: OnceLock::new() }))
+        Self(Arc::new(SecretInner { value: value.into(), redaction: OnceLock::new() }))
     }
 
     /// The value itself: for the wire to its own upstream and for the store, nothing else.
@@ -46,7 +46,7 @@ impl PartialEq for Secret {
 impl Eq for Secret {}
 
 /// Whether a field of this name holds a credential.
-pub fn names_a_secret(name: &str) -> bool {
+pub fn is_credential_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace('-', "_");
     let harmless = ["primary_key", "foreign_key", "sort_key", "partition_key"];
     let ends = [
@@ -77,8 +77,8 @@ pub fn names_a_secret(name: &str) -> bool {
 pub(super) fn quotable(name: &str, value: &Value) -> Value {
     match value {
         Value::Null => Value::Null,
-        _ if names_a_secret(name) => Value::String(MASK.to_owned()),
-        Value::Object(_) | Value::Array(_) if is_special(name) => masked_member(name, value),
+        _ if is_credential_name(name) => Value::String(MASK.to_owned()),
+        Value::Object(_) | Value::Array(_) if is_sensitive_container(name) => masked_member(name, value),
         Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), quotable(key, value))).collect(),
         Value::Array(items) => items.iter().map(|item| quotable(name, item)).collect(),
         Value::String(text) if names_a_url(name) => SecretUrl::new(text.as_str()).to_string().into(),
@@ -125,10 +125,10 @@ mod tests {
     #[test]
     fn credentials_are_known_by_their_names() {
         for name in ["API_KEYS", "DB_PASS", "GITHUB_PAT", "X-Auth", "auth", "api-key", "private-key", "access_tokens"] {
-            assert!(names_a_secret(name), "{name}");
+            assert!(is_credential_name(name), "{name}");
         }
         for name in ["max_tokens", "primary_key", "sort-key", "author", "path", "bypass", "primary_keys", "tokens"] {
-            assert!(!names_a_secret(name), "{name}");
+            assert!(!is_credential_name(name), "{name}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 use serde::{Serialize, Serializer};
 use url::Url;
 
-use super::secret::names_a_secret;
+use super::secret::is_credential_name;
 use super::url_origin::UrlOrigin;
 use super::{MASK, Secret};
 
@@ -67,7 +67,7 @@ impl SecretUrl {
         if self.0 == stored.to_string() {
             return stored.clone();
         }
-        if !self.origin().keeps(&stored.origin()) {
+        if !self.origin().accepts_credential_of(&stored.origin()) {
             return self.clone();
         }
         let (here, there) = (self.spans(), stored.spans());
@@ -117,11 +117,11 @@ impl SecretUrl {
 
 /// `text` as it may be shown, if it may be a URL with secrets: anything with `//`, and `user:password@host`.
 pub(super) fn shown_url(text: &str) -> Option<String> {
-    may_be_url(text).then(|| SecretUrl::new(text).to_string())
+    looks_like_url(text).then(|| SecretUrl::new(text).to_string())
 }
 
 /// Whether a text that may be anything has to be treated as a [`SecretUrl`]. The name of a container's image has a `/`.
-pub(crate) fn may_be_url(text: &str) -> bool {
+pub(crate) fn looks_like_url(text: &str) -> bool {
     let is_account = |(user, rest): (&str, &str)| !user.contains('/') && rest.contains('@');
     text.contains("//") || !text.contains(char::is_whitespace) && text.split_once(':').is_some_and(is_account)
 }
@@ -141,7 +141,7 @@ fn authority(text: &str) -> usize {
 fn password(text: &str) -> Option<Range<usize>> {
     let start = authority(text);
     let rest = text.get(start..)?;
-    let Some(at) = rest.rfind('@') else { return no_port(text, start) };
+    let Some(at) = rest.rfind('@') else { return password_as_port(text, start) };
     let account = rest.get(..at)?;
     let is_token = || is_http(text.get(..start).unwrap_or_default()) && !account.contains(ENDS_OF_AUTHORITY);
     match account.find(':') {
@@ -151,7 +151,7 @@ fn password(text: &str) -> Option<Range<usize>> {
 }
 
 /// What stands in the place of a port and is none: a password whose host was forgotten.
-fn no_port(text: &str, start: usize) -> Option<Range<usize>> {
+fn password_as_port(text: &str, start: usize) -> Option<Range<usize>> {
     let rest = text.get(start..).filter(|rest| start > 0 && !rest.starts_with('['))?;
     let host = rest.get(..rest.find(ENDS_OF_AUTHORITY).unwrap_or(rest.len()))?;
     let (before, port) = host.split_once(':')?;
@@ -179,7 +179,7 @@ fn secret_parameter(text: &str, range: Range<usize>) -> Option<usize> {
 
 fn is_secret_name(name: &str) -> bool {
     let name = percent_encoding::percent_decode_str(name.trim()).decode_utf8_lossy();
-    names_a_secret(&name) || ["sig", "signature"].iter().any(|known| name.eq_ignore_ascii_case(known))
+    is_credential_name(&name) || ["sig", "signature"].iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 impl fmt::Display for SecretUrl {

@@ -10,10 +10,10 @@ tokio::task_local! {
 
 /// How long a piece of work waits for others. Waits that overlap count once. Cheap to clone; clones share the time.
 #[derive(Clone, Debug, Default)]
-pub struct Stopwatch(Arc<Mutex<Run>>);
+pub struct Stopwatch(Arc<Mutex<StopwatchState>>);
 
 #[derive(Debug, Default)]
-struct Run {
+struct StopwatchState {
     /// Waits under way, and since when there are any.
     waits: usize,
     since: Option<Instant>,
@@ -22,7 +22,7 @@ struct Run {
 
 /// A wait under way. It ends when this is dropped.
 #[derive(Debug)]
-pub struct Wait(Stopwatch);
+pub struct WaitGuard(Stopwatch);
 
 impl Stopwatch {
     /// Runs `work`, whose waits count here.
@@ -31,14 +31,14 @@ impl Stopwatch {
     }
 
     /// Begins a wait of the work at hand, if anybody counts.
-    pub fn wait() -> Option<Wait> {
+    pub fn wait() -> Option<WaitGuard> {
         let stopwatch = STOPWATCH.try_with(Clone::clone).ok()?;
         {
             let mut run = stopwatch.run();
             run.waits += 1;
             run.since.get_or_insert_with(Instant::now);
         }
-        Some(Wait(stopwatch))
+        Some(WaitGuard(stopwatch))
     }
 
     /// The time waited so far.
@@ -47,12 +47,12 @@ impl Stopwatch {
         run.total + run.since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    fn run(&self) -> MutexGuard<'_, Run> {
+    fn run(&self) -> MutexGuard<'_, StopwatchState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Wait {
+impl Drop for WaitGuard {
     fn drop(&mut self) {
         let mut run = self.0.run();
         run.waits = run.waits.saturating_sub(1);

@@ -1,7 +1,7 @@
 use url::Url;
 
 use super::MASK;
-use super::secret::names_a_secret;
+use super::secret::is_credential_name;
 
 /// Where a URL leads and how, as far as that decides on who gets a credential that goes there. Paths below an HTTP service
 /// don't count.
@@ -62,7 +62,7 @@ const SCHEMES: [(&str, &str, u16, Protection); 20] = [
 ];
 
 /// The values of `sslmode` and of MySQL's `ssl-mode`.
-const MODES: [(&str, Protection); 10] = [
+const SSL_MODES: [(&str, Protection); 10] = [
     ("disable", Disable),
     ("disabled", Disable),
     ("allow", Allow),
@@ -76,7 +76,7 @@ const MODES: [(&str, Protection); 10] = [
 ];
 
 /// Parameters without a part in where a credential goes.
-const HARMLESS: [&str; 5] = ["application_name", "charset", "collation", "timezone", "connect_timeout"];
+const IGNORED_PARAMETERS: [&str; 5] = ["application_name", "charset", "collation", "timezone", "connect_timeout"];
 
 impl UrlOrigin {
     /// Takes a URL apart whose password is masked; `None` if it names no server.
@@ -86,11 +86,11 @@ impl UrlOrigin {
         let known = SCHEMES.into_iter().find(|(scheme, ..)| *scheme == url.scheme());
         let (_, protocol, usual, mut protection) = known.unwrap_or((url.scheme(), url.scheme(), 0, Disable));
         let mut parameters = Vec::new();
-        for (name, value) in url.query_pairs().filter(|(name, _)| !HARMLESS.contains(&name.as_ref())) {
+        for (name, value) in url.query_pairs().filter(|(name, _)| !IGNORED_PARAMETERS.contains(&name.as_ref())) {
             match mode(&name, &value).filter(|_| matches!(protocol, "postgres" | "mysql")) {
                 // Drivers take the last one.
                 Some(mode) => protection = mode,
-                None if names_a_secret(&name) => parameters.push((name.into_owned(), MASK.to_owned())),
+                None if is_credential_name(&name) => parameters.push((name.into_owned(), MASK.to_owned())),
                 None => parameters.push((name.into_owned(), value.into_owned())),
             }
         }
@@ -107,7 +107,7 @@ impl UrlOrigin {
     }
 
     /// Whether a credential that was stored for `stored` may go here: the same place, no less protected on the way.
-    pub(super) fn keeps(&self, stored: &Self) -> bool {
+    pub(super) fn accepts_credential_of(&self, stored: &Self) -> bool {
         match (self, stored) {
             (Self::Server { protection: now, .. }, Self::Server { protection: before, .. }) => {
                 now >= before && self.with(*before) == *stored
@@ -128,7 +128,7 @@ impl UrlOrigin {
 fn mode(name: &str, value: &str) -> Option<Protection> {
     let value = value.to_ascii_lowercase().replace('_', "-");
     let is_mode = matches!(name, "sslmode" | "ssl-mode");
-    MODES.into_iter().find(|(known, _)| is_mode && *known == value).map(|(_, mode)| mode)
+    SSL_MODES.into_iter().find(|(known, _)| is_mode && *known == value).map(|(_, mode)| mode)
 }
 
 #[cfg(test)]
@@ -137,7 +137,7 @@ mod tests {
 
     fn keeps(stored: &str, given: &str) -> bool {
         let origin = |text: &str| UrlOrigin::parse(text).unwrap_or_else(|| UrlOrigin::Unknown(text.to_owned()));
-        origin(given).keeps(&origin(stored))
+        origin(given).accepts_credential_of(&origin(stored))
     }
 
     #[test]

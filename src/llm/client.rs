@@ -3,9 +3,9 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt};
 use serde_json::Value;
 
-use super::probe::Probe;
-use super::server::{ERROR_CAP, Server, content_type};
-use super::wire::Wire;
+use super::api_dialect::ApiDialect;
+use super::endpoint::{Endpoint, MAX_ERROR_BYTES, content_type};
+use super::probe::DialectProbe;
 use super::{ChatRequest, Chunk, Completion, LlmError};
 use crate::kernel::{Clock, Deadline};
 use crate::outbound::{Call, HttpClient, Reply, RetryPolicy, retry, retry_after};
@@ -13,25 +13,25 @@ use crate::settings::{LlmProvider, LlmSettings};
 use crate::telemetry::metrics::LlmCall;
 
 /// How long the text of an error is waited for: it must not cost the next attempt.
-const ERROR_PATIENCE: Duration = Duration::from_secs(2);
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Talks to whichever LLM server the settings name. Cheap to clone; all clones share connections.
 #[derive(Clone, Debug)]
 pub struct LlmClient {
     http: HttpClient,
     clock: Clock,
-    probe: Probe,
+    probe: DialectProbe,
 }
 
 /// What is waited for before an attempt counts as a success.
-trait Mode {
+trait ReplyMode {
     type Answer;
     const STREAM: bool;
 
-    fn accept(wire: Wire) -> &'static str;
+    fn accept(dialect: ApiDialect) -> &'static str;
 
     fn take(
-        server: &Server<'_>,
+        endpoint: &Endpoint<'_>,
         reply: Reply,
         model: &str,
         deadline: Deadline,
@@ -39,38 +39,48 @@ trait Mode {
 }
 
 /// The whole answer.
-struct Whole;
+struct Buffered;
 
 /// The head of a stream, and the model it comes from.
-struct Head;
+struct Streaming;
 
-impl Mode for Whole {
+impl ReplyMode for Buffered {
     type Answer = Completion;
     const STREAM: bool = false;
 
-    fn accept(_: Wire) -> &'static str {
+    fn accept(_: ApiDialect) -> &'static str {
         "application/json"
     }
 
-    async fn take(server: &Server<'_>, reply: Reply, model: &str, deadline: Deadline) -> Result<Completion, LlmError> {
-        let raw = server.read_json(reply, deadline).await?;
-        let answer = server.wire.completion(&raw).map_err(|what| server.bad_reply(&what))?;
-        Ok(Completion { raw, ..named(server.masked(answer), model) })
+    async fn take(
+        endpoint: &Endpoint<'_>,
+        reply: Reply,
+        model: &str,
+        deadline: Deadline,
+    ) -> Result<Completion, LlmError> {
+        let raw = endpoint.read_json(reply, deadline).await?;
+        let answer = endpoint.dialect.completion(&raw).map_err(|what| endpoint.bad_reply(&what))?;
+        Ok(Completion { raw, ..named(endpoint.masked(answer), model) })
     }
 }
 
-impl Mode for Head {
+impl ReplyMode for Streaming {
     type Answer = (Reply, String);
     const STREAM: bool = true;
 
-    fn accept(wire: Wire) -> &'static str {
-        wire.stream_type()
+    fn accept(dialect: ApiDialect) -> &'static str {
+        dialect.stream_type()
     }
 
-    async fn take(server: &Server<'_>, reply: Reply, model: &str, _: Deadline) -> Result<(Reply, String), LlmError> {
+    async fn take(
+        endpoint: &Endpoint<'_>,
+        reply: Reply,
+        model: &str,
+        _: Deadline,
+    ) -> Result<(Reply, String), LlmError> {
         let kind = content_type(&reply);
         if kind.starts_with("text/html") {
-            return Err(server.bad_reply(&format!("answered with {kind} instead of a stream")));
+            return Err(endpoint.bad_reply(&format!("answered with {kind} instead of a stream")));
         }
         Ok((reply, model.to_owned()))
     }
@@ -79,7 +89,7 @@ impl Mode for Head {
 impl LlmClient {
     /// A client on these connections.
     pub fn new(http: HttpClient, clock: Clock) -> Self {
-        Self { http, clock, probe: Probe::default() }
+        Self { http, clock, probe: DialectProbe::default() }
     }
 
     /// Asks for a complete answer. Retries, then tries the fallback models, all before `deadline` and within the
@@ -91,8 +101,8 @@ impl LlmClient {
         deadline: Deadline,
     ) -> Result<Completion, LlmError> {
         let deadline = deadline.at_most(timeout_of(llm));
-        let server = self.server(llm, deadline).await?;
-        let (answer, attempts, call) = self.first_success::<Whole>(&server, llm, request, deadline).await?;
+        let endpoint = self.endpoint(llm, deadline).await?;
+        let (answer, attempts, call) = self.first_success::<Buffered>(&endpoint, llm, request, deadline).await?;
         call.answered(tokens(&answer));
         Ok(Completion { attempts, ..answer })
     }
@@ -106,9 +116,10 @@ impl LlmClient {
         deadline: Deadline,
     ) -> Result<impl Stream<Item = Result<Chunk, LlmError>> + Send + use<>, LlmError> {
         let until_head = deadline.at_most(timeout_of(llm));
-        let server = self.server(llm, until_head).await?;
-        let ((reply, model), attempts, call) = self.first_success::<Head>(&server, llm, request, until_head).await?;
-        let chunks = server.stream(reply, timeout_of(llm), deadline);
+        let endpoint = self.endpoint(llm, until_head).await?;
+        let ((reply, model), attempts, call) =
+            self.first_success::<Streaming>(&endpoint, llm, request, until_head).await?;
+        let chunks = endpoint.stream(reply, timeout_of(llm), deadline);
         let mut call = Some(call);
         Ok(chunks.map(move |chunk| {
             count(&mut call, &chunk);
@@ -121,33 +132,33 @@ impl LlmClient {
 
     /// The models the server offers, as it lists them.
     pub(super) async fn models(&self, llm: &LlmSettings, deadline: Deadline) -> Result<Vec<Value>, LlmError> {
-        let server = self.server(llm, deadline).await?;
-        let call = Call::get(server.wire.models_url(server.base)).bearer(server.key);
-        let reply = self.checked(&server, &call, deadline).await?;
-        let raw = server.read_json(reply, deadline).await?;
-        server.wire.models(&raw).ok_or_else(|| server.bad_reply("answered without a list of models"))
+        let endpoint = self.endpoint(llm, deadline).await?;
+        let call = Call::get(endpoint.dialect.models_url(endpoint.base)).bearer(endpoint.key);
+        let reply = self.checked(&endpoint, &call, deadline).await?;
+        let raw = endpoint.read_json(reply, deadline).await?;
+        endpoint.dialect.models(&raw).ok_or_else(|| endpoint.bad_reply("answered without a list of models"))
     }
 
     /// Asks the server for a sign of life; the status of the first place that answers 200, else of the last.
     pub(super) async fn ping(&self, llm: &LlmSettings, deadline: Deadline) -> Result<(u16, &'static str), LlmError> {
-        let server = self.server(llm, deadline).await?;
+        let endpoint = self.endpoint(llm, deadline).await?;
         let mut status = 0;
-        for url in server.wire.health_urls(server.base) {
-            let reply = self.http.send(&Call::get(url).bearer(server.key), deadline).await;
-            status = reply.map_err(|cause| server.failed(cause))?.status();
+        for url in endpoint.dialect.health_urls(endpoint.base) {
+            let reply = self.http.send(&Call::get(url).bearer(endpoint.key), deadline).await;
+            status = reply.map_err(|cause| endpoint.failed(cause))?.status();
             // A server that knows us not is up, but of no use: no point in asking elsewhere.
             if matches!(status, 200 | 401 | 403) {
                 break;
             }
         }
-        Ok((status, server.wire.name()))
+        Ok((status, endpoint.dialect.name()))
     }
 
     /// Tries the model of the request or the default, then the fallbacks; counts the attempts of all. The call of the model that
     /// answers is still to be ended.
-    async fn first_success<M: Mode>(
+    async fn first_success<M: ReplyMode>(
         &self,
-        server: &Server<'_>,
+        endpoint: &Endpoint<'_>,
         llm: &LlmSettings,
         request: &ChatRequest,
         deadline: Deadline,
@@ -169,13 +180,19 @@ impl LlmClient {
         let mut total = 0;
         loop {
             let attempt = || async {
-                let body = server.wire.body(request, model, llm, M::STREAM);
-                M::take(server, self.post(server, body, M::accept(server.wire), deadline).await?, model, deadline).await
+                let body = endpoint.dialect.body(request, model, llm, M::STREAM);
+                M::take(
+                    endpoint,
+                    self.post(endpoint, body, M::accept(endpoint.dialect), deadline).await?,
+                    model,
+                    deadline,
+                )
+                .await
             };
             let is_configured =
                 llm.default_model.as_deref() == Some(model) || llm.fallback_models.iter().any(|one| one == model);
             let call = LlmCall::begin(model, is_configured);
-            let (outcome, attempts) = retry(policy, deadline, attempt, LlmError::verdict).await;
+            let (outcome, attempts) = retry(policy, deadline, attempt, LlmError::retry_decision).await;
             total += attempts;
             call.attempted(attempts);
             match outcome {
@@ -184,7 +201,7 @@ impl LlmClient {
                     call.failed(error.label());
                     match fallbacks.next() {
                         Some(next) if may_go_on(&error) && !deadline.remaining().is_zero() => {
-                            tracing::warn!(error = error.unquoted(), words = %error, from = model, to = next, "falling back to another model");
+                            tracing::warn!(error = error.log_safe(), words = %error, from = model, to = next, "falling back to another model");
                             model = next;
                         }
                         _ => return Err(error),
@@ -196,47 +213,47 @@ impl LlmClient {
 
     async fn post(
         &self,
-        server: &Server<'_>,
+        endpoint: &Endpoint<'_>,
         body: Value,
         accept: &'static str,
         deadline: Deadline,
     ) -> Result<Reply, LlmError> {
-        let call = Call::post(server.wire.chat_url(server.base), &body).bearer(server.key).accept(accept);
-        let outcome = self.checked(server, &call, deadline).await;
+        let call = Call::post(endpoint.dialect.chat_url(endpoint.base), &body).bearer(endpoint.key).accept(accept);
+        let outcome = self.checked(endpoint, &call, deadline).await;
         if matches!(outcome, Err(LlmError::Status { code: 404, .. })) {
-            self.probe.forget(server.base);
+            self.probe.forget(endpoint.base);
         }
         outcome
     }
 
     /// Sends the call; a status other than 2xx is an error that quotes what the server said.
-    async fn checked(&self, server: &Server<'_>, call: &Call, deadline: Deadline) -> Result<Reply, LlmError> {
-        let reply = self.http.send(call, deadline).await.map_err(|cause| server.failed(cause))?;
+    async fn checked(&self, endpoint: &Endpoint<'_>, call: &Call, deadline: Deadline) -> Result<Reply, LlmError> {
+        let reply = self.http.send(call, deadline).await.map_err(|cause| endpoint.failed(cause))?;
         let code = reply.status();
         if (200..300).contains(&code) {
             return Ok(reply);
         }
         let wait = reply.header("retry-after").and_then(|header| retry_after(header, &self.clock));
         let status = reply.status_text();
-        let body = reply.beginning(ERROR_CAP, deadline.at_most(ERROR_PATIENCE)).await;
+        let body = reply.beginning(MAX_ERROR_BYTES, deadline.at_most(ERROR_BODY_TIMEOUT)).await;
         Err(LlmError::Status {
-            server: server.shown.clone(),
+            server: endpoint.shown.clone(),
             code,
             status,
-            text: server.quote(&body),
+            text: endpoint.quote(&body),
             retry_after: wait,
         })
     }
 
-    async fn server<'a>(&self, llm: &'a LlmSettings, deadline: Deadline) -> Result<Server<'a>, LlmError> {
+    async fn endpoint<'a>(&self, llm: &'a LlmSettings, deadline: Deadline) -> Result<Endpoint<'a>, LlmError> {
         let base = llm.base_url.as_deref().filter(|base| !base.is_empty()).ok_or(LlmError::NoBaseUrl)?;
         let key = llm.api_key.as_ref();
-        let wire = match llm.provider {
-            LlmProvider::OpenAi => Wire::OpenAi,
-            LlmProvider::Ollama => Wire::Ollama,
+        let dialect = match llm.provider {
+            LlmProvider::OpenAi => ApiDialect::OpenAi,
+            LlmProvider::Ollama => ApiDialect::Ollama,
             LlmProvider::Auto => self.probe.ask(&self.http, base, key, deadline).await,
         };
-        Ok(Server::new(wire, base, key))
+        Ok(Endpoint::new(dialect, base, key))
     }
 }
 

@@ -48,7 +48,7 @@ pub enum LlmError {
 
 impl LlmError {
     /// Its text without what the server said, which may hold prompts and answers.
-    pub fn unquoted(&self) -> String {
+    pub fn log_safe(&self) -> String {
         match self {
             Self::Status { server, status, .. } => format!("LLM at {server} answered {status}"),
             Self::BadReply { server, .. } => format!("LLM at {server} sent a reply that can't be used"),
@@ -80,7 +80,7 @@ impl LlmError {
     }
 
     /// Whether another attempt may help.
-    pub(super) fn verdict(&self) -> Verdict {
+    pub(super) fn retry_decision(&self) -> Verdict {
         match self {
             Self::Call {
                 cause: CallError::Refused | CallError::Unreachable(_) | CallError::Interrupted(_), ..

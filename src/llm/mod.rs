@@ -1,19 +1,19 @@
 //! The LLM connection: its endpoints under `/api/llm`, and [`LlmClient`], through which chat and memory talk to a model.
 //!
 //! `client` picks the wire format, retries and falls back; `server` and `stream` read replies; `openai` and `ollama`
-//! translate to and from the one internal form in `types`. To add a wire format: a file like `ollama.rs` and a variant of `wire::Wire`.
+//! translate to and from the one internal form in `types`. To add a wire format: a file like `ollama.rs` and a variant of `api_dialect::ApiDialect`.
 
+mod api_dialect;
 mod client;
+mod endpoint;
 mod error;
 mod ollama;
 mod openai;
 mod probe;
+mod response_stream;
 pub mod routes;
-mod server;
 mod service;
-mod stream;
 mod types;
-mod wire;
 
 pub use client::LlmClient;
 pub use error::LlmError;

@@ -79,14 +79,14 @@ fn usage(reply: &Value) -> Option<Usage> {
 
 /// Puts the lines of a stream together.
 #[derive(Default)]
-pub(super) struct Reader {
+pub(super) struct OllamaReader {
     answer: Completion,
     /// The values of all lines with calls.
     calls: ValueCounter,
     done: bool,
 }
 
-impl Reader {
+impl OllamaReader {
     pub(super) fn feed(&mut self, line: &str) -> Result<Option<String>, String> {
         if line.trim().is_empty() {
             return Ok(None);
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_stream_is_put_together() {
-        let mut reader = Reader::default();
+        let mut reader = OllamaReader::default();
         let lines = [
             r#"{"model":"m","created_at":"x","message":{"role":"assistant","content":"Hel"},"done":false}"#,
             r#"{"model":"m","message":{"role":"assistant","content":"lo","tool_calls":[{"function":{"name":"f","arguments":{"a":1}}}]},"done":false}"#,
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn an_error_line_and_a_missing_end_are_noticed() {
-        let mut reader = Reader::default();
+        let mut reader = OllamaReader::default();
         reader.feed(r#"{"message":{"content":"Hel"},"done":false}"#).unwrap();
         assert!(reader.feed(r#"{"error":"out of memory"}"#).unwrap_err().contains("out of memory"));
         assert!(!reader.is_complete());

@@ -115,7 +115,7 @@ fn error_in(reply: &Value) -> Option<String> {
 /// Puts the chunks of a stream together. As seen in the wild: usage in a last chunk whose `choices` is empty, null or
 /// missing; tool calls in pieces, told apart by `index`; errors as chunks; `[DONE]` left out.
 #[derive(Default)]
-pub(super) struct Reader {
+pub(super) struct OpenAiReader {
     answer: Completion,
     calls: Vec<PartialCall>,
     done: bool,
@@ -129,7 +129,7 @@ struct PartialCall {
     arguments: String,
 }
 
-impl Reader {
+impl OpenAiReader {
     pub(super) fn feed(&mut self, data: &str) -> Result<Option<String>, String> {
         if data.trim().is_empty() {
             return Ok(None);
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_stream_is_put_together() {
-        let mut reader = Reader::default();
+        let mut reader = OpenAiReader::default();
         let lines = [
             r#"{"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":""}}],"usage":null}"#,
             r#"{"choices":[{"index":0,"delta":{"content":"Hel"}}]}"#,
@@ -236,15 +236,15 @@ mod tests {
             (r#"{"error":"plain"}"#, "plain"),
         ];
         for (line, text) in forms {
-            assert!(Reader::default().feed(line).unwrap_err().contains(text), "{line}");
+            assert!(OpenAiReader::default().feed(line).unwrap_err().contains(text), "{line}");
         }
-        assert!(!Reader::default().is_complete(), "nothing at all is not an answer");
+        assert!(!OpenAiReader::default().is_complete(), "nothing at all is not an answer");
     }
 
     proptest! {
         #[test]
         fn no_chunk_can_break_the_reader(text in r#"[\[\]{}":,a-z0-9 ]{0,60}"#) {
-            let mut reader = Reader::default();
+            let mut reader = OpenAiReader::default();
             drop(reader.feed(&text));
             let wrapped = format!(r#"{{"choices":[{{"delta":{}}}]}}"#, if text.is_empty() { "1" } else { &text });
             drop(reader.feed(&wrapped));

@@ -22,7 +22,7 @@ pub struct LlmService {
 
 /// How a test of the connection went. Every field is always part of the reply.
 #[derive(Debug)]
-pub struct TestOutcome {
+pub struct LlmTestResult {
     /// Whether the model answered.
     pub success: bool,
     /// What happened, in a sentence.
@@ -105,7 +105,7 @@ impl LlmService {
     }
 
     /// Sends a prompt to the model. Never fails: what goes wrong is the outcome.
-    pub async fn test(&self, prompt: &str, model: Option<String>) -> TestOutcome {
+    pub async fn test(&self, prompt: &str, model: Option<String>) -> LlmTestResult {
         let settings = self.settings.snapshot();
         let started = Instant::now();
         let request = ChatRequest { model, ..ChatRequest::question(prompt) };
@@ -113,7 +113,7 @@ impl LlmService {
         // The model in question, not one that may stand in for it.
         let llm = LlmSettings { fallback_models: Vec::new(), ..settings.llm.effective().clone() };
         match self.client.complete(&llm, &request, deadline).await {
-            Ok(answer) => TestOutcome {
+            Ok(answer) => LlmTestResult {
                 success: true,
                 message: "LLM connection successful",
                 response: Some(json!({
@@ -138,7 +138,7 @@ impl LlmService {
         }
         let default_model = settings.llm.written().default_model.clone();
         let listed = self.client.models(llm, Deadline::after(MODELS_TIMEOUT)).await.inspect_err(|error| {
-            tracing::warn!(error = error.unquoted(), words = %error, "the LLM server lists no models");
+            tracing::warn!(error = error.log_safe(), words = %error, "the LLM server lists no models");
         });
         let (models, error) = match listed {
             Ok(models) => (models, None),
@@ -174,12 +174,12 @@ impl LlmService {
 /// server so far goes to the first.
 fn refuse_moved_key(before: &LlmSettings, after: &LlmSettings, patch: &LlmPatch) -> Option<FieldIssue> {
     let same_key = before.api_key.is_some() && before.api_key == after.api_key;
-    let is_kept = before.base_url.is_some() && same_key && !patch.gives_key();
+    let is_kept = before.base_url.is_some() && same_key && !patch.sets_literal_key();
     let kept = || is_kept.then(|| vec!["api_key".into()]);
     check_credential_origin(&before.credential_origin(), &after.credential_origin(), kept).err()
 }
 
-fn failed_test(error: &LlmError) -> TestOutcome {
+fn failed_test(error: &LlmError) -> LlmTestResult {
     let (message, text) = match error {
         LlmError::NoBaseUrl => ("LLM base URL not configured", "LLM base URL is required".to_owned()),
         LlmError::NoModel => {
@@ -187,5 +187,5 @@ fn failed_test(error: &LlmError) -> TestOutcome {
         }
         other => ("LLM connection failed", other.to_string()),
     };
-    TestOutcome { success: false, message, response: None, error: Some(text), response_time_ms: None }
+    LlmTestResult { success: false, message, response: None, error: Some(text), response_time_ms: None }
 }

@@ -5,10 +5,10 @@ use serde_json::Value;
 
 use super::MonitoringService;
 use super::backends::{self, Backend};
-use crate::agents::Ping;
+use crate::agents::PingReport;
 use crate::datasources::{Source, SourceHealth};
 use crate::kernel::Deadline;
-use crate::settings::{AgentSettings, Catalog, DataSourceSettings, Entry, LlmSection};
+use crate::settings::{AgentSettings, Catalog, CatalogEntry, DataSourceSettings, LlmSection};
 
 /// Longest wait for all of them; each has its own timeout besides.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Connectivity {
     /// As `GET /api/llm/health` tells it.
     pub(super) llm: Value,
-    pub(super) agents: Vec<(Arc<Entry<AgentSettings>>, Option<Ping>)>,
+    pub(super) agents: Vec<(Arc<CatalogEntry<AgentSettings>>, Option<PingReport>)>,
     pub(super) datasources: Vec<(Source, Option<SourceHealth>)>,
     pub(super) backends: [Backend; 2],
 }

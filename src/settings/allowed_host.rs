@@ -20,16 +20,16 @@ pub struct InvalidHost(String);
 impl AllowedHost {
     /// Whether it names this host, which is in lower case and has no dot at its end.
     pub fn names(&self, name: &str, port: Option<u16>) -> bool {
-        self.target.names(name) && self.takes(port)
+        self.target.names(name) && self.accepts_port(port)
     }
 
     /// Whether it holds this address.
     pub fn contains(&self, address: IpAddr, port: Option<u16>) -> bool {
-        self.target.contains(address) && self.takes(port)
+        self.target.contains(address) && self.accepts_port(port)
     }
 
     /// A client leaves out the port that its scheme implies, and behind a proxy that may be the one of TLS.
-    fn takes(&self, port: Option<u16>) -> bool {
+    fn accepts_port(&self, port: Option<u16>) -> bool {
         match (self.port, port) {
             (Some(wanted), Some(port)) => wanted == port,
             (Some(wanted), None) => matches!(wanted, 80 | 443),

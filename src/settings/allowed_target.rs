@@ -5,7 +5,7 @@ use std::str::FromStr;
 use crate::kernel::SecretUrl;
 
 /// Longest host name, as DNS has it.
-const LONGEST_NAME: usize = 253;
+const MAX_HOST_NAME_BYTES: usize = 253;
 
 /// One entry of `OUTBOUND_ALLOW`: what may be called although it is not public.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub enum AllowedTarget {
     /// This host, in lower case.
     Name(String),
     /// Every host below this name, but not the name itself: `*.internal`.
-    Below(String),
+    Subdomains(String),
     /// The addresses that begin with the first `prefix` bits of `network`; all bits for a single address.
     Range {
         /// Any address of the range.
@@ -33,7 +33,7 @@ impl AllowedTarget {
     pub fn names(&self, host: &str) -> bool {
         match self {
             Self::Name(name) => host == name,
-            Self::Below(name) => {
+            Self::Subdomains(name) => {
                 host.strip_suffix(name.as_str()).and_then(|rest| rest.strip_suffix('.')).is_some_and(|s| !s.is_empty())
             }
             Self::Range { .. } => false,
@@ -61,10 +61,11 @@ impl FromStr for AllowedTarget {
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
         let text = text.trim();
         let parsed = match text.strip_prefix("*.") {
-            Some(name) => host_name(name).map(Self::Below),
+            Some(name) => host_name(name).map(Self::Subdomains),
             None => range(text).or_else(|| host_name(text).map(Self::Name)),
         };
-        parsed.ok_or_else(|| InvalidTarget(SecretUrl::new(text).to_string().chars().take(LONGEST_NAME).collect()))
+        parsed
+            .ok_or_else(|| InvalidTarget(SecretUrl::new(text).to_string().chars().take(MAX_HOST_NAME_BYTES).collect()))
     }
 }
 
@@ -72,7 +73,7 @@ impl fmt::Display for AllowedTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(name) => f.write_str(name),
-            Self::Below(name) => write!(f, "*.{name}"),
+            Self::Subdomains(name) => write!(f, "*.{name}"),
             Self::Range { network, prefix } => write!(f, "{network}/{prefix}"),
         }
     }
@@ -116,7 +117,7 @@ fn host_name(text: &str) -> Option<String> {
         label.bytes().all(|b| b.is_ascii_digit())
             || label.strip_prefix("0x").is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
     };
-    (name.len() <= LONGEST_NAME && name.split('.').all(is_label) && !is_number(last)).then_some(name)
+    (name.len() <= MAX_HOST_NAME_BYTES && name.split('.').all(is_label) && !is_number(last)).then_some(name)
 }
 
 #[cfg(test)]

@@ -23,12 +23,12 @@ pub const PORTS: RangeInclusive<i64> = 1..=65_535;
 /// Results of a search of the web.
 pub const SEARCH_RESULTS: RangeInclusive<i64> = 1..=50;
 /// Memory of a program, in megabytes.
-pub const PROGRAM_MEGABYTES: RangeInclusive<u64> = 64..=65_536;
+pub const MEMORY_MEGABYTES: RangeInclusive<u64> = 64..=65_536;
 /// Headers that no tool may set: they describe the connection or the body's length.
 pub const RESERVED_HEADERS: [&str; 8] =
     ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect"];
 /// Variables that could make another program of one that the operator allows.
-pub const VARIABLES_OF_PROGRAMS: [&str; 10] = [
+pub const DANGEROUS_VARIABLES: [&str; 10] = [
     "PATH",
     "ENV",
     "SHELLOPTS",
@@ -41,9 +41,9 @@ pub const VARIABLES_OF_PROGRAMS: [&str; 10] = [
     "RUBYLIB",
 ];
 /// What the names of more of them begin with.
-pub const PREFIXES_OF_PROGRAMS: [&str; 5] = ["LD_", "DYLD_", "BASH_", "PYTHON", "PERL5"];
+pub const DANGEROUS_VARIABLE_PREFIXES: [&str; 5] = ["LD_", "DYLD_", "BASH_", "PYTHON", "PERL5"];
 /// What the names of parameters that hold a credential end with.
-pub const CREDENTIAL_ENDINGS: [&str; 6] = ["password", "pwd", "pass", "token", "secret", "key"];
+pub const CREDENTIAL_SUFFIXES: [&str; 6] = ["password", "pwd", "pass", "token", "secret", "key"];
 /// Parameters that the URL of a database may have. Others name files or programs of this server, or hide a credential from the
 /// mask.
 pub const DATABASE_PARAMETERS: [&str; 6] =

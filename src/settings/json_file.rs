@@ -58,15 +58,15 @@ impl JsonFile {
 }
 
 /// Parses JSON; the error text names line and column.
-pub fn parse_json<T: serde::de::DeserializeOwned>(text: &[u8]) -> Result<T, JsonError> {
-    serde_json::from_slice(text).map_err(JsonError)
+pub fn parse_json<T: serde::de::DeserializeOwned>(text: &[u8]) -> Result<T, JsonSyntaxError> {
+    serde_json::from_slice(text).map_err(JsonSyntaxError)
 }
 
 /// Why a text is not JSON. Reads `line 3, column 7: expected value`.
 #[derive(Debug, thiserror::Error)]
-pub struct JsonError(serde_json::Error);
+pub struct JsonSyntaxError(serde_json::Error);
 
-impl std::fmt::Display for JsonError {
+impl std::fmt::Display for JsonSyntaxError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let text = self.0.to_string();
         let cause = text.rsplit_once(" at line ").map_or(text.as_str(), |(cause, _)| cause);
@@ -81,7 +81,7 @@ fn at(path: &Path, msg: String) -> FieldIssue {
 /// Line and column (from 1) of the value at `path` in `text`, which is known to be JSON. A path that ends in a missing
 /// key gives the place of the enclosing value.
 fn position(text: &str, path: &[Segment]) -> (usize, usize) {
-    let mut cursor = Cursor { bytes: text.as_bytes(), at: 0 };
+    let mut cursor = JsonCursor { bytes: text.as_bytes(), at: 0 };
     cursor.skip_blank();
     for segment in path {
         let start = cursor.at;
@@ -97,12 +97,12 @@ fn position(text: &str, path: &[Segment]) -> (usize, usize) {
 }
 
 /// Walks over JSON text without building anything.
-struct Cursor<'a> {
+struct JsonCursor<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl Cursor<'_> {
+impl JsonCursor<'_> {
     fn peek(&self) -> u8 {
         self.bytes.get(self.at).copied().unwrap_or(b' ')
     }

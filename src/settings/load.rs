@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
-use super::resources::Catalogs;
+use super::resources::ResourceCatalogs;
 use super::*;
 use crate::kernel::{FieldIssue, Fields};
 
 /// Settings as the environment and the files give them, before what was changed through the API is laid on top.
 #[derive(Debug)]
-pub struct Loaded {
+pub struct LoadedSettings {
     /// The settings.
     pub settings: Settings,
     /// The variables they were read from; `${NAME}` is looked up here.
@@ -14,11 +14,11 @@ pub struct Loaded {
 }
 
 /// Reads everything and checks it; the error lists all problems at once.
-pub fn load(environment: Environment) -> Result<Loaded, Vec<FieldIssue>> {
+pub fn load(environment: Environment) -> Result<LoadedSettings, Vec<FieldIssue>> {
     let mut env = environment.fields();
     let settings = read(&environment, &mut env);
     let issues = env.into_issues();
-    if issues.is_empty() { Ok(Loaded { settings, environment }) } else { Err(issues) }
+    if issues.is_empty() { Ok(LoadedSettings { settings, environment }) } else { Err(issues) }
 }
 
 /// The names of all variables that are read, for the test that holds them against `.env.example`.
@@ -34,7 +34,7 @@ pub fn variable_names() -> Vec<&'static str> {
 
 fn read(environment: &Environment, env: &mut Fields<'_>) -> Settings {
     auth::check(env);
-    let Catalogs { agents, datasources, tools } = resources::read(environment, env);
+    let ResourceCatalogs { agents, datasources, tools } = resources::read(environment, env);
     Settings {
         server: Arc::new(ServerSettings::read(env)),
         llm: Arc::new(read_llm(environment, env)),
@@ -44,7 +44,7 @@ fn read(environment: &Environment, env: &mut Fields<'_>) -> Settings {
         monitoring: Arc::new(MonitoringSettings::read(env)),
         storage: Arc::new(StorageSettings::read(env)),
         outbound: Arc::new(OutboundSettings::read(env)),
-        tool_rules: Arc::new(ToolRules::read(env)),
+        tool_policy: Arc::new(ToolPolicy::read(env)),
         agents,
         datasources,
         tools,

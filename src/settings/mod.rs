@@ -17,33 +17,34 @@ mod memory;
 mod monitoring;
 mod orchestration;
 mod outbound;
+mod redactions;
 mod reference;
 mod resources;
-mod secrets;
 mod server;
 mod shared;
 mod storage;
-mod tools;
+mod tool_policy;
 
 pub use allowed_host::AllowedHost;
 pub use allowed_target::AllowedTarget;
 pub use environment::Environment;
 pub use json_file::{JsonFile, parse_json};
 pub use llm::{LlmPatch, LlmProvider, LlmSection, LlmSettings};
-pub use load::{Loaded, load, variable_names};
+pub use load::{LoadedSettings, load, variable_names};
 pub use memory::{CacheSettings, MemorySettings};
 pub use monitoring::{LogFormat, MonitoringSettings};
 pub use orchestration::{IntentClassifier, OrchestrationSettings};
 pub use outbound::{OutboundPolicy, OutboundSettings};
+pub use redactions::Redactions;
 pub use resources::{
-    AgentSettings, Catalog, CodeOptions, DataSourceSettings, Entry, Expected, HostPattern, HttpOptions, Language,
-    McpOptions, McpTransport, Protocol, Resource, SearchOptions, SearchProvider, ToolOptions, ToolSettings,
+    AgentSettings, Catalog, CatalogEntry, CodeOptions, DataSourceSettings, HostPattern, HttpOptions, Language,
+    McpOptions, McpTransport, Precondition, Protocol, Resource, SearchOptions, SearchProvider, ToolOptions,
+    ToolSettings,
 };
-pub use secrets::Redactions;
 pub use server::ServerSettings;
 pub use shared::SharedSettings;
 pub use storage::StorageSettings;
-pub use tools::ToolRules;
+pub use tool_policy::ToolPolicy;
 
 use std::sync::Arc;
 
@@ -71,7 +72,7 @@ pub struct Settings {
     /// Sources of data.
     pub datasources: Arc<Catalog<DataSourceSettings>>,
     /// What tools may do.
-    pub tool_rules: Arc<ToolRules>,
+    pub tool_policy: Arc<ToolPolicy>,
     /// Tools.
     pub tools: Arc<Catalog<ToolSettings>>,
 }

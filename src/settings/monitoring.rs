@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::kernel::{Fields, Lax};
+use crate::kernel::{Fields, Lenient};
 
 /// What the server tells about itself.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ impl LogFormat {
     }
 }
 
-impl Lax for LogFormat {
+impl Lenient for LogFormat {
     fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
         match value.as_str().map(str::to_ascii_lowercase).as_deref() {
             Some("text") => Ok(Self::Text),

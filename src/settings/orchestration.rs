@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::kernel::{Fields, Lax};
+use crate::kernel::{Fields, Lenient};
 
 /// Who decides what a prompt asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub enum IntentClassifier {
     Llm,
 }
 
-impl Lax for IntentClassifier {
+impl Lenient for IntentClassifier {
     fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
         match value.as_str().map(str::to_ascii_lowercase).as_deref() {
             Some("rules") => Ok(Self::Rules),

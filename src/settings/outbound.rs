@@ -1,7 +1,7 @@
 use serde_json::Value;
 
 use super::AllowedTarget;
-use crate::kernel::{Fields, JsonReader, Lax, SecretUrl};
+use crate::kernel::{Fields, JsonReader, Lenient, SecretUrl};
 
 /// Which addresses this server may call.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub enum OutboundPolicy {
     PublicOnly,
 }
 
-impl Lax for OutboundPolicy {
+impl Lenient for OutboundPolicy {
     fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
         match value.as_str().map(str::to_ascii_lowercase).as_deref() {
             Some("private_allowed") => Ok(Self::PrivateAllowed),

@@ -45,7 +45,7 @@ pub struct ServerSettings {
 
 impl ServerSettings {
     /// Whether clients may call the server by any name: nobody said which, and it listens beyond this machine.
-    pub fn takes_any_host(&self) -> bool {
+    pub fn accepts_any_host(&self) -> bool {
         self.allowed_hosts.is_empty() && !self.address.ip().to_canonical().is_loopback()
     }
 

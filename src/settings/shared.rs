@@ -3,8 +3,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::Mutex;
 
-use super::secrets::RedactionCache;
-use super::{Environment, Loaded, Redactions, Settings};
+use super::redactions::RedactionCache;
+use super::{Environment, LoadedSettings, Redactions, Settings};
 use crate::kernel::Error;
 
 /// The one handle on the live settings. A request takes one [`SharedSettings::snapshot`] and works on it to its end.
@@ -18,7 +18,7 @@ pub struct SharedSettings {
 
 impl SharedSettings {
     /// Makes loaded settings live.
-    pub fn new(loaded: Loaded) -> Self {
+    pub fn new(loaded: LoadedSettings) -> Self {
         Self {
             live: Arc::new(RwLock::new(loaded.settings)),
             writers: Arc::new(Mutex::new(())),

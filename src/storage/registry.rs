@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::ConfigStore;
 use crate::kernel::Error;
-use crate::settings::{Catalog, Entry, Environment, Expected, Resource, Settings, SharedSettings};
+use crate::settings::{Catalog, CatalogEntry, Environment, Precondition, Resource, Settings, SharedSettings};
 
 /// The one way in which agents, data sources and tools are added, changed and removed: validate, persist, swap. What is
 /// acknowledged survives kill -9. Cheap to clone.
@@ -33,12 +33,12 @@ impl<T: Resource> Registry<T> {
     }
 
     /// The entry of this name as it is now.
-    pub fn require(&self, name: &str) -> Result<Arc<Entry<T>>, Error> {
+    pub fn require(&self, name: &str) -> Result<Arc<CatalogEntry<T>>, Error> {
         self.catalog().require(name).cloned()
     }
 
     /// Adds an entry.
-    pub async fn create(&self, body: Map<String, Value>) -> Result<Arc<Entry<T>>, Error> {
+    pub async fn create(&self, body: Map<String, Value>) -> Result<Arc<CatalogEntry<T>>, Error> {
         self.change(move |settings, environment| {
             settings.server.object_limits.check(&body)?;
             T::catalog(settings).with_created(&body, environment, &settings.server.api_references)
@@ -50,9 +50,9 @@ impl<T: Resource> Registry<T> {
     pub async fn update(
         &self,
         name: String,
-        expected: Expected,
+        expected: Precondition,
         body: Map<String, Value>,
-    ) -> Result<Arc<Entry<T>>, Error> {
+    ) -> Result<Arc<CatalogEntry<T>>, Error> {
         self.change(move |settings, environment| {
             settings.server.object_limits.check(&body)?;
             let released = &settings.server.api_references;
@@ -62,7 +62,7 @@ impl<T: Resource> Registry<T> {
     }
 
     /// Removes an entry, if it still is as `expected`.
-    pub async fn remove(&self, name: String, expected: Expected) -> Result<(), Error> {
+    pub async fn remove(&self, name: String, expected: Precondition) -> Result<(), Error> {
         self.change(move |settings, _| Ok((T::catalog(settings).without(&name, &expected)?, ()))).await
     }
 

@@ -7,7 +7,7 @@ use tracing::{Event, Level};
 
 use super::Request;
 use super::redact::Redactor;
-use crate::kernel::{MASK, names_a_secret};
+use crate::kernel::{MASK, is_credential_name};
 
 /// Longest text of a line, in bytes; a longer one is cut.
 const LONGEST_TEXT: usize = 8_000;
@@ -177,7 +177,7 @@ impl Said<'_> {
 
     fn put(&mut self, name: &str, size: usize, value: Value) {
         self.bytes += size;
-        let value = if names_a_secret(name) { MASK.into() } else { value };
+        let value = if is_credential_name(name) { MASK.into() } else { value };
         if self.bytes <= MOST_FIELDS && name != "log.line" {
             self.fields.insert(name.to_owned(), value);
         }

@@ -11,7 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::redact::Redactor;
 use super::writer::{self, Flush};
 use super::{LogEntry, LogRing, metrics};
-use crate::kernel::{Clock, Lax};
+use crate::kernel::{Clock, Lenient};
 use crate::settings::{MonitoringSettings, Settings, SharedSettings};
 
 /// There is one log for the process, as there is one standard error.
@@ -93,7 +93,7 @@ impl LogLevel {
     pub const NAMES: [&str; 9] = ["trace", "notset", "debug", "info", "warning", "warn", "error", "critical", "fatal"];
 }
 
-impl Lax for LogLevel {
+impl Lenient for LogLevel {
     fn read(value: &serde_json::Value) -> Result<Self, (&'static str, &'static str)> {
         let name = value.as_str().map(|text| text.trim().to_ascii_lowercase());
         // tracing takes numbers, too.

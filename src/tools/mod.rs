@@ -26,7 +26,7 @@ pub use service::ToolService;
 
 use std::sync::Arc;
 
-use crate::settings::{Entry, ToolSettings};
+use crate::settings::{CatalogEntry, ToolSettings};
 
 /// A tool of the catalog.
-pub type Tool = Arc<Entry<ToolSettings>>;
+pub type Tool = Arc<CatalogEntry<ToolSettings>>;

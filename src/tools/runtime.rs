@@ -14,7 +14,7 @@ use super::result::ToolResult;
 use super::{Function, Tool, arguments, http_request, registry, web_search};
 use crate::kernel::{Deadline, Stopwatch};
 use crate::outbound::HttpClient;
-use crate::settings::{Environment, Settings, ToolOptions, ToolRules};
+use crate::settings::{Environment, Settings, ToolOptions, ToolPolicy};
 use crate::telemetry::metrics::{self, Callee};
 
 /// Bytes of output that a result holds.
@@ -44,7 +44,7 @@ pub struct Functions {
 }
 
 impl Runtime {
-    pub(super) fn new(http: HttpClient, environment: &Environment, rules: &ToolRules) -> Self {
+    pub(super) fn new(http: HttpClient, environment: &Environment, rules: &ToolPolicy) -> Self {
         Self {
             code: CodeExecutor::new(environment),
             mcp: McpClient::new(http.clone(), environment),
@@ -54,7 +54,7 @@ impl Runtime {
     }
 
     /// The functions of these tools, in their order. MCP servers are asked, unless their answer is known.
-    pub(super) async fn functions(&self, tools: Vec<Tool>, rules: &ToolRules, deadline: Deadline) -> Functions {
+    pub(super) async fn functions(&self, tools: Vec<Tool>, rules: &ToolPolicy, deadline: Deadline) -> Functions {
         let deadline = deadline.at_most(LIST_TIMEOUT);
         let ask = |tool: Tool| async move {
             let functions = self.functions_of(&tool, rules, deadline).await;
@@ -72,7 +72,7 @@ impl Runtime {
         found
     }
 
-    async fn functions_of(&self, tool: &Tool, rules: &ToolRules, deadline: Deadline) -> Result<Vec<Function>, String> {
+    async fn functions_of(&self, tool: &Tool, rules: &ToolPolicy, deadline: Deadline) -> Result<Vec<Function>, String> {
         match options(tool)? {
             ToolOptions::Mcp(options) => self.mcp.functions(tool, &options, rules, deadline).await,
             options => describe(tool, &options).map(|function| vec![function]).ok_or_else(|| unsupported(tool)),
@@ -128,7 +128,7 @@ impl Runtime {
         settings: &Settings,
         deadline: Deadline,
     ) -> ToolResult {
-        let (tool, rules) = (&function.tool, &settings.tool_rules);
+        let (tool, rules) = (&function.tool, &settings.tool_policy);
         let options = match options(tool) {
             Ok(options) => options,
             Err(problem) => return ToolResult::error(problem),
@@ -155,7 +155,7 @@ impl Runtime {
     }
 
     /// Looks whether a tool can do its work.
-    pub(super) async fn check(&self, tool: &Tool, rules: &ToolRules, deadline: Deadline) -> Check {
+    pub(super) async fn check(&self, tool: &Tool, rules: &ToolPolicy, deadline: Deadline) -> Check {
         let place = timeout_at(deadline.instant(), self.running.acquire()).await;
         let Ok(Ok(_place)) = place else {
             return Check::failed("timeout", "Too many tools are running", NO_PLACE);

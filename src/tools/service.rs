@@ -9,7 +9,7 @@ use super::runtime::{Functions, Runtime};
 use super::{Function, Tool, addressed};
 use crate::kernel::{Deadline, Error, FieldIssue, ResourceName};
 use crate::outbound::HttpClient;
-use crate::settings::{Expected, Settings, SharedSettings, ToolSettings};
+use crate::settings::{Precondition, Settings, SharedSettings, ToolSettings};
 use crate::storage::{ConfigStore, Registry};
 
 /// Longest test of a tool. The original gave five seconds; a child process may need more to start.
@@ -28,7 +28,7 @@ pub struct ToolService {
 impl ToolService {
     /// A service on these settings, whose changes go to `store`.
     pub fn new(settings: SharedSettings, store: ConfigStore, http: HttpClient) -> Self {
-        let runtime = Runtime::new(http, settings.environment(), &settings.snapshot().tool_rules);
+        let runtime = Runtime::new(http, settings.environment(), &settings.snapshot().tool_policy);
         Self { registry: Registry::new(settings, store), runtime }
     }
 
@@ -40,7 +40,7 @@ impl ToolService {
     pub(super) async fn update(
         &self,
         name: &ResourceName,
-        expected: Expected,
+        expected: Precondition,
         body: Map<String, Value>,
     ) -> Result<Tool, Error> {
         let tool = self.registry.update(name.to_string(), expected, body).await?;
@@ -49,7 +49,7 @@ impl ToolService {
     }
 
     /// Removes a tool. A connection to it is closed once nobody uses it any longer.
-    pub(super) async fn remove(&self, name: &ResourceName, expected: Expected) -> Result<(), Error> {
+    pub(super) async fn remove(&self, name: &ResourceName, expected: Precondition) -> Result<(), Error> {
         self.registry.remove(name.to_string(), expected).await?;
         self.runtime.forget(name.as_str());
         Ok(())
@@ -57,7 +57,7 @@ impl ToolService {
 
     /// The functions of these tools, in their order, under names that models may use.
     pub async fn functions(&self, tools: Vec<Tool>, settings: &Settings, deadline: Deadline) -> Functions {
-        self.runtime.functions(tools, &settings.tool_rules, deadline).await
+        self.runtime.functions(tools, &settings.tool_policy, deadline).await
     }
 
     /// The functions of all enabled tools. Tools of a type that nobody can run have none, which is no problem here.
@@ -121,7 +121,7 @@ impl ToolService {
 
     /// Looks whether a tool of a known type can do its work; and how many milliseconds that took.
     pub(super) async fn check(&self, tool: &Tool) -> (Check, f64) {
-        let rules = &self.registry.settings().snapshot().tool_rules;
+        let rules = &self.registry.settings().snapshot().tool_policy;
         let started = Instant::now();
         let check = self.runtime.check(tool, rules, Deadline::after(CHECK_TIMEOUT)).await;
         (check, started.elapsed().as_secs_f64() * 1000.0)

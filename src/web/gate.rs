@@ -31,7 +31,7 @@ impl Gate {
     pub(super) fn new(settings: &ServerSettings) -> Arc<Self> {
         Arc::new(Self {
             own_address: settings.address.ip(),
-            any_host: settings.takes_any_host(),
+            any_host: settings.accepts_any_host(),
             hosts: settings.allowed_hosts.clone(),
             origins: settings.cors_origins.clone(),
         })

@@ -8,7 +8,7 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use super::FromFields;
 use super::openapi::schema::{query, query_boolean, query_integer, text};
 use crate::kernel::Fields;
-use crate::settings::{Catalog, Entry, Resource};
+use crate::settings::{Catalog, CatalogEntry, Resource};
 
 /// How many entries a list may be limited to.
 const LIMITS: RangeInclusive<i64> = 0..=1_000_000;
@@ -52,7 +52,7 @@ impl IntoParams for ListQuery {
 
 impl ListQuery {
     /// The entries asked for, and a version of the list that changes with any of them.
-    pub fn select<T: Resource>(&self, catalog: &Catalog<T>) -> (Vec<Arc<Entry<T>>>, String) {
+    pub fn select<T: Resource>(&self, catalog: &Catalog<T>) -> (Vec<Arc<CatalogEntry<T>>>, String) {
         let found = catalog.iter().filter(|entry| self.fits(entry)).skip(self.offset);
         let entries: Vec<_> = found.take(self.limit.unwrap_or(usize::MAX)).cloned().collect();
         let mut digest = Sha256::new();
@@ -63,7 +63,7 @@ impl ListQuery {
         (entries, version)
     }
 
-    fn fits<T: Resource>(&self, entry: &Entry<T>) -> bool {
+    fn fits<T: Resource>(&self, entry: &CatalogEntry<T>) -> bool {
         let resource = &entry.effective;
         let mentions = |q: &String| {
             let texts = [Some(entry.name.as_str()), resource.description(), resource.kind()];

@@ -7,11 +7,11 @@ use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use super::openapi::schema;
-use crate::settings::Expected;
+use crate::settings::Precondition;
 
 /// `If-Match`: what the caller expects to change.
 #[derive(Debug)]
-pub struct IfMatch(pub Expected);
+pub struct IfMatch(pub Precondition);
 
 /// `If-None-Match`: what the caller has already.
 #[derive(Debug)]
@@ -39,9 +39,9 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         Ok(Self(match tags(&parts.headers, header::IF_MATCH) {
-            Some(Tags::These(versions)) => Expected::Versions(versions),
+            Some(Tags::These(versions)) => Precondition::Versions(versions),
             // `*` asks for any version; that there is one is checked anyway.
-            Some(Tags::Any) | None => Expected::Any,
+            Some(Tags::Any) | None => Precondition::Any,
         }))
     }
 }

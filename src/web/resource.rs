@@ -5,13 +5,13 @@ use serde::Serialize;
 
 use super::{ApiError, IfNoneMatch, ListQuery, Reply, not_modified};
 use crate::kernel::ResourceName;
-use crate::settings::{Entry, Resource};
+use crate::settings::{CatalogEntry, Resource};
 use crate::storage::Registry;
 
 /// The reply to a list of resources: each as a `V`, or 304 if the caller has this list.
 pub fn list_reply<T: Resource, V>(registry: &Registry<T>, query: &ListQuery, known: &IfNoneMatch) -> Response
 where
-    V: Serialize + for<'a> From<&'a Entry<T>>,
+    V: Serialize + for<'a> From<&'a CatalogEntry<T>>,
 {
     let (entries, version) = query.select(&registry.catalog());
     if known.has(&version) {
@@ -28,9 +28,9 @@ pub fn show_reply<T: Resource, V>(
     known: &IfNoneMatch,
 ) -> Result<Response, ApiError>
 where
-    V: Serialize + for<'a> From<&'a Entry<T>>,
+    V: Serialize + for<'a> From<&'a CatalogEntry<T>>,
 {
-    let entry: Arc<Entry<T>> = registry.require(name.as_str())?;
+    let entry: Arc<CatalogEntry<T>> = registry.require(name.as_str())?;
     if known.has(&entry.version) {
         return Ok(not_modified(&entry.version));
     }

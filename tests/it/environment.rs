@@ -63,12 +63,12 @@ fn held(variables: &[(String, String)]) -> String {
         agents,
         datasources,
         tools,
-        tool_rules,
+        tool_policy,
     } = &settings;
     let urls = [&storage.redis_url, &storage.postgres_dsn].map(|url| url.as_ref().map(Secret::expose));
     let llm = llm.effective();
     format!(
-        "{server:#?} {llm:#?} {memory:#?} {cache:#?} {orchestration:#?} {monitoring:#?} {storage:#?} {urls:?} {outbound:#?} {agents:#?} {datasources:#?} {tools:#?} {tool_rules:#?}"
+        "{server:#?} {llm:#?} {memory:#?} {cache:#?} {orchestration:#?} {monitoring:#?} {storage:#?} {urls:?} {outbound:#?} {agents:#?} {datasources:#?} {tools:#?} {tool_policy:#?}"
     )
 }
 

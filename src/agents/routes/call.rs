@@ -11,7 +11,7 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
-use crate::agents::service::{CallOutcome, ENDPOINT};
+use crate::agents::service::{CallOutcome, DEFAULT_ENDPOINT};
 use crate::agents::{AgentAnswer, AgentCall, AgentFailure, AgentService, Payload};
 use crate::kernel::Fields;
 use crate::settings::bounds::CALL_SECONDS;
@@ -26,7 +26,7 @@ pub(super) struct CallQuery(AgentCall);
 
 impl FromFields for CallQuery {
     fn read(fields: &mut Fields<'_>) -> Self {
-        let endpoint = fields.or("endpoint", ENDPOINT.to_owned());
+        let endpoint = fields.or("endpoint", DEFAULT_ENDPOINT.to_owned());
         let method = fields.or("method", "POST".to_owned()).to_ascii_uppercase();
         if !METHODS.contains(&method.as_str()) {
             fields.reject("method", "Input should be 'POST', 'GET', 'PUT', 'PATCH' or 'DELETE'");

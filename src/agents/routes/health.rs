@@ -12,7 +12,7 @@ use crate::web::openapi::schema::one_of;
 use crate::web::{ApiError, ErrorBody, PathName, ReadErrors, Reply};
 
 /// What counts are the agents' own timeouts, which are shorter.
-const LONGEST: Duration = Duration::from_secs(86_400);
+const MAX_HEALTH_TIMEOUT: Duration = Duration::from_secs(86_400);
 
 one_of!(
     /// `closed`: calls go through; `open`: it keeps failing and is spared; `half_open`: one call is tried.
@@ -86,7 +86,7 @@ pub(super) async fn test(
 ) -> Result<Reply<AgentTested>, ApiError> {
     let entry = agents.registry().require(name.as_str())?;
     let (agent, url) = (name.to_string(), entry.effective.url.clone());
-    let tested = match agents.ping(&entry, Deadline::after(LONGEST)).await {
+    let tested = match agents.ping(&entry, Deadline::after(MAX_HEALTH_TIMEOUT)).await {
         Some(ping) => AgentTested {
             success: ping.healthy,
             agent,
@@ -117,7 +117,7 @@ pub(super) async fn test(
 #[utoipa::path(get, path = "/api/agents/health/all", tag = "agents", operation_id = "agents_health",
     responses((status = 200, description = "How they are", body = AgentsHealth)))]
 pub(super) async fn health_of_all(State(agents): State<AgentService>) -> Reply<AgentsHealth> {
-    let asked = agents.ping_all(Deadline::after(LONGEST)).await;
+    let asked = agents.ping_all(Deadline::after(MAX_HEALTH_TIMEOUT)).await;
     let all: IndexMap<_, _> = asked
         .into_iter()
         .map(|(entry, ping)| {

@@ -8,7 +8,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::agents::AgentService;
 use crate::kernel::{Properties, Secret, SecretUrl};
-use crate::settings::{AgentSettings, Entry, bounds};
+use crate::settings::{AgentSettings, CatalogEntry, bounds};
 use crate::web::openapi::schema::{Members, any_object, boolean, integer, or_null};
 use crate::web::openapi::texts;
 use crate::web::{
@@ -39,8 +39,8 @@ pub(super) struct Agent {
     metadata: Properties,
 }
 
-impl From<&Entry<AgentSettings>> for Agent {
-    fn from(entry: &Entry<AgentSettings>) -> Self {
+impl From<&CatalogEntry<AgentSettings>> for Agent {
+    fn from(entry: &CatalogEntry<AgentSettings>) -> Self {
         let agent = entry.written.clone();
         Self {
             name: entry.name.to_string(),

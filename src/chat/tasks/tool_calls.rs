@@ -124,7 +124,7 @@ impl<'a> ToolCalls<'a> {
         let runs: Vec<_> =
             fresh.iter().zip(first..).map(|(call, number)| run(context, deadline, call, number)).collect();
         // One request leaves half of the places to others.
-        let at_once = (context.settings.tool_rules.max_concurrent / 2).max(1);
+        let at_once = (context.settings.tool_policy.max_concurrent / 2).max(1);
         let mut results: Vec<_> = stream::iter(runs).buffer_unordered(at_once).collect().await;
         results.sort_unstable_by_key(|done| done.number);
         for (call, done) in fresh.iter().zip(&results) {

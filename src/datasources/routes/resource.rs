@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::body::DataSourceBody;
 use crate::datasources::DataSourceService;
 use crate::kernel::{Properties, Secret, SecretUrl};
-use crate::settings::{DataSourceSettings, Entry};
+use crate::settings::{CatalogEntry, DataSourceSettings};
 use crate::web::{
     ApiError, BodyErrors, ErrorBody, IfMatch, IfNoneMatch, ListQuery, OptionalBody, PathName, QueryParams, ReadErrors,
     Reply, list_reply, show_reply,
@@ -39,8 +39,8 @@ pub(super) struct DataSource {
     config: Properties,
 }
 
-impl From<&Entry<DataSourceSettings>> for DataSource {
-    fn from(entry: &Entry<DataSourceSettings>) -> Self {
+impl From<&CatalogEntry<DataSourceSettings>> for DataSource {
+    fn from(entry: &CatalogEntry<DataSourceSettings>) -> Self {
         let source = entry.written.clone();
         Self {
             name: entry.name.to_string(),

@@ -6,12 +6,12 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::agents::Ping;
+use crate::agents::PingReport;
 use crate::datasources::{Source, SourceHealth};
 use crate::monitoring::MonitoringService;
 use crate::monitoring::backends::Backend;
 use crate::monitoring::connectivity::Connectivity as Found;
-use crate::settings::{AgentSettings, Entry};
+use crate::settings::{AgentSettings, CatalogEntry};
 use crate::web::Reply;
 
 /// What can be reached.
@@ -105,7 +105,7 @@ pub(super) async fn connectivity(State(monitoring): State<MonitoringService>) ->
 
 fn services(found: &Found) -> Services {
     let [redis, postgres] = &found.backends;
-    let agent = |(entry, ping): &(Arc<Entry<AgentSettings>>, Option<Ping>)| of_agent(entry, ping.as_ref());
+    let agent = |(entry, ping): &(Arc<CatalogEntry<AgentSettings>>, Option<PingReport>)| of_agent(entry, ping.as_ref());
     let source = |(source, inspection): &(Source, Option<SourceHealth>)| of_source(source, inspection.as_ref());
     Services {
         llm: of_llm(&found.llm),
@@ -131,9 +131,9 @@ fn of_llm(said: &Value) -> Reached {
     }
 }
 
-fn of_agent(entry: &Entry<AgentSettings>, ping: Option<&Ping>) -> (String, Reached) {
+fn of_agent(entry: &CatalogEntry<AgentSettings>, ping: Option<&PingReport>) -> (String, Reached) {
     let url = ping.filter(|ping| ping.status.is_some()).map(|_| entry.effective.url.to_string());
-    let why = |ping: &Ping| ping.error.clone().or_else(|| Some(format!("{} ({})", ping.message, ping.status?)));
+    let why = |ping: &PingReport| ping.error.clone().or_else(|| Some(format!("{} ({})", ping.message, ping.status?)));
     let error = match ping {
         Some(ping) if ping.healthy => None,
         Some(ping) => why(ping),

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::bounds::MAX_URL_CHARS;
 use super::{Environment, reference};
-use crate::kernel::{CredentialOrigin, FieldIssue, Lax, Secret, SecretUrl};
+use crate::kernel::{CredentialOrigin, FieldIssue, Lenient, Secret, SecretUrl};
 
 /// The wire format an LLM server speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl LlmProvider {
     pub const NAMES: [&str; 3] = ["auto", "openai", "ollama"];
 }
 
-impl Lax for LlmProvider {
+impl Lenient for LlmProvider {
     fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
         match value.as_str().map(str::to_ascii_lowercase).as_deref() {
             Some("auto") => Ok(Self::Auto),

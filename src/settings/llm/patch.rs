@@ -19,9 +19,9 @@ pub struct LlmPatch {
 }
 
 /// The names of the nine fields, in the order of [`LlmPatch`].
-type Names = [&'static str; 9];
+type FieldNames = [&'static str; 9];
 
-pub(super) const JSON: Names = [
+pub(super) const JSON_NAMES: FieldNames = [
     "base_url",
     "default_model",
     "api_key",
@@ -33,7 +33,7 @@ pub(super) const JSON: Names = [
     "fallback_models",
 ];
 
-pub(super) const VARIABLES: Names = [
+pub(super) const VARIABLE_NAMES: FieldNames = [
     "LLM_BASE_URL",
     "LLM_DEFAULT_MODEL",
     "LLM_API_KEY",
@@ -48,11 +48,11 @@ pub(super) const VARIABLES: Names = [
 impl LlmPatch {
     /// From a JSON file: a missing field keeps, null clears.
     pub fn from_json(fields: &mut Fields<'_>) -> Self {
-        Self::read(fields, JSON)
+        Self::read(fields, JSON_NAMES)
     }
 
     pub(in crate::settings) fn from_variables(fields: &mut Fields<'_>) -> Self {
-        Self::read(fields, VARIABLES)
+        Self::read(fields, VARIABLE_NAMES)
     }
 
     /// From the body of a PUT: missing, null and (for the key) the mask keep, `""` clears a text and `max_tokens`. A wrong
@@ -70,11 +70,11 @@ impl LlmPatch {
             object.insert(key.clone(), given);
         }
         let mut fields = Fields::new(&object, Vec::new());
-        let patch = Self::read(&mut fields, JSON);
+        let patch = Self::read(&mut fields, JSON_NAMES);
         (patch, fields.into_issues())
     }
 
-    fn read(fields: &mut Fields<'_>, names: Names) -> Self {
+    fn read(fields: &mut Fields<'_>, names: FieldNames) -> Self {
         let [base_url, default_model, api_key, timeout, retries, temperature, max_tokens, provider, fallback] = names;
         // An empty text in a file means "not set", as it does in a PUT.
         let mut text = |name| match fields.patch::<String>(name).map(|text| text.trim().to_owned()) {
@@ -121,7 +121,7 @@ impl LlmPatch {
     }
 
     /// Whether the change spells a key out: neither keeps one nor refers to a variable.
-    pub fn gives_key(&self) -> bool {
+    pub fn sets_literal_key(&self) -> bool {
         matches!(&self.api_key, Patch::Set(key) if reference::variable(key.expose()).is_none())
     }
 
@@ -145,14 +145,14 @@ impl LlmPatch {
 
     /// The issues of a PUT in the order of the fields, as the client knows them.
     pub fn issues_in_body(mut issues: Vec<FieldIssue>) -> Vec<FieldIssue> {
-        issues.sort_by_key(|issue| JSON.iter().position(|name| *name == issue.path()));
+        issues.sort_by_key(|issue| JSON_NAMES.iter().position(|name| *name == issue.path()));
         let in_body =
             |issue: FieldIssue| FieldIssue { loc: [vec![Segment::from("body")], issue.loc].concat(), ..issue };
         issues.into_iter().map(in_body).collect()
     }
 
     /// Which of the nine fields the change touches.
-    pub(super) fn touched(&self) -> [bool; 9] {
+    pub(super) fn changed_fields(&self) -> [bool; 9] {
         [
             !self.base_url.is_keep(),
             !self.default_model.is_keep(),
@@ -186,7 +186,7 @@ impl LlmPatch {
             value(&self.provider.clone().map(LlmProvider::as_str)),
             value(&self.fallback_models),
         ];
-        let given = JSON.iter().zip(values).filter_map(|(name, value)| Some(((*name).to_owned(), value?)));
+        let given = JSON_NAMES.iter().zip(values).filter_map(|(name, value)| Some(((*name).to_owned(), value?)));
         Value::Object(given.collect())
     }
 }

@@ -1,4 +1,4 @@
-use super::patch::{JSON, VARIABLES};
+use super::patch::{JSON_NAMES, VARIABLE_NAMES};
 use super::{LlmPatch, LlmSettings};
 use crate::kernel::FieldIssue;
 use crate::settings::Environment;
@@ -51,23 +51,23 @@ impl LlmSection {
 
     /// The variables that are set, but overridden by what was changed through the API.
     pub fn overridden_variables(&self) -> Vec<&'static str> {
-        let both = self.environment.touched().into_iter().zip(self.stored.touched());
-        VARIABLES.iter().zip(both).filter(|(_, (env, stored))| *env && *stored).map(|(name, _)| *name).collect()
+        let both = self.environment.changed_fields().into_iter().zip(self.stored.changed_fields());
+        VARIABLE_NAMES.iter().zip(both).filter(|(_, (env, stored))| *env && *stored).map(|(name, _)| *name).collect()
     }
 
     /// Which layer each value comes from, by the variable that it can be set with: `default`, `file`, `environment` or `api`.
     pub fn sources(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let layers = [("api", &self.stored), ("environment", &self.environment), ("file", &self.file)];
-        let layers = layers.map(|(name, layer)| (name, layer.touched()));
-        VARIABLES.iter().enumerate().map(move |(at, variable)| {
-            let from = layers.iter().find(|(_, touched)| touched.get(at) == Some(&true));
+        let layers = layers.map(|(name, layer)| (name, layer.changed_fields()));
+        VARIABLE_NAMES.iter().enumerate().map(move |(at, variable)| {
+            let from = layers.iter().find(|(_, changed_fields)| changed_fields.get(at) == Some(&true));
             (*variable, from.map_or("default", |(name, _)| *name))
         })
     }
 
     pub(in crate::settings) fn variable_of(field: &str) -> Option<&'static str> {
-        let index = JSON.iter().position(|name| *name == field)?;
-        VARIABLES.get(index).copied()
+        let index = JSON_NAMES.iter().position(|name| *name == field)?;
+        VARIABLE_NAMES.get(index).copied()
     }
 }
 

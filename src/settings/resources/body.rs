@@ -2,10 +2,10 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{Entry, Resource};
+use super::{CatalogEntry, Resource};
 use crate::kernel::{
-    Error, FieldIssue, Fields, MASK, ResourceName, Secret, SecretUrl, Segment, before_mask, check_credential_origin,
-    may_be_url, unmask,
+    Error, FieldIssue, Fields, MASK, ResourceName, Secret, SecretUrl, Segment, assignment_before_mask,
+    check_credential_origin, looks_like_url, unmask,
 };
 use crate::settings::Environment;
 
@@ -22,7 +22,7 @@ pub(super) fn read_body<T: Resource>(
         keep_credentials::<T>(&mut complete, &stored.to_stored());
     }
     let (name, resource, mut issues) = read_fields::<T>(&complete);
-    let deep: Vec<_> = complete.iter().filter(|(_, value)| depth(value) > DEEPEST).map(too_deep).collect();
+    let deep: Vec<_> = complete.iter().filter(|(_, value)| depth(value) > MAX_FIELD_DEPTH).map(depth_issue).collect();
     if !deep.is_empty() {
         issues.extend(deep);
         return Err(Error::invalid(issues));
@@ -46,10 +46,10 @@ pub(super) fn read_body<T: Resource>(
 }
 
 /// How deeply a field may be nested: what is stored must be readable again, some levels below the top of its file.
-const DEEPEST: usize = 64;
+const MAX_FIELD_DEPTH: usize = 64;
 
-fn too_deep((field, _): (&String, &Value)) -> FieldIssue {
-    let msg = format!("Input should be nested at most {DEEPEST} levels deep");
+fn depth_issue((field, _): (&String, &Value)) -> FieldIssue {
+    let msg = format!("Input should be nested at most {MAX_FIELD_DEPTH} levels deep");
     FieldIssue::new("value_error", vec!["body".into(), field.as_str().into()], msg, Value::Null)
 }
 
@@ -62,7 +62,7 @@ fn depth(value: &Value) -> usize {
 }
 
 /// What is wrong with a body in itself, whatever is stored.
-pub(super) fn wrong_body<T: Resource>(body: &Map<String, Value>) -> Option<Error> {
+pub(super) fn body_error<T: Resource>(body: &Map<String, Value>) -> Option<Error> {
     let (_, _, issues) = read_fields::<T>(body);
     (!issues.is_empty()).then(|| Error::invalid(issues))
 }
@@ -115,14 +115,14 @@ fn refuse_masks(value: &Value, at: &mut Vec<Segment>, issues: &mut Vec<FieldIssu
 }
 
 fn is_mask(text: &str) -> bool {
-    let in_url = || may_be_url(text) && SecretUrl::new(text).has_mask();
-    text.trim() == MASK || before_mask(text).is_some() || text.contains(&format!(":{MASK}@")) || in_url()
+    let in_url = || looks_like_url(text) && SecretUrl::new(text).has_mask();
+    text.trim() == MASK || assignment_before_mask(text).is_some() || text.contains(&format!(":{MASK}@")) || in_url()
 }
 
 /// Who may use the API may not read the environment: a body refers to released variables only, or to what is stored.
 fn refuse_references<T: Resource>(given: &T, stored: Option<&T>, released: &[String]) -> Vec<FieldIssue> {
     let known: HashSet<_> = stored.map(Resource::references).into_iter().flatten().collect();
-    let refused = unreleased(given, released).filter(|found| !known.contains(found));
+    let refused = unreleased_references(given, released).filter(|found| !known.contains(found));
     let issue = |(loc, variable): (Vec<Segment>, String)| {
         let msg = format!("Input should not refer to {variable}, which API_REFERENCES does not name");
         FieldIssue::new("value_error", [vec!["body".into()], loc].concat(), msg, json!(format!("${{{variable}}}")))
@@ -131,15 +131,18 @@ fn refuse_references<T: Resource>(given: &T, stored: Option<&T>, released: &[Str
 }
 
 /// The references to variables that callers of the API may not use, and where they stand.
-fn unreleased<T: Resource>(resource: &T, released: &[String]) -> impl Iterator<Item = (Vec<Segment>, String)> {
+fn unreleased_references<T: Resource>(
+    resource: &T,
+    released: &[String],
+) -> impl Iterator<Item = (Vec<Segment>, String)> {
     let is_released = |variable: &str| released.iter().any(|name| name.eq_ignore_ascii_case(variable));
     resource.references().into_iter().filter(move |(_, variable)| !is_released(variable))
 }
 
 /// A kept credential does not move. Neither does what an unreleased variable holds: its name is easily guessed.
 pub(super) fn refuse_moved_credentials<T: Resource>(
-    old: &Entry<T>,
-    new: &Entry<T>,
+    old: &CatalogEntry<T>,
+    new: &CatalogEntry<T>,
     body: &Map<String, Value>,
     released: &[String],
 ) -> Result<(), Error> {
@@ -150,7 +153,7 @@ pub(super) fn refuse_moved_credentials<T: Resource>(
         let is_kept = |(field, secret): &(&'static str, Secret)| !given.contains(&(*field, secret.expose()));
         let kept = new.written.secrets().into_iter().find(is_kept);
         let kept = kept.map(|(field, _)| vec![field.into()]);
-        let at = kept.or_else(|| unreleased(&new.written, released).next().map(|(at, _)| at))?;
+        let at = kept.or_else(|| unreleased_references(&new.written, released).next().map(|(at, _)| at))?;
         Some([vec!["body".into()], at].concat())
     };
     let (stored, given) = (old.effective.credential_origin(), new.effective.credential_origin());

@@ -5,14 +5,14 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::body::{below, read_body, read_name, refuse_moved_credentials, wrong_body};
+use super::body::{below, body_error, read_body, read_name, refuse_moved_credentials};
 use super::{Resource, not_a_list, not_an_object};
 use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, Redaction, ResourceName, Segment};
 use crate::settings::{Environment, JsonFile};
 
 /// One agent, data source or tool under its name.
 #[derive(Debug)]
-pub struct Entry<T> {
+pub struct CatalogEntry<T> {
     /// Its name.
     pub name: ResourceName,
     /// As it was written, `${NAME}` included: for showing.
@@ -25,7 +25,7 @@ pub struct Entry<T> {
     redaction: OnceLock<Redaction>,
 }
 
-type Entries<T> = IndexMap<ResourceName, Arc<Entry<T>>>;
+type Entries<T> = IndexMap<ResourceName, Arc<CatalogEntry<T>>>;
 
 /// All resources of one kind by name: those of the files and the environment, and on top what was changed through the API.
 /// Order is that of creation: first the files' and the environment's, then those created through the API.
@@ -49,7 +49,7 @@ impl<T> Default for Catalog<T> {
 
 /// What a caller expects to find before it changes an entry.
 #[derive(Clone, Debug, Default)]
-pub enum Expected {
+pub enum Precondition {
     /// Anything.
     #[default]
     Any,
@@ -62,27 +62,27 @@ impl<T: Resource> Catalog<T> {
     pub(super) fn new(base: IndexMap<ResourceName, T>, environment: &Environment) -> Result<Self, Vec<FieldIssue>> {
         let (mut entries, mut issues) = (Entries::with_capacity(base.len()), Vec::new());
         for (name, written) in base {
-            match Entry::new(name.clone(), written, 0, environment) {
+            match CatalogEntry::new(name.clone(), written, 0, environment) {
                 Ok(entry) => drop(entries.insert(name, Arc::new(entry))),
                 Err(wrong) => issues.extend(below(&[T::SECTION.into(), name.as_str().into()], wrong)),
             }
         }
         let catalog = Self { base: Arc::new(entries), ..Self::default() };
-        if issues.is_empty() { Ok(catalog.settled()) } else { Err(issues) }
+        if issues.is_empty() { Ok(catalog.rebuilt()) } else { Err(issues) }
     }
 
     /// The entry of this name.
-    pub fn get(&self, name: &str) -> Option<&Arc<Entry<T>>> {
+    pub fn get(&self, name: &str) -> Option<&Arc<CatalogEntry<T>>> {
         self.live.get(name)
     }
 
     /// The entry of this name, or the error that a caller reads.
-    pub fn require(&self, name: &str) -> Result<&Arc<Entry<T>>, Error> {
+    pub fn require(&self, name: &str) -> Result<&Arc<CatalogEntry<T>>, Error> {
         self.get(name).ok_or_else(|| Error::not_found(format!("{} '{name}' not found", T::LABEL)))
     }
 
     /// All entries, in the order of their creation.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<Entry<T>>> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<CatalogEntry<T>>> {
         self.live.values()
     }
 
@@ -92,7 +92,7 @@ impl<T: Resource> Catalog<T> {
     }
 
     /// The enabled entries, in the order of their creation.
-    pub fn enabled(&self) -> impl Iterator<Item = &Arc<Entry<T>>> {
+    pub fn enabled(&self) -> impl Iterator<Item = &Arc<CatalogEntry<T>>> {
         self.iter().filter(|entry| entry.effective.enabled())
     }
 
@@ -102,14 +102,14 @@ impl<T: Resource> Catalog<T> {
         body: &Map<String, Value>,
         environment: &Environment,
         released: &[String],
-    ) -> Result<(Self, Arc<Entry<T>>), Error> {
+    ) -> Result<(Self, Arc<CatalogEntry<T>>), Error> {
         let (name, written) = read_body::<T>(body, None, environment, released)?;
         if self.live.contains_key(&name) {
-            return Err(taken::<T>(&name));
+            return Err(name_conflict::<T>(&name));
         }
         let mut next = self.clone();
         let entry = next.store(name, written, environment)?;
-        Ok((next.settled(), entry))
+        Ok((next.rebuilt(), entry))
     }
 
     /// With the entry replaced by what a request's body says. Another name in the body renames it; credentials that are
@@ -117,16 +117,16 @@ impl<T: Resource> Catalog<T> {
     pub fn with_replaced(
         &self,
         name: &str,
-        expected: &Expected,
+        expected: &Precondition,
         body: &Map<String, Value>,
         environment: &Environment,
         released: &[String],
-    ) -> Result<(Self, Arc<Entry<T>>), Error> {
-        let old = self.require(name).map_err(|unknown| wrong_body::<T>(body).unwrap_or(unknown))?;
+    ) -> Result<(Self, Arc<CatalogEntry<T>>), Error> {
+        let old = self.require(name).map_err(|unknown| body_error::<T>(body).unwrap_or(unknown))?;
         let (new_name, written) = read_body(body, Some(&old.written), environment, released)?;
         old.check(expected)?;
         if new_name.as_str() != name && self.live.contains_key(&new_name) {
-            return Err(taken::<T>(&new_name));
+            return Err(name_conflict::<T>(&new_name));
         }
         let mut next = self.clone();
         if new_name.as_str() != name {
@@ -134,11 +134,11 @@ impl<T: Resource> Catalog<T> {
         }
         let entry = next.store(new_name, written, environment)?;
         refuse_moved_credentials(old, &entry, body, released)?;
-        Ok((next.settled(), entry))
+        Ok((next.rebuilt(), entry))
     }
 
     /// Without the entry.
-    pub fn without(&self, name: &str, expected: &Expected) -> Result<Self, Error> {
+    pub fn without(&self, name: &str, expected: &Precondition) -> Result<Self, Error> {
         let old = self.require(name)?;
         old.check(expected)?;
         let mut next = self.clone();
@@ -147,7 +147,7 @@ impl<T: Resource> Catalog<T> {
             next.removed.insert(name.to_owned());
         }
         next.revision += 1;
-        Ok(next.settled())
+        Ok(next.rebuilt())
     }
 
     /// With what an earlier process stored; the error names the places in the file.
@@ -170,13 +170,13 @@ impl<T: Resource> Catalog<T> {
             let revision = entry.int_or("revision", 0, 0..=i64::MAX).unsigned_abs();
             fields.extend(entry.into_issues());
             let Some(name) = name else { continue };
-            match Entry::new(name.clone(), written, revision, environment) {
+            match CatalogEntry::new(name.clone(), written, revision, environment) {
                 Ok(entry) => drop(self.stored.insert(name, Arc::new(entry))),
                 Err(wrong) => fields.extend(below(&at, wrong)),
             }
         }
         let issues = fields.into_issues();
-        if issues.is_empty() { Ok(self.settled()) } else { Err(file.locate(issues)) }
+        if issues.is_empty() { Ok(self.rebuilt()) } else { Err(file.locate(issues)) }
     }
 
     /// What was changed through the API, in the form in which it is stored: with credentials. `None` if nothing was.
@@ -202,9 +202,14 @@ impl<T: Resource> Catalog<T> {
         }
     }
 
-    fn store(&mut self, name: ResourceName, written: T, environment: &Environment) -> Result<Arc<Entry<T>>, Error> {
+    fn store(
+        &mut self,
+        name: ResourceName,
+        written: T,
+        environment: &Environment,
+    ) -> Result<Arc<CatalogEntry<T>>, Error> {
         self.revision += 1;
-        let entry = Entry::new(name.clone(), written, self.revision, environment);
+        let entry = CatalogEntry::new(name.clone(), written, self.revision, environment);
         let entry = Arc::new(entry.map_err(|issues| Error::invalid(below(&["body".into()], issues)))?);
         self.removed.remove(name.as_str());
         self.stored.insert(name, entry.clone());
@@ -212,14 +217,14 @@ impl<T: Resource> Catalog<T> {
     }
 
     /// With `live` made anew from its parts.
-    fn settled(mut self) -> Self {
+    fn rebuilt(mut self) -> Self {
         let kept = self.base.iter().filter(|(name, _)| !self.removed.contains(name.as_str()));
         self.live = kept.chain(&self.stored).map(|(name, entry)| (name.clone(), entry.clone())).collect();
         self
     }
 }
 
-impl<T: Resource> Entry<T> {
+impl<T: Resource> CatalogEntry<T> {
     fn new(name: ResourceName, written: T, revision: u64, environment: &Environment) -> Result<Self, Vec<FieldIssue>> {
         let effective = written.resolve(environment)?;
         // Credentials are masked in the content, so that the digest can't be used to guess one; the revision tells of their
@@ -235,9 +240,9 @@ impl<T: Resource> Entry<T> {
         self.redaction.get_or_init(|| Redaction::new(secrets()))
     }
 
-    fn check(&self, expected: &Expected) -> Result<(), Error> {
+    fn check(&self, expected: &Precondition) -> Result<(), Error> {
         match expected {
-            Expected::Versions(versions) if !versions.contains(&self.version) => {
+            Precondition::Versions(versions) if !versions.contains(&self.version) => {
                 let text = format!("{} '{}' has changed since it was read; read it again", T::LABEL, self.name);
                 Err(Error::new(ErrorKind::Stale, text))
             }
@@ -246,6 +251,6 @@ impl<T: Resource> Entry<T> {
     }
 }
 
-fn taken<T: Resource>(name: &ResourceName) -> Error {
+fn name_conflict<T: Resource>(name: &ResourceName) -> Error {
     Error::new(ErrorKind::Conflict, format!("{} '{name}' already exists", T::LABEL))
 }

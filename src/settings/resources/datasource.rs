@@ -88,7 +88,7 @@ impl DataSourceSettings {
             (Some(_), _) => check_database_url(url),
             (None, Some("")) => Err("Input should be a URL that starts with http:// or https://".to_owned()),
             (None, Some(start)) => Err(format!("Input should be a URL that starts with {start}, http:// or https://")),
-            (None, None) if names_credentials(url.expose()) => {
+            (None, None) if has_credential_parameter(url.expose()) => {
                 Err("Input should be a URL without credentials in its parameters; auth_token is the place for them"
                     .to_owned())
             }
@@ -102,7 +102,7 @@ const FUNCTIONS_EXPECTED: &str = "Input should be a list of at most 1000 functio
     as the catalog spells them";
 
 /// Whether this lists functions as `config.functions` has them.
-fn names_functions(listed: &Value) -> bool {
+fn is_function_list(listed: &Value) -> bool {
     let is_name =
         |name: &str| !name.is_empty() && name.len() <= 63 && !name.contains(['.', '*', '(']) && name.trim() == name;
     let is_function = |item: &Value| {
@@ -115,10 +115,10 @@ fn names_functions(listed: &Value) -> bool {
 }
 
 /// Whether a connection string of an unknown form spells a credential out: the mask would not know where.
-fn names_credentials(text: &str) -> bool {
+fn has_credential_parameter(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     let pairs = lower.split(['?', '&', ';', ' ']).filter_map(|part| part.split_once('='));
-    pairs.into_iter().any(|(key, _)| bounds::CREDENTIAL_ENDINGS.iter().any(|end| key.trim().ends_with(end)))
+    pairs.into_iter().any(|(key, _)| bounds::CREDENTIAL_SUFFIXES.iter().any(|end| key.trim().ends_with(end)))
 }
 
 fn check_database_url(url: &SecretUrl) -> Result<(), String> {
@@ -169,7 +169,7 @@ impl Resource for DataSourceSettings {
         let url = resolver.url(&self.url, |url| self.check_url(url));
         let auth_token = resolver.token(self.auth_token.as_ref());
         let config = resolver.properties("config", &self.config);
-        if let Some(functions) = config.expose().get("functions").filter(|listed| !names_functions(listed)) {
+        if let Some(functions) = config.expose().get("functions").filter(|listed| !is_function_list(listed)) {
             resolver.reject(vec!["config".into(), "functions".into()], FUNCTIONS_EXPECTED, functions.clone());
         }
         resolver.finish(Self { url, auth_token, config, ..self.clone() })

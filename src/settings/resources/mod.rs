@@ -12,7 +12,7 @@ mod resource;
 mod tool;
 
 pub use agent::AgentSettings;
-pub use catalog::{Catalog, Entry, Expected};
+pub use catalog::{Catalog, CatalogEntry, Precondition};
 pub use datasource::{DataSourceSettings, Protocol};
 pub use resource::Resource;
 pub use tool::{
@@ -29,13 +29,13 @@ use super::{Environment, JsonFile};
 use crate::kernel::{FieldIssue, Fields, ResourceName, Segment};
 
 /// The three catalogs as the files and the environment give them.
-pub(super) struct Catalogs {
+pub(super) struct ResourceCatalogs {
     pub(super) agents: Arc<Catalog<AgentSettings>>,
     pub(super) datasources: Arc<Catalog<DataSourceSettings>>,
     pub(super) tools: Arc<Catalog<ToolSettings>>,
 }
 
-type Found<T> = IndexMap<ResourceName, T>;
+type EntriesByName<T> = IndexMap<ResourceName, T>;
 
 /// Where the three files are: `AGENTS_CONFIG_PATH` and its companions.
 const FILES: [(&str, &str, &str); 3] = [
@@ -45,9 +45,9 @@ const FILES: [(&str, &str, &str); 3] = [
 ];
 
 /// Reads the files, then the variables, which win over a file's entry of the same name.
-pub(super) fn read(environment: &Environment, env: &mut Fields<'_>) -> Catalogs {
+pub(super) fn read(environment: &Environment, env: &mut Fields<'_>) -> ResourceCatalogs {
     let [agents, datasources, tools] = FILES;
-    Catalogs {
+    ResourceCatalogs {
         agents: read_catalog(environment, env, agents, "EXTERNAL_AGENTS", |env| {
             let [url, token, timeout] =
                 ["EXTERNAL_AGENT_BASE_URL", "EXTERNAL_AGENT_AUTH_TOKEN", "EXTERNAL_AGENT_TIMEOUT_SECONDS"];
@@ -68,7 +68,7 @@ fn read_catalog<T: Resource>(
     variable: &'static str,
     default: impl FnOnce(&mut Fields<'_>) -> Option<Map<String, Value>>,
 ) -> Arc<Catalog<T>> {
-    let mut found = Found::new();
+    let mut found = EntriesByName::new();
     let file = read_file(env, file, &mut found);
     read_variable(env, variable, &mut found);
     if let (Some(entry), Ok(name)) = (default(env), ResourceName::parse("default")) {
@@ -110,7 +110,7 @@ fn locate(issues: Vec<FieldIssue>, file: Option<&JsonFile>, section: &str) -> Ve
 fn read_file<T: Resource>(
     env: &mut Fields<'_>,
     (variable, default, key): (&'static str, &'static str, &'static str),
-    found: &mut Found<T>,
+    found: &mut EntriesByName<T>,
 ) -> Option<JsonFile> {
     let path: String = env.or(variable, default.to_owned());
     let file = JsonFile::read(path.as_ref()).unwrap_or_else(|issue| {
@@ -134,7 +134,7 @@ fn not_an_object(at: Vec<Segment>) -> FieldIssue {
     FieldIssue::new("dict_type", at, "Input should be a valid dictionary", Value::Null)
 }
 
-fn read_entries<T: Resource>(entries: &[Value], key: &str, found: &mut Found<T>, issues: &mut Vec<FieldIssue>) {
+fn read_entries<T: Resource>(entries: &[Value], key: &str, found: &mut EntriesByName<T>, issues: &mut Vec<FieldIssue>) {
     for (index, entry) in entries.iter().enumerate() {
         let at = vec![Segment::from(key), Segment::Index(index)];
         let Value::Object(object) = entry else {
@@ -153,7 +153,7 @@ fn read_entries<T: Resource>(entries: &[Value], key: &str, found: &mut Found<T>,
 }
 
 /// A variable that holds a JSON object of name -> entry, as the original took it.
-fn read_variable<T: Resource>(env: &mut Fields<'_>, variable: &'static str, found: &mut Found<T>) {
+fn read_variable<T: Resource>(env: &mut Fields<'_>, variable: &'static str, found: &mut EntriesByName<T>) {
     let Some(text) = env.optional::<String>(variable) else { return };
     let entries = match super::parse_json::<Value>(text.as_bytes()) {
         Ok(Value::Object(entries)) => entries,

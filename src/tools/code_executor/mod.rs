@@ -37,7 +37,7 @@ use super::check::Check;
 use super::function::Described;
 use super::result::{ToolResult, ToolStatus};
 use crate::kernel::Deadline;
-use crate::settings::{CodeOptions, Environment, Language, StorageSettings, ToolRules};
+use crate::settings::{CodeOptions, Environment, Language, StorageSettings, ToolPolicy};
 
 /// Where programs are looked for if the server has no `PATH`.
 const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -103,7 +103,7 @@ impl CodeExecutor {
     pub(super) async fn execute(
         &self,
         options: &CodeOptions,
-        rules: &ToolRules,
+        rules: &ToolPolicy,
         arguments: &Map<String, Value>,
         deadline: Deadline,
     ) -> ToolResult {
@@ -118,7 +118,7 @@ impl CodeExecutor {
     }
 
     /// Looks whether code can be run: in each language, a line of it is.
-    pub(super) async fn check(&self, options: &CodeOptions, rules: &ToolRules, deadline: Deadline) -> Check {
+    pub(super) async fn check(&self, options: &CodeOptions, rules: &ToolPolicy, deadline: Deadline) -> Check {
         let mut found = Map::new();
         let mut problems = Vec::new();
         for language in &options.languages {
@@ -146,7 +146,7 @@ impl CodeExecutor {
     async fn run(
         &self,
         options: &CodeOptions,
-        rules: &ToolRules,
+        rules: &ToolPolicy,
         language: Language,
         (code, stdin): (&str, &str),
         deadline: Deadline,
@@ -220,6 +220,6 @@ impl CodeExecutor {
 }
 
 /// A tool may do without a sandbox only if the operator agrees.
-fn is_sandboxed(options: &CodeOptions, rules: &ToolRules) -> bool {
+fn is_sandboxed(options: &CodeOptions, rules: &ToolPolicy) -> bool {
     options.sandbox_enabled || !rules.allow_unsandboxed_code
 }

@@ -73,7 +73,7 @@ fn output(content_type: &str, bytes: &[u8], whole: bool, reader: JsonReader, red
         return String::from_utf8_lossy(bytes).into_owned().into();
     }
     // Encoded, a credential could not be found and masked.
-    let tellable = whole && bytes.len() <= BINARY_CAP && !redaction.is_quoted_in(bytes);
+    let tellable = whole && bytes.len() <= BINARY_CAP && !redaction.occurs_in(bytes);
     match tellable.then(|| STANDARD.encode(bytes)) {
         Some(base64) => json!({"content_type": kind, "bytes": bytes.len(), "base64": base64}),
         None => json!({"content_type": kind, "bytes": bytes.len()}),

@@ -30,7 +30,7 @@ use super::registry;
 use super::result::ToolResult;
 use crate::kernel::Deadline;
 use crate::outbound::{CallError, HttpClient};
-use crate::settings::{Environment, McpOptions, McpTransport, ToolRules};
+use crate::settings::{Environment, McpOptions, McpTransport, ToolPolicy};
 use connection::{Connection, Target};
 use failure::Failure;
 use listing::Listed;
@@ -68,7 +68,7 @@ impl McpClient {
         &self,
         tool: &Tool,
         options: &McpOptions,
-        rules: &ToolRules,
+        rules: &ToolPolicy,
         deadline: Deadline,
     ) -> Result<Vec<Function>, String> {
         let target = self.target(tool, options, rules);
@@ -87,7 +87,7 @@ impl McpClient {
         &self,
         tool: &Tool,
         options: &McpOptions,
-        rules: &ToolRules,
+        rules: &ToolPolicy,
         function: &str,
         arguments: &Map<String, Value>,
         deadline: Deadline,
@@ -127,7 +127,7 @@ impl McpClient {
         &self,
         tool: &Tool,
         options: &McpOptions,
-        rules: &ToolRules,
+        rules: &ToolPolicy,
         deadline: Deadline,
     ) -> Check {
         let Some(transport) = &options.transport else {
@@ -176,7 +176,7 @@ impl McpClient {
         }
     }
 
-    fn target(&self, tool: &Tool, options: &McpOptions, rules: &ToolRules) -> Result<Target, Failure> {
+    fn target(&self, tool: &Tool, options: &McpOptions, rules: &ToolPolicy) -> Result<Target, Failure> {
         let transport = options.transport.clone();
         let transport = transport.ok_or_else(|| Failure::other("has neither 'url' nor 'command' in its config"))?;
         if let McpTransport::Stdio { command, .. } = &transport

@@ -11,7 +11,7 @@ use super::connection::{Connection, Target};
 use super::failure::Failure;
 use super::listing::Known;
 use super::rest::Rest;
-use crate::settings::{Entry, ToolSettings};
+use crate::settings::{CatalogEntry, ToolSettings};
 use crate::tools::Tool;
 
 /// A connection that is there or comes about, in a task that no caller can cancel for the others.
@@ -27,7 +27,7 @@ pub(super) struct Servers {
 
 /// What is kept of one server. Its connections end with the last who holds this.
 pub(super) struct Server {
-    tool: Weak<Entry<ToolSettings>>,
+    tool: Weak<CatalogEntry<ToolSettings>>,
     pub(super) known: Mutex<Known>,
     connection: Mutex<Option<Opening>>,
     rest: Arc<Mutex<Rest>>,

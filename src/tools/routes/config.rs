@@ -3,7 +3,7 @@
 
 use utoipa::openapi::Schema;
 
-use crate::settings::bounds::{PORTS, PROGRAM_MEGABYTES, SEARCH_RESULTS, TOOL_SECONDS};
+use crate::settings::bounds::{MEMORY_MEGABYTES, PORTS, SEARCH_RESULTS, TOOL_SECONDS};
 use crate::settings::{Language, SearchProvider};
 use crate::web::openapi::schema::{
     AROUND, Members, any_case, any_of, boolean, decimal, integer, list_or_text, map_of, or_blank, or_null, pattern,
@@ -95,7 +95,7 @@ fn comma_separated(one: &str) -> Schema {
 }
 
 fn megabytes() -> Schema {
-    let (least, most) = (*PROGRAM_MEGABYTES.start(), *PROGRAM_MEGABYTES.end());
+    let (least, most) = (*MEMORY_MEGABYTES.start(), *MEMORY_MEGABYTES.end());
     let range = i64::try_from(least).unwrap_or(0)..=i64::try_from(most).unwrap_or(i64::MAX);
     let with_unit = |range, unit| pattern(format!(r"^{AROUND}{}{AROUND}{unit}{AROUND}$", texts::whole_number(&range)));
     let small = with_unit(least..=most, "(?:[mM](?:[iI]?[bB])?)?");

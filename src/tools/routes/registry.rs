@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::kernel::{Fields, Lax};
+use crate::kernel::{Fields, Lenient};
 use crate::tools::{Function, ToolService};
 use crate::web::openapi::schema::{name_of, query};
 use crate::web::{ApiError, FromFields, QueryParams, ReadErrors, Reply};
@@ -21,7 +21,7 @@ enum Format {
     OpenAi,
 }
 
-impl Lax for Format {
+impl Lenient for Format {
     fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
         match value.as_str() {
             Some(PLAIN) => Ok(Self::Plain),

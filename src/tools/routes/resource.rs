@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::body::ToolBody;
 use crate::kernel::Properties;
-use crate::settings::{Entry, ToolSettings};
+use crate::settings::{CatalogEntry, ToolSettings};
 use crate::tools::ToolService;
 use crate::web::{
     ApiError, BodyErrors, ErrorBody, IfMatch, IfNoneMatch, ListQuery, OptionalBody, PathName, QueryParams, ReadErrors,
@@ -33,8 +33,8 @@ pub(super) struct ToolShown {
     description: Option<String>,
 }
 
-impl From<&Entry<ToolSettings>> for ToolShown {
-    fn from(entry: &Entry<ToolSettings>) -> Self {
+impl From<&CatalogEntry<ToolSettings>> for ToolShown {
+    fn from(entry: &CatalogEntry<ToolSettings>) -> Self {
         let tool = entry.written.clone();
         Self {
             name: entry.name.to_string(),

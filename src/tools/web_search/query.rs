@@ -1,7 +1,7 @@
 use serde_json::{Map, Value, json};
 
 use super::provider::Provider;
-use crate::kernel::Lax;
+use crate::kernel::Lenient;
 
 /// Characters of a query.
 const LONGEST: usize = 1000;

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-/// Matches the whole numbers of `range` as [`crate::kernel::Lax`] reads them from a text: `5`, `05`, `+5`, `5.0`. (It reads
+/// Matches the whole numbers of `range` as [`crate::kernel::Lenient`] reads them from a text: `5`, `05`, `+5`, `5.0`. (It reads
 /// `1_000` too, which the original did by accident.)
 pub(super) fn whole(range: &RangeInclusive<u64>) -> String {
     let minus = if *range.start() == 0 { "|-0+" } else { "" };
@@ -82,7 +82,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::kernel::Lax;
+    use crate::kernel::Lenient;
 
     proptest! {
         #[test]

@@ -1,5 +1,5 @@
 //! The schemas of what requests may hold, as leniently as it is read: each function here describes what one reader of
-//! [`crate::kernel::Lax`] takes, and gets its bounds from the constants that the reader uses.
+//! [`crate::kernel::Lenient`] takes, and gets its bounds from the constants that the reader uses.
 
 use std::ops::RangeInclusive;
 

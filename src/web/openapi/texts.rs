@@ -8,8 +8,8 @@ use super::numbers;
 use super::schema::{AROUND, any_case, bounded_pattern, map_of, pattern};
 use crate::kernel::{ResourceName, UserId};
 use crate::settings::bounds::{
-    CREDENTIAL_ENDINGS, DATABASE_PARAMETERS, MAX_URL_CHARS, PREFIXES_OF_PROGRAMS, RESERVED_HEADERS,
-    VARIABLES_OF_PROGRAMS,
+    CREDENTIAL_SUFFIXES, DANGEROUS_VARIABLE_PREFIXES, DANGEROUS_VARIABLES, DATABASE_PARAMETERS, MAX_URL_CHARS,
+    RESERVED_HEADERS,
 };
 
 /// Characters that no text which is shown or sent on may hold, for use between brackets.
@@ -98,7 +98,7 @@ pub fn headers(reserved: &[&str]) -> Schema {
 
 /// The name of a variable that a process may be given.
 pub fn variable_name() -> Schema {
-    let (names, starts) = (VARIABLES_OF_PROGRAMS.join("|"), PREFIXES_OF_PROGRAMS.join("|"));
+    let (names, starts) = (DANGEROUS_VARIABLES.join("|"), DANGEROUS_VARIABLE_PREFIXES.join("|"));
     pattern(format!(r"^(?!(?:{names})$|(?:{starts}))[^=\x00]+$"))
 }
 
@@ -118,7 +118,7 @@ pub fn endpoint() -> Schema {
 /// credential.
 pub fn other_url() -> Schema {
     let http = any_case(&["http", "https"]);
-    let credential = format!("(?:.*[?&;])?[^?&;=]*(?:{})=", any_case(&CREDENTIAL_ENDINGS));
+    let credential = format!("(?:.*[?&;])?[^?&;=]*(?:{})=", any_case(&CREDENTIAL_SUFFIXES));
     let doubtful = "(?:[^:]*://|//|(?!//|[^:]*://))(?:[^:]*:.*[/?#]|[^/?#]*[/?#].*:).*@";
     let expression = format!("^(?!(?:{http})(?:$|:))(?!{credential})(?!{doubtful})[^{BLANK}{CONTROL}]*$");
     bounded_pattern(expression, &(0..=MAX_URL_CHARS))

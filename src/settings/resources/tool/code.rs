@@ -3,8 +3,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::read_timeout;
-use crate::kernel::{Fields, Lax};
-use crate::settings::bounds::PROGRAM_MEGABYTES;
+use crate::kernel::{Fields, Lenient};
+use crate::settings::bounds::MEMORY_MEGABYTES;
 
 /// A language that code may be written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,7 +82,7 @@ fn read_languages(fields: &mut Fields<'_>) -> Vec<Language> {
 
 fn read_memory(fields: &mut Fields<'_>) -> u64 {
     let Some(value) = fields.value("max_memory") else { return DEFAULT_MEMORY };
-    match megabytes_of(value).filter(|megabytes| PROGRAM_MEGABYTES.contains(megabytes)) {
+    match megabytes_of(value).filter(|megabytes| MEMORY_MEGABYTES.contains(megabytes)) {
         Some(megabytes) => megabytes * MEGABYTE,
         None => {
             fields
@@ -125,7 +125,7 @@ mod tests {
             assert_eq!(megabytes_of(&given), Some(megabytes), "{given}");
         }
         for given in [json!("a lot"), json!("-5"), json!(1.5), json!("99999999999999999999"), json!([]), json!("5kb")] {
-            assert_eq!(megabytes_of(&given).filter(|megabytes| PROGRAM_MEGABYTES.contains(megabytes)), None, "{given}");
+            assert_eq!(megabytes_of(&given).filter(|megabytes| MEMORY_MEGABYTES.contains(megabytes)), None, "{given}");
         }
     }
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::hosts::HostPattern;
+use super::host_pattern::HostPattern;
 use super::{read_headers, read_secret, read_service, read_timeout};
 use crate::kernel::{Fields, Secret, SecretUrl};
 

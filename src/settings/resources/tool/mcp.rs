@@ -4,8 +4,8 @@ use serde_json::{Map, json};
 
 use super::{read_headers, read_secret, read_timeout, read_url};
 use crate::kernel::{FieldIssue, Fields, Secret, SecretUrl};
-use crate::settings::bounds::{PREFIXES_OF_PROGRAMS, VARIABLES_OF_PROGRAMS};
-use crate::settings::{Environment, ToolRules};
+use crate::settings::bounds::{DANGEROUS_VARIABLE_PREFIXES, DANGEROUS_VARIABLES};
+use crate::settings::{Environment, ToolPolicy};
 
 /// Options of `mcp`.
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ impl McpOptions {
 
     /// The program it starts, if that is none of those the operator allows.
     pub(super) fn forbidden(&self, environment: &Environment) -> Vec<FieldIssue> {
-        let rules = ToolRules::read(&mut environment.fields());
+        let rules = ToolPolicy::read(&mut environment.fields());
         match &self.transport {
             Some(McpTransport::Stdio { command, .. }) if !rules.mcp_stdio_commands.contains(command) => {
                 let msg = "Input should be one of the commands that MCP_STDIO_COMMANDS allows";
@@ -78,7 +78,7 @@ fn read_transport(fields: &mut Fields<'_>) -> Option<McpTransport> {
         }
     }
     let command: Option<String> = fields.optional("command");
-    let args = fields.or("args", Args::default()).0;
+    let args = fields.or("args", CommandArgs::default()).0;
     let env = read_env(fields);
     match (url, command) {
         (Some(_), Some(_)) => {
@@ -93,9 +93,9 @@ fn read_transport(fields: &mut Fields<'_>) -> Option<McpTransport> {
 
 /// A list of texts; unlike elsewhere a single text is one of them, commas and all.
 #[derive(Default)]
-struct Args(Vec<String>);
+struct CommandArgs(Vec<String>);
 
-impl crate::kernel::Lax for Args {
+impl crate::kernel::Lenient for CommandArgs {
     fn read(value: &serde_json::Value) -> Result<Self, (&'static str, &'static str)> {
         let texts =
             |items: &Vec<serde_json::Value>| items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
@@ -105,15 +105,15 @@ impl crate::kernel::Lax for Args {
 }
 
 /// Whether a variable of this name could make another program of one that the operator allows.
-fn decides_on_the_program(name: &str) -> bool {
-    VARIABLES_OF_PROGRAMS.contains(&name) || PREFIXES_OF_PROGRAMS.iter().any(|start| name.starts_with(start))
+fn is_dangerous_variable(name: &str) -> bool {
+    DANGEROUS_VARIABLES.contains(&name) || DANGEROUS_VARIABLE_PREFIXES.iter().any(|start| name.starts_with(start))
 }
 
 fn read_env(fields: &mut Fields<'_>) -> Vec<(String, Secret)> {
     let mut variables = Vec::new();
     for (name, value) in fields.or("env", Map::new()) {
         match value.as_str() {
-            Some(_) if decides_on_the_program(&name) => {
+            Some(_) if is_dangerous_variable(&name) => {
                 let msg = format!(
                     "Input should not set '{name}', which decides on what program is run, or is loaded into it"
                 );

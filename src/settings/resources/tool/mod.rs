@@ -2,13 +2,13 @@
 //! [`ToolOptions`], its arm in [`ToolSettings::options`]; the `tools` room does the rest.
 
 mod code;
-mod hosts;
+mod host_pattern;
 mod http;
 mod mcp;
 mod search;
 
 pub use code::{CodeOptions, Language};
-pub use hosts::HostPattern;
+pub use host_pattern::HostPattern;
 pub use http::HttpOptions;
 pub use mcp::{McpOptions, McpTransport};
 pub use search::{SearchOptions, SearchProvider};
@@ -21,7 +21,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{Catalog, Resource};
-use crate::kernel::{CredentialOrigin, FieldIssue, Fields, Properties, Secret, SecretUrl, Segment, names_a_secret};
+use crate::kernel::{CredentialOrigin, FieldIssue, Fields, Properties, Secret, SecretUrl, Segment, is_credential_name};
 use crate::settings::bounds::{self, MAX_DESCRIPTION_CHARS, RESERVED_HEADERS};
 use crate::settings::{Environment, Settings};
 
@@ -92,13 +92,13 @@ impl ToolSettings {
             return Value::Null;
         }
         let plain = config.get("env").and_then(Value::as_object).into_iter().flatten();
-        let mut plain: Vec<_> = plain.filter(|(name, _)| !names_a_secret(name)).collect();
+        let mut plain: Vec<_> = plain.filter(|(name, _)| !is_credential_name(name)).collect();
         plain.sort_by_key(|(name, _)| *name);
         json!([config.get("args"), plain])
     }
 
     /// Issues quote a value; that of a variable may be anything, so the text that refers to it is quoted, masked if need be.
-    fn quoting_what_was_written(&self, issues: Vec<FieldIssue>) -> Vec<FieldIssue> {
+    fn quote_written_values(&self, issues: Vec<FieldIssue>) -> Vec<FieldIssue> {
         let shown = Value::Object(self.config.masked());
         let quote = |issue: FieldIssue| {
             let mut below = issue.loc.iter().skip(1);
@@ -238,7 +238,7 @@ impl Resource for ToolSettings {
         let mut resolver = Resolver::new(environment);
         let config = resolver.properties("config", &self.config);
         let effective = resolver.finish(Self { config, ..self.clone() })?;
-        effective.options().map_err(|issues| self.quoting_what_was_written(issues))?;
+        effective.options().map_err(|issues| self.quote_written_values(issues))?;
         Ok(effective)
     }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{read_secret, read_service, read_timeout};
-use crate::kernel::{Fields, Lax, Secret, SecretUrl};
+use crate::kernel::{Fields, Lenient, Secret, SecretUrl};
 use crate::settings::bounds;
 
 /// Who searches the web.
@@ -38,7 +38,7 @@ impl SearchProvider {
     ];
 }
 
-impl Lax for SearchProvider {
+impl Lenient for SearchProvider {
     fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
         let name = value.as_str().map(|name| name.trim().to_ascii_lowercase());
         let found = Self::ALL.into_iter().find(|(known, _)| name.as_deref() == Some(known));

@@ -5,19 +5,19 @@ use serde_json::Value;
 use crate::kernel::{JsonReader, Redaction};
 
 /// Events that wait for those after them, at most, beside one for each byte of a secret.
-const MAX_WAITING: usize = 256;
+const MAX_PENDING_EVENTS: usize = 256;
 /// Bytes of the events that wait.
-const MAX_WAITING_BYTES: usize = 1_000_000;
+const MAX_PENDING_BYTES: usize = 1_000_000;
 
 /// Masks an agent's credentials in its events: also one that comes in pieces, in the same member of several events, whatever comes
 /// between them. An event that may hold the beginning of one, and all after it, wait for the next that has this member.
 pub(super) struct EventRedactor {
     redaction: Redaction,
-    waiting: Vec<Event>,
+    pending: Vec<BufferedEvent>,
 }
 
 /// An event as it came, and the texts in its data.
-struct Event {
+struct BufferedEvent {
     text: String,
     data: Value,
     is_json: bool,
@@ -25,7 +25,7 @@ struct Event {
 
 impl EventRedactor {
     pub(super) fn new(redaction: Redaction) -> Self {
-        Self { redaction, waiting: Vec::new() }
+        Self { redaction, pending: Vec::new() }
     }
 
     /// Takes the next event; gives what may be passed on. What has no data, as a comment, waits for nobody.
@@ -34,14 +34,14 @@ impl EventRedactor {
             return event.to_owned();
         }
         let text = self.redaction.text(event);
-        let Some(event) = Event::read(&text) else { return text };
-        self.waiting.push(event);
-        let ready = self.paths().iter().map(|path| self.mask(path, false)).min().unwrap_or(self.waiting.len());
-        let bytes: usize = self.waiting.iter().map(|event| event.text.len()).sum();
-        if self.waiting.len() > MAX_WAITING + self.redaction.longest() || bytes > MAX_WAITING_BYTES {
+        let Some(event) = BufferedEvent::read(&text) else { return text };
+        self.pending.push(event);
+        let ready = self.paths().iter().map(|path| self.mask(path, false)).min().unwrap_or(self.pending.len());
+        let bytes: usize = self.pending.iter().map(|event| event.text.len()).sum();
+        if self.pending.len() > MAX_PENDING_EVENTS + self.redaction.max_secret_bytes() || bytes > MAX_PENDING_BYTES {
             return self.finish();
         }
-        self.waiting.drain(..ready).map(|event| event.text).collect()
+        self.pending.drain(..ready).map(|event| event.text).collect()
     }
 
     /// Gives what still waits, since nothing follows it.
@@ -49,30 +49,30 @@ impl EventRedactor {
         for path in self.paths() {
             self.mask(&path, true);
         }
-        self.waiting.drain(..).map(|event| event.text).collect()
+        self.pending.drain(..).map(|event| event.text).collect()
     }
 
     /// Where the events that wait have texts.
     fn paths(&self) -> BTreeSet<String> {
-        self.waiting.iter().flat_map(Event::paths).collect()
+        self.pending.iter().flat_map(BufferedEvent::paths).collect()
     }
 
     /// Masks what the texts at this path make together; how many events need not wait for more of it.
     fn mask(&mut self, path: &str, is_over: bool) -> usize {
-        let with_text = |(at, event): (usize, &Event)| event.text_at(path).map(|text| (at, text.to_owned()));
-        let (places, texts): (Vec<usize>, Vec<String>) = self.waiting.iter().enumerate().filter_map(with_text).unzip();
+        let with_text = |(at, event): (usize, &BufferedEvent)| event.text_at(path).map(|text| (at, text.to_owned()));
+        let (places, texts): (Vec<usize>, Vec<String>) = self.pending.iter().enumerate().filter_map(with_text).unzip();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let (masked, open) = self.redaction.pieces(&texts, is_over);
+        let (masked, open) = self.redaction.mask_pieces(&texts, is_over);
         for (at, masked) in places.iter().zip(masked.unwrap_or_default()) {
-            if let Some(event) = self.waiting.get_mut(*at) {
+            if let Some(event) = self.pending.get_mut(*at) {
                 event.set(path, masked);
             }
         }
-        places.get(open).copied().unwrap_or(self.waiting.len())
+        places.get(open).copied().unwrap_or(self.pending.len())
     }
 }
 
-impl Event {
+impl BufferedEvent {
     /// An event; `None` if it has no data.
     fn read(text: &str) -> Option<Self> {
         // A stream may begin with a byte order mark.

@@ -3,18 +3,18 @@ use serde_json::{Map, Number, Value};
 /// A type that can be read from JSON as leniently as the original (pydantic's lax mode) did: `"30"` and `2.0` are
 /// integers, `"yes"` is a boolean, but a string is only ever a string. Environment variables and query parameters are
 /// read by the same rules.
-pub trait Lax: Sized {
+pub trait Lenient: Sized {
     /// Reads the value, or says what was expected: (pydantic's error type, sentence).
     fn read(value: &Value) -> Result<Self, (&'static str, &'static str)>;
 }
 
-impl Lax for String {
+impl Lenient for String {
     fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
         value.as_str().map(str::to_owned).ok_or(("string_type", "Input should be a valid string"))
     }
 }
 
-impl Lax for bool {
+impl Lenient for bool {
     fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
         const UNCLEAR: (&str, &str) = ("bool_parsing", "Input should be a valid boolean, unable to interpret input");
         match value {
@@ -34,7 +34,7 @@ impl Lax for bool {
     }
 }
 
-impl Lax for i64 {
+impl Lenient for i64 {
     fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
         match value {
             Value::Bool(b) => Ok(i64::from(*b)),
@@ -46,7 +46,7 @@ impl Lax for i64 {
     }
 }
 
-impl Lax for f64 {
+impl Lenient for f64 {
     fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
         let number = match value {
             Value::Bool(b) => Some(f64::from(u8::from(*b))),
@@ -63,14 +63,14 @@ impl Lax for f64 {
     }
 }
 
-impl Lax for Map<String, Value> {
+impl Lenient for Map<String, Value> {
     fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
         value.as_object().cloned().ok_or(("dict_type", "Input should be a valid dictionary"))
     }
 }
 
 /// A list of strings, or one string of comma-separated values.
-impl Lax for Vec<String> {
+impl Lenient for Vec<String> {
     fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
         const EXPECTED: (&str, &str) =
             ("list_type", "Input should be a list of strings, or one comma-separated string");

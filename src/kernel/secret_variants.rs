@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// A secret as it is written, and as others may quote it: each word of `Bearer ...` alone, the login that `Basic ...` stands for,
 /// all of it decoded, and encoded for URLs, JSON or Rust's `Debug`.
-pub(super) fn spellings(secret: &str) -> BTreeSet<String> {
+pub(super) fn secret_variants(secret: &str) -> BTreeSet<String> {
     let decoded = percent_decode_str(secret).decode_utf8_lossy().into_owned();
     let words = secret.split_whitespace().map(str::to_owned);
     let plain = [secret.to_owned(), decoded].into_iter().chain(words).chain(login(secret));
@@ -87,9 +87,9 @@ mod tests {
             ("Basic dXNlcjpwYXNzd29yZA==", vec!["user:password", "password", "dXNlcjpwYXNzd29yZA=="]),
             ("two words", vec!["two+words", "two%20words"]),
         ] {
-            let known = spellings(secret);
+            let known = secret_variants(secret);
             assert!(forms.iter().all(|form| known.contains(*form)), "{secret}: {known:?}");
         }
-        assert_eq!((spellings("sk-a.b_c").len(), spellings("a/b").len()), (1, 5));
+        assert_eq!((secret_variants("sk-a.b_c").len(), secret_variants("a/b").len()), (1, 5));
     }
 }

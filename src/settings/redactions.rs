@@ -13,10 +13,10 @@ use crate::kernel::{Redaction, Secret, SecretUrl};
 
 /// What masks the secrets of one set of settings; made when it is asked for. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Redactions(Arc<Inner>);
+pub struct Redactions(Arc<RedactionsInner>);
 
 #[derive(Debug)]
-struct Inner {
+struct RedactionsInner {
     secrets: Vec<Secret>,
     replies: OnceLock<Redaction>,
     log: OnceLock<Redaction>,
@@ -24,7 +24,7 @@ struct Inner {
 
 impl Redactions {
     fn new(secrets: Vec<Secret>) -> Self {
-        Self(Arc::new(Inner { secrets, replies: OnceLock::new(), log: OnceLock::new() }))
+        Self(Arc::new(RedactionsInner { secrets, replies: OnceLock::new(), log: OnceLock::new() }))
     }
 
     /// For what leaves the server: events, replies, records.
@@ -40,7 +40,7 @@ impl Redactions {
 
 /// The [`Redactions`] of the settings that were asked for last: collecting secrets takes a look at every resource.
 #[derive(Debug, Default)]
-pub(super) struct RedactionCache(RwLock<Option<(Origin, Redactions)>>);
+pub(super) struct RedactionCache(RwLock<Option<(RedactionKey, Redactions)>>);
 
 impl RedactionCache {
     pub(super) fn get(&self, settings: &Settings, environment: &Environment) -> Redactions {
@@ -50,14 +50,15 @@ impl RedactionCache {
             return redactions.clone();
         }
         let redactions = Redactions::new(all(settings, environment));
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some((Origin::of(settings), redactions.clone()));
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) =
+            Some((RedactionKey::of(settings), redactions.clone()));
         redactions
     }
 }
 
 /// The sections that secrets were taken from. Nothing of settings that are no longer live is kept for them.
 #[derive(Debug)]
-struct Origin {
+struct RedactionKey {
     llm: Weak<LlmSection>,
     agents: Weak<Catalog<AgentSettings>>,
     datasources: Weak<Catalog<DataSourceSettings>>,
@@ -65,7 +66,7 @@ struct Origin {
     storage: Weak<StorageSettings>,
 }
 
-impl Origin {
+impl RedactionKey {
     fn of(settings: &Settings) -> Self {
         Self {
             llm: Arc::downgrade(&settings.llm),

@@ -4,21 +4,21 @@ use bytes::Bytes;
 use futures_util::Stream;
 use serde_json::Value;
 
+use super::api_dialect::ApiDialect;
 use super::error::{excerpt, message_in};
-use super::stream::Opened;
-use super::wire::Wire;
+use super::response_stream::ResponseStream;
 use super::{Chunk, Completion, LlmError};
 use crate::kernel::{Deadline, JsonError, JsonReader, Redaction, Secret};
 use crate::outbound::{CallError, Reply, display_url};
 
 /// Largest answer accepted, in bytes.
-pub(super) const ANSWER_CAP: usize = 20_000_000;
+pub(super) const MAX_ANSWER_BYTES: usize = 20_000_000;
 /// Largest error body read, in bytes.
-pub(super) const ERROR_CAP: usize = 64_000;
+pub(super) const MAX_ERROR_BYTES: usize = 64_000;
 
 /// One server, ready to be called: its format, its address, its key. Reads replies with the key masked.
-pub(super) struct Server<'a> {
-    pub(super) wire: Wire,
+pub(super) struct Endpoint<'a> {
+    pub(super) dialect: ApiDialect,
     pub(super) base: &'a str,
     /// The name in messages.
     pub(super) shown: String,
@@ -27,10 +27,10 @@ pub(super) struct Server<'a> {
     redaction: Redaction,
 }
 
-impl<'a> Server<'a> {
-    pub(super) fn new(wire: Wire, base: &'a str, key: Option<&'a Secret>) -> Self {
+impl<'a> Endpoint<'a> {
+    pub(super) fn new(dialect: ApiDialect, base: &'a str, key: Option<&'a Secret>) -> Self {
         Self {
-            wire,
+            dialect,
             base,
             shown: display_url(base),
             key,
@@ -53,7 +53,7 @@ impl<'a> Server<'a> {
 
     pub(super) async fn read_json(&self, reply: Reply, deadline: Deadline) -> Result<Value, LlmError> {
         let reader = reply.reader();
-        let bytes: Bytes = reply.bytes(ANSWER_CAP, deadline).await.map_err(|cause| self.failed(cause))?;
+        let bytes: Bytes = reply.bytes(MAX_ANSWER_BYTES, deadline).await.map_err(|cause| self.failed(cause))?;
         parse(&bytes, reader, &self.redaction).map_err(|what| self.bad_reply(&what))
     }
 
@@ -73,8 +73,8 @@ impl<'a> Server<'a> {
         silence: Duration,
         deadline: Deadline,
     ) -> impl Stream<Item = Result<Chunk, LlmError>> + Send + use<> {
-        let (wire, server, redaction) = (self.wire, self.shown.clone(), self.redaction.clone());
-        Opened { wire, server, redaction, silence, deadline }.chunks(reply)
+        let (dialect, server, redaction) = (self.dialect, self.shown.clone(), self.redaction.clone());
+        ResponseStream { dialect, server, redaction, silence, deadline }.chunks(reply)
     }
 }
 

@@ -7,7 +7,7 @@ use url::{Host, Url};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPattern {
     host: Host<String>,
-    below: bool,
+    subdomains: bool,
     port: Option<u16>,
 }
 
@@ -15,7 +15,7 @@ impl HostPattern {
     /// The pattern that is written so, if it is one.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
-        let (below, rest) = text.strip_prefix("*.").map_or((false, text), |rest| (true, rest));
+        let (subdomains, rest) = text.strip_prefix("*.").map_or((false, text), |rest| (true, rest));
         let (host, port) = match rest.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => (host, Some(port.parse().ok().filter(|port| *port > 0)?)),
             _ => (rest, None),
@@ -24,13 +24,13 @@ impl HostPattern {
         let is_plain = host.chars().all(is_plain) && !host.starts_with(['-', '.']);
         let host = Host::parse(host).ok().filter(|_| is_plain)?;
         // No names lie below an address.
-        (!below || matches!(host, Host::Domain(_))).then_some(Self { host, below, port })
+        (!subdomains || matches!(host, Host::Domain(_))).then_some(Self { host, subdomains, port })
     }
 
     /// Whether this URL leads there.
     pub fn matches(&self, url: &Url) -> bool {
         let is_host = match (&self.host, url.host()) {
-            (Host::Domain(named), Some(Host::Domain(given))) if self.below => {
+            (Host::Domain(named), Some(Host::Domain(given))) if self.subdomains => {
                 given.strip_suffix(named.as_str()).is_some_and(|start| start.len() > 1 && start.ends_with('.'))
             }
             (named, Some(given)) => *named == given.to_owned(),
@@ -43,8 +43,8 @@ impl HostPattern {
 
 impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let below = if self.below { "*." } else { "" };
-        write!(f, "{below}{}", self.host)?;
+        let subdomains = if self.subdomains { "*." } else { "" };
+        write!(f, "{subdomains}{}", self.host)?;
         self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }

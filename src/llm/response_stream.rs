@@ -5,45 +5,45 @@ use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
 use tokio::time::timeout;
 
-use super::server::{ANSWER_CAP, content_type, parse};
-use super::wire::{StreamReader, Wire};
+use super::api_dialect::{ApiDialect, StreamReader};
+use super::endpoint::{MAX_ANSWER_BYTES, content_type, parse};
 use super::{Chunk, LlmError};
 use crate::kernel::{Deadline, Redaction};
 use crate::outbound::{CallError, Reply, lines, sse_events};
 
 /// How long the end of a connection is waited for once the answer is complete.
-const DRAIN: Duration = Duration::from_millis(20);
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// A stream whose head has arrived.
-pub(super) struct Opened {
-    pub(super) wire: Wire,
+pub(super) struct ResponseStream {
+    pub(super) dialect: ApiDialect,
     pub(super) server: String,
     pub(super) redaction: Redaction,
     pub(super) silence: Duration,
     pub(super) deadline: Deadline,
 }
 
-impl Opened {
+impl ResponseStream {
     pub(super) fn chunks(self, reply: Reply) -> impl Stream<Item = Result<Chunk, LlmError>> + Send {
-        let is_whole = self.wire == Wire::OpenAi && content_type(&reply).starts_with("application/json");
+        let is_whole = self.dialect == ApiDialect::OpenAi && content_type(&reply).starts_with("application/json");
         try_stream! {
             if is_whole {
                 // The server ignored `stream` and answered in one piece.
                 let (deadline, json) = (self.deadline.at_most(self.silence), reply.reader());
-                let bytes = reply.bytes(ANSWER_CAP, deadline).await.map_err(|cause| self.failed(cause))?;
+                let bytes = reply.bytes(MAX_ANSWER_BYTES, deadline).await.map_err(|cause| self.failed(cause))?;
                 let raw = parse(&bytes, json, &self.redaction).map_err(|what| self.bad_reply(what))?;
-                let answer = self.wire.completion(&raw).map_err(|what| self.bad_reply(what))?;
+                let answer = self.dialect.completion(&raw).map_err(|what| self.bad_reply(what))?;
                 yield Chunk::Text(answer.content.clone());
                 yield Chunk::End(answer.masked(&self.redaction));
                 return;
             }
             let mut events = self.events(reply);
-            let mut reader = self.wire.reader();
+            let mut reader = self.dialect.reader();
             let mut received = 0;
             while let Some(data) = self.next(&mut events, &reader).await? {
                 received += data.len();
-                if received > ANSWER_CAP {
-                    Err(self.failed(CallError::TooLarge(ANSWER_CAP)))?;
+                if received > MAX_ANSWER_BYTES {
+                    Err(self.failed(CallError::TooLarge(MAX_ANSWER_BYTES)))?;
                 }
                 if let Some(text) = reader.feed(&data).map_err(|what| self.bad_reply(what))? {
                     yield Chunk::Text(text);
@@ -55,15 +55,15 @@ impl Opened {
             yield Chunk::End(answer.masked(&self.redaction));
             if has_ended {
                 // A connection that is read to its end can be used again.
-                drop(timeout(DRAIN, events.next()).await);
+                drop(timeout(DRAIN_TIMEOUT, events.next()).await);
             }
         }
     }
 
     fn events(&self, reply: Reply) -> BoxStream<'static, Result<String, CallError>> {
-        match self.wire {
-            Wire::OpenAi => sse_events(reply.stream()).map(|event| event.map(|event| event.data)).boxed(),
-            Wire::Ollama => lines(reply.stream()).boxed(),
+        match self.dialect {
+            ApiDialect::OpenAi => sse_events(reply.stream()).map(|event| event.map(|event| event.data)).boxed(),
+            ApiDialect::Ollama => lines(reply.stream()).boxed(),
         }
     }
 
@@ -77,8 +77,8 @@ impl Opened {
         if reader.has_ended() {
             return Ok(None);
         }
-        let patience = self.silence.min(self.deadline.remaining());
-        match timeout(patience, events.next()).await.unwrap_or(Some(Err(CallError::Timeout))) {
+        let limit = self.silence.min(self.deadline.remaining());
+        match timeout(limit, events.next()).await.unwrap_or(Some(Err(CallError::Timeout))) {
             Some(Err(_)) if reader.is_complete() => Ok(None),
             Some(Err(cause)) => Err(self.failed(cause)),
             Some(Ok(data)) => Ok(Some(data)),

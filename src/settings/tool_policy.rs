@@ -4,7 +4,7 @@ use crate::kernel::Fields;
 
 /// What the operator allows tools, whatever their own configuration says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ToolRules {
+pub struct ToolPolicy {
     /// `TOOLS_EXECUTION_TIMEOUT`: limit for one execution of a tool that names none of its own.
     pub timeout: Duration,
     /// `TOOLS_MAX_CONCURRENT`: how many tools run at once in the whole process, and how many tasks of one request.
@@ -15,7 +15,7 @@ pub struct ToolRules {
     pub mcp_stdio_commands: Vec<String>,
 }
 
-impl ToolRules {
+impl ToolPolicy {
     pub(super) fn read(env: &mut Fields<'_>) -> Self {
         Self {
             timeout: Duration::from_secs(env.int_or("TOOLS_EXECUTION_TIMEOUT", 30, 1..=3600).unsigned_abs()),

@@ -5,18 +5,18 @@ use crate::settings::LlmSettings;
 
 /// A wire format, fixed for one server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wire {
+pub(super) enum ApiDialect {
     OpenAi,
     Ollama,
 }
 
 /// Puts a stream's pieces together and says what each one adds.
 pub(super) enum StreamReader {
-    OpenAi(openai::Reader),
-    Ollama(ollama::Reader),
+    OpenAi(openai::OpenAiReader),
+    Ollama(ollama::OllamaReader),
 }
 
-impl Wire {
+impl ApiDialect {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
@@ -70,7 +70,7 @@ impl Wire {
         }
     }
 
-    /// The list of models in a reply to [`Wire::models_url`].
+    /// The list of models in a reply to [`ApiDialect::models_url`].
     pub(super) fn models(self, reply: &Value) -> Option<Vec<Value>> {
         match self {
             Self::OpenAi => openai::models(reply),
@@ -80,8 +80,8 @@ impl Wire {
 
     pub(super) fn reader(self) -> StreamReader {
         match self {
-            Self::OpenAi => StreamReader::OpenAi(openai::Reader::default()),
-            Self::Ollama => StreamReader::Ollama(ollama::Reader::default()),
+            Self::OpenAi => StreamReader::OpenAi(openai::OpenAiReader::default()),
+            Self::Ollama => StreamReader::Ollama(ollama::OllamaReader::default()),
         }
     }
 }
@@ -163,12 +163,12 @@ mod tests {
     fn a_base_url_works_with_or_without_version_and_with_any_slashes() {
         for base in ["http://h:1", "http://h:1/", "http://h:1/v1", "http://h:1//v1//", "http://h:1/v1/chat/completions"]
         {
-            assert_eq!(Wire::OpenAi.chat_url(base), "http://h:1/v1/chat/completions", "{base}");
-            assert_eq!(Wire::OpenAi.models_url(base), "http://h:1/v1/models", "{base}");
-            assert_eq!(Wire::Ollama.chat_url(base), "http://h:1/api/chat", "{base}");
+            assert_eq!(ApiDialect::OpenAi.chat_url(base), "http://h:1/v1/chat/completions", "{base}");
+            assert_eq!(ApiDialect::OpenAi.models_url(base), "http://h:1/v1/models", "{base}");
+            assert_eq!(ApiDialect::Ollama.chat_url(base), "http://h:1/api/chat", "{base}");
         }
         for base in ["http://h/api", "http://h/api/chat", "http://h/api/generate/", "http://h"] {
-            assert_eq!(Wire::Ollama.chat_url(base), "http://h/api/chat", "{base}");
+            assert_eq!(ApiDialect::Ollama.chat_url(base), "http://h/api/chat", "{base}");
         }
         let elsewhere = [
             ("https://openrouter.ai/api/v1", "https://openrouter.ai/api/v1/chat/completions"),
@@ -177,7 +177,7 @@ mod tests {
             ("https://h/proxy", "https://h/proxy/v1/chat/completions"),
         ];
         for (base, url) in elsewhere {
-            assert_eq!(Wire::OpenAi.chat_url(base), url);
+            assert_eq!(ApiDialect::OpenAi.chat_url(base), url);
         }
     }
 }
