@@ -16,7 +16,7 @@ use crate::datasources::DataSourceService;
 use crate::kernel::{Clock, Deadline, Error, FieldIssue};
 use crate::llm::{ChatRequest, LlmClient, LlmService};
 use crate::memory::routes::MemoryState;
-use crate::memory::{Folder, MemoryService, ResponseCache};
+use crate::memory::{MemoryService, ResponseCache, Summarizer};
 use crate::monitoring::MonitoringService;
 use crate::outbound::{AddressGuard, HttpClient, Names};
 use crate::settings::{
@@ -162,8 +162,8 @@ impl App {
         let tools = ToolService::new(settings.clone(), stores.config.clone(), http.clone());
         let datasources = DataSourceService::new(settings.clone(), stores.config.clone(), http, guard, program);
         let llm = LlmService::new(settings.clone(), stores.config.clone(), client.clone());
-        let (folds, folder) = Folder::new(settings.clone(), stores.clone());
-        let memory = MemoryService::new(settings.clone(), stores.clone(), clock.clone(), folds);
+        let (summaries, summarizer) = Summarizer::new(settings.clone(), stores.clone());
+        let memory = MemoryService::new(settings.clone(), stores.clone(), clock.clone(), summaries);
         let monitoring = MonitoringService::new(
             settings.clone(),
             stores.clone(),
@@ -200,7 +200,7 @@ impl App {
         let router = with_layers(router::router(modules, &snapshot.server.api_prefix)?, &snapshot.server);
         let helpers = vec![
             tokio::spawn(purge(stores, snapshot.storage.clone())),
-            tokio::spawn(fold(folder, settings, client)),
+            tokio::spawn(write_summaries(summarizer, settings, client)),
             tokio::spawn(monitoring.clone().observe()),
         ];
         report(&snapshot);
@@ -235,7 +235,7 @@ async fn purge(stores: Stores, settings: Arc<StorageSettings>) {
 }
 
 /// Lends the memory module a model to write summaries with.
-async fn fold(folder: Folder, settings: SharedSettings, client: LlmClient) {
+async fn write_summaries(summarizer: Summarizer, settings: SharedSettings, client: LlmClient) {
     let summarize = |prompt: String| {
         let (settings, client) = (settings.snapshot(), client.clone());
         async move {
@@ -244,7 +244,7 @@ async fn fold(folder: Folder, settings: SharedSettings, client: LlmClient) {
             Ok(answer.content)
         }
     };
-    folder.run(summarize).await;
+    summarizer.run(summarize).await;
 }
 
 /// Says at start what an operator may not expect.

@@ -9,7 +9,7 @@ use crate::storage::CacheStore;
 use crate::telemetry::metrics;
 
 /// Largest answer that is kept, in bytes.
-const LARGEST: usize = 256_000;
+const MAX_ENTRY_BYTES: usize = 256_000;
 
 /// Answers that may be given again. A cache that fails is a miss, not an error.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ impl ResponseCache {
     /// Keeps an answer, unless it is very large.
     pub async fn put<T: Serialize + Sync>(&self, key: &str, answer: &T, settings: &CacheSettings) {
         let Ok(text) = serde_json::to_string(answer) else { return };
-        if text.len() > LARGEST {
+        if text.len() > MAX_ENTRY_BYTES {
             return;
         }
         if let Err(error) = self.store.put(key, &text, settings.ttl).await {

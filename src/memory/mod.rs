@@ -1,16 +1,16 @@
 //! What the server remembers: conversations with their summaries under `/api/memory`, and answers it may give again.
 //!
 //! Chat reads a conversation through [`MemoryService::context`] and adds both turns through [`MemoryService::append`].
-//! `summary` folds what outgrows the limit; `app` runs it and lends it a model, since this room may not know one. To
+//! `summarizer` sums up what outgrows the limit; `app` runs it and lends it a model, since this room may not know one. To
 //! change what fits into a prompt: `context`.
 
 mod cache;
 mod context;
 pub mod routes;
 mod service;
-mod summary;
+mod summarizer;
 
 pub use cache::ResponseCache;
 pub use context::ContextMessage;
 pub use service::MemoryService;
-pub use summary::Folder;
+pub use summarizer::Summarizer;

@@ -3,10 +3,10 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::context::{ContextMessage, chars_of, window};
-use super::summary::FoldQueue;
+use super::summarizer::SummaryQueue;
 use crate::kernel::{Clock, Error, ErrorKind, Role, Secret, SecretUrl, UserId};
 use crate::settings::{Settings, SharedSettings};
-use crate::storage::{Message, Retain, Stores};
+use crate::storage::{Message, Retention, Stores};
 
 /// Conversations: reading, adding, clearing.
 #[derive(Clone, Debug)]
@@ -14,7 +14,7 @@ pub struct MemoryService {
     settings: SharedSettings,
     stores: Stores,
     clock: Clock,
-    folds: FoldQueue,
+    summaries: SummaryQueue,
 }
 
 /// Numbers about a conversation.
@@ -30,38 +30,38 @@ pub struct MemoryStats {
     pub system: usize,
     /// Characters (code points) in all messages.
     pub characters: usize,
-    /// Whether older turns were folded into a summary.
+    /// Whether older turns were summarized.
     pub has_summary: bool,
 }
 
 impl MemoryService {
-    /// A service on these stores; what outgrows the limit is handed to `folds`.
-    pub fn new(settings: SharedSettings, stores: Stores, clock: Clock, folds: FoldQueue) -> Self {
-        Self { settings, stores, clock, folds }
+    /// A service on these stores; what outgrows the limit is handed to `summaries`.
+    pub fn new(settings: SharedSettings, stores: Stores, clock: Clock, summaries: SummaryQueue) -> Self {
+        Self { settings, stores, clock, summaries }
     }
 
     /// The newest messages, newest first. No limit, 0, and more than `MEMORY_MAX_MESSAGES` all mean that many.
     pub async fn history(&self, user: &UserId, limit: Option<usize>) -> Result<Vec<Message>, Error> {
-        let most = self.settings.snapshot().memory.max_messages;
-        let limit = limit.filter(|limit| *limit > 0).map_or(most, |limit| limit.min(most));
+        let max_messages = self.settings.snapshot().memory.max_messages;
+        let limit = limit.filter(|limit| *limit > 0).map_or(max_messages, |limit| limit.min(max_messages));
         Ok(self.stores.conversations.recent(user, limit).await?.messages)
     }
 
-    /// What a model is shown of the conversation, oldest first. Includes messages that still wait to be folded.
+    /// What a model is shown of the conversation, oldest first. Includes messages that still wait to be summarized.
     pub async fn context(&self, user: &UserId, max_tokens: usize) -> Result<Vec<ContextMessage>, Error> {
         let conversation = self.stores.conversations.window(user, chars_of(max_tokens)).await?;
         Ok(window(&conversation, max_tokens))
     }
 
-    /// The summary of what was folded away.
+    /// The summary of what was summarized.
     pub async fn summary(&self, user: &UserId) -> Result<Option<String>, Error> {
         Ok(self.stores.conversations.recent(user, 0).await?.summary)
     }
 
     /// Numbers about the messages that [`MemoryService::history`] shows.
     pub async fn stats(&self, user: &UserId) -> Result<MemoryStats, Error> {
-        let most = self.settings.snapshot().memory.max_messages;
-        let conversation = self.stores.conversations.recent(user, most).await?;
+        let max_messages = self.settings.snapshot().memory.max_messages;
+        let conversation = self.stores.conversations.recent(user, max_messages).await?;
         let count = |role| conversation.messages.iter().filter(|message| message.role == role).count();
         Ok(MemoryStats {
             total: conversation.messages.len(),
@@ -90,12 +90,15 @@ impl MemoryService {
         if !memory.enabled {
             return Err(Error::new(ErrorKind::NotConfigured, "Conversation memory is disabled (MEMORY_ENABLED=false)"));
         }
-        let folding = can_fold(&settings);
-        let retain =
-            if folding { Retain::UntilFolded(memory.max_messages) } else { Retain::Newest(memory.max_messages) };
+        let summarizing = can_summarize(&settings);
+        let retain = if summarizing {
+            Retention::UntilSummarized(memory.max_messages)
+        } else {
+            Retention::Newest(memory.max_messages)
+        };
         let held = self.stores.conversations.append(user, messages, memory.ttl, retain).await?;
-        if folding && fold_is_due(held, memory.max_messages) {
-            self.folds.push(user.clone());
+        if summarizing && summary_is_due(held, memory.max_messages) {
+            self.summaries.push(user.clone());
         }
         Ok(())
     }
@@ -145,13 +148,13 @@ fn shown(url: &Secret) -> String {
 }
 
 /// Older messages may only wait for a summary if somebody can write one.
-fn can_fold(settings: &Settings) -> bool {
+fn can_summarize(settings: &Settings) -> bool {
     let llm = settings.llm.effective();
     settings.memory.summary_enabled && llm.base_url.is_some() && llm.default_model.is_some()
 }
 
-/// A fifth of the limit is folded at a time, so that not every turn costs a call to the model.
-fn fold_is_due(held: usize, max_messages: usize) -> bool {
+/// A fifth of the limit is summarized at a time, so that not every turn costs a call to the model.
+fn summary_is_due(held: usize, max_messages: usize) -> bool {
     held.saturating_sub(max_messages) >= (max_messages / 5).max(1)
 }
 

@@ -9,7 +9,7 @@ pub struct MemorySettings {
     pub enabled: bool,
     /// `MEMORY_MAX_MESSAGES`: how many messages a conversation shows.
     pub max_messages: usize,
-    /// `MEMORY_SUMMARY_ENABLED`: whether older turns are folded into a summary instead of being dropped.
+    /// `MEMORY_SUMMARY_ENABLED`: whether older turns are summarized instead of being dropped.
     pub summary_enabled: bool,
     /// `REDIS_TTL_SECONDS`: a conversation is forgotten this long after its last message, whichever store holds it.
     pub ttl: Duration,

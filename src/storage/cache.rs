@@ -2,36 +2,36 @@ use std::time::Duration;
 
 use redis::AsyncCommands;
 
-use super::outside::{Lease, Link};
-use super::redis::{Connection, PROMPT, Redis, call};
+use super::failover::{Failover, Handle};
+use super::redis::{REQUEST_TIMEOUT, Redis, RedisConnection, call};
 use super::sqlite::{Database, failed};
 use crate::kernel::{Clock, Error};
 
 /// Entries kept at most; a purge drops those that would expire first.
-const MOST_ENTRIES: i64 = 10_000;
+const MAX_ENTRIES: i64 = 10_000;
 
 /// Ours alone among the keys of a Redis that others may use too.
-const PREFIX: &str = "orchestrator_cache:";
+const KEY_PREFIX: &str = "orchestrator_cache:";
 
 /// Values that may be lost at any time, each with a time to live. In Redis, or in the embedded database if there is none or
 /// it is away.
 #[derive(Clone, Debug)]
 pub struct CacheStore {
     embedded: EmbeddedCache,
-    redis: Option<Link<Redis>>,
+    redis: Option<Failover<Redis>>,
 }
 
 impl CacheStore {
-    pub(super) fn new(embedded: EmbeddedCache, redis: Option<Link<Redis>>) -> Self {
+    pub(super) fn new(embedded: EmbeddedCache, redis: Option<Failover<Redis>>) -> Self {
         Self { embedded, redis }
     }
 
     /// The value under `key`, unless it has expired.
     pub async fn get(&self, key: &str) -> Result<Option<String>, Error> {
-        if let Some((link, lease)) = self.lease() {
-            let mut connection = lease.connection.clone();
-            match call(PROMPT, connection.get(format!("{PREFIX}{key}"))).await {
-                Err(failure) => link.note(&lease, failure)?,
+        if let Some((failover, handle)) = self.handle() {
+            let mut connection = handle.connection.clone();
+            match call(REQUEST_TIMEOUT, connection.get(format!("{KEY_PREFIX}{key}"))).await {
+                Err(failure) => failover.report_failure(&handle, failure)?,
                 Ok(value) => return Ok(value),
             }
         }
@@ -40,11 +40,11 @@ impl CacheStore {
 
     /// Puts `value` under `key` for `ttl`.
     pub async fn put(&self, key: &str, value: &str, ttl: Duration) -> Result<(), Error> {
-        if let Some((link, lease)) = self.lease() {
-            let mut connection = lease.connection.clone();
+        if let Some((failover, handle)) = self.handle() {
+            let mut connection = handle.connection.clone();
             let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-            match call(PROMPT, connection.pset_ex(format!("{PREFIX}{key}"), value, ttl_ms)).await {
-                Err(failure) => link.note(&lease, failure)?,
+            match call(REQUEST_TIMEOUT, connection.pset_ex(format!("{KEY_PREFIX}{key}"), value, ttl_ms)).await {
+                Err(failure) => failover.report_failure(&handle, failure)?,
                 Ok(()) => return Ok(()),
             }
         }
@@ -55,9 +55,9 @@ impl CacheStore {
         self.embedded.purge().await
     }
 
-    fn lease(&self) -> Option<(&Link<Redis>, Lease<Connection>)> {
-        let link = self.redis.as_ref()?;
-        Some((link, link.lease()?))
+    fn handle(&self) -> Option<(&Failover<Redis>, Handle<RedisConnection>)> {
+        let failover = self.redis.as_ref()?;
+        Some((failover, failover.handle()?))
     }
 }
 
@@ -105,7 +105,7 @@ impl EmbeddedCache {
             "DELETE FROM cache_entry WHERE key IN (SELECT key FROM cache_entry ORDER BY expires_at
                  LIMIT max(0, (SELECT COUNT(*) FROM cache_entry) - ?1))",
         )
-        .bind(MOST_ENTRIES)
+        .bind(MAX_ENTRIES)
         .execute(self.database.writer())
         .await
         .map(|_| ())

@@ -5,19 +5,19 @@ use sqlx::sqlite::SqliteConnection;
 
 /// Schema changes of one kind of database: version, name, SQL; oldest first. Never edit one that has been released: add the
 /// next.
-type Changes = [(i64, &'static str, &'static str)];
+type MigrationList = [(i64, &'static str, &'static str)];
 
-const SQLITE: &Changes = &[
+const SQLITE: &MigrationList = &[
     (1, "initial", include_str!("../../migrations/sqlite/0001_initial.sql")),
     (2, "step query", include_str!("../../migrations/sqlite/0002_step_query.sql")),
     (3, "outside services", include_str!("../../migrations/sqlite/0003_outside_services.sql")),
 ];
 
-const POSTGRES: &Changes = &[(1, "initial", include_str!("../../migrations/postgres/0001_initial.sql"))];
+const POSTGRES: &MigrationList = &[(1, "initial", include_str!("../../migrations/postgres/0001_initial.sql"))];
 
 /// From which version to which a schema was brought; 0 is an empty database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Migrated {
+pub struct MigrationReport {
     /// What was found.
     pub from: i64,
     /// What is there now.
@@ -25,32 +25,32 @@ pub struct Migrated {
 }
 
 /// Brings the embedded database up to date.
-pub(super) async fn sqlite(connection: &mut SqliteConnection) -> Result<Migrated, MigrateError> {
+pub(super) async fn sqlite(connection: &mut SqliteConnection) -> Result<MigrationReport, MigrateError> {
     let migrator = migrator(SQLITE);
     connection.ensure_migrations_table(&migrator.table_name).await?;
-    let from = newest(&connection.list_applied_migrations(&migrator.table_name).await?);
+    let from = last_applied(&connection.list_applied_migrations(&migrator.table_name).await?);
     migrator.run_direct(None, connection, false).await?;
-    Ok(Migrated { from, to: last(SQLITE) })
+    Ok(MigrationReport { from, to: last_known(SQLITE) })
 }
 
 /// Ends the wait for others, and, should this server be cut off, its own hold on the lock.
-const LIMITS: &str = "SET lock_timeout = '10s'; SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5;
+const LOCK_SETTINGS: &str = "SET lock_timeout = '10s'; SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5;
     SET tcp_keepalives_count = 3";
 
 /// Brings Postgres up to date, under a lock that others who want the same wait for. If nothing is missing, it takes no lock
 /// and no right but to read.
-pub(super) async fn postgres(connection: &mut PgConnection) -> Result<Migrated, MigrateError> {
+pub(super) async fn postgres(connection: &mut PgConnection) -> Result<MigrationReport, MigrateError> {
     let migrator = migrator(POSTGRES);
     if is_up_to_date(connection, &migrator).await? {
-        return Ok(Migrated { from: last(POSTGRES), to: last(POSTGRES) });
+        return Ok(MigrationReport { from: last_known(POSTGRES), to: last_known(POSTGRES) });
     }
-    connection.execute(LIMITS).await?;
+    connection.execute(LOCK_SETTINGS).await?;
     connection.lock().await?;
     let outcome = async {
         connection.ensure_migrations_table(&migrator.table_name).await?;
-        let from = newest(&connection.list_applied_migrations(&migrator.table_name).await?);
+        let from = last_applied(&connection.list_applied_migrations(&migrator.table_name).await?);
         migrator.run_direct(None, &mut *connection, false).await?;
-        Ok(Migrated { from, to: last(POSTGRES) })
+        Ok(MigrationReport { from, to: last_known(POSTGRES) })
     }
     .await;
     connection.unlock().await?;
@@ -70,21 +70,21 @@ async fn is_up_to_date(connection: &mut PgConnection, migrator: &Migrator) -> Re
 }
 
 /// Says that `what` is from the future.
-pub(super) fn newer(what: &str, version: i64) -> String {
+pub(super) fn newer_schema(what: &str, version: i64) -> String {
     format!(
         "{what} has a newer schema (it has migration {version}) than this version of the server knows: use a newer one"
     )
 }
 
-fn newest(applied: &[sqlx::migrate::AppliedMigration]) -> i64 {
+fn last_applied(applied: &[sqlx::migrate::AppliedMigration]) -> i64 {
     applied.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
-fn last(changes: &Changes) -> i64 {
+fn last_known(changes: &MigrationList) -> i64 {
     changes.last().map_or(0, |(version, _, _)| *version)
 }
 
-fn migrator(changes: &Changes) -> Migrator {
+fn migrator(changes: &MigrationList) -> Migrator {
     let migration = |(version, name, sql): &(i64, &'static str, &'static str)| {
         let sql = sqlx::SqlSafeStr::into_sql_str(*sql);
         Migration::new(*version, (*name).into(), MigrationType::Simple, sql, false)

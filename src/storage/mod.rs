@@ -3,17 +3,17 @@
 //! The only room that knows redis, and sqlx for our own tables. Built once by `app`, handed to the modules as [`Stores`].
 //! Services decide ids, times and limits; a store keeps what it is given. Everything can live in the embedded database. With
 //! Redis, conversations and cache live there; with Postgres, executions do; the embedded database stands in when they are
-//! away (`outside`). To add a store: its table in a new file under `migrations/`, named in `migrate`, a file here, a field in
-//! [`Stores`], its stories in `contract`.
+//! away (`failover`). To add a store: its table in a new file under `migrations/`, named in `migrate`, a file here, a field in
+//! [`Stores`], its stories in `conformance`.
 
 mod cache;
 mod config;
 #[cfg(test)]
-mod contract;
+mod conformance;
 mod conversation;
 mod execution;
+mod failover;
 mod migrate;
-mod outside;
 mod pool;
 mod postgres;
 mod redis;
@@ -29,24 +29,24 @@ use tokio::time::timeout;
 
 pub use cache::CacheStore;
 pub use config::ConfigStore;
-pub use conversation::{Conversation, ConversationStore, Message, Overflow, Retain};
-pub use execution::{Cursor, Execution, ExecutionFilter, ExecutionStatus, ExecutionStore, Outcome, Step};
-pub use outside::BackendStatus;
+pub use conversation::{Conversation, ConversationStore, Excess, Message, Retention};
+pub use execution::{Execution, ExecutionCursor, ExecutionFilter, ExecutionStatus, ExecutionStore, Outcome, Step};
+pub use failover::BackendStatus;
 pub use pool::PoolStatus;
 pub use registry::Registry;
 
-use self::migrate::Migrated;
-use self::outside::{Backend, Failure, Journal, Link};
+use self::failover::{Failover, Failure, Outbox, RemoteBackend};
+use self::migrate::MigrationReport;
 use self::postgres::Postgres;
 use self::redis::Redis;
 use crate::kernel::{Clock, Error};
 use crate::settings::StorageSettings;
 
 /// How long the start waits for outside services; after that they are connected to in the background.
-const START_PATIENCE: Duration = Duration::from_secs(3);
+const START_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Bytes that may wait for a service: on disk, in the embedded database.
-const WAITING_BYTES: i64 = 500_000_000;
+const MAX_OUTBOX_BYTES: i64 = 500_000_000;
 
 /// All stores. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -60,9 +60,9 @@ pub struct Stores {
     /// What was configured through the API.
     pub config: ConfigStore,
     database: sqlite::Database,
-    redis: Option<Link<Redis>>,
-    postgres: Option<Link<Postgres>>,
-    keepers: Arc<Mutex<JoinSet<()>>>,
+    redis: Option<Failover<Redis>>,
+    postgres: Option<Failover<Postgres>>,
+    reconnecting: Arc<Mutex<JoinSet<()>>>,
 }
 
 impl Stores {
@@ -76,26 +76,26 @@ impl Stores {
         let redis = match &settings.redis_url {
             None => {
                 // What is said without Redis is given to it, should it be used again.
-                database.forget_note(redis::RUN).await?;
+                database.remove_meta(redis::RUN_ID).await?;
                 None
             }
             Some(url) => {
-                let journal = Journal::new(database.clone(), Redis::KEY);
-                let redis = Redis::new(url, database.clone(), conversations.clone(), journal.clone())?;
-                Some(Link::new(redis, journal, clock.clone()).await?)
+                let outbox = Outbox::new(database.clone(), Redis::KEY);
+                let redis = Redis::new(url, database.clone(), conversations.clone(), outbox.clone())?;
+                Some(Failover::new(redis, outbox, clock.clone()).await?)
             }
         };
         let postgres = match &settings.postgres_dsn {
             None => None,
             Some(dsn) => {
-                let journal = Journal::new(database.clone(), Postgres::KEY);
+                let outbox = Outbox::new(database.clone(), Postgres::KEY);
                 let postgres = Postgres::new(dsn, database.installation().await?, executions.clone())?;
-                Some(Link::new(postgres, journal, clock.clone()).await?)
+                Some(Failover::new(postgres, outbox, clock.clone()).await?)
             }
         };
         let executions = ExecutionStore::new(executions, postgres.clone(), clock.clone());
         executions.interrupt().await?;
-        let keepers = connect(redis.as_ref(), postgres.as_ref()).await?;
+        let reconnecting = connect(redis.as_ref(), postgres.as_ref()).await?;
         Ok(Self {
             conversations: ConversationStore::new(conversations, redis.clone()),
             cache: CacheStore::new(cache::EmbeddedCache::new(database.clone(), clock), redis.clone()),
@@ -104,40 +104,40 @@ impl Stores {
             database,
             redis,
             postgres,
-            keepers: Arc::new(Mutex::new(keepers)),
+            reconnecting: Arc::new(Mutex::new(reconnecting)),
         })
     }
 
     /// How Redis is doing; None if there is none. Costs nothing.
     pub fn redis(&self) -> Option<BackendStatus> {
-        self.redis.as_ref().map(Link::status)
+        self.redis.as_ref().map(Failover::status)
     }
 
     /// A round trip to Redis, and how long it took; or why there was none.
     pub async fn ping_redis(&self) -> Result<Duration, String> {
-        let link = self.redis.as_ref().ok_or("Redis is not configured")?;
-        if link.lease().is_none() {
-            return Err(not_in_use(Redis::NAME, &link.status()));
+        let failover = self.redis.as_ref().ok_or("Redis is not configured")?;
+        if failover.handle().is_none() {
+            return Err(unavailable_text(Redis::NAME, &failover.status()));
         }
-        link.backend().ping(redis::PROMPT).await.map_err(|failure| failure.text())
+        failover.backend().ping(redis::REQUEST_TIMEOUT).await.map_err(|failure| failure.text())
     }
 
     /// How Postgres is doing; None if there is none. Costs nothing.
     pub fn postgres(&self) -> Option<BackendStatus> {
-        self.postgres.as_ref().map(Link::status)
+        self.postgres.as_ref().map(Failover::status)
     }
 
     /// A round trip to Postgres, and how long it took; or why there was none.
     pub async fn ping_postgres(&self) -> Result<Duration, String> {
-        let link = self.postgres.as_ref().ok_or("Postgres is not configured")?;
-        let Some(lease) = link.lease() else { return Err(not_in_use(Postgres::NAME, &link.status())) };
-        link.backend().ping(&lease.connection).await.map_err(|failure| failure.text())
+        let failover = self.postgres.as_ref().ok_or("Postgres is not configured")?;
+        let Some(handle) = failover.handle() else { return Err(unavailable_text(Postgres::NAME, &failover.status())) };
+        failover.backend().ping(&handle.connection).await.map_err(|failure| failure.text())
     }
 
     /// How the pools of connections are used. Costs nothing.
     pub fn pools(&self) -> Vec<PoolStatus> {
-        let postgres = self.postgres.as_ref().and_then(Link::lease);
-        let postgres = postgres.map(|lease| PoolStatus::of("postgres", &lease.connection.pool));
+        let postgres = self.postgres.as_ref().and_then(Failover::handle);
+        let postgres = postgres.map(|handle| PoolStatus::of("postgres", &handle.connection.pool));
         self.database.pools().into_iter().chain(postgres).collect()
     }
 
@@ -178,61 +178,61 @@ impl Stores {
     pub async fn purge(&self, settings: &StorageSettings) -> Result<(), Error> {
         self.conversations.purge().await?;
         self.cache.purge().await?;
-        self.limit_waiting(WAITING_BYTES).await?;
+        self.trim_outboxes(MAX_OUTBOX_BYTES).await?;
         self.executions.retain(settings.execution_retention, settings.execution_max_rows).await
     }
 
     /// Gives up what has waited longest for services that are away for too long.
-    async fn limit_waiting(&self, most_bytes: i64) -> Result<(), Error> {
+    async fn trim_outboxes(&self, max_bytes: i64) -> Result<(), Error> {
         if let Some(redis) = &self.redis
-            && redis.limit(most_bytes).await? > 0
+            && redis.trim_outbox(max_bytes).await? > 0
         {
             // The copies still have it.
-            self.database.forget_note(redis::RUN).await?;
+            self.database.remove_meta(redis::RUN_ID).await?;
         }
         if let Some(postgres) = &self.postgres {
-            postgres.limit(most_bytes).await?;
+            postgres.trim_outbox(max_bytes).await?;
         }
         Ok(())
     }
 
     /// Writes everything out and closes the store.
     pub async fn close(&self) {
-        self.keepers.lock().await.shutdown().await;
+        self.reconnecting.lock().await.shutdown().await;
         self.database.close().await;
     }
 }
 
 /// Connects to what there is, and leaves it to the background.
-async fn connect(redis: Option<&Link<Redis>>, postgres: Option<&Link<Postgres>>) -> Result<JoinSet<()>, Error> {
-    let mut keepers = JoinSet::new();
-    tokio::try_join!(first_attempt(redis), first_attempt(postgres))?;
-    redis.map(|link| keepers.spawn(link.clone().keep()));
-    postgres.map(|link| keepers.spawn(link.clone().keep()));
-    Ok(keepers)
+async fn connect(redis: Option<&Failover<Redis>>, postgres: Option<&Failover<Postgres>>) -> Result<JoinSet<()>, Error> {
+    let mut reconnecting = JoinSet::new();
+    tokio::try_join!(connect_at_start(redis), connect_at_start(postgres))?;
+    redis.map(|failover| reconnecting.spawn(failover.clone().run_reconnect()));
+    postgres.map(|failover| reconnecting.spawn(failover.clone().run_reconnect()));
+    Ok(reconnecting)
 }
 
 /// Connects before the first request if the service is there. Only a service that must not be used stops the start.
-async fn first_attempt<B: Backend>(link: Option<&Link<B>>) -> Result<(), Error> {
-    let Some(link) = link else { return Ok(()) };
-    let late = || Err(Failure::Unusable(format!("no connection within {} s", START_PATIENCE.as_secs())));
-    match timeout(START_PATIENCE, link.connect()).await.unwrap_or_else(|_| late()) {
-        Err(Failure::Foreign(text)) => Err(Error::internal_public(format!("can't use {}", B::NAME), text)),
+async fn connect_at_start<B: RemoteBackend>(failover: Option<&Failover<B>>) -> Result<(), Error> {
+    let Some(failover) = failover else { return Ok(()) };
+    let late = || Err(Failure::Unavailable(format!("no connection within {} s", START_TIMEOUT.as_secs())));
+    match timeout(START_TIMEOUT, failover.connect()).await.unwrap_or_else(|_| late()) {
+        Err(Failure::IncompatibleSchema(text)) => Err(Error::internal_public(format!("can't use {}", B::NAME), text)),
         Err(failure) => {
-            link.attempt_failed(&failure);
+            failover.connect_failed(&failure);
             Ok(())
         }
         Ok(()) => Ok(()),
     }
 }
 
-fn not_in_use(name: &str, status: &BackendStatus) -> String {
+fn unavailable_text(name: &str, status: &BackendStatus) -> String {
     match &status.last_error {
         Some(error) => format!("{name} is not in use: {error}"),
         None => format!("{name} is not in use: what has waited for it is being written back"),
     }
 }
 
-fn describe(what: &str, Migrated { from, to }: Migrated) -> String {
+fn describe(what: &str, MigrationReport { from, to }: MigrationReport) -> String {
     if from == to { format!("{what} is up to date at version {to}") } else { format!("{what}: version {from} -> {to}") }
 }

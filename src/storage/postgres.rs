@@ -8,29 +8,29 @@ use sqlx::{Connection as _, Executor};
 use tokio::time::{Instant, timeout};
 
 use super::execution::{self, EmbeddedExecutions};
-use super::migrate::{self, Migrated};
-use super::outside::{Backend, Entry, Failure};
+use super::failover::{Failure, OutboxEntry, RemoteBackend};
+use super::migrate::{self, MigrationReport};
 use crate::kernel::{Error, Redaction, Secret, SecretUrl};
 
 /// How long a request waits for Postgres.
-pub(super) const PROMPT: Duration = Duration::from_millis(500);
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long background work waits for it.
-pub(super) const PATIENT: Duration = Duration::from_secs(5);
+pub(super) const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long connecting may take, names, TLS and signing in included.
-const CONNECT: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long migrations may take, waiting for those of another server included.
-const MIGRATE: Duration = Duration::from_secs(300);
+const MIGRATION_TIMEOUT: Duration = Duration::from_secs(300);
 /// Connections. All are made before the first is used: no request waits for one to be made.
-const CONNECTIONS: u32 = 4;
+const POOL_SIZE: u32 = 4;
 const PORT: u16 = 5432;
 /// What the server itself gives up, should we have left. And it is to use the index that each query has: as long as it has no
 /// statistics of a new table, it would plan to read all of it, and remember that plan while the table grows.
-const SESSION: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s';
+const SESSION_SETTINGS: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s';
     SET idle_in_transaction_session_timeout = '10s'; SET enable_seqscan = off";
 
 /// A pool whose schema is ours.
 #[derive(Clone, Debug)]
-pub(super) struct Connection {
+pub(super) struct PostgresConnection {
     pub(super) pool: PgPool,
     /// One more, to find out how Postgres is while those of the pool are all in use.
     watch: PgPool,
@@ -59,70 +59,74 @@ impl Postgres {
     }
 
     /// A round trip of its own.
-    pub(super) async fn ping(&self, connection: &Connection) -> Result<Duration, Failure> {
+    pub(super) async fn ping(&self, connection: &PostgresConnection) -> Result<Duration, Failure> {
         let started = Instant::now();
-        call(PROMPT, connection.watch.execute("SELECT 1")).await?;
+        call(REQUEST_TIMEOUT, connection.watch.execute("SELECT 1")).await?;
         Ok(started.elapsed())
     }
 
     /// Brings the schema up to date. Several servers may do so at once: they take turns.
-    pub(super) async fn migrate(&self) -> Result<Migrated, Failure> {
-        let mut connection = call(CONNECT, PgConnection::connect_with(&self.options)).await?;
-        let migrating = timeout(MIGRATE, migrate::postgres(&mut connection)).await;
+    pub(super) async fn migrate(&self) -> Result<MigrationReport, Failure> {
+        let mut connection = call(CONNECT_TIMEOUT, PgConnection::connect_with(&self.options)).await?;
+        let migrating = timeout(MIGRATION_TIMEOUT, migrate::postgres(&mut connection)).await;
         let migrated = match migrating {
             Ok(Ok(migrated)) => migrated,
             Ok(Err(MigrateError::VersionMissing(version))) => {
-                return Err(Failure::Foreign(migrate::newer("the Postgres database", version)));
+                return Err(Failure::IncompatibleSchema(migrate::newer_schema("the Postgres database", version)));
             }
-            Ok(Err(error @ MigrateError::VersionMismatch(_))) => return Err(Failure::Foreign(error.to_string())),
+            Ok(Err(error @ MigrateError::VersionMismatch(_))) => {
+                return Err(Failure::IncompatibleSchema(error.to_string()));
+            }
             Ok(Err(error)) => {
-                return Err(Failure::Unusable(format!("its schema can't be brought up to date: {error}")));
+                return Err(Failure::Unavailable(format!("its schema can't be brought up to date: {error}")));
             }
-            Err(_) => return Err(Failure::Unusable("its schema is locked by somebody else".to_owned())),
+            Err(_) => return Err(Failure::Unavailable("its schema is locked by somebody else".to_owned())),
         };
-        call(CONNECT, connection.close()).await?;
+        call(CONNECT_TIMEOUT, connection.close()).await?;
         Ok(migrated)
     }
 
-    async fn open(&self) -> Result<Connection, Failure> {
+    async fn open(&self) -> Result<PostgresConnection, Failure> {
         self.migrate().await?;
-        let (pool, watch) = (self.pool(CONNECTIONS), self.pool(1));
-        let all = try_join_all((0..CONNECTIONS).map(|_| pool.acquire()));
-        drop(call(CONNECT, async { Ok((all.await?, watch.acquire().await?)) }).await?);
-        Ok(Connection { pool, watch, server: self.server.clone() })
+        let (pool, watch) = (self.pool(POOL_SIZE), self.pool(1));
+        let all = try_join_all((0..POOL_SIZE).map(|_| pool.acquire()));
+        drop(call(CONNECT_TIMEOUT, async { Ok((all.await?, watch.acquire().await?)) }).await?);
+        Ok(PostgresConnection { pool, watch, server: self.server.clone() })
     }
 
     fn pool(&self, connections: u32) -> PgPool {
         PgPoolOptions::new()
             .max_connections(connections)
-            .acquire_timeout(CONNECT)
+            .acquire_timeout(CONNECT_TIMEOUT)
             // Only one that has died is replaced: its next user notices, and does without.
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(false)
-            .after_connect(|connection, _| Box::pin(async move { connection.execute(SESSION).await.map(|_| ()) }))
+            .after_connect(|connection, _| {
+                Box::pin(async move { connection.execute(SESSION_SETTINGS).await.map(|_| ()) })
+            })
             .connect_lazy_with(self.options.clone())
     }
 }
 
-impl Backend for Postgres {
-    type Connection = Connection;
+impl RemoteBackend for Postgres {
+    type Connection = PostgresConnection;
 
     const NAME: &'static str = "Postgres";
     const KEY: &'static str = "postgres";
 
-    async fn connect(&self) -> Result<Connection, Failure> {
+    async fn connect(&self) -> Result<PostgresConnection, Failure> {
         self.open().await.map_err(|failure| match failure {
-            Failure::Unusable(text) => Failure::Unusable(self.redaction.text(&text)),
+            Failure::Unavailable(text) => Failure::Unavailable(self.redaction.text(&text)),
             failure => failure,
         })
     }
 
-    async fn check(&self, connection: &Connection) -> Result<(), Failure> {
+    async fn check(&self, connection: &PostgresConnection) -> Result<(), Failure> {
         self.ping(connection).await.map(|_| ())
     }
 
-    async fn write_back(&self, connection: &Connection, entries: &[Entry]) -> Result<(), Failure> {
+    async fn write_back(&self, connection: &PostgresConnection, entries: &[OutboxEntry]) -> Result<(), Failure> {
         execution::write_back(&self.executions, connection, entries).await
     }
 }
@@ -162,17 +166,17 @@ fn options(dsn: &SecretUrl) -> Result<PgConnectOptions, Error> {
 pub(super) async fn call<T>(limit: Duration, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Failure> {
     match timeout(limit, work).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) if is_refusal(&error) => {
-            Err(Failure::Refused(Error::internal("Postgres does not take a record", error)))
+        Ok(Err(error)) if is_rejection(&error) => {
+            Err(Failure::Rejected(Error::internal("Postgres does not take a record", error)))
         }
-        Ok(Err(error @ sqlx::Error::PoolTimedOut)) => Err(Failure::Slow(error.to_string())),
-        Ok(Err(error)) => Err(Failure::Unusable(error.to_string())),
-        Err(_) => Err(Failure::Slow(format!("no answer within {} ms", limit.as_millis()))),
+        Ok(Err(error @ sqlx::Error::PoolTimedOut)) => Err(Failure::Timeout(error.to_string())),
+        Ok(Err(error)) => Err(Failure::Unavailable(error.to_string())),
+        Err(_) => Err(Failure::Timeout(format!("no answer within {} ms", limit.as_millis()))),
     }
 }
 
 /// Whether it lies with the data: a value that does not fit, a record that is not there. Everything else may pass.
-fn is_refusal(error: &sqlx::Error) -> bool {
+fn is_rejection(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     let of_data = code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"));
     of_data || matches!(error, sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. })

@@ -9,7 +9,7 @@ use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
-use super::migrate::{self, Migrated};
+use super::migrate::{self, MigrationReport};
 use super::pool::PoolStatus;
 use crate::kernel::{Error, new_id};
 
@@ -29,7 +29,7 @@ pub(super) struct Database {
     /// Held while this server uses the folder: a second one would take its running executions for interrupted ones.
     lock: Arc<File>,
     /// What was done to its schema when it was opened.
-    pub(super) migrated: Migrated,
+    pub(super) migrated: MigrationReport,
 }
 
 impl Database {
@@ -50,7 +50,9 @@ impl Database {
         let writer = pool(1).connect_with(options.clone()).await.map_err(|error| unusable(error.into()))?;
         let mut connection = writer.acquire().await.map_err(|error| unusable(error.into()))?;
         let migrated = migrate::sqlite(&mut connection).await.map_err(|error| match error {
-            MigrateError::VersionMissing(version) => unusable(migrate::newer("the embedded database", version).into()),
+            MigrateError::VersionMissing(version) => {
+                unusable(migrate::newer_schema("the embedded database", version).into())
+            }
             error => unusable(error.into()),
         })?;
         drop(connection);
@@ -80,7 +82,7 @@ impl Database {
     }
 
     /// What was noted under this name.
-    pub(super) async fn note(&self, name: &str) -> Result<Option<String>, Error> {
+    pub(super) async fn meta(&self, name: &str) -> Result<Option<String>, Error> {
         sqlx::query_scalar("SELECT value FROM note WHERE name = ?1")
             .bind(name)
             .fetch_optional(&self.readers)
@@ -89,7 +91,7 @@ impl Database {
     }
 
     /// Notes a value, in the place of what was noted before.
-    pub(super) async fn set_note(&self, name: &str, value: &str) -> Result<(), Error> {
+    pub(super) async fn set_meta(&self, name: &str, value: &str) -> Result<(), Error> {
         sqlx::query("INSERT OR REPLACE INTO note (name, value) VALUES (?1, ?2)")
             .bind(name)
             .bind(value)
@@ -100,7 +102,7 @@ impl Database {
     }
 
     /// Removes a note.
-    pub(super) async fn forget_note(&self, name: &str) -> Result<(), Error> {
+    pub(super) async fn remove_meta(&self, name: &str) -> Result<(), Error> {
         sqlx::query("DELETE FROM note WHERE name = ?1")
             .bind(name)
             .execute(&self.writer)
@@ -116,7 +118,7 @@ impl Database {
             .execute(&self.writer)
             .await
             .map_err(failed("could not name this installation"))?;
-        Ok(self.note("installation").await?.unwrap_or_default())
+        Ok(self.meta("installation").await?.unwrap_or_default())
     }
 
     pub(super) async fn ping(&self) -> Result<(), Error> {

@@ -68,7 +68,10 @@ const ORIGINAL: &[(&str, &str)] = &[
     ("GET /api/monitoring/logs", "logs::lines_are_found_by_what_they_are_about"),
     ("GET /api/memory/{user_id}/history", "memory::messages_are_added_in_both_ways_and_read_newest_first"),
     ("GET /api/memory/{user_id}/context", "memory::the_context_is_the_newest_turns_that_fit_in_order"),
-    ("GET /api/memory/{user_id}/summary", "summary::the_oldest_turns_are_folded_and_the_summary_enters_the_context"),
+    (
+        "GET /api/memory/{user_id}/summary",
+        "summary::the_oldest_turns_are_summarized_and_the_summary_enters_the_context",
+    ),
     ("GET /api/memory/{user_id}/stats", "memory::statistics_count_code_points"),
     ("DELETE /api/memory/{user_id}", "memory::clearing_takes_one_conversation_and_no_other"),
     ("POST /api/memory/{user_id}/message", "memory::messages_are_added_in_both_ways_and_read_newest_first"),

@@ -42,7 +42,7 @@ async fn until_summary(server: &TestServer, text: &str) {
 }
 
 #[tokio::test]
-async fn the_oldest_turns_are_folded_and_the_summary_enters_the_context() {
+async fn the_oldest_turns_are_summarized_and_the_summary_enters_the_context() {
     let llm = Upstream::start(|seen, _| {
         if wants_summary(seen) { openai(seen, "Ada said the secret is 42.") } else { openai(seen, "ok") }
     })

@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::ChatState;
 use crate::kernel::{Clock, Error, Fields};
-use crate::storage::{Cursor, Execution, ExecutionFilter, ExecutionStatus, Step};
+use crate::storage::{Execution, ExecutionCursor, ExecutionFilter, ExecutionStatus, Step};
 use crate::web::openapi::schema::{name_of, one_of, pattern, query, query_integer, text};
 use crate::web::{ApiError, ErrorBody, FromFields, PathId, QueryParams, ReadErrors, Reply};
 
@@ -136,7 +136,7 @@ impl IntoParams for ExecutionListQuery {
         let cursor = "Where the page begins: `next_cursor` of the page before";
         vec![
             query("limit", "Page size, 50 by default", query_integer(&PAGE_SIZES)),
-            query("cursor", cursor, pattern(Cursor::PATTERN)),
+            query("cursor", cursor, pattern(ExecutionCursor::PATTERN)),
             query("user_id", "Of this user only", text()),
             query("status", "In this state only", statuses),
         ]
@@ -172,7 +172,7 @@ pub(super) async fn list(
     State(state): State<ChatState>,
     QueryParams(query): QueryParams<ExecutionListQuery>,
 ) -> Result<Reply<Executions>, ApiError> {
-    let before = query.cursor.as_deref().map(Cursor::parse).transpose()?;
+    let before = query.cursor.as_deref().map(ExecutionCursor::parse).transpose()?;
     let filter = ExecutionFilter { user_id: query.user_id, status: query.status, before };
     // One more than asked for tells whether there is another page.
     let mut page = state.chat.executions().list(&filter, query.limit + 1).await?;

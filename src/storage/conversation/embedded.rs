@@ -5,21 +5,21 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 use tokio::time::sleep;
 
-use super::{Conversation, Message, Overflow, Place, layout};
+use super::{Conversation, Excess, Message, MessageIdentity, codec};
 use crate::kernel::{Clock, Error, JsonReader, Role, UserId};
-use crate::storage::outside::Journal;
+use crate::storage::failover::Outbox;
 use crate::storage::sqlite::{Database, failed};
 
 /// Expired conversations that are deleted in one go: in the time that takes, nobody else can write.
-const PURGED_AT_ONCE: i64 = 50;
+const PURGE_BATCH: i64 = 50;
 /// Pause after that, for those who wait.
-const PURGED_PAUSE: Duration = Duration::from_millis(10);
+const PURGE_PAUSE: Duration = Duration::from_millis(10);
 /// How long it is remembered that a conversation was cleared: a Redis with older data should not come back.
-const CLEARINGS_MS: i64 = 30 * 86_400_000;
+const TOMBSTONE_LIFETIME_MS: i64 = 30 * 86_400_000;
 
 /// Messages that are added in one step.
 #[derive(Debug)]
-pub(super) struct Turns<'a> {
+pub(super) struct AppendBatch<'a> {
     /// The id of the step, by which it is known that it was done.
     pub(super) operation: String,
     /// Oldest first.
@@ -27,10 +27,10 @@ pub(super) struct Turns<'a> {
     /// How long the conversation lives on.
     pub(super) ttl: Duration,
     /// How many messages it may hold.
-    pub(super) most: i64,
+    pub(super) max_messages: i64,
 }
 
-impl Turns<'_> {
+impl AppendBatch<'_> {
     pub(super) fn ttl_ms(&self) -> i64 {
         i64::try_from(self.ttl.as_millis()).unwrap_or(i64::MAX)
     }
@@ -38,7 +38,7 @@ impl Turns<'_> {
 
 /// A conversation is forgotten.
 #[derive(Debug)]
-pub(super) struct Clearing {
+pub(super) struct Tombstone {
     /// The id of the step, by which it is known that it was done.
     pub(super) operation: String,
     pub(super) at_ms: i64,
@@ -56,17 +56,17 @@ impl EmbeddedConversations {
         Self { database, clock }
     }
 
-    /// Adds messages, and puts them into the journal if there is one. Returns how many messages the conversation holds.
+    /// Adds messages, and puts them into the outbox if there is one. Returns how many messages the conversation holds.
     pub(super) async fn append(
         &self,
         user: &UserId,
-        turns: &Turns<'_>,
-        journal: Option<&Journal>,
+        batch: &AppendBatch<'_>,
+        outbox: Option<&Outbox>,
     ) -> Result<usize, Error> {
         const WHAT: &str = "could not append to a conversation";
         let mut tx = self.database.write().await?;
         self.drop_expired(&mut tx, user).await?;
-        let expires_at = self.clock.now_ms().saturating_add(turns.ttl_ms());
+        let expires_at = self.clock.now_ms().saturating_add(batch.ttl_ms());
         sqlx::query(
             "INSERT INTO conversation (user_id, expires_at) VALUES (?1, ?2)
              ON CONFLICT (user_id) DO UPDATE SET expires_at = excluded.expires_at",
@@ -76,7 +76,7 @@ impl EmbeddedConversations {
         .execute(&mut *tx)
         .await
         .map_err(failed(WHAT))?;
-        for message in turns.messages {
+        for message in batch.messages {
             sqlx::query(
                 "INSERT INTO message (user_id, role, content, metadata, created_at, operation)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -86,16 +86,16 @@ impl EmbeddedConversations {
             .bind(&message.content)
             .bind(Value::Object(message.metadata.clone()).to_string())
             .bind(message.created_ms)
-            .bind(&turns.operation)
+            .bind(&batch.operation)
             .execute(&mut *tx)
             .await
             .map_err(failed(WHAT))?;
         }
-        let kept = trim(&mut tx, user, turns.most).await?;
-        if let Some(journal) = journal {
-            let messages: Vec<String> = turns.messages.iter().map(layout::to_text).collect();
-            let body = json!({"id": turns.operation, "messages": messages, "most": turns.most});
-            journal.add(&mut tx, user.as_str(), &body.to_string()).await?;
+        let kept = trim(&mut tx, user, batch.max_messages).await?;
+        if let Some(outbox) = outbox {
+            let messages: Vec<String> = batch.messages.iter().map(codec::to_text).collect();
+            let body = json!({"id": batch.operation, "messages": messages, "most": batch.max_messages});
+            outbox.add(&mut tx, user.as_str(), &body.to_string()).await?;
         }
         tx.commit().await.map_err(failed(WHAT))?;
         Ok(kept)
@@ -140,12 +140,12 @@ impl EmbeddedConversations {
         Ok(Conversation { summary, messages })
     }
 
-    /// Forgets the conversation, remembers that, and puts it into the journal if there is one.
+    /// Forgets the conversation, remembers that, and puts it into the outbox if there is one.
     pub(super) async fn clear(
         &self,
         user: &UserId,
-        clearing: &Clearing,
-        journal: Option<&Journal>,
+        tombstone: &Tombstone,
+        outbox: Option<&Outbox>,
     ) -> Result<(), Error> {
         const WHAT: &str = "could not clear a conversation";
         let mut tx = self.database.write().await?;
@@ -156,20 +156,25 @@ impl EmbeddedConversations {
             .map_err(failed(WHAT))?;
         sqlx::query("INSERT OR REPLACE INTO cleared (user_id, operation, cleared_at) VALUES (?1, ?2, ?3)")
             .bind(user.as_str())
-            .bind(&clearing.operation)
-            .bind(clearing.at_ms)
+            .bind(&tombstone.operation)
+            .bind(tombstone.at_ms)
             .execute(&mut *tx)
             .await
             .map_err(failed(WHAT))?;
-        if let Some(journal) = journal {
-            let body = json!({"id": clearing.operation, "cleared": clearing.at_ms});
-            journal.add(&mut tx, user.as_str(), &body.to_string()).await?;
+        if let Some(outbox) = outbox {
+            let body = json!({"id": tombstone.operation, "cleared": tombstone.at_ms});
+            outbox.add(&mut tx, user.as_str(), &body.to_string()).await?;
         }
         tx.commit().await.map_err(failed(WHAT))
     }
 
-    /// The messages beyond the newest `keep`, oldest first, at most `most` of them.
-    pub(super) async fn overflow(&self, user: &UserId, keep: usize, most: usize) -> Result<Option<Overflow>, Error> {
+    /// The messages beyond the newest `keep`, oldest first, at most `max_messages` of them.
+    pub(super) async fn excess(
+        &self,
+        user: &UserId,
+        keep: usize,
+        max_messages: usize,
+    ) -> Result<Option<Excess>, Error> {
         const WHAT: &str = "could not read the oldest messages of a conversation";
         let mut tx = self.database.read().begin().await.map_err(failed(WHAT))?;
         let Some(summary) = self.live_summary(&mut tx, user).await? else { return Ok(None) };
@@ -181,17 +186,21 @@ impl EmbeddedConversations {
         )
         .bind(user.as_str())
         .bind(i64::try_from(keep).unwrap_or(i64::MAX))
-        .bind(i64::try_from(most).unwrap_or(i64::MAX))
+        .bind(i64::try_from(max_messages).unwrap_or(i64::MAX))
         .fetch_all(&mut *tx)
         .await
         .map_err(failed(WHAT))?;
         let ids = rows.iter().map(|row| row.try_get("id")).collect::<Result<Vec<i64>, _>>().map_err(failed(WHAT))?;
         let messages = rows.iter().map(read_message).collect::<Result<Vec<_>, _>>().map_err(failed(WHAT))?;
-        Ok(if ids.is_empty() { None } else { Some(Overflow { messages, summary, place: Place::Embedded(ids) }) })
+        Ok(if ids.is_empty() {
+            None
+        } else {
+            Some(Excess { messages, summary, place: MessageIdentity::Embedded(ids) })
+        })
     }
 
     /// Puts `summary` in the place of the messages with these ids, if all of them are still there.
-    pub(super) async fn fold(&self, user: &UserId, ids: &[i64], summary: &str) -> Result<bool, Error> {
+    pub(super) async fn summarize(&self, user: &UserId, ids: &[i64], summary: &str) -> Result<bool, Error> {
         const WHAT: &str = "could not store a summary";
         let mut tx = self.database.write().await?;
         for id in ids {
@@ -217,10 +226,15 @@ impl EmbeddedConversations {
     }
 
     /// Does to the copy what was done to the conversation in Redis. Messages that another server stored are not there.
-    pub(super) async fn fold_copy(&self, user: &UserId, folded: &[Message], summary: &str) -> Result<(), Error> {
-        const WHAT: &str = "could not fold the copy of a conversation";
+    pub(super) async fn summarize_copy(
+        &self,
+        user: &UserId,
+        summarized: &[Message],
+        summary: &str,
+    ) -> Result<(), Error> {
+        const WHAT: &str = "could not summarize the copy of a conversation";
         let mut tx = self.database.write().await?;
-        for message in folded {
+        for message in summarized {
             sqlx::query(
                 "DELETE FROM message WHERE id = (SELECT id FROM message
                      WHERE user_id = ?1 AND created_at = ?2 AND role = ?3 AND content = ?4 ORDER BY id LIMIT 1)",
@@ -247,12 +261,12 @@ impl EmbeddedConversations {
         const WHAT: &str = "could not delete expired conversations";
         let now_ms = self.clock.now_ms();
         sqlx::query("DELETE FROM cleared WHERE cleared_at <= ?1")
-            .bind(now_ms.saturating_sub(CLEARINGS_MS))
+            .bind(now_ms.saturating_sub(TOMBSTONE_LIFETIME_MS))
             .execute(self.database.writer())
             .await
             .map_err(failed(WHAT))?;
         while self.purge_some(now_ms).await.map_err(failed(WHAT))? > 0 {
-            sleep(PURGED_PAUSE).await;
+            sleep(PURGE_PAUSE).await;
         }
         Ok(())
     }
@@ -263,7 +277,7 @@ impl EmbeddedConversations {
             "DELETE FROM conversation WHERE user_id IN
                  (SELECT user_id FROM conversation WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
         );
-        let deleted = deleting.bind(now_ms).bind(PURGED_AT_ONCE).execute(self.database.writer()).await?;
+        let deleted = deleting.bind(now_ms).bind(PURGE_BATCH).execute(self.database.writer()).await?;
         Ok(deleted.rows_affected())
     }
 
@@ -293,25 +307,25 @@ impl EmbeddedConversations {
 }
 
 /// Deletes what is beyond the limit, system messages last; returns how many messages are left.
-async fn trim(tx: &mut Transaction<'_, Sqlite>, user: &UserId, most: i64) -> Result<usize, Error> {
+async fn trim(tx: &mut Transaction<'_, Sqlite>, user: &UserId, max_messages: i64) -> Result<usize, Error> {
     const WHAT: &str = "could not trim a conversation";
     let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM message WHERE user_id = ?1")
         .bind(user.as_str())
         .fetch_one(&mut **tx)
         .await
         .map_err(failed(WHAT))?;
-    if count > most {
+    if count > max_messages {
         sqlx::query(
             "DELETE FROM message WHERE id IN
                  (SELECT id FROM message WHERE user_id = ?1 ORDER BY role = 'system', id LIMIT ?2)",
         )
         .bind(user.as_str())
-        .bind(count - most)
+        .bind(count - max_messages)
         .execute(&mut **tx)
         .await
         .map_err(failed(WHAT))?;
     }
-    Ok(usize::try_from(count.min(most)).unwrap_or(0))
+    Ok(usize::try_from(count.min(max_messages)).unwrap_or(0))
 }
 
 pub(super) fn read_message(row: &SqliteRow) -> Result<Message, sqlx::Error> {

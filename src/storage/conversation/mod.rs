@@ -4,8 +4,8 @@
 //! gives back what a Redis that comes back empty has lost. `redis` knows the layout there, `write_back` brings Redis up to
 //! date. Services call [`ConversationStore`] and need not know which store answers.
 
+mod codec;
 mod embedded;
-mod layout;
 mod redis;
 mod write_back;
 
@@ -14,11 +14,11 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 pub(super) use embedded::EmbeddedConversations;
-pub(super) use write_back::bring_up_to_date;
+pub(super) use write_back::replay;
 pub(super) use write_back::restore;
 
-use self::embedded::{Clearing, Turns};
-use super::outside::{Lease, Link, Route};
+use self::embedded::{AppendBatch, Tombstone};
+use super::failover::{Failover, Handle, Route};
 use super::redis::Redis;
 use crate::kernel::{Error, Role, UserId, new_id};
 
@@ -38,7 +38,7 @@ pub struct Message {
 /// A conversation as it is at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Conversation {
-    /// What was folded away.
+    /// What was summarized.
     pub summary: Option<String>,
     /// The newest messages, newest first.
     pub messages: Vec<Message>,
@@ -46,44 +46,46 @@ pub struct Conversation {
 
 /// How much of a conversation survives an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retain {
+pub enum Retention {
     /// The newest messages; older ones are dropped.
     Newest(usize),
-    /// Twice as many, since older messages wait to be folded into the summary; never less than ten thousand.
-    UntilFolded(usize),
+    /// Twice as many, since older messages wait to be summarized; never less than ten thousand.
+    UntilSummarized(usize),
 }
 
-impl Retain {
-    fn most(self) -> i64 {
+impl Retention {
+    fn max_messages(self) -> i64 {
         match self {
-            Self::Newest(most) => i64::try_from(most).unwrap_or(i64::MAX),
-            Self::UntilFolded(most) => i64::try_from(most).unwrap_or(i64::MAX).saturating_mul(2).max(10_000),
+            Self::Newest(max_messages) => i64::try_from(max_messages).unwrap_or(i64::MAX),
+            Self::UntilSummarized(max_messages) => {
+                i64::try_from(max_messages).unwrap_or(i64::MAX).saturating_mul(2).max(10_000)
+            }
         }
     }
 }
 
-/// The oldest messages of a conversation, about to be folded into its summary.
+/// The oldest messages of a conversation, about to be summarized.
 #[derive(Clone, Debug)]
-pub struct Overflow {
+pub struct Excess {
     /// The messages, oldest first.
     pub messages: Vec<Message>,
     /// The summary so far.
     pub summary: Option<String>,
-    place: Place,
+    place: MessageIdentity,
 }
 
-/// What tells the messages of an overflow from any others.
+/// What tells the messages of an excess from any others.
 #[derive(Clone, Debug)]
-enum Place {
+enum MessageIdentity {
     /// Their row ids, which are never used again.
     Embedded(Vec<i64>),
     /// Their exact texts, and the epoch, which changes when the conversation is cleared.
     Redis { epoch: String, texts: Vec<Vec<u8>> },
 }
 
-impl Overflow {
+impl Excess {
     /// Keeps the oldest messages up to `chars` characters in all, but at least one.
-    pub fn limit(&mut self, chars: usize) {
+    pub fn truncate(&mut self, chars: usize) {
         let mut total = 0;
         let fitting = self.messages.iter().take_while(|message| {
             total += message.content.chars().count();
@@ -92,8 +94,8 @@ impl Overflow {
         let count = fitting.count().max(1);
         self.messages.truncate(count);
         match &mut self.place {
-            Place::Embedded(ids) => ids.truncate(count),
-            Place::Redis { texts, .. } => texts.truncate(count),
+            MessageIdentity::Embedded(ids) => ids.truncate(count),
+            MessageIdentity::Redis { texts, .. } => texts.truncate(count),
         }
     }
 }
@@ -102,11 +104,11 @@ impl Overflow {
 #[derive(Clone, Debug)]
 pub struct ConversationStore {
     embedded: EmbeddedConversations,
-    redis: Option<Link<Redis>>,
+    redis: Option<Failover<Redis>>,
 }
 
 impl ConversationStore {
-    pub(super) fn new(embedded: EmbeddedConversations, redis: Option<Link<Redis>>) -> Self {
+    pub(super) fn new(embedded: EmbeddedConversations, redis: Option<Failover<Redis>>) -> Self {
         Self { embedded, redis }
     }
 
@@ -117,32 +119,32 @@ impl ConversationStore {
         user: &UserId,
         messages: &[Message],
         ttl: Duration,
-        retain: Retain,
+        retain: Retention,
     ) -> Result<usize, Error> {
-        let turns = Turns { operation: new_id(), messages, ttl, most: retain.most() };
-        let Some(link) = &self.redis else { return self.embedded.append(user, &turns, None).await };
-        let queue = match link.route().await {
-            Route::Service(lease) => match redis::append(&lease.connection, user, &turns).await {
+        let batch = AppendBatch { operation: new_id(), messages, ttl, max_messages: retain.max_messages() };
+        let Some(failover) = &self.redis else { return self.embedded.append(user, &batch, None).await };
+        let queue = match failover.route().await {
+            Route::Remote(handle) => match redis::append(&handle.connection, user, &batch).await {
                 Ok(held) => {
-                    copied(self.embedded.append(user, &turns, None).await);
+                    copied(self.embedded.append(user, &batch, None).await);
                     return Ok(held);
                 }
-                Err(failure) => link.set_aside(&lease, failure).await?,
+                Err(failure) => failover.fail_over(&handle, failure).await?,
             },
-            Route::Journal(queue) => queue,
+            Route::Outbox(queue) => queue,
         };
-        let held = self.embedded.append(user, &turns, Some(link.journal())).await?;
-        link.queued();
+        let held = self.embedded.append(user, &batch, Some(failover.outbox())).await?;
+        failover.enqueued();
         drop(queue);
         Ok(held)
     }
 
     /// The newest `limit` messages, newest first, and the summary.
     pub async fn recent(&self, user: &UserId, limit: usize) -> Result<Conversation, Error> {
-        if let Some((link, lease)) = self.lease() {
-            match redis::recent(&lease.connection, user, limit).await {
+        if let Some((failover, handle)) = self.handle() {
+            match redis::recent(&handle.connection, user, limit).await {
                 Ok(conversation) => return Ok(conversation),
-                Err(failure) => link.note(&lease, failure)?,
+                Err(failure) => failover.report_failure(&handle, failure)?,
             }
         }
         self.embedded.recent(user, limit).await
@@ -151,10 +153,10 @@ impl ConversationStore {
     /// The newest messages with at most `chars` characters in all, newest first, every system message, and the summary. The
     /// message that no longer fits is left out, and so is all that is older.
     pub async fn window(&self, user: &UserId, chars: usize) -> Result<Conversation, Error> {
-        if let Some((link, lease)) = self.lease() {
-            match redis::window(&lease.connection, user, chars).await {
+        if let Some((failover, handle)) = self.handle() {
+            match redis::window(&handle.connection, user, chars).await {
                 Ok(conversation) => return Ok(conversation),
-                Err(failure) => link.note(&lease, failure)?,
+                Err(failure) => failover.report_failure(&handle, failure)?,
             }
         }
         self.embedded.window(user, chars).await
@@ -162,49 +164,49 @@ impl ConversationStore {
 
     /// Forgets the conversation: messages and summary.
     pub async fn clear(&self, user: &UserId) -> Result<(), Error> {
-        let clearing = Clearing { operation: new_id(), at_ms: self.embedded.clock.now_ms() };
-        let Some(link) = &self.redis else { return self.embedded.clear(user, &clearing, None).await };
-        let queue = match link.route().await {
-            Route::Service(lease) => match redis::clear(&lease.connection, user, &clearing).await {
-                Ok(()) => return self.embedded.clear(user, &clearing, None).await,
-                Err(failure) => link.set_aside(&lease, failure).await?,
+        let tombstone = Tombstone { operation: new_id(), at_ms: self.embedded.clock.now_ms() };
+        let Some(failover) = &self.redis else { return self.embedded.clear(user, &tombstone, None).await };
+        let queue = match failover.route().await {
+            Route::Remote(handle) => match redis::clear(&handle.connection, user, &tombstone).await {
+                Ok(()) => return self.embedded.clear(user, &tombstone, None).await,
+                Err(failure) => failover.fail_over(&handle, failure).await?,
             },
-            Route::Journal(queue) => queue,
+            Route::Outbox(queue) => queue,
         };
-        self.embedded.clear(user, &clearing, Some(link.journal())).await?;
-        link.queued();
+        self.embedded.clear(user, &tombstone, Some(failover.outbox())).await?;
+        failover.enqueued();
         drop(queue);
         Ok(())
     }
 
-    /// The messages beyond the newest `keep`, oldest first, at most `most` of them. System messages are not among them: they
-    /// are instructions, which a summary would turn into prose. None while Redis is away: folding waits for it.
-    pub async fn overflow(&self, user: &UserId, keep: usize, most: usize) -> Result<Option<Overflow>, Error> {
-        let Some((link, lease)) = self.lease() else {
-            return if self.redis.is_some() { Ok(None) } else { self.embedded.overflow(user, keep, most).await };
+    /// The messages beyond the newest `keep`, oldest first, at most `max_messages` of them. System messages are not among them: they
+    /// are instructions, which a summary would turn into prose. None while Redis is away: summarizing waits for it.
+    pub async fn excess(&self, user: &UserId, keep: usize, max_messages: usize) -> Result<Option<Excess>, Error> {
+        let Some((failover, handle)) = self.handle() else {
+            return if self.redis.is_some() { Ok(None) } else { self.embedded.excess(user, keep, max_messages).await };
         };
-        match redis::overflow(&lease.connection, user, keep, most).await {
-            Ok(overflow) => Ok(overflow),
-            Err(failure) => link.note(&lease, failure).map(|()| None),
+        match redis::excess(&handle.connection, user, keep, max_messages).await {
+            Ok(excess) => Ok(excess),
+            Err(failure) => failover.report_failure(&handle, failure).map(|()| None),
         }
     }
 
-    /// Puts `summary` in the place of the overflow. Does nothing and returns false if the conversation was cleared, or has
-    /// begun anew, since the overflow was read.
-    pub async fn fold(&self, user: &UserId, overflow: &Overflow, summary: &str) -> Result<bool, Error> {
-        let (epoch, texts) = match &overflow.place {
-            Place::Embedded(ids) => return self.embedded.fold(user, ids, summary).await,
-            Place::Redis { epoch, texts } => (epoch, texts),
+    /// Puts `summary` in the place of the excess. Does nothing and returns false if the conversation was cleared, or has
+    /// begun anew, since the excess was read.
+    pub async fn summarize(&self, user: &UserId, excess: &Excess, summary: &str) -> Result<bool, Error> {
+        let (epoch, texts) = match &excess.place {
+            MessageIdentity::Embedded(ids) => return self.embedded.summarize(user, ids, summary).await,
+            MessageIdentity::Redis { epoch, texts } => (epoch, texts),
         };
-        let Some((link, lease)) = self.lease() else { return Ok(false) };
+        let Some((failover, handle)) = self.handle() else { return Ok(false) };
         let now_ms = self.embedded.clock.now_ms();
-        match redis::fold(&lease.connection, user, (epoch, texts), summary, now_ms).await {
+        match redis::summarize(&handle.connection, user, (epoch, texts), summary, now_ms).await {
             Ok(true) => {
-                copied(self.embedded.fold_copy(user, &overflow.messages, summary).await);
+                copied(self.embedded.summarize_copy(user, &excess.messages, summary).await);
                 Ok(true)
             }
             Ok(false) => Ok(false),
-            Err(failure) => link.note(&lease, failure).map(|()| false),
+            Err(failure) => failover.report_failure(&handle, failure).map(|()| false),
         }
     }
 
@@ -212,9 +214,9 @@ impl ConversationStore {
         self.embedded.purge().await
     }
 
-    fn lease(&self) -> Option<(&Link<Redis>, Lease<super::redis::Connection>)> {
-        let link = self.redis.as_ref()?;
-        Some((link, link.lease()?))
+    fn handle(&self) -> Option<(&Failover<Redis>, Handle<super::redis::RedisConnection>)> {
+        let failover = self.redis.as_ref()?;
+        Some((failover, failover.handle()?))
     }
 }
 

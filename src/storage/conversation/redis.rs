@@ -2,14 +2,14 @@ use std::sync::LazyLock;
 
 use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind, Value};
 
-use super::embedded::{Clearing, Turns};
-use super::{Conversation, Message, Overflow, Place, layout};
+use super::embedded::{AppendBatch, Tombstone};
+use super::{Conversation, Excess, Message, MessageIdentity, codec};
 use crate::kernel::UserId;
-use crate::storage::outside::{Failure, allowance};
-use crate::storage::redis::{Connection, PATIENT, PROMPT, call, judge};
+use crate::storage::failover::{Failure, timeout_for};
+use crate::storage::redis::{BACKGROUND_TIMEOUT, REQUEST_TIMEOUT, RedisConnection, call, classify};
 
 /// How long Redis remembers that a conversation was cleared: longer than any command can be under way.
-pub(super) const CLEARED_MS: i64 = 86_400_000;
+pub(super) const TOMBSTONE_TTL_MS: i64 = 86_400_000;
 
 /// Scripts run alone, so each of these is one step, in one round trip.
 macro_rules! code {
@@ -20,8 +20,8 @@ macro_rules! code {
 const APPLY_CODE: &str = code!("lua/apply.lua");
 static APPLY: LazyLock<Script> = LazyLock::new(|| Script::new(APPLY_CODE));
 static WINDOW: LazyLock<Script> = LazyLock::new(|| Script::new(code!("lua/window.lua")));
-static OVERFLOW: LazyLock<Script> = LazyLock::new(|| Script::new(code!("lua/overflow.lua")));
-static FOLD: LazyLock<Script> = LazyLock::new(|| Script::new(code!("lua/fold.lua")));
+static EXCESS: LazyLock<Script> = LazyLock::new(|| Script::new(code!("lua/excess.lua")));
+static SUMMARIZE: LazyLock<Script> = LazyLock::new(|| Script::new(code!("lua/summarize.lua")));
 
 /// The original's keys.
 fn messages_key(user: &UserId) -> String {
@@ -43,12 +43,12 @@ fn epoch_key(user: &UserId) -> String {
 
 /// What is to be done to a conversation, oldest first; what was done before is skipped.
 #[derive(Debug, Default)]
-pub(super) struct Changes {
+pub(super) struct ConversationUpdate {
     pub(super) now_ms: i64,
     pub(super) ttl_ms: i64,
     /// Whether a conversation that would live on longer gets `ttl_ms` too.
     pub(super) may_shorten: bool,
-    pub(super) most: i64,
+    pub(super) max_messages: i64,
     /// The id of a clearing that comes before all messages; and, if it comes late, when it was, for what was said since to
     /// stay.
     pub(super) cleared: Option<(String, Option<i64>)>,
@@ -60,7 +60,7 @@ pub(super) struct Changes {
     pub(super) operations: Vec<(String, Vec<String>)>,
 }
 
-impl Changes {
+impl ConversationUpdate {
     /// About how much it is to send.
     pub(super) fn bytes(&self) -> usize {
         let texts = self.operations.iter().flat_map(|(_, messages)| messages).chain(&self.summary);
@@ -71,14 +71,14 @@ impl Changes {
     fn arguments(&self, command: &mut Cmd, user: &UserId) {
         command.arg(4).arg(messages_key(user)).arg(summary_key(user)).arg(applied_key(user)).arg(epoch_key(user));
         let (cleared, until) = match &self.cleared {
-            Some((id, until)) => (id.as_str(), until.map(layout::time).unwrap_or_default()),
+            Some((id, until)) => (id.as_str(), until.map(codec::time).unwrap_or_default()),
             None => ("", String::new()),
         };
         command
             .arg(self.now_ms)
             .arg(self.ttl_ms)
             .arg(i32::from(self.may_shorten))
-            .arg(self.most)
+            .arg(self.max_messages)
             .arg(cleared)
             .arg(until);
         command.arg(self.summary.as_deref().unwrap_or_default()).arg(i32::from(self.by_time));
@@ -88,9 +88,9 @@ impl Changes {
     }
 
     /// Makes these changes at once.
-    async fn apply(&self, connection: &Connection, user: &UserId) -> Result<usize, Failure> {
+    async fn apply(&self, connection: &RedisConnection, user: &UserId) -> Result<usize, Failure> {
         let mut connection = connection.clone();
-        let limit = allowance(PROMPT, self.bytes());
+        let limit = timeout_for(REQUEST_TIMEOUT, self.bytes());
         let mut command = redis::cmd("EVALSHA");
         self.arguments(command.arg(APPLY.get_hash()), user);
         let work = async {
@@ -107,7 +107,10 @@ impl Changes {
 }
 
 /// Makes changes of many conversations in one round trip. What Redis refuses is given up, for it would refuse it for ever.
-pub(super) async fn apply_all(connection: &Connection, all: &[(UserId, Changes)]) -> Result<(), Failure> {
+pub(super) async fn apply_all(
+    connection: &RedisConnection,
+    all: &[(UserId, ConversationUpdate)],
+) -> Result<(), Failure> {
     if all.is_empty() {
         return Ok(());
     }
@@ -121,10 +124,10 @@ pub(super) async fn apply_all(connection: &Connection, all: &[(UserId, Changes)]
     let bytes = all.iter().map(|(_, changes)| changes.bytes()).sum();
     let mut connection = connection.clone();
     let outcomes: Vec<RedisResult<Value>> =
-        call(allowance(PATIENT, bytes), pipeline.query_async(&mut connection)).await?;
+        call(timeout_for(BACKGROUND_TIMEOUT, bytes), pipeline.query_async(&mut connection)).await?;
     for outcome in outcomes {
-        match judge(outcome) {
-            Err(Failure::Refused(error)) => {
+        match classify(outcome) {
+            Err(Failure::Rejected(error)) => {
                 tracing::error!(%error, "turns of a conversation can't be written back and are given up");
             }
             outcome => drop(outcome?),
@@ -133,53 +136,64 @@ pub(super) async fn apply_all(connection: &Connection, all: &[(UserId, Changes)]
     Ok(())
 }
 
-pub(super) async fn append(connection: &Connection, user: &UserId, turns: &Turns<'_>) -> Result<usize, Failure> {
-    let changes = Changes {
-        now_ms: turns.messages.iter().map(|message| message.created_ms).max().unwrap_or_default(),
-        ttl_ms: turns.ttl_ms(),
+pub(super) async fn append(
+    connection: &RedisConnection,
+    user: &UserId,
+    batch: &AppendBatch<'_>,
+) -> Result<usize, Failure> {
+    let changes = ConversationUpdate {
+        now_ms: batch.messages.iter().map(|message| message.created_ms).max().unwrap_or_default(),
+        ttl_ms: batch.ttl_ms(),
         may_shorten: true,
-        most: turns.most,
-        operations: vec![(turns.operation.clone(), turns.messages.iter().map(layout::to_text).collect())],
-        ..Changes::default()
+        max_messages: batch.max_messages,
+        operations: vec![(batch.operation.clone(), batch.messages.iter().map(codec::to_text).collect())],
+        ..ConversationUpdate::default()
     };
     changes.apply(connection, user).await
 }
 
-pub(super) async fn clear(connection: &Connection, user: &UserId, clearing: &Clearing) -> Result<(), Failure> {
-    let cleared = Some((clearing.operation.clone(), None));
-    let changes = Changes { now_ms: clearing.at_ms, cleared, ttl_ms: CLEARED_MS, most: i64::MAX, ..Changes::default() };
+pub(super) async fn clear(connection: &RedisConnection, user: &UserId, tombstone: &Tombstone) -> Result<(), Failure> {
+    let cleared = Some((tombstone.operation.clone(), None));
+    let changes = ConversationUpdate {
+        now_ms: tombstone.at_ms,
+        cleared,
+        ttl_ms: TOMBSTONE_TTL_MS,
+        max_messages: i64::MAX,
+        ..ConversationUpdate::default()
+    };
     changes.apply(connection, user).await.map(|_| ())
 }
 
-pub(super) async fn recent(connection: &Connection, user: &UserId, limit: usize) -> Result<Conversation, Failure> {
+pub(super) async fn recent(connection: &RedisConnection, user: &UserId, limit: usize) -> Result<Conversation, Failure> {
     // An end before the start means none; -1 would mean all.
     let (start, end) = if limit == 0 { (1, 0) } else { (0, isize::try_from(limit).unwrap_or(isize::MAX) - 1) };
     let mut pipeline = redis::pipe();
     pipeline.atomic().get(summary_key(user)).lrange(messages_key(user), start, end);
     let mut connection = connection.clone();
-    let (summary, texts): (Option<Vec<u8>>, Vec<Vec<u8>>) = call(PROMPT, pipeline.query_async(&mut connection)).await?;
+    let (summary, texts): (Option<Vec<u8>>, Vec<Vec<u8>>) =
+        call(REQUEST_TIMEOUT, pipeline.query_async(&mut connection)).await?;
     Ok(conversation(summary.unwrap_or_default(), &texts))
 }
 
-pub(super) async fn window(connection: &Connection, user: &UserId, chars: usize) -> Result<Conversation, Failure> {
+pub(super) async fn window(connection: &RedisConnection, user: &UserId, chars: usize) -> Result<Conversation, Failure> {
     let mut script = WINDOW.prepare_invoke();
     script.key(messages_key(user)).key(summary_key(user)).arg(chars);
     let mut connection = connection.clone();
-    let mut found: Vec<Vec<u8>> = call(PROMPT, script.invoke_async(&mut connection)).await?;
+    let mut found: Vec<Vec<u8>> = call(REQUEST_TIMEOUT, script.invoke_async(&mut connection)).await?;
     let texts = found.split_off(1.min(found.len()));
     Ok(conversation(found.pop().unwrap_or_default(), &texts))
 }
 
-pub(super) async fn overflow(
-    connection: &Connection,
+pub(super) async fn excess(
+    connection: &RedisConnection,
     user: &UserId,
     keep: usize,
-    most: usize,
-) -> Result<Option<Overflow>, Failure> {
-    let mut script = OVERFLOW.prepare_invoke();
-    script.key(messages_key(user)).key(summary_key(user)).key(epoch_key(user)).arg(keep).arg(most);
+    max_messages: usize,
+) -> Result<Option<Excess>, Failure> {
+    let mut script = EXCESS.prepare_invoke();
+    script.key(messages_key(user)).key(summary_key(user)).key(epoch_key(user)).arg(keep).arg(max_messages);
     let mut connection = connection.clone();
-    let found: Vec<Vec<u8>> = call(PROMPT, script.invoke_async(&mut connection)).await?;
+    let found: Vec<Vec<u8>> = call(REQUEST_TIMEOUT, script.invoke_async(&mut connection)).await?;
     let mut found = found.into_iter();
     let (epoch, summary) = (found.next().unwrap_or_default(), found.next().unwrap_or_default());
     let texts: Vec<Vec<u8>> = found.collect();
@@ -187,25 +201,25 @@ pub(super) async fn overflow(
         return Ok(None);
     }
     let Conversation { summary, messages } = conversation(summary, &texts);
-    let place = Place::Redis { epoch: text(&epoch), texts };
-    Ok(Some(Overflow { messages, summary, place }))
+    let place = MessageIdentity::Redis { epoch: text(&epoch), texts };
+    Ok(Some(Excess { messages, summary, place }))
 }
 
-pub(super) async fn fold(
-    connection: &Connection,
+pub(super) async fn summarize(
+    connection: &RedisConnection,
     user: &UserId,
     (epoch, texts): (&str, &[Vec<u8>]),
     summary: &str,
     now_ms: i64,
 ) -> Result<bool, Failure> {
-    let mut script = FOLD.prepare_invoke();
+    let mut script = SUMMARIZE.prepare_invoke();
     script.key(messages_key(user)).key(summary_key(user)).key(epoch_key(user)).key(applied_key(user));
     script.arg(epoch).arg(summary).arg(now_ms);
     for text in texts {
         script.arg(text.as_slice());
     }
     let mut connection = connection.clone();
-    call(PROMPT, script.invoke_async(&mut connection)).await
+    call(REQUEST_TIMEOUT, script.invoke_async(&mut connection)).await
 }
 
 /// What others have written need not be UTF-8.
@@ -214,6 +228,6 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn conversation(summary: Vec<u8>, texts: &[Vec<u8>]) -> Conversation {
-    let messages: Vec<Message> = texts.iter().map(|bytes| layout::from_text(&text(bytes))).collect();
+    let messages: Vec<Message> = texts.iter().map(|bytes| codec::from_text(&text(bytes))).collect();
     Conversation { summary: Some(text(&summary)).filter(|summary| !summary.is_empty()), messages }
 }

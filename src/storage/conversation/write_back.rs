@@ -5,33 +5,33 @@ use indexmap::IndexMap;
 use serde_json::Value;
 use sqlx::{Row, Sqlite, Transaction};
 
+use super::codec;
 use super::embedded::{EmbeddedConversations, read_message};
-use super::layout;
-use super::redis::{CLEARED_MS, Changes, apply_all};
+use super::redis::{ConversationUpdate, TOMBSTONE_TTL_MS, apply_all};
 use crate::kernel::{Error, JsonReader, UserId};
-use crate::storage::outside::{Entry, Failure, Journal, PAGE, PAGE_BYTES};
-use crate::storage::redis::Connection;
+use crate::storage::failover::{Failure, MAX_PAGE_BYTES, MAX_PAGE_ENTRIES, Outbox, OutboxEntry};
+use crate::storage::redis::RedisConnection;
 use crate::storage::sqlite::failed;
 
 /// Conversations that are looked at between two looks at the list of them.
-const USERS: i64 = 200;
+const USERS_PER_PAGE: i64 = 200;
 /// Bytes of one conversation that are given back in one step: meanwhile, Redis does nothing else.
 const CHUNK_BYTES: usize = 100_000;
 const WHAT: &str = "could not read the copy of a conversation";
 
 /// How long a conversation lives on, and its summary.
-struct Life {
+struct CopyLifetime {
     ttl_ms: i64,
     summary: Option<String>,
 }
 
-/// Carries out in Redis what waited in the journal, in one step for each user.
-pub(in crate::storage) async fn bring_up_to_date(
+/// Carries out in Redis what waited in the outbox, in one step for each user.
+pub(in crate::storage) async fn replay(
     store: &EmbeddedConversations,
-    connection: &Connection,
-    entries: &[Entry],
+    connection: &RedisConnection,
+    entries: &[OutboxEntry],
 ) -> Result<(), Failure> {
-    let mut users = IndexMap::<&str, Vec<&Entry>>::new();
+    let mut users = IndexMap::<&str, Vec<&OutboxEntry>>::new();
     for entry in entries {
         users.entry(entry.owner.as_str()).or_default().push(entry);
     }
@@ -40,8 +40,8 @@ pub(in crate::storage) async fn bring_up_to_date(
         let Ok(user) = UserId::parse(owner) else { continue };
         let mut changes = changes(store);
         add_entries(&mut changes, &entries);
-        let mut tx = snapshot(store).await.map_err(Failure::Refused)?;
-        match store.life(&mut tx, &user).await.map_err(Failure::Refused)? {
+        let mut tx = snapshot(store).await.map_err(Failure::Rejected)?;
+        match store.life(&mut tx, &user).await.map_err(Failure::Rejected)? {
             Some(life) => changes.ttl_ms = life.ttl_ms,
             None => {
                 // It was cleared or forgotten meanwhile. What is still under way from before must find itself done.
@@ -56,23 +56,23 @@ pub(in crate::storage) async fn bring_up_to_date(
 /// Gives a Redis that has forgotten everything, or the last moments, what there is a copy of.
 pub(in crate::storage) async fn restore(
     store: &EmbeddedConversations,
-    journal: &Journal,
-    connection: &Connection,
+    outbox: &Outbox,
+    connection: &RedisConnection,
 ) -> Result<(), Failure> {
-    let installation = store.database.installation().await.map_err(Failure::Refused)?;
+    let installation = store.database.installation().await.map_err(Failure::Rejected)?;
     let mut last = String::new();
-    let mut page = Page { connection, all: Vec::new(), bytes: 0 };
+    let mut page = WriteBatch { connection, all: Vec::new(), bytes: 0 };
     loop {
-        let users = store.known(&last).await.map_err(Failure::Refused)?;
+        let users = store.known(&last).await.map_err(Failure::Rejected)?;
         let Some(newest) = users.last() else { return page.send().await };
         last.clone_from(newest);
         for owner in users {
             let Ok(user) = UserId::parse(&owner) else { continue };
-            // One look at journal and copy, whatever is said or cleared meanwhile.
-            let mut tx = snapshot(store).await.map_err(Failure::Refused)?;
-            let mut first = store.first_changes(&mut tx, journal, &user).await.map_err(Failure::Refused)?;
-            let life = store.life(&mut tx, &user).await.map_err(Failure::Refused)?;
-            let Some(Life { ttl_ms, summary }) = life else {
+            // One look at outbox and copy, whatever is said or cleared meanwhile.
+            let mut tx = snapshot(store).await.map_err(Failure::Rejected)?;
+            let mut first = store.first_changes(&mut tx, outbox, &user).await.map_err(Failure::Rejected)?;
+            let life = store.life(&mut tx, &user).await.map_err(Failure::Rejected)?;
+            let Some(CopyLifetime { ttl_ms, summary }) = life else {
                 page.add(user, first).await?;
                 continue;
             };
@@ -80,31 +80,32 @@ pub(in crate::storage) async fn restore(
             page.add(user.clone(), first).await?;
             let mut after = 0;
             while let Some(chunk) =
-                store.chunk(&mut tx, &user, &installation, &mut after).await.map_err(Failure::Refused)?
+                store.chunk(&mut tx, &user, &installation, &mut after).await.map_err(Failure::Rejected)?
             {
                 let by_time = true;
-                page.add(user.clone(), Changes { ttl_ms, operations: chunk, by_time, ..changes(store) }).await?;
+                page.add(user.clone(), ConversationUpdate { ttl_ms, operations: chunk, by_time, ..changes(store) })
+                    .await?;
             }
-            page.add(user, Changes { ttl_ms, summary, ..changes(store) }).await?;
+            page.add(user, ConversationUpdate { ttl_ms, summary, ..changes(store) }).await?;
         }
     }
 }
 
 /// What is sent together: enough to be quick, little enough for Redis to answer others in between.
-struct Page<'a> {
-    connection: &'a Connection,
-    all: Vec<(UserId, Changes)>,
+struct WriteBatch<'a> {
+    connection: &'a RedisConnection,
+    all: Vec<(UserId, ConversationUpdate)>,
     bytes: usize,
 }
 
-impl Page<'_> {
-    async fn add(&mut self, user: UserId, changes: Changes) -> Result<(), Failure> {
+impl WriteBatch<'_> {
+    async fn add(&mut self, user: UserId, changes: ConversationUpdate) -> Result<(), Failure> {
         if changes.cleared.is_none() && changes.summary.is_none() && changes.operations.is_empty() {
             return Ok(());
         }
         self.bytes += changes.bytes();
         self.all.push((user, changes));
-        if self.bytes >= PAGE_BYTES || self.all.len() >= PAGE { self.send().await } else { Ok(()) }
+        if self.bytes >= MAX_PAGE_BYTES || self.all.len() >= MAX_PAGE_ENTRIES { self.send().await } else { Ok(()) }
     }
 
     async fn send(&mut self) -> Result<(), Failure> {
@@ -114,13 +115,18 @@ impl Page<'_> {
 }
 
 /// Nothing to be done yet. How long it is remembered outlives the conversation.
-fn changes(store: &EmbeddedConversations) -> Changes {
-    Changes { now_ms: store.clock.now_ms(), ttl_ms: CLEARED_MS, most: i64::MAX, ..Changes::default() }
+fn changes(store: &EmbeddedConversations) -> ConversationUpdate {
+    ConversationUpdate {
+        now_ms: store.clock.now_ms(),
+        ttl_ms: TOMBSTONE_TTL_MS,
+        max_messages: i64::MAX,
+        ..ConversationUpdate::default()
+    }
 }
 
 /// Operations of one user, in order. Those before a clearing are not carried out any more.
-fn add_entries(changes: &mut Changes, entries: &[&Entry]) {
-    let mut most = None;
+fn add_entries(changes: &mut ConversationUpdate, entries: &[&OutboxEntry]) {
+    let mut max_messages = None;
     for entry in entries {
         let body: Value = match JsonReader::stored().read(entry.body.as_bytes()) {
             Ok(body) => body,
@@ -139,9 +145,9 @@ fn add_entries(changes: &mut Changes, entries: &[&Entry]) {
         let messages = body.get("messages").and_then(Value::as_array).into_iter().flatten();
         let messages = messages.filter_map(Value::as_str).map(str::to_owned).collect();
         changes.operations.push((id, messages));
-        most = body.get("most").and_then(Value::as_i64).or(most);
+        max_messages = body.get("most").and_then(Value::as_i64).or(max_messages);
     }
-    changes.most = most.unwrap_or(changes.most);
+    changes.max_messages = max_messages.unwrap_or(changes.max_messages);
 }
 
 /// The copies as they are now, and stay.
@@ -151,7 +157,7 @@ async fn snapshot(store: &EmbeddedConversations) -> Result<Transaction<'static, 
 
 impl EmbeddedConversations {
     /// How long the copy of a conversation lives on.
-    async fn life(&self, tx: &mut Transaction<'_, Sqlite>, user: &UserId) -> Result<Option<Life>, Error> {
+    async fn life(&self, tx: &mut Transaction<'_, Sqlite>, user: &UserId) -> Result<Option<CopyLifetime>, Error> {
         let now_ms = self.clock.now_ms();
         let row = sqlx::query("SELECT expires_at, summary FROM conversation WHERE user_id = ?1 AND expires_at > ?2")
             .bind(user.as_str())
@@ -162,7 +168,7 @@ impl EmbeddedConversations {
         let Some(row) = row else { return Ok(None) };
         let expires_at: i64 = row.try_get("expires_at").map_err(failed(WHAT))?;
         let summary = row.try_get("summary").map_err(failed(WHAT))?;
-        Ok(Some(Life { ttl_ms: expires_at.saturating_sub(now_ms).max(1), summary }))
+        Ok(Some(CopyLifetime { ttl_ms: expires_at.saturating_sub(now_ms).max(1), summary }))
     }
 
     /// Users whose conversation is copied here, or was cleared here, from the one after `last` on.
@@ -173,7 +179,7 @@ impl EmbeddedConversations {
         )
         .bind(last)
         .bind(self.clock.now_ms())
-        .bind(USERS)
+        .bind(USERS_PER_PAGE)
         .fetch_all(self.database.read())
         .await
         .map_err(failed("could not list the copies of conversations"))
@@ -184,12 +190,12 @@ impl EmbeddedConversations {
     async fn first_changes(
         &self,
         tx: &mut Transaction<'_, Sqlite>,
-        journal: &Journal,
+        outbox: &Outbox,
         user: &UserId,
-    ) -> Result<Changes, Error> {
+    ) -> Result<ConversationUpdate, Error> {
         let mut changes = changes(self);
-        add_entries(&mut changes, &journal.of(tx, user.as_str()).await?.iter().collect::<Vec<_>>());
-        changes.most = i64::MAX;
+        add_entries(&mut changes, &outbox.of_owner(tx, user.as_str()).await?.iter().collect::<Vec<_>>());
+        changes.max_messages = i64::MAX;
         let copied: Vec<String> =
             sqlx::query_scalar("SELECT DISTINCT operation FROM message WHERE user_id = ?1 AND operation IS NOT NULL")
                 .bind(user.as_str())
@@ -231,7 +237,7 @@ impl EmbeddedConversations {
             let operation: Option<String> = row.try_get("operation").map_err(failed(WHAT))?;
             // Messages from before this server knew Redis have no step.
             let operation = operation.unwrap_or_else(|| format!("{installation}/{id}"));
-            let message = layout::to_text(&read_message(&row).map_err(failed(WHAT))?);
+            let message = codec::to_text(&read_message(&row).map_err(failed(WHAT))?);
             match steps.last_mut() {
                 Some((step, messages)) if *step == operation => {
                     bytes += message.len();

@@ -4,14 +4,14 @@ use serde_json::json;
 use sqlx::SqliteExecutor;
 use tokio::time::sleep;
 
-use super::record::{Change, INTERRUPTED};
-use super::{DELETED_AT_ONCE, DELETED_PAUSE, Execution, ExecutionFilter, Step, rows};
+use super::record::{ExecutionChange, INTERRUPTED};
+use super::{DELETE_BATCH, DELETE_PAUSE, Execution, ExecutionFilter, Step, rows};
 use crate::kernel::{Clock, Error};
-use crate::storage::outside::Journal;
+use crate::storage::failover::Outbox;
 use crate::storage::sqlite::{Database, failed};
 
 /// Long texts are cut, so that a page stays small.
-const LIST: &str =
+const LIST_QUERY: &str =
     "SELECT position, id, user_id, status, substr(prompt, 1, 1000) AS prompt, intent, intent_confidence, plan,
     substr(answer, 1, 1000) AS answer, error, metadata, started_at, finished_at FROM execution WHERE position < ";
 
@@ -27,13 +27,13 @@ impl EmbeddedExecutions {
         Self { database, clock }
     }
 
-    /// Makes a change, and puts it into the journal if there is one.
-    pub(super) async fn apply(&self, change: &Change, journal: Option<&Journal>) -> Result<(), Error> {
+    /// Makes a change, and puts it into the outbox if there is one.
+    pub(super) async fn apply(&self, change: &ExecutionChange, outbox: Option<&Outbox>) -> Result<(), Error> {
         let wrong = failed(change.what());
-        let Some(journal) = journal else { return run(change, self.database.writer()).await.map_err(wrong) };
+        let Some(outbox) = outbox else { return run(change, self.database.writer()).await.map_err(wrong) };
         let mut tx = self.database.write().await?;
         run(change, &mut *tx).await.map_err(&wrong)?;
-        journal.add(&mut tx, change.id(), &json!(change).to_string()).await?;
+        outbox.add(&mut tx, change.id(), &json!(change).to_string()).await?;
         tx.commit().await.map_err(wrong)
     }
 
@@ -61,7 +61,7 @@ impl EmbeddedExecutions {
         limit: usize,
     ) -> Result<Vec<(i64, Execution)>, Error> {
         const WHAT: &str = "could not list executions";
-        let mut query = sqlx::QueryBuilder::<sqlx::Sqlite>::new(LIST);
+        let mut query = sqlx::QueryBuilder::<sqlx::Sqlite>::new(LIST_QUERY);
         query.push_bind(before);
         if let Some(user_id) = &filter.user_id {
             query.push(" AND user_id = ").push_bind(user_id);
@@ -75,13 +75,13 @@ impl EmbeddedExecutions {
     }
 
     /// A few at a time with pauses, so that other writers are not kept waiting.
-    pub(super) async fn retain(&self, age: Duration, most: i64) -> Result<(), Error> {
+    pub(super) async fn retain(&self, age: Duration, max_rows: i64) -> Result<(), Error> {
         const WHAT: &str = "could not delete old executions";
         let before = self.clock.now_ms().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
         // Positions have gaps, so the records themselves are counted.
         let surplus: Option<i64> =
             sqlx::query_scalar("SELECT position FROM execution ORDER BY position DESC LIMIT 1 OFFSET ?1")
-                .bind(most)
+                .bind(max_rows)
                 .fetch_optional(self.database.read())
                 .await
                 .map_err(failed(WHAT))?;
@@ -95,14 +95,14 @@ impl EmbeddedExecutions {
             )
             .bind(before)
             .bind(surplus.unwrap_or(0))
-            .bind(DELETED_AT_ONCE)
+            .bind(DELETE_BATCH)
             .execute(self.database.writer())
             .await
             .map_err(failed(WHAT))?;
             if deleted.rows_affected() == 0 {
                 return Ok(());
             }
-            sleep(DELETED_PAUSE).await;
+            sleep(DELETE_PAUSE).await;
         }
     }
 
@@ -125,9 +125,9 @@ impl EmbeddedExecutions {
     }
 }
 
-async fn run(change: &Change, executor: impl SqliteExecutor<'_>) -> Result<(), sqlx::Error> {
+async fn run(change: &ExecutionChange, executor: impl SqliteExecutor<'_>) -> Result<(), sqlx::Error> {
     let done = match change {
-        Change::Begin(execution) => {
+        ExecutionChange::Begin(execution) => {
             sqlx::query("INSERT INTO execution (id, user_id, status, prompt, started_at) VALUES (?1, ?2, ?3, ?4, ?5)")
                 .bind(&execution.id)
                 .bind(&execution.user_id)
@@ -137,7 +137,7 @@ async fn run(change: &Change, executor: impl SqliteExecutor<'_>) -> Result<(), s
                 .execute(executor)
                 .await
         }
-        Change::Plan { id, intent, confidence, plan } => {
+        ExecutionChange::Plan { id, intent, confidence, plan } => {
             sqlx::query("UPDATE execution SET intent = ?2, intent_confidence = ?3, plan = ?4 WHERE id = ?1")
                 .bind(id)
                 .bind(intent)
@@ -147,7 +147,7 @@ async fn run(change: &Change, executor: impl SqliteExecutor<'_>) -> Result<(), s
                 .await
         }
         // Of an execution that began in Postgres there is no record here.
-        Change::Step { id, ordinal, step } => {
+        ExecutionChange::Step { id, ordinal, step } => {
             sqlx::query(
                 "INSERT INTO execution_step
                      (execution_id, ordinal, id, action, target, status, error, output, duration_ms, query)
@@ -166,7 +166,7 @@ async fn run(change: &Change, executor: impl SqliteExecutor<'_>) -> Result<(), s
             .execute(executor)
             .await
         }
-        Change::Finish { id, end, finished_ms } => {
+        ExecutionChange::Finish { id, end, finished_ms } => {
             sqlx::query(
                 "UPDATE execution SET status = ?2, answer = ?3, error = ?4, metadata = ?5, finished_at = ?6
                  WHERE id = ?1 AND status = 'running'",
@@ -180,7 +180,7 @@ async fn run(change: &Change, executor: impl SqliteExecutor<'_>) -> Result<(), s
             .execute(executor)
             .await
         }
-        Change::Interrupt { before_ms } => {
+        ExecutionChange::Interrupt { before_ms } => {
             sqlx::query(
                 "UPDATE execution SET status = 'interrupted', error = ?1, finished_at = ?2 WHERE status = 'running'",
             )

@@ -3,9 +3,9 @@
 //! Each change of a record can be made again without harm, so what the embedded database took while Postgres was away is
 //! simply done again there. Chat calls [`ExecutionStore`] and need not know which store answers.
 
-mod changes;
 mod embedded;
 mod postgres;
+mod postgres_batch;
 mod record;
 mod rows;
 
@@ -15,53 +15,58 @@ use serde_json::Value;
 
 pub(super) use embedded::EmbeddedExecutions;
 pub(super) use postgres::write_back;
-pub use record::{Cursor, Execution, ExecutionFilter, ExecutionStatus, Outcome, Step};
+pub use record::{Execution, ExecutionCursor, ExecutionFilter, ExecutionStatus, Outcome, Step};
 
-use self::record::{Change, End};
-use super::outside::{Lease, Link, Route};
-use super::postgres::{Connection, Postgres};
+use self::record::{ExecutionChange, StoredOutcome};
+use super::failover::{Failover, Handle, Route};
+use super::postgres::{Postgres, PostgresConnection};
 use crate::kernel::{Clock, Error, ErrorKind};
 
 /// Old executions that are deleted in one go: in the time that takes, nobody else can write.
-const DELETED_AT_ONCE: i64 = 20;
+const DELETE_BATCH: i64 = 20;
 /// Pause after that, for those who wait.
-const DELETED_PAUSE: Duration = Duration::from_millis(10);
+const DELETE_PAUSE: Duration = Duration::from_millis(10);
 
 /// Executions and their steps.
 #[derive(Clone, Debug)]
 pub struct ExecutionStore {
     embedded: EmbeddedExecutions,
-    postgres: Option<Link<Postgres>>,
+    postgres: Option<Failover<Postgres>>,
     clock: Clock,
 }
 
 impl ExecutionStore {
-    pub(super) fn new(embedded: EmbeddedExecutions, postgres: Option<Link<Postgres>>, clock: Clock) -> Self {
+    pub(super) fn new(embedded: EmbeddedExecutions, postgres: Option<Failover<Postgres>>, clock: Clock) -> Self {
         Self { embedded, postgres, clock }
     }
 
     /// Records that an execution has begun.
     pub async fn begin(&self, execution: &Execution) -> Result<(), Error> {
-        self.record(Change::Begin(execution.clone())).await
+        self.record(ExecutionChange::Begin(execution.clone())).await
     }
 
     /// Records what was decided to be done.
     pub async fn plan(&self, id: &str, intent: &str, confidence: f64, plan: &Value) -> Result<(), Error> {
-        self.record(Change::Plan { id: id.to_owned(), intent: intent.to_owned(), confidence, plan: plan.to_string() })
-            .await
+        self.record(ExecutionChange::Plan {
+            id: id.to_owned(),
+            intent: intent.to_owned(),
+            confidence,
+            plan: plan.to_string(),
+        })
+        .await
     }
 
     /// Records a finished task.
     pub async fn step(&self, execution_id: &str, ordinal: i64, step: &Step) -> Result<(), Error> {
-        self.record(Change::Step { id: execution_id.to_owned(), ordinal, step: step.clone() }).await
+        self.record(ExecutionChange::Step { id: execution_id.to_owned(), ordinal, step: step.clone() }).await
     }
 
     /// Records how an execution ended. One that has ended stays as it is.
     pub async fn finish(&self, id: &str, outcome: &Outcome) -> Result<(), Error> {
         let finished_ms = self.clock.now_ms();
         let Outcome { status, answer, error, metadata } = outcome.clone();
-        let end = End { status, answer, error, metadata: metadata.to_string() };
-        self.record(Change::Finish { id: id.to_owned(), end, finished_ms }).await
+        let end = StoredOutcome { status, answer, error, metadata: metadata.to_string() };
+        self.record(ExecutionChange::Finish { id: id.to_owned(), end, finished_ms }).await
     }
 
     /// One execution with its steps. While Postgres is away, an execution that is not in the embedded store may be there; one
@@ -72,11 +77,11 @@ impl ExecutionStore {
             return Ok(None);
         }
         let mut may_be_there = self.postgres.is_some();
-        if let Some((link, lease)) = self.lease() {
-            match postgres::get(&lease.connection, id).await {
+        if let Some((failover, handle)) = self.handle() {
+            match postgres::get(&handle.connection, id).await {
                 Ok(Some(found)) => return Ok(Some(found)),
                 Ok(None) => may_be_there = false,
-                Err(failure) => link.note(&lease, failure)?,
+                Err(failure) => failover.report_failure(&handle, failure)?,
             }
         }
         let found = self.embedded.get(id).await?;
@@ -89,31 +94,35 @@ impl ExecutionStore {
 
     /// The newest executions first, prompt and answer cut to 1000 characters, each with the cursor that as `before` gives
     /// what follows it. While Postgres is away: those that the embedded store has.
-    pub async fn list(&self, filter: &ExecutionFilter, limit: usize) -> Result<Vec<(Cursor, Execution)>, Error> {
-        let before = |is_outside| match filter.before {
+    pub async fn list(
+        &self,
+        filter: &ExecutionFilter,
+        limit: usize,
+    ) -> Result<Vec<(ExecutionCursor, Execution)>, Error> {
+        let before = |in_postgres| match filter.before {
             None => Ok(i64::MAX),
-            Some(cursor) => cursor.position_in(is_outside, self.postgres.is_some()),
+            Some(cursor) => cursor.position_in(in_postgres, self.postgres.is_some()),
         };
-        let with_cursors = |found: Vec<(i64, Execution)>, is_outside| {
-            found.into_iter().map(|(position, it)| (Cursor::new(position, is_outside), it)).collect()
+        let with_cursors = |found: Vec<(i64, Execution)>, in_postgres| {
+            found.into_iter().map(|(position, it)| (ExecutionCursor::new(position, in_postgres), it)).collect()
         };
-        if let Some((link, lease)) = self.lease() {
-            match postgres::list(&lease.connection, filter, before(true)?, limit).await {
+        if let Some((failover, handle)) = self.handle() {
+            match postgres::list(&handle.connection, filter, before(true)?, limit).await {
                 Ok(found) => return Ok(with_cursors(found, true)),
-                Err(failure) => link.note(&lease, failure)?,
+                Err(failure) => failover.report_failure(&handle, failure)?,
             }
         }
         Ok(with_cursors(self.embedded.list(filter, before(false)?, limit).await?, false))
     }
 
-    /// Deletes executions that began more than `age` ago, and the oldest beyond the newest `most`.
-    pub async fn retain(&self, age: Duration, most: i64) -> Result<(), Error> {
-        self.embedded.retain(age, most).await?;
-        let Some((_, lease)) = self.lease() else { return Ok(()) };
+    /// Deletes executions that began more than `age` ago, and the oldest beyond the newest `max_rows`.
+    pub async fn retain(&self, age: Duration, max_rows: i64) -> Result<(), Error> {
+        self.embedded.retain(age, max_rows).await?;
+        let Some((_, handle)) = self.handle() else { return Ok(()) };
         let now_ms = self.clock.now_ms();
         let before_ms = now_ms.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
         // Deleting may take its time; that says nothing of how Postgres serves others.
-        if let Err(failure) = postgres::retain(&lease.connection, now_ms, before_ms, most).await {
+        if let Err(failure) = postgres::retain(&handle.connection, now_ms, before_ms, max_rows).await {
             tracing::warn!(
                 error = failure.text(),
                 "old executions could not be deleted from Postgres; the next round tries"
@@ -124,31 +133,31 @@ impl ExecutionStore {
 
     /// Marks what an earlier process was at as interrupted; in Postgres as soon as it can be reached.
     pub(super) async fn interrupt(&self) -> Result<(), Error> {
-        let change = Change::Interrupt { before_ms: self.clock.now_ms() };
-        self.embedded.apply(&change, self.postgres.as_ref().map(Link::journal)).await?;
-        if let Some(link) = &self.postgres {
-            link.queued();
+        let change = ExecutionChange::Interrupt { before_ms: self.clock.now_ms() };
+        self.embedded.apply(&change, self.postgres.as_ref().map(Failover::outbox)).await?;
+        if let Some(failover) = &self.postgres {
+            failover.enqueued();
         }
         Ok(())
     }
 
-    async fn record(&self, change: Change) -> Result<(), Error> {
-        let Some(link) = &self.postgres else { return self.embedded.apply(&change, None).await };
-        let queue = match link.route().await {
-            Route::Service(lease) => match postgres::apply(&lease.connection, &change).await {
+    async fn record(&self, change: ExecutionChange) -> Result<(), Error> {
+        let Some(failover) = &self.postgres else { return self.embedded.apply(&change, None).await };
+        let queue = match failover.route().await {
+            Route::Remote(handle) => match postgres::apply(&handle.connection, &change).await {
                 Ok(()) => return Ok(()),
-                Err(failure) => link.set_aside(&lease, failure).await?,
+                Err(failure) => failover.fail_over(&handle, failure).await?,
             },
-            Route::Journal(queue) => queue,
+            Route::Outbox(queue) => queue,
         };
-        self.embedded.apply(&change, Some(link.journal())).await?;
-        link.queued();
+        self.embedded.apply(&change, Some(failover.outbox())).await?;
+        failover.enqueued();
         drop(queue);
         Ok(())
     }
 
-    fn lease(&self) -> Option<(&Link<Postgres>, Lease<Connection>)> {
-        let link = self.postgres.as_ref()?;
-        Some((link, link.lease()?))
+    fn handle(&self) -> Option<(&Failover<Postgres>, Handle<PostgresConnection>)> {
+        let failover = self.postgres.as_ref()?;
+        Some((failover, failover.handle()?))
     }
 }

@@ -1,32 +1,32 @@
 use sqlx::{Postgres, QueryBuilder};
 use tokio::time::sleep;
 
-use super::changes::{clean, run};
 use super::embedded::EmbeddedExecutions;
-use super::record::{Change, INTERRUPTED};
-use super::{DELETED_AT_ONCE, DELETED_PAUSE, Execution, ExecutionFilter, Step, rows};
+use super::postgres_batch::{replace_nul, run};
+use super::record::{ExecutionChange, INTERRUPTED};
+use super::{DELETE_BATCH, DELETE_PAUSE, Execution, ExecutionFilter, Step, rows};
 use crate::kernel::JsonReader;
-use crate::storage::outside::{Entry, Failure, allowance};
-use crate::storage::postgres::{Connection, PATIENT, PROMPT, call};
+use crate::storage::failover::{Failure, OutboxEntry, timeout_for};
+use crate::storage::postgres::{BACKGROUND_TIMEOUT, PostgresConnection, REQUEST_TIMEOUT, call};
 
 /// An execution may run for a day at most, and its server may be away for another.
-const STALE_MS: i64 = 2 * 86_400_000;
+const STALE_AFTER_MS: i64 = 2 * 86_400_000;
 
 /// Long texts are cut, so that a page stays small.
-const LIST: &str =
+const LIST_QUERY: &str =
     "SELECT position, id, user_id, status, left(prompt, 1000) AS prompt, intent, intent_confidence, plan,
     left(answer, 1000) AS answer, error, metadata, started_at, finished_at FROM execution WHERE position < ";
 
-pub(super) async fn apply(connection: &Connection, change: &Change) -> Result<(), Failure> {
-    call(allowance(PROMPT, change.bytes()), alone(change, connection)).await
+pub(super) async fn apply(connection: &PostgresConnection, change: &ExecutionChange) -> Result<(), Failure> {
+    call(timeout_for(REQUEST_TIMEOUT, change.bytes()), alone(change, connection)).await
 }
 
-async fn alone(change: &Change, connection: &Connection) -> Result<(), sqlx::Error> {
+async fn alone(change: &ExecutionChange, connection: &PostgresConnection) -> Result<(), sqlx::Error> {
     let mut pooled = connection.pool.acquire().await?;
     run(std::slice::from_ref(change), &connection.server, &mut pooled).await
 }
 
-pub(super) async fn get(connection: &Connection, id: &str) -> Result<Option<(Execution, Vec<Step>)>, Failure> {
+pub(super) async fn get(connection: &PostgresConnection, id: &str) -> Result<Option<(Execution, Vec<Step>)>, Failure> {
     let reading = async {
         let row =
             sqlx::query("SELECT * FROM execution WHERE id = $1").bind(id).fetch_optional(&connection.pool).await?;
@@ -38,25 +38,25 @@ pub(super) async fn get(connection: &Connection, id: &str) -> Result<Option<(Exe
         let steps = steps.iter().map(rows::step).collect::<Result<_, _>>()?;
         Ok(Some((rows::execution(&row)?, steps)))
     };
-    call(PROMPT, reading).await
+    call(REQUEST_TIMEOUT, reading).await
 }
 
 pub(super) async fn list(
-    connection: &Connection,
+    connection: &PostgresConnection,
     filter: &ExecutionFilter,
     before: i64,
     limit: usize,
 ) -> Result<Vec<(i64, Execution)>, Failure> {
     let mut query = page(filter, before, limit);
-    let rows = call(PROMPT, query.build().fetch_all(&connection.pool)).await?;
-    call(PROMPT, async { rows.iter().map(rows::listed).collect() }).await
+    let rows = call(REQUEST_TIMEOUT, query.build().fetch_all(&connection.pool)).await?;
+    call(REQUEST_TIMEOUT, async { rows.iter().map(rows::listed).collect() }).await
 }
 
 fn page(filter: &ExecutionFilter, before: i64, limit: usize) -> QueryBuilder<Postgres> {
-    let mut query = QueryBuilder::new(LIST);
+    let mut query = QueryBuilder::new(LIST_QUERY);
     query.push_bind(before);
     if let Some(user_id) = &filter.user_id {
-        query.push(" AND user_id = ").push_bind(clean(user_id).into_owned());
+        query.push(" AND user_id = ").push_bind(replace_nul(user_id).into_owned());
     }
     if let Some(status) = filter.status {
         query.push(" AND status = ").push_bind(status.as_str());
@@ -68,12 +68,18 @@ fn page(filter: &ExecutionFilter, before: i64, limit: usize) -> QueryBuilder<Pos
 /// A few at a time with pauses, so that nobody is kept waiting. Positions grow as records come in, so the first thousand tell
 /// whether there is anything to delete: what a server writes back late is found when it is among them. Positions have gaps, so
 /// the records themselves are counted. What another server is deleting is left to it.
-pub(super) async fn retain(connection: &Connection, now_ms: i64, before_ms: i64, most: i64) -> Result<(), Failure> {
+pub(super) async fn retain(
+    connection: &PostgresConnection,
+    now_ms: i64,
+    before_ms: i64,
+    max_rows: i64,
+) -> Result<(), Failure> {
     while interrupt_stale(connection, now_ms).await? > 0 {
-        sleep(DELETED_PAUSE).await;
+        sleep(DELETE_PAUSE).await;
     }
     let surplus = sqlx::query_scalar("SELECT position FROM execution ORDER BY position DESC LIMIT 1 OFFSET $1");
-    let surplus: Option<i64> = call(PATIENT, surplus.bind(most).fetch_optional(&connection.pool)).await?;
+    let surplus: Option<i64> =
+        call(BACKGROUND_TIMEOUT, surplus.bind(max_rows).fetch_optional(&connection.pool)).await?;
     loop {
         let deleting = sqlx::query(
             "DELETE FROM execution WHERE position IN (
@@ -85,53 +91,53 @@ pub(super) async fn retain(connection: &Connection, now_ms: i64, before_ms: i64,
         )
         .bind(before_ms)
         .bind(surplus.unwrap_or(0))
-        .bind(DELETED_AT_ONCE)
+        .bind(DELETE_BATCH)
         .execute(&connection.pool);
-        if call(PATIENT, deleting).await?.rows_affected() == 0 {
+        if call(BACKGROUND_TIMEOUT, deleting).await?.rows_affected() == 0 {
             return Ok(());
         }
-        sleep(DELETED_PAUSE).await;
+        sleep(DELETE_PAUSE).await;
     }
 }
 
 /// Marks some of what cannot be running any more: its server never came back to say so.
-async fn interrupt_stale(connection: &Connection, now_ms: i64) -> Result<u64, Failure> {
+async fn interrupt_stale(connection: &PostgresConnection, now_ms: i64) -> Result<u64, Failure> {
     let marking = sqlx::query(
         "UPDATE execution SET status = 'interrupted', error = $2, finished_at = $3 WHERE position IN (
              SELECT position FROM execution WHERE status = 'running' AND started_at < $1 LIMIT $4
              FOR UPDATE SKIP LOCKED)",
     )
-    .bind(now_ms.saturating_sub(STALE_MS))
+    .bind(now_ms.saturating_sub(STALE_AFTER_MS))
     .bind(INTERRUPTED)
     .bind(now_ms)
-    .bind(DELETED_AT_ONCE)
+    .bind(DELETE_BATCH)
     .execute(&connection.pool);
-    Ok(call(PATIENT, marking).await?.rows_affected())
+    Ok(call(BACKGROUND_TIMEOUT, marking).await?.rows_affected())
 }
 
 /// Does in Postgres what the embedded store did while it was away: all in one transaction, or, if Postgres refuses something,
 /// one by one without what it refuses.
 pub(in crate::storage) async fn write_back(
     store: &EmbeddedExecutions,
-    connection: &Connection,
-    entries: &[Entry],
+    connection: &PostgresConnection,
+    entries: &[OutboxEntry],
 ) -> Result<(), Failure> {
-    let read = |entry: &Entry| {
-        let read = JsonReader::stored().read::<Change>(entry.body.as_bytes());
+    let read = |entry: &OutboxEntry| {
+        let read = JsonReader::stored().read::<ExecutionChange>(entry.body.as_bytes());
         read.inspect_err(|error| tracing::error!(%error, "a record that has waited can't be read and is given up")).ok()
     };
-    let changes: Vec<Change> = entries.iter().filter_map(read).collect();
-    let limit = allowance(PATIENT, entries.iter().map(|entry| entry.body.len()).sum());
+    let changes: Vec<ExecutionChange> = entries.iter().filter_map(read).collect();
+    let limit = timeout_for(BACKGROUND_TIMEOUT, entries.iter().map(|entry| entry.body.len()).sum());
     let together = async {
         let mut tx = connection.pool.begin().await?;
         run(&changes, &connection.server, &mut tx).await?;
         tx.commit().await
     };
     match call(limit, together).await {
-        Err(Failure::Refused(_)) => {
+        Err(Failure::Rejected(_)) => {
             for change in &changes {
                 match call(limit, alone(change, connection)).await {
-                    Err(Failure::Refused(error)) => {
+                    Err(Failure::Rejected(error)) => {
                         tracing::error!(%error, "a record can't be written back and is given up");
                     }
                     outcome => outcome?,
@@ -140,12 +146,12 @@ pub(in crate::storage) async fn write_back(
         }
         outcome => outcome?,
     }
-    let mut ids: Vec<&str> = changes.iter().map(Change::id).collect();
+    let mut ids: Vec<&str> = changes.iter().map(ExecutionChange::id).collect();
     ids.sort_unstable();
     ids.dedup();
     // What was given up here is kept there.
     let there = sqlx::query_scalar("SELECT id FROM execution WHERE id = ANY($1)").bind(ids).fetch_all(&connection.pool);
-    let there: Vec<String> = call(PATIENT, there).await?;
+    let there: Vec<String> = call(BACKGROUND_TIMEOUT, there).await?;
     let last = entries.last().map_or(0, |entry| entry.position);
-    store.forget(&there, last).await.map_err(Failure::Refused)
+    store.forget(&there, last).await.map_err(Failure::Rejected)
 }

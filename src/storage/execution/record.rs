@@ -121,45 +121,46 @@ pub struct ExecutionFilter {
     /// With this status only.
     pub status: Option<ExecutionStatus>,
     /// Older than the one with this cursor.
-    pub before: Option<Cursor>,
+    pub before: Option<ExecutionCursor>,
 }
 
 /// Where an execution stands in the list of all. Each store counts for itself, so it says of which one it speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor {
+pub struct ExecutionCursor {
     position: i64,
     /// Whether that is a position in Postgres, and not in the embedded store.
-    is_outside: bool,
+    in_postgres: bool,
 }
 
 /// How a cursor names Postgres.
-const POSTGRES: char = 'p';
+const POSTGRES_PREFIX: char = 'p';
 /// How a cursor names the embedded store.
-const EMBEDDED: char = 'e';
+const EMBEDDED_PREFIX: char = 'e';
 
-impl Cursor {
+impl ExecutionCursor {
     /// What cursors look like, as a regular expression.
     pub const PATTERN: &str = "^[ep](?:0|[1-9][0-9]*)-[0-9a-f]{8}$";
 
-    pub(super) fn new(position: i64, is_outside: bool) -> Self {
-        Self { position, is_outside }
+    pub(super) fn new(position: i64, in_postgres: bool) -> Self {
+        Self { position, in_postgres }
     }
 
     /// The cursor that a caller gives back.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let read = || {
             let (number, _) = text.split_once('-')?;
-            let is_outside = number.starts_with(POSTGRES);
-            let position = number.strip_prefix(if is_outside { POSTGRES } else { EMBEDDED })?.parse().ok()?;
-            Some(Self::new(position, is_outside))
+            let in_postgres = number.starts_with(POSTGRES_PREFIX);
+            let position =
+                number.strip_prefix(if in_postgres { POSTGRES_PREFIX } else { EMBEDDED_PREFIX })?.parse().ok()?;
+            Some(Self::new(position, in_postgres))
         };
-        read().filter(|cursor| cursor.to_string() == text).ok_or_else(invented)
+        read().filter(|cursor| cursor.to_string() == text).ok_or_else(invalid_cursor)
     }
 
-    /// The position, if it is one in the store that is asked; `has_outside` tells whether there is Postgres at all.
-    pub(super) fn position_in(self, is_outside: bool, has_outside: bool) -> Result<i64, Error> {
-        match (self.is_outside, is_outside) {
-            (true, _) if !has_outside => Err(invented()),
+    /// The position, if it is one in the store that is asked; `has_postgres` tells whether there is Postgres at all.
+    pub(super) fn position_in(self, in_postgres: bool, has_postgres: bool) -> Result<i64, Error> {
+        match (self.in_postgres, in_postgres) {
+            (true, _) if !has_postgres => Err(invalid_cursor()),
             (true, false) => Err(Error::new(
                 ErrorKind::NotConfigured,
                 "Postgres is away, which gave the page before this one; please try again later",
@@ -174,9 +175,9 @@ impl Cursor {
 }
 
 /// The store, the position, and a checksum that tells a cursor from a guess.
-impl fmt::Display for Cursor {
+impl fmt::Display for ExecutionCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = format!("{}{}", if self.is_outside { POSTGRES } else { EMBEDDED }, self.position);
+        let number = format!("{}{}", if self.in_postgres { POSTGRES_PREFIX } else { EMBEDDED_PREFIX }, self.position);
         let digest = Sha256::digest(&number);
         f.write_str(&number)?;
         f.write_str("-")?;
@@ -185,13 +186,13 @@ impl fmt::Display for Cursor {
 }
 
 /// No page of this server has given such a cursor.
-fn invented() -> Error {
+fn invalid_cursor() -> Error {
     Error::new(ErrorKind::BadRequest, "cursor: Input should be the next_cursor of the page before")
 }
 
 /// An [`Outcome`] as it is stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct End {
+pub(super) struct StoredOutcome {
     pub(super) status: ExecutionStatus,
     pub(super) answer: Option<String>,
     pub(super) error: Option<String>,
@@ -202,7 +203,7 @@ pub(super) struct End {
 /// it could be too deep to be read again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Change {
+pub(super) enum ExecutionChange {
     /// It has begun.
     Begin(Execution),
     /// What was decided to be done.
@@ -210,7 +211,7 @@ pub(super) enum Change {
     /// A task has ended.
     Step { id: String, ordinal: i64, step: Step },
     /// It has ended. One that has ended already stays as it is.
-    Finish { id: String, end: End, finished_ms: i64 },
+    Finish { id: String, end: StoredOutcome, finished_ms: i64 },
     /// Whatever this server was at before `before_ms` was cut off.
     Interrupt { before_ms: i64 },
 }
@@ -218,7 +219,7 @@ pub(super) enum Change {
 /// Why an execution that was cut off has no answer.
 pub(super) const INTERRUPTED: &str = "The server stopped while this ran";
 
-impl Change {
+impl ExecutionChange {
     /// The execution that it is about.
     pub(super) fn id(&self) -> &str {
         match self {

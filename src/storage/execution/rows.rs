@@ -8,7 +8,7 @@ use crate::kernel::JsonReader;
 const MAX_VALUES: usize = 1_000_000;
 
 /// A row of either database: the columns have the same names and types in both.
-pub(super) trait Record {
+pub(super) trait RecordRow {
     /// Reads a column that is text, or empty.
     fn text(&self, column: &str) -> Result<Option<String>, sqlx::Error>;
     /// Reads a column that is a whole number, or empty.
@@ -17,7 +17,7 @@ pub(super) trait Record {
     fn fraction(&self, column: &str) -> Result<Option<f64>, sqlx::Error>;
 }
 
-impl<R: Row> Record for R
+impl<R: Row> RecordRow for R
 where
     for<'c> &'c str: ColumnIndex<R>,
     for<'r> String: Decode<'r, R::Database> + Type<R::Database>,
@@ -38,7 +38,7 @@ where
 }
 
 /// Reads an execution.
-pub(super) fn execution(row: &impl Record) -> Result<Execution, sqlx::Error> {
+pub(super) fn execution(row: &impl RecordRow) -> Result<Execution, sqlx::Error> {
     let status = required(row.text("status")?)?;
     Ok(Execution {
         id: required(row.text("id")?)?,
@@ -57,12 +57,12 @@ pub(super) fn execution(row: &impl Record) -> Result<Execution, sqlx::Error> {
 }
 
 /// Reads an execution that is part of a list, with its position.
-pub(super) fn listed(row: &impl Record) -> Result<(i64, Execution), sqlx::Error> {
+pub(super) fn listed(row: &impl RecordRow) -> Result<(i64, Execution), sqlx::Error> {
     Ok((required(row.number("position")?)?, execution(row)?))
 }
 
 /// Reads a step.
-pub(super) fn step(row: &impl Record) -> Result<Step, sqlx::Error> {
+pub(super) fn step(row: &impl RecordRow) -> Result<Step, sqlx::Error> {
     Ok(Step {
         id: required(row.text("id")?)?,
         action: required(row.text("action")?)?,
@@ -79,7 +79,7 @@ fn required<T>(value: Option<T>) -> Result<T, sqlx::Error> {
     value.ok_or_else(|| sqlx::Error::Decode("a value is missing".into()))
 }
 
-fn json(row: &impl Record, column: &str) -> Result<Option<Value>, sqlx::Error> {
+fn json(row: &impl RecordRow, column: &str) -> Result<Option<Value>, sqlx::Error> {
     // One record that can't be read must not hide the others.
     Ok(row.text(column)?.and_then(|text| {
         let read = JsonReader::new(MAX_VALUES).read(text.as_bytes());

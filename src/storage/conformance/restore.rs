@@ -6,19 +6,19 @@ use redis::Cmd;
 use serde_json::{Map, json};
 use tempfile::TempDir;
 
-use super::{Bench, settings, url};
+use super::{TestStores, settings, url};
 use crate::kernel::{Clock, Role, UserId, new_id};
-use crate::storage::conversation::{EmbeddedConversations, bring_up_to_date, restore};
-use crate::storage::outside::{Backend, Entry, Journal};
-use crate::storage::redis::{Connection, Redis};
-use crate::storage::{Message, Retain, Stores};
+use crate::storage::conversation::{EmbeddedConversations, replay, restore};
+use crate::storage::failover::{Outbox, OutboxEntry, RemoteBackend};
+use crate::storage::redis::{Redis, RedisConnection};
+use crate::storage::{Message, Retention, Stores};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 async fn say(stores: &Stores, user: &UserId, content: &str) {
     let created_ms = Clock::system().now_ms();
     let message = Message { role: Role::User, content: content.to_owned(), metadata: Map::new(), created_ms };
-    stores.conversations.append(user, &[message], HOUR, Retain::Newest(10_000)).await.unwrap();
+    stores.conversations.append(user, &[message], HOUR, Retention::Newest(10_000)).await.unwrap();
     // Each at a time of its own.
     tokio::time::sleep(Duration::from_millis(2)).await;
 }
@@ -29,9 +29,9 @@ async fn said(stores: &Stores, user: &UserId) -> Vec<String> {
     found.into_iter().rev().map(|message| message.content).collect()
 }
 
-impl Bench {
-    fn connection(&self) -> Connection {
-        self.stores.redis.as_ref().unwrap().lease().unwrap().connection
+impl TestStores {
+    fn connection(&self) -> RedisConnection {
+        self.stores.redis.as_ref().unwrap().handle().unwrap().connection
     }
 
     async fn ask<T: redis::FromRedisValue>(&self, command: &mut Cmd) -> T {
@@ -55,24 +55,24 @@ impl Bench {
     async fn restore_from(&self, stores: &Stores) {
         let database = stores.database.clone();
         let copies = EmbeddedConversations::new(database.clone(), self.clock.clone());
-        restore(&copies, &Journal::new(database, Redis::KEY), &self.connection()).await.unwrap();
+        restore(&copies, &Outbox::new(database, Redis::KEY), &self.connection()).await.unwrap();
     }
 
     async fn write_back(&self, owners: &[(&UserId, serde_json::Value)]) {
-        let entry = |(owner, body): &(&UserId, serde_json::Value)| Entry {
+        let entry = |(owner, body): &(&UserId, serde_json::Value)| OutboxEntry {
             position: 1,
             owner: owner.to_string(),
             body: body.to_string(),
         };
         let copies = EmbeddedConversations::new(self.stores.database.clone(), self.clock.clone());
-        let entries: Vec<Entry> = owners.iter().map(entry).collect();
-        bring_up_to_date(&copies, &self.connection(), &entries).await.unwrap();
+        let entries: Vec<OutboxEntry> = owners.iter().map(entry).collect();
+        replay(&copies, &self.connection(), &entries).await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn what_is_given_back_lengthens_a_life_and_never_shortens_it() {
-    let Some(bench) = Bench::redis().await else { return };
+    let Some(bench) = TestStores::redis().await else { return };
     say(&bench.stores, &bench.user, "Hello").await;
     let soon = bench.clock.now_ms() + 60_000;
     let ending = sqlx::query("UPDATE conversation SET expires_at = ?1").bind(soon);
@@ -90,7 +90,7 @@ async fn what_is_given_back_lengthens_a_life_and_never_shortens_it() {
 
 #[tokio::test]
 async fn a_long_conversation_is_given_back_whole_and_once() {
-    let Some(bench) = Bench::redis().await else { return };
+    let Some(bench) = TestStores::redis().await else { return };
     for number in 0..600 {
         say(&bench.stores, &bench.user, &number.to_string()).await;
     }
@@ -108,7 +108,7 @@ async fn a_long_conversation_is_given_back_whole_and_once() {
 
 #[tokio::test]
 async fn a_clearing_that_comes_late_spares_what_was_said_since() {
-    let Some(bench) = Bench::redis().await else { return };
+    let Some(bench) = TestStores::redis().await else { return };
     say(&bench.stores, &bench.user, "before").await;
     let at = bench.clock.now_ms();
     tokio::time::sleep(Duration::from_millis(5)).await;
@@ -121,7 +121,7 @@ async fn a_clearing_that_comes_late_spares_what_was_said_since() {
 
 #[tokio::test]
 async fn a_clearing_is_known_however_much_has_been_said_before() {
-    let Some(bench) = Bench::redis().await else { return };
+    let Some(bench) = TestStores::redis().await else { return };
     let mut many = redis::cmd("ZADD");
     many.arg(bench.key("_applied"));
     for number in 0..1000 {
@@ -136,7 +136,7 @@ async fn a_clearing_is_known_however_much_has_been_said_before() {
 
 #[tokio::test]
 async fn what_was_cleared_does_not_come_back_with_old_data() {
-    let Some(bench) = Bench::redis().await else { return };
+    let Some(bench) = TestStores::redis().await else { return };
     say(&bench.stores, &bench.user, "secret").await;
     let old: Vec<String> = bench.ask(redis::cmd("LRANGE").arg(bench.key("")).arg(0).arg(-1)).await;
     bench.stores.conversations.clear(&bench.user).await.unwrap();
@@ -157,7 +157,7 @@ async fn neighbour(folder: &TempDir) -> Stores {
 
 #[tokio::test]
 async fn what_several_servers_give_back_stands_in_the_order_in_which_it_was_said() {
-    let Some(bench) = Bench::redis().await else { return };
+    let Some(bench) = TestStores::redis().await else { return };
     let folder = TempDir::new().unwrap();
     let other = neighbour(&folder).await;
     for number in 0..20 {
@@ -182,19 +182,19 @@ async fn what_several_servers_give_back_stands_in_the_order_in_which_it_was_said
 
 #[tokio::test]
 async fn what_several_servers_have_summed_up_is_given_back_by_each_of_them_once() {
-    let Some(bench) = Bench::redis().await else { return };
+    let Some(bench) = TestStores::redis().await else { return };
     let folder = TempDir::new().unwrap();
     let other = neighbour(&folder).await;
     for (stores, summary) in [(&bench.stores, "They met."), (&other, "They spoke.")] {
         for number in 0..4 {
             say(stores, &bench.user, &number.to_string()).await;
         }
-        let overflow = stores.conversations.overflow(&bench.user, 2, 9).await.unwrap().unwrap();
-        assert!(stores.conversations.fold(&bench.user, &overflow, summary).await.unwrap());
+        let excess = stores.conversations.excess(&bench.user, 2, 9).await.unwrap().unwrap();
+        assert!(stores.conversations.summarize(&bench.user, &excess, summary).await.unwrap());
     }
     let summary = async || bench.stores.conversations.recent(&bench.user, 9).await.unwrap().summary.unwrap();
     bench.restore().await;
-    assert_eq!(summary().await, "They spoke.", "what was folded into it is there");
+    assert_eq!(summary().await, "They spoke.", "what was summed up in it is there");
 
     for [first, second] in [[&bench.stores, &other], [&other, &bench.stores]] {
         bench.forget_in_redis().await;
@@ -212,7 +212,7 @@ async fn what_several_servers_have_summed_up_is_given_back_by_each_of_them_once(
 
 #[tokio::test]
 async fn what_redis_refuses_of_one_user_keeps_no_other_waiting() {
-    let Some(bench) = Bench::redis().await else { return };
+    let Some(bench) = TestStores::redis().await else { return };
     let other = UserId::parse(&new_id()).unwrap();
     for user in [&bench.user, &other] {
         say(&bench.stores, user, "Hello").await;

@@ -1,19 +1,19 @@
 use sqlx::{Row, Sqlite, Transaction};
 
-use super::{PAGE, PAGE_BYTES};
+use super::{MAX_PAGE_BYTES, MAX_PAGE_ENTRIES};
 use crate::kernel::Error;
 use crate::storage::sqlite::{Database, failed};
 
 /// Operations that wait for one service, in the embedded database: they survive a restart.
 #[derive(Clone, Debug)]
-pub(in crate::storage) struct Journal {
+pub(in crate::storage) struct Outbox {
     database: Database,
     service: &'static str,
 }
 
 /// One operation that waits.
 #[derive(Debug)]
-pub(in crate::storage) struct Entry {
+pub(in crate::storage) struct OutboxEntry {
     /// Grows with each operation.
     pub(in crate::storage) position: i64,
     /// Whose it is: a user or an execution.
@@ -22,7 +22,7 @@ pub(in crate::storage) struct Entry {
     pub(in crate::storage) body: String,
 }
 
-impl Journal {
+impl Outbox {
     pub(in crate::storage) fn new(database: Database, service: &'static str) -> Self {
         Self { database, service }
     }
@@ -55,8 +55,8 @@ impl Journal {
         Ok(count.unsigned_abs())
     }
 
-    /// The oldest ones: at most [`PAGE`], and none beyond [`PAGE_BYTES`], but at least one.
-    pub(in crate::storage) async fn oldest(&self) -> Result<Vec<Entry>, Error> {
+    /// The oldest ones: at most [`MAX_PAGE_ENTRIES`], and none beyond [`MAX_PAGE_BYTES`], but at least one.
+    pub(in crate::storage) async fn oldest_page(&self) -> Result<Vec<OutboxEntry>, Error> {
         let rows = sqlx::query(
             "SELECT position, owner, body FROM pending JOIN
                  (SELECT position, SUM(bytes) OVER (ORDER BY position) - bytes AS earlier FROM
@@ -64,19 +64,19 @@ impl Journal {
              USING (position) WHERE earlier < ?3 ORDER BY position",
         )
         .bind(self.service)
-        .bind(i64::try_from(PAGE).unwrap_or(i64::MAX))
-        .bind(i64::try_from(PAGE_BYTES).unwrap_or(i64::MAX))
+        .bind(i64::try_from(MAX_PAGE_ENTRIES).unwrap_or(i64::MAX))
+        .bind(i64::try_from(MAX_PAGE_BYTES).unwrap_or(i64::MAX))
         .fetch_all(self.database.read())
         .await;
         read(rows)
     }
 
     /// All of one owner, oldest first, as they stand in this transaction.
-    pub(in crate::storage) async fn of(
+    pub(in crate::storage) async fn of_owner(
         &self,
         tx: &mut Transaction<'_, Sqlite>,
         owner: &str,
-    ) -> Result<Vec<Entry>, Error> {
+    ) -> Result<Vec<OutboxEntry>, Error> {
         let rows = sqlx::query(
             "SELECT position, owner, body FROM pending WHERE service = ?1 AND owner = ?2 ORDER BY position",
         )
@@ -98,15 +98,15 @@ impl Journal {
             .map_err(failed("could not remove what was written back"))
     }
 
-    /// Removes the oldest beyond the newest ones with `most` bytes; says how many those were.
-    pub(super) async fn limit(&self, most: i64) -> Result<u64, Error> {
+    /// Removes the oldest beyond the newest ones with `max_bytes` bytes; says how many those were.
+    pub(super) async fn trim_to(&self, max_bytes: i64) -> Result<u64, Error> {
         let cut: Option<i64> = sqlx::query_scalar(
             "SELECT MAX(position) FROM
                  (SELECT position, SUM(bytes) OVER (ORDER BY position DESC) AS newer FROM pending WHERE service = ?1)
              WHERE newer > ?2",
         )
         .bind(self.service)
-        .bind(most)
+        .bind(max_bytes)
         .fetch_one(self.database.read())
         .await
         .map_err(failed("could not measure the operations that wait"))?;
@@ -117,9 +117,9 @@ impl Journal {
     }
 }
 
-fn read(rows: Result<Vec<sqlx::sqlite::SqliteRow>, sqlx::Error>) -> Result<Vec<Entry>, Error> {
+fn read(rows: Result<Vec<sqlx::sqlite::SqliteRow>, sqlx::Error>) -> Result<Vec<OutboxEntry>, Error> {
     let entry = |row: sqlx::sqlite::SqliteRow| {
-        Ok(Entry { position: row.try_get("position")?, owner: row.try_get("owner")?, body: row.try_get("body")? })
+        Ok(OutboxEntry { position: row.try_get("position")?, owner: row.try_get("owner")?, body: row.try_get("body")? })
     };
     let entries = rows.and_then(|rows| rows.into_iter().map(entry).collect());
     entries.map_err(failed("could not read the operations that wait"))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedRwLockReadGuard, RwLock, RwLockWriteGuard};
 
-use super::{Backend, Failure, Journal};
+use super::{Failure, Outbox, RemoteBackend};
 use crate::kernel::{Clock, Error};
 
 /// How an outside service is doing. Known without asking it.
@@ -23,77 +23,77 @@ pub struct BackendStatus {
 }
 
 /// The connection to a service, and what to do without it. Cheap to clone.
-pub(in crate::storage) struct Link<B: Backend> {
+pub(in crate::storage) struct Failover<B: RemoteBackend> {
     backend: B,
-    journal: Journal,
+    outbox: Outbox,
     clock: Clock,
-    shared: Arc<Shared<B::Connection>>,
+    shared: Arc<FailoverShared<B::Connection>>,
 }
 
-struct Shared<C> {
-    state: Mutex<State<C>>,
-    /// Read while an operation is put into the journal, written while the last ones are taken out.
+struct FailoverShared<C> {
+    state: Mutex<FailoverState<C>>,
+    /// Read while an operation is put into the outbox, written while the last ones are taken out.
     queue: Arc<RwLock<()>>,
     /// Tells the keeper that there is something to do, or to look at.
     wake: Notify,
 }
 
-struct State<C> {
+struct FailoverState<C> {
     connection: Option<C>,
     /// Counts connections, so that the late failure of an old one is not taken for one of the present one.
-    nth: u64,
+    generation: u64,
     status: BackendStatus,
     /// Whether the log has said that the service can't be used.
-    told: bool,
+    outage_logged: bool,
 }
 
 /// A connection to carry out one operation with.
-pub(in crate::storage) struct Lease<C> {
+pub(in crate::storage) struct Handle<C> {
     pub(in crate::storage) connection: C,
-    nth: u64,
+    generation: u64,
 }
 
-/// A place in the journal: as long as it is held, the service does not return.
-pub(in crate::storage) type Queue = OwnedRwLockReadGuard<()>;
+/// A place in the outbox: as long as it is held, the service does not return.
+pub(in crate::storage) type OutboxGuard = OwnedRwLockReadGuard<()>;
 
 /// Where an operation goes.
 pub(in crate::storage) enum Route<C> {
     /// To the service.
-    Service(Lease<C>),
-    /// To the embedded store and the journal.
-    Journal(Queue),
+    Remote(Handle<C>),
+    /// To the embedded store and the outbox.
+    Outbox(OutboxGuard),
 }
 
-impl<B: Backend> Clone for Link<B> {
+impl<B: RemoteBackend> Clone for Failover<B> {
     fn clone(&self) -> Self {
-        let Self { backend, journal, clock, shared } = self;
-        Self { backend: backend.clone(), journal: journal.clone(), clock: clock.clone(), shared: shared.clone() }
+        let Self { backend, outbox, clock, shared } = self;
+        Self { backend: backend.clone(), outbox: outbox.clone(), clock: clock.clone(), shared: shared.clone() }
     }
 }
 
-impl<B: Backend> fmt::Debug for Link<B> {
+impl<B: RemoteBackend> fmt::Debug for Failover<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link").field("name", &B::NAME).field("status", &self.status()).finish_non_exhaustive()
+        f.debug_struct("Failover").field("name", &B::NAME).field("status", &self.status()).finish_non_exhaustive()
     }
 }
 
-impl<B: Backend> Link<B> {
-    /// A link that has no connection yet.
-    pub(in crate::storage) async fn new(backend: B, journal: Journal, clock: Clock) -> Result<Self, Error> {
-        let pending = journal.count().await?;
+impl<B: RemoteBackend> Failover<B> {
+    /// A failover that has no connection yet.
+    pub(in crate::storage) async fn new(backend: B, outbox: Outbox, clock: Clock) -> Result<Self, Error> {
+        let pending = outbox.count().await?;
         let status =
             BackendStatus { connected: false, since_ms: clock.now_ms(), last_error: None, pending, failures: 0 };
-        let state = Mutex::new(State { connection: None, nth: 0, status, told: false });
-        let shared = Arc::new(Shared { state, queue: Arc::default(), wake: Notify::new() });
-        Ok(Self { backend, journal, clock, shared })
+        let state = Mutex::new(FailoverState { connection: None, generation: 0, status, outage_logged: false });
+        let shared = Arc::new(FailoverShared { state, queue: Arc::default(), wake: Notify::new() });
+        Ok(Self { backend, outbox, clock, shared })
     }
 
     pub(in crate::storage) fn backend(&self) -> &B {
         &self.backend
     }
 
-    pub(in crate::storage) fn journal(&self) -> &Journal {
-        &self.journal
+    pub(in crate::storage) fn outbox(&self) -> &Outbox {
+        &self.outbox
     }
 
     /// How the service is doing.
@@ -102,49 +102,53 @@ impl<B: Backend> Link<B> {
     }
 
     /// The connection, for reading: if there is none, the embedded store answers.
-    pub(in crate::storage) fn lease(&self) -> Option<Lease<B::Connection>> {
+    pub(in crate::storage) fn handle(&self) -> Option<Handle<B::Connection>> {
         let state = self.state();
-        state.connection.clone().map(|connection| Lease { connection, nth: state.nth })
+        state.connection.clone().map(|connection| Handle { connection, generation: state.generation })
     }
 
     /// Where to write.
     pub(in crate::storage) async fn route(&self) -> Route<B::Connection> {
-        if let Some(lease) = self.lease() {
-            return Route::Service(lease);
+        if let Some(handle) = self.handle() {
+            return Route::Remote(handle);
         }
         let queue = self.shared.queue.clone().read_owned().await;
-        match self.lease() {
-            Some(lease) => Route::Service(lease),
-            None => Route::Journal(queue),
+        match self.handle() {
+            Some(handle) => Route::Remote(handle),
+            None => Route::Outbox(queue),
         }
     }
 
     /// Notes that the service failed. Nobody else will try it until the keeper has.
-    pub(in crate::storage) fn failed(&self, lease: &Lease<B::Connection>, failure: &Failure) {
+    pub(in crate::storage) fn mark_failed(&self, handle: &Handle<B::Connection>, failure: &Failure) {
         let mut state = self.state();
         let text = failure.text();
         state.status.failures += 1;
         state.status.last_error = Some(text.clone());
-        if state.nth == lease.nth && state.connection.is_some() {
-            self.set_down(&mut state);
-            state.told = true;
+        if state.generation == handle.generation && state.connection.is_some() {
+            self.drop_connection(&mut state);
+            state.outage_logged = true;
             drop(state);
             tracing::warn!(error = text, "{} does not answer; the embedded store stands in for it", B::NAME);
         }
     }
 
     /// For reading: a failure of the service is noted, and the embedded store answers; a refusal is the caller's.
-    pub(in crate::storage) fn note(&self, lease: &Lease<B::Connection>, failure: Failure) -> Result<(), Error> {
+    pub(in crate::storage) fn report_failure(
+        &self,
+        handle: &Handle<B::Connection>,
+        failure: Failure,
+    ) -> Result<(), Error> {
         match failure {
-            Failure::Refused(error) => return Err(error),
-            Failure::Slow(text) => self.slow(text),
-            failure => self.failed(lease, &failure),
+            Failure::Rejected(error) => return Err(error),
+            Failure::Timeout(text) => self.report_timeout(text),
+            failure => self.mark_failed(handle, &failure),
         }
         Ok(())
     }
 
     /// Notes that one operation was not done in time. The others go on; the keeper has a look at the service.
-    fn slow(&self, text: String) {
+    fn report_timeout(&self, text: String) {
         let mut state = self.state();
         state.status.failures += 1;
         state.status.last_error = Some(text);
@@ -152,28 +156,28 @@ impl<B: Backend> Link<B> {
         self.shared.wake.notify_one();
     }
 
-    /// For writing: a failure of the service sends the operation to the journal; a refusal is the caller's. Even if the
+    /// For writing: a failure of the service sends the operation to the outbox; a refusal is the caller's. Even if the
     /// service is back already, it is left alone until the operation has been written back.
-    pub(in crate::storage) async fn set_aside(
+    pub(in crate::storage) async fn fail_over(
         &self,
-        lease: &Lease<B::Connection>,
+        handle: &Handle<B::Connection>,
         failure: Failure,
-    ) -> Result<Queue, Error> {
-        self.note(lease, failure)?;
+    ) -> Result<OutboxGuard, Error> {
+        self.report_failure(handle, failure)?;
         let queue = self.shared.queue.clone().read_owned().await;
-        self.lower();
+        self.mark_down();
         Ok(queue)
     }
 
-    /// Counts an operation that was put into the journal.
-    pub(in crate::storage) fn queued(&self) {
+    /// Counts an operation that was put into the outbox.
+    pub(in crate::storage) fn enqueued(&self) {
         self.state().status.pending += 1;
     }
 
-    /// Gives up the oldest operations beyond the newest ones with `most` bytes: an outage may last longer than there is room
+    /// Gives up the oldest operations beyond the newest ones with `max_bytes` bytes: an outage may last longer than there is room
     /// for. Returns how many those were.
-    pub(in crate::storage) async fn limit(&self, most: i64) -> Result<u64, Error> {
-        let given_up = self.journal.limit(most).await?;
+    pub(in crate::storage) async fn trim_outbox(&self, max_bytes: i64) -> Result<u64, Error> {
+        let given_up = self.outbox.trim_to(max_bytes).await?;
         if given_up > 0 {
             self.dequeued(given_up);
             tracing::error!(operations = given_up, "too much waits for {}; the oldest is given up", B::NAME);
@@ -181,16 +185,16 @@ impl<B: Backend> Link<B> {
         Ok(given_up)
     }
 
-    /// Goes without the connection until the journal is empty. Says nothing: the service has not failed.
-    pub(super) fn lower(&self) {
+    /// Goes without the connection until the outbox is empty. Says nothing: the service has not failed.
+    pub(super) fn mark_down(&self) {
         let mut state = self.state();
         if state.connection.is_some() {
             state.status.last_error = None;
-            self.set_down(&mut state);
+            self.drop_connection(&mut state);
         }
     }
 
-    fn set_down(&self, state: &mut State<B::Connection>) {
+    fn drop_connection(&self, state: &mut FailoverState<B::Connection>) {
         state.connection = None;
         state.status.connected = false;
         state.status.since_ms = self.clock.now_ms();
@@ -198,16 +202,16 @@ impl<B: Backend> Link<B> {
     }
 
     /// Waits until there is no connection or doubt about it, at most this long. Returns whether there is none.
-    pub(super) async fn until_down(&self, patience: Duration) -> bool {
+    pub(super) async fn wait_until_down(&self, timeout: Duration) -> bool {
         // A notification may be left from a time that is over, so the state decides.
         if self.state().connection.is_some() {
-            drop(tokio::time::timeout(patience, self.shared.wake.notified()).await);
+            drop(tokio::time::timeout(timeout, self.shared.wake.notified()).await);
         }
         self.state().connection.is_none()
     }
 
-    /// Keeps operations out of the journal.
-    pub(super) async fn close_queue(&self) -> RwLockWriteGuard<'_, ()> {
+    /// Keeps operations out of the outbox.
+    pub(super) async fn block_writers(&self) -> RwLockWriteGuard<'_, ()> {
         self.shared.queue.write().await
     }
 
@@ -217,16 +221,16 @@ impl<B: Backend> Link<B> {
         state.status.pending = state.status.pending.saturating_sub(count);
     }
 
-    /// The service is in use from now on. The journal is empty, and the guard keeps it so.
-    pub(super) fn raise(&self, connection: B::Connection, written_back: usize, _closed: RwLockWriteGuard<'_, ()>) {
+    /// The service is in use from now on. The outbox is empty, and the guard keeps it so.
+    pub(super) fn mark_up(&self, connection: B::Connection, written_back: usize, _closed: RwLockWriteGuard<'_, ()>) {
         let mut state = self.state();
         let now = self.clock.now_ms();
         state.status.pending = 0;
-        let first = state.nth == 0;
+        let first = state.generation == 0;
         let seconds = now.saturating_sub(state.status.since_ms) / 1000;
-        let tells = first || state.told;
-        state.told = false;
-        state.nth += 1;
+        let tells = first || state.outage_logged;
+        state.outage_logged = false;
+        state.generation += 1;
         state.connection = Some(connection);
         state.status.connected = true;
         state.status.since_ms = now;
@@ -237,19 +241,19 @@ impl<B: Backend> Link<B> {
     }
 
     /// Notes an attempt to connect that failed; the log is told of the first.
-    pub(in crate::storage) fn attempt_failed(&self, failure: &Failure) {
+    pub(in crate::storage) fn connect_failed(&self, failure: &Failure) {
         let mut state = self.state();
         let text = failure.text();
         state.status.failures += 1;
         state.status.last_error = Some(text.clone());
-        if !state.told {
-            state.told = true;
+        if !state.outage_logged {
+            state.outage_logged = true;
             drop(state);
             tracing::warn!(error = text, "{} can't be used; the embedded store stands in for it", B::NAME);
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State<B::Connection>> {
+    fn state(&self) -> MutexGuard<'_, FailoverState<B::Connection>> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,28 +3,32 @@ use std::borrow::Cow;
 use indexmap::IndexMap;
 use sqlx::postgres::PgConnection;
 
-use super::record::{Change, End, INTERRUPTED};
+use super::record::{ExecutionChange, INTERRUPTED, StoredOutcome};
 use super::{Execution, Step};
 
 /// Makes changes that stand in this order. Each kind takes one statement, however many there are: of one execution, the
 /// kinds follow each other anyway.
-pub(super) async fn run(changes: &[Change], server: &str, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    for changes in changes.split_inclusive(|change| matches!(change, Change::Interrupt { .. })) {
+pub(super) async fn run(
+    changes: &[ExecutionChange],
+    server: &str,
+    connection: &mut PgConnection,
+) -> Result<(), sqlx::Error> {
+    for changes in changes.split_inclusive(|change| matches!(change, ExecutionChange::Interrupt { .. })) {
         begin(changes, server, connection).await?;
         plan(changes, connection).await?;
         step(changes, connection).await?;
         finish(changes, connection).await?;
-        if let Some(Change::Interrupt { before_ms }) = changes.last() {
+        if let Some(ExecutionChange::Interrupt { before_ms }) = changes.last() {
             interrupt(*before_ms, server, connection).await?;
         }
     }
     Ok(())
 }
 
-async fn begin(changes: &[Change], server: &str, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+async fn begin(changes: &[ExecutionChange], server: &str, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let begun: Vec<&Execution> = changes
         .iter()
-        .filter_map(|change| if let Change::Begin(execution) = change { Some(execution) } else { None })
+        .filter_map(|change| if let ExecutionChange::Begin(execution) = change { Some(execution) } else { None })
         .collect();
     if begun.is_empty() {
         return Ok(());
@@ -38,19 +42,19 @@ async fn begin(changes: &[Change], server: &str, connection: &mut PgConnection) 
     )
     .bind(server)
     .bind(begun.iter().map(|execution| execution.id.as_str()).collect::<Vec<_>>())
-    .bind(begun.iter().map(|execution| clean(&execution.user_id)).collect::<Vec<_>>())
+    .bind(begun.iter().map(|execution| replace_nul(&execution.user_id)).collect::<Vec<_>>())
     .bind(begun.iter().map(|execution| execution.status.as_str()).collect::<Vec<_>>())
-    .bind(begun.iter().map(|execution| clean(&execution.prompt)).collect::<Vec<_>>())
+    .bind(begun.iter().map(|execution| replace_nul(&execution.prompt)).collect::<Vec<_>>())
     .bind(begun.iter().map(|execution| execution.started_ms).collect::<Vec<_>>())
     .execute(connection)
     .await
     .map(|_| ())
 }
 
-async fn plan(changes: &[Change], connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+async fn plan(changes: &[ExecutionChange], connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let (mut ids, mut intents, mut confidences, mut plans) = (vec![], vec![], vec![], vec![]);
     for change in changes {
-        if let Change::Plan { id, intent, confidence, plan } = change {
+        if let ExecutionChange::Plan { id, intent, confidence, plan } = change {
             ids.push(id.as_str());
             intents.push(intent.as_str());
             confidences.push(*confidence);
@@ -74,10 +78,10 @@ async fn plan(changes: &[Change], connection: &mut PgConnection) -> Result<(), s
     .map(|_| ())
 }
 
-async fn step(changes: &[Change], connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+async fn step(changes: &[ExecutionChange], connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let mut steps: Vec<(&str, i64, &Step)> = Vec::new();
     for change in changes {
-        if let Change::Step { id, ordinal, step } = change {
+        if let ExecutionChange::Step { id, ordinal, step } = change {
             steps.push((id, *ordinal, step));
         }
     }
@@ -85,7 +89,7 @@ async fn step(changes: &[Change], connection: &mut PgConnection) -> Result<(), s
         return Ok(());
     }
     let optional = |field: fn(&Step) -> Option<&str>| -> Vec<_> {
-        steps.iter().map(|(_, _, step)| field(step).map(|text| clean(text).into_owned())).collect()
+        steps.iter().map(|(_, _, step)| field(step).map(|text| replace_nul(text).into_owned())).collect()
     };
     sqlx::query(
         "INSERT INTO execution_step
@@ -97,7 +101,7 @@ async fn step(changes: &[Change], connection: &mut PgConnection) -> Result<(), s
     )
     .bind(steps.iter().map(|(id, _, _)| *id).collect::<Vec<_>>())
     .bind(steps.iter().map(|(_, ordinal, _)| *ordinal).collect::<Vec<_>>())
-    .bind(steps.iter().map(|(_, _, step)| clean(&step.id)).collect::<Vec<_>>())
+    .bind(steps.iter().map(|(_, _, step)| replace_nul(&step.id)).collect::<Vec<_>>())
     .bind(steps.iter().map(|(_, _, step)| step.action.as_str()).collect::<Vec<_>>())
     .bind(steps.iter().map(|(_, _, step)| step.status.as_str()).collect::<Vec<_>>())
     .bind(steps.iter().map(|(_, _, step)| step.duration_ms).collect::<Vec<_>>())
@@ -110,10 +114,10 @@ async fn step(changes: &[Change], connection: &mut PgConnection) -> Result<(), s
     .map(|_| ())
 }
 
-async fn finish(changes: &[Change], connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+async fn finish(changes: &[ExecutionChange], connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let mut ended = IndexMap::new();
     for change in changes {
-        if let Change::Finish { id, end, finished_ms } = change {
+        if let ExecutionChange::Finish { id, end, finished_ms } = change {
             // The first end counts.
             ended.entry(id.as_str()).or_insert((end, *finished_ms));
         }
@@ -121,8 +125,8 @@ async fn finish(changes: &[Change], connection: &mut PgConnection) -> Result<(),
     if ended.is_empty() {
         return Ok(());
     }
-    let optional = |field: fn(&End) -> Option<&str>| -> Vec<_> {
-        ended.values().map(|(end, _)| field(end).map(|text| clean(text).into_owned())).collect()
+    let optional = |field: fn(&StoredOutcome) -> Option<&str>| -> Vec<_> {
+        ended.values().map(|(end, _)| field(end).map(|text| replace_nul(text).into_owned())).collect()
     };
     sqlx::query(
         "UPDATE execution SET status = given.status, answer = given.answer, error = given.error,
@@ -156,6 +160,6 @@ async fn interrupt(before_ms: i64, server: &str, connection: &mut PgConnection) 
 }
 
 /// The one character that Postgres can't store.
-pub(super) fn clean(text: &str) -> Cow<'_, str> {
+pub(super) fn replace_nul(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{FFFD}")) } else { Cow::Borrowed(text) }
 }

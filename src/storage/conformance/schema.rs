@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, Row};
 use tempfile::TempDir;
 
 use super::executions::step;
-use super::{Bench, new_database, settings};
+use super::{TestStores, new_database, settings};
 use crate::kernel::{Clock, Secret, UserId, new_id};
 use crate::storage::{ExecutionFilter, ExecutionStatus, Stores};
 
@@ -98,7 +98,7 @@ async fn servers_that_start_at_once_on_an_empty_postgres_take_turns() {
 
 #[tokio::test]
 async fn every_query_has_an_index() {
-    let Some(bench) = Bench::postgres().await else { return };
+    let Some(bench) = TestStores::postgres().await else { return };
     let dsn = bench.dsn.clone().unwrap();
     let pool = PgPoolOptions::new().max_connections(1).connect(dsn.expose()).await.unwrap();
     // Small tables are read whole and sorted whatever there is.
@@ -132,7 +132,7 @@ async fn every_query_has_an_index() {
 /// Postgres has no statistics yet, and remembers the plans that it makes without them.
 #[tokio::test]
 async fn a_new_table_is_read_by_its_indexes_from_the_start() {
-    let Some(bench) = Bench::postgres().await else { return };
+    let Some(bench) = TestStores::postgres().await else { return };
     for _ in 0..30 {
         let id = new_id();
         let begun = bench.execution(&id);
@@ -141,7 +141,7 @@ async fn a_new_table_is_read_by_its_indexes_from_the_start() {
         bench.stores.executions.step(&id, 0, &step("task_1")).await.unwrap();
         bench.finish(&id, ExecutionStatus::Completed).await;
     }
-    let pool = bench.stores.postgres.as_ref().unwrap().lease().unwrap().connection.pool;
+    let pool = bench.stores.postgres.as_ref().unwrap().handle().unwrap().connection.pool;
     for connection in join_all((0..4).map(|_| pool.acquire())).await {
         let mut connection = connection.unwrap();
         // Each tells what it has counted when it ends its next statement.

@@ -2,9 +2,9 @@
 //! `TEST_REDIS_URL` and `TEST_POSTGRES_URL` lead to a server. `ORCHESTRATOR_TESTS=required` makes a missing one a failure.
 
 mod conversations;
-mod crowded;
 mod executions;
-mod journal;
+mod outbox;
+mod pool_exhaustion;
 mod restore;
 mod schema;
 
@@ -19,7 +19,7 @@ use crate::kernel::{Clock, Secret, UserId, new_id};
 use crate::settings::StorageSettings;
 
 /// Stores of the test's own, and what they stand on.
-pub(super) struct Bench {
+pub(super) struct TestStores {
     pub(super) stores: Stores,
     pub(super) clock: Clock,
     /// A user that no other test has.
@@ -29,7 +29,7 @@ pub(super) struct Bench {
     _folder: TempDir,
 }
 
-impl Bench {
+impl TestStores {
     async fn open(redis_url: Option<Secret>, postgres_dsn: Option<Secret>, clock: Clock) -> Self {
         let folder = TempDir::new().unwrap();
         let dsn = postgres_dsn.clone();
@@ -93,7 +93,7 @@ macro_rules! stories {
         mod $backend {
             $(#[tokio::test]
             async fn $story() {
-                if let Some(bench) = crate::storage::contract::Bench::$backend().await {
+                if let Some(bench) = crate::storage::conformance::TestStores::$backend().await {
                     super::$story(&bench).await;
                     bench.assert_no_fallback();
                 }

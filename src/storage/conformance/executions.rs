@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Bench, stories};
+use super::{TestStores, stories};
 use crate::kernel::new_id;
-use crate::storage::{Cursor, Execution, ExecutionFilter, ExecutionStatus, Outcome, Step};
+use crate::storage::{Execution, ExecutionCursor, ExecutionFilter, ExecutionStatus, Outcome, Step};
 
 stories!(embedded: a_record_comes_back_as_it_was_made, changes_that_are_made_again_change_nothing,
     pages_follow_each_other_without_gaps, filters_narrow_the_list, old_and_surplus_records_go_with_their_steps,
@@ -17,7 +17,7 @@ stories!(postgres: a_record_comes_back_as_it_was_made, changes_that_are_made_aga
     unknown_records_are_none, odd_texts_can_be_recorded, gaps_between_positions_are_no_records,
     what_never_ended_keeps_nothing_else_from_being_deleted);
 
-impl Bench {
+impl TestStores {
     pub(super) fn execution(&self, id: &str) -> Execution {
         begun(id, self.user.as_str(), self.clock.now_ms())
     }
@@ -69,7 +69,7 @@ pub(super) fn step(id: &str) -> Step {
     }
 }
 
-async fn a_record_comes_back_as_it_was_made(bench: &Bench) {
+async fn a_record_comes_back_as_it_was_made(bench: &TestStores) {
     let (store, id) = (&bench.stores.executions, new_id());
     let begun = bench.execution(&id);
     store.begin(&begun).await.unwrap();
@@ -100,7 +100,7 @@ async fn a_record_comes_back_as_it_was_made(bench: &Bench) {
     assert_eq!((found, steps), (expected, vec![step("task_1"), step("task_2")]));
 }
 
-async fn changes_that_are_made_again_change_nothing(bench: &Bench) {
+async fn changes_that_are_made_again_change_nothing(bench: &TestStores) {
     let (store, id) = (&bench.stores.executions, new_id());
     bench.begin(&id, Duration::ZERO).await;
     bench.finish(&id, ExecutionStatus::Completed).await;
@@ -109,7 +109,7 @@ async fn changes_that_are_made_again_change_nothing(bench: &Bench) {
     assert_eq!(store.get(&id).await.unwrap(), ended, "it has ended already");
 }
 
-async fn pages_follow_each_other_without_gaps(bench: &Bench) {
+async fn pages_follow_each_other_without_gaps(bench: &TestStores) {
     let all: Vec<String> = (0..25).map(|number| format!("{number:02}")).collect();
     for id in &all {
         bench.begin(id, Duration::ZERO).await;
@@ -119,7 +119,7 @@ async fn pages_follow_each_other_without_gaps(bench: &Bench) {
     loop {
         let page = bench.stores.executions.list(&filter, 10).await.unwrap();
         let Some((cursor, _)) = page.last() else { break };
-        filter.before = Some(Cursor::parse(&cursor.to_string()).unwrap());
+        filter.before = Some(ExecutionCursor::parse(&cursor.to_string()).unwrap());
         seen.extend(page.into_iter().map(|(_, execution)| execution.id));
         // What comes meanwhile does not move the pages.
         bench.begin(&new_id(), Duration::ZERO).await;
@@ -133,7 +133,7 @@ async fn pages_follow_each_other_without_gaps(bench: &Bench) {
     assert_eq!(bench.stores.executions.get(&long.id).await.unwrap().unwrap().0.prompt.chars().count(), 3000);
 }
 
-async fn filters_narrow_the_list(bench: &Bench) {
+async fn filters_narrow_the_list(bench: &TestStores) {
     for (id, user, status) in [
         ("1", "ada", Some(ExecutionStatus::Completed)),
         ("2", "bob", Some(ExecutionStatus::Completed)),
@@ -157,7 +157,7 @@ async fn filters_narrow_the_list(bench: &Bench) {
     assert_eq!(ids(Some("eve"), None).await, "");
 }
 
-async fn old_and_surplus_records_go_with_their_steps(bench: &Bench) {
+async fn old_and_surplus_records_go_with_their_steps(bench: &TestStores) {
     for number in 0..1200_u32 {
         let id = number.to_string();
         bench.begin(&id, Duration::from_secs(u64::from(1200 - number))).await;
@@ -180,7 +180,7 @@ async fn old_and_surplus_records_go_with_their_steps(bench: &Bench) {
     assert!(left.len() <= 21 && left.contains(&"1199".to_owned()) && left.contains(&"7".to_owned()), "{left:?}");
 }
 
-async fn unknown_records_are_none(bench: &Bench) {
+async fn unknown_records_are_none(bench: &TestStores) {
     let store = &bench.stores.executions;
     assert!(store.get("nobody").await.unwrap().is_none());
     assert!(store.get("a\0").await.unwrap().is_none());
@@ -190,7 +190,7 @@ async fn unknown_records_are_none(bench: &Bench) {
     assert_eq!(bench.ids(&ExecutionFilter::default(), 9).await, Vec::<String>::new());
 }
 
-async fn odd_texts_can_be_recorded(bench: &Bench) {
+async fn odd_texts_can_be_recorded(bench: &TestStores) {
     let (store, id) = (&bench.stores.executions, new_id());
     let odd = Execution { prompt: "a\0b \u{10FFFF} '\"\\".to_owned(), ..bench.execution(&id) };
     store.begin(&odd).await.unwrap();
@@ -201,17 +201,21 @@ async fn odd_texts_can_be_recorded(bench: &Bench) {
     assert_eq!((found.plan, steps.len()), (Some(json!("\0")), 1));
 }
 
-impl Bench {
+impl TestStores {
     /// In the database itself: a statement for Postgres, and one for the embedded store.
     async fn execute(&self, postgres: &'static str, embedded: &'static str) {
         match &self.stores.postgres {
-            Some(link) => drop(sqlx::query(postgres).execute(&link.lease().unwrap().connection.pool).await.unwrap()),
-            None => drop(sqlx::query(embedded).execute(self.stores.database.writer()).await.unwrap()),
+            Some(failover) => {
+                sqlx::query(postgres).execute(&failover.handle().unwrap().connection.pool).await.unwrap();
+            }
+            None => {
+                sqlx::query(embedded).execute(self.stores.database.writer()).await.unwrap();
+            }
         }
     }
 }
 
-async fn gaps_between_positions_are_no_records(bench: &Bench) {
+async fn gaps_between_positions_are_no_records(bench: &TestStores) {
     for id in ["1", "2", "3", "4"] {
         bench.begin(id, Duration::ZERO).await;
         bench.finish(id, ExecutionStatus::Completed).await;
@@ -230,7 +234,7 @@ async fn gaps_between_positions_are_no_records(bench: &Bench) {
     assert_eq!(ids().await, "432");
 }
 
-async fn what_never_ended_keeps_nothing_else_from_being_deleted(bench: &Bench) {
+async fn what_never_ended_keeps_nothing_else_from_being_deleted(bench: &TestStores) {
     bench
         .execute(
             "INSERT INTO execution (id, server, user_id, status, prompt, started_at)

@@ -8,9 +8,9 @@ use tempfile::TempDir;
 use super::executions::begun;
 use super::{new_database, settings, url};
 use crate::kernel::{Clock, Role, Secret, UserId, new_id};
-use crate::storage::outside::{Backend, Link};
-use crate::storage::redis::RUN;
-use crate::storage::{ExecutionStatus, Message, Outcome, Retain, Stores};
+use crate::storage::failover::{Failover, RemoteBackend};
+use crate::storage::redis::RUN_ID;
+use crate::storage::{ExecutionStatus, Message, Outcome, Retention, Stores};
 
 #[tokio::test]
 async fn an_outage_that_never_ends_keeps_the_newest_changes_that_there_is_room_for() {
@@ -31,25 +31,25 @@ async fn an_outage_that_never_ends_keeps_the_newest_changes_that_there_is_room_f
     assert_eq!(pending(), all, "there is room");
 
     let (redis, postgres) = (stores.redis.as_ref().unwrap(), stores.postgres.as_ref().unwrap());
-    assert_eq!(redis.limit(newest(redis, 6).await).await.unwrap(), 4);
-    assert_eq!(postgres.limit(newest(postgres, 6).await).await.unwrap(), 15);
+    assert_eq!(redis.trim_outbox(newest(redis, 6).await).await.unwrap(), 4);
+    assert_eq!(postgres.trim_outbox(newest(postgres, 6).await).await.unwrap(), 15);
     assert_eq!(pending(), (6, 6));
     assert_eq!(owners(redis).await, ["4", "5", "6", "7", "8", "9"]);
     assert_eq!(owners(postgres).await, ["7", "7", "8", "8", "9", "9"]);
-    stores.database.set_note(RUN, "the one that was seen").await.unwrap();
-    stores.limit_waiting(1).await.unwrap();
-    assert_eq!(stores.database.note(RUN).await.unwrap(), None, "the copies still have what is given up here");
+    stores.database.set_meta(RUN_ID, "the one that was seen").await.unwrap();
+    stores.trim_outboxes(1).await.unwrap();
+    assert_eq!(stores.database.meta(RUN_ID).await.unwrap(), None, "the copies still have what is given up here");
 }
 
 /// How many bytes the newest of what waits have.
-async fn newest<B: Backend>(link: &Link<B>, count: usize) -> i64 {
-    let entries = link.journal().oldest().await.unwrap();
+async fn newest<B: RemoteBackend>(failover: &Failover<B>, count: usize) -> i64 {
+    let entries = failover.outbox().oldest_page().await.unwrap();
     let bytes: usize = entries.iter().rev().take(count).map(|entry| entry.body.len()).sum();
     i64::try_from(bytes).unwrap()
 }
 
-async fn owners<B: Backend>(link: &Link<B>) -> Vec<String> {
-    link.journal().oldest().await.unwrap().into_iter().map(|entry| entry.owner).collect()
+async fn owners<B: RemoteBackend>(failover: &Failover<B>) -> Vec<String> {
+    failover.outbox().oldest_page().await.unwrap().into_iter().map(|entry| entry.owner).collect()
 }
 
 /// Stores in this folder whose services are away.
@@ -123,7 +123,7 @@ async fn a_record_whose_begin_was_given_up_is_kept_where_it_is() {
     let stores = away(&folder).await;
     record(&stores, "a").await;
     let postgres = stores.postgres.as_ref().unwrap();
-    postgres.limit(newest(postgres, 1).await).await.unwrap();
+    postgres.trim_outbox(newest(postgres, 1).await).await.unwrap();
     assert_eq!(owners(postgres).await, ["a"]);
     stores.close().await;
     let Some(stores) = there(&folder).await else { return };
@@ -146,5 +146,5 @@ async fn say(stores: &Stores, user: &str) {
     let user = UserId::parse(user).unwrap();
     let message = Message { role: Role::User, content: "Hello".to_owned(), metadata: Map::new(), created_ms: 0 };
     let hour = Duration::from_secs(3600);
-    stores.conversations.append(&user, &[message], hour, Retain::Newest(9)).await.unwrap();
+    stores.conversations.append(&user, &[message], hour, Retention::Newest(9)).await.unwrap();
 }

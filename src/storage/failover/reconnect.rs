@@ -2,43 +2,43 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Backend, Failure, Link, PAGE, PAGE_BYTES, allowance};
+use super::{Failover, Failure, MAX_PAGE_BYTES, MAX_PAGE_ENTRIES, RemoteBackend, timeout_for};
 
 /// How often a connection that nobody complains about is looked at.
-const CHECK_EVERY: Duration = Duration::from_secs(3);
+const CHECK_INTERVAL: Duration = Duration::from_secs(3);
 /// Pause after the first attempt that failed; it doubles with each.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 /// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// A connection that held this long has earned an immediate attempt when it is lost. Together with the longest pause this
+const MAX_BACKOFF: Duration = Duration::from_secs(2);
+/// A connection that held this long has earned an immediate attempt when it is lost. Together with the longest backoff this
 /// bounds how often the log is told about a service that comes and goes.
-const STEADY: Duration = Duration::from_secs(10);
+const STABLE_AFTER: Duration = Duration::from_secs(10);
 /// How long operations are written back while others are added at full speed; again as long as they become fewer.
-const UNHINDERED: Duration = Duration::from_secs(3);
+const CONCURRENT_DRAIN_TIME: Duration = Duration::from_secs(3);
 /// How long writers may be kept waiting at once.
-const LAST_PAGE: Duration = Duration::from_millis(500);
+const LAST_PAGE_TIMEOUT: Duration = Duration::from_millis(500);
 
-impl<B: Backend> Link<B> {
+impl<B: RemoteBackend> Failover<B> {
     /// Connects, watches the connection and writes back what has waited. Never ends.
-    pub(in crate::storage) async fn keep(self) {
-        let mut pause = FIRST_PAUSE;
-        let mut raised = Instant::now();
+    pub(in crate::storage) async fn run_reconnect(self) {
+        let mut backoff = INITIAL_BACKOFF;
+        let mut connected_at = Instant::now();
         loop {
-            while !self.until_down(CHECK_EVERY).await {
-                self.look().await;
+            while !self.wait_until_down(CHECK_INTERVAL).await {
+                self.probe().await;
             }
-            if raised.elapsed() < STEADY {
-                sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+            if connected_at.elapsed() < STABLE_AFTER {
+                sleep(backoff).await;
+                backoff = (backoff * 2).min(MAX_BACKOFF);
             } else {
-                pause = FIRST_PAUSE;
+                backoff = INITIAL_BACKOFF;
             }
             while let Err(failure) = self.connect().await {
-                self.attempt_failed(&failure);
-                sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                self.connect_failed(&failure);
+                sleep(backoff).await;
+                backoff = (backoff * 2).min(MAX_BACKOFF);
             }
-            raised = Instant::now();
+            connected_at = Instant::now();
         }
     }
 
@@ -52,9 +52,9 @@ impl<B: Backend> Link<B> {
         }
         // From here on writers wait for a page at a time, so that they can't outrun what is written back.
         loop {
-            let closed = self.close_queue().await;
-            if !self.write_back(&connection, &mut written, Some(LAST_PAGE)).await? {
-                self.raise(connection, written, closed);
+            let closed = self.block_writers().await;
+            if !self.write_back(&connection, &mut written, Some(LAST_PAGE_TIMEOUT)).await? {
+                self.mark_up(connection, written, closed);
                 return Ok(());
             }
         }
@@ -63,7 +63,7 @@ impl<B: Backend> Link<B> {
     /// Writes back for a while; returns whether there is more.
     async fn drain(&self, connection: &B::Connection, written: &mut usize) -> Result<bool, Failure> {
         let started = Instant::now();
-        while started.elapsed() < UNHINDERED {
+        while started.elapsed() < CONCURRENT_DRAIN_TIME {
             if !self.write_back(connection, written, None).await? {
                 return Ok(false);
             }
@@ -78,30 +78,30 @@ impl<B: Backend> Link<B> {
         written: &mut usize,
         limit: Option<Duration>,
     ) -> Result<bool, Failure> {
-        let entries = self.journal().oldest().await.map_err(Failure::Refused)?;
+        let entries = self.outbox().oldest_page().await.map_err(Failure::Rejected)?;
         let Some(last) = entries.last() else { return Ok(false) };
         let bytes = entries.iter().map(|entry| entry.body.len()).sum();
         let writing = self.backend().write_back(connection, &entries);
         match limit {
             None => writing.await?,
             Some(limit) => {
-                let slow = || Failure::Unusable("it was too slow at taking what had waited".to_owned());
-                timeout(allowance(limit, bytes), writing).await.map_err(|_| slow())??;
+                let slow = || Failure::Unavailable("it was too slow at taking what had waited".to_owned());
+                timeout(timeout_for(limit, bytes), writing).await.map_err(|_| slow())??;
             }
         }
-        self.dequeued(self.journal().remove_until(last.position).await.map_err(Failure::Refused)?);
+        self.dequeued(self.outbox().remove_until(last.position).await.map_err(Failure::Rejected)?);
         *written += entries.len();
-        Ok(entries.len() == PAGE || bytes >= PAGE_BYTES)
+        Ok(entries.len() == MAX_PAGE_ENTRIES || bytes >= MAX_PAGE_BYTES)
     }
 
     /// Finds out that the service has gone before a request does, and that an operation was left behind because whoever
     /// queued it was cut off.
-    async fn look(&self) {
-        let Some(lease) = self.lease() else { return };
-        if let Err(failure) = self.backend().check(&lease.connection).await {
-            self.failed(&lease, &failure);
-        } else if self.journal().count().await.is_ok_and(|waiting| waiting > 0) {
-            self.lower();
+    async fn probe(&self) {
+        let Some(handle) = self.handle() else { return };
+        if let Err(failure) = self.backend().check(&handle.connection).await {
+            self.mark_failed(&handle, &failure);
+        } else if self.outbox().count().await.is_ok_and(|waiting| waiting > 0) {
+            self.mark_down();
         }
     }
 }

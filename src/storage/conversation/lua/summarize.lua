@@ -19,10 +19,10 @@ while expected <= #ARGV do
   end
 end
 
-local folded = expected > #ARGV
-local back = folded and system or popped
+local summarized = expected > #ARGV
+local back = summarized and system or popped
 for nth = #back, 1, -1 do redis.call('RPUSH', list, back[nth]) end
-if folded then
+if summarized then
   redis.call('SET', summary, ARGV[2])
   -- Whoever has a copy of it need not give it back.
   redis.call('ZADD', applied, ARGV[3], 'summary ' .. redis.sha1hex(ARGV[2]))
@@ -33,4 +33,4 @@ if ttl > 0 then
   redis.call('PEXPIRE', summary, ttl)
   if redis.call('PTTL', applied) < ttl then redis.call('PEXPIRE', applied, ttl) end
 end
-return folded and 1 or 0
+return summarized and 1 or 0
