@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use orchestrator_studio::app::{App, Surroundings, load_settings};
+use orchestrator_studio::app::{App, Platform, load_settings};
 use orchestrator_studio::settings::{Environment, SharedSettings};
 use serde_json::{Map, json};
 use tempfile::TempDir;
@@ -48,7 +48,7 @@ async fn server(agents: usize) -> Server {
         ("TOOLS_CONFIG_PATH", missing.clone()),
         ("LLM_CONFIG_PATH", missing),
     ]);
-    let app = App::build(load_settings(environment).unwrap(), Surroundings::of_process()).await.unwrap();
+    let app = App::build(load_settings(environment).unwrap(), Platform::system()).await.unwrap();
     Server { router: app.router.clone(), settings: app.state.settings.clone(), _folder: folder }
 }
 

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use orchestrator_studio::app::{self, App, StartError, Surroundings};
+use orchestrator_studio::app::{self, App, Platform, StartError};
 use orchestrator_studio::kernel::Error;
 use orchestrator_studio::settings::{Environment, LoadedSettings};
 use orchestrator_studio::telemetry;
@@ -68,7 +68,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            telemetry::last_words(&error.to_string());
+            telemetry::print_fatal(&error.to_string());
             ExitCode::from(if matches!(error, StartError::Settings(_)) { 2 } else { 1 })
         }
     }
@@ -114,7 +114,7 @@ async fn demo() -> Result<(), StartError> {
 async fn serve(loaded: LoadedSettings) -> Result<(), StartError> {
     let _flush = telemetry::init(&loaded.settings);
     let listener = app::bind(loaded.settings.server.address).await?;
-    let app = App::build(loaded, Surroundings::of_process()).await?;
+    let app = App::build(loaded, Platform::system()).await?;
     let address = listener.local_addr().map_err(|error| Error::internal("the listener has no address", error))?;
     tracing::info!(%address, "serving; API explorer at http://{address}/docs");
     app::serve(listener, app, app::stop_signal()).await;

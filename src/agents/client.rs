@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::event_redactor::EventRedactor;
 use crate::kernel::{Deadline, JsonError, Redaction};
 use crate::outbound::{
-    Body, BreakerState, Breakers, Call, CallError, HttpClient, Permit, Reply, below, display_url, lines,
+    Body, BreakerState, Breakers, Call, CallError, HttpClient, Permit, Reply, display_url, join_url, read_lines,
 };
 use crate::settings::{AgentSettings, CatalogEntry};
 
@@ -123,7 +123,7 @@ impl AgentClient {
             return Ok(AgentReply { entry: entry.clone(), redaction, reply });
         }
         let text = reply.status_text();
-        let said = reply.beginning(MAX_ERROR_BYTES, deadline.at_most(ERROR_BODY_TIMEOUT)).await;
+        let said = reply.prefix(MAX_ERROR_BYTES, deadline.at_most(ERROR_BODY_TIMEOUT)).await;
         let said: String =
             redaction.text(&String::from_utf8_lossy(&said)).trim().chars().take(MAX_ERROR_CHARS).collect();
         let said = if said.is_empty() { said } else { format!(": {said}") };
@@ -140,7 +140,7 @@ impl AgentClient {
     }
 
     async fn request_health(&self, entry: &CatalogEntry<AgentSettings>, deadline: Deadline) -> Result<u16, CallError> {
-        let url = below(entry.effective.url.expose(), "/health").map_err(CallError::Invalid)?;
+        let url = join_url(entry.effective.url.expose(), "/health").map_err(CallError::Invalid)?;
         let call = Call::get(url).bearer(entry.effective.auth_token.as_ref());
         Ok(self.http.send(&call, deadline).await?.status())
     }
@@ -210,7 +210,7 @@ impl AgentReply {
         let (name, url) = (self.entry.name.clone(), display_url(self.entry.effective.url.expose()));
         let failed = move |error: &CallError| AgentFailure::from_call_error(name.as_str(), &url, error);
         let mut redactor = EventRedactor::new(self.redaction);
-        let mut lines = Box::pin(lines(self.reply.stream()));
+        let mut lines = Box::pin(read_lines(self.reply.stream()));
         Box::pin(try_stream! {
             let (mut sent, mut event) = (0, String::new());
             loop {

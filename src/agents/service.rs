@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::client::{AgentAnswer, AgentClient, AgentFailure, AgentReply};
 use crate::kernel::{Deadline, Error, FieldIssue};
-use crate::outbound::{BreakerState, CallError, HttpClient, below};
+use crate::outbound::{BreakerState, CallError, HttpClient, join_url};
 use crate::settings::{AgentSettings, CatalogEntry, SharedSettings};
 use crate::storage::{ConfigStore, Registry};
 use crate::telemetry::metrics::{self, Callee};
@@ -118,7 +118,7 @@ impl AgentService {
         deadline: Deadline,
     ) -> Result<Result<AgentReply, AgentFailure>, Error> {
         let agent = &entry.effective;
-        let url = below(agent.url.expose(), &call.endpoint)
+        let url = join_url(agent.url.expose(), &call.endpoint)
             .map_err(|expected| wrong_query("endpoint", expected, call.endpoint.as_str().into()))?;
         if !agent.enabled {
             let error = format!("Agent '{}' is disabled", entry.name);

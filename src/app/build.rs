@@ -18,7 +18,7 @@ use crate::llm::{ChatRequest, LlmClient, LlmService};
 use crate::memory::routes::MemoryState;
 use crate::memory::{MemoryService, ResponseCache, Summarizer};
 use crate::monitoring::MonitoringService;
-use crate::outbound::{AddressGuard, HttpClient, Names};
+use crate::outbound::{AddressGuard, HttpClient, NameResolver};
 use crate::settings::{
     AgentSettings, Catalog, DataSourceSettings, Environment, JsonFile, LlmPatch, LoadedSettings, OutboundPolicy,
     Resource, Settings, SharedSettings, StorageSettings, ToolSettings, load,
@@ -29,7 +29,7 @@ use crate::tools::ToolService;
 use crate::web::{AppState, with_layers};
 
 /// How often expired conversations and cached answers are deleted.
-const PURGE_EVERY: Duration = Duration::from_secs(60);
+const PURGE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Why the server does not start.
 #[derive(Debug)]
@@ -60,19 +60,19 @@ impl From<Error> for StartError {
 
 /// What a server finds around it.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
+pub struct Platform {
     /// The time.
     pub clock: Clock,
     /// The addresses of names.
-    pub names: Names,
+    pub names: NameResolver,
     /// The program's own file, which is run again for work that may have to be killed.
     pub program: PathBuf,
 }
 
-impl Surroundings {
+impl Platform {
     /// Those of this process. Its file is named in a way that stays right when another version takes its place.
-    pub fn of_process() -> Self {
-        Self { clock: Clock::system(), names: Names::system(), program: PathBuf::from("/proc/self/exe") }
+    pub fn system() -> Self {
+        Self { clock: Clock::system(), names: NameResolver::system(), program: PathBuf::from("/proc/self/exe") }
     }
 }
 
@@ -145,8 +145,8 @@ fn with_catalog<T: Resource>(
 
 impl App {
     /// Opens the stores, builds the modules and starts the helpers.
-    pub async fn build(loaded: LoadedSettings, surroundings: Surroundings) -> Result<Self, StartError> {
-        let Surroundings { clock, names, program } = surroundings;
+    pub async fn build(loaded: LoadedSettings, platform: Platform) -> Result<Self, StartError> {
+        let Platform { clock, names, program } = platform;
         let settings = SharedSettings::new(loaded);
         // Before anything can fail that may quote one.
         telemetry::redact_secrets_of(settings.clone());
@@ -201,9 +201,9 @@ impl App {
         let helpers = vec![
             tokio::spawn(purge(stores, snapshot.storage.clone())),
             tokio::spawn(write_summaries(summarizer, settings, client)),
-            tokio::spawn(monitoring.clone().observe()),
+            tokio::spawn(monitoring.clone().run_probes()),
         ];
-        report(&snapshot);
+        log_exposure(&snapshot);
         Ok(Self { router, state, background, tools, monitoring, helpers })
     }
 
@@ -213,10 +213,10 @@ impl App {
     }
 
     /// Ends the helpers, waits for background work, and closes the stores.
-    pub async fn close(self, patience: Duration) {
+    pub async fn close(self, timeout: Duration) {
         self.helpers.iter().for_each(JoinHandle::abort);
         self.background.close();
-        if tokio::time::timeout(patience, self.background.wait()).await.is_err() {
+        if tokio::time::timeout(timeout, self.background.wait()).await.is_err() {
             tracing::warn!("background work did not finish in time");
         }
         self.tools.close().await;
@@ -225,7 +225,7 @@ impl App {
 }
 
 async fn purge(stores: Stores, settings: Arc<StorageSettings>) {
-    let mut ticks = tokio::time::interval(PURGE_EVERY);
+    let mut ticks = tokio::time::interval(PURGE_INTERVAL);
     loop {
         ticks.tick().await;
         if let Err(error) = stores.purge(&settings).await {
@@ -248,7 +248,7 @@ async fn write_summaries(summarizer: Summarizer, settings: SharedSettings, clien
 }
 
 /// Says at start what an operator may not expect.
-fn report(settings: &Settings) {
+fn log_exposure(settings: &Settings) {
     let overridden = settings.llm.overridden_variables();
     if !overridden.is_empty() {
         tracing::info!(

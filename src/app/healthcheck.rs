@@ -5,14 +5,14 @@ use crate::kernel::{Deadline, Error, ErrorKind, JsonReader};
 use crate::outbound::{AddressGuard, Call, HttpClient};
 use crate::settings::{Environment, ServerSettings};
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Asks the server that these settings describe whether it is ready.
 pub async fn healthcheck(settings: &ServerSettings) -> Result<(), Error> {
     let url = format!("http://{}/readyz", reachable(settings.address));
     let failed = |cause: String| Error::new(ErrorKind::Upstream, format!("{url} {cause}"));
     let reply = HttpClient::new(&Environment::default(), AddressGuard::new(false, &[]), JsonReader::embedded())?
-        .send(&Call::get(&url), Deadline::after(PATIENCE))
+        .send(&Call::get(&url), Deadline::after(TIMEOUT))
         .await;
     match reply.map_err(|error| failed(error.to_string()))?.status() {
         200 => Ok(()),

@@ -8,15 +8,15 @@ pub mod demo;
 mod healthcheck;
 mod migrate;
 mod open_files;
-mod patience;
 mod router;
 mod serve;
+mod write_timeout;
 
-pub use build::{App, StartError, Surroundings, load_settings};
+pub use build::{App, Platform, StartError, load_settings};
 pub use healthcheck::healthcheck;
 pub use migrate::migrate;
 pub use router::openapi_document;
 pub use serve::{bind, serve, stop_signal};
 
 pub use crate::datasources::read_sqlite;
-pub use crate::outbound::Names;
+pub use crate::outbound::NameResolver;

@@ -1,12 +1,12 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Files kept for what is no client's connection: databases, upstreams, programs.
-const RESERVE: usize = 1_000;
+const RESERVED_FILES: usize = 1_000;
 
 /// How many connections the limit on open files leaves room for, once the soft limit is raised as far as that takes.
 pub(super) fn room_for_connections(wanted: usize) -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let needed = (wanted + RESERVE) as u64;
+    let needed = (wanted + RESERVED_FILES) as u64;
     let reachable = maximum.map_or(needed, |maximum| needed.min(maximum));
     let raised = Rlimit { current: Some(reachable), maximum };
     let has = match current {
@@ -27,7 +27,7 @@ pub(super) fn room_for_connections(wanted: usize) -> usize {
 /// Where files are few, half of them are for connections.
 fn room(wanted: usize, files: Option<u64>) -> usize {
     let Some(files) = files.and_then(|files| usize::try_from(files).ok()) else { return wanted };
-    wanted.min(files.saturating_sub(RESERVE).max(files / 2)).max(1)
+    wanted.min(files.saturating_sub(RESERVED_FILES).max(files / 2)).max(1)
 }
 
 #[cfg(test)]

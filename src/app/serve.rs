@@ -19,20 +19,20 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::App;
-use super::connections::{Admission, Connection, Connections, TrackedBody};
+use super::connections::{Admission, ClientConnection, Connections, TrackedBody};
 use super::open_files::room_for_connections;
-use super::patience::Patient;
+use super::write_timeout::WriteTimeoutStream;
 use crate::kernel::Error;
 use crate::web::{ReplySize, normalize_path};
 
 /// Largest head of a request, and about what is kept of a stream whose client does not read.
-const MAX_BUFFER: usize = 128 * 1024;
+const MAX_BUFFER_BYTES: usize = 128 * 1024;
 /// How long a client may take to send the head of a request, or keep an idle connection.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
 /// Pause after a failure to accept.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 /// Longest wait for background work once requests have ended.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Listens on `address`.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
@@ -45,7 +45,7 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
 pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = ()> + Send) {
     let settings = app.state.settings.snapshot().server;
     let connections = Connections::new(&settings, room_for_connections(settings.max_connections));
-    let serving = Serving::new(app.router.clone());
+    let serving = HttpServer::new(app.router.clone());
     tokio::select! {
         () = stop => {}
         () = serving.accept_all(&listener, &connections) => {}
@@ -61,11 +61,11 @@ pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = (
     serving.cut.cancel();
     serving.tasks.close();
     serving.tasks.wait().await;
-    app.close(CLOSE_PATIENCE).await;
+    app.close(CLOSE_TIMEOUT).await;
 }
 
 /// What all connections have in common.
-struct Serving {
+struct HttpServer {
     router: Router,
     http: http1::Builder,
     graceful: GracefulShutdown,
@@ -75,10 +75,10 @@ struct Serving {
     cut: CancellationToken,
 }
 
-impl Serving {
+impl HttpServer {
     fn new(router: Router) -> Self {
         let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_BUFFER);
+        http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_BUFFER_BYTES);
         let (graceful, tasks) = (GracefulShutdown::new(), TaskTracker::new());
         Self { router, http, graceful, tasks, stopping: CancellationToken::new(), cut: CancellationToken::new() }
     }
@@ -95,7 +95,7 @@ impl Serving {
 
     fn serve(&self, stream: TcpStream, admission: Admission, close: CancellationToken) {
         let (router, connection) = (self.router.clone(), Arc::clone(&admission.connection));
-        let stream = TokioIo::new(Patient::new(stream, Arc::clone(&connection), self.stopping.clone()));
+        let stream = TokioIo::new(WriteTimeoutStream::new(stream, Arc::clone(&connection), self.stopping.clone()));
         let service = service_fn(move |request| answer(router.clone(), request, Arc::clone(&connection)));
         let serving = self.graceful.watch(self.http.serve_connection(stream, service));
         self.tasks.spawn(async move {
@@ -114,7 +114,7 @@ impl Serving {
 async fn answer(
     router: Router,
     request: Request<Incoming>,
-    connection: Arc<Connection>,
+    connection: Arc<ClientConnection>,
 ) -> Result<Response<TrackedBody<Body>>, Infallible> {
     connection.request_started(!request.body().is_end_stream());
     let request = normalize_path(request).map(|body| TrackedBody::request(body, Arc::clone(&connection)));
@@ -137,7 +137,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
             Err(error) => {
                 // Out of file descriptors, or a client that has gone already: neither ends the server.
                 tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                tokio::time::sleep(ACCEPT_BACKOFF).await;
             }
         }
     }

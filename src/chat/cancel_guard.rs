@@ -3,7 +3,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::storage::{ExecutionStatus, ExecutionStore, Outcome};
-use crate::telemetry::{metrics, within};
+use crate::telemetry::{in_context, metrics};
 
 /// Records an execution as cancelled when the client leaves, which drops the request's future.
 pub(super) struct CancelGuard<'a> {
@@ -30,7 +30,7 @@ impl Drop for CancelGuard<'_> {
         let Some(id) = self.id.take() else { return };
         metrics::chat("none", "cancelled", self.started.elapsed());
         let executions = self.executions.clone();
-        self.background.spawn(within(async move {
+        self.background.spawn(in_context(async move {
             let outcome = Outcome {
                 status: ExecutionStatus::Cancelled,
                 answer: None,

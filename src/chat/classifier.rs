@@ -34,7 +34,7 @@ pub(super) async fn classify(
     match llm.complete(settings.llm.effective(), &question, deadline.at_most(CLASSIFY_TIMEOUT)).await {
         Ok(answer) => intent::read_answer(&answer.content).unwrap_or(by_rules),
         Err(error) => {
-            tracing::warn!(error = error.log_safe(), words = %error, "the model did not classify the prompt; the rules decide");
+            tracing::warn!(error = error.log_safe(), untrusted = %error, "the model did not classify the prompt; the rules decide");
             by_rules
         }
     }

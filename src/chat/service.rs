@@ -22,7 +22,7 @@ use crate::llm::{LlmClient, Usage};
 use crate::memory::{ContextMessage, MemoryService, ResponseCache};
 use crate::settings::{Settings, SharedSettings};
 use crate::storage::{Execution, ExecutionStatus, ExecutionStore, Outcome};
-use crate::telemetry::{Request, within};
+use crate::telemetry::{RequestContext, in_context};
 use crate::tools::ToolService;
 
 /// Tokens of conversation shown to the model, as in the original.
@@ -84,7 +84,7 @@ impl ChatService {
         let deadline = Deadline::after(settings.orchestration.timeout);
         let started = Instant::now();
         let id = new_id();
-        Request::begins_execution(&id);
+        RequestContext::set_execution(&id);
         let guard = CancelGuard::new(&self.executions, &self.background, &id);
 
         let mut progress = Progress::default();
@@ -267,7 +267,7 @@ impl ChatService {
             self.services.memory.message(Role::Assistant, answer, Map::new()),
         ];
         let (memory, user) = (self.services.memory.clone(), user_request.user.clone());
-        let saving = self.background.spawn(within(async move {
+        let saving = self.background.spawn(in_context(async move {
             let saved = memory.append(&user, &turns).await;
             let ok = saved.is_ok();
             log_failure("the conversation could not be saved", saved);
@@ -302,7 +302,7 @@ impl ChatService {
         };
         let (executions, id) = (self.executions.clone(), reply.execution_id.clone());
         // The client's leaving now must not leave the record open.
-        let finishing = self.background.spawn(within(async move {
+        let finishing = self.background.spawn(in_context(async move {
             log_failure("the execution could not be recorded", executions.finish(&id, &outcome).await);
         }));
         drop(finishing.await);

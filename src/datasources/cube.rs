@@ -11,7 +11,7 @@ use super::sql::check_sql;
 use super::stack_traces::strip_stack_traces;
 use super::{DataError, QueryResult};
 use crate::kernel::{Deadline, JsonError, JsonReader, Secret, new_id};
-use crate::outbound::{Call, CallError, HttpClient, below};
+use crate::outbound::{Call, CallError, HttpClient, join_url};
 use crate::settings::Protocol;
 
 /// Pause before a query is repeated that Cube asked to wait for: it holds requests back itself, so this only keeps a broken
@@ -193,7 +193,7 @@ fn url_of(source: &Source, endpoint: &str) -> Result<String, DataError> {
         () if has(path) => format!("v1/{endpoint}"),
         () => format!("{path}/v1/{endpoint}"),
     };
-    below(base, &missing)
+    join_url(base, &missing)
         .map_err(|expected| DataError::failed(format!("{}: config.base_path: {expected}", source_label(source))))
 }
 

@@ -7,7 +7,7 @@ use super::client::{CheckReport, Query, Source, source_label};
 use super::stack_traces::strip_stack_traces;
 use super::{DataError, Outage, QueryResult};
 use crate::kernel::{Deadline, JsonError, JsonReader};
-use crate::outbound::{Call, CallError, HttpClient, Reply, below, error_message, reported_error};
+use crate::outbound::{Call, CallError, HttpClient, Reply, error_message, join_url, reported_error};
 
 /// Largest reply taken, in bytes.
 pub(super) const MAX_REPLY_BYTES: usize = 10_000_000;
@@ -82,7 +82,7 @@ async fn get(http: &HttpClient, source: &Source, what: &str, deadline: Deadline)
 fn url_of(source: &Source, what: &str) -> Result<String, DataError> {
     let key = format!("{what}_path");
     let path = source.effective.config.text(&key).unwrap_or(what);
-    below(source.effective.url.expose(), path)
+    join_url(source.effective.url.expose(), path)
         .map_err(|expected| DataError::failed(format!("{}: config.{key}: {expected}", source_label(source))))
 }
 
@@ -113,7 +113,7 @@ pub(super) async fn fetch_json(
 pub(super) async fn status_error(source: &Source, reply: Reply, deadline: Deadline) -> DataError {
     let (status, text) = (reply.status(), reply.status_text());
     let timeout = deadline.at_most(std::time::Duration::from_secs(2));
-    let said = reply.beginning(MAX_ERROR_BYTES, timeout).await;
+    let said = reply.prefix(MAX_ERROR_BYTES, timeout).await;
     let said = source.redaction().text(&String::from_utf8_lossy(&said));
     let json: Option<Value> = JsonReader::embedded().read(said.as_bytes()).ok();
     let message = json.as_ref().and_then(Value::as_object).and_then(error_message);

@@ -170,8 +170,8 @@ impl LlmClient {
         let mut fallbacks = llm.fallback_models.iter().filter(|fallback| *fallback != first);
         let policy = RetryPolicy {
             attempts: u32::try_from(llm.max_retries).unwrap_or(1).max(1),
-            first_wait: Duration::from_millis(500),
-            longest_wait: Duration::from_secs(8),
+            initial_backoff: Duration::from_millis(500),
+            max_backoff: Duration::from_secs(8),
         };
         // A caller that offers tools knows better what to do without them than to ask another model.
         let because_of_tools =
@@ -201,7 +201,7 @@ impl LlmClient {
                     call.failed(error.label());
                     match fallbacks.next() {
                         Some(next) if may_go_on(&error) && !deadline.remaining().is_zero() => {
-                            tracing::warn!(error = error.log_safe(), words = %error, from = model, to = next, "falling back to another model");
+                            tracing::warn!(error = error.log_safe(), untrusted = %error, from = model, to = next, "falling back to another model");
                             model = next;
                         }
                         _ => return Err(error),
@@ -235,7 +235,7 @@ impl LlmClient {
         }
         let wait = reply.header("retry-after").and_then(|header| retry_after(header, &self.clock));
         let status = reply.status_text();
-        let body = reply.beginning(MAX_ERROR_BYTES, deadline.at_most(ERROR_BODY_TIMEOUT)).await;
+        let body = reply.prefix(MAX_ERROR_BYTES, deadline.at_most(ERROR_BODY_TIMEOUT)).await;
         Err(LlmError::Status {
             server: endpoint.shown.clone(),
             code,

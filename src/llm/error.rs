@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::kernel::{Error, ErrorKind};
-use crate::outbound::{CallError, Verdict};
+use crate::outbound::{CallError, RetryDecision};
 
 /// Why there is no answer. Its text names the server and the cause, and never holds the key.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -80,14 +80,14 @@ impl LlmError {
     }
 
     /// Whether another attempt may help.
-    pub(super) fn retry_decision(&self) -> Verdict {
+    pub(super) fn retry_decision(&self) -> RetryDecision {
         match self {
             Self::Call {
                 cause: CallError::Refused | CallError::Unreachable(_) | CallError::Interrupted(_), ..
-            } => Verdict::Again(None),
-            Self::Status { code: 500, .. } if self.refuses_tools() => Verdict::Final,
-            Self::Status { code: 429 | 500 | 502 | 503 | 504, retry_after, .. } => Verdict::Again(*retry_after),
-            _ => Verdict::Final,
+            } => RetryDecision::Retry(None),
+            Self::Status { code: 500, .. } if self.refuses_tools() => RetryDecision::Stop,
+            Self::Status { code: 429 | 500 | 502 | 503 | 504, retry_after, .. } => RetryDecision::Retry(*retry_after),
+            _ => RetryDecision::Stop,
         }
     }
 

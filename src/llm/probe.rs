@@ -45,7 +45,7 @@ impl DialectProbe {
             Ok(reply) => {
                 let status = reply.status();
                 let body: Option<Value> =
-                    JsonReader::embedded().read(&reply.beginning(MAX_ERROR_BYTES, deadline).await).ok();
+                    JsonReader::embedded().read(&reply.prefix(MAX_ERROR_BYTES, deadline).await).ok();
                 let has_version = body.is_some_and(|body| body.get("version").is_some_and(Value::is_string));
                 let dialect = if status == 200 && has_version { ApiDialect::Ollama } else { ApiDialect::OpenAi };
                 (dialect, status < 500 && status != 429)

@@ -9,7 +9,7 @@ use super::api_dialect::{ApiDialect, StreamReader};
 use super::endpoint::{MAX_ANSWER_BYTES, content_type, parse};
 use super::{Chunk, LlmError};
 use crate::kernel::{Deadline, Redaction};
-use crate::outbound::{CallError, Reply, lines, sse_events};
+use crate::outbound::{CallError, Reply, read_lines, sse_events};
 
 /// How long the end of a connection is waited for once the answer is complete.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(20);
@@ -63,7 +63,7 @@ impl ResponseStream {
     fn events(&self, reply: Reply) -> BoxStream<'static, Result<String, CallError>> {
         match self.dialect {
             ApiDialect::OpenAi => sse_events(reply.stream()).map(|event| event.map(|event| event.data)).boxed(),
-            ApiDialect::Ollama => lines(reply.stream()).boxed(),
+            ApiDialect::Ollama => read_lines(reply.stream()).boxed(),
         }
     }
 

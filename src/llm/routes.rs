@@ -14,7 +14,7 @@ use crate::kernel::{Fields, Secret};
 use crate::settings::{LlmProvider, LlmSettings, bounds};
 use crate::web::openapi::schema::{Members, decimal, integer, list_or_text, one_of, or_blank, or_null, text, word};
 use crate::web::openapi::texts;
-use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, OptionalBody, ReadErrors, Reply};
+use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, JsonReply, OptionalBody, ReadErrors};
 
 /// The module's routes.
 pub fn router() -> OpenApiRouter<LlmService> {
@@ -194,8 +194,8 @@ struct LlmHealth {
 /// The effective configuration: built-in defaults, then files, then environment, then what was changed here.
 #[utoipa::path(get, path = "/api/llm/config", tag = "llm", operation_id = "get_llm_config",
     responses((status = 200, description = "The configuration", body = LlmConfig)))]
-async fn get_config(State(llm): State<LlmService>) -> Reply<LlmConfig> {
-    Reply::ok(llm.config().into())
+async fn get_config(State(llm): State<LlmService>) -> JsonReply<LlmConfig> {
+    JsonReply::ok(llm.config().into())
 }
 
 /// Change the LLM connection
@@ -204,9 +204,12 @@ async fn get_config(State(llm): State<LlmService>) -> Reply<LlmConfig> {
 /// while a key is stored, the key must be given again.
 #[utoipa::path(put, path = "/api/llm/config", tag = "llm", operation_id = "put_llm_config", request_body = LlmConfigChange,
     responses((status = 200, description = "Changed", body = LlmConfigChanged), BodyErrors))]
-async fn put_config(State(llm): State<LlmService>, body: OptionalBody) -> Result<Reply<LlmConfigChanged>, ApiError> {
+async fn put_config(
+    State(llm): State<LlmService>,
+    body: OptionalBody,
+) -> Result<JsonReply<LlmConfigChanged>, ApiError> {
     let config = llm.update(body.into_object()?).await?.into();
-    Ok(Reply::ok(LlmConfigChanged { success: true, message: "LLM configuration updated successfully", config }))
+    Ok(JsonReply::ok(LlmConfigChanged { success: true, message: "LLM configuration updated successfully", config }))
 }
 
 /// Forget the changes to the LLM connection
@@ -214,9 +217,9 @@ async fn put_config(State(llm): State<LlmService>, body: OptionalBody) -> Result
 /// Drops what was set through the API; environment and files count again.
 #[utoipa::path(delete, path = "/api/llm/config", tag = "llm", operation_id = "delete_llm_config",
     responses((status = 200, description = "Back to environment and files", body = LlmConfigChanged), ReadErrors))]
-async fn delete_config(State(llm): State<LlmService>) -> Result<Reply<LlmConfigChanged>, ApiError> {
+async fn delete_config(State(llm): State<LlmService>) -> Result<JsonReply<LlmConfigChanged>, ApiError> {
     let config = llm.reset().await?.into();
-    Ok(Reply::ok(LlmConfigChanged { success: true, message: "LLM configuration reset successfully", config }))
+    Ok(JsonReply::ok(LlmConfigChanged { success: true, message: "LLM configuration reset successfully", config }))
 }
 
 /// Test the LLM connection
@@ -224,9 +227,9 @@ async fn delete_config(State(llm): State<LlmService>) -> Result<Reply<LlmConfigC
 /// Sends a prompt to the model. Answers 200 whatever comes of it: `success` and `error` tell.
 #[utoipa::path(post, path = "/api/llm/test", tag = "llm", operation_id = "test_llm", request_body = LlmTest,
     responses((status = 200, description = "How the test went", body = LlmTested), BodyErrors))]
-async fn test(State(llm): State<LlmService>, JsonBody(body): JsonBody<LlmTest>) -> Reply<LlmTested> {
+async fn test(State(llm): State<LlmService>, JsonBody(body): JsonBody<LlmTest>) -> JsonReply<LlmTested> {
     let outcome = llm.test(&body.prompt, body.model).await;
-    Reply::ok(LlmTested {
+    JsonReply::ok(LlmTested {
         success: outcome.success,
         message: outcome.message,
         response: outcome.response,
@@ -242,9 +245,9 @@ async fn test(State(llm): State<LlmService>, JsonBody(body): JsonBody<LlmTest>) 
     (status = 200, description = "The models", body = LlmModels),
     (status = 400, description = "No LLM is configured", body = ErrorBody),
     ReadErrors))]
-async fn models(State(llm): State<LlmService>) -> Result<Reply<LlmModels>, ApiError> {
+async fn models(State(llm): State<LlmService>) -> Result<JsonReply<LlmModels>, ApiError> {
     let ModelList { models, default_model, error } = llm.models().await?;
-    Ok(Reply::ok(LlmModels {
+    Ok(JsonReply::ok(LlmModels {
         success: !error.as_ref().is_some_and(LlmError::is_refused_key),
         models,
         default_model,
@@ -258,6 +261,6 @@ async fn models(State(llm): State<LlmService>) -> Result<Reply<LlmModels>, ApiEr
 /// Asks the server for a sign of life where its kind has one: `/api/version` of Ollama; `/v1/models`, then `/health`, of others.
 #[utoipa::path(get, path = "/api/llm/health", tag = "llm", operation_id = "llm_health",
     responses((status = 200, description = "Whether it is up", body = LlmHealth)))]
-async fn health(State(llm): State<LlmService>) -> Reply<Value> {
-    Reply::ok(llm.health().await)
+async fn health(State(llm): State<LlmService>) -> JsonReply<Value> {
+    JsonReply::ok(llm.health().await)
 }

@@ -138,7 +138,7 @@ impl LlmService {
         }
         let default_model = settings.llm.written().default_model.clone();
         let listed = self.client.models(llm, Deadline::after(MODELS_TIMEOUT)).await.inspect_err(|error| {
-            tracing::warn!(error = error.log_safe(), words = %error, "the LLM server lists no models");
+            tracing::warn!(error = error.log_safe(), untrusted = %error, "the LLM server lists no models");
         });
         let (models, error) = match listed {
             Ok(models) => (models, None),

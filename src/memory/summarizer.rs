@@ -59,7 +59,7 @@ impl Summarizer {
                 continue;
             }
             if let Err(error) = self.summarize(&user, &ask).await {
-                tracing::warn!(kind = ?error.kind(), words = %error, "a conversation could not be summarized");
+                tracing::warn!(kind = ?error.kind(), untrusted = %error, "a conversation could not be summarized");
                 backing_off.insert(user, Instant::now() + FAILURE_BACKOFF);
             }
         }

@@ -4,34 +4,34 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::MonitoringService;
-use super::backends::{self, Backend};
+use super::store_health::{self, ExternalStore};
 use crate::agents::PingReport;
 use crate::datasources::{Source, SourceHealth};
 use crate::kernel::Deadline;
 use crate::settings::{AgentSettings, Catalog, CatalogEntry, DataSourceSettings, LlmSection};
 
 /// Longest wait for all of them; each has its own timeout besides.
-const PATIENCE: Duration = Duration::from_secs(10);
+const CONNECTIVITY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What was found when everything was reached for.
 #[derive(Debug)]
-pub(super) struct Connectivity {
+pub(super) struct ConnectivityReport {
     /// As `GET /api/llm/health` tells it.
     pub(super) llm: Value,
     pub(super) agents: Vec<(Arc<CatalogEntry<AgentSettings>>, Option<PingReport>)>,
     pub(super) datasources: Vec<(Source, Option<SourceHealth>)>,
-    pub(super) backends: [Backend; 2],
+    pub(super) backends: [ExternalStore; 2],
 }
 
 /// What there is to be reached for.
 #[derive(Clone, Debug)]
-pub(super) struct Catalogs {
+pub(super) struct ConnectivityKey {
     llm: Arc<LlmSection>,
     agents: Arc<Catalog<AgentSettings>>,
     datasources: Arc<Catalog<DataSourceSettings>>,
 }
 
-impl PartialEq for Catalogs {
+impl PartialEq for ConnectivityKey {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.llm, &other.llm)
             && Arc::ptr_eq(&self.agents, &other.agents)
@@ -41,20 +41,20 @@ impl PartialEq for Catalogs {
 
 impl MonitoringService {
     /// Reaches for everything at once; callers that ask at the same time share one answer.
-    pub(super) async fn connectivity(&self) -> Arc<Connectivity> {
+    pub(super) async fn connectivity(&self) -> Arc<ConnectivityReport> {
         let settings = self.settings();
         let (llm, agents, datasources) = (settings.llm.clone(), settings.agents.clone(), settings.datasources.clone());
         let this = self.clone();
         let reach = async move {
-            let deadline = Deadline::after(PATIENCE);
+            let deadline = Deadline::after(CONNECTIVITY_TIMEOUT);
             let (llm, agents, datasources, backends) = tokio::join!(
                 this.llm.health(),
                 this.agents.ping_all(deadline),
                 this.datasources.check_all(deadline),
-                backends::look_at(&this.stores, &settings)
+                store_health::check_stores(&this.stores, &settings)
             );
-            Arc::new(Connectivity { llm, agents, datasources, backends })
+            Arc::new(ConnectivityReport { llm, agents, datasources, backends })
         };
-        self.connectivity.get(Catalogs { llm, agents, datasources }, reach).await
+        self.connectivity.get(ConnectivityKey { llm, agents, datasources }, reach).await
     }
 }

@@ -5,25 +5,25 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
 use super::MonitoringService;
-use super::backends::{self, Backend};
+use super::store_health::{self, ExternalStore};
 use crate::settings::{LlmSection, Settings};
 
 /// Longest wait for any part.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a verdict is good enough for those who can't wait for one.
-const VERDICT_LIFETIME: Duration = Duration::from_secs(30);
+const MAX_REPORT_AGE: Duration = Duration::from_secs(30);
 
 /// What the parts said when they were asked.
 #[derive(Debug)]
-pub(super) struct Probed {
-    pub(super) llm: Part,
-    pub(super) store: Part,
-    pub(super) backends: [Backend; 2],
+pub(super) struct HealthReport {
+    pub(super) llm: ComponentHealth,
+    pub(super) store: ComponentHealth,
+    pub(super) backends: [ExternalStore; 2],
 }
 
 /// How one part is.
 #[derive(Clone, Debug)]
-pub(super) struct Part {
+pub(super) struct ComponentHealth {
     pub(super) ok: bool,
     pub(super) latency_ms: f64,
     pub(super) error: Option<String>,
@@ -31,53 +31,53 @@ pub(super) struct Part {
 
 /// What a probe is about: once the connection has been changed, what was found out about the old one says nothing.
 #[derive(Clone, Debug)]
-pub(super) struct LlmSettingsKey(Arc<LlmSection>);
+pub(super) struct HealthKey(Arc<LlmSection>);
 
-impl PartialEq for LlmSettingsKey {
+impl PartialEq for HealthKey {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
-impl Probed {
+impl HealthReport {
     /// Whether all is as it should be: there is an LLM, and whatever is in use answers.
     pub(super) fn is_healthy(&self, settings: &Settings) -> bool {
         let llm = settings.llm.effective().base_url.is_some() && self.llm.ok;
-        llm && self.store.ok && self.backends.iter().all(Backend::is_well)
+        llm && self.store.ok && self.backends.iter().all(ExternalStore::is_well)
     }
 }
 
 impl MonitoringService {
     /// Asks all parts at once; callers that ask at the same time share one answer.
-    pub(super) async fn probe(&self, settings: &Settings) -> Arc<Probed> {
-        self.health.get(LlmSettingsKey(settings.llm.clone()), self.clone().ask(settings.clone())).await
+    pub(super) async fn probe(&self, settings: &Settings) -> Arc<HealthReport> {
+        self.health.get(HealthKey(settings.llm.clone()), self.clone().ask(settings.clone())).await
     }
 
     /// What the parts said when they were asked last, and how long ago. Never waits.
-    pub(super) fn last_probe(&self, settings: &Settings) -> Option<(Arc<Probed>, Duration)> {
+    pub(super) fn last_report(&self, settings: &Settings) -> Option<(Arc<HealthReport>, Duration)> {
         let ask = self.clone().ask(settings.clone());
-        self.health.last(LlmSettingsKey(settings.llm.clone()), VERDICT_LIFETIME, ask)
+        self.health.last(HealthKey(settings.llm.clone()), MAX_REPORT_AGE, ask)
     }
 
-    async fn ask(self, settings: Settings) -> Arc<Probed> {
+    async fn ask(self, settings: Settings) -> Arc<HealthReport> {
         let (llm, store, backends) =
-            tokio::join!(self.probe_llm(), self.probe_store(), backends::look_at(&self.stores, &settings));
-        Arc::new(Probed { llm, store, backends })
+            tokio::join!(self.probe_llm(), self.probe_store(), store_health::check_stores(&self.stores, &settings));
+        Arc::new(HealthReport { llm, store, backends })
     }
 
-    async fn probe_llm(&self) -> Part {
+    async fn probe_llm(&self) -> ComponentHealth {
         let started = Instant::now();
-        let said = timeout(PATIENCE, self.llm.health()).await.unwrap_or_default();
+        let said = timeout(PROBE_TIMEOUT, self.llm.health()).await.unwrap_or_default();
         let ok = said.get("healthy") == Some(&Value::Bool(true));
         let error = ["error", "message"].iter().find_map(|key| said.get(*key)?.as_str()).map(str::to_owned);
         let status = said.get("status_code").and_then(Value::as_u64).map(|status| format!("answered {status}"));
         let error = (!ok).then(|| error.or(status).unwrap_or_else(|| "did not answer in time".to_owned()));
-        Part { ok, latency_ms: millis(started), error }
+        ComponentHealth { ok, latency_ms: millis(started), error }
     }
 
-    async fn probe_store(&self) -> Part {
+    async fn probe_store(&self) -> ComponentHealth {
         let started = Instant::now();
-        let error = match timeout(PATIENCE, self.stores.ping()).await {
+        let error = match timeout(PROBE_TIMEOUT, self.stores.ping()).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the embedded store does not answer");
@@ -85,7 +85,7 @@ impl MonitoringService {
             }
             Err(_) => Some("it did not answer in time".to_owned()),
         };
-        Part { ok: error.is_none(), latency_ms: millis(started), error }
+        ComponentHealth { ok: error.is_none(), latency_ms: millis(started), error }
     }
 }
 

@@ -5,11 +5,11 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::connectivity::{Catalogs, Connectivity};
-use super::follow::MOST_FOLLOWERS;
-use super::fresh::Fresh;
-use super::health::{LlmSettingsKey, Probed};
-use super::machine::{Figures, Machine};
+use super::connectivity::{ConnectivityKey, ConnectivityReport};
+use super::health::{HealthKey, HealthReport};
+use super::log_tail::MAX_LOG_TAILS;
+use super::single_flight::SingleFlight;
+use super::system::{SystemProbe, SystemUsage};
 use crate::agents::AgentService;
 use crate::datasources::DataSourceService;
 use crate::kernel::Clock;
@@ -18,7 +18,7 @@ use crate::settings::{MonitoringSettings, Settings, SharedSettings};
 use crate::storage::Stores;
 
 /// How often the load is measured.
-const MEASURE_EVERY: Duration = Duration::from_secs(2);
+const MEASURE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Finds out how the server, its parts and its upstreams are. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -28,13 +28,13 @@ pub struct MonitoringService {
     pub(super) llm: LlmService,
     pub(super) agents: AgentService,
     pub(super) datasources: DataSourceService,
-    pub(super) health: Fresh<LlmSettingsKey, Arc<Probed>>,
-    pub(super) connectivity: Fresh<Catalogs, Arc<Connectivity>>,
+    pub(super) health: SingleFlight<HealthKey, Arc<HealthReport>>,
+    pub(super) connectivity: SingleFlight<ConnectivityKey, Arc<ConnectivityReport>>,
     clock: Clock,
     started: Instant,
-    machine: Machine,
+    probe: SystemProbe,
     stopping: CancellationToken,
-    pub(super) followers: Arc<Semaphore>,
+    pub(super) log_tails: Arc<Semaphore>,
 }
 
 impl MonitoringService {
@@ -53,30 +53,30 @@ impl MonitoringService {
             llm,
             agents,
             datasources,
-            health: Fresh::default(),
-            connectivity: Fresh::default(),
+            health: SingleFlight::default(),
+            connectivity: SingleFlight::default(),
             clock,
             started: Instant::now(),
-            machine: Machine::new(),
+            probe: SystemProbe::new(),
             stopping: CancellationToken::new(),
-            followers: Arc::new(Semaphore::new(MOST_FOLLOWERS)),
+            log_tails: Arc::new(Semaphore::new(MAX_LOG_TAILS)),
         }
     }
 
     /// Measures the machine now and then, and logs the key figures every `MONITORING_EXPORT_INTERVAL`. Never ends.
-    pub async fn observe(self) {
+    pub async fn run_probes(self) {
         let MonitoringSettings { enabled, export_interval: every, .. } = *self.settings().monitoring;
         let mut export = tokio::time::interval_at(Instant::now() + every, every);
         // What is measured first is the load between start and then.
-        let mut measure = tokio::time::interval_at(Instant::now() + MEASURE_EVERY / 2, MEASURE_EVERY);
+        let mut measure = tokio::time::interval_at(Instant::now() + MEASURE_INTERVAL / 2, MEASURE_INTERVAL);
         loop {
             tokio::select! {
                 _ = measure.tick() => {
-                    let machine = self.machine.clone();
+                    let probe = self.probe.clone();
                     // A measurement that fails leaves the figures as they are.
-                    drop(tokio::task::spawn_blocking(move || machine.measure()).await);
+                    drop(tokio::task::spawn_blocking(move || probe.measure()).await);
                 }
-                _ = export.tick(), if enabled => self.log_figures().await,
+                _ = export.tick(), if enabled => self.log_usage().await,
             }
         }
     }
@@ -96,9 +96,9 @@ impl MonitoringService {
     }
 
     /// The machine's figures; zeros if they can't be had.
-    pub(super) async fn figures(&self) -> Figures {
-        let machine = self.machine.clone();
-        tokio::task::spawn_blocking(move || machine.figures()).await.unwrap_or_default()
+    pub(super) async fn usage(&self) -> SystemUsage {
+        let probe = self.probe.clone();
+        tokio::task::spawn_blocking(move || probe.usage()).await.unwrap_or_default()
     }
 
     /// The time, as replies tell it.
@@ -110,8 +110,8 @@ impl MonitoringService {
         self.started.elapsed().as_secs_f64()
     }
 
-    async fn log_figures(&self) {
-        let figures = self.figures().await;
+    async fn log_usage(&self) {
+        let figures = self.usage().await;
         tracing::info!(
             uptime_seconds = self.started.elapsed().as_secs(),
             cpu_percent = figures.cpu_percent,

@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The addresses that a packet to this one may end at: IPv6 has many forms with an IPv4 address in them, which gateways
 /// and tunnels take out again. All of them have to be harmless.
-pub(super) fn stands_for(address: IpAddr) -> Vec<IpAddr> {
+pub(super) fn embedded_addresses(address: IpAddr) -> Vec<IpAddr> {
     let IpAddr::V6(v6) = address else { return vec![address] };
     if v6.is_unspecified() || v6.is_loopback() {
         return vec![address];
@@ -92,7 +92,7 @@ const V6: &[(Ipv6Addr, u32, Class)] = &[
     (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3, Class::Public),
 ];
 
-/// The class of an address as it stands; see [`stands_for`].
+/// The class of an address as it stands; see [`embedded_addresses`].
 pub(super) fn class(address: IpAddr) -> Class {
     let found = match address {
         IpAddr::V4(v4) => V4

@@ -9,20 +9,20 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 /// Failures in a row that open a circuit.
-const FAILURES: u32 = 5;
+const FAILURE_THRESHOLD: u32 = 5;
 /// How long a circuit stays open at first; it doubles with each failed trial.
-const FIRST_WAIT: Duration = Duration::from_secs(5);
+const INITIAL_OPEN_TIME: Duration = Duration::from_secs(5);
 /// The longest it stays open between two trials.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const MAX_OPEN_TIME: Duration = Duration::from_secs(60);
 /// What a caller is told to wait while a trial is under way, the end of which nobody knows.
-const TRIAL_WAIT: Duration = Duration::from_secs(1);
+const TRIAL_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Circuits kept at most.
-const MOST_CIRCUITS: usize = 10_000;
+const MAX_CIRCUITS: usize = 10_000;
 
 /// Circuit breakers, one for each upstream: after five failures in a row its calls fail at once, and after a while one
 /// trial call at a time finds out whether it is back. Cheap to clone; clones share their circuits.
 #[derive(Clone, Default)]
-pub struct Breakers(Arc<Mutex<Known>>);
+pub struct Breakers(Arc<Mutex<Circuits>>);
 
 impl fmt::Debug for Breakers {
     /// Without the circuits: every permit holds the breakers, and there may be thousands.
@@ -49,23 +49,23 @@ impl BreakerState {
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct Circuits {
     circuits: HashMap<Arc<str>, Circuit>,
-    last_era: u64,
+    last_generation: u64,
 }
 
 #[derive(Debug)]
 struct Circuit {
     /// Shared with the permits given out; one that was given out by a circuit since dropped has another.
     key: Arc<str>,
-    /// Changes whenever the circuit opens, closes or admits a trial. A call admitted in another era reports about a time
+    /// Changes whenever the circuit opens, closes or admits a trial. A call admitted in another generation reports about a time
     /// that is over, and is not heard: a slow failure must not open what has closed since, nor a slow success close it.
-    era: u64,
+    generation: u64,
     phase: Phase,
-    /// Permits that have not ended. As long as there are any, the era must be remembered.
-    under_way: usize,
+    /// Permits that have not ended. As long as there are any, the generation must be remembered.
+    in_flight: usize,
     /// When it was last asked for.
-    asked: Instant,
+    last_used: Instant,
     /// The probe under way, if any.
     probe: Option<WeakShared<BoxFuture<'static, bool>>>,
 }
@@ -86,26 +86,26 @@ impl Circuit {
     }
 
     /// What is dropped first when there are too many: what holds the least knowledge, then what was not asked for longest.
-    fn worth(&self) -> (u8, Instant) {
+    fn eviction_rank(&self) -> (u8, Instant) {
         let rank = match (&self.phase, self.state()) {
             (Phase::Closed { failures: 0 }, _) => 0,
             (_, BreakerState::Closed) => 1,
             (_, BreakerState::HalfOpen) => 2,
             (_, BreakerState::Open) => 3,
         };
-        (rank, self.asked)
+        (rank, self.last_used)
     }
 }
 
-impl Known {
+impl Circuits {
     /// Drops a tenth of the circuits if there is no room for one more, so that this is rare.
     fn make_room(&mut self) {
-        if self.circuits.len() < MOST_CIRCUITS {
+        if self.circuits.len() < MAX_CIRCUITS {
             return;
         }
-        let mut by_worth: Vec<_> = self.circuits.iter().map(|(key, it)| (it.worth(), Arc::clone(key))).collect();
-        by_worth.sort_unstable_by_key(|(worth, _)| *worth);
-        for (_, key) in by_worth.into_iter().take(MOST_CIRCUITS / 10) {
+        let mut by_rank: Vec<_> = self.circuits.iter().map(|(key, it)| (it.eviction_rank(), Arc::clone(key))).collect();
+        by_rank.sort_unstable_by_key(|(rank, _)| *rank);
+        for (_, key) in by_rank.into_iter().take(MAX_CIRCUITS / 10) {
             self.circuits.remove(&key);
         }
     }
@@ -122,52 +122,52 @@ impl Breakers {
     }
 
     fn try_admit(&self, key: &str) -> Result<(Permit, bool), Duration> {
-        let mut guard = self.known();
-        let known = &mut *guard;
-        if !known.circuits.contains_key(key) {
-            known.make_room();
+        let mut guard = self.circuits();
+        let circuits = &mut *guard;
+        if !circuits.circuits.contains_key(key) {
+            circuits.make_room();
         }
-        known.last_era += 1;
-        let (era, now) = (known.last_era, Instant::now());
-        let circuit = known.circuits.entry(Arc::from(key)).or_insert_with_key(|key| Circuit {
+        circuits.last_generation += 1;
+        let (generation, now) = (circuits.last_generation, Instant::now());
+        let circuit = circuits.circuits.entry(Arc::from(key)).or_insert_with_key(|key| Circuit {
             key: Arc::clone(key),
-            era,
+            generation,
             phase: Phase::Closed { failures: 0 },
-            under_way: 0,
-            asked: now,
+            in_flight: 0,
+            last_used: now,
             probe: None,
         });
-        circuit.asked = now;
+        circuit.last_used = now;
         let is_trial = match &mut circuit.phase {
             Phase::Closed { .. } => false,
             Phase::Open { until, .. } if now < *until => return Err(*until - now),
-            Phase::Open { on_trial: true, .. } => return Err(TRIAL_WAIT),
+            Phase::Open { on_trial: true, .. } => return Err(TRIAL_RETRY_AFTER),
             Phase::Open { on_trial, .. } => {
                 *on_trial = true;
-                circuit.era = era;
+                circuit.generation = generation;
                 true
             }
         };
-        circuit.under_way += 1;
+        circuit.in_flight += 1;
         let key = Arc::clone(&circuit.key);
-        Ok((Permit { breakers: self.clone(), key, era: circuit.era, outcome: None }, is_trial))
+        Ok((Permit { breakers: self.clone(), key, generation: circuit.generation, outcome: None }, is_trial))
     }
 
     /// Whether calls go through.
     pub fn state(&self, key: &str) -> BreakerState {
-        self.known().circuits.get(key).map_or(BreakerState::Closed, Circuit::state)
+        self.circuits().circuits.get(key).map_or(BreakerState::Closed, Circuit::state)
     }
 
     /// Forgets what is known of an upstream: a test of it has succeeded, or it is configured differently now. Calls under
     /// way are not heard any more.
     pub fn reset(&self, key: &str) {
-        let forgotten = self.known().circuits.remove(key);
+        let forgotten = self.circuits().circuits.remove(key);
         if forgotten.is_some_and(|circuit| circuit.state() != BreakerState::Closed) {
             tracing::info!(upstream = key, "circuit closed: reset");
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn circuits(&self) -> MutexGuard<'_, Circuits> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -177,11 +177,11 @@ impl Breakers {
         permit: &Permit,
         is_down: impl Future<Output = bool> + Send + 'static,
     ) -> Option<Shared<BoxFuture<'static, bool>>> {
-        let mut known = self.known();
-        let circuit = known.circuits.get_mut(&permit.key);
-        let circuit = circuit.filter(|it| Arc::ptr_eq(&it.key, &permit.key) && it.era == permit.era)?;
-        let under_way = circuit.probe.as_ref().and_then(WeakShared::upgrade);
-        Some(under_way.unwrap_or_else(|| {
+        let mut circuits = self.circuits();
+        let circuit = circuits.circuits.get_mut(&permit.key);
+        let circuit = circuit.filter(|it| Arc::ptr_eq(&it.key, &permit.key) && it.generation == permit.generation)?;
+        let in_flight = circuit.probe.as_ref().and_then(WeakShared::upgrade);
+        Some(in_flight.unwrap_or_else(|| {
             let probe = is_down.boxed().shared();
             circuit.probe = probe.downgrade();
             probe
@@ -189,31 +189,31 @@ impl Breakers {
     }
 
     /// Takes in the end of a call and returns how the circuit's state has changed.
-    fn settle(&self, permit: &Permit) -> Option<Change> {
-        let mut guard = self.known();
-        let known = &mut *guard;
-        let circuit = known.circuits.get_mut(&permit.key).filter(|it| Arc::ptr_eq(&it.key, &permit.key))?;
-        circuit.under_way = circuit.under_way.saturating_sub(1);
-        let change = if circuit.era == permit.era { circuit.settle(permit.outcome) } else { None };
+    fn record(&self, permit: &Permit) -> Option<Transition> {
+        let mut guard = self.circuits();
+        let circuits = &mut *guard;
+        let circuit = circuits.circuits.get_mut(&permit.key).filter(|it| Arc::ptr_eq(&it.key, &permit.key))?;
+        circuit.in_flight = circuit.in_flight.saturating_sub(1);
+        let change = if circuit.generation == permit.generation { circuit.record(permit.outcome) } else { None };
         if change.is_some() {
-            known.last_era += 1;
-            circuit.era = known.last_era;
+            circuits.last_generation += 1;
+            circuit.generation = circuits.last_generation;
         }
-        if circuit.under_way == 0 && matches!(circuit.phase, Phase::Closed { failures: 0 }) {
-            known.circuits.remove(&permit.key);
+        if circuit.in_flight == 0 && matches!(circuit.phase, Phase::Closed { failures: 0 }) {
+            circuits.circuits.remove(&permit.key);
         }
         change
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Change {
+enum Transition {
     Opened(Duration),
     Closed,
 }
 
 impl Circuit {
-    fn settle(&mut self, outcome: Option<bool>) -> Option<Change> {
+    fn record(&mut self, outcome: Option<bool>) -> Option<Transition> {
         match (&mut self.phase, outcome) {
             (Phase::Closed { .. }, None) => None,
             (Phase::Closed { failures }, Some(true)) => {
@@ -222,7 +222,7 @@ impl Circuit {
             }
             (Phase::Closed { failures }, Some(false)) => {
                 *failures += 1;
-                (*failures >= FAILURES).then(|| self.open(FIRST_WAIT))
+                (*failures >= FAILURE_THRESHOLD).then(|| self.open(INITIAL_OPEN_TIME))
             }
             (Phase::Open { on_trial, .. }, None) => {
                 *on_trial = false;
@@ -230,18 +230,18 @@ impl Circuit {
             }
             (Phase::Open { .. }, Some(true)) => {
                 self.phase = Phase::Closed { failures: 0 };
-                Some(Change::Closed)
+                Some(Transition::Closed)
             }
             (Phase::Open { wait, .. }, Some(false)) => {
-                let wait = wait.saturating_mul(2).min(LONGEST_WAIT);
+                let wait = wait.saturating_mul(2).min(MAX_OPEN_TIME);
                 Some(self.open(wait))
             }
         }
     }
 
-    fn open(&mut self, wait: Duration) -> Change {
+    fn open(&mut self, wait: Duration) -> Transition {
         self.phase = Phase::Open { until: Instant::now() + wait, wait, on_trial: false };
-        Change::Opened(wait)
+        Transition::Opened(wait)
     }
 }
 
@@ -252,7 +252,7 @@ impl Circuit {
 pub struct Permit {
     breakers: Breakers,
     key: Arc<str>,
-    era: u64,
+    generation: u64,
     outcome: Option<bool>,
 }
 
@@ -286,11 +286,11 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let upstream = &*self.key;
-        match self.breakers.settle(self) {
-            Some(Change::Opened(wait)) => {
+        match self.breakers.record(self) {
+            Some(Transition::Opened(wait)) => {
                 tracing::warn!(upstream, seconds = wait.as_secs(), "circuit open: calls fail at once");
             }
-            Some(Change::Closed) => tracing::info!(upstream, "circuit closed: the upstream is back"),
+            Some(Transition::Closed) => tracing::info!(upstream, "circuit closed: the upstream is back"),
             None => {}
         }
     }

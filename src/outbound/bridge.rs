@@ -14,7 +14,7 @@ use super::{AddressGuard, CallError};
 use crate::kernel::new_id;
 
 /// Pause after a connection that could not be taken, as when there are no more descriptors.
-const PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// A way to one upstream for drivers that look names up and connect by themselves, which would leave the guard's judgement
 /// behind: a socket that only this process may use, each connection to which leads on to an address that was judged. The driver
@@ -25,12 +25,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Bridge {
     socket: PathBuf,
-    way: Arc<Way>,
+    route: Arc<BridgeRoute>,
     _open: AbortOnDropHandle<()>,
 }
 
 #[derive(Debug)]
-struct Way {
+struct BridgeRoute {
     guard: AddressGuard,
     host: String,
     port: u16,
@@ -43,9 +43,9 @@ impl Bridge {
     pub fn open(guard: AddressGuard, host: &str, port: u16, name: &str) -> io::Result<Self> {
         let socket = PathBuf::from(format!("\0orchestrator-studio/{}/{name}", new_id()));
         let listener = UnixListener::bind(&socket)?;
-        let way = Arc::new(Way { guard, host: host.to_owned(), port, failure: Mutex::default() });
-        let open = AbortOnDropHandle::new(tokio::spawn(serve(listener, way.clone())));
-        Ok(Self { socket, way, _open: open })
+        let route = Arc::new(BridgeRoute { guard, host: host.to_owned(), port, failure: Mutex::default() });
+        let open = AbortOnDropHandle::new(tokio::spawn(serve(listener, route.clone())));
+        Ok(Self { socket, route, _open: open })
     }
 
     /// Where a driver is to connect to.
@@ -55,18 +55,18 @@ impl Bridge {
 
     /// Why the last connection did not come about.
     pub fn failure(&self) -> Option<CallError> {
-        self.way.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.route.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-async fn serve(listener: UnixListener, way: Arc<Way>) {
+async fn serve(listener: UnixListener, route: Arc<BridgeRoute>) {
     loop {
         match listener.accept().await {
-            Ok((near, _)) if is_own(&near) => drop(tokio::spawn(carry(near, way.clone()))),
+            Ok((near, _)) if is_own(&near) => drop(tokio::spawn(relay(near, route.clone()))),
             Ok(_) => tracing::warn!("another process was refused at a socket of this server's own"),
             Err(error) => {
                 tracing::warn!(%error, "a connection to a data source could not be taken");
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(ACCEPT_BACKOFF).await;
             }
         }
     }
@@ -78,12 +78,12 @@ fn is_own(near: &UnixStream) -> bool {
 }
 
 /// Both ends live as long as each other: a server sees that its client has left.
-async fn carry(mut near: UnixStream, way: Arc<Way>) {
-    let (far, failure) = match way.connect().await {
+async fn relay(mut near: UnixStream, route: Arc<BridgeRoute>) {
+    let (far, failure) = match route.connect().await {
         Ok(far) => (Some(far), None),
         Err(error) => (None, Some(error)),
     };
-    *way.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+    *route.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
     let Some(mut far) = far else { return };
     let ((mut from_near, mut to_near), (mut from_far, mut to_far)) = (near.split(), far.split());
     let ended = tokio::select! {
@@ -95,7 +95,7 @@ async fn carry(mut near: UnixStream, way: Arc<Way>) {
     }
 }
 
-impl Way {
+impl BridgeRoute {
     /// Connects to the first of the allowed addresses that answers.
     async fn connect(&self) -> Result<TcpStream, CallError> {
         let mut failure = CallError::Refused;

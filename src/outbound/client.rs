@@ -208,14 +208,14 @@ impl Reply {
 
     /// The whole body, at most `cap` bytes.
     pub async fn bytes(self, cap: usize, deadline: Deadline) -> Result<Bytes, CallError> {
-        match self.at_most(cap, deadline).await? {
+        match self.bytes_truncated(cap, deadline).await? {
             (body, true) => Ok(body),
             (_, false) => Err(CallError::TooLarge(cap)),
         }
     }
 
     /// The body up to `cap` bytes, and whether that is all of it.
-    pub async fn at_most(self, cap: usize, deadline: Deadline) -> Result<(Bytes, bool), CallError> {
+    pub async fn bytes_truncated(self, cap: usize, deadline: Deadline) -> Result<(Bytes, bool), CallError> {
         let read = async {
             let mut stream = Box::pin(self.stream());
             let mut body = BytesMut::new();
@@ -234,7 +234,7 @@ impl Reply {
     }
 
     /// The beginning of the body: at most `cap` bytes, and what has come when the deadline passes or the connection breaks.
-    pub async fn beginning(self, cap: usize, deadline: Deadline) -> Bytes {
+    pub async fn prefix(self, cap: usize, deadline: Deadline) -> Bytes {
         let mut stream = Box::pin(self.stream());
         let mut body = BytesMut::new();
         while body.len() < cap

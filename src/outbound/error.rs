@@ -2,7 +2,7 @@ use std::error::Error as StdError;
 
 use url::Url;
 
-use super::guard::Denied;
+use super::guard::AddressDenied;
 
 /// Why a call got no usable reply. Each text completes a sentence that begins with the target's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,8 +33,8 @@ pub enum CallError {
     Denied(String),
 }
 
-impl From<Denied> for CallError {
-    fn from(denied: Denied) -> Self {
+impl From<AddressDenied> for CallError {
+    fn from(denied: AddressDenied) -> Self {
         Self::Denied(denied.to_string())
     }
 }
@@ -53,7 +53,7 @@ impl CallError {
             return Self::Timeout;
         }
         let cause = root_cause(error);
-        if let Some(denied) = cause.downcast_ref::<Denied>() {
+        if let Some(denied) = cause.downcast_ref::<AddressDenied>() {
             return Self::Denied(denied.to_string());
         }
         if let Some(io) = cause.downcast_ref::<std::io::Error>()

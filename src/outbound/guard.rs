@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use url::{Host, Url};
 
-use super::Names;
-use super::address::{Class, class, stands_for};
+use super::NameResolver;
+use super::address::{Class, class, embedded_addresses};
 use crate::settings::AllowedTarget;
 
 /// Longest host name, as DNS has it.
-const LONGEST_HOST: usize = 253;
+const MAX_HOST_CHARS: usize = 253;
 
 /// Names of services that hand out a machine's credentials. Most of their addresses are refused too, but not each name
 /// has the same address everywhere.
@@ -25,18 +25,18 @@ const METADATA_NAMES: &[&str] =
 pub struct AddressGuard {
     public_only: bool,
     allow: Arc<[AllowedTarget]>,
-    pub(super) names: Names,
+    pub(super) names: NameResolver,
 }
 
 /// Why an address or a host may not be called. Its text is a whole sentence that names the address or host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Denied {
+pub struct AddressDenied {
     what: String,
-    why: Why,
+    why: DenialReason,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Why {
+enum DenialReason {
     Never(&'static str),
     Policy(&'static str),
     NotAHost,
@@ -47,36 +47,36 @@ impl AddressGuard {
     /// A guard that never lets a link-local, metadata, multicast or reserved address be called. With `public_only`,
     /// loopback and private ranges are refused too unless `allow` names them.
     pub fn new(public_only: bool, allow: &[AllowedTarget]) -> Self {
-        Self { public_only, allow: allow.into(), names: Names::system() }
+        Self { public_only, allow: allow.into(), names: NameResolver::system() }
     }
 
     /// With the addresses of names from there.
-    pub fn with_names(self, names: Names) -> Self {
+    pub fn with_names(self, names: NameResolver) -> Self {
         Self { names, ..self }
     }
 
     /// Checks the host of a URL as far as it can be without asking DNS: literal addresses in every spelling, and names
     /// that are never allowed. To be called for every URL that is followed, that of a redirect included.
-    pub fn check_url(&self, url: &Url) -> Result<(), Denied> {
+    pub fn check_url(&self, url: &Url) -> Result<(), AddressDenied> {
         // Through the text, since `url` normalises the hosts of http and https only.
         self.check_host(url.host_str().unwrap_or_default())
     }
 
     /// The same for a host as written in a connection string: `db`, `127.0.0.1`, `[::1]`, `::1`, `0x7f.1`.
-    pub fn check_host(&self, host: &str) -> Result<(), Denied> {
+    pub fn check_host(&self, host: &str) -> Result<(), AddressDenied> {
         match parse(host)? {
             Host::Domain(name) => self.check_name(&name),
-            Host::Ipv4(address) => self.judge(None, address.into()),
-            Host::Ipv6(address) => self.judge(None, address.into()),
+            Host::Ipv4(address) => self.check_class(None, address.into()),
+            Host::Ipv6(address) => self.check_class(None, address.into()),
         }
     }
 
     /// Checks one address that `host` has resolved to.
-    pub fn check_address(&self, host: &str, address: IpAddr) -> Result<(), Denied> {
+    pub fn check_address(&self, host: &str, address: IpAddr) -> Result<(), AddressDenied> {
         match parse(host)? {
             Host::Domain(name) if is_metadata(&name) => self.check_name(&name),
-            Host::Domain(name) => self.judge(Some(&name), address),
-            Host::Ipv4(_) | Host::Ipv6(_) => self.judge(None, address),
+            Host::Domain(name) => self.check_class(Some(&name), address),
+            Host::Ipv4(_) | Host::Ipv6(_) => self.check_class(None, address),
         }
     }
 
@@ -86,7 +86,7 @@ impl AddressGuard {
         &self,
         host: &str,
         addresses: impl IntoIterator<Item = SocketAddr>,
-    ) -> Result<Vec<SocketAddr>, Denied> {
+    ) -> Result<Vec<SocketAddr>, AddressDenied> {
         let mut denied = None;
         let mut allowed = Vec::new();
         for address in addresses {
@@ -95,31 +95,35 @@ impl AddressGuard {
                 Err(error) => denied = denied.or(Some(error)),
             }
         }
-        if allowed.is_empty() { Err(denied.unwrap_or_else(|| Denied::new(host, Why::NoAddress))) } else { Ok(allowed) }
+        if allowed.is_empty() {
+            Err(denied.unwrap_or_else(|| AddressDenied::new(host, DenialReason::NoAddress)))
+        } else {
+            Ok(allowed)
+        }
     }
 
-    fn check_name(&self, name: &str) -> Result<(), Denied> {
+    fn check_name(&self, name: &str) -> Result<(), AddressDenied> {
         if is_metadata(name) {
-            return Err(Denied::new(name, Why::Never("the name of a metadata service")));
+            return Err(AddressDenied::new(name, DenialReason::Never("the name of a metadata service")));
         }
         let is_loopback = name == "localhost" || name.ends_with(".localhost");
         // An allowed loopback address is meant to be reached by its name too; which one that is, the resolver tells.
         let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
         if is_loopback && self.public_only && !loopback.into_iter().any(|address| self.names(Some(name), address)) {
-            return Err(Denied::new(name, Why::Policy("a loopback name")));
+            return Err(AddressDenied::new(name, DenialReason::Policy("a loopback name")));
         }
         Ok(())
     }
 
-    fn judge(&self, name: Option<&str>, address: IpAddr) -> Result<(), Denied> {
-        for meant in stands_for(address) {
+    fn check_class(&self, name: Option<&str>, address: IpAddr) -> Result<(), AddressDenied> {
+        for meant in embedded_addresses(address) {
             let why = match class(meant) {
-                Class::Never(kind) => Why::Never(kind),
-                Class::Local(kind) if self.public_only && !self.names(name, meant) => Why::Policy(kind),
+                Class::Never(kind) => DenialReason::Never(kind),
+                Class::Local(kind) if self.public_only && !self.names(name, meant) => DenialReason::Policy(kind),
                 Class::Local(_) | Class::Public => continue,
             };
             let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
-            return Err(Denied { what: format!("{address}{name}"), why });
+            return Err(AddressDenied { what: format!("{address}{name}"), why });
         }
         Ok(())
     }
@@ -129,31 +133,33 @@ impl AddressGuard {
     }
 }
 
-impl Denied {
+impl AddressDenied {
     /// `what` may be anything a caller sent, so it is cut and its control characters are escaped.
-    fn new(what: &str, why: Why) -> Self {
-        Self { what: what.chars().take(LONGEST_HOST).flat_map(char::escape_debug).collect(), why }
+    fn new(what: &str, why: DenialReason) -> Self {
+        Self { what: what.chars().take(MAX_HOST_CHARS).flat_map(char::escape_debug).collect(), why }
     }
 }
 
-impl fmt::Display for Denied {
+impl fmt::Display for AddressDenied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = &self.what;
         match self.why {
-            Why::Never(kind) => write!(f, "{what} is {kind}, which is never called"),
-            Why::Policy(kind) => write!(f, "{what} is {kind}, which OUTBOUND_POLICY=public_only does not allow"),
-            Why::NotAHost => write!(f, "'{what}' is not a host that can be called"),
-            Why::NoAddress => write!(f, "{what} has no address"),
+            DenialReason::Never(kind) => write!(f, "{what} is {kind}, which is never called"),
+            DenialReason::Policy(kind) => {
+                write!(f, "{what} is {kind}, which OUTBOUND_POLICY=public_only does not allow")
+            }
+            DenialReason::NotAHost => write!(f, "'{what}' is not a host that can be called"),
+            DenialReason::NoAddress => write!(f, "{what} has no address"),
         }
     }
 }
 
-impl std::error::Error for Denied {}
+impl std::error::Error for AddressDenied {}
 
 /// Reads a host as browsers and the C library do: `0x7f.1`, `2130706433` and full-width digits are addresses. A name comes
 /// back in lower case and without dots at its end. An IPv6 zone is refused: only link-local addresses have one.
-fn parse(host: &str) -> Result<Host<String>, Denied> {
-    let invalid = || Denied::new(host, Why::NotAHost);
+fn parse(host: &str) -> Result<Host<String>, AddressDenied> {
+    let invalid = || AddressDenied::new(host, DenialReason::NotAHost);
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let parsed = match bare.or_else(|| host.contains(':').then_some(host)) {
         Some(bare) => Host::parse(&format!("[{bare}]")),
@@ -161,7 +167,7 @@ fn parse(host: &str) -> Result<Host<String>, Denied> {
     };
     match parsed.map_err(|_| invalid())? {
         Host::Domain(name) => match name.trim_end_matches('.') {
-            name if name.is_empty() || name.len() > LONGEST_HOST => Err(invalid()),
+            name if name.is_empty() || name.len() > MAX_HOST_CHARS => Err(invalid()),
             name => Ok(Host::Domain(name.to_owned())),
         },
         address => Ok(address),

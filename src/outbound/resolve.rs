@@ -9,9 +9,9 @@ use super::{AddressGuard, CallError};
 
 /// Where the addresses of names are found. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Names(Arc<HashMap<String, Vec<IpAddr>>>);
+pub struct NameResolver(Arc<HashMap<String, Vec<IpAddr>>>);
 
-impl Names {
+impl NameResolver {
     /// What this machine knows: its files, and DNS.
     pub fn system() -> Self {
         Self::default()

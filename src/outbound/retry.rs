@@ -8,18 +8,18 @@ pub struct RetryPolicy {
     /// Attempts in all; at least one is made.
     pub attempts: u32,
     /// Upper end of the first wait; it doubles with each attempt.
-    pub first_wait: Duration,
+    pub initial_backoff: Duration,
     /// Upper end of any wait.
-    pub longest_wait: Duration,
+    pub max_backoff: Duration,
 }
 
 /// Whether an error is worth another attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RetryDecision {
     /// Trying again can't help.
-    Final,
+    Stop,
     /// It may help, not before this long if the upstream said so.
-    Again(Option<Duration>),
+    Retry(Option<Duration>),
 }
 
 /// Runs `call` until it succeeds, its error is final, the attempts are used up, or the next wait would end after
@@ -29,7 +29,7 @@ pub async fn retry<T, E, F>(
     policy: RetryPolicy,
     deadline: Deadline,
     mut call: impl FnMut() -> F,
-    verdict: impl Fn(&E) -> Verdict,
+    decide: impl Fn(&E) -> RetryDecision,
 ) -> (Result<T, E>, u32)
 where
     F: Future<Output = Result<T, E>>,
@@ -38,9 +38,9 @@ where
     loop {
         let outcome = call().await;
         let floor = match &outcome {
-            Err(error) if attempt < policy.attempts => match verdict(error) {
-                Verdict::Again(floor) => floor.unwrap_or_default(),
-                Verdict::Final => return (outcome, attempt),
+            Err(error) if attempt < policy.attempts => match decide(error) {
+                RetryDecision::Retry(floor) => floor.unwrap_or_default(),
+                RetryDecision::Stop => return (outcome, attempt),
             },
             _ => return (outcome, attempt),
         };
@@ -57,8 +57,8 @@ where
 
 impl RetryPolicy {
     fn jitter(&self, attempt: u32) -> Duration {
-        let doubled = self.first_wait.saturating_mul(2u32.saturating_pow(attempt.saturating_sub(1)));
-        doubled.min(self.longest_wait).mul_f64(fastrand::f64())
+        let doubled = self.initial_backoff.saturating_mul(2u32.saturating_pow(attempt.saturating_sub(1)));
+        doubled.min(self.max_backoff).mul_f64(fastrand::f64())
     }
 }
 
@@ -80,35 +80,35 @@ mod tests {
     use super::*;
 
     const POLICY: RetryPolicy =
-        RetryPolicy { attempts: 3, first_wait: Duration::from_millis(500), longest_wait: Duration::from_secs(8) };
+        RetryPolicy { attempts: 3, initial_backoff: Duration::from_millis(500), max_backoff: Duration::from_secs(8) };
 
-    async fn fail(verdict: Verdict, limit: Duration) -> (u32, Duration) {
+    async fn fail(decide: RetryDecision, limit: Duration) -> (u32, Duration) {
         let calls = Cell::new(0);
         let start = Instant::now();
         let call = || async {
             calls.set(calls.get() + 1);
             Err::<(), _>("no")
         };
-        let (outcome, attempts) = retry(POLICY, Deadline::after(limit), call, |_| verdict).await;
+        let (outcome, attempts) = retry(POLICY, Deadline::after(limit), call, |_| decide).await;
         assert_eq!((outcome, calls.get()), (Err("no"), attempts));
         (attempts, start.elapsed())
     }
 
     #[tokio::test(start_paused = true)]
     async fn attempts_are_counted_and_waits_stay_within_the_jitter() {
-        let (attempts, waited) = fail(Verdict::Again(None), Duration::from_secs(60)).await;
+        let (attempts, waited) = fail(RetryDecision::Retry(None), Duration::from_secs(60)).await;
         assert_eq!(attempts, 3);
         assert!(waited <= Duration::from_millis(1502), "{waited:?}");
-        assert_eq!(fail(Verdict::Final, Duration::from_secs(60)).await.0, 1);
+        assert_eq!(fail(RetryDecision::Stop, Duration::from_secs(60)).await.0, 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn retry_after_is_a_floor_and_the_deadline_a_ceiling() {
         let floor = Some(Duration::from_secs(3));
-        let (attempts, waited) = fail(Verdict::Again(floor), Duration::from_secs(60)).await;
+        let (attempts, waited) = fail(RetryDecision::Retry(floor), Duration::from_secs(60)).await;
         assert_eq!(attempts, 3);
         assert!(waited >= Duration::from_secs(6), "{waited:?}");
-        let (attempts, waited) = fail(Verdict::Again(floor), Duration::from_secs(2)).await;
+        let (attempts, waited) = fail(RetryDecision::Retry(floor), Duration::from_secs(2)).await;
         assert_eq!((attempts, waited), (1, Duration::ZERO));
     }
 

@@ -2,10 +2,10 @@ use async_stream::try_stream;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 
-use super::{CallError, lines};
+use super::{CallError, read_lines};
 
 /// Longest event accepted from an upstream, in bytes.
-const MAX_EVENT: usize = 4_000_000;
+const MAX_EVENT_BYTES: usize = 4_000_000;
 
 /// One server-sent event.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub fn sse_events(
     chunks: impl Stream<Item = Result<Bytes, CallError>> + Send + 'static,
 ) -> impl Stream<Item = Result<SseEvent, CallError>> + Send + 'static {
     try_stream! {
-        let mut lines = Box::pin(lines(chunks));
-        let mut pending = Pending::default();
+        let mut lines = Box::pin(read_lines(chunks));
+        let mut pending = EventBuilder::default();
         while let Some(line) = lines.next().await {
             if let Some(event) = pending.feed(&line?)? {
                 yield event;
@@ -36,12 +36,12 @@ pub fn sse_events(
 }
 
 #[derive(Default)]
-struct Pending {
+struct EventBuilder {
     event: String,
     data: Option<String>,
 }
 
-impl Pending {
+impl EventBuilder {
     fn feed(&mut self, line: &str) -> Result<Option<SseEvent>, CallError> {
         if line.is_empty() {
             let event = std::mem::take(&mut self.event);
@@ -55,7 +55,7 @@ impl Pending {
             _ => {}
         }
         match &self.data {
-            Some(data) if data.len() > MAX_EVENT => Err(CallError::TooLarge(MAX_EVENT)),
+            Some(data) if data.len() > MAX_EVENT_BYTES => Err(CallError::TooLarge(MAX_EVENT_BYTES)),
             _ => Ok(None),
         }
     }

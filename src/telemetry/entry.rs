@@ -5,16 +5,16 @@ use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
-use super::Request;
+use super::RequestContext;
 use super::redact::Redactor;
 use crate::kernel::{MASK, is_credential_name};
 
 /// Longest text of a line, in bytes; a longer one is cut.
-const LONGEST_TEXT: usize = 8_000;
+const MAX_TEXT_BYTES: usize = 8_000;
 /// As much more is searched for secrets, so that none is cut in two.
-const MARGIN: usize = 4_000;
+const REDACTION_MARGIN: usize = 4_000;
 /// Most bytes of all fields of a line together; further fields are left out.
-const MOST_FIELDS: usize = 32_000;
+const MAX_FIELD_BYTES: usize = 32_000;
 
 /// One line of the log.
 #[derive(Clone, Debug, Serialize)]
@@ -48,8 +48,8 @@ fn as_text<S: serde::Serializer>(level: &Level, serializer: S) -> Result<S::Ok, 
 impl LogEntry {
     /// What an event says, redacted and cut.
     pub(super) fn of(event: &Event<'_>, at_ms: i64, redactor: &Redactor, with_content: bool) -> Self {
-        let request = Request::current();
-        let mut said = Said {
+        let request = RequestContext::current();
+        let mut said = FieldVisitor {
             redactor,
             with_content,
             is_ours: event.metadata().target().starts_with("orchestrator_studio"),
@@ -69,7 +69,7 @@ impl LogEntry {
             target: said.target.unwrap_or_else(|| event.metadata().target().to_owned()),
             message: said.message,
             // Its client may have chosen it.
-            request_id: said.request_id.map(|id| short(redactor, &id)),
+            request_id: said.request_id.map(|id| redact_and_cut(redactor, &id)),
             execution_id: said.execution_id,
             fields: said.fields,
         }
@@ -83,7 +83,7 @@ impl LogEntry {
     }
 
     /// Whether it says `needle`, which is in lower case, anywhere.
-    pub(super) fn says(&self, needle: &str) -> bool {
+    pub(super) fn contains(&self, needle: &str) -> bool {
         let says = |text: &str| text.to_lowercase().contains(needle);
         let field = |(name, value): (&String, &Value)| match value {
             Value::String(text) => says(name) || says(text),
@@ -105,7 +105,7 @@ impl LogEntry {
             Level::INFO => ("\x1b[32m", "\x1b[0m"),
             _ => ("\x1b[2m", "\x1b[0m"),
         };
-        let mut line = format!("{} {begin}{:>5}{end} {}", self.timestamp, self.level, plain(&self.message));
+        let mut line = format!("{} {begin}{:>5}{end} {}", self.timestamp, self.level, escape(&self.message));
         let ids = [("request_id", &self.request_id), ("execution_id", &self.execution_id)];
         let ids = ids.into_iter().filter_map(|(name, id)| Some((name, id.as_ref()?.as_str())));
         for (name, value) in &self.fields {
@@ -129,7 +129,7 @@ impl LogEntry {
 }
 
 /// A text with nothing in it that ends a line, moves a terminal's cursor or turns what follows around.
-fn plain(text: &str) -> String {
+fn escape(text: &str) -> String {
     let escape = |c: char| if is_plain(c) { c.to_string() } else { c.escape_debug().to_string() };
     text.chars().map(escape).collect()
 }
@@ -144,7 +144,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// Collects what an event says.
-struct Said<'a> {
+struct FieldVisitor<'a> {
     redactor: &'a Redactor,
     with_content: bool,
     /// Whether a part of this server speaks, and not a crate.
@@ -157,19 +157,19 @@ struct Said<'a> {
     fields: Map<String, Value>,
 }
 
-impl Said<'_> {
+impl FieldVisitor<'_> {
     fn text(&mut self, field: &Field, text: &str) {
         match field.name() {
-            "message" => self.message = short(self.redactor, text),
+            "message" => self.message = redact_and_cut(self.redactor, text),
             "request_id" if self.is_ours => self.request_id = Some(text.to_owned()),
             "execution_id" if self.is_ours => self.execution_id = Some(text.to_owned()),
             // Events of the `log` crate tell here what tracing's own tell in their metadata.
             "log.target" => self.target = Some(text.to_owned()),
             "log.module_path" | "log.file" => {}
             // What others said, and statements, of which a prompt may be one.
-            "words" | "db.statement" | "summary" if !self.with_content => {}
+            "untrusted" | "db.statement" | "summary" if !self.with_content => {}
             name => {
-                let text = short(self.redactor, text);
+                let text = redact_and_cut(self.redactor, text);
                 self.put(name, text.len(), text.into());
             }
         }
@@ -178,13 +178,13 @@ impl Said<'_> {
     fn put(&mut self, name: &str, size: usize, value: Value) {
         self.bytes += size;
         let value = if is_credential_name(name) { MASK.into() } else { value };
-        if self.bytes <= MOST_FIELDS && name != "log.line" {
+        if self.bytes <= MAX_FIELD_BYTES && name != "log.line" {
             self.fields.insert(name.to_owned(), value);
         }
     }
 }
 
-impl Visit for Said<'_> {
+impl Visit for FieldVisitor<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.text(field, value);
     }
@@ -211,13 +211,13 @@ impl Visit for Said<'_> {
 }
 
 /// `text` redacted and cut. What is cut off anyway is not searched.
-fn short(redactor: &Redactor, text: &str) -> String {
+fn redact_and_cut(redactor: &Redactor, text: &str) -> String {
     let begin = |text: &str, length| text.get(..text.floor_char_boundary(length)).unwrap_or_default().to_owned();
-    let masked = redactor.text(&begin(text, LONGEST_TEXT + MARGIN));
-    if masked.len() <= LONGEST_TEXT {
+    let masked = redactor.redact(&begin(text, MAX_TEXT_BYTES + REDACTION_MARGIN));
+    if masked.len() <= MAX_TEXT_BYTES {
         return masked;
     }
-    format!("{}... ({} bytes in all)", begin(&masked, LONGEST_TEXT), text.len())
+    format!("{}... ({} bytes in all)", begin(&masked, MAX_TEXT_BYTES), text.len())
 }
 
 #[cfg(test)]
@@ -241,12 +241,14 @@ mod tests {
         let expected = "2026-01-01T00:00:00Z  WARN can't: first\\nsecond \\u{202e} a=\"x y\" b=5 c=plain d=\"\\n\\u{1b}[2J\" request_id=r1\n";
         assert_eq!(entry.to_text(false), expected);
         assert!(entry.to_text(true).contains("\u{1b}[33m WARN"));
-        assert!(entry.says("second") && entry.says("r1") && entry.says("x y") && !entry.says("nowhere"));
+        assert!(
+            entry.contains("second") && entry.contains("r1") && entry.contains("x y") && !entry.contains("nowhere")
+        );
     }
 
     #[test]
     fn long_texts_are_cut_between_characters() {
-        let cut = short(&Redactor::default(), &"ä".repeat(LONGEST_TEXT));
-        assert!(cut.ends_with("... (16000 bytes in all)") && cut.len() < LONGEST_TEXT + 50);
+        let cut = redact_and_cut(&Redactor::default(), &"ä".repeat(MAX_TEXT_BYTES));
+        assert!(cut.ends_with("... (16000 bytes in all)") && cut.len() < MAX_TEXT_BYTES + 50);
     }
 }

@@ -28,7 +28,7 @@ pub fn exposition(samples: &[Sample]) -> Result<String, Error> {
     let mut text = String::new();
     encode_registry(&mut text, &metrics::all().registry).map_err(written)?;
     encode_registry(&mut text, &registry_of(samples)).map_err(written)?;
-    Ok(classic(&text))
+    Ok(to_classic_format(&text))
 }
 
 fn registry_of(samples: &[Sample]) -> Registry {
@@ -56,7 +56,7 @@ fn registry_of(samples: &[Sample]) -> Registry {
 }
 
 /// The library writes OpenMetrics, whose only difference for us is that the head of a counter lacks `_total`.
-fn classic(open_metrics: &str) -> String {
+fn to_classic_format(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len() + 1024);
     let mut lines = open_metrics.lines().peekable();
     while let Some(line) = lines.next() {
@@ -84,7 +84,7 @@ mod tests {
             [sample("x_seconds_total", "a", 1.5), sample("x_seconds_total", "b\"\n", 2.0), sample("y", "c", -1.0)];
         let mut text = String::new();
         encode_registry(&mut text, &registry_of(&samples)).unwrap();
-        let mut lines: Vec<_> = classic(&text).lines().map(str::to_owned).collect();
+        let mut lines: Vec<_> = to_classic_format(&text).lines().map(str::to_owned).collect();
         lines.sort();
         let expected = [
             "# HELP x_seconds_total Helps.",

@@ -9,7 +9,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::redact::Redactor;
-use super::writer::{self, Flush};
+use super::writer::{self, FlushGuard};
 use super::{LogEntry, LogRing, metrics};
 use crate::kernel::{Clock, Lenient};
 use crate::settings::{MonitoringSettings, Settings, SharedSettings};
@@ -18,7 +18,7 @@ use crate::settings::{MonitoringSettings, Settings, SharedSettings};
 static LOG: LazyLock<Log> = LazyLock::new(Log::default);
 
 /// Crates that quote what they work on (queries; the SDK of MCP even what servers say): silent unless content may be logged.
-const TALKATIVE: [(&str, LevelFilter); 3] =
+const QUOTING_CRATES: [(&str, LevelFilter); 3] =
     [("sqlparser", LevelFilter::OFF), ("sqlx", LevelFilter::OFF), ("rmcp", LevelFilter::OFF)];
 
 #[derive(Debug, Default)]
@@ -28,18 +28,18 @@ struct Log {
 }
 
 /// Sends the log to standard error and keeps its latest lines. A second call changes nothing.
-pub fn init(settings: &Settings) -> Flush {
+pub fn init(settings: &Settings) -> FlushGuard {
     let server = &settings.server;
     let MonitoringSettings { log_format, log_content, .. } = *settings.monitoring;
     let targets = parse_level(&server.log_level, server.debug).unwrap_or_default();
-    let targets = if log_content { targets } else { without_talkative(&targets) };
-    let lines = Lines { content: log_content };
+    let targets = if log_content { targets } else { silence_quoting_crates(&targets) };
+    let lines = LogLayer { content: log_content };
     // It is set already in the demo.
     if tracing_subscriber::registry().with(lines).with(targets).try_init().is_ok() {
         writer::start(&LOG.ring, log_format);
         std::panic::set_hook(Box::new(log_panic));
     }
-    Flush(&LOG.ring)
+    FlushGuard(&LOG.ring)
 }
 
 /// A part of the server gave up: whoever reads the log must hear of it, as the task that did can't tell.
@@ -47,12 +47,12 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string);
     let backtrace = Backtrace::capture();
     let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
-    tracing::error!(place, words = panic.payload_as_str(), backtrace, "a part of the server has panicked");
+    tracing::error!(place, untrusted = panic.payload_as_str(), backtrace, "a part of the server has panicked");
 }
 
 /// Writes what ends the process to standard error, without secrets; unless nobody reads it.
-pub fn last_words(text: &str) {
-    writer::say(LOG.redactor.text(text) + "\n");
+pub fn print_fatal(text: &str) {
+    writer::write_stderr(LOG.redactor.redact(text) + "\n");
 }
 
 /// Lines of the log that could not be written to standard error.
@@ -62,7 +62,7 @@ pub fn lost_lines() -> u64 {
 
 /// Masks the secrets of these settings in the log from now on, whatever they become.
 pub fn redact_secrets_of(settings: SharedSettings) {
-    LOG.redactor.follow(settings);
+    LOG.redactor.set_settings(settings);
 }
 
 /// The latest lines of the log.
@@ -71,11 +71,11 @@ pub fn logs() -> &'static LogRing {
 }
 
 /// Turns events into lines.
-struct Lines {
+struct LogLayer {
     content: bool,
 }
 
-impl<S: Subscriber> Layer<S> for Lines {
+impl<S: Subscriber> Layer<S> for LogLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let entry = LOG.ring.push(LogEntry::of(event, Clock::system().now_ms(), &LOG.redactor, self.content));
         metrics::log_line(entry.level);
@@ -88,17 +88,18 @@ pub struct LogLevel(pub Level);
 
 impl LogLevel {
     /// What levels are called in the log.
-    pub const SHOWN: [&str; 5] = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"];
+    pub const OUTPUT_NAMES: [&str; 5] = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"];
     /// What levels are called, in any case: by Python and by tracing.
-    pub const NAMES: [&str; 9] = ["trace", "notset", "debug", "info", "warning", "warn", "error", "critical", "fatal"];
+    pub const INPUT_NAMES: [&str; 9] =
+        ["trace", "notset", "debug", "info", "warning", "warn", "error", "critical", "fatal"];
 }
 
 impl Lenient for LogLevel {
     fn read(value: &serde_json::Value) -> Result<Self, (&'static str, &'static str)> {
         let name = value.as_str().map(|text| text.trim().to_ascii_lowercase());
         // tracing takes numbers, too.
-        let name = name.filter(|name| Self::NAMES.contains(&name.as_str()));
-        let level = name.and_then(|name| Level::from_str(&in_our_words(&name)).ok());
+        let name = name.filter(|name| Self::INPUT_NAMES.contains(&name.as_str()));
+        let level = name.and_then(|name| Level::from_str(&normalize_level(&name)).ok());
         level.map(Self).ok_or(("enum", "Input should be 'debug', 'info', 'warning' or 'error'"))
     }
 }
@@ -114,7 +115,8 @@ pub fn check_level(level: &str) -> Result<(), String> {
 /// Reads `LEVEL` or `LEVEL,TARGET=LEVEL,...`. tracing's own parser takes a level that is misspelt for a target, and all else
 /// is silent then.
 fn parse_level(text: &str, debug: bool) -> Option<Targets> {
-    let level = |word: &str| LevelFilter::from_str(&in_our_words(word.trim())).ok().filter(|_| !word.trim().is_empty());
+    let level =
+        |word: &str| LevelFilter::from_str(&normalize_level(word.trim())).ok().filter(|_| !word.trim().is_empty());
     let mut targets = Targets::new();
     for part in text.split(',') {
         targets = match part.split_once('=') {
@@ -127,11 +129,11 @@ fn parse_level(text: &str, debug: bool) -> Option<Targets> {
     Some(if is_info && debug { targets.with_target("orchestrator_studio", LevelFilter::DEBUG) } else { targets })
 }
 
-fn without_talkative(targets: &Targets) -> Targets {
-    let is_talkative = |target: &str| TALKATIVE.iter().any(|(name, _)| target.starts_with(name));
+fn silence_quoting_crates(targets: &Targets) -> Targets {
+    let is_quoting = |target: &str| QUOTING_CRATES.iter().any(|(name, _)| target.starts_with(name));
     let default = targets.default_level().unwrap_or(LevelFilter::OFF);
-    let others = targets.iter().filter(|(target, _)| !is_talkative(target));
-    Targets::new().with_default(default).with_targets(others).with_targets(TALKATIVE)
+    let others = targets.iter().filter(|(target, _)| !is_quoting(target));
+    Targets::new().with_default(default).with_targets(others).with_targets(QUOTING_CRATES)
 }
 
 fn is_target(text: &str) -> bool {
@@ -139,7 +141,7 @@ fn is_target(text: &str) -> bool {
 }
 
 /// Python's level names are understood beside tracing's, since existing `.env` files use them.
-fn in_our_words(level: &str) -> String {
+fn normalize_level(level: &str) -> String {
     let level = level.to_ascii_lowercase();
     match level.as_str() {
         "warning" => "warn".to_owned(),
@@ -168,7 +170,7 @@ mod tests {
         let mixed = parse_level("Warning, orchestrator_studio::llm = NOTSET,hyper=Critical", false).unwrap();
         let expected = "warn,orchestrator_studio::llm=trace,hyper=error";
         assert_eq!(mixed, Targets::from_str(expected).unwrap());
-        let quiet = without_talkative(&parse_level("warn,rmcp::service=debug,hyper=info", false).unwrap());
+        let quiet = silence_quoting_crates(&parse_level("warn,rmcp::service=debug,hyper=info", false).unwrap());
         assert!(!quiet.would_enable("rmcp::service", &Level::ERROR) && quiet.would_enable("hyper", &Level::INFO));
         assert!(quiet.would_enable("x", &Level::WARN) && !quiet.would_enable("x", &Level::INFO));
         assert_eq!(parse_level(" Info ", true).unwrap(), Targets::from_str("info,orchestrator_studio=debug").unwrap());
@@ -177,7 +179,7 @@ mod tests {
     }
 
     fn lines_of(what: impl FnOnce(), says: &str) -> Vec<std::sync::Arc<LogEntry>> {
-        let subscriber = tracing_subscriber::registry().with(Lines { content: false });
+        let subscriber = tracing_subscriber::registry().with(LogLayer { content: false });
         tracing::subscriber::with_default(subscriber, what);
         logs().newest(&LogFilter { contains: Some(says.to_owned()), ..LogFilter::default() }, 10).0
     }
@@ -194,14 +196,14 @@ mod tests {
             "has panicked",
         );
         let place = lines.iter().filter_map(|line| line.fields.get("place")?.as_str()).next().unwrap();
-        assert!(place.contains("log.rs:") && lines.iter().all(|line| !line.says("canary-1")), "{lines:?}");
+        assert!(place.contains("log.rs:") && lines.iter().all(|line| !line.contains("canary-1")), "{lines:?}");
     }
 
     #[test]
     fn a_line_holds_no_words_of_others_no_secret_and_no_id_that_is_not_ours() {
         let lines = lines_of(
             || {
-                tracing::info!(words = "canary-2", password = "short", api_key = 17, "line-1");
+                tracing::info!(untrusted = "canary-2", password = "short", api_key = 17, "line-1");
                 tracing::info!(target: "a_crate", request_id = "forged", "line-1");
                 tracing::info!(request_id = "ours", "line-1");
             },

@@ -10,10 +10,10 @@ use prometheus_client::registry::{Metric, Registry};
 use tokio::time::Instant;
 use tracing::Level;
 
-use super::names::Names;
+use super::label_limiter::LabelLimiter;
 
 /// Distinct models, and distinct agents, data sources or tools, that get a label of their own.
-const MOST_NAMES: usize = 100;
+const MAX_LABELS: usize = 100;
 /// Upper bounds of times, in seconds: from what a cache takes to what an agent may take.
 const SECONDS: [f64; 17] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0];
@@ -49,10 +49,10 @@ pub(super) struct Metrics {
     call_seconds: Times<2>,
     cache: Counters<1>,
     log_lines: Counters<1>,
-    models: Names,
-    agents: Names,
-    datasources: Names,
-    tools: Names,
+    models: LabelLimiter,
+    agents: LabelLimiter,
+    datasources: LabelLimiter,
+    tools: LabelLimiter,
 }
 
 /// What else than a model is called.
@@ -107,10 +107,10 @@ impl Metrics {
             ),
             cache: add(all, "cache_requests", "Look-ups of answers in the cache, by whether there was one"),
             log_lines: add(all, "log_lines", "Lines of the log, by level"),
-            models: Names::at_most(MOST_NAMES),
-            agents: Names::at_most(MOST_NAMES),
-            datasources: Names::at_most(MOST_NAMES),
-            tools: Names::at_most(MOST_NAMES),
+            models: LabelLimiter::new(MAX_LABELS),
+            agents: LabelLimiter::new(MAX_LABELS),
+            datasources: LabelLimiter::new(MAX_LABELS),
+            tools: LabelLimiter::new(MAX_LABELS),
             registry,
         };
         LEVELS.iter().for_each(|level| drop(metrics.log_lines.get_or_create(&[("level", (*level).to_owned())])));
@@ -203,7 +203,7 @@ pub struct LlmCall {
     name: String,
     model: String,
     started: Instant,
-    speaks: bool,
+    has_first_token: bool,
     ended: bool,
 }
 
@@ -211,8 +211,8 @@ impl LlmCall {
     /// Begins a request to this model. Callers may name any, so one that is not configured has a label of its own only once it
     /// has answered.
     pub fn begin(model: &str, is_configured: bool) -> Self {
-        let label = if is_configured { METRICS.models.label(model) } else { METRICS.models.known(model) };
-        Self { name: model.to_owned(), model: label, started: Instant::now(), speaks: false, ended: false }
+        let label = if is_configured { METRICS.models.label(model) } else { METRICS.models.existing_label(model) };
+        Self { name: model.to_owned(), model: label, started: Instant::now(), has_first_token: false, ended: false }
     }
 
     /// It took so many attempts.
@@ -223,8 +223,8 @@ impl LlmCall {
 
     /// A piece of a streamed answer has come.
     pub fn text(&mut self) {
-        if !self.speaks {
-            self.speaks = true;
+        if !self.has_first_token {
+            self.has_first_token = true;
             self.observe(&METRICS.llm_first_token_seconds);
         }
     }

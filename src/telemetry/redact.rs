@@ -11,12 +11,12 @@ pub(super) struct Redactor(RwLock<Option<SharedSettings>>);
 
 impl Redactor {
     /// Masks the secrets of these settings from now on, whatever they become.
-    pub(super) fn follow(&self, settings: SharedSettings) {
+    pub(super) fn set_settings(&self, settings: SharedSettings) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(settings);
     }
 
     /// `text` without secrets.
-    pub(super) fn text(&self, text: &str) -> String {
+    pub(super) fn redact(&self, text: &str) -> String {
         match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
             Some(settings) => mask_patterns(&settings.redactions(&settings.snapshot()).log().text(text)),
             None => mask_patterns(text),
@@ -125,10 +125,10 @@ mod tests {
             ),
         ]);
         let redactor = Redactor::default();
-        redactor.follow(SharedSettings::new(load(environment).unwrap()));
+        redactor.set_settings(SharedSettings::new(load(environment).unwrap()));
         let text = "é sk-canary-of-the-llm|canary-of-an-agent|canary@of-db|canary%40of-db|Summer24!|canary-of-a-proxy|can\"ary1|can\\\"ary1 é";
-        let masked = redactor.text(text);
+        let masked = redactor.redact(text);
         assert_eq!(masked, "é ********|********|********|********|********|********|********|******** é");
-        assert_eq!(redactor.text("postgres is away"), "postgres is away");
+        assert_eq!(redactor.redact("postgres is away"), "postgres is away");
     }
 }

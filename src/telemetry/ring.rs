@@ -8,31 +8,31 @@ use tracing::Level;
 use super::LogEntry;
 
 /// Lines kept at most, and the memory they may take, in bytes.
-const MOST_LINES: usize = 5_000;
-const MOST_BYTES: usize = 4_000_000;
+const MAX_LINES: usize = 5_000;
+const MAX_BYTES: usize = 4_000_000;
 /// Lines that a reader gets at once, and the memory they may take beyond the first one: it holds them even if they are gone
 /// from here.
-const MOST_AT_ONCE: usize = 100;
-const MOST_BYTES_AT_ONCE: usize = 64_000;
+const MAX_BATCH_LINES: usize = 100;
+const MAX_BATCH_BYTES: usize = 64_000;
 
 /// The latest lines of the log. Also what is between those who log and the thread that writes: they never wait for it, and
 /// what it is too slow for is lost to it.
 #[derive(Debug)]
 pub struct LogRing {
-    kept: Mutex<Kept>,
+    state: Mutex<RingState>,
     /// The id of the latest line.
     latest: watch::Sender<u64>,
     /// Told of lines that came, and of lines that were written.
-    moved: Condvar,
+    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct RingState {
     lines: VecDeque<Arc<LogEntry>>,
     bytes: usize,
     latest: u64,
     /// The id of the latest line that was handed out to be written, and of the latest that has been.
-    taken: u64,
+    handed_out: u64,
     written: u64,
     /// Lines that were not written and never will be.
     lost: u64,
@@ -55,38 +55,38 @@ pub struct LogFilter {
 
 impl LogFilter {
     /// Whether a line is wanted.
-    pub fn wants(&self, entry: &LogEntry) -> bool {
+    pub fn matches(&self, entry: &LogEntry) -> bool {
         // tracing holds the more verbose level to be the greater one.
         self.level.is_none_or(|level| entry.level <= level)
             && self.since_ms.is_none_or(|since| entry.at_ms >= since)
             && self.request_id.as_ref().is_none_or(|id| entry.request_id.as_ref() == Some(id))
             && self.execution_id.as_ref().is_none_or(|id| entry.execution_id.as_ref() == Some(id))
-            && self.contains.as_ref().is_none_or(|text| entry.says(text))
+            && self.contains.as_ref().is_none_or(|text| entry.contains(text))
     }
 }
 
 impl Default for LogRing {
     fn default() -> Self {
-        Self { kept: Mutex::default(), latest: watch::Sender::new(0), moved: Condvar::new() }
+        Self { state: Mutex::default(), latest: watch::Sender::new(0), changed: Condvar::new() }
     }
 }
 
 impl LogRing {
     /// Numbers a line and keeps it; the oldest ones go.
     pub(super) fn push(&self, mut entry: LogEntry) -> Arc<LogEntry> {
-        let mut kept = self.kept();
-        kept.latest += 1;
-        entry.id = kept.latest;
-        kept.bytes += entry.size();
+        let mut state = self.state();
+        state.latest += 1;
+        entry.id = state.latest;
+        state.bytes += entry.size();
         let entry = Arc::new(entry);
-        kept.lines.push_back(Arc::clone(&entry));
-        while kept.lines.len() > MOST_LINES || kept.bytes > MOST_BYTES {
-            let Some(oldest) = kept.lines.pop_front() else { break };
-            kept.bytes -= oldest.size();
+        state.lines.push_back(Arc::clone(&entry));
+        while state.lines.len() > MAX_LINES || state.bytes > MAX_BYTES {
+            let Some(oldest) = state.lines.pop_front() else { break };
+            state.bytes -= oldest.size();
         }
-        let latest = kept.latest;
-        drop(kept);
-        self.moved.notify_all();
+        let latest = state.latest;
+        drop(state);
+        self.changed.notify_all();
         self.latest.send_replace(latest);
         entry
     }
@@ -94,47 +94,47 @@ impl LogRing {
     /// The latest lines that are wanted, newest first, at most `limit`; and the id of the latest line of all.
     pub fn newest(&self, filter: &LogFilter, limit: usize) -> (Vec<Arc<LogEntry>>, u64) {
         let (lines, latest) = {
-            let kept = self.kept();
-            (kept.lines.iter().rev().cloned().collect::<Vec<_>>(), kept.latest)
+            let state = self.state();
+            (state.lines.iter().rev().cloned().collect::<Vec<_>>(), state.latest)
         };
-        (lines.into_iter().filter(|entry| filter.wants(entry)).take(limit).collect(), latest)
+        (lines.into_iter().filter(|entry| filter.matches(entry)).take(limit).collect(), latest)
     }
 
     /// The next lines after `id`, oldest first, not all at once; and how many of them are gone already.
     pub fn after(&self, id: u64) -> (Vec<Arc<LogEntry>>, u64) {
-        self.kept().after(id)
+        self.state().after(id)
     }
 
     /// The next lines to be written, once there are any; and how many were lost before them.
-    pub(super) fn to_be_written(&self) -> (Vec<Arc<LogEntry>>, u64) {
-        let wait = self.moved.wait_while(self.kept(), |kept| kept.latest == kept.taken);
-        let mut kept = wait.unwrap_or_else(PoisonError::into_inner);
-        let (lines, missed) = kept.after(kept.taken);
-        kept.lost += missed;
-        kept.taken = lines.last().map_or(kept.latest, |line| line.id);
+    pub(super) fn next_batch(&self) -> (Vec<Arc<LogEntry>>, u64) {
+        let wait = self.changed.wait_while(self.state(), |state| state.latest == state.handed_out);
+        let mut state = wait.unwrap_or_else(PoisonError::into_inner);
+        let (lines, missed) = state.after(state.handed_out);
+        state.lost += missed;
+        state.handed_out = lines.last().map_or(state.latest, |line| line.id);
         (lines, missed)
     }
 
     /// What was handed out has been written, but for so many lines.
-    pub(super) fn written(&self, failed: u64) {
-        let mut kept = self.kept();
-        kept.lost += failed;
-        kept.written = kept.taken;
-        drop(kept);
-        self.moved.notify_all();
+    pub(super) fn mark_written(&self, failed: u64) {
+        let mut state = self.state();
+        state.lost += failed;
+        state.written = state.handed_out;
+        drop(state);
+        self.changed.notify_all();
     }
 
     /// Waits until all lines of now have been written, at most this long.
-    pub(super) fn flush(&self, patience: Duration) {
-        let kept = self.kept();
-        let goal = kept.latest;
-        drop(self.moved.wait_timeout_while(kept, patience, |kept| kept.written < goal));
+    pub(super) fn flush(&self, timeout: Duration) {
+        let state = self.state();
+        let goal = state.latest;
+        drop(self.changed.wait_timeout_while(state, timeout, |state| state.written < goal));
     }
 
     /// Lines that will never be written.
     pub(super) fn lost(&self) -> u64 {
-        let kept = self.kept();
-        kept.lost + kept.oldest().saturating_sub(kept.taken + 1)
+        let state = self.state();
+        state.lost + state.oldest().saturating_sub(state.handed_out + 1)
     }
 
     /// Tells of each new line.
@@ -142,12 +142,12 @@ impl LogRing {
         self.latest.subscribe()
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, RingState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
+impl RingState {
     fn oldest(&self) -> u64 {
         self.lines.front().map_or(self.latest + 1, |entry| entry.id)
     }
@@ -156,9 +156,9 @@ impl Kept {
         let oldest = self.oldest();
         let first = usize::try_from((id + 1).saturating_sub(oldest)).unwrap_or(usize::MAX);
         let (mut lines, mut bytes) = (Vec::new(), 0);
-        for entry in self.lines.iter().skip(first).take(MOST_AT_ONCE) {
+        for entry in self.lines.iter().skip(first).take(MAX_BATCH_LINES) {
             bytes += entry.size();
-            if bytes > MOST_BYTES_AT_ONCE && !lines.is_empty() {
+            if bytes > MAX_BATCH_BYTES && !lines.is_empty() {
                 break;
             }
             lines.push(Arc::clone(entry));
@@ -194,16 +194,16 @@ mod tests {
     #[test]
     fn the_oldest_lines_go_when_there_are_too_many_or_they_take_too_much() {
         let ring = LogRing::default();
-        for n in 0..MOST_LINES + 10 {
+        for n in 0..MAX_LINES + 10 {
             ring.push(entry(Level::INFO, &n.to_string()));
         }
         let (all, latest) = ring.newest(&LogFilter::default(), usize::MAX);
-        assert_eq!((all.len(), all.last().unwrap().message.as_str(), latest), (MOST_LINES, "10", 5010));
+        assert_eq!((all.len(), all.last().unwrap().message.as_str(), latest), (MAX_LINES, "10", 5010));
         for _ in 0..1000 {
             ring.push(entry(Level::INFO, &"x".repeat(8_000)));
         }
         let size: usize = ring.newest(&LogFilter::default(), usize::MAX).0.iter().map(|entry| entry.size()).sum();
-        assert!(size <= MOST_BYTES && size > MOST_BYTES / 2, "{size}");
+        assert!(size <= MAX_BYTES && size > MAX_BYTES / 2, "{size}");
     }
 
     #[test]
@@ -216,15 +216,15 @@ mod tests {
         let (lines, missed) = ring.after(1);
         assert_eq!((messages(&lines), missed), (vec!["2", "3"], 0));
         assert_eq!((ring.after(3).0.len(), ring.after(3).1), (0, 0));
-        for n in 4..=MOST_LINES + 5 {
+        for n in 4..=MAX_LINES + 5 {
             ring.push(entry(Level::INFO, &n.to_string()));
         }
         let (lines, missed) = ring.after(1);
-        assert_eq!((lines.len(), lines[0].id, missed), (MOST_AT_ONCE, 6, 4), "what a reader holds stays small");
+        assert_eq!((lines.len(), lines[0].id, missed), (MAX_BATCH_LINES, 6, 4), "what a reader holds stays small");
         for _ in 0..10 {
             ring.push(entry(Level::INFO, &"x".repeat(30_000)));
         }
-        let (lines, missed) = ring.after(u64::try_from(MOST_LINES).unwrap() + 5);
+        let (lines, missed) = ring.after(u64::try_from(MAX_LINES).unwrap() + 5);
         assert_eq!((lines.len(), missed), (2, 0));
     }
 
@@ -235,23 +235,23 @@ mod tests {
         push(150);
         let mut ids = Vec::new();
         for expected in [100, 50] {
-            let (lines, missed) = ring.to_be_written();
+            let (lines, missed) = ring.next_batch();
             assert_eq!((lines.len(), missed), (expected, 0));
             ids.extend(lines.iter().map(|line| line.id));
-            ring.written(0);
+            ring.mark_written(0);
         }
         assert_eq!(ids, (1..=150).collect::<Vec<_>>());
-        push(MOST_LINES + 7);
+        push(MAX_LINES + 7);
         assert_eq!(ring.lost(), 7, "known before the writer is");
-        assert_eq!(ring.to_be_written().1, 7);
+        assert_eq!(ring.next_batch().1, 7);
         let started = std::time::Instant::now();
         ring.flush(Duration::from_millis(50));
         assert!(started.elapsed() >= Duration::from_millis(50), "nothing was written");
-        ring.written(3);
+        ring.mark_written(3);
         assert_eq!(ring.lost(), 10);
-        for _ in 0..MOST_LINES / MOST_AT_ONCE - 1 {
-            ring.to_be_written();
-            ring.written(0);
+        for _ in 0..MAX_LINES / MAX_BATCH_LINES - 1 {
+            ring.next_batch();
+            ring.mark_written(0);
         }
         ring.flush(Duration::from_secs(3600));
     }
@@ -266,7 +266,7 @@ mod tests {
             request_id: Some("r".to_owned()),
             execution_id: None,
         };
-        assert!(all.wants(&warning) && LogFilter::default().wants(&warning));
+        assert!(all.matches(&warning) && LogFilter::default().matches(&warning));
         let others = [
             LogFilter { level: Some(Level::ERROR), ..all.clone() },
             LogFilter { since_ms: Some(6), ..all.clone() },
@@ -274,6 +274,6 @@ mod tests {
             LogFilter { request_id: Some("s".to_owned()), ..all.clone() },
             LogFilter { execution_id: Some("e".to_owned()), ..all },
         ];
-        assert!(others.iter().all(|filter| !filter.wants(&warning)));
+        assert!(others.iter().all(|filter| !filter.matches(&warning)));
     }
 }

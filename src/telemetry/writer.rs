@@ -7,18 +7,18 @@ use super::LogRing;
 use crate::settings::LogFormat;
 
 /// How long the end of the process waits for those who read standard error.
-const PATIENCE: Duration = Duration::from_secs(1);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// Pause before another attempt to write to what is full and does not say when it no longer is.
-const FULL_PAUSE: Duration = Duration::from_millis(10);
+const WRITE_BACKOFF: Duration = Duration::from_millis(10);
 
 /// Writes the log to standard error, on a thread of its own: who logs must not wait for who reads.
 pub(super) fn start(ring: &'static LogRing, format: LogFormat) {
     let colored = io::stderr().is_terminal();
     let write = move || {
-        let mut untold = 0;
+        let mut unreported = 0;
         loop {
-            let (lines, missed) = ring.to_be_written();
-            untold += missed;
+            let (lines, missed) = ring.next_batch();
+            unreported += missed;
             let text = lines.iter().map(|line| match format {
                 LogFormat::Text => line.to_text(colored),
                 LogFormat::Json => line.to_json(),
@@ -27,11 +27,11 @@ pub(super) fn start(ring: &'static LogRing, format: LogFormat) {
                 Ok(()) => 0,
                 Err(_) => u64::try_from(lines.len()).unwrap_or(u64::MAX),
             };
-            ring.written(failed);
-            untold += failed;
-            if untold > 0 && failed == 0 {
-                tracing::warn!(lines = untold, "nobody has read the log for a while; older lines are lost");
-                untold = 0;
+            ring.mark_written(failed);
+            unreported += failed;
+            if unreported > 0 && failed == 0 {
+                tracing::warn!(lines = unreported, "nobody has read the log for a while; older lines are lost");
+                unreported = 0;
             }
         }
     };
@@ -45,7 +45,7 @@ fn write_all(to: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
         match to.write(bytes) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(FULL_PAUSE),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(WRITE_BACKOFF),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
@@ -56,23 +56,23 @@ fn write_all(to: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
 /// Writes what the log still holds when it is dropped, unless nobody reads it.
 #[must_use = "the log is written to its end when this is dropped"]
 #[derive(Debug)]
-pub struct Flush(pub(super) &'static LogRing);
+pub struct FlushGuard(pub(super) &'static LogRing);
 
-impl Drop for Flush {
+impl Drop for FlushGuard {
     fn drop(&mut self) {
-        self.0.flush(PATIENCE);
+        self.0.flush(FLUSH_TIMEOUT);
     }
 }
 
 /// Writes `text` to standard error, unless nobody reads it.
-pub(super) fn say(text: String) {
+pub(super) fn write_stderr(text: String) {
     let (done, wait) = mpsc::channel::<()>();
     drop(thread::Builder::new().spawn(move || {
         drop(write_all(&mut io::stderr(), text.as_bytes()));
         drop(done);
     }));
     // Ends with an error as soon as it is written.
-    let _written = wait.recv_timeout(PATIENCE);
+    let _written = wait.recv_timeout(FLUSH_TIMEOUT);
 }
 
 #[cfg(test)]

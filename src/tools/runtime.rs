@@ -58,7 +58,7 @@ impl Runtime {
         let deadline = deadline.at_most(LIST_TIMEOUT);
         let ask = |tool: Tool| async move {
             let functions = self.functions_of(&tool, rules, deadline).await;
-            functions.inspect_err(|words| tracing::warn!(tool = %tool.name, words, "a tool is not offered"))
+            functions.inspect_err(|words| tracing::warn!(tool = %tool.name, untrusted = words, "a tool is not offered"))
         };
         let asked: Vec<_> = futures_util::stream::iter(tools).map(ask).buffered(LISTS_AT_ONCE).collect().await;
         let mut found = Functions::default();

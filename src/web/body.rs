@@ -9,7 +9,7 @@ use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, JsonError, JsonReader,
 use crate::settings::ServerSettings;
 
 /// How deeply a body may be nested; the JSON parser's own limit.
-const DEEPEST: usize = 127;
+const MAX_JSON_DEPTH: usize = 127;
 /// What a client is told whose body is beyond the limit.
 pub(super) const BODY_TOO_LARGE: &str = "The body is larger than MAX_BODY_BYTES allows";
 
@@ -150,7 +150,7 @@ fn parse(bytes: &[u8], reader: JsonReader) -> Result<Value, Error> {
         };
         let cause = error.to_string();
         if cause.starts_with("recursion limit") {
-            let text = format!("There was an error parsing the body: nested more than {DEEPEST} levels deep");
+            let text = format!("There was an error parsing the body: nested more than {MAX_JSON_DEPTH} levels deep");
             return Error::new(ErrorKind::BadRequest, text);
         }
         let loc = vec!["body".into(), Segment::Index(offset(text, error.line(), error.column()))];

@@ -16,8 +16,8 @@ use tower_http::timeout::RequestBodyDeadlineLayer;
 
 use super::ApiError;
 use super::body::{BODY_TOO_LARGE, BodyLimits};
-use super::gate::Gate;
-use super::log_line::LogLine;
+use super::log_line::AccessLogLine;
+use super::origin_guard::OriginGuard;
 use crate::kernel::{Error, ErrorKind, new_id};
 use crate::settings::ServerSettings;
 use crate::telemetry;
@@ -26,43 +26,43 @@ use crate::telemetry;
 pub(super) const MAX_REQUEST_ID_CHARS: usize = 128;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What browsers are told with every reply: not to guess types, and not to show it within other pages.
-const SAFEGUARDS: [(HeaderName, &str); 3] = [
+const SECURITY_HEADERS: [(HeaderName, &str); 3] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
     (header::CONTENT_SECURITY_POLICY, "frame-ancestors 'none'"),
 ];
 /// How long a client may take to send a body.
-const BODY_TIME: Duration = Duration::from_secs(60);
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How many bytes a reply has before it's compressed, which stay in memory until all of it is sent. An extension of the reply.
 #[derive(Clone, Copy, Debug)]
 pub struct ReplySize(pub u64);
 
-/// Wraps all routes, from the inside out: panic guard, body limits, CORS, compression, the gate, request id and log; and gives
+/// Wraps all routes, from the inside out: panic guard, body limits, CORS, compression, the origin guard, request id and log; and gives
 /// unknown paths and methods our envelope.
 pub fn with_layers(router: Router, settings: &ServerSettings) -> Router {
     // Longer bodies have longer: the limit is for a client that sends at least 100 kB a second.
-    let body_time = BODY_TIME + Duration::from_millis(settings.max_body_bytes as u64 / 100);
+    let body_timeout = BODY_TIMEOUT + Duration::from_millis(settings.max_body_bytes as u64 / 100);
     router
         .fallback(async || ApiError::http(StatusCode::NOT_FOUND, "not_found", "Not Found"))
         .method_not_allowed_fallback(async || {
             ApiError::http(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed")
         })
         // Innermost, so that a page of another origin may read the reply.
-        .layer(CatchPanicLayer::custom(answer_panic))
+        .layer(CatchPanicLayer::custom(panic_response))
         .layer(Extension(BodyLimits::new(settings)))
-        .layer(RequestBodyDeadlineLayer::new(body_time))
-        .layer(from_fn_with_state(settings.max_body_bytes as u64, refuse_before_it_is_sent))
+        .layer(RequestBodyDeadlineLayer::new(body_timeout))
+        .layer(from_fn_with_state(settings.max_body_bytes as u64, reject_oversized_expect))
         .layer(cors(&settings.cors_origins))
-        .layer(from_fn(keep_plain_options))
-        .layer(map_response(note_size))
+        .layer(from_fn(pass_plain_options))
+        .layer(map_response(record_reply_size))
         // Its default predicate leaves event streams alone.
         .layer(CompressionLayer::new())
-        .layer(from_fn_with_state(Gate::new(settings), Gate::pass))
-        .layer(from_fn(follow_request))
+        .layer(from_fn_with_state(OriginGuard::new(settings), OriginGuard::pass))
+        .layer(from_fn(request_context))
 }
 
-async fn note_size(mut response: Response) -> Response {
+async fn record_reply_size(mut response: Response) -> Response {
     if let Some(size) = response.body().size_hint().exact() {
         response.extensions_mut().insert(ReplySize(size));
     }
@@ -70,7 +70,7 @@ async fn note_size(mut response: Response) -> Response {
 }
 
 /// A client that asks before it sends a body that is too large is told so, instead of being asked for it.
-async fn refuse_before_it_is_sent(State(most): State<u64>, request: Request, next: Next) -> Response {
+async fn reject_oversized_expect(State(most): State<u64>, request: Request, next: Next) -> Response {
     let is_too_large = request.body().size_hint().lower() > most;
     if is_too_large && request.headers().contains_key(header::EXPECT) {
         return ApiError::from(Error::new(ErrorKind::TooLarge, BODY_TOO_LARGE)).into_response();
@@ -80,7 +80,7 @@ async fn refuse_before_it_is_sent(State(most): State<u64>, request: Request, nex
 
 /// The CORS layer answers every OPTIONS request as a preflight. One that is none goes past it under a method that no route
 /// has, and so gets the 405 that the original gave it.
-async fn keep_plain_options(mut request: Request, next: Next) -> Response {
+async fn pass_plain_options(mut request: Request, next: Next) -> Response {
     let is_preflight = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     if request.method() == Method::OPTIONS && !is_preflight {
         *request.method_mut() = Method::TRACE;
@@ -123,30 +123,30 @@ fn cors(origins: &[String]) -> CorsLayer {
     layer.allow_origin(AllowOrigin::list(origins)).allow_credentials(true)
 }
 
-fn answer_panic(_: Box<dyn Any + Send + 'static>) -> Response {
+fn panic_response(_: Box<dyn Any + Send + 'static>) -> Response {
     ApiError::from(Error::internal("a handler or a layer panicked", "the log says where")).into_response()
 }
 
 /// Takes over or makes the request id, gives it to everything below, and writes one log line per request. Answers for layers
 /// that panic.
-async fn follow_request(http: Request, next: Next) -> Response {
-    let id = given_id(&http).unwrap_or_else(new_id);
+async fn request_context(http: Request, next: Next) -> Response {
+    let id = client_request_id(&http).unwrap_or_else(new_id);
     let route = http.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str);
-    let request = telemetry::Request::new(id, route);
-    let line = LogLine::begin(http.method(), request.clone());
-    let answering = AssertUnwindSafe(next.run(http)).catch_unwind().unwrap_or_else(answer_panic);
+    let request = telemetry::RequestContext::new(id, route);
+    let line = AccessLogLine::begin(http.method(), request.clone());
+    let answering = AssertUnwindSafe(next.run(http)).catch_unwind().unwrap_or_else(panic_response);
     let mut response = request.clone().scope(answering).await;
     if let Ok(value) = HeaderValue::from_str(request.id()) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
-    for (name, value) in SAFEGUARDS {
+    for (name, value) in SECURITY_HEADERS {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     line.answered(response)
 }
 
 /// The client's own id, if it is short and plain enough to be logged.
-fn given_id(request: &Request) -> Option<String> {
+fn client_request_id(request: &Request) -> Option<String> {
     let id = request.headers().get(REQUEST_ID)?.to_str().ok()?;
     let plain = !id.is_empty()
         && id.len() <= MAX_REQUEST_ID_CHARS
@@ -187,7 +187,7 @@ mod tests {
 
         let bug = from_fn(async |_: Request, _: Next| -> Response { panic!("a bug") });
         let layer = Router::new().route("/", get(async || "")).layer(bug);
-        assert_answered(layer.layer(from_fn(follow_request))).await;
+        assert_answered(layer.layer(from_fn(request_context))).await;
     }
 
     #[test]

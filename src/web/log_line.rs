@@ -4,12 +4,12 @@ use axum::response::Response;
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
-use crate::telemetry::{Request, metrics};
+use crate::telemetry::{RequestContext, metrics};
 
 /// The line that a request leaves in the log, and its part of the figures. Both are made when this is dropped, so that there
 /// is one however the request ends.
-pub(super) struct LogLine {
-    request: Request,
+pub(super) struct AccessLogLine {
+    request: RequestContext,
     method: &'static str,
     started: Instant,
     /// None until there is a reply; for good if the client leaves before.
@@ -18,10 +18,10 @@ pub(super) struct LogLine {
     is_complete: bool,
 }
 
-impl LogLine {
+impl AccessLogLine {
     /// For a request that has just come.
-    pub(super) fn begin(method: &Method, request: Request) -> Self {
-        Self { request, method: known(method), started: Instant::now(), status: None, is_complete: false }
+    pub(super) fn begin(method: &Method, request: RequestContext) -> Self {
+        Self { request, method: method_label(method), started: Instant::now(), status: None, is_complete: false }
     }
 
     /// The request got this reply. A stream counts until its end.
@@ -47,7 +47,7 @@ impl LogLine {
     }
 }
 
-impl Drop for LogLine {
+impl Drop for AccessLogLine {
     fn drop(&mut self) {
         let Self { request, method, started, status, is_complete } = self;
         let (took, status) = (started.elapsed(), status.map(|status| status.as_u16()));
@@ -65,7 +65,7 @@ impl Drop for LogLine {
 }
 
 /// The name of a method. Clients may make up more, which are not worth telling apart.
-fn known(method: &Method) -> &'static str {
+fn method_label(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
         "HEAD" => "HEAD",

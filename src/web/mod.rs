@@ -2,16 +2,16 @@
 //! around all routes, the base of the OpenAPI document, and the server's own few routes.
 //!
 //! A handler takes what it needs through [`JsonBody`], [`QueryParams`] or [`PathUser`], makes one service call, and
-//! answers with [`Reply`] or [`ApiError`]. To add an extractor: a file here whose rejection is an [`ApiError`].
+//! answers with [`JsonReply`] or [`ApiError`]. To add an extractor: a file here whose rejection is an [`ApiError`].
 
 mod body;
 mod docs;
 mod error;
-mod gate;
 mod layers;
 mod list;
 mod log_line;
 pub mod openapi;
+mod origin_guard;
 mod path;
 mod precondition;
 mod query;
@@ -28,7 +28,7 @@ pub use list::ListQuery;
 pub use path::{PathFunction, PathId, PathName, PathUser};
 pub use precondition::{IfMatch, IfNoneMatch};
 pub use query::QueryParams;
-pub use reply::Reply;
+pub use reply::JsonReply;
 use reply::not_modified;
 pub use resource::{list_reply, show_reply};
 pub use state::AppState;

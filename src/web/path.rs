@@ -18,7 +18,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathUser {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let text = parameter(parts, state, "user_id").await?;
-        let user = UserId::parse(&text).map_err(|expected| wrong("user_id", expected, text))?;
+        let user = UserId::parse(&text).map_err(|expected| invalid_parameter("user_id", expected, text))?;
         Ok(Self(user))
     }
 }
@@ -32,7 +32,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathName {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let text = parameter(parts, state, "name").await?;
-        let name = ResourceName::parse(&text).map_err(|expected| wrong("name", expected, text))?;
+        let name = ResourceName::parse(&text).map_err(|expected| invalid_parameter("name", expected, text))?;
         Ok(Self(name))
     }
 }
@@ -51,7 +51,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathFunction {
         let text = parameter(parts, state, "name").await?;
         if text.is_empty() || text.chars().count() > MAX_FUNCTION_CHARS || text.chars().any(char::is_control) {
             let expected = format!("Name should have 1 to {MAX_FUNCTION_CHARS} characters, and no control characters");
-            return Err(wrong("name", expected, text));
+            return Err(invalid_parameter("name", expected, text));
         }
         Ok(Self(text))
     }
@@ -99,11 +99,11 @@ impl IntoParams for PathId {
 async fn parameter<S: Send + Sync>(parts: &mut Parts, state: &S, name: &str) -> Result<String, ApiError> {
     match axum::extract::Path::<String>::from_request_parts(parts, state).await {
         Ok(axum::extract::Path(text)) => Ok(text),
-        Err(_) => Err(wrong(name, "Input should be UTF-8 once percent-decoded".to_owned(), String::new())),
+        Err(_) => Err(invalid_parameter(name, "Input should be UTF-8 once percent-decoded".to_owned(), String::new())),
     }
 }
 
-fn wrong(name: &str, expected: String, input: String) -> ApiError {
+fn invalid_parameter(name: &str, expected: String, input: String) -> ApiError {
     let loc = vec!["path".into(), name.into()];
     Error::invalid(vec![FieldIssue::new("value_error", loc, expected, Value::String(input))]).into()
 }

@@ -15,20 +15,20 @@ pub struct IfMatch(pub Precondition);
 
 /// `If-None-Match`: what the caller has already.
 #[derive(Debug)]
-pub struct IfNoneMatch(Option<Tags>);
+pub struct IfNoneMatch(Option<EntityTags>);
 
 #[derive(Debug)]
-enum Tags {
+enum EntityTags {
     Any,
-    These(Vec<String>),
+    List(Vec<String>),
 }
 
 impl IfNoneMatch {
     /// Whether the caller has this version.
     pub fn has(&self, version: &str) -> bool {
         match &self.0 {
-            Some(Tags::Any) => true,
-            Some(Tags::These(tags)) => tags.iter().any(|tag| tag == version),
+            Some(EntityTags::Any) => true,
+            Some(EntityTags::List(tags)) => tags.iter().any(|tag| tag == version),
             None => false,
         }
     }
@@ -39,9 +39,9 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         Ok(Self(match tags(&parts.headers, header::IF_MATCH) {
-            Some(Tags::These(versions)) => Precondition::Versions(versions),
+            Some(EntityTags::List(versions)) => Precondition::Versions(versions),
             // `*` asks for any version; that there is one is checked anyway.
-            Some(Tags::Any) | None => Precondition::Any,
+            Some(EntityTags::Any) | None => Precondition::Any,
         }))
     }
 }
@@ -67,7 +67,7 @@ impl IntoParams for IfNoneMatch {
 }
 
 /// The entity tags of a header, compared weakly: a proxy that compresses may have weakened ours.
-fn tags(headers: &HeaderMap, name: HeaderName) -> Option<Tags> {
+fn tags(headers: &HeaderMap, name: HeaderName) -> Option<EntityTags> {
     // What is no text is no tag of ours, but it is a condition all the same.
     let values: Vec<_> = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
     if values.is_empty() {
@@ -75,14 +75,14 @@ fn tags(headers: &HeaderMap, name: HeaderName) -> Option<Tags> {
     }
     let text = values.join(",");
     if text.trim() == "*" {
-        return Some(Tags::Any);
+        return Some(EntityTags::Any);
     }
     let tag = |tag: &str| {
         let tag = tag.trim();
         let tag = tag.strip_prefix("W/").unwrap_or(tag);
         tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).unwrap_or(tag).to_owned()
     };
-    Some(Tags::These(text.split(',').map(tag).collect()))
+    Some(EntityTags::List(text.split(',').map(tag).collect()))
 }
 
 #[cfg(test)]

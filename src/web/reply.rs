@@ -8,13 +8,13 @@ use crate::kernel::Error;
 
 /// A JSON reply with status 200, or another one.
 #[derive(Debug)]
-pub struct Reply<T> {
+pub struct JsonReply<T> {
     status: StatusCode,
     version: Option<String>,
     body: T,
 }
 
-impl<T> Reply<T> {
+impl<T> JsonReply<T> {
     /// 200 with this body.
     pub fn ok(body: T) -> Self {
         Self::with_status(StatusCode::OK, body)
@@ -31,7 +31,7 @@ impl<T> Reply<T> {
     }
 }
 
-impl<T: Serialize> IntoResponse for Reply<T> {
+impl<T: Serialize> IntoResponse for JsonReply<T> {
     fn into_response(self) -> Response {
         // Boxed, because a client that reads slowly would keep the room that the text was written into, up to twice its size.
         let json = match serde_json::to_vec(&self.body) {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::{ApiError, IfNoneMatch, ListQuery, Reply, not_modified};
+use super::{ApiError, IfNoneMatch, JsonReply, ListQuery, not_modified};
 use crate::kernel::ResourceName;
 use crate::settings::{CatalogEntry, Resource};
 use crate::storage::Registry;
@@ -18,7 +18,7 @@ where
         return not_modified(&version);
     }
     let list: Vec<V> = entries.iter().map(|entry| V::from(entry.as_ref())).collect();
-    Reply::ok(list).tagged(version).into_response()
+    JsonReply::ok(list).tagged(version).into_response()
 }
 
 /// The reply to a request for one resource: as a `V`, or 304 if the caller has this version.
@@ -34,5 +34,5 @@ where
     if known.has(&entry.version) {
         return Ok(not_modified(&entry.version));
     }
-    Ok(Reply::ok(V::from(entry.as_ref())).tagged(&entry.version).into_response())
+    Ok(JsonReply::ok(V::from(entry.as_ref())).tagged(&entry.version).into_response())
 }

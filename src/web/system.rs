@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{AppState, Reply};
+use super::{AppState, JsonReply};
 
 /// `/`, `/health`, `/livez` and `/readyz`.
 pub fn system_router() -> OpenApiRouter<AppState> {
@@ -56,9 +56,9 @@ struct Probe {
 ///
 /// Names the server and its entry points.
 #[utoipa::path(get, path = "/", tag = "system", operation_id = "root", responses((status = 200, description = "The entry points", body = Root)))]
-async fn root(State(state): State<AppState>) -> Reply<Root> {
+async fn root(State(state): State<AppState>) -> JsonReply<Root> {
     let server = state.settings.snapshot().server;
-    Reply::ok(Root {
+    JsonReply::ok(Root {
         message: "AI Orchestrator Studio API",
         version: server.app_version.clone(),
         docs: "/docs",
@@ -71,9 +71,9 @@ async fn root(State(state): State<AppState>) -> Reply<Root> {
 ///
 /// Says which parts are configured. Contacts nothing, and always answers `healthy`.
 #[utoipa::path(get, path = "/health", tag = "system", operation_id = "health", responses((status = 200, description = "What is configured", body = Health)))]
-async fn health(State(state): State<AppState>) -> Reply<Health> {
+async fn health(State(state): State<AppState>) -> JsonReply<Health> {
     let settings = state.settings.snapshot();
-    Reply::ok(Health {
+    JsonReply::ok(Health {
         status: "healthy",
         service: settings.server.app_name.clone(),
         version: settings.server.app_version.clone(),
@@ -89,8 +89,8 @@ async fn health(State(state): State<AppState>) -> Reply<Health> {
 ///
 /// Answers as long as the process can answer at all. For a supervisor that restarts it.
 #[utoipa::path(get, path = "/livez", tag = "system", operation_id = "livez", responses((status = 200, description = "Alive", body = Probe)))]
-async fn livez() -> Reply<Probe> {
-    Reply::ok(Probe { status: "alive" })
+async fn livez() -> JsonReply<Probe> {
+    JsonReply::ok(Probe { status: "alive" })
 }
 
 /// Readiness
@@ -100,12 +100,12 @@ async fn livez() -> Reply<Probe> {
     (status = 200, description = "Ready", body = Probe),
     (status = 503, description = "Not ready: the store does not answer", body = Probe)
 ))]
-async fn readyz(State(state): State<AppState>) -> Reply<Probe> {
+async fn readyz(State(state): State<AppState>) -> JsonReply<Probe> {
     match state.stores.ping().await {
-        Ok(()) => Reply::ok(Probe { status: "ready" }),
+        Ok(()) => JsonReply::ok(Probe { status: "ready" }),
         Err(error) => {
             tracing::warn!(%error, "not ready");
-            Reply::with_status(StatusCode::SERVICE_UNAVAILABLE, Probe { status: "not ready" })
+            JsonReply::with_status(StatusCode::SERVICE_UNAVAILABLE, Probe { status: "not ready" })
         }
     }
 }

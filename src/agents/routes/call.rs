@@ -17,7 +17,7 @@ use crate::kernel::Fields;
 use crate::settings::bounds::CALL_SECONDS;
 use crate::web::openapi::schema::{Members, query, query_integer, strict_integer, text, word};
 use crate::web::openapi::texts;
-use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, OptionalBody, PathName, QueryParams, Reply};
+use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonReply, OptionalBody, PathName, QueryParams};
 
 const METHODS: [&str; 5] = ["POST", "GET", "PUT", "PATCH", "DELETE"];
 
@@ -110,7 +110,7 @@ pub(super) async fn call(
         Ok(CallOutcome::Answer(answer)) => answered(name.to_string(), answer),
         Err(failure) => failed(name.to_string(), failure),
     };
-    Ok(Reply::ok(reply).into_response())
+    Ok(JsonReply::ok(reply).into_response())
 }
 
 /// The body to send; methods that usually have none do without.

@@ -9,7 +9,7 @@ use crate::agents::AgentService;
 use crate::kernel::{Deadline, SecretUrl};
 use crate::outbound::BreakerState;
 use crate::web::openapi::schema::one_of;
-use crate::web::{ApiError, ErrorBody, PathName, ReadErrors, Reply};
+use crate::web::{ApiError, ErrorBody, JsonReply, PathName, ReadErrors};
 
 /// What counts are the agents' own timeouts, which are shorter.
 const MAX_HEALTH_TIMEOUT: Duration = Duration::from_secs(86_400);
@@ -83,7 +83,7 @@ pub(super) struct AgentsHealth {
 pub(super) async fn test(
     State(agents): State<AgentService>,
     PathName(name): PathName,
-) -> Result<Reply<AgentTested>, ApiError> {
+) -> Result<JsonReply<AgentTested>, ApiError> {
     let entry = agents.registry().require(name.as_str())?;
     let (agent, url) = (name.to_string(), entry.effective.url.clone());
     let tested = match agents.ping(&entry, Deadline::after(MAX_HEALTH_TIMEOUT)).await {
@@ -108,7 +108,7 @@ pub(super) async fn test(
             breaker: None,
         },
     };
-    Ok(Reply::ok(tested))
+    Ok(JsonReply::ok(tested))
 }
 
 /// Health of all agents
@@ -116,7 +116,7 @@ pub(super) async fn test(
 /// Asks all enabled agents at once, each within its own timeout.
 #[utoipa::path(get, path = "/api/agents/health/all", tag = "agents", operation_id = "agents_health",
     responses((status = 200, description = "How they are", body = AgentsHealth)))]
-pub(super) async fn health_of_all(State(agents): State<AgentService>) -> Reply<AgentsHealth> {
+pub(super) async fn health_of_all(State(agents): State<AgentService>) -> JsonReply<AgentsHealth> {
     let asked = agents.ping_all(Deadline::after(MAX_HEALTH_TIMEOUT)).await;
     let all: IndexMap<_, _> = asked
         .into_iter()
@@ -133,5 +133,5 @@ pub(super) async fn health_of_all(State(agents): State<AgentService>) -> Reply<A
         })
         .collect();
     let (total, healthy) = (all.len(), all.values().filter(|health| health.healthy).count());
-    Reply::ok(AgentsHealth { agents: all, total, healthy })
+    JsonReply::ok(AgentsHealth { agents: all, total, healthy })
 }

@@ -12,8 +12,8 @@ use crate::settings::{AgentSettings, CatalogEntry, bounds};
 use crate::web::openapi::schema::{Members, any_object, boolean, integer, or_null};
 use crate::web::openapi::texts;
 use crate::web::{
-    ApiError, BodyErrors, ErrorBody, IfMatch, IfNoneMatch, ListQuery, OptionalBody, PathName, QueryParams, ReadErrors,
-    Reply, list_reply, show_reply,
+    ApiError, BodyErrors, ErrorBody, IfMatch, IfNoneMatch, JsonReply, ListQuery, OptionalBody, PathName, QueryParams,
+    ReadErrors, list_reply, show_reply,
 };
 
 /// An external agent. Its token is never shown, only that there is one.
@@ -137,11 +137,11 @@ pub(super) async fn get(
 pub(super) async fn create(
     State(agents): State<AgentService>,
     body: OptionalBody,
-) -> Result<Reply<AgentChanged>, ApiError> {
+) -> Result<JsonReply<AgentChanged>, ApiError> {
     let entry = agents.registry().create(body.into_object()?).await?;
     let message = format!("Agent '{}' created successfully", entry.name);
     let changed = AgentChanged { success: true, message, agent: entry.as_ref().into() };
-    Ok(Reply::with_status(StatusCode::CREATED, changed).tagged(&entry.version))
+    Ok(JsonReply::with_status(StatusCode::CREATED, changed).tagged(&entry.version))
 }
 
 /// Change an agent
@@ -159,11 +159,11 @@ pub(super) async fn update(
     PathName(name): PathName,
     IfMatch(expected): IfMatch,
     body: OptionalBody,
-) -> Result<Reply<AgentChanged>, ApiError> {
+) -> Result<JsonReply<AgentChanged>, ApiError> {
     let entry = agents.registry().update(name.to_string(), expected, body.into_object()?).await?;
     let message = format!("Agent '{name}' updated successfully");
     let changed = AgentChanged { success: true, message, agent: entry.as_ref().into() };
-    Ok(Reply::ok(changed).tagged(&entry.version))
+    Ok(JsonReply::ok(changed).tagged(&entry.version))
 }
 
 /// Remove an agent
@@ -178,7 +178,7 @@ pub(super) async fn delete(
     State(agents): State<AgentService>,
     PathName(name): PathName,
     IfMatch(expected): IfMatch,
-) -> Result<Reply<AgentDeleted>, ApiError> {
+) -> Result<JsonReply<AgentDeleted>, ApiError> {
     agents.registry().remove(name.to_string(), expected).await?;
-    Ok(Reply::ok(AgentDeleted { success: true, message: format!("Agent '{name}' deleted successfully") }))
+    Ok(JsonReply::ok(AgentDeleted { success: true, message: format!("Agent '{name}' deleted successfully") }))
 }

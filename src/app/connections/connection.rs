@@ -5,23 +5,23 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Shared;
+use super::ConnectionTable;
 
 /// How long a body may be on its way before its connection may be closed for another one.
 const SLOW_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One open connection: what it does, and what it keeps in memory.
 #[derive(Debug)]
-pub(in crate::app) struct Connection {
+pub(in crate::app) struct ClientConnection {
     pub(super) client: IpAddr,
     close: CancellationToken,
-    shared: Arc<Shared>,
-    state: Mutex<State>,
+    table: Arc<ConnectionTable>,
+    state: Mutex<ConnectionState>,
 }
 
 #[derive(Debug)]
-struct State {
-    phase: Phase,
+struct ConnectionState {
+    phase: ConnectionPhase,
     since: Instant,
     /// Whether the reply has been made; it may not be sent yet.
     is_answered: bool,
@@ -37,7 +37,7 @@ struct State {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum ConnectionPhase {
     /// No request, or not all of a request's head.
     Idle,
     /// A head has come, its body is still to come.
@@ -48,26 +48,26 @@ enum Phase {
 
 /// How much a connection weighs when one has to go, and since when.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Weight {
+pub(super) struct EvictionWeight {
     pub(super) amount: usize,
     pub(super) since: Instant,
 }
 
-impl State {
+impl ConnectionState {
     fn buffered(&self) -> usize {
         self.received + self.reply + self.unsent
     }
 
-    fn enter(&mut self, phase: Phase) {
+    fn enter(&mut self, phase: ConnectionPhase) {
         (self.phase, self.since) = (phase, Instant::now());
     }
 }
 
-impl Connection {
-    pub(super) fn new(client: IpAddr, close: CancellationToken, shared: Arc<Shared>) -> Self {
+impl ClientConnection {
+    pub(super) fn new(client: IpAddr, close: CancellationToken, table: Arc<ConnectionTable>) -> Self {
         let now = Instant::now();
-        let state = State {
-            phase: Phase::Idle,
+        let state = ConnectionState {
+            phase: ConnectionPhase::Idle,
             since: now,
             is_answered: false,
             received: 0,
@@ -76,13 +76,13 @@ impl Connection {
             buffering_since: now,
             is_closed: false,
         };
-        Self { client, close, shared, state: Mutex::new(state) }
+        Self { client, close, table, state: Mutex::new(state) }
     }
 
     /// Bytes have come from the client.
     pub(in crate::app) fn received(&self, bytes: usize) {
         self.change(|state| {
-            if state.phase != Phase::Working {
+            if state.phase != ConnectionPhase::Working {
                 state.received += bytes;
             }
         });
@@ -91,7 +91,7 @@ impl Connection {
     /// A request's head is complete.
     pub(in crate::app) fn request_started(&self, has_body: bool) {
         self.change(|state| {
-            state.enter(if has_body { Phase::Receiving } else { Phase::Working });
+            state.enter(if has_body { ConnectionPhase::Receiving } else { ConnectionPhase::Working });
             if !has_body {
                 state.received = 0;
             }
@@ -102,8 +102,8 @@ impl Connection {
     /// The request's body has come, or is not wanted. Whoever works on the request may keep what has come.
     pub(super) fn request_body_ended(&self) {
         self.change(|state| {
-            if state.phase == Phase::Receiving {
-                state.enter(Phase::Working);
+            if state.phase == ConnectionPhase::Receiving {
+                state.enter(ConnectionPhase::Working);
             }
         });
     }
@@ -136,29 +136,29 @@ impl Connection {
             state.unsent = 0;
             if state.is_answered {
                 (state.is_answered, state.received) = (false, 0);
-                state.enter(Phase::Idle);
+                state.enter(ConnectionPhase::Idle);
             }
         });
     }
 
     /// Idle: without a request.
-    pub(super) fn idle(&self) -> Option<Weight> {
+    pub(super) fn idle(&self) -> Option<EvictionWeight> {
         let state = self.state();
-        (state.phase == Phase::Idle).then_some(Weight { amount: 1, since: state.since })
+        (state.phase == ConnectionPhase::Idle).then_some(EvictionWeight { amount: 1, since: state.since })
     }
 
     /// Slow: with a request whose body does not come to its end.
-    pub(super) fn slow_body(&self) -> Option<Weight> {
+    pub(super) fn slow_body(&self) -> Option<EvictionWeight> {
         let state = self.state();
-        let is_slow = state.phase == Phase::Receiving && state.since.elapsed() > SLOW_BODY_TIMEOUT;
-        is_slow.then_some(Weight { amount: 1, since: state.since })
+        let is_slow = state.phase == ConnectionPhase::Receiving && state.since.elapsed() > SLOW_BODY_TIMEOUT;
+        is_slow.then_some(EvictionWeight { amount: 1, since: state.since })
     }
 
     /// Buffering: with bytes that it keeps in memory.
-    pub(super) fn buffering(&self) -> Option<Weight> {
+    pub(super) fn buffering(&self) -> Option<EvictionWeight> {
         let state = self.state();
         let amount = state.buffered();
-        (amount > 0).then_some(Weight { amount, since: state.buffering_since })
+        (amount > 0).then_some(EvictionWeight { amount, since: state.buffering_since })
     }
 
     /// Has it closed, and counts nothing for it any longer.
@@ -170,19 +170,19 @@ impl Connection {
     pub(super) fn forget(&self) {
         let mut state = self.state();
         if !std::mem::replace(&mut state.is_closed, true) {
-            self.shared.count_bytes(state.buffered(), 0);
+            self.table.count_bytes(state.buffered(), 0);
         }
     }
 
     pub(super) fn leave(self: &Arc<Self>) {
-        self.shared.leave(self);
+        self.table.leave(self);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ConnectionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    fn change(&self, change: impl FnOnce(&mut ConnectionState)) {
         let (before, after) = {
             let mut state = self.state();
             if state.is_closed {
@@ -194,11 +194,11 @@ impl Connection {
                 state.buffering_since = Instant::now();
             }
             // Under the lock, or closing could take away what has not been added yet.
-            self.shared.count_bytes(before, state.buffered());
+            self.table.count_bytes(before, state.buffered());
             (before, state.buffered())
         };
         if after > before {
-            self.shared.hold_to_budget();
+            self.table.hold_to_budget();
         }
     }
 }

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::settings::ServerSettings;
-pub(super) use connection::Connection;
-use connection::Weight;
+pub(super) use connection::ClientConnection;
+use connection::EvictionWeight;
 pub(super) use tracked_body::TrackedBody;
 
 /// Pause before another connection is closed because the last one has not made room yet.
@@ -26,29 +26,29 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The open connections.
 #[derive(Clone, Debug)]
-pub(super) struct Connections(Arc<Shared>);
+pub(super) struct Connections(Arc<ConnectionTable>);
 
 #[derive(Debug)]
-struct Shared {
+struct ConnectionTable {
     slots: Arc<Semaphore>,
     max_per_client: usize,
     max_buffered_bytes: usize,
     /// Bytes that the open connections keep.
     buffered: AtomicUsize,
-    open: Mutex<Open>,
+    open: Mutex<OpenConnections>,
 }
 
 #[derive(Debug, Default)]
-struct Open {
+struct OpenConnections {
     /// Those that were told to close are not among them.
-    connections: HashMap<IpAddr, Vec<Arc<Connection>>>,
+    connections: HashMap<IpAddr, Vec<Arc<ClientConnection>>>,
     warned: Option<Instant>,
 }
 
 /// A connection that may be served, until this is dropped.
 #[derive(Debug)]
 pub(super) struct Admission {
-    pub(super) connection: Arc<Connection>,
+    pub(super) connection: Arc<ClientConnection>,
     _slot: OwnedSemaphorePermit,
 }
 
@@ -56,7 +56,7 @@ impl Connections {
     /// As many as the settings allow, and at most `most`. No client's share is more than half of them, unless it has no limit.
     pub(super) fn new(settings: &ServerSettings, most: usize) -> Self {
         let most = settings.max_connections.min(most).min(Semaphore::MAX_PERMITS);
-        Self(Arc::new(Shared {
+        Self(Arc::new(ConnectionTable {
             slots: Arc::new(Semaphore::new(most)),
             max_per_client: settings
                 .max_connections_per_address
@@ -71,13 +71,13 @@ impl Connections {
     /// has as many as one may have, all of them in use. Waits while all connections of the server are in use.
     pub(super) async fn admit(&self, address: IpAddr, close: CancellationToken) -> Option<Admission> {
         let client = client(address);
-        if self.0.count(client) >= self.0.max_per_client && !self.0.close_one(Some(client), Connection::idle) {
+        if self.0.count(client) >= self.0.max_per_client && !self.0.close_one(Some(client), ClientConnection::idle) {
             self.0
                 .warn(format!("{client} has MAX_CONNECTIONS_PER_ADDRESS connections in use; a further one was closed"));
             return None;
         }
         let slot = self.slot().await?;
-        let connection = Arc::new(Connection::new(client, close, Arc::clone(&self.0)));
+        let connection = Arc::new(ClientConnection::new(client, close, Arc::clone(&self.0)));
         self.0.open().connections.entry(client).or_default().push(Arc::clone(&connection));
         Some(Admission { connection, _slot: slot })
     }
@@ -88,7 +88,7 @@ impl Connections {
             if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
                 return Some(slot);
             }
-            if !self.0.close_one(None, Connection::idle) && !self.0.close_one(None, Connection::slow_body) {
+            if !self.0.close_one(None, ClientConnection::idle) && !self.0.close_one(None, ClientConnection::slow_body) {
                 self.0.warn("MAX_CONNECTIONS connections are in use; further ones wait".to_owned());
             }
             if let Ok(slot) = tokio::time::timeout(EVICTION_INTERVAL, Arc::clone(slots).acquire_owned()).await {
@@ -98,8 +98,8 @@ impl Connections {
     }
 }
 
-impl Shared {
-    fn open(&self) -> std::sync::MutexGuard<'_, Open> {
+impl ConnectionTable {
+    fn open(&self) -> std::sync::MutexGuard<'_, OpenConnections> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -133,19 +133,19 @@ impl Shared {
         if !self.is_over_budget() || open.is_at_most_one_buffering() {
             return false;
         }
-        let heaviest = open.take(None, Connection::buffering);
+        let heaviest = open.take(None, ClientConnection::buffering);
         heaviest.inspect(|connection| connection.close()).is_some()
     }
 
-    /// Closes the connection that [`Open::take`] finds. `false` if it finds none.
-    fn close_one(&self, client: Option<IpAddr>, weigh: fn(&Connection) -> Option<Weight>) -> bool {
+    /// Closes the connection that [`OpenConnections::take`] finds. `false` if it finds none.
+    fn close_one(&self, client: Option<IpAddr>, weigh: fn(&ClientConnection) -> Option<EvictionWeight>) -> bool {
         let found = self.open().take(client, weigh);
         found.inspect(|connection| connection.close()).is_some()
     }
 
-    fn leave(&self, connection: &Arc<Connection>) {
+    fn leave(&self, connection: &Arc<ClientConnection>) {
         let find =
-            |connections: &[Arc<Connection>]| connections.iter().position(|other| Arc::ptr_eq(other, connection));
+            |connections: &[Arc<ClientConnection>]| connections.iter().position(|other| Arc::ptr_eq(other, connection));
         drop(self.open().remove(connection.client, find));
         connection.forget();
     }
@@ -160,14 +160,18 @@ impl Shared {
     }
 }
 
-impl Open {
+impl OpenConnections {
     fn is_at_most_one_buffering(&self) -> bool {
         self.connections.values().flatten().filter_map(|connection| connection.buffering()).nth(1).is_none()
     }
 
     /// Takes out the connection that `weigh` finds the longest at it, of this client, or of the one with the most weight.
-    fn take(&mut self, client: Option<IpAddr>, weigh: fn(&Connection) -> Option<Weight>) -> Option<Arc<Connection>> {
-        let of_client = |(client, connections): (&IpAddr, &Vec<Arc<Connection>>)| {
+    fn take(
+        &mut self,
+        client: Option<IpAddr>,
+        weigh: fn(&ClientConnection) -> Option<EvictionWeight>,
+    ) -> Option<Arc<ClientConnection>> {
+        let of_client = |(client, connections): (&IpAddr, &Vec<Arc<ClientConnection>>)| {
             let weights =
                 || connections.iter().enumerate().filter_map(|(at, connection)| Some((at, weigh(connection)?)));
             let (at, _) = weights().min_by_key(|(_, weight)| weight.since)?;
@@ -183,8 +187,8 @@ impl Open {
     fn remove(
         &mut self,
         client: IpAddr,
-        find: impl Fn(&[Arc<Connection>]) -> Option<usize>,
-    ) -> Option<Arc<Connection>> {
+        find: impl Fn(&[Arc<ClientConnection>]) -> Option<usize>,
+    ) -> Option<Arc<ClientConnection>> {
         let connections = self.connections.get_mut(&client)?;
         let connection = find(connections).map(|at| connections.swap_remove(at));
         if connections.is_empty() {

@@ -5,29 +5,29 @@ use std::task::{Context, Poll};
 use axum::body::{Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 
-use super::Connection;
+use super::ClientConnection;
 
-/// A body that tells the connection's [`Connection`] how far it is.
+/// A body that tells the connection's [`ClientConnection`] how far it is.
 #[derive(Debug)]
 pub(in crate::app) struct TrackedBody<B> {
     body: B,
-    connection: Arc<Connection>,
-    side: Side,
+    connection: Arc<ClientConnection>,
+    side: BodySide,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
+enum BodySide {
     Request,
     Reply,
 }
 
 impl<B> TrackedBody<B> {
-    pub(in crate::app) fn request(body: B, connection: Arc<Connection>) -> Self {
-        Self { body, connection, side: Side::Request }
+    pub(in crate::app) fn request(body: B, connection: Arc<ClientConnection>) -> Self {
+        Self { body, connection, side: BodySide::Request }
     }
 
-    pub(in crate::app) fn reply(body: B, connection: Arc<Connection>) -> Self {
-        Self { body, connection, side: Side::Reply }
+    pub(in crate::app) fn reply(body: B, connection: Arc<ClientConnection>) -> Self {
+        Self { body, connection, side: BodySide::Reply }
     }
 }
 
@@ -41,7 +41,7 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for TrackedBody<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &polled
-            && let (Side::Reply, Some(data)) = (self.side, frame.data_ref())
+            && let (BodySide::Reply, Some(data)) = (self.side, frame.data_ref())
         {
             self.connection.reply_queued(data.len(), self.body.is_end_stream());
         }
@@ -61,8 +61,8 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for TrackedBody<B> {
 impl<B> Drop for TrackedBody<B> {
     fn drop(&mut self) {
         match self.side {
-            Side::Request => self.connection.request_body_ended(),
-            Side::Reply => self.connection.reply_body_ended(),
+            BodySide::Request => self.connection.request_body_ended(),
+            BodySide::Reply => self.connection.reply_body_ended(),
         }
     }
 }

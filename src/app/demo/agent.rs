@@ -4,18 +4,18 @@ use axum::routing::{get, post};
 use serde_json::{Value, json};
 
 use crate::kernel::JsonReader;
-use crate::web::Reply;
+use crate::web::JsonReply;
 
 /// A sample agent under `/agent`: takes a prompt and what earlier steps found, and gives a piece of advice.
 pub(super) fn router() -> Router {
     Router::new()
-        .route("/agent/health", get(async || Reply::ok(json!({"status": "ok"}))))
+        .route("/agent/health", get(async || JsonReply::ok(json!({"status": "ok"}))))
         .route("/agent/execute", post(execute))
 }
 
-async fn execute(body: Bytes) -> Reply<Value> {
+async fn execute(body: Bytes) -> JsonReply<Value> {
     let body: Value = JsonReader::embedded().read(&body).unwrap_or_default();
-    Reply::ok(json!({"answer": advice(&body)}))
+    JsonReply::ok(json!({"answer": advice(&body)}))
 }
 
 fn advice(body: &Value) -> String {

@@ -8,10 +8,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
-use super::script::{Asked, Scripted, pieces};
+use super::script::{DemoAnswer, DemoRequest, pieces};
 use super::{MODEL, WORD_PAUSE};
 use crate::kernel::{JsonReader, new_id};
-use crate::web::Reply;
+use crate::web::JsonReply;
 
 /// `/v1/chat/completions` and `/v1/models`, as OpenAI specifies them.
 pub(super) fn router() -> Router {
@@ -19,16 +19,16 @@ pub(super) fn router() -> Router {
         .route(
             "/v1/models",
             get(async || {
-                Reply::ok(json!({"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "demo"}]}))
+                JsonReply::ok(json!({"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "demo"}]}))
             }),
         )
         .route("/v1/chat/completions", post(chat))
-        .route("/health", get(async || Reply::ok(json!({"status": "ok"}))))
+        .route("/health", get(async || JsonReply::ok(json!({"status": "ok"}))))
 }
 
 async fn chat(body: Bytes) -> Response {
     let body: Value = JsonReader::embedded().read(&body).unwrap_or_default();
-    let answer = Asked::read(&body).answer();
+    let answer = DemoRequest::read(&body).answer();
     let id = format!("chatcmpl-{}", new_id());
     if body.get("stream").and_then(Value::as_bool) == Some(true) {
         let usage = body.pointer("/stream_options/include_usage").and_then(Value::as_bool) == Some(true);
@@ -36,7 +36,7 @@ async fn chat(body: Bytes) -> Response {
     }
     let finish = finish_reason(&answer);
     let message = json!({"role": "assistant", "content": answer.text, "tool_calls": tool_calls(&answer)});
-    Reply::ok(json!({
+    JsonReply::ok(json!({
         "id": id, "object": "chat.completion", "created": 0, "model": MODEL,
         "choices": [{"index": 0, "message": message, "finish_reason": finish}],
         "usage": usage_of(&answer),
@@ -46,7 +46,7 @@ async fn chat(body: Bytes) -> Response {
 
 fn frames(
     id: String,
-    answer: Scripted,
+    answer: DemoAnswer,
     with_usage: bool,
 ) -> impl futures_util::Stream<Item = Result<Event, Infallible>> {
     let chunk = move |delta: Value, finish: Option<&str>| {
@@ -73,7 +73,7 @@ fn frames(
     }
 }
 
-fn tool_calls(answer: &Scripted) -> Value {
+fn tool_calls(answer: &DemoAnswer) -> Value {
     let call = |(at, (name, arguments)): (usize, &(String, Value))| {
         json!({"index": at, "id": format!("call_{at}"), "type": "function",
             "function": {"name": name, "arguments": arguments.to_string()}})
@@ -81,11 +81,11 @@ fn tool_calls(answer: &Scripted) -> Value {
     answer.tools.iter().enumerate().map(call).collect()
 }
 
-fn finish_reason(answer: &Scripted) -> &'static str {
+fn finish_reason(answer: &DemoAnswer) -> &'static str {
     if answer.tools.is_empty() { "stop" } else { "tool_calls" }
 }
 
-fn usage_of(answer: &Scripted) -> Value {
+fn usage_of(answer: &DemoAnswer) -> Value {
     let written = pieces(&answer.text).len();
     json!({"prompt_tokens": answer.prompt_tokens, "completion_tokens": written, "total_tokens": answer.prompt_tokens + written})
 }

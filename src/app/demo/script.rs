@@ -6,14 +6,14 @@ use super::queries::query_for;
 const REQUEST: &str = "\n\nThe user's request:\n\n";
 
 /// What the demo model was asked, in the form that both wire formats share.
-pub(super) struct Asked {
+pub(super) struct DemoRequest {
     messages: Vec<(String, String)>,
     tools: Vec<String>,
 }
 
 /// What the demo model says.
 #[derive(Debug, PartialEq)]
-pub(super) struct Scripted {
+pub(super) struct DemoAnswer {
     /// The text; empty when a tool is asked for.
     pub(super) text: String,
     /// The tools to call, with their arguments.
@@ -22,7 +22,7 @@ pub(super) struct Scripted {
     pub(super) prompt_tokens: usize,
 }
 
-impl Asked {
+impl DemoRequest {
     /// Reads `messages` and `tools` of a request; both formats name them alike.
     pub(super) fn read(body: &Value) -> Self {
         let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -34,11 +34,11 @@ impl Asked {
     }
 
     /// The scripted answer.
-    pub(super) fn answer(&self) -> Scripted {
+    pub(super) fn answer(&self) -> DemoAnswer {
         let prompt_tokens = self.messages.iter().map(|(_, content)| content.len() / 4 + 1).sum();
         let tools = self.tool_calls();
         let text = if tools.is_empty() { self.text() } else { String::new() };
-        Scripted { text, tools, prompt_tokens }
+        DemoAnswer { text, tools, prompt_tokens }
     }
 
     fn last(&self) -> (&str, &str) {
@@ -53,16 +53,16 @@ impl Asked {
         }
         let offered = |kind: &str| self.tools.iter().find(|tool| tool.contains(kind));
         let call = |kind: &str, arguments: Value| offered(kind).map(|tool| (tool.clone(), arguments));
-        let is_wish = |words: &[&str]| words.iter().any(|word| prompt.to_lowercase().contains(word));
+        let asks_for = |words: &[&str]| words.iter().any(|word| prompt.to_lowercase().contains(word));
         let mut calls = Vec::new();
-        if is_wish(&["weather", "how warm", "degrees"]) {
+        if asks_for(&["weather", "how warm", "degrees"]) {
             let cities = cities_in(prompt);
             calls.extend(cities.iter().filter_map(|city| call("weather", json!({"url": format!("/weather/{city}")}))));
         }
-        if is_wish(&["calculate", "compute"]) {
+        if asks_for(&["calculate", "compute"]) {
             calls.extend(call("code", json!({"language": "python", "code": format!("print({})", sum_in(prompt))})));
         }
-        if is_wish(&["look up", "latest", "search"]) {
+        if asks_for(&["look up", "latest", "search"]) {
             calls.extend(call("search", json!({"query": prompt})));
         }
         calls
@@ -253,8 +253,8 @@ pub(super) fn pieces(text: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn answer(messages: Value, tools: Value) -> Scripted {
-        Asked::read(&json!({"messages": messages, "tools": tools})).answer()
+    fn answer(messages: Value, tools: Value) -> DemoAnswer {
+        DemoRequest::read(&json!({"messages": messages, "tools": tools})).answer()
     }
 
     #[test]

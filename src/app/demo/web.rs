@@ -3,7 +3,7 @@ use axum::http::Uri;
 use axum::routing::get;
 use serde_json::{Value, json};
 
-use crate::web::Reply;
+use crate::web::JsonReply;
 
 /// What the sample search engine knows: words that lead to a page, its title, address and text. The addresses are of names
 /// that are reserved for examples.
@@ -46,11 +46,11 @@ const CITIES: [(&str, i64, &str); 4] =
 
 /// A search engine under `/web` that answers in SearXNG's format, and a weather service under `/weather`.
 pub(super) fn router() -> Router {
-    let search = async |uri: Uri| Reply::ok(found(&query_of(&uri)));
+    let search = async |uri: Uri| JsonReply::ok(found(&query_of(&uri)));
     Router::new()
         .route("/web", get(search))
         .route("/web/search", get(search))
-        .route("/weather/{*city}", get(async |uri: Uri| Reply::ok(weather(uri.path()))))
+        .route("/weather/{*city}", get(async |uri: Uri| JsonReply::ok(weather(uri.path()))))
 }
 
 /// `q` of a query string.

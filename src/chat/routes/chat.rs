@@ -17,7 +17,7 @@ use crate::web::openapi::schema::{
     Members, any_object, any_of, boolean, list_or_text, name_of, or_null, pattern, text,
 };
 use crate::web::openapi::texts;
-use crate::web::{ApiError, BodyErrors, FromFields, JsonBody, Reply};
+use crate::web::{ApiError, BodyErrors, FromFields, JsonBody, JsonReply};
 
 /// A question.
 pub(super) struct ChatBody {
@@ -175,8 +175,8 @@ pub(super) async fn chat(
     }
     let (reply, error) = chat_json(state.chat.chat(body.into(), EventSink::default()).await);
     match error {
-        Some(error) => Reply::with_status(error.status(), reply).into_response(),
-        None => Reply::ok(reply).into_response(),
+        Some(error) => JsonReply::with_status(error.status(), reply).into_response(),
+        None => JsonReply::ok(reply).into_response(),
     }
 }
 
@@ -185,9 +185,9 @@ pub(super) async fn chat(
 /// Answers as long as the module is served; contacts nothing.
 #[utoipa::path(get, path = "/chat/health", tag = "chat", operation_id = "chat_health",
     responses((status = 200, description = "It is there", body = ChatHealth)))]
-pub(super) async fn health(State(state): State<ChatState>) -> Reply<ChatHealth> {
+pub(super) async fn health(State(state): State<ChatState>) -> JsonReply<ChatHealth> {
     let version = state.app.settings.snapshot().server.app_version.clone();
-    Reply::ok(ChatHealth { status: "healthy", service: "chat", version })
+    JsonReply::ok(ChatHealth { status: "healthy", service: "chat", version })
 }
 
 /// The body of a reply; for a failure it has the members of an error too.

@@ -10,7 +10,7 @@ use super::ChatState;
 use crate::kernel::{Clock, Error, Fields};
 use crate::storage::{Execution, ExecutionCursor, ExecutionFilter, ExecutionStatus, Step};
 use crate::web::openapi::schema::{name_of, one_of, pattern, query, query_integer, text};
-use crate::web::{ApiError, ErrorBody, FromFields, PathId, QueryParams, ReadErrors, Reply};
+use crate::web::{ApiError, ErrorBody, FromFields, JsonReply, PathId, QueryParams, ReadErrors};
 
 one_of!(
     /// State of an execution.
@@ -171,7 +171,7 @@ impl FromFields for ExecutionListQuery {
 pub(super) async fn list(
     State(state): State<ChatState>,
     QueryParams(query): QueryParams<ExecutionListQuery>,
-) -> Result<Reply<Executions>, ApiError> {
+) -> Result<JsonReply<Executions>, ApiError> {
     let before = query.cursor.as_deref().map(ExecutionCursor::parse).transpose()?;
     let filter = ExecutionFilter { user_id: query.user_id, status: query.status, before };
     // One more than asked for tells whether there is another page.
@@ -180,7 +180,7 @@ pub(super) async fn list(
     page.truncate(query.limit);
     let next_cursor = page.last().filter(|_| more).map(|(cursor, _)| cursor.to_string());
     let executions: Vec<_> = page.into_iter().map(|(_, execution)| execution.into()).collect();
-    Ok(Reply::ok(Executions { success: true, count: executions.len(), executions, next_cursor }))
+    Ok(JsonReply::ok(Executions { success: true, count: executions.len(), executions, next_cursor }))
 }
 
 /// Show an execution
@@ -194,9 +194,9 @@ pub(super) async fn list(
 pub(super) async fn get(
     State(state): State<ChatState>,
     PathId(id): PathId,
-) -> Result<Reply<ExecutionDetail>, ApiError> {
+) -> Result<JsonReply<ExecutionDetail>, ApiError> {
     let found = state.chat.executions().get(&id).await?;
     let (execution, steps) = found.ok_or_else(|| Error::not_found(format!("Execution '{id}' not found")))?;
     let steps = steps.into_iter().map(Into::into).collect();
-    Ok(Reply::ok(ExecutionDetail { success: true, execution: execution.into(), steps }))
+    Ok(JsonReply::ok(ExecutionDetail { success: true, execution: execution.into(), steps }))
 }

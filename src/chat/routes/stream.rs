@@ -55,7 +55,7 @@ fn events(service: ChatService, user_request: UserRequest) -> impl Stream<Item =
     // A task of its own: deadlines hold even when the client is too slow to read.
     let background = service.background().clone();
     let work = async move { chat_json(service.chat(user_request, sink).await) };
-    let work = AbortOnDropHandle::new(background.spawn(telemetry::carried(work)));
+    let work = AbortOnDropHandle::new(background.spawn(telemetry::in_timed_context(work)));
     yielding! {
         let mut number = 0;
         while let Some(event) = receiver.recv().await {
@@ -72,7 +72,7 @@ fn events(service: ChatService, user_request: UserRequest) -> impl Stream<Item =
             Ok((body, None)) => frame(number + 1, ANSWER, &body),
             Ok((body, Some(_))) => frame(number + 1, ERROR, &body),
             Err(stopped) => {
-                tracing::error!(words = %stopped, "a chat request did not finish");
+                tracing::error!(untrusted = %stopped, "a chat request did not finish");
                 frame(number + 1, ERROR, &json!({"detail": "Internal Server Error", "code": "internal_error"}))
             }
         });

@@ -55,7 +55,7 @@ async fn write_and_ask(
         Err(error) if is_about_any_query(&error) => return Err(failed(&error, error.text().to_owned(), query, usage)),
         Err(error) => error.text().to_owned(),
     };
-    tracing::info!(source = %source.name, words = %objection, "a written query is to be mended");
+    tracing::info!(source = %source.name, untrusted = %objection, "a written query is to be mended");
     let again = text_to_query::repair(&question, &query, &objection);
     let (query, more) = match write(context, language, again).await {
         Ok(written) => written,

@@ -109,7 +109,7 @@ async fn pick<'a>(context: &TaskContext<'_>, agents: &'a [AgentEntry]) -> (Optio
     match context.llm.complete(context.settings.llm.effective(), &request, deadline).await {
         Ok(answer) => (named_in(&answer.content, agents), answer.usage),
         Err(error) => {
-            tracing::warn!(error = error.log_safe(), words = %error, "no model could choose an agent");
+            tracing::warn!(error = error.log_safe(), untrusted = %error, "no model could choose an agent");
             (None, None)
         }
     }

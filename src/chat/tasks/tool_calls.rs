@@ -114,7 +114,7 @@ impl<'a> ToolCalls<'a> {
             let made = self.made.get_mut(*at)?;
             made.times += 1;
             if made.times > MAX_REPEATS {
-                tracing::warn!(words = %one_line(&made.name), "the model asks for the same call over and over");
+                tracing::warn!(untrusted = %one_line(&made.name), "the model asks for the same call over and over");
                 return None;
             }
         }

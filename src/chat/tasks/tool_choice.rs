@@ -33,7 +33,7 @@ pub(super) async fn choose(context: &TaskContext<'_>) -> (Option<ToolCall>, Opti
     match context.llm.complete(context.settings.llm.effective(), &request, deadline).await {
         Ok(answer) => (read(&answer.content, context.offered), answer.usage),
         Err(error) => {
-            tracing::warn!(error = error.log_safe(), words = %error, "no model could choose a tool");
+            tracing::warn!(error = error.log_safe(), untrusted = %error, "no model could choose a tool");
             (None, None)
         }
     }

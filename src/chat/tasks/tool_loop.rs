@@ -60,7 +60,7 @@ impl ToolLoop<'_> {
             };
             let reply = match self.count(answer) {
                 Err(error) if round == 1 && error.refuses_tools() => {
-                    tracing::info!(error = error.log_safe(), words = %error, "the model can't be offered tools; it works by plan");
+                    tracing::info!(error = error.log_safe(), untrusted = %error, "the model can't be offered tools; it works by plan");
                     context.support.note_refusal(llm, model);
                     return self.by_plan().await;
                 }

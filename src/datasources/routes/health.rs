@@ -13,7 +13,7 @@ use crate::datasources::service::SourceHealth;
 use crate::kernel::{Deadline, Fields, SecretUrl};
 use crate::outbound::BreakerState;
 use crate::web::openapi::schema::{one_of, query, query_boolean};
-use crate::web::{ApiError, ErrorBody, FromFields, PathName, QueryParams, ReadErrors, Reply};
+use crate::web::{ApiError, ErrorBody, FromFields, JsonReply, PathName, QueryParams, ReadErrors};
 
 /// What counts are the sources' own timeouts, which are shorter.
 const MAX_TIMEOUT: Duration = Duration::from_secs(86_400);
@@ -142,18 +142,18 @@ pub(super) async fn test(
     State(sources): State<DataSourceService>,
     PathName(name): PathName,
     QueryParams(query): QueryParams<SourceTestQuery>,
-) -> Result<Reply<DataSourceTested>, ApiError> {
+) -> Result<JsonReply<DataSourceTested>, ApiError> {
     let source = sources.require(name.as_str())?;
     if !source.effective.enabled {
         let message = "DataSource is disabled. Enable it to test connectivity.";
         let warning = Some("DataSource configuration is saved but datasource is disabled");
-        return Ok(Reply::ok(DataSourceTested { warning, ..untested(&source, false, message) }));
+        return Ok(JsonReply::ok(DataSourceTested { warning, ..untested(&source, false, message) }));
     }
     let skipped = untested(&source, true, "DataSource configuration is valid. Connectivity test skipped.");
     if query.skip_connectivity {
-        return Ok(Reply::ok(skipped));
+        return Ok(JsonReply::ok(skipped));
     }
-    Ok(Reply::ok(match sources.check_health(&source, Deadline::after(MAX_TIMEOUT)).await {
+    Ok(JsonReply::ok(match sources.check_health(&source, Deadline::after(MAX_TIMEOUT)).await {
         Some(inspection) => tested(&source, inspection),
         None => skipped,
     }))
@@ -218,7 +218,7 @@ fn details(source: &Source, inspection: SourceHealth) -> Details {
 /// Looks at all enabled sources at once, each within its own timeout.
 #[utoipa::path(get, path = "/api/datasources/health/all", tag = "datasources", operation_id = "datasources_health",
     responses((status = 200, description = "How they are", body = DataSourcesHealth)))]
-pub(super) async fn health_of_all(State(sources): State<DataSourceService>) -> Reply<DataSourcesHealth> {
+pub(super) async fn health_of_all(State(sources): State<DataSourceService>) -> JsonReply<DataSourcesHealth> {
     let looked = sources.check_all(Deadline::after(MAX_TIMEOUT)).await;
     let all: IndexMap<_, _> = looked
         .into_iter()
@@ -240,5 +240,5 @@ pub(super) async fn health_of_all(State(sources): State<DataSourceService>) -> R
         })
         .collect();
     let (total, healthy) = (all.len(), all.values().filter(|health| health.healthy).count());
-    Reply::ok(DataSourcesHealth { datasources: all, total, healthy })
+    JsonReply::ok(DataSourcesHealth { datasources: all, total, healthy })
 }

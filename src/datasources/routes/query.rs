@@ -10,7 +10,7 @@ use crate::datasources::rows::MAX_ROWS;
 use crate::datasources::{DataSourceService, QueryRequest};
 use crate::kernel::Fields;
 use crate::web::openapi::schema::{Members, any_object, integer, or_null, text};
-use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, PathName, ReadErrors, Reply};
+use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, JsonReply, PathName, ReadErrors};
 
 /// A query.
 pub(super) struct QueryBody {
@@ -116,7 +116,7 @@ pub(super) async fn query(
     State(sources): State<DataSourceService>,
     PathName(name): PathName,
     JsonBody(body): JsonBody<QueryBody>,
-) -> Result<Reply<Queried>, ApiError> {
+) -> Result<JsonReply<Queried>, ApiError> {
     let source = sources.require(name.as_str())?;
     let parameters = body.parameters.unwrap_or_default();
     let request = QueryRequest { query: body.query, parameters, max_rows: body.max_rows };
@@ -135,7 +135,7 @@ pub(super) async fn query(
             Queried { success: false, datasource, error, data: Vec::new(), row_count: None, metadata: None }
         }
     };
-    Ok(Reply::ok(reply))
+    Ok(JsonReply::ok(reply))
 }
 
 /// Schema of a data source
@@ -148,10 +148,10 @@ pub(super) async fn query(
 pub(super) async fn schema(
     State(sources): State<DataSourceService>,
     PathName(name): PathName,
-) -> Result<Reply<SchemaShown>, ApiError> {
+) -> Result<JsonReply<SchemaShown>, ApiError> {
     let source = sources.require(name.as_str())?;
     let datasource = name.to_string();
-    Ok(Reply::ok(match sources.schema(&source, sources.deadline(&source)).await {
+    Ok(JsonReply::ok(match sources.schema(&source, sources.deadline(&source)).await {
         Ok(schema) => SchemaShown { success: true, datasource, schema: Some(schema), error: None },
         Err(error) => SchemaShown { success: false, datasource, schema: None, error: Some(error.text().to_owned()) },
     }))
@@ -167,11 +167,11 @@ pub(super) async fn schema(
 pub(super) async fn tables(
     State(sources): State<DataSourceService>,
     PathName(name): PathName,
-) -> Result<Reply<TablesShown>, ApiError> {
+) -> Result<JsonReply<TablesShown>, ApiError> {
     let source = sources.require(name.as_str())?;
     let outcome = sources.tables(&source).await;
     let error = outcome.as_ref().err().map(|error| error.text().to_owned());
     let tables = outcome.unwrap_or_default();
     let (datasource, count) = (name.to_string(), tables.len());
-    Ok(Reply::ok(TablesShown { success: error.is_none(), datasource, tables, count, error }))
+    Ok(JsonReply::ok(TablesShown { success: error.is_none(), datasource, tables, count, error }))
 }

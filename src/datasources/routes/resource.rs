@@ -9,8 +9,8 @@ use crate::datasources::DataSourceService;
 use crate::kernel::{Properties, Secret, SecretUrl};
 use crate::settings::{CatalogEntry, DataSourceSettings};
 use crate::web::{
-    ApiError, BodyErrors, ErrorBody, IfMatch, IfNoneMatch, ListQuery, OptionalBody, PathName, QueryParams, ReadErrors,
-    Reply, list_reply, show_reply,
+    ApiError, BodyErrors, ErrorBody, IfMatch, IfNoneMatch, JsonReply, ListQuery, OptionalBody, PathName, QueryParams,
+    ReadErrors, list_reply, show_reply,
 };
 
 /// A source of data. Its credentials are never shown, only that there are some.
@@ -113,11 +113,11 @@ pub(super) async fn get(
 pub(super) async fn create(
     State(sources): State<DataSourceService>,
     body: OptionalBody,
-) -> Result<Reply<DataSourceChanged>, ApiError> {
+) -> Result<JsonReply<DataSourceChanged>, ApiError> {
     let entry = sources.registry().create(body.into_object()?).await?;
     let message = format!("DataSource '{}' created successfully", entry.name);
     let changed = DataSourceChanged { success: true, message, datasource: entry.as_ref().into() };
-    Ok(Reply::with_status(StatusCode::CREATED, changed).tagged(&entry.version))
+    Ok(JsonReply::with_status(StatusCode::CREATED, changed).tagged(&entry.version))
 }
 
 /// Change a data source
@@ -135,11 +135,11 @@ pub(super) async fn update(
     PathName(name): PathName,
     IfMatch(expected): IfMatch,
     body: OptionalBody,
-) -> Result<Reply<DataSourceChanged>, ApiError> {
+) -> Result<JsonReply<DataSourceChanged>, ApiError> {
     let entry = sources.update(&name, expected, body.into_object()?).await?;
     let message = format!("DataSource '{name}' updated successfully");
     let changed = DataSourceChanged { success: true, message, datasource: entry.as_ref().into() };
-    Ok(Reply::ok(changed).tagged(&entry.version))
+    Ok(JsonReply::ok(changed).tagged(&entry.version))
 }
 
 /// Remove a data source
@@ -154,7 +154,7 @@ pub(super) async fn delete(
     State(sources): State<DataSourceService>,
     PathName(name): PathName,
     IfMatch(expected): IfMatch,
-) -> Result<Reply<DataSourceDeleted>, ApiError> {
+) -> Result<JsonReply<DataSourceDeleted>, ApiError> {
     sources.remove(&name, expected).await?;
-    Ok(Reply::ok(DataSourceDeleted { success: true, message: format!("DataSource '{name}' deleted successfully") }))
+    Ok(JsonReply::ok(DataSourceDeleted { success: true, message: format!("DataSource '{name}' deleted successfully") }))
 }

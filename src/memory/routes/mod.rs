@@ -14,7 +14,9 @@ use super::{ContextMessage, MemoryService};
 use crate::kernel::{Clock, Error, Role, UserId};
 use crate::storage::Message;
 use crate::web::openapi::schema::one_of;
-use crate::web::{ApiError, AppState, BodyErrors, ErrorBody, OptionalBody, PathUser, QueryParams, ReadErrors, Reply};
+use crate::web::{
+    ApiError, AppState, BodyErrors, ErrorBody, JsonReply, OptionalBody, PathUser, QueryParams, ReadErrors,
+};
 
 /// What the handlers work with.
 #[derive(Clone, Debug)]
@@ -172,11 +174,11 @@ async fn history(
     State(state): State<MemoryState>,
     PathUser(user): PathUser,
     QueryParams(query): QueryParams<HistoryQuery>,
-) -> Result<Reply<History>, ApiError> {
+) -> Result<JsonReply<History>, ApiError> {
     let messages: Vec<MessageView> =
         state.memory.history(&user, query.limit).await?.into_iter().map(Into::into).collect();
     let count = messages.len();
-    Ok(Reply::ok(History { success: true, user_id: user.to_string(), messages, count }))
+    Ok(JsonReply::ok(History { success: true, user_id: user.to_string(), messages, count }))
 }
 
 /// Context for a model
@@ -189,10 +191,10 @@ async fn context(
     State(state): State<MemoryState>,
     PathUser(user): PathUser,
     QueryParams(query): QueryParams<ContextQuery>,
-) -> Result<Reply<Context>, ApiError> {
+) -> Result<JsonReply<Context>, ApiError> {
     let context = state.memory.context(&user, query.max_tokens).await?;
     let message_count = context.len();
-    Ok(Reply::ok(Context { success: true, user_id: user.to_string(), context, message_count }))
+    Ok(JsonReply::ok(Context { success: true, user_id: user.to_string(), context, message_count }))
 }
 
 /// Summary
@@ -201,9 +203,9 @@ async fn context(
 #[utoipa::path(get, path = "/api/memory/{user_id}/summary", tag = "memory", operation_id = "get_summary",
     params(PathUser),
     responses((status = 200, description = "The summary", body = Summary), ReadErrors))]
-async fn summary(State(state): State<MemoryState>, PathUser(user): PathUser) -> Result<Reply<Summary>, ApiError> {
+async fn summary(State(state): State<MemoryState>, PathUser(user): PathUser) -> Result<JsonReply<Summary>, ApiError> {
     let summary = state.memory.summary(&user).await?;
-    Ok(Reply::ok(Summary { success: true, user_id: user.to_string(), has_summary: summary.is_some(), summary }))
+    Ok(JsonReply::ok(Summary { success: true, user_id: user.to_string(), has_summary: summary.is_some(), summary }))
 }
 
 /// Statistics
@@ -212,7 +214,7 @@ async fn summary(State(state): State<MemoryState>, PathUser(user): PathUser) -> 
 #[utoipa::path(get, path = "/api/memory/{user_id}/stats", tag = "memory", operation_id = "get_memory_stats",
     params(PathUser),
     responses((status = 200, description = "The numbers", body = Stats), ReadErrors))]
-async fn stats(State(state): State<MemoryState>, PathUser(user): PathUser) -> Result<Reply<Stats>, ApiError> {
+async fn stats(State(state): State<MemoryState>, PathUser(user): PathUser) -> Result<JsonReply<Stats>, ApiError> {
     let stats = state.memory.stats(&user).await?;
     let memory = state.app.settings.snapshot().memory;
     let stats = json!({
@@ -225,7 +227,7 @@ async fn stats(State(state): State<MemoryState>, PathUser(user): PathUser) -> Re
         "memory_enabled": memory.enabled,
         "max_messages": memory.max_messages,
     });
-    Ok(Reply::ok(Stats { success: true, user_id: user.to_string(), stats }))
+    Ok(JsonReply::ok(Stats { success: true, user_id: user.to_string(), stats }))
 }
 
 /// Clear a conversation
@@ -234,9 +236,9 @@ async fn stats(State(state): State<MemoryState>, PathUser(user): PathUser) -> Re
 #[utoipa::path(delete, path = "/api/memory/{user_id}", tag = "memory", operation_id = "clear_memory",
     params(PathUser),
     responses((status = 200, description = "Cleared", body = Done), ReadErrors))]
-async fn clear(State(state): State<MemoryState>, PathUser(user): PathUser) -> Result<Reply<Done>, ApiError> {
+async fn clear(State(state): State<MemoryState>, PathUser(user): PathUser) -> Result<JsonReply<Done>, ApiError> {
     state.memory.clear(&user).await?;
-    Ok(Reply::ok(Done { success: true, message: format!("Conversation memory cleared for user {user}") }))
+    Ok(JsonReply::ok(Done { success: true, message: format!("Conversation memory cleared for user {user}") }))
 }
 
 /// Add a message
@@ -253,11 +255,11 @@ async fn add_message(
     PathUser(user): PathUser,
     query: MessageQuery,
     body: OptionalBody,
-) -> Result<Reply<Added>, ApiError> {
+) -> Result<JsonReply<Added>, ApiError> {
     let limits = state.app.settings.snapshot().server.object_limits;
     let role = store(&state, &user, NewMessage::combine(query, body, limits)?).await?;
     let message = "Message added to conversation history";
-    Ok(Reply::ok(Added { success: true, message, user_id: user.to_string(), role: role.as_str() }))
+    Ok(JsonReply::ok(Added { success: true, message, user_id: user.to_string(), role: role.as_str() }))
 }
 
 async fn store(state: &MemoryState, user: &UserId, message: NewMessage) -> Result<Role, Error> {
@@ -272,9 +274,9 @@ async fn store(state: &MemoryState, user: &UserId, message: NewMessage) -> Resul
 /// Whether memory is on, and its limits.
 #[utoipa::path(get, path = "/api/memory/config", tag = "memory", operation_id = "get_memory_config",
     responses((status = 200, description = "The configuration", body = MemoryConfig)))]
-async fn config(State(state): State<MemoryState>) -> Reply<MemoryConfig> {
+async fn config(State(state): State<MemoryState>) -> JsonReply<MemoryConfig> {
     let settings = state.app.settings.snapshot();
-    Reply::ok(MemoryConfig {
+    JsonReply::ok(MemoryConfig {
         enabled: settings.memory.enabled,
         max_messages: settings.memory.max_messages,
         summary_enabled: settings.memory.summary_enabled,
@@ -288,6 +290,6 @@ async fn config(State(state): State<MemoryState>) -> Reply<MemoryConfig> {
 /// Asks each store that is in use whether it answers.
 #[utoipa::path(get, path = "/api/memory/health", tag = "memory", operation_id = "memory_health",
     responses((status = 200, description = "Whether memory works", body = MemoryHealth)))]
-async fn health(State(state): State<MemoryState>) -> Reply<Value> {
-    Reply::ok(state.memory.health().await)
+async fn health(State(state): State<MemoryState>) -> JsonReply<Value> {
+    JsonReply::ok(state.memory.health().await)
 }

@@ -9,10 +9,10 @@ use utoipa::ToSchema;
 use crate::agents::PingReport;
 use crate::datasources::{Source, SourceHealth};
 use crate::monitoring::MonitoringService;
-use crate::monitoring::backends::Backend;
-use crate::monitoring::connectivity::Connectivity as Found;
+use crate::monitoring::connectivity::ConnectivityReport;
+use crate::monitoring::store_health::ExternalStore;
 use crate::settings::{AgentSettings, CatalogEntry};
-use crate::web::Reply;
+use crate::web::JsonReply;
 
 /// What can be reached.
 #[derive(Serialize, ToSchema)]
@@ -93,17 +93,17 @@ struct ConnectivitySummary {
 /// two seconds. Disabled agents and data sources are not asked, and count as unreachable.
 #[utoipa::path(get, path = "/api/monitoring/connectivity", tag = "monitoring", operation_id = "monitoring_connectivity",
     responses((status = 200, description = "What was reached", body = Connectivity)))]
-pub(super) async fn connectivity(State(monitoring): State<MonitoringService>) -> Reply<Connectivity> {
+pub(super) async fn connectivity(State(monitoring): State<MonitoringService>) -> JsonReply<Connectivity> {
     let found = monitoring.connectivity().await;
     let services = services(&found);
     let stores = [&services.redis, &services.postgres].into_iter().flatten();
     let all = stores.chain(services.agents.values()).chain(services.datasources.values()).chain([&services.llm]);
     let (total, reachable) = all.fold((0, 0), |(total, ok), one| (total + 1, ok + usize::from(one.reachable)));
     let summary = ConnectivitySummary { total_services: total, reachable, unreachable: total - reachable };
-    Reply::ok(Connectivity { timestamp: monitoring.timestamp(), services, summary })
+    JsonReply::ok(Connectivity { timestamp: monitoring.timestamp(), services, summary })
 }
 
-fn services(found: &Found) -> Services {
+fn services(found: &ConnectivityReport) -> Services {
     let [redis, postgres] = &found.backends;
     let agent = |(entry, ping): &(Arc<CatalogEntry<AgentSettings>>, Option<PingReport>)| of_agent(entry, ping.as_ref());
     let source = |(source, inspection): &(Source, Option<SourceHealth>)| of_source(source, inspection.as_ref());
@@ -170,7 +170,7 @@ fn of_source(source: &Source, inspection: Option<&SourceHealth>) -> (String, Rea
     (source.name.to_string(), reached)
 }
 
-fn of_backend(backend: &Backend) -> Option<Reached> {
+fn of_backend(backend: &ExternalStore) -> Option<Reached> {
     let found = backend.found.as_ref()?;
     Some(Reached {
         reachable: found.answer.is_ok(),

@@ -4,10 +4,10 @@ use utoipa::ToSchema;
 
 use crate::kernel::Clock;
 use crate::monitoring::MonitoringService;
-use crate::monitoring::backends::{Backend, Found};
-use crate::monitoring::health::{Part, Probed};
+use crate::monitoring::health::{ComponentHealth, HealthReport};
+use crate::monitoring::store_health::{ExternalStore, StoreCheck};
 use crate::settings::{Catalog, Resource, Settings};
-use crate::web::Reply;
+use crate::web::JsonReply;
 
 /// How the server's parts are.
 #[derive(Serialize, ToSchema)]
@@ -100,28 +100,28 @@ struct ResourcesHealth {
 /// answers 200: `status` tells. Agents, data sources and tools are only counted; `connectivity` reaches for them.
 #[utoipa::path(get, path = "/api/monitoring/health", tag = "monitoring", operation_id = "monitoring_health",
     responses((status = 200, description = "How the parts are", body = ServerHealth)))]
-pub(super) async fn health(State(monitoring): State<MonitoringService>) -> Reply<ServerHealth> {
+pub(super) async fn health(State(monitoring): State<MonitoringService>) -> JsonReply<ServerHealth> {
     let settings = monitoring.settings();
-    let probed = monitoring.probe(&settings).await;
-    Reply::ok(ServerHealth {
-        status: if probed.is_healthy(&settings) { "healthy" } else { "degraded" },
+    let report = monitoring.probe(&settings).await;
+    JsonReply::ok(ServerHealth {
+        status: if report.is_healthy(&settings) { "healthy" } else { "degraded" },
         timestamp: monitoring.timestamp(),
         uptime_seconds: monitoring.uptime_seconds(),
-        components: components(&settings, &probed),
+        components: components(&settings, &report),
     })
 }
 
-fn components(settings: &Settings, probed: &Probed) -> Components {
-    let [redis, postgres] = &probed.backends;
+fn components(settings: &Settings, report: &HealthReport) -> Components {
+    let [redis, postgres] = &report.backends;
     Components {
-        llm: of_llm(settings, &probed.llm),
+        llm: of_llm(settings, &report.llm),
         redis: of_backend(redis),
         postgres: of_backend(postgres),
         embedded: StoreHealth {
             configured: true,
-            status: word(probed.store.ok),
-            latency_ms: probed.store.latency_ms,
-            error: probed.store.error.clone(),
+            status: word(report.store.ok),
+            latency_ms: report.store.latency_ms,
+            error: report.store.error.clone(),
         },
         agents: of_resources(&settings.agents),
         datasources: of_resources(&settings.datasources),
@@ -129,7 +129,7 @@ fn components(settings: &Settings, probed: &Probed) -> Components {
     }
 }
 
-fn of_llm(settings: &Settings, part: &Part) -> LlmPart {
+fn of_llm(settings: &Settings, part: &ComponentHealth) -> LlmPart {
     let shown = settings.llm.written();
     let configured = shown.base_url.is_some();
     LlmPart {
@@ -142,7 +142,7 @@ fn of_llm(settings: &Settings, part: &Part) -> LlmPart {
     }
 }
 
-fn of_backend(backend: &Backend) -> BackendHealth {
+fn of_backend(backend: &ExternalStore) -> BackendHealth {
     let found = backend.found.as_ref();
     BackendHealth {
         configured: found.is_some(),
@@ -150,8 +150,8 @@ fn of_backend(backend: &Backend) -> BackendHealth {
         status: found.map_or("not_configured", |found| word(found.answer.is_ok())),
         since: found.map(|found| Clock::rfc3339(found.status.since_ms)),
         pending: found.map(|found| found.status.pending),
-        latency_ms: found.and_then(Found::latency_ms),
-        error: found.and_then(Found::error),
+        latency_ms: found.and_then(StoreCheck::latency_ms),
+        error: found.and_then(StoreCheck::error),
     }
 }
 

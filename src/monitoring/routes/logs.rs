@@ -16,15 +16,15 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::kernel::{Clock, Error, Fields};
 use crate::monitoring::MonitoringService;
-use crate::monitoring::follow::Followed;
+use crate::monitoring::log_tail::LogTailEvent;
 use crate::telemetry::{self, LogEntry, LogFilter, LogLevel};
 use crate::web::openapi::schema::{
-    AROUND, any_case, any_of, event, one_of, pattern, query, query_boolean, query_integer, short_text, text, time,
+    PADDING, any_case, any_of, event, one_of, pattern, query, query_boolean, query_integer, short_text, text, time,
 };
-use crate::web::{ApiError, ErrorBody, FromFields, QueryParams, ReadErrors, Reply};
+use crate::web::{ApiError, ErrorBody, FromFields, JsonReply, QueryParams, ReadErrors};
 
 /// Longest silence: proxies cut streams after 30 to 60 seconds of it.
-const PING: Duration = Duration::from_secs(15);
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Lines of one reply.
 const LIMITS: RangeInclusive<i64> = 0..=10_000;
 /// Longest text to look for, in characters: it is looked for in each line.
@@ -67,7 +67,7 @@ impl FromFields for LogQuery {
 impl IntoParams for LogQuery {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let since = any_of([time(), pattern("^$")]);
-        let level = pattern(format!(r"^{AROUND}(?:{}){AROUND}$", any_case(&LogLevel::NAMES)));
+        let level = pattern(format!(r"^{PADDING}(?:{}){PADDING}$", any_case(&LogLevel::INPUT_NAMES)));
         vec![
             query("limit", "Most lines; 100 if absent", query_integer(&LIMITS)),
             query("level", "`debug`, `info`, `warning` or `error`: lines of this level or a worse one", level),
@@ -83,7 +83,7 @@ impl IntoParams for LogQuery {
 one_of!(
     /// Level of a line.
     Level,
-    LogLevel::SHOWN
+    LogLevel::OUTPUT_NAMES
 );
 
 /// Lines of the log, newest first.
@@ -159,20 +159,22 @@ pub(super) async fn logs(
     // Megabytes are searched.
     let search = tokio::task::spawn_blocking(move || telemetry::logs().newest(&query.filter, query.limit));
     let found = search.await.map_err(|stopped| Error::internal("the log could not be searched", stopped));
-    let reply = |(logs, _): (Vec<_>, _)| Reply::ok(Logs { count: logs.len(), logs });
+    let reply = |(logs, _): (Vec<_>, _)| JsonReply::ok(Logs { count: logs.len(), logs });
     found.map(reply).map_err(ApiError::from).into_response()
 }
 
 fn follow(monitoring: &MonitoringService, query: LogQuery) -> Result<Response, Error> {
-    let events = monitoring.follow(query.filter, query.limit)?.map(|followed| {
+    let events = monitoring.tail_log(query.filter, query.limit)?.map(|followed| {
         Ok::<_, Infallible>(match followed {
-            Followed::Line(line) => Event::default().id(line.id.to_string()).event(LINE).data(json!(line).to_string()),
-            Followed::Missed(count) => Event::default().event(MISSED).data(json!({"count": count}).to_string()),
+            LogTailEvent::Line(line) => {
+                Event::default().id(line.id.to_string()).event(LINE).data(json!(line).to_string())
+            }
+            LogTailEvent::Missed(count) => Event::default().event(MISSED).data(json!({"count": count}).to_string()),
         })
     });
     let headers = [
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
     ];
-    Ok((headers, Sse::new(events).keep_alive(KeepAlive::new().interval(PING).text("ping"))).into_response())
+    Ok((headers, Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("ping"))).into_response())
 }

@@ -3,9 +3,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::monitoring::MonitoringService;
-use crate::monitoring::machine::Figures;
+use crate::monitoring::system::SystemUsage;
 use crate::settings::Settings;
-use crate::web::Reply;
+use crate::web::JsonReply;
 
 const MIB: f64 = 1024.0 * 1024.0;
 const GIB: f64 = 1024.0 * MIB;
@@ -93,9 +93,9 @@ struct Configured {
 /// Processor, memory, disk, and how much is configured. For Prometheus there is `/metrics`.
 #[utoipa::path(get, path = "/api/monitoring/metrics", tag = "monitoring", operation_id = "monitoring_metrics",
     responses((status = 200, description = "The figures", body = Metrics)))]
-pub(super) async fn metrics(State(monitoring): State<MonitoringService>) -> Reply<Metrics> {
-    let (figures, settings) = (monitoring.figures().await, monitoring.settings());
-    Reply::ok(Metrics {
+pub(super) async fn metrics(State(monitoring): State<MonitoringService>) -> JsonReply<Metrics> {
+    let (figures, settings) = (monitoring.usage().await, monitoring.settings());
+    JsonReply::ok(Metrics {
         timestamp: monitoring.timestamp(),
         uptime_seconds: monitoring.uptime_seconds(),
         system: system(&figures),
@@ -108,7 +108,7 @@ pub(super) async fn metrics(State(monitoring): State<MonitoringService>) -> Repl
     })
 }
 
-fn system(figures: &Figures) -> System {
+fn system(figures: &SystemUsage) -> System {
     let percent = |part: u64, whole: u64| if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 };
     let used = figures.memory_total.saturating_sub(figures.memory_available);
     let disk_used = figures.disk_total.saturating_sub(figures.disk_free);

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::monitoring::MonitoringService;
 use crate::settings::Settings;
-use crate::web::Reply;
+use crate::web::JsonReply;
 
 /// What the server is and how it is configured.
 #[derive(Serialize, ToSchema)]
@@ -25,7 +25,7 @@ use crate::web::Reply;
 pub(super) struct Status {
     application: Application,
     configuration: Configuration,
-    resources: Resources,
+    resources: StatusResources,
     /// Where each variable's effective value came from: `default`, `file`, `environment` (or `.env`), or `api`.
     sources: BTreeMap<&'static str, &'static str>,
 }
@@ -42,17 +42,16 @@ struct Application {
 /// The effective configuration, without secrets.
 #[derive(Serialize, ToSchema)]
 struct Configuration {
-    llm: Llm,
-    memory: Memory,
-    cache: Cache,
-    orchestration: Orchestration,
-    monitoring: Monitoring,
+    llm: StatusLlm,
+    memory: StatusMemory,
+    cache: StatusCache,
+    orchestration: StatusOrchestration,
+    monitoring: StatusMonitoring,
 }
 
 /// The LLM connection.
 #[derive(Serialize, ToSchema)]
-#[schema(as = StatusLlm)]
-struct Llm {
+struct StatusLlm {
     configured: bool,
     base_url: Option<String>,
     model: Option<String>,
@@ -62,8 +61,7 @@ struct Llm {
 
 /// Conversation memory.
 #[derive(Serialize, ToSchema)]
-#[schema(as = StatusMemory)]
-struct Memory {
+struct StatusMemory {
     enabled: bool,
     max_messages: usize,
     summary_enabled: bool,
@@ -71,24 +69,21 @@ struct Memory {
 
 /// The cache of answers.
 #[derive(Serialize, ToSchema)]
-#[schema(as = StatusCache)]
-struct Cache {
+struct StatusCache {
     enabled: bool,
     ttl_seconds: u64,
 }
 
 /// How chat requests are carried out.
 #[derive(Serialize, ToSchema)]
-#[schema(as = StatusOrchestration)]
-struct Orchestration {
+struct StatusOrchestration {
     max_iterations: usize,
     timeout_seconds: u64,
 }
 
 /// Logs and metrics.
 #[derive(Serialize, ToSchema)]
-#[schema(as = StatusMonitoring)]
-struct Monitoring {
+struct StatusMonitoring {
     enabled: bool,
     /// Where Prometheus finds its figures; null if that is switched off.
     prometheus: Option<&'static str>,
@@ -99,8 +94,7 @@ struct Monitoring {
 
 /// How many there are.
 #[derive(Serialize, ToSchema)]
-#[schema(as = StatusResources)]
-struct Resources {
+struct StatusResources {
     agents: usize,
     datasources: usize,
     tools: usize,
@@ -111,10 +105,10 @@ struct Resources {
 /// Values never hold secrets. `sources` tells for each variable where its value came from.
 #[utoipa::path(get, path = "/api/monitoring/status", tag = "monitoring", operation_id = "monitoring_status",
     responses((status = 200, description = "What is in effect", body = Status)))]
-pub(super) async fn status(State(monitoring): State<MonitoringService>) -> Reply<Status> {
+pub(super) async fn status(State(monitoring): State<MonitoringService>) -> JsonReply<Status> {
     let settings = monitoring.settings();
     let server = &settings.server;
-    Reply::ok(Status {
+    JsonReply::ok(Status {
         application: Application {
             name: server.app_name.clone(),
             version: server.app_version.clone(),
@@ -122,7 +116,7 @@ pub(super) async fn status(State(monitoring): State<MonitoringService>) -> Reply
             uptime_seconds: monitoring.uptime_seconds(),
         },
         configuration: configuration(&settings),
-        resources: Resources {
+        resources: StatusResources {
             agents: settings.agents.iter().len(),
             datasources: settings.datasources.iter().len(),
             tools: settings.tools.iter().len(),
@@ -135,23 +129,23 @@ fn configuration(settings: &Settings) -> Configuration {
     let Settings { memory, cache, orchestration, monitoring, .. } = settings;
     let llm = settings.llm.written();
     Configuration {
-        llm: Llm {
+        llm: StatusLlm {
             configured: llm.base_url.is_some(),
             base_url: llm.base_url.clone(),
             model: llm.default_model.clone(),
             timeout: llm.timeout_seconds,
         },
-        memory: Memory {
+        memory: StatusMemory {
             enabled: memory.enabled,
             max_messages: memory.max_messages,
             summary_enabled: memory.summary_enabled,
         },
-        cache: Cache { enabled: cache.enabled, ttl_seconds: cache.ttl.as_secs() },
-        orchestration: Orchestration {
+        cache: StatusCache { enabled: cache.enabled, ttl_seconds: cache.ttl.as_secs() },
+        orchestration: StatusOrchestration {
             max_iterations: orchestration.max_iterations,
             timeout_seconds: orchestration.timeout.as_secs(),
         },
-        monitoring: Monitoring {
+        monitoring: StatusMonitoring {
             enabled: monitoring.enabled,
             prometheus: monitoring.enabled.then_some("/metrics"),
             log_level: settings.server.log_level.clone(),

@@ -12,7 +12,7 @@ fn fail(breakers: &Breakers, times: u32) {
 }
 
 fn size(breakers: &Breakers) -> usize {
-    breakers.known().circuits.len()
+    breakers.circuits().circuits.len()
 }
 
 #[tokio::test(start_paused = true)]
@@ -40,7 +40,7 @@ async fn one_trial_at_a_time_decides() {
     advance(5 * SECOND).await;
     assert_eq!(breakers.state("a"), BreakerState::HalfOpen);
     let trial = breakers.admit("a").unwrap();
-    assert_eq!(breakers.admit("a").unwrap_err(), TRIAL_WAIT);
+    assert_eq!(breakers.admit("a").unwrap_err(), TRIAL_RETRY_AFTER);
     // A cancelled trial says nothing, and the next call may try.
     drop(trial);
     assert_eq!(breakers.state("a"), BreakerState::HalfOpen);
@@ -49,7 +49,7 @@ async fn one_trial_at_a_time_decides() {
     trial.succeeded();
     assert_eq!((breakers.state("a"), size(&breakers)), (BreakerState::Closed, 0));
     fail(&breakers, 5);
-    assert_eq!(breakers.admit("a").unwrap_err(), FIRST_WAIT);
+    assert_eq!(breakers.admit("a").unwrap_err(), INITIAL_OPEN_TIME);
 }
 
 #[tokio::test(start_paused = true)]
@@ -66,7 +66,7 @@ async fn each_failed_trial_doubles_the_wait_up_to_a_minute() {
     breakers.reset("a");
     assert_eq!((breakers.state("a"), size(&breakers)), (BreakerState::Closed, 0));
     fail(&breakers, 5);
-    assert_eq!(breakers.admit("a").unwrap_err(), FIRST_WAIT);
+    assert_eq!(breakers.admit("a").unwrap_err(), INITIAL_OPEN_TIME);
 }
 
 /// A probe that takes a second, and counts itself.
@@ -122,7 +122,7 @@ async fn a_call_from_before_a_change_is_not_heard() {
     old.pop().unwrap().failed();
     old.pop().unwrap().succeeded();
     drop(old.pop());
-    assert_eq!(breakers.admit("a").unwrap_err(), TRIAL_WAIT);
+    assert_eq!(breakers.admit("a").unwrap_err(), TRIAL_RETRY_AFTER);
     trial.succeeded();
     // Nor when it has closed since; nor when it was reset.
     (0..6).for_each(|_| old.pop().unwrap().failed());
@@ -163,16 +163,16 @@ async fn many_threads_get_one_trial() {
 async fn what_is_known_stays_small_and_what_is_open_is_kept_longest() {
     let breakers = Breakers::default();
     fail(&breakers, 5);
-    for n in 0..MOST_CIRCUITS + 50 {
+    for n in 0..MAX_CIRCUITS + 50 {
         advance(Duration::from_micros(1)).await;
         breakers.admit(&format!("well {n}")).unwrap().succeeded();
         breakers.admit(&format!("failing {n}")).unwrap().failed();
-        assert!(size(&breakers) <= MOST_CIRCUITS);
+        assert!(size(&breakers) <= MAX_CIRCUITS);
     }
     assert_eq!(breakers.state("a"), BreakerState::Open);
-    let known = breakers.known();
-    assert!(known.circuits.len() > MOST_CIRCUITS / 2);
-    assert!(!known.circuits.contains_key("failing 0") && known.circuits.contains_key("failing 10049"));
+    let circuits = breakers.circuits();
+    assert!(circuits.circuits.len() > MAX_CIRCUITS / 2);
+    assert!(!circuits.circuits.contains_key("failing 0") && circuits.circuits.contains_key("failing 10049"));
 }
 
 #[test]
@@ -202,7 +202,7 @@ proptest! {
                         let admitted = breakers.admit("a");
                         let fits = match state {
                             BreakerState::Closed => admitted.is_ok(),
-                            BreakerState::Open => admitted.as_ref().is_err_and(|wait| *wait <= LONGEST_WAIT && !wait.is_zero()),
+                            BreakerState::Open => admitted.as_ref().is_err_and(|wait| *wait <= MAX_OPEN_TIME && !wait.is_zero()),
                             BreakerState::HalfOpen => breakers.admit("a").is_err(),
                         };
                         assert!(fits, "{state:?} {admitted:?}");
@@ -218,7 +218,7 @@ proptest! {
                 }
             }
             permits.clear();
-            advance(LONGEST_WAIT).await;
+            advance(MAX_OPEN_TIME).await;
             breakers.admit("a").unwrap().succeeded();
             assert_eq!((breakers.state("a"), size(&breakers)), (BreakerState::Closed, 0));
         });

@@ -20,13 +20,13 @@ fn guard(public_only: bool, allow: &[&str]) -> AddressGuard {
 }
 
 /// The verdict under both policies; panics where they contradict each other.
-fn verdict(check: impl Fn(&AddressGuard) -> Result<(), Denied>) -> Is {
+fn verdict(check: impl Fn(&AddressGuard) -> Result<(), AddressDenied>) -> Is {
     let why = |public_only| check(&guard(public_only, &[])).err().map(|denied| denied.why);
     match (why(false), why(true)) {
         (None, None) => Public,
-        (None, Some(Why::Policy(_))) => Local,
-        (Some(Why::Never(_)), Some(Why::Never(_))) => Never,
-        (Some(Why::NotAHost), Some(Why::NotAHost)) => NoHost,
+        (None, Some(DenialReason::Policy(_))) => Local,
+        (Some(DenialReason::Never(_)), Some(DenialReason::Never(_))) => Never,
+        (Some(DenialReason::NotAHost), Some(DenialReason::NotAHost)) => NoHost,
         other => panic!("{other:?}"),
     }
 }

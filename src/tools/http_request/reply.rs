@@ -37,7 +37,7 @@ pub(super) async fn read(
     let content_type =
         reply.header("content-type").unwrap_or_default().chars().take(LONGEST_HEADER).collect::<String>();
     let headers = headers(&reply, |name| method == "HEAD" || TELLING.contains(&name));
-    let body = if method == "HEAD" { Ok(Default::default()) } else { reply.at_most(BODY_CAP, deadline).await };
+    let body = if method == "HEAD" { Ok(Default::default()) } else { reply.bytes_truncated(BODY_CAP, deadline).await };
     let failed = |error| ToolResult::call(who, &error).with("status_code", status);
     let (bytes, whole) = match body {
         Ok((bytes, whole)) => (bytes, whole || method == "HEAD"),

@@ -2,7 +2,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::kernel::SecretUrl;
-use crate::outbound::{below, display_url};
+use crate::outbound::{display_url, join_url};
 use crate::settings::HttpOptions;
 
 /// Characters of a URL, parameters included.
@@ -36,7 +36,7 @@ pub(super) fn resolve(options: &HttpOptions, arguments: &Map<String, Value>) -> 
         (_, true) => permit(options, whole(text)?).map_err(|why| format!("url: {why}"))?,
         (Some(base), false) if text.is_empty() => permit_base(base).ok_or("url: base_url is not valid")?,
         (Some(base), false) => {
-            let url = below(base.expose(), text)
+            let url = join_url(base.expose(), text)
                 .map_err(|why| format!("url: {}", why.replacen("Input should", "should", 1)))?;
             Target { url: Url::parse(&url).map_err(|_| "url: is not valid")?, own: true }
         }
@@ -78,7 +78,7 @@ pub(super) fn permit_base(base: &SecretUrl) -> Option<Target> {
 fn is_below(base: &SecretUrl, url: &Url) -> bool {
     let Some(home) = base.parse() else { return false };
     let rest = url.path().strip_prefix(home.path().trim_end_matches('/'));
-    let is_inside = |rest: &str| rest.is_empty() || rest.starts_with('/') && below(home.as_str(), rest).is_ok();
+    let is_inside = |rest: &str| rest.is_empty() || rest.starts_with('/') && join_url(home.as_str(), rest).is_ok();
     url.origin() == home.origin() && rest.is_some_and(is_inside)
 }
 

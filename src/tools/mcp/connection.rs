@@ -224,7 +224,7 @@ async fn tell_end(name: &str, process: Option<&mut Process>, trouble: &Trouble) 
     if let Some(process) = process
         && let Some((how, words)) = process.obituary().await
     {
-        tracing::warn!(server = name, words, "the process of an MCP server {how}");
+        tracing::warn!(server = name, untrusted = words, "the process of an MCP server {how}");
         let words = if words.is_empty() { words } else { format!("; its last words: {words}") };
         trouble.note(Failure::Other(how + &words));
     }

@@ -177,7 +177,7 @@ impl StreamableHttpClient for McpHttp {
         // A server need not support it, and there is nothing to do about one that fails.
         let call = Call::get(self.url.expose()).method("DELETE");
         if let Err(error) = self.send(call, Some(session_id), &custom_headers, LONGEST_FAREWELL).await {
-            tracing::debug!(words = %error, "a session of an MCP server could not be ended");
+            tracing::debug!(untrusted = %error, "a session of an MCP server could not be ended");
         }
         Ok(())
     }

@@ -176,7 +176,7 @@ async fn read_log(mut stderr: ChildStderr, last_words: Arc<Mutex<String>>, redac
 fn tell(line: &[u8], last_words: &Mutex<String>, redaction: &Redaction) {
     let text = redaction.text(String::from_utf8_lossy(line).trim());
     if !text.is_empty() {
-        tracing::debug!(words = %text, "log of an MCP server");
+        tracing::debug!(untrusted = %text, "log of an MCP server");
         *last_words.lock().unwrap_or_else(PoisonError::into_inner) = text.chars().take(QUOTED).collect();
     }
 }

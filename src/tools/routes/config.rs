@@ -6,7 +6,7 @@ use utoipa::openapi::Schema;
 use crate::settings::bounds::{MEMORY_MEGABYTES, PORTS, SEARCH_RESULTS, TOOL_SECONDS};
 use crate::settings::{Language, SearchProvider};
 use crate::web::openapi::schema::{
-    AROUND, Members, any_case, any_of, boolean, decimal, integer, list_or_text, map_of, or_blank, or_null, pattern,
+    Members, PADDING, any_case, any_of, boolean, decimal, integer, list_or_text, map_of, or_blank, or_null, pattern,
     text,
 };
 use crate::web::openapi::texts;
@@ -53,7 +53,7 @@ pub(super) fn web_search() -> Schema {
     let providers = SearchProvider::ALL.map(|(name, _)| name);
     Config::new()
         .service()
-        .key("provider", "Who searches.", pattern(format!(r"^{AROUND}(?:{}){AROUND}$", any_case(&providers))))
+        .key("provider", "Who searches.", pattern(format!(r"^{PADDING}(?:{}){PADDING}$", any_case(&providers))))
         .keys(["engine_id", "cx"], "Search engine of Google Custom Search.", text)
         .key("max_results", "Results that are asked for unless a caller says so.", integer(&SEARCH_RESULTS))
         .object("Settings of a search of the web.")
@@ -61,7 +61,7 @@ pub(super) fn web_search() -> Schema {
 
 pub(super) fn code_executor() -> Schema {
     let languages = any_case(&Language::ALL.map(Language::as_str));
-    let one = pattern(format!(r"^{AROUND}(?:{languages}){AROUND}$"));
+    let one = pattern(format!(r"^{PADDING}(?:{languages}){PADDING}$"));
     let memory = "Memory of a program: a number of megabytes, or such as `512MB` or `2GB`.";
     Config::new()
         .key("allowed_languages", "Languages.", list_or_text(one, comma_separated(&format!("(?:{languages})"))))
@@ -91,13 +91,14 @@ pub(super) fn mcp() -> Schema {
 }
 
 fn comma_separated(one: &str) -> Schema {
-    pattern(format!(r"^(?:{AROUND}{one}{AROUND})?(?:,(?:{AROUND}{one}{AROUND})?)*$"))
+    pattern(format!(r"^(?:{PADDING}{one}{PADDING})?(?:,(?:{PADDING}{one}{PADDING})?)*$"))
 }
 
 fn megabytes() -> Schema {
     let (least, most) = (*MEMORY_MEGABYTES.start(), *MEMORY_MEGABYTES.end());
     let range = i64::try_from(least).unwrap_or(0)..=i64::try_from(most).unwrap_or(i64::MAX);
-    let with_unit = |range, unit| pattern(format!(r"^{AROUND}{}{AROUND}{unit}{AROUND}$", texts::whole_number(&range)));
+    let with_unit =
+        |range, unit| pattern(format!(r"^{PADDING}{}{PADDING}{unit}{PADDING}$", texts::whole_number(&range)));
     let small = with_unit(least..=most, "(?:[mM](?:[iI]?[bB])?)?");
     let large = with_unit(least.div_ceil(1024)..=most / 1024, "[gG](?:[iI]?[bB])?");
     any_of([integer(&range), small, large])

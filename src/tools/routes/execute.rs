@@ -7,7 +7,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::kernel::Fields;
 use crate::tools::{ToolResult, ToolService, ToolStatus};
 use crate::web::openapi::schema::{Members, any_object, one_of, or_null, text};
-use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, PathFunction, Reply};
+use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, JsonReply, PathFunction};
 
 /// What a tool is to do.
 pub(super) struct ExecuteBody {
@@ -74,9 +74,9 @@ pub(super) async fn execute(
     State(tools): State<ToolService>,
     PathFunction(name): PathFunction,
     JsonBody(body): JsonBody<ExecuteBody>,
-) -> Result<Reply<Executed>, ApiError> {
+) -> Result<JsonReply<Executed>, ApiError> {
     let result = tools.execute_named(&name, body.tool.as_deref(), body.arguments).await?;
     let ToolResult { status, output, error, metadata } = result;
     let success = status == ToolStatus::Success;
-    Ok(Reply::ok(Executed { success, tool: name, status, output, error, metadata }))
+    Ok(JsonReply::ok(Executed { success, tool: name, status, output, error, metadata }))
 }

@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::kernel::{Fields, Lenient};
 use crate::tools::{Function, ToolService};
 use crate::web::openapi::schema::{name_of, query};
-use crate::web::{ApiError, FromFields, QueryParams, ReadErrors, Reply};
+use crate::web::{ApiError, FromFields, JsonReply, QueryParams, ReadErrors};
 
 const PLAIN: &str = "plain";
 const OPENAI: &str = "openai";
@@ -72,11 +72,11 @@ pub(super) struct Schemas {
 pub(super) async fn schemas(
     State(tools): State<ToolService>,
     QueryParams(SchemasQuery(format)): QueryParams<SchemasQuery>,
-) -> Result<Reply<Schemas>, ApiError> {
+) -> Result<JsonReply<Schemas>, ApiError> {
     let functions = tools.all_functions().await;
     let show = if format == Format::OpenAi { Function::to_openai } else { Function::to_schema };
     let schemas: Vec<_> = functions.all.iter().map(show).collect();
-    Ok(Reply::ok(Schemas { success: true, count: schemas.len(), schemas, problems: functions.problems }))
+    Ok(JsonReply::ok(Schemas { success: true, count: schemas.len(), schemas, problems: functions.problems }))
 }
 
 /// The types that tools may have.
@@ -94,9 +94,9 @@ pub(super) struct ToolTypes {
 /// And the keys of `config` that each type needs or knows.
 #[utoipa::path(get, path = "/api/tools/types/available", tag = "tools", operation_id = "tool_types",
     responses((status = 200, description = "The types", body = ToolTypes), ReadErrors))]
-pub(super) async fn types() -> Reply<ToolTypes> {
+pub(super) async fn types() -> JsonReply<ToolTypes> {
     let of = |kind: &str, description: &str, required: Value, optional: Value| json!({"type": kind, "description": description, "required_config": required, "optional_config": optional});
-    Reply::ok(ToolTypes {
+    JsonReply::ok(ToolTypes {
         tool_types: json!([
             of(
                 "http_request",

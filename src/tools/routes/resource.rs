@@ -9,8 +9,8 @@ use crate::kernel::Properties;
 use crate::settings::{CatalogEntry, ToolSettings};
 use crate::tools::ToolService;
 use crate::web::{
-    ApiError, BodyErrors, ErrorBody, IfMatch, IfNoneMatch, ListQuery, OptionalBody, PathName, QueryParams, ReadErrors,
-    Reply, list_reply, show_reply,
+    ApiError, BodyErrors, ErrorBody, IfMatch, IfNoneMatch, JsonReply, ListQuery, OptionalBody, PathName, QueryParams,
+    ReadErrors, list_reply, show_reply,
 };
 
 /// A tool. Its credentials are never shown, only that there are some.
@@ -105,11 +105,11 @@ pub(super) async fn get(
 pub(super) async fn create(
     State(tools): State<ToolService>,
     body: OptionalBody,
-) -> Result<Reply<ToolChanged>, ApiError> {
+) -> Result<JsonReply<ToolChanged>, ApiError> {
     let entry = tools.registry().create(body.into_object()?).await?;
     let message = format!("Tool '{}' created successfully", entry.name);
     let changed = ToolChanged { success: true, message, tool: entry.as_ref().into() };
-    Ok(Reply::with_status(StatusCode::CREATED, changed).tagged(&entry.version))
+    Ok(JsonReply::with_status(StatusCode::CREATED, changed).tagged(&entry.version))
 }
 
 /// Change a tool
@@ -127,11 +127,11 @@ pub(super) async fn update(
     PathName(name): PathName,
     IfMatch(expected): IfMatch,
     body: OptionalBody,
-) -> Result<Reply<ToolChanged>, ApiError> {
+) -> Result<JsonReply<ToolChanged>, ApiError> {
     let entry = tools.update(&name, expected, body.into_object()?).await?;
     let message = format!("Tool '{name}' updated successfully");
     let changed = ToolChanged { success: true, message, tool: entry.as_ref().into() };
-    Ok(Reply::ok(changed).tagged(&entry.version))
+    Ok(JsonReply::ok(changed).tagged(&entry.version))
 }
 
 /// Remove a tool
@@ -146,7 +146,7 @@ pub(super) async fn delete(
     State(tools): State<ToolService>,
     PathName(name): PathName,
     IfMatch(expected): IfMatch,
-) -> Result<Reply<ToolDeleted>, ApiError> {
+) -> Result<JsonReply<ToolDeleted>, ApiError> {
     tools.remove(&name, expected).await?;
-    Ok(Reply::ok(ToolDeleted { success: true, message: format!("Tool '{name}' deleted successfully") }))
+    Ok(JsonReply::ok(ToolDeleted { success: true, message: format!("Tool '{name}' deleted successfully") }))
 }

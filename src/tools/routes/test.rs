@@ -8,7 +8,7 @@ use crate::kernel::{Error, FieldIssue, Fields};
 use crate::tools::check::Check;
 use crate::tools::{Tool, ToolService};
 use crate::web::openapi::schema::{query, query_boolean};
-use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, OptionalBody, PathName, QueryParams, Reply};
+use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonReply, OptionalBody, PathName, QueryParams};
 
 /// How a tool is tested.
 pub(super) struct TestQuery {
@@ -79,7 +79,7 @@ pub(super) async fn test(
     PathName(name): PathName,
     QueryParams(query): QueryParams<TestQuery>,
     OptionalBody(body): OptionalBody,
-) -> Result<Reply<ToolTested>, ApiError> {
+) -> Result<JsonReply<ToolTested>, ApiError> {
     if let Some(other) = body.filter(|body| !body.is_object()) {
         let msg = "Input should be a valid dictionary";
         return Err(Error::invalid(vec![FieldIssue::new("dict_type", vec!["body".into()], msg, other)]).into());
@@ -89,22 +89,22 @@ pub(super) async fn test(
         let message = "Tool is disabled. Enable it to test connectivity.".to_owned();
         let warning = Some("Tool configuration is saved but tool is disabled");
         let check = Check { status: "skipped", message, ..Check::default() };
-        return Ok(Reply::ok(ToolTested { warning, ..tested(&tool, check) }));
+        return Ok(JsonReply::ok(ToolTested { warning, ..tested(&tool, check) }));
     }
     if tool.effective.is_unsupported() {
         let message = "Tool could not be instantiated from configuration".to_owned();
         let error = Some("Invalid tool configuration".to_owned());
         let check = Check { status: "failed", message, error, ..Check::default() };
-        return Ok(Reply::ok(ToolTested { config_valid: false, ..tested(&tool, check) }));
+        return Ok(JsonReply::ok(ToolTested { config_valid: false, ..tested(&tool, check) }));
     }
     if query.skip_connectivity {
         let message = "Tool configuration is valid. Connectivity test skipped.".to_owned();
         let check = Check { success: true, status: "skipped", message, ..Check::default() };
-        return Ok(Reply::ok(ToolTested { schema: tools.schema(&tool), ..tested(&tool, check) }));
+        return Ok(JsonReply::ok(ToolTested { schema: tools.schema(&tool), ..tested(&tool, check) }));
     }
     let (check, latency) = tools.check(&tool).await;
     let latency = check.tested.then_some(latency);
-    Ok(Reply::ok(ToolTested { latency, schema: tools.schema(&tool), ..tested(&tool, check) }))
+    Ok(JsonReply::ok(ToolTested { latency, schema: tools.schema(&tool), ..tested(&tool, check) }))
 }
 
 fn tested(tool: &Tool, check: Check) -> ToolTested {

@@ -36,7 +36,7 @@ const MESSAGES: [&str; 9] = [
 pub(super) async fn explain(provider: &Provider, reply: Reply, redaction: &Redaction, deadline: Deadline) -> String {
     let (status, status_text) = (reply.status(), reply.status_text());
     let wait = reply.header("retry-after").and_then(|text| text.trim().parse::<u32>().ok());
-    let bytes = reply.beginning(READ, deadline.at_most(PATIENCE)).await;
+    let bytes = reply.prefix(READ, deadline.at_most(PATIENCE)).await;
     let text = redaction.text(&String::from_utf8_lossy(&bytes));
     let said = said(&text);
     let quote = |what: &str| if said.is_empty() { what.to_owned() } else { format!("{what}. It says: {said}") };

@@ -26,7 +26,7 @@ use super::check::Check;
 use super::function::Described;
 use super::result::ToolResult;
 use crate::kernel::{Deadline, JsonError};
-use crate::outbound::{CallError, HttpClient, Reply, RetryPolicy, Verdict, display_url, retry};
+use crate::outbound::{CallError, HttpClient, Reply, RetryDecision, RetryPolicy, display_url, retry};
 use crate::settings::{SearchOptions, SearchProvider};
 use hit::Hit;
 use provider::{Ask, Provider};
@@ -38,7 +38,7 @@ const REPLY_CAP: usize = 4_000_000;
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// A search changes nothing, so one that found nobody listening is tried once more.
 const RETRY: RetryPolicy =
-    RetryPolicy { attempts: 2, first_wait: Duration::from_millis(300), longest_wait: Duration::from_millis(300) };
+    RetryPolicy { attempts: 2, initial_backoff: Duration::from_millis(300), max_backoff: Duration::from_millis(300) };
 
 /// What the tool is offered as.
 pub(super) fn describe(options: &SearchOptions) -> Described {
@@ -149,8 +149,8 @@ impl<'a> Search<'a> {
         let (key, engine) = (self.options.api_key.as_ref(), self.options.engine_id.as_deref());
         let call = (self.provider.ask)(&Ask { url: &self.url, query, key, engine, page, count });
         let verdict = |error: &CallError| match error {
-            CallError::Refused | CallError::Unreachable(_) => Verdict::Again(None),
-            _ => Verdict::Final,
+            CallError::Refused | CallError::Unreachable(_) => RetryDecision::Retry(None),
+            _ => RetryDecision::Stop,
         };
         let (sent, _) = retry(RETRY, deadline, || self.http.send(&call, deadline), verdict).await;
         let reply = sent.map_err(Problem::Call)?;

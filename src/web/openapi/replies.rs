@@ -8,7 +8,7 @@ use super::schema::{bounded_pattern, pattern};
 use crate::web::layers::MAX_REQUEST_ID_CHARS;
 
 /// Refusals by what is around all routes: the name of each, its status, and what it means.
-const EVERYWHERE: [(&str, &str, &str); 5] = [
+const COMMON_ERRORS: [(&str, &str, &str); 5] = [
     ("Unreadable", "400", "The request names no host, or several, or one that can't be read."),
     ("CrossOrigin", "403", "A page of an origin asks that is neither the server's own nor in `CORS_ORIGINS`."),
     ("TooLarge", "413", "The body that is announced is larger than `MAX_BODY_BYTES`."),
@@ -38,7 +38,7 @@ fn complete_operation(operation: &mut Operation, shows: bool) {
             reply.headers.insert("ETag".to_owned(), named("headers", "Version"));
         }
     }
-    for (name, status, _) in EVERYWHERE {
+    for (name, status, _) in COMMON_ERRORS {
         replies.entry(status.to_owned()).or_insert_with(|| named("responses", name));
     }
 }
@@ -50,7 +50,7 @@ fn declare(components: &mut Components) {
         ("Version", header("Version of what is shown", pattern("^\"[0-9a-f]+\"$"))),
     ];
     components.headers.extend(headers.map(|(name, header)| (name.to_owned(), header)));
-    let refusals = EVERYWHERE.map(|(name, _, meaning)| (name.to_owned(), RefOr::T(refusal(meaning))));
+    let refusals = COMMON_ERRORS.map(|(name, _, meaning)| (name.to_owned(), RefOr::T(refusal(meaning))));
     components.responses.extend(refusals);
 }
 

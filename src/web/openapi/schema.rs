@@ -12,7 +12,7 @@ use utoipa::openapi::{RefOr, Required, Schema};
 use super::numbers;
 
 /// Matches blanks that are cut off. U+0085 is one to the readers, but not to regular expressions.
-pub const AROUND: &str = r"[\s\x85]*";
+pub const PADDING: &str = r"[\s\x85]*";
 
 /// A whole number of `range`; a text or a boolean that means one, too.
 pub fn integer(range: &RangeInclusive<i64>) -> Schema {
@@ -67,8 +67,8 @@ pub fn text() -> Schema {
 }
 
 /// A text of at most so many characters.
-pub fn short_text(longest: usize) -> Schema {
-    ObjectBuilder::new().schema_type(Type::String).max_length(Some(longest)).into()
+pub fn short_text(max_chars: usize) -> Schema {
+    ObjectBuilder::new().schema_type(Type::String).max_length(Some(max_chars)).into()
 }
 
 /// A text that the regular expression matches.
@@ -169,7 +169,7 @@ pub fn or_null(schema: Schema) -> Schema {
 
 /// This, or a text of nothing but blanks.
 pub fn or_blank(schema: Schema) -> Schema {
-    any_of([schema, pattern(format!("^{AROUND}$"))])
+    any_of([schema, pattern(format!("^{PADDING}$"))])
 }
 
 /// Any of these.

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use utoipa::openapi::Schema;
 
 use super::numbers;
-use super::schema::{AROUND, any_case, bounded_pattern, map_of, pattern};
+use super::schema::{PADDING, any_case, bounded_pattern, map_of, pattern};
 use crate::kernel::{ResourceName, UserId};
 use crate::settings::bounds::{
     CREDENTIAL_SUFFIXES, DANGEROUS_VARIABLE_PREFIXES, DANGEROUS_VARIABLES, DATABASE_PARAMETERS, MAX_URL_CHARS,
@@ -32,8 +32,8 @@ pub fn plain(length: &RangeInclusive<usize>) -> Schema {
 }
 
 /// A text of at most so many characters, none of which is a control character; and that `excluded` does not match as a whole.
-pub fn plain_but(excluded: &str, longest: usize) -> Schema {
-    bounded_pattern(format!("^(?!(?:{excluded})$)[^{CONTROL}]*$"), &(0..=longest))
+pub fn plain_but(excluded: &str, max_chars: usize) -> Schema {
+    bounded_pattern(format!("^(?!(?:{excluded})$)[^{CONTROL}]*$"), &(0..=max_chars))
 }
 
 /// A text without control characters.
@@ -43,12 +43,12 @@ pub fn without_control() -> Schema {
 
 /// A text without control characters, but for blanks around it.
 pub fn trimmed() -> Schema {
-    pattern(format!(r"^{AROUND}[^{CONTROL}]*{AROUND}$"))
+    pattern(format!(r"^{PADDING}[^{CONTROL}]*{PADDING}$"))
 }
 
 /// A key: printable ASCII, but for blanks around it.
 pub fn key() -> Schema {
-    pattern(format!("^{AROUND}[!-~]*{AROUND}$"))
+    pattern(format!("^{PADDING}[!-~]*{PADDING}$"))
 }
 
 /// The address of an HTTP service: no user, query or fragment. Names are given in their ASCII form.
@@ -58,7 +58,7 @@ pub fn http_url() -> Schema {
 
 /// The same, but for blanks around it.
 pub fn trimmed_http_url() -> Schema {
-    bounded_pattern(format!(r"^{AROUND}{}{AROUND}$", http()), &(8..=MAX_URL_CHARS))
+    bounded_pattern(format!(r"^{PADDING}{}{PADDING}$", http()), &(8..=MAX_URL_CHARS))
 }
 
 fn http() -> String {
@@ -81,7 +81,7 @@ pub fn database_url(schemes: &[&str]) -> Schema {
 
 /// What [`crate::settings::HostPattern::parse`] takes: `host`, `host:port` or `*.host`. Names are given in their ASCII form.
 pub fn host_pattern() -> Schema {
-    pattern(format!(r"^{AROUND}{}{AROUND}$", host_expression()))
+    pattern(format!(r"^{PADDING}{}{PADDING}$", host_expression()))
 }
 
 /// The regular expression of such a host.
@@ -110,7 +110,7 @@ pub fn whole_number(range: &RangeInclusive<u64>) -> String {
 /// The endpoint of a service: a path that stays below the address that it is appended to.
 pub fn endpoint() -> Schema {
     let separator = "(?:[/;]|%(?:25)?(?:2[Ff]|5[Cc]))";
-    let climbs = format!(r"(?:[^?]*{separator})?{AROUND}(?:\.|%(?:25)?2[Ee]){{2}}{AROUND}(?:{separator}|\?|$)");
+    let climbs = format!(r"(?:[^?]*{separator})?{PADDING}(?:\.|%(?:25)?2[Ee]){{2}}{PADDING}(?:{separator}|\?|$)");
     pattern(format!(r"^(?!//)(?![^?]*://)(?!{climbs})[^{CONTROL}\\#]*$"))
 }
 

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
-use orchestrator_studio::app::{self, App, Names, Surroundings};
+use orchestrator_studio::app::{self, App, NameResolver, Platform};
 use orchestrator_studio::kernel::Clock;
 use orchestrator_studio::settings::Environment;
 use tempfile::TempDir;
@@ -18,7 +18,7 @@ pub struct TestServer {
     client: Client,
     folder: Arc<TempDir>,
     variables: Vec<(String, String)>,
-    surroundings: Surroundings,
+    platform: Platform,
     stop: CancellationToken,
     serving: JoinHandle<()>,
 }
@@ -32,7 +32,7 @@ impl TestServer {
     /// A server with these variables.
     pub async fn with(variables: &[(&str, &str)]) -> Self {
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self::start(Arc::new(TempDir::new().unwrap()), variables, surroundings()).await
+        Self::start(Arc::new(TempDir::new().unwrap()), variables, platform()).await
     }
 
     /// A server whose LLM is this upstream, and with these variables besides.
@@ -47,25 +47,25 @@ impl TestServer {
     /// A server with these variables whose clock stands still until it is moved.
     pub async fn with_clock(variables: &[(&str, &str)], clock: Clock) -> Self {
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self::start(Arc::new(TempDir::new().unwrap()), variables, Surroundings { clock, ..surroundings() }).await
+        Self::start(Arc::new(TempDir::new().unwrap()), variables, Platform { clock, ..platform() }).await
     }
 
     /// A server with these variables, for which these names have these addresses.
     pub async fn with_names(variables: &[(&str, &str)], names: &[(&str, &[&str])]) -> Self {
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let addresses = |of: &[&str]| of.iter().map(|address| address.parse().unwrap()).collect();
-        let names = Names::with(names.iter().map(|(name, of)| ((*name).to_owned(), addresses(of))));
-        Self::start(Arc::new(TempDir::new().unwrap()), variables, Surroundings { names, ..surroundings() }).await
+        let names = NameResolver::with(names.iter().map(|(name, of)| ((*name).to_owned(), addresses(of))));
+        Self::start(Arc::new(TempDir::new().unwrap()), variables, Platform { names, ..platform() }).await
     }
 
-    async fn start(folder: Arc<TempDir>, variables: Vec<(String, String)>, surroundings: Surroundings) -> Self {
+    async fn start(folder: Arc<TempDir>, variables: Vec<(String, String)>, platform: Platform) -> Self {
         let missing = folder.path().join("no-such-file").display().to_string();
         let files = ["LLM_CONFIG_PATH", "AGENTS_CONFIG_PATH", "DATASOURCES_CONFIG_PATH", "TOOLS_CONFIG_PATH"];
         let mut all: Vec<(String, String)> = files.map(|name| (name.to_owned(), missing.clone())).into();
         all.push(("DATA_DIR".to_owned(), folder.path().display().to_string()));
         all.extend(variables.clone());
         let loaded = app::load_settings(Environment::from_pairs(all)).unwrap_or_else(|error| panic!("{error}"));
-        let app = App::build(loaded, surroundings.clone()).await.unwrap_or_else(|error| panic!("{error}"));
+        let app = App::build(loaded, platform.clone()).await.unwrap_or_else(|error| panic!("{error}"));
         let listener = app::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let client = Client::new(format!("http://{}", listener.local_addr().unwrap()));
         let stop = CancellationToken::new();
@@ -73,15 +73,15 @@ impl TestServer {
         let serving = tokio::spawn(async move {
             app::serve(listener, app, stopped.cancelled()).await;
         });
-        Self { client, folder, variables, surroundings, stop, serving }
+        Self { client, folder, variables, platform, stop, serving }
     }
 
     /// Stops the server and starts another one on the same folder.
     pub async fn restart(self) -> Self {
-        let Self { folder, variables, surroundings, stop, serving, .. } = self;
+        let Self { folder, variables, platform, stop, serving, .. } = self;
         stop.cancel();
         serving.await.unwrap();
-        Self::start(folder, variables, surroundings).await
+        Self::start(folder, variables, platform).await
     }
 
     /// [`TestServer::restart`] with these variables besides.
@@ -103,8 +103,8 @@ impl TestServer {
 }
 
 /// Those of the program, which this process is not.
-fn surroundings() -> Surroundings {
-    Surroundings { program: env!("CARGO_BIN_EXE_orchestrator-studio").into(), ..Surroundings::of_process() }
+fn platform() -> Platform {
+    Platform { program: env!("CARGO_BIN_EXE_orchestrator-studio").into(), ..Platform::system() }
 }
 
 impl Deref for TestServer {

@@ -8,11 +8,11 @@ use crate::kernel::{Error, ErrorKind};
 use crate::telemetry::{LogEntry, LogFilter, logs};
 
 /// Followers at once. Each new line wakes all of them, and each may hold as much as its client does not read.
-pub(super) const MOST_FOLLOWERS: usize = 32;
+pub(super) const MAX_LOG_TAILS: usize = 32;
 
 /// What a follower of the log gets.
 #[derive(Debug)]
-pub(super) enum Followed {
+pub(super) enum LogTailEvent {
     /// A line.
     Line(Arc<LogEntry>),
     /// So many lines are gone, because the follower was too slow. There is nothing after this.
@@ -23,13 +23,13 @@ impl MonitoringService {
     /// The latest `backlog` lines that are wanted, oldest first, then each new one as it is logged; until the server stops.
     /// Nothing is kept for a follower but the few lines it is about to get: it reads where they are kept anyway, and ends if
     /// they are gone by then.
-    pub(super) fn follow(
+    pub(super) fn tail_log(
         &self,
         filter: LogFilter,
         backlog: usize,
-    ) -> Result<impl Stream<Item = Followed> + Send + use<>, Error> {
-        let place = self.followers.clone().try_acquire_owned().map_err(|_| {
-            Error::new(ErrorKind::Busy, format!("{MOST_FOLLOWERS} clients follow the log already; no more can"))
+    ) -> Result<impl Stream<Item = LogTailEvent> + Send + use<>, Error> {
+        let place = self.log_tails.clone().try_acquire_owned().map_err(|_| {
+            Error::new(ErrorKind::Busy, format!("{MAX_LOG_TAILS} clients follow the log already; no more can"))
         })?;
         let stopping = self.stopping();
         Ok(stream! {
@@ -42,13 +42,13 @@ impl MonitoringService {
             loop {
                 let (lines, missed) = logs().after(read);
                 if missed > 0 {
-                    yield Followed::Missed(missed);
+                    yield LogTailEvent::Missed(missed);
                     break;
                 }
                 for line in lines {
                     read = line.id;
-                    if filter.wants(&line) {
-                        yield Followed::Line(line);
+                    if filter.matches(&line) {
+                        yield LogTailEvent::Line(line);
                     }
                 }
                 tokio::select! {

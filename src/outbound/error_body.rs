@@ -3,9 +3,9 @@ use serde_json::{Map, Value};
 /// Longest text of an error, in characters.
 const MAX_CHARS: usize = 500;
 /// Members that hold an answer, which may be there besides an error.
-const ANSWERS: [&str; 7] = ["answer", "output", "result", "response", "text", "content", "reply"];
+const ANSWER_MEMBERS: [&str; 7] = ["answer", "output", "result", "response", "text", "content", "reply"];
 /// Members that say what went wrong, in the order of their weight.
-const WORDS: [&str; 6] = ["message", "detail", "error", "reason", "description", "title"];
+const MESSAGE_MEMBERS: [&str; 6] = ["message", "detail", "error", "reason", "description", "title"];
 
 /// An error that a service tells of in the JSON of its reply, though the status says that all went well.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,10 +32,10 @@ pub fn reported_error(reply: &Value) -> Option<ReportedError> {
     if error.is_none() && !has_failed {
         return None;
     }
-    let words = error.and_then(words_of).or_else(|| error_message(reply));
+    let words = error.and_then(message_of).or_else(|| error_message(reply));
     let text = words.unwrap_or_else(|| Value::Object(reply.clone()).to_string());
     let is_answer = |name: &&str| reply.get(*name).and_then(Value::as_str).is_some_and(|text| !text.trim().is_empty());
-    Some(ReportedError { text: one_line(&text), has_answer: !has_failed && ANSWERS.iter().any(is_answer) })
+    Some(ReportedError { text: one_line(&text), has_answer: !has_failed && ANSWER_MEMBERS.iter().any(is_answer) })
 }
 
 fn holds_something(error: &Value) -> bool {
@@ -49,11 +49,11 @@ fn holds_something(error: &Value) -> bool {
     }
 }
 
-fn words_of(error: &Value) -> Option<String> {
+fn message_of(error: &Value) -> Option<String> {
     match error {
         Value::String(text) => Some(text.clone()),
         Value::Object(map) => error_message(map).or_else(|| Some(error.to_string())),
-        Value::Array(items) => items.first().and_then(words_of),
+        Value::Array(items) => items.first().and_then(message_of),
         _ => None,
     }
 }
@@ -65,7 +65,7 @@ pub fn error_message(object: &Map<String, Value>) -> Option<String> {
         Value::Object(inner) => error_message(inner),
         _ => None,
     };
-    WORDS.iter().find_map(|name| text(object.get(*name)?))
+    MESSAGE_MEMBERS.iter().find_map(|name| text(object.get(*name)?))
 }
 
 fn one_line(text: &str) -> String {

@@ -5,10 +5,10 @@ use sysinfo::{CpuRefreshKind, MemoryRefreshKind, Pid, ProcessRefreshKind, Proces
 
 /// The machine that the server runs on, and its own process. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Machine(Arc<Mutex<Seen>>);
+pub(super) struct SystemProbe(Arc<Mutex<SystemState>>);
 
 #[derive(Debug)]
-struct Seen {
+struct SystemState {
     /// None on a machine that tells nothing.
     system: Option<System>,
     cpu_percent: f64,
@@ -16,7 +16,7 @@ struct Seen {
 
 /// What is known of the machine; what it does not tell is 0. Sizes are in bytes.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Figures {
+pub(super) struct SystemUsage {
     /// Load of all processors together, between the last two times it was measured.
     pub(super) cpu_percent: f64,
     /// Processors that this process may use.
@@ -27,45 +27,45 @@ pub(super) struct Figures {
     /// Of the file system at `/`.
     pub(super) disk_total: u64,
     pub(super) disk_free: u64,
-    pub(super) process: ProcessFigures,
+    pub(super) process: ProcessUsage,
 }
 
 /// What is known of this process.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct ProcessFigures {
+pub(super) struct ProcessUsage {
     pub(super) resident: u64,
     pub(super) virtual_memory: u64,
     pub(super) cpu_seconds: f64,
     pub(super) open_files: usize,
-    pub(super) most_files: usize,
+    pub(super) max_open_files: usize,
     /// In seconds since 1970.
     pub(super) started: u64,
 }
 
-impl Machine {
+impl SystemProbe {
     pub(super) fn new() -> Self {
         let kinds = RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing().with_usage());
         let system = System::new_with_specifics(kinds).ok();
-        Self(Arc::new(Mutex::new(Seen { system, cpu_percent: 0.0 })))
+        Self(Arc::new(Mutex::new(SystemState { system, cpu_percent: 0.0 })))
     }
 
     /// Measures the load since the last call. Blocks.
     pub(super) fn measure(&self) {
-        let mut seen = self.seen();
-        if let Some(system) = &mut seen.system {
+        let mut state = self.state();
+        if let Some(system) = &mut state.system {
             system.refresh_cpu_usage();
-            seen.cpu_percent = f64::from(system.global_cpu_usage()).clamp(0.0, 100.0);
+            state.cpu_percent = f64::from(system.global_cpu_usage()).clamp(0.0, 100.0);
         }
     }
 
     /// The figures: the load as last measured, all else as it is now. Blocks.
-    pub(super) fn figures(&self) -> Figures {
+    pub(super) fn usage(&self) -> SystemUsage {
         let disk = root_disk().unwrap_or_default();
-        let mut seen = self.seen();
-        let cpu_percent = seen.cpu_percent;
+        let mut state = self.state();
+        let cpu_percent = state.cpu_percent;
         let cpus = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let base = Figures { cpu_percent, cpus, disk_total: disk.0, disk_free: disk.1, ..Figures::default() };
-        let Some(system) = &mut seen.system else { return base };
+        let base = SystemUsage { cpu_percent, cpus, disk_total: disk.0, disk_free: disk.1, ..SystemUsage::default() };
+        let Some(system) = &mut state.system else { return base };
         system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
         let pid = Pid::from_u32(std::process::id());
         let kinds = ProcessRefreshKind::nothing().with_memory().with_cpu();
@@ -76,19 +76,19 @@ impl Machine {
             total = total.min(limits.total_memory);
             available = available.min(total.saturating_sub(limits.rss));
         }
-        let process = process.map(|process| ProcessFigures {
+        let process = process.map(|process| ProcessUsage {
             resident: process.memory(),
             virtual_memory: process.virtual_memory(),
             cpu_seconds: process.accumulated_cpu_time() as f64 / 1000.0,
             open_files: process.open_files().unwrap_or(0),
-            most_files: process.open_files_limit().unwrap_or(0),
+            max_open_files: process.open_files_limit().unwrap_or(0),
             started: process.start_time(),
         });
         let process = process.unwrap_or_default();
-        Figures { memory_total: total, memory_available: available, process, ..base }
+        SystemUsage { memory_total: total, memory_available: available, process, ..base }
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn state(&self) -> MutexGuard<'_, SystemState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -105,16 +105,16 @@ mod tests {
 
     #[test]
     fn figures_are_those_of_the_machine() {
-        let machine = Machine::new();
+        let probe = SystemProbe::new();
         std::thread::sleep(sysinfo::MINIMUM_CPU_UPDATE_INTERVAL);
-        machine.measure();
-        let figures = machine.figures();
+        probe.measure();
+        let figures = probe.usage();
         assert!((0.0..=100.0).contains(&figures.cpu_percent) && figures.cpus >= 1);
         assert!(figures.memory_total > figures.memory_available && figures.memory_available > 0);
         assert!(figures.disk_total > figures.disk_free && figures.disk_free > 0, "{figures:?}");
         let process = figures.process;
         assert!(process.resident > 1_000_000 && process.virtual_memory > process.resident);
-        assert!(process.open_files > 2 && process.most_files > process.open_files, "{process:?}");
+        assert!(process.open_files > 2 && process.max_open_files > process.open_files, "{process:?}");
         assert!(process.started > 1_700_000_000);
     }
 }

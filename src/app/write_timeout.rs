@@ -7,51 +7,54 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
-use super::connections::Connection;
+use super::connections::ClientConnection;
 
 /// How long a client may take nothing of what is sent to it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The same once the server stops.
-const PATIENCE_AT_THE_END: Duration = Duration::from_secs(2);
+const STOPPING_WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connection that ends when its client does not read. What waits for it takes memory here, and a stream without an end would
 /// wait for good.
-pub(super) struct Patient<S> {
+pub(super) struct WriteTimeoutStream<S> {
     stream: S,
-    connection: Arc<Connection>,
+    connection: Arc<ClientConnection>,
     stopping: CancellationToken,
     /// Done when patience is over; None while the client takes what it gets.
-    over: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    timeout: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
-impl<S> Patient<S> {
-    pub(super) fn new(stream: S, connection: Arc<Connection>, stopping: CancellationToken) -> Self {
-        Self { stream, connection, stopping, over: None }
+impl<S> WriteTimeoutStream<S> {
+    pub(super) fn new(stream: S, connection: Arc<ClientConnection>, stopping: CancellationToken) -> Self {
+        Self { stream, connection, stopping, timeout: None }
     }
 
     fn watch(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if written.is_ready() {
-            self.over = None;
+            self.timeout = None;
             return written;
         }
         let stopping = self.stopping.clone();
-        let over = self.over.get_or_insert_with(|| Box::pin(patience(stopping)));
-        over.as_mut().poll(context).map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
+        let timeout = self.timeout.get_or_insert_with(|| Box::pin(write_timeout(stopping)));
+        timeout
+            .as_mut()
+            .poll(context)
+            .map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
     }
 }
 
-async fn patience(stopping: CancellationToken) {
+async fn write_timeout(stopping: CancellationToken) {
     let at_the_end = async {
         stopping.cancelled().await;
-        tokio::time::sleep(PATIENCE_AT_THE_END).await;
+        tokio::time::sleep(STOPPING_WRITE_TIMEOUT).await;
     };
     tokio::select! {
-        () = tokio::time::sleep(PATIENCE) => {}
+        () = tokio::time::sleep(WRITE_TIMEOUT) => {}
         () = at_the_end => {}
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeoutStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = to.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, to);
@@ -63,7 +66,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeoutStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.watch(context, written)
@@ -107,37 +110,37 @@ mod tests {
     use crate::app::connections::Connections;
     use crate::settings::{Environment, load};
 
-    async fn patient<S>(stream: S, stopping: CancellationToken) -> Patient<S> {
+    async fn stream_of<S>(stream: S, stopping: CancellationToken) -> WriteTimeoutStream<S> {
         let settings = load(Environment::default()).unwrap().settings.server;
         let connections = Connections::new(&settings, 1);
         let admission = connections.admit(IpAddr::from([127, 0, 0, 1]), CancellationToken::new()).await.unwrap();
-        Patient::new(stream, Arc::clone(&admission.connection), stopping)
+        WriteTimeoutStream::new(stream, Arc::clone(&admission.connection), stopping)
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_client_may_read_slowly_but_must_read() {
         let (ours, mut client) = duplex(10);
-        let mut patient = patient(ours, CancellationToken::new()).await;
+        let mut stream = stream_of(ours, CancellationToken::new()).await;
         let started = Instant::now();
         let read = async {
             for _ in 0..4 {
-                tokio::time::sleep(PATIENCE / 2).await;
+                tokio::time::sleep(WRITE_TIMEOUT / 2).await;
                 client.read_exact(&mut [0; 10]).await.unwrap();
             }
         };
-        let (written, ()) = tokio::join!(patient.write_all(&[1; 100]), read);
+        let (written, ()) = tokio::join!(stream.write_all(&[1; 100]), read);
         assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);
-        assert_eq!(started.elapsed().as_secs(), 3 * PATIENCE.as_secs());
+        assert_eq!(started.elapsed().as_secs(), 3 * WRITE_TIMEOUT.as_secs());
     }
 
     #[tokio::test(start_paused = true)]
     async fn when_the_server_stops_it_has_less_patience() {
         let (ours, _client) = duplex(10);
         let stopping = CancellationToken::new();
-        let mut patient = patient(ours, stopping.clone()).await;
+        let mut stream = stream_of(ours, stopping.clone()).await;
         stopping.cancel();
         let started = Instant::now();
-        patient.write_all(&[1; 100]).await.unwrap_err();
-        assert_eq!(started.elapsed().as_secs(), PATIENCE_AT_THE_END.as_secs());
+        stream.write_all(&[1; 100]).await.unwrap_err();
+        assert_eq!(started.elapsed().as_secs(), STOPPING_WRITE_TIMEOUT.as_secs());
     }
 }

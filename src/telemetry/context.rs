@@ -8,25 +8,25 @@ use super::metrics;
 use crate::kernel::Stopwatch;
 
 tokio::task_local! {
-    static REQUEST: Request;
+    static REQUEST: RequestContext;
 }
 
 /// The request at hand: what log lines carry of it, and how long it waits for upstreams. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Request(Arc<Parts>);
+pub struct RequestContext(Arc<ContextFields>);
 
 #[derive(Debug)]
-struct Parts {
+struct ContextFields {
     id: String,
     route: String,
     execution_id: OnceLock<String>,
     waits: Stopwatch,
 }
 
-impl Request {
+impl RequestContext {
     /// A request of this id to this route.
     pub fn new(id: String, route: &str) -> Self {
-        Self(Arc::new(Parts {
+        Self(Arc::new(ContextFields {
             id,
             route: route.to_owned(),
             execution_id: OnceLock::new(),
@@ -61,7 +61,7 @@ impl Request {
     }
 
     /// Names the execution that the request at hand has begun.
-    pub fn begins_execution(id: &str) {
+    pub fn set_execution(id: &str) {
         if let Some(request) = Self::current() {
             request.0.execution_id.get_or_init(|| id.to_owned());
         }
@@ -74,8 +74,8 @@ impl Request {
 }
 
 /// `work` as part of the request at hand, for a task of its own that does not wait for the request's end.
-pub fn within<F: Future>(work: F) -> impl Future<Output = F::Output> {
-    let request = Request::current();
+pub fn in_context<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    let request = RequestContext::current();
     async move {
         match request {
             Some(request) => request.scope(work).await,
@@ -86,8 +86,8 @@ pub fn within<F: Future>(work: F) -> impl Future<Output = F::Output> {
 
 /// `work` as part of the request at hand, for a task of its own. How much of its time the server itself took is told when it
 /// ends, since the reply has begun long before.
-pub fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
-    let (request, started) = (Request::current(), Instant::now());
+pub fn in_timed_context<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    let (request, started) = (RequestContext::current(), Instant::now());
     async move {
         let Some(request) = request else { return work.await };
         let output = request.clone().scope(work).await;
@@ -107,14 +107,14 @@ mod tests {
 
     #[tokio::test]
     async fn work_in_a_task_of_its_own_belongs_to_the_request_that_began_it() {
-        let request = Request::new("r1".to_owned(), "/x");
+        let request = RequestContext::new("r1".to_owned(), "/x");
         let ids = request.scope(async {
             (
-                tokio::spawn(within(async { request_id() })).await.unwrap(),
+                tokio::spawn(in_context(async { request_id() })).await.unwrap(),
                 tokio::spawn(async { request_id() }).await.unwrap(),
             )
         });
         assert_eq!(ids.await, (Some("r1".to_owned()), None));
-        assert_eq!(within(async { request_id() }).await, None);
+        assert_eq!(in_context(async { request_id() }).await, None);
     }
 }

@@ -13,30 +13,30 @@ impl MonitoringService {
             labels: vec![("version", env!("CARGO_PKG_VERSION").to_owned())],
             value: 1.0,
         }];
-        samples.extend(self.of_parts());
-        samples.extend(self.of_pools());
-        samples.extend(self.of_breakers());
-        samples.extend(self.of_settings());
-        samples.extend(self.of_process().await);
-        samples.push(of_log());
+        samples.extend(self.health_samples());
+        samples.extend(self.pool_samples());
+        samples.extend(self.breaker_samples());
+        samples.extend(self.resource_samples());
+        samples.extend(self.process_samples().await);
+        samples.push(lost_lines_sample());
         exposition(&samples)
     }
 
     /// What health said last, in figures. A scrape waits for nobody; until there is a verdict, there is no figure.
-    fn of_parts(&self) -> Vec<Sample> {
+    fn health_samples(&self) -> Vec<Sample> {
         let settings = self.settings();
         let stores = [("redis", self.stores.redis()), ("postgres", self.stores.postgres())];
         let are_connected = stores.iter().all(|(_, status)| status.as_ref().is_none_or(|status| status.connected));
         let sample = |name, help, value| Sample { name, help, labels: Vec::new(), value };
-        let of_verdict = self.last_probe(&settings).into_iter().flat_map(|(probed, age)| {
-            let is_degraded = !(probed.is_healthy(&settings) && are_connected);
+        let report_samples = self.last_report(&settings).into_iter().flat_map(|(report, age)| {
+            let is_degraded = !(report.is_healthy(&settings) && are_connected);
             [
                 sample(
                     "orchestrator_degraded",
                     "1 if there is no LLM, or something in use does not answer",
                     number(is_degraded),
                 ),
-                sample("orchestrator_llm_reachable", "1 if the LLM server answers", number(probed.llm.ok)),
+                sample("orchestrator_llm_reachable", "1 if the LLM server answers", number(report.llm.ok)),
                 sample(
                     "orchestrator_health_age_seconds",
                     "How long ago the LLM and the stores were asked how they are",
@@ -44,10 +44,10 @@ impl MonitoringService {
                 ),
             ]
         });
-        of_verdict.chain(of_stores(&stores)).collect()
+        report_samples.chain(store_samples(&stores)).collect()
     }
 
-    fn of_pools(&self) -> Vec<Sample> {
+    fn pool_samples(&self) -> Vec<Sample> {
         let pools = self.stores.pools();
         let sample = |name, help, pool: &str, value: u32| Sample {
             name,
@@ -67,7 +67,7 @@ impl MonitoringService {
         connections.chain(idle).chain(limits).collect()
     }
 
-    fn of_breakers(&self) -> impl Iterator<Item = Sample> {
+    fn breaker_samples(&self) -> impl Iterator<Item = Sample> {
         let states =
             [("closed", BreakerState::Closed), ("open", BreakerState::Open), ("half_open", BreakerState::HalfOpen)];
         let all = [("agent", self.agents.breakers()), ("datasource", self.datasources.breakers())];
@@ -81,7 +81,7 @@ impl MonitoringService {
         })
     }
 
-    fn of_settings(&self) -> impl Iterator<Item = Sample> {
+    fn resource_samples(&self) -> impl Iterator<Item = Sample> {
         let settings = self.settings();
         let entries = [
             ("agent", settings.agents.iter().len()),
@@ -97,8 +97,8 @@ impl MonitoringService {
         entries.into_iter()
     }
 
-    async fn of_process(&self) -> [Sample; 6] {
-        let process = self.figures().await.process;
+    async fn process_samples(&self) -> [Sample; 6] {
+        let process = self.usage().await.process;
         let sample = |name, help, value| Sample { name, help, labels: Vec::new(), value };
         [
             sample("process_cpu_seconds_total", "Processor time that the server has taken", process.cpu_seconds),
@@ -109,7 +109,7 @@ impl MonitoringService {
                 process.virtual_memory as f64,
             ),
             sample("process_open_fds", "Files and connections that are open", process.open_files as f64),
-            sample("process_max_fds", "How many may be open", process.most_files as f64),
+            sample("process_max_fds", "How many may be open", process.max_open_files as f64),
             sample("process_start_time_seconds", "When the server was started, since 1970", process.started as f64),
         ]
     }
@@ -119,7 +119,7 @@ fn number(is_so: bool) -> f64 {
     f64::from(u8::from(is_so))
 }
 
-fn of_stores(stores: &[(&'static str, Option<BackendStatus>)]) -> Vec<Sample> {
+fn store_samples(stores: &[(&'static str, Option<BackendStatus>)]) -> Vec<Sample> {
     type Figure = fn(&BackendStatus) -> f64;
     let figures: [(&str, &str, Figure); 3] = [
         (
@@ -147,7 +147,7 @@ fn of_stores(stores: &[(&'static str, Option<BackendStatus>)]) -> Vec<Sample> {
     figures.into_iter().flat_map(of_figure).collect()
 }
 
-fn of_log() -> Sample {
+fn lost_lines_sample() -> Sample {
     Sample {
         name: "orchestrator_log_lines_lost_total",
         help: "Lines of the log that nobody read from standard error in time",

@@ -2,7 +2,7 @@ use url::Url;
 
 /// The URL of an upstream's endpoint. It must lie at or below the upstream's own URL: its credential goes along. The error
 /// says what was expected.
-pub fn below(base: &str, endpoint: &str) -> Result<String, String> {
+pub fn join_url(base: &str, endpoint: &str) -> Result<String, String> {
     const EXPECTED: &str = "Input should be a path below the URL that it belongs to, such as /execute";
     let refused = |why: &str| Err(format!("{EXPECTED}: {why}"));
     let path = endpoint.split('?').next().unwrap_or_default();
@@ -12,7 +12,7 @@ pub fn below(base: &str, endpoint: &str) -> Result<String, String> {
     if endpoint.chars().any(|c| c.is_control() || c == '\\' || c == '#') {
         return refused("it should have no backslash, '#' or control character");
     }
-    if climbs(path) {
+    if has_dot_dot(path) {
         return refused("it should not contain '..'");
     }
     let joined = format!("{}/{}", base.trim_end_matches('/'), endpoint.trim_start_matches('/'));
@@ -28,7 +28,7 @@ pub fn below(base: &str, endpoint: &str) -> Result<String, String> {
 }
 
 /// Whether a segment is `..` in any spelling that a server might decode.
-fn climbs(path: &str) -> bool {
+fn has_dot_dot(path: &str) -> bool {
     let mut text = path.to_ascii_lowercase();
     // Twice: some servers decode twice.
     for _ in 0..2 {
@@ -55,7 +55,7 @@ mod tests {
             ("http://a", "/x?to=http://b", "http://a/x?to=http://b"),
         ];
         for (base, endpoint, expected) in joined {
-            assert_eq!(below(base, endpoint).as_deref(), Ok(expected), "{endpoint}");
+            assert_eq!(join_url(base, endpoint).as_deref(), Ok(expected), "{endpoint}");
         }
         let refused = [
             "//evil",
@@ -78,14 +78,14 @@ mod tests {
             "/ .. /x",
         ];
         for endpoint in refused {
-            assert!(below("http://a/base", endpoint).is_err(), "{endpoint:?}");
+            assert!(join_url("http://a/base", endpoint).is_err(), "{endpoint:?}");
         }
     }
 
     proptest! {
         #[test]
         fn no_endpoint_leaves_its_upstream(endpoint in "[a-z./\\\\%2eEfF5cC:@?#; ]{0,24}") {
-            if let Ok(url) = below("http://agent:1/base", &endpoint) {
+            if let Ok(url) = join_url("http://agent:1/base", &endpoint) {
                 let url = Url::parse(&url).unwrap();
                 prop_assert_eq!((url.host_str(), url.port()), (Some("agent"), Some(1)));
                 prop_assert!(url.path().starts_with("/base"), "{}", url);

@@ -8,93 +8,93 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
 /// How long what was found out counts as current.
-const LIFETIME: Duration = Duration::from_secs(2);
+const TTL: Duration = Duration::from_secs(2);
 
 /// Something that takes time to find out: callers that come meanwhile wait for the one that asks, and those that come soon
 /// after get the same. Cheap to clone.
 #[derive(Debug)]
-pub(super) struct Fresh<K, T> {
-    known: Arc<RwLock<Option<Known<K, T>>>>,
+pub(super) struct SingleFlight<K, T> {
+    cached: Arc<RwLock<Option<CachedValue<K, T>>>>,
     /// Held by whoever asks.
-    turn: Arc<Mutex<()>>,
+    lock: Arc<Mutex<()>>,
 }
 
 #[derive(Clone, Debug)]
-struct Known<K, T> {
+struct CachedValue<K, T> {
     at: Instant,
-    of: K,
-    found: T,
+    key: K,
+    value: T,
 }
 
-impl<K, T> Default for Fresh<K, T> {
+impl<K, T> Default for SingleFlight<K, T> {
     fn default() -> Self {
-        Self { known: Arc::default(), turn: Arc::default() }
+        Self { cached: Arc::default(), lock: Arc::default() }
     }
 }
 
-impl<K, T> Clone for Fresh<K, T> {
+impl<K, T> Clone for SingleFlight<K, T> {
     fn clone(&self) -> Self {
-        Self { known: self.known.clone(), turn: self.turn.clone() }
+        Self { cached: self.cached.clone(), lock: self.lock.clone() }
     }
 }
 
-impl<K, T> Fresh<K, T>
+impl<K, T> SingleFlight<K, T>
 where
     K: PartialEq + Clone + Send + Sync + 'static,
     T: Clone + Send + Sync + 'static,
 {
-    /// What is known about `key`, or else what `find_out` finds. It goes on if the caller leaves, so that callers without
+    /// What is known about `key`, or else what `load` finds. It goes on if the caller leaves, so that callers without
     /// patience don't keep each other from ever knowing.
-    pub(super) async fn get(&self, key: K, find_out: impl Future<Output = T> + Send + 'static) -> T {
-        let turn = self.turn.clone().lock_owned().await;
-        if let Some(known) = self.known_of(&key)
-            && known.at.elapsed() < LIFETIME
+    pub(super) async fn get(&self, key: K, load: impl Future<Output = T> + Send + 'static) -> T {
+        let lock = self.lock.clone().lock_owned().await;
+        if let Some(cached) = self.cached_for(&key)
+            && cached.at.elapsed() < TTL
         {
-            return known.found;
+            return cached.value;
         }
-        match self.ask(turn, key, find_out).await.map_err(JoinError::try_into_panic) {
-            Ok(found) => found,
+        match self.spawn_load(lock, key, load).await.map_err(JoinError::try_into_panic) {
+            Ok(value) => value,
             Err(Ok(panic)) => resume_unwind(panic),
             // The runtime is ending.
             Err(Err(_)) => std::future::pending().await,
         }
     }
 
-    /// What was found out about `key` last, and how long ago. Never waits: if it is older than `lifetime`, `find_out` begins
+    /// What was found out about `key` last, and how long ago. Never waits: if it is older than `lifetime`, `load` begins
     /// for those who come later.
     pub(super) fn last(
         &self,
         key: K,
         lifetime: Duration,
-        find_out: impl Future<Output = T> + Send + 'static,
+        load: impl Future<Output = T> + Send + 'static,
     ) -> Option<(T, Duration)> {
-        let known = self.known_of(&key).map(|known| (known.found, known.at.elapsed()));
-        let is_current = known.as_ref().is_some_and(|(_, age)| *age < lifetime);
-        if !is_current && let Ok(turn) = self.turn.clone().try_lock_owned() {
-            drop(self.ask(turn, key, find_out));
+        let cached = self.cached_for(&key).map(|cached| (cached.value, cached.at.elapsed()));
+        let is_current = cached.as_ref().is_some_and(|(_, age)| *age < lifetime);
+        if !is_current && let Ok(lock) = self.lock.clone().try_lock_owned() {
+            drop(self.spawn_load(lock, key, load));
         }
-        known
+        cached
     }
 
-    fn ask(
+    fn spawn_load(
         &self,
-        turn: OwnedMutexGuard<()>,
+        lock: OwnedMutexGuard<()>,
         key: K,
-        find_out: impl Future<Output = T> + Send + 'static,
+        load: impl Future<Output = T> + Send + 'static,
     ) -> JoinHandle<T> {
-        let fresh = self.clone();
+        let flight = self.clone();
         tokio::spawn(async move {
-            let found = find_out.await;
-            let known = Known { at: Instant::now(), of: key, found: found.clone() };
-            *fresh.known.write().unwrap_or_else(PoisonError::into_inner) = Some(known);
-            drop(turn);
-            found
+            let value = load.await;
+            let cached = CachedValue { at: Instant::now(), key, value: value.clone() };
+            *flight.cached.write().unwrap_or_else(PoisonError::into_inner) = Some(cached);
+            drop(lock);
+            value
         })
     }
 
-    fn known_of(&self, key: &K) -> Option<Known<K, T>> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().filter(|known| known.of == *key).cloned()
+    fn cached_for(&self, key: &K) -> Option<CachedValue<K, T>> {
+        let cached = self.cached.read().unwrap_or_else(PoisonError::into_inner);
+        cached.as_ref().filter(|cached| cached.key == *key).cloned()
     }
 }
 
@@ -106,24 +106,24 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn many_callers_ask_once() {
-        let (fresh, asked) = (Fresh::default(), Arc::new(AtomicUsize::new(0)));
+        let (flight, asked) = (SingleFlight::default(), Arc::new(AtomicUsize::new(0)));
         let get = |key: &'static str| {
             let asked = asked.clone();
-            fresh.get(key, async move {
+            flight.get(key, async move {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 asked.fetch_add(1, Ordering::SeqCst) + 1
             })
         };
         assert_eq!(tokio::join!(get("a"), get("a"), get("a")), (1, 1, 1));
-        tokio::time::sleep(LIFETIME / 2).await;
+        tokio::time::sleep(TTL / 2).await;
         assert_eq!(get("a").await, 1);
         assert_eq!(get("b").await, 2, "of something else nothing is known");
-        tokio::time::sleep(LIFETIME).await;
+        tokio::time::sleep(TTL).await;
         assert_eq!(get("b").await, 3);
         for _ in 0..3 {
             tokio::select! {
                 _ = get("c") => panic!("it takes a second"),
-                () = tokio::time::sleep(LIFETIME / 10) => {}
+                () = tokio::time::sleep(TTL / 10) => {}
             }
         }
         assert_eq!(get("c").await, 4, "those who left had begun to ask");
@@ -131,14 +131,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_can_not_wait_gets_what_was_found_last() {
-        let (fresh, asked) = (Fresh::default(), Arc::new(AtomicUsize::new(0)));
+        let (flight, asked) = (SingleFlight::default(), Arc::new(AtomicUsize::new(0)));
         let last = |key: &'static str| {
             let asked = asked.clone();
-            let found = fresh.last(key, Duration::from_secs(30), async move {
+            let value = flight.last(key, Duration::from_secs(30), async move {
                 tokio::time::sleep(Duration::from_secs(5)).await;
                 asked.fetch_add(1, Ordering::SeqCst) + 1
             });
-            found.map(|(found, age)| (found, age.as_secs()))
+            value.map(|(value, age)| (value, age.as_secs()))
         };
         let seconds = async |count| tokio::time::sleep(Duration::from_secs(count)).await;
         assert_eq!((last("a"), last("a")), (None, None), "the first is asking already");

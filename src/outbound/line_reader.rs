@@ -5,10 +5,10 @@ use futures_util::{Stream, StreamExt};
 use super::CallError;
 
 /// Longest line accepted from an upstream, in bytes.
-const MAX_LINE: usize = 1_000_000;
+const MAX_LINE_BYTES: usize = 1_000_000;
 
 /// Cuts chunks into lines at LF, CRLF or CR, wherever the chunks happen to end. The last line may lack its end.
-pub fn lines(
+pub fn read_lines(
     chunks: impl Stream<Item = Result<Bytes, CallError>> + Send + 'static,
 ) -> impl Stream<Item = Result<String, CallError>> + Send + 'static {
     try_stream! {
@@ -67,7 +67,7 @@ impl LineBuffer {
     }
 
     fn check(&self) -> Result<(), CallError> {
-        if self.bytes.len() > MAX_LINE { Err(CallError::TooLarge(MAX_LINE)) } else { Ok(()) }
+        if self.bytes.len() > MAX_LINE_BYTES { Err(CallError::TooLarge(MAX_LINE_BYTES)) } else { Ok(()) }
     }
 }
 
@@ -80,7 +80,7 @@ mod tests {
 
     fn cut(chunks: Vec<Vec<u8>>) -> Result<Vec<String>, CallError> {
         let chunks = futures_util::stream::iter(chunks.into_iter().map(|chunk| Ok(Bytes::from(chunk))));
-        futures_util::FutureExt::now_or_never(lines(chunks).try_collect()).unwrap()
+        futures_util::FutureExt::now_or_never(read_lines(chunks).try_collect()).unwrap()
     }
 
     proptest! {
@@ -109,6 +109,6 @@ mod tests {
 
     #[test]
     fn an_endless_line_is_refused() {
-        assert_eq!(cut(vec![vec![b'x'; MAX_LINE + 1]]), Err(CallError::TooLarge(MAX_LINE)));
+        assert_eq!(cut(vec![vec![b'x'; MAX_LINE_BYTES + 1]]), Err(CallError::TooLarge(MAX_LINE_BYTES)));
     }
 }

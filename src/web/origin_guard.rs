@@ -20,14 +20,14 @@ const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 /// another origin. A browser sends such requests without asking, and only keeps the page from the reply; and a name that its
 /// owner lets point here makes a page's origin seem the server's own.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct OriginGuard {
     own_address: IpAddr,
     any_host: bool,
     hosts: Vec<AllowedHost>,
     origins: Vec<String>,
 }
 
-impl Gate {
+impl OriginGuard {
     pub(super) fn new(settings: &ServerSettings) -> Arc<Self> {
         Arc::new(Self {
             own_address: settings.address.ip(),
@@ -38,8 +38,8 @@ impl Gate {
     }
 
     /// Lets the request through, or refuses it before its body is read.
-    pub(super) async fn pass(State(gate): State<Arc<Self>>, request: Request, next: Next) -> Response {
-        match gate.refusal(&request) {
+    pub(super) async fn pass(State(guard): State<Arc<Self>>, request: Request, next: Next) -> Response {
+        match guard.refusal(&request) {
             Some(refusal) => refusal.into_response(),
             None => next.run(request).await,
         }
@@ -142,9 +142,9 @@ mod tests {
     use super::*;
     use crate::settings::{Environment, load};
 
-    fn gate(variables: &[(&str, &str)]) -> Arc<Gate> {
+    fn guard(variables: &[(&str, &str)]) -> Arc<OriginGuard> {
         let loaded = load(Environment::from_pairs(variables.iter().copied())).unwrap();
-        Gate::new(&loaded.settings.server)
+        OriginGuard::new(&loaded.settings.server)
     }
 
     fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> Request {
@@ -156,48 +156,48 @@ mod tests {
             .unwrap()
     }
 
-    fn status(gate: &Gate, request: &Request) -> u16 {
-        gate.refusal(request).map_or(200, |refusal| refusal.status().as_u16())
+    fn status(guard: &OriginGuard, request: &Request) -> u16 {
+        guard.refusal(request).map_or(200, |refusal| refusal.status().as_u16())
     }
 
     #[test]
     fn a_server_on_loopback_goes_by_loopback_names() {
-        let gate = gate(&[("ALLOWED_HOSTS", "studio.example,*.example.org:8443,10.0.0.0/8")]);
+        let guard = guard(&[("ALLOWED_HOSTS", "studio.example,*.example.org:8443,10.0.0.0/8")]);
         let taken = "localhost LOCALHOST localhost. localhost:8000 localhost: 127.0.0.1 127.0.0.1:1 127.9.9.9 127.1 [::1] \
             [::1]:8000 [::ffff:127.0.0.1] studio.example STUDIO.example.:80 a.example.org:8443 10.1.2.3:9";
         for host in taken.split_whitespace() {
-            assert_eq!(status(&gate, &request("GET", "/", &[("host", host)])), 200, "{host}");
+            assert_eq!(status(&guard, &request("GET", "/", &[("host", host)])), 200, "{host}");
         }
         let foreign = "evil.example x localhost.evil.example 127.0.0.1.evil.example 0.0.0.0:8000 [::] 192.168.0.1 \
             example.org:8443 a.example.org a.localhost b.studio.example 2130706434.example";
         for host in foreign.split_whitespace() {
-            assert_eq!(status(&gate, &request("GET", "/", &[("host", host)])), 421, "{host}");
+            assert_eq!(status(&guard, &request("GET", "/", &[("host", host)])), 421, "{host}");
         }
         for host in
             ["", ":80", "a b", "a@localhost", "localhost/", "localhost:x", "localhost:99999", "a, b", "[::1", "ü"]
         {
-            assert_eq!(status(&gate, &request("GET", "/", &[("host", host)])), 400, "{host}");
+            assert_eq!(status(&guard, &request("GET", "/", &[("host", host)])), 400, "{host}");
         }
     }
 
     #[test]
     fn a_host_is_given_exactly_once_and_gives_way_to_that_of_the_target() {
-        let gate = gate(&[]);
-        assert_eq!(status(&gate, &request("GET", "/", &[])), 400);
-        assert_eq!(status(&gate, &request("GET", "/", &[("host", "localhost"), ("host", "localhost")])), 400);
-        assert_eq!(status(&gate, &request("GET", "http://localhost:8000/", &[])), 400);
-        assert_eq!(status(&gate, &request("GET", "http://localhost:8000/", &[("host", "evil.example")])), 200);
-        assert_eq!(status(&gate, &request("GET", "http://evil.example/", &[("host", "localhost")])), 421);
-        assert_eq!(status(&gate, &request("CONNECT", "evil.example:80", &[("host", "localhost")])), 421);
-        assert_eq!(status(&gate, &request("GET", "http://a@localhost/", &[("host", "localhost")])), 400);
+        let guard = guard(&[]);
+        assert_eq!(status(&guard, &request("GET", "/", &[])), 400);
+        assert_eq!(status(&guard, &request("GET", "/", &[("host", "localhost"), ("host", "localhost")])), 400);
+        assert_eq!(status(&guard, &request("GET", "http://localhost:8000/", &[])), 400);
+        assert_eq!(status(&guard, &request("GET", "http://localhost:8000/", &[("host", "evil.example")])), 200);
+        assert_eq!(status(&guard, &request("GET", "http://evil.example/", &[("host", "localhost")])), 421);
+        assert_eq!(status(&guard, &request("CONNECT", "evil.example:80", &[("host", "localhost")])), 421);
+        assert_eq!(status(&guard, &request("GET", "http://a@localhost/", &[("host", "localhost")])), 400);
     }
 
     #[test]
     fn a_server_that_listens_wider_goes_by_what_it_is_told_or_any_name() {
-        let any = gate(&[("API_HOST", "0.0.0.0")]);
+        let any = guard(&[("API_HOST", "0.0.0.0")]);
         assert_eq!(status(&any, &request("GET", "/", &[("host", "evil.example")])), 200);
         assert_eq!(status(&any, &request("GET", "/", &[])), 400);
-        let named = gate(&[("API_HOST", "192.168.7.7"), ("ALLOWED_HOSTS", "studio.example")]);
+        let named = guard(&[("API_HOST", "192.168.7.7"), ("ALLOWED_HOSTS", "studio.example")]);
         for (host, expected) in [
             ("studio.example", 200),
             ("localhost:8000", 200),
@@ -211,10 +211,10 @@ mod tests {
 
     #[test]
     fn a_page_changes_something_only_if_it_is_of_an_allowed_origin() {
-        let gate = gate(&[("API_HOST", "0.0.0.0"), ("CORS_ORIGINS", "https://gui.example")]);
+        let guard = guard(&[("API_HOST", "0.0.0.0"), ("CORS_ORIGINS", "https://gui.example")]);
         let asked = |host: &str, headers: &[(&str, &str)]| {
             let headers: Vec<_> = [("host", host)].into_iter().chain(headers.iter().copied()).collect();
-            status(&gate, &request("POST", "/v1/chat", &headers))
+            status(&guard, &request("POST", "/v1/chat", &headers))
         };
         let cross = ("sec-fetch-site", "cross-site");
         assert_eq!(asked("localhost:8000", &[]), 200, "no browser");
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_page_of_another_origin_loads_nothing_into_itself_but_links_are_followed() {
-        let gate = gate(&[("CORS_ORIGINS", "https://gui.example")]);
+        let guard = guard(&[("CORS_ORIGINS", "https://gui.example")]);
         let asked = |method: &str, mode: &str, dest: &str, origin: Option<&str>| {
             let mut headers = vec![
                 ("host", "localhost"),
@@ -253,7 +253,7 @@ mod tests {
                 ("sec-fetch-dest", dest),
             ];
             headers.extend(origin.map(|origin| ("origin", origin)));
-            status(&gate, &request(method, "/api/llm/models", &headers))
+            status(&guard, &request(method, "/api/llm/models", &headers))
         };
         assert_eq!(asked("GET", "navigate", "document", None), 200);
         assert_eq!(asked("GET", "no-cors", "image", None), 403);
