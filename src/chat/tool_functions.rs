@@ -4,7 +4,7 @@ use super::planner::Plan;
 use super::request::UserRequest;
 use crate::kernel::Deadline;
 use crate::settings::Settings;
-use crate::tools::{Function, ToolService};
+use crate::tools::{ToolFunction, ToolService};
 
 /// Longest wait for what MCP servers list. One that answers at all does so at once; one that is still starting goes on meanwhile,
 /// and is there for a later request.
@@ -18,7 +18,7 @@ pub(super) async fn offered(
     user_request: &UserRequest,
     settings: &Settings,
     deadline: Deadline,
-) -> Vec<Function> {
+) -> Vec<ToolFunction> {
     if plan.offer.tools.is_empty() {
         return Vec::new();
     }

@@ -8,7 +8,7 @@ use super::search_query;
 use super::target_selection::{Choice, serves, words};
 use crate::kernel::{Error, FieldIssue};
 use crate::settings::{Resource, Settings, ToolOptions};
-use crate::tools::{Function, Functions, Tool, addressed};
+use crate::tools::{Tool, ToolFunction, ToolFunctions, resolve_name};
 
 /// Functions that a model is offered at once: more would fill its context.
 const MAX_OFFERED: usize = 64;
@@ -46,12 +46,13 @@ impl ToolOffer {
 
     /// What of these functions is offered, the ones that fit the prompt first if there are too many; and what is missing of
     /// that which the request wants.
-    pub(super) fn narrowed(&self, found: Functions, prompt: &str) -> (Vec<Function>, Vec<String>) {
-        let Functions { mut all, problems } = found;
+    pub(super) fn narrowed(&self, found: ToolFunctions, prompt: &str) -> (Vec<ToolFunction>, Vec<String>) {
+        let ToolFunctions { mut all, problems } = found;
         let mut missing = if self.is_wanted || self.only.is_some() { problems } else { Vec::new() };
         if let Some(only) = &self.only {
-            let is_named =
-                |function: &Function, name: &String| function.is_called(name) || *name == *function.tool.name.as_str();
+            let is_named = |function: &ToolFunction, name: &String| {
+                function.has_name(name) || *name == *function.tool.name.as_str()
+            };
             if missing.is_empty() {
                 let lacking = only.iter().filter(|name| is_member(name, &self.tools));
                 let lacking = lacking.filter(|name| !all.iter().any(|function| is_named(function, name)));
@@ -61,7 +62,7 @@ impl ToolOffer {
         }
         if all.len() > MAX_OFFERED {
             let asked = words(prompt);
-            let score = |function: &Function| {
+            let score = |function: &ToolFunction| {
                 let about = format!("{} {}", function.name.replace('_', " "), function.description);
                 words(&about).intersection(&asked).count()
             };
@@ -74,7 +75,7 @@ impl ToolOffer {
 
 /// Whether a name is that of a tool of one of these servers.
 fn is_member(name: &str, tools: &[Tool]) -> bool {
-    matches!(addressed(tools.iter(), name), Some((_, Some(_))))
+    matches!(resolve_name(tools.iter(), name), Some((_, Some(_))))
 }
 
 /// Whether a request has code run: it says so itself, or else its prompt does, clearly.
@@ -199,7 +200,7 @@ fn usable(settings: &Settings) -> impl Iterator<Item = Tool> {
 
 /// The tool of this name; `server__tool` means a tool of an MCP server.
 fn named(settings: &Settings, name: &str, field: &'static str) -> Choice<Tool> {
-    match addressed(settings.tools.iter(), name).map(|(tool, _)| tool) {
+    match resolve_name(settings.tools.iter(), name).map(|(tool, _)| tool) {
         Some(tool) if !tool.effective.enabled() => Ok(Err(format!("Tool '{}' is disabled", tool.name))),
         Some(tool) if tool.effective.is_unsupported() => {
             Ok(Err(format!("Tool '{}': unsupported type '{}'", tool.name, tool.effective.kind)))

@@ -1,5 +1,5 @@
-mod effort;
-mod explain;
+mod problem_text;
+mod validation_cost;
 
 use std::collections::HashSet;
 
@@ -7,28 +7,28 @@ use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde_json::{Map, Value};
 
 /// Bytes that the arguments of one call may have as JSON, and the same for a schema.
-const MOST_BYTES: usize = 1_000_000;
+const MAX_BYTES: usize = 1_000_000;
 /// Levels that either may be nested.
-const DEEPEST: usize = 64;
+const MAX_DEPTH: usize = 64;
 /// Problems that are told at once.
-const MOST_PROBLEMS: usize = 5;
+const MAX_PROBLEMS: usize = 5;
 /// Regular expressions that a schema may have.
-const MOST_PATTERNS: usize = 100;
+const MAX_PATTERNS: usize = 100;
 /// Bytes that one regular expression may take once it is compiled.
-const PATTERN_BYTES: usize = 1 << 20;
+const MAX_PATTERN_BYTES: usize = 1 << 20;
 
 /// Checks the arguments of a call against a function's schema and gives them as they are to be used. The error tells, in words
 /// that a model can act on, what is wrong with each, and quotes none of them: they may be huge.
 pub(super) fn check(arguments: &Value, schema: &Value) -> Result<Map<String, Value>, String> {
     let object = arguments.as_object().ok_or("The arguments should be a JSON object")?;
-    within_bounds("The arguments", arguments)?;
-    within_bounds("The function's schema", schema)?;
-    effort::affordable(schema, arguments)?;
+    check_bounds("The arguments", arguments)?;
+    check_bounds("The function's schema", schema)?;
+    validation_cost::check_cost(schema, arguments)?;
     let validator = compile(schema)?;
     if validator.is_valid(arguments) {
         return Ok(object.clone());
     }
-    let trimmed = without_needless_nulls(object, schema);
+    let trimmed = drop_optional_nulls(object, schema);
     if validator.is_valid(&Value::Object(trimmed.clone())) {
         return Ok(trimmed);
     }
@@ -42,37 +42,37 @@ fn problems(validator: &Validator, arguments: &Value, schema: &Value) -> String 
         let place = error.instance_path().to_string();
         place.is_empty() || told.insert(place)
     };
-    let errors = validator.iter_errors(arguments).filter(is_new).take(MOST_PROBLEMS + 1);
-    let mut problems: Vec<_> = errors.map(|error| explain::explain(&error, schema)).collect();
-    if problems.len() > MOST_PROBLEMS {
-        problems.truncate(MOST_PROBLEMS);
+    let errors = validator.iter_errors(arguments).filter(is_new).take(MAX_PROBLEMS + 1);
+    let mut problems: Vec<_> = errors.map(|error| problem_text::describe(&error, schema)).collect();
+    if problems.len() > MAX_PROBLEMS {
+        problems.truncate(MAX_PROBLEMS);
         problems.push("and there is more".to_owned());
     }
     problems.join("; ")
 }
 
-fn within_bounds(what: &str, value: &Value) -> Result<(), String> {
-    if depth(value, DEEPEST) > DEEPEST {
-        return Err(format!("{what} should be nested at most {DEEPEST} levels deep"));
+fn check_bounds(what: &str, value: &Value) -> Result<(), String> {
+    if depth(value, MAX_DEPTH) > MAX_DEPTH {
+        return Err(format!("{what} should be nested at most {MAX_DEPTH} levels deep"));
     }
     let bytes = value.to_string().len();
-    if bytes > MOST_BYTES {
-        return Err(format!("{what} should have at most {MOST_BYTES} bytes as JSON, not {bytes}"));
+    if bytes > MAX_BYTES {
+        return Err(format!("{what} should have at most {MAX_BYTES} bytes as JSON, not {bytes}"));
     }
     Ok(())
 }
 
 /// The regular expressions in a schema: what it takes longest to compile.
-pub(super) fn patterns(schema: &Value) -> usize {
+pub(super) fn count_patterns(schema: &Value) -> usize {
     match schema {
-        Value::Array(items) => items.iter().map(patterns).sum(),
+        Value::Array(items) => items.iter().map(count_patterns).sum(),
         Value::Object(map) => {
             let own = |(key, value): (&String, &Value)| match (key.as_str(), value) {
                 ("pattern", Value::String(_)) => 1,
                 ("patternProperties", Value::Object(members)) => members.len(),
                 _ => 0,
             };
-            map.iter().map(|member| own(member) + patterns(member.1)).sum()
+            map.iter().map(|member| own(member) + count_patterns(member.1)).sum()
         }
         _ => 0,
     }
@@ -80,9 +80,9 @@ pub(super) fn patterns(schema: &Value) -> usize {
 
 /// Whether arguments can be checked against this schema, and if not, why. May take a tenth of a second.
 pub(super) fn check_schema(schema: &Value) -> Result<(), String> {
-    within_bounds("The function's schema", schema)?;
-    if patterns(schema) > MOST_PATTERNS {
-        return Err(format!("its schema has more than {MOST_PATTERNS} patterns"));
+    check_bounds("The function's schema", schema)?;
+    if count_patterns(schema) > MAX_PATTERNS {
+        return Err(format!("its schema has more than {MAX_PATTERNS} patterns"));
     }
     compile(schema).map(|_| ())
 }
@@ -90,17 +90,18 @@ pub(super) fn check_schema(schema: &Value) -> Result<(), String> {
 /// A validator that fetches nothing and whose patterns take linear time: schemas come from MCP servers too. A schema that
 /// names no version of the specification, or an unknown one, is read by the newest.
 fn compile(schema: &Value) -> Result<Validator, String> {
-    let pattern = PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES);
+    let pattern = PatternOptions::regex().size_limit(MAX_PATTERN_BYTES).dfa_size_limit(MAX_PATTERN_BYTES);
     let options = jsonschema::options().with_pattern_options(pattern);
     let draft = Draft::default().detect(schema);
     let draft = if draft == Draft::Unknown { Draft::default() } else { draft };
     let built = options.with_draft(draft).build(schema);
-    built
-        .map_err(|error| format!("The schema of this function can't be used: {}", explain::shorten(&error.to_string())))
+    built.map_err(|error| {
+        format!("The schema of this function can't be used: {}", problem_text::shorten(&error.to_string()))
+    })
 }
 
 /// Many models write null for what they mean to leave out.
-fn without_needless_nulls(arguments: &Map<String, Value>, schema: &Value) -> Map<String, Value> {
+fn drop_optional_nulls(arguments: &Map<String, Value>, schema: &Value) -> Map<String, Value> {
     let required = schema.get("required").and_then(Value::as_array);
     let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|required| required == name));
     let kept = arguments.iter().filter(|(name, value)| !value.is_null() || is_required(name));

@@ -4,7 +4,7 @@ use crate::outbound::CallError;
 
 /// What a test of a tool found, in the original's terms.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Check {
+pub(super) struct ToolCheck {
     /// Whether the tool may be relied on, as far as it was looked at.
     pub(super) success: bool,
     /// Whether anything outside was asked.
@@ -23,7 +23,7 @@ pub(super) struct Check {
     pub(super) details: Map<String, Value>,
 }
 
-impl Check {
+impl ToolCheck {
     /// The tool works.
     pub(super) fn passed(status: &'static str, message: impl Into<String>) -> Self {
         Self { success: true, tested: true, status, message: message.into(), ..Self::default() }

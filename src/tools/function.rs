@@ -4,7 +4,7 @@ use super::Tool;
 
 /// A function that a tool offers: one per tool, except that an MCP server offers as many as it has tools.
 #[derive(Clone, Debug)]
-pub struct Function {
+pub struct ToolFunction {
     /// The tool's name; for a tool of an MCP server `name__tool`.
     pub name: String,
     /// The same in the letters that models may use: `A-Z a-z 0-9 _ -`, at most 64. Unique among the functions.
@@ -21,14 +21,14 @@ pub struct Function {
 
 /// What a kind of tool says of one tool: description and JSON schema of the arguments.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Described {
+pub(super) struct FunctionSpec {
     pub(super) description: String,
     pub(super) parameters: Value,
 }
 
-impl Function {
+impl ToolFunction {
     /// Whether it is published under this name, in either form.
-    pub fn is_called(&self, name: &str) -> bool {
+    pub fn has_name(&self, name: &str) -> bool {
         self.name == name || self.call_name == name
     }
 

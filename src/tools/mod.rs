@@ -1,9 +1,9 @@
 //! Tools: their endpoints are under `/api/tools`; chat offers them to models and runs them through [`ToolService`].
 //!
-//! `service` keeps the catalog and answers for it; `registry` tells which functions the enabled tools come to; `runtime`
+//! `service` keeps the catalog and answers for it; `naming` tells which functions the enabled tools come to; `runtime`
 //! checks a call and runs it under limits. Each kind of tool has a folder: `http_request`, `web_search`, `code_executor`,
 //! `mcp`. To add one: its options in `settings::ToolOptions`, a folder with a `describe`, an `execute` and a `check`, its
-//! arms in `registry` and `runtime`.
+//! arms in `naming` and `runtime`.
 
 mod arguments;
 mod check;
@@ -11,17 +11,17 @@ mod code_executor;
 mod function;
 mod http_request;
 mod mcp;
-mod registry;
+mod naming;
 mod result;
 pub mod routes;
 mod runtime;
 mod service;
 mod web_search;
 
-pub use function::Function;
-pub use registry::addressed;
+pub use function::ToolFunction;
+pub use naming::resolve_name;
 pub use result::{ToolResult, ToolStatus};
-pub use runtime::Functions;
+pub use runtime::ToolFunctions;
 pub use service::ToolService;
 
 use std::sync::Arc;

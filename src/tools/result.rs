@@ -88,7 +88,7 @@ impl ToolResult {
     }
 
     /// With no more than about `most` bytes of output; one that is cut is marked and given as text.
-    pub(super) fn capped(self, most: usize) -> Self {
+    pub(super) fn truncate_output(self, most: usize) -> Self {
         let text = match &self.output {
             Value::String(text) if text.len() <= most => return self,
             Value::String(text) => text.clone(),
@@ -110,10 +110,10 @@ mod tests {
     #[test]
     fn a_long_output_is_cut_on_a_character_and_says_so() {
         let short = ToolResult::success(json!({"a": "b"}));
-        assert_eq!(short.clone().capped(9), short);
-        let cut = ToolResult::success(json!("aéb")).capped(2);
+        assert_eq!(short.clone().truncate_output(9), short);
+        let cut = ToolResult::success(json!("aéb")).truncate_output(2);
         assert_eq!((cut.output, cut.metadata.get("truncated")), (json!("a"), Some(&json!(true))));
-        let cut = short.capped(8);
+        let cut = short.truncate_output(8);
         assert_eq!((cut.output, cut.metadata.get("output_bytes")), (json!("{\"a\":\"b\""), Some(&json!(9))));
     }
 }

@@ -7,27 +7,27 @@ use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use super::check::Check;
+use super::check::ToolCheck;
 use super::code_executor::CodeExecutor;
 use super::mcp::McpClient;
 use super::result::ToolResult;
-use super::{Function, Tool, arguments, http_request, registry, web_search};
+use super::{Tool, ToolFunction, arguments, http_request, naming, web_search};
 use crate::kernel::{Deadline, Stopwatch};
 use crate::outbound::HttpClient;
 use crate::settings::{Environment, Settings, ToolOptions, ToolPolicy};
 use crate::telemetry::metrics::{self, Callee};
 
 /// Bytes of output that a result holds.
-const MOST_OUTPUT: usize = 200_000;
+const MAX_OUTPUT_BYTES: usize = 200_000;
 /// Longest wait for the list of an MCP server's tools when functions are gathered.
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
-const NO_PLACE: &str = "No place was free in time: too many tools are running (TOOLS_MAX_CONCURRENT)";
+const NO_SLOT: &str = "No place was free in time: too many tools are running (TOOLS_MAX_CONCURRENT)";
 /// How many tools are asked for their functions at once.
-const LISTS_AT_ONCE: usize = 16;
+const MAX_CONCURRENT_LISTS: usize = 16;
 
 /// Knows what tools offer, and runs them under limits. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Runtime {
+pub(super) struct ToolRuntime {
     http: HttpClient,
     code: CodeExecutor,
     mcp: McpClient,
@@ -36,14 +36,14 @@ pub(super) struct Runtime {
 
 /// The functions of a set of tools.
 #[derive(Debug, Default)]
-pub struct Functions {
+pub struct ToolFunctions {
     /// Each of them.
-    pub all: Vec<Function>,
+    pub all: Vec<ToolFunction>,
     /// Why some tools offer none, in full sentences.
     pub problems: Vec<String>,
 }
 
-impl Runtime {
+impl ToolRuntime {
     pub(super) fn new(http: HttpClient, environment: &Environment, rules: &ToolPolicy) -> Self {
         Self {
             code: CodeExecutor::new(environment),
@@ -54,25 +54,30 @@ impl Runtime {
     }
 
     /// The functions of these tools, in their order. MCP servers are asked, unless their answer is known.
-    pub(super) async fn functions(&self, tools: Vec<Tool>, rules: &ToolPolicy, deadline: Deadline) -> Functions {
+    pub(super) async fn functions(&self, tools: Vec<Tool>, rules: &ToolPolicy, deadline: Deadline) -> ToolFunctions {
         let deadline = deadline.at_most(LIST_TIMEOUT);
         let ask = |tool: Tool| async move {
             let functions = self.functions_of(&tool, rules, deadline).await;
             functions.inspect_err(|words| tracing::warn!(tool = %tool.name, untrusted = words, "a tool is not offered"))
         };
-        let asked: Vec<_> = futures_util::stream::iter(tools).map(ask).buffered(LISTS_AT_ONCE).collect().await;
-        let mut found = Functions::default();
+        let asked: Vec<_> = futures_util::stream::iter(tools).map(ask).buffered(MAX_CONCURRENT_LISTS).collect().await;
+        let mut found = ToolFunctions::default();
         for functions in asked {
             match functions {
                 Ok(functions) => found.all.extend(functions),
                 Err(problem) => found.problems.push(problem),
             }
         }
-        found.all = registry::with_call_names(found.all);
+        found.all = naming::with_call_names(found.all);
         found
     }
 
-    async fn functions_of(&self, tool: &Tool, rules: &ToolPolicy, deadline: Deadline) -> Result<Vec<Function>, String> {
+    async fn functions_of(
+        &self,
+        tool: &Tool,
+        rules: &ToolPolicy,
+        deadline: Deadline,
+    ) -> Result<Vec<ToolFunction>, String> {
         match options(tool)? {
             ToolOptions::Mcp(options) => self.mcp.functions(tool, &options, rules, deadline).await,
             options => describe(tool, &options).map(|function| vec![function]).ok_or_else(|| unsupported(tool)),
@@ -80,12 +85,16 @@ impl Runtime {
     }
 
     /// The function of a tool that has only one.
-    pub(super) fn described(&self, tool: &Tool) -> Option<Function> {
+    pub(super) fn single_function(&self, tool: &Tool) -> Option<ToolFunction> {
         describe(tool, &options(tool).ok()?)
     }
 
     /// The arguments as they are to be used, if they fit a function, and if not, why.
-    pub(super) fn checked(&self, function: &Function, arguments: &Value) -> Result<Map<String, Value>, String> {
+    pub(super) fn check_arguments(
+        &self,
+        function: &ToolFunction,
+        arguments: &Value,
+    ) -> Result<Map<String, Value>, String> {
         arguments::check(arguments, &function.parameters)
     }
 
@@ -93,16 +102,16 @@ impl Runtime {
     /// is free of credentials.
     pub(super) async fn execute(
         &self,
-        function: &Function,
+        function: &ToolFunction,
         arguments: &Value,
         settings: &Settings,
         deadline: Deadline,
     ) -> ToolResult {
         let started = Instant::now();
-        match self.checked(function, arguments) {
+        match self.check_arguments(function, arguments) {
             Ok(arguments) => self.execute_checked(function, &arguments, settings, deadline).await,
             Err(wrong) => {
-                finished(function, ToolResult::error(format!("Tool '{}' was not run: {wrong}", function.name)), started)
+                finish(function, ToolResult::error(format!("Tool '{}' was not run: {wrong}", function.name)), started)
             }
         }
     }
@@ -110,7 +119,7 @@ impl Runtime {
     /// The same with arguments that fit.
     pub(super) async fn execute_checked(
         &self,
-        function: &Function,
+        function: &ToolFunction,
         arguments: &Map<String, Value>,
         settings: &Settings,
         deadline: Deadline,
@@ -118,12 +127,12 @@ impl Runtime {
         let (started, wait) = (Instant::now(), Stopwatch::wait());
         let result = self.run(function, arguments, settings, deadline).await;
         drop(wait);
-        finished(function, result, started)
+        finish(function, result, started)
     }
 
     async fn run(
         &self,
-        function: &Function,
+        function: &ToolFunction,
         arguments: &Map<String, Value>,
         settings: &Settings,
         deadline: Deadline,
@@ -135,7 +144,7 @@ impl Runtime {
         };
         let permit = match timeout_at(deadline.instant(), self.running.acquire()).await {
             Ok(Ok(permit)) => permit,
-            _ => return ToolResult::timeout(format!("Tool '{}': {NO_PLACE}", function.name)),
+            _ => return ToolResult::timeout(format!("Tool '{}': {NO_SLOT}", function.name)),
         };
         let deadline = deadline.at_most(options.timeout().unwrap_or(rules.timeout));
         let work: BoxFuture<'_, ToolResult> = match &options {
@@ -155,22 +164,22 @@ impl Runtime {
     }
 
     /// Looks whether a tool can do its work.
-    pub(super) async fn check(&self, tool: &Tool, rules: &ToolPolicy, deadline: Deadline) -> Check {
+    pub(super) async fn check(&self, tool: &Tool, rules: &ToolPolicy, deadline: Deadline) -> ToolCheck {
         let place = timeout_at(deadline.instant(), self.running.acquire()).await;
         let Ok(Ok(_place)) = place else {
-            return Check::failed("timeout", "Too many tools are running", NO_PLACE);
+            return ToolCheck::failed("timeout", "Too many tools are running", NO_SLOT);
         };
         let check = match options(tool) {
             Ok(ToolOptions::Http(options)) => http_request::check(&self.http, tool, &options, deadline).await,
             Ok(ToolOptions::Search(options)) => web_search::check(&self.http, tool, &options, deadline).await,
             Ok(ToolOptions::Code(options)) => self.code.check(&options, rules, deadline).await,
             Ok(ToolOptions::Mcp(options)) => self.mcp.check(tool, &options, rules, deadline).await,
-            Ok(ToolOptions::Unsupported) => Check::incomplete(unsupported(tool)),
-            Err(problem) => Check::incomplete(problem),
+            Ok(ToolOptions::Unsupported) => ToolCheck::incomplete(unsupported(tool)),
+            Err(problem) => ToolCheck::incomplete(problem),
         };
         let redaction = tool.redaction();
         let clean = |text: Option<String>| text.map(|text| redaction.text(&text));
-        Check {
+        ToolCheck {
             message: redaction.text(&check.message),
             error: clean(check.error),
             error_detail: clean(check.error_detail),
@@ -199,18 +208,18 @@ fn options(tool: &Tool) -> Result<ToolOptions, String> {
 }
 
 /// The function of a tool that has only one.
-fn describe(tool: &Tool, options: &ToolOptions) -> Option<Function> {
-    let described = match options {
+fn describe(tool: &Tool, options: &ToolOptions) -> Option<ToolFunction> {
+    let single_function = match options {
         ToolOptions::Http(options) => http_request::describe(options),
         ToolOptions::Search(options) => web_search::describe(options),
         ToolOptions::Code(options) => CodeExecutor::describe(options),
         ToolOptions::Mcp(_) | ToolOptions::Unsupported => return None,
     };
-    Some(registry::one(tool, described))
+    Some(naming::single(tool, single_function))
 }
 
 /// What came of a function, as its caller may see it.
-fn finished(function: &Function, result: ToolResult, started: Instant) -> ToolResult {
+fn finish(function: &ToolFunction, result: ToolResult, started: Instant) -> ToolResult {
     let redaction = function.tool.redaction();
     let result = ToolResult {
         output: redaction.json(result.output),
@@ -221,7 +230,7 @@ fn finished(function: &Function, result: ToolResult, started: Instant) -> ToolRe
     metrics::call(Callee::Tool, function.tool.name.as_str(), result.status.as_str(), started.elapsed());
     let elapsed = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(tool = %function.name, status = ?result.status, duration_ms = elapsed, "a tool was run");
-    result.capped(MOST_OUTPUT).with("duration_ms", elapsed)
+    result.truncate_output(MAX_OUTPUT_BYTES).with("duration_ms", elapsed)
 }
 
 fn unsupported(tool: &Tool) -> String {

@@ -3,10 +3,10 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::check::Check;
+use super::check::ToolCheck;
 use super::result::ToolResult;
-use super::runtime::{Functions, Runtime};
-use super::{Function, Tool, addressed};
+use super::runtime::{ToolFunctions, ToolRuntime};
+use super::{Tool, ToolFunction, resolve_name};
 use crate::kernel::{Deadline, Error, FieldIssue, ResourceName};
 use crate::outbound::HttpClient;
 use crate::settings::{Precondition, Settings, SharedSettings, ToolSettings};
@@ -16,19 +16,19 @@ use crate::storage::{ConfigStore, Registry};
 const CHECK_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Names that an error lists at most.
-const MAX_NAMED: usize = 100;
+const MAX_LISTED_NAMES: usize = 100;
 
 /// Keeps, tests and runs tools. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ToolService {
     registry: Registry<ToolSettings>,
-    runtime: Runtime,
+    runtime: ToolRuntime,
 }
 
 impl ToolService {
     /// A service on these settings, whose changes go to `store`.
     pub fn new(settings: SharedSettings, store: ConfigStore, http: HttpClient) -> Self {
-        let runtime = Runtime::new(http, settings.environment(), &settings.snapshot().tool_policy);
+        let runtime = ToolRuntime::new(http, settings.environment(), &settings.snapshot().tool_policy);
         Self { registry: Registry::new(settings, store), runtime }
     }
 
@@ -56,12 +56,12 @@ impl ToolService {
     }
 
     /// The functions of these tools, in their order, under names that models may use.
-    pub async fn functions(&self, tools: Vec<Tool>, settings: &Settings, deadline: Deadline) -> Functions {
+    pub async fn functions(&self, tools: Vec<Tool>, settings: &Settings, deadline: Deadline) -> ToolFunctions {
         self.runtime.functions(tools, &settings.tool_policy, deadline).await
     }
 
     /// The functions of all enabled tools. Tools of a type that nobody can run have none, which is no problem here.
-    pub(super) async fn all_functions(&self) -> Functions {
+    pub(super) async fn all_functions(&self) -> ToolFunctions {
         let settings = self.registry.settings().snapshot();
         let deadline = Deadline::after(settings.orchestration.timeout);
         let known = |tool: &&Tool| !tool.effective.is_unsupported();
@@ -69,14 +69,14 @@ impl ToolService {
     }
 
     /// Whether arguments fit a function, and if not, why.
-    pub fn check_arguments(&self, function: &Function, arguments: &Value) -> Result<(), String> {
-        self.runtime.checked(function, arguments).map(|_| ())
+    pub fn check_arguments(&self, function: &ToolFunction, arguments: &Value) -> Result<(), String> {
+        self.runtime.check_arguments(function, arguments).map(|_| ())
     }
 
     /// Runs a function whose arguments may be anything. `deadline` is the caller's; the tool's own limit counts too.
     pub async fn execute(
         &self,
-        function: &Function,
+        function: &ToolFunction,
         arguments: &Value,
         settings: &Settings,
         deadline: Deadline,
@@ -94,9 +94,9 @@ impl ToolService {
     ) -> Result<ToolResult, Error> {
         let settings = self.registry.settings().snapshot();
         let deadline = Deadline::after(settings.orchestration.timeout);
-        let found = addressed(settings.tools.iter(), name);
+        let found = resolve_name(settings.tools.iter(), name);
         let (tool, is_function) = found.map(|(tool, its_own)| (tool, its_own.is_some())).ok_or_else(|| {
-            let names = settings.tools.iter().map(|tool| tool.name.as_str()).take(MAX_NAMED).collect::<Vec<_>>();
+            let names = settings.tools.iter().map(|tool| tool.name.as_str()).take(MAX_LISTED_NAMES).collect::<Vec<_>>();
             not_found(name, "there are", &names)
         })?;
         if !tool.effective.enabled {
@@ -106,8 +106,8 @@ impl ToolService {
         if let Some(problem) = found.problems.into_iter().next() {
             return Ok(ToolResult::error(problem));
         }
-        let function = if is_function { published(name, found.all)? } else { choose(member, found.all)? };
-        let arguments = self.runtime.checked(&function, &Value::Object(arguments)).map_err(|wrong| {
+        let function = if is_function { find_published(name, found.all)? } else { choose_member(member, found.all)? };
+        let arguments = self.runtime.check_arguments(&function, &Value::Object(arguments)).map_err(|wrong| {
             let loc = vec!["body".into(), "arguments".into()];
             Error::invalid(vec![FieldIssue::new("value_error", loc, wrong, Value::Null)])
         })?;
@@ -120,7 +120,7 @@ impl ToolService {
     }
 
     /// Looks whether a tool of a known type can do its work; and how many milliseconds that took.
-    pub(super) async fn check(&self, tool: &Tool) -> (Check, f64) {
+    pub(super) async fn check(&self, tool: &Tool) -> (ToolCheck, f64) {
         let rules = &self.registry.settings().snapshot().tool_policy;
         let started = Instant::now();
         let check = self.runtime.check(tool, rules, Deadline::after(CHECK_TIMEOUT)).await;
@@ -129,7 +129,7 @@ impl ToolService {
 
     /// What models are told of a tool with one function.
     pub(super) fn schema(&self, tool: &Tool) -> Option<Value> {
-        self.runtime.described(tool).map(|function| function.to_schema())
+        self.runtime.single_function(tool).map(|function| function.to_schema())
     }
 
     /// Ends what outlives requests: connections, and processes behind them.
@@ -139,11 +139,11 @@ impl ToolService {
 }
 
 /// The function of this name.
-fn published(name: &str, mut all: Vec<Function>) -> Result<Function, Error> {
-    if let Some(at) = all.iter().position(|function| function.is_called(name)) {
+fn find_published(name: &str, mut all: Vec<ToolFunction>) -> Result<ToolFunction, Error> {
+    if let Some(at) = all.iter().position(|function| function.has_name(name)) {
         return Ok(all.swap_remove(at));
     }
-    let names: Vec<_> = all.iter().map(|function| function.name.as_str()).take(MAX_NAMED).collect();
+    let names: Vec<_> = all.iter().map(|function| function.name.as_str()).take(MAX_LISTED_NAMES).collect();
     Err(not_found(name, "its server has", &names))
 }
 
@@ -153,11 +153,11 @@ fn not_found(name: &str, what: &str, names: &[&str]) -> Error {
 }
 
 /// The function that is meant by the body's `tool`.
-fn choose(member: Option<&str>, all: Vec<Function>) -> Result<Function, Error> {
+fn choose_member(member: Option<&str>, all: Vec<ToolFunction>) -> Result<ToolFunction, Error> {
     let names: Vec<_> = all.iter().filter_map(|function| function.remote.clone()).collect();
-    let is_meant = |function: &Function| {
+    let is_meant = |function: &ToolFunction| {
         function.remote.as_deref() == member
-            || function.remote.is_some() && member.is_some_and(|name| function.is_called(name))
+            || function.remote.is_some() && member.is_some_and(|name| function.has_name(name))
     };
     let msg = match (member, names.is_empty()) {
         (None, false) => "Input should name one of the MCP server's tools",

@@ -29,7 +29,7 @@ use crate::llm::{LlmClient, Usage};
 use crate::memory::ContextMessage;
 use crate::settings::Settings;
 use crate::storage::Step;
-use crate::tools::{Function, Tool, ToolService};
+use crate::tools::{Tool, ToolFunction, ToolService};
 
 pub(super) use tool_result::WebSource;
 pub(super) use tool_run::check as check_run;
@@ -58,7 +58,7 @@ pub(super) struct TaskContext<'a> {
     pub(super) datasources: &'a DataSourceService,
     pub(super) tools: &'a ToolService,
     /// What the model may ask for while it answers.
-    pub(super) offered: &'a [Function],
+    pub(super) offered: &'a [ToolFunction],
     /// How far the request wants it to.
     pub(super) offer: &'a ToolOffer,
     pub(super) support: &'a ToolSupport,

@@ -13,7 +13,7 @@ use crate::kernel::{Error, ErrorKind, Role};
 use crate::llm::{ChatMessage, Completion, Usage};
 use crate::settings::{Language, ToolOptions};
 use crate::storage::Step;
-use crate::tools::{Function, Tool, ToolResult, ToolStatus};
+use crate::tools::{Tool, ToolFunction, ToolResult, ToolStatus};
 
 /// Characters of a program's output that the answer and a model are shown.
 const MAX_OUTPUT_CHARS: usize = 4000;
@@ -66,7 +66,7 @@ pub(super) async fn run(context: &TaskContext<'_>, tool: &Tool, inputs: &Inputs)
 }
 
 /// The tool's function, and the languages that it runs.
-async fn prepared(context: &TaskContext<'_>, tool: &Tool) -> Result<(Function, Vec<Language>), Error> {
+async fn prepared(context: &TaskContext<'_>, tool: &Tool) -> Result<(ToolFunction, Vec<Language>), Error> {
     let found = context.tools.functions(vec![tool.clone()], context.settings, context.deadline).await;
     let languages = match tool.effective.options() {
         Ok(ToolOptions::Code(options)) => options.languages,
@@ -80,7 +80,7 @@ async fn prepared(context: &TaskContext<'_>, tool: &Tool) -> Result<(Function, V
 /// What has been written and run so far.
 struct ProgramRun<'a> {
     context: &'a TaskContext<'a>,
-    function: Function,
+    function: ToolFunction,
     languages: Vec<Language>,
     /// The answer so far.
     text: String,

@@ -11,7 +11,7 @@ use crate::chat::text::{excerpt, one_line};
 use crate::chat::tool_selection::is_search;
 use crate::kernel::{Deadline, Role};
 use crate::llm::{ChatMessage, ToolCall};
-use crate::tools::{Function, ToolResult, ToolStatus};
+use crate::tools::{ToolFunction, ToolResult, ToolStatus};
 
 /// ToolCalls of one reply that are carried out.
 const MAX_CALLS: usize = 8;
@@ -219,7 +219,7 @@ fn plain(call: ToolCall) -> ToolCall {
 async fn run(context: &TaskContext<'_>, deadline: Deadline, call: &ToolCall, number: usize) -> CompletedCall {
     let started = Instant::now();
     let offered = context.offered;
-    let named = |name: fn(&Function) -> &String| offered.iter().find(|function| *name(function) == call.name);
+    let named = |name: fn(&ToolFunction) -> &String| offered.iter().find(|function| *name(function) == call.name);
     let function = named(|function| &function.call_name).or_else(|| named(|function| &function.name));
     let result = match function {
         Some(function) => context.tools.execute(function, &call.arguments, context.settings, deadline).await,

@@ -6,7 +6,7 @@ use super::TaskContext;
 use crate::chat::text::{excerpt, fenced, json_in, one_line};
 use crate::kernel::new_id;
 use crate::llm::{ChatRequest, ToolCall, Usage};
-use crate::tools::Function;
+use crate::tools::ToolFunction;
 
 /// Longest wait for a model's word on which tool to call.
 const CHOICE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -39,15 +39,15 @@ pub(super) async fn choose(context: &TaskContext<'_>) -> (Option<ToolCall>, Opti
     }
 }
 
-fn list(offered: &[Function]) -> String {
-    let line = |function: &Function| {
+fn list(offered: &[ToolFunction]) -> String {
+    let line = |function: &ToolFunction| {
         let schema = excerpt(&function.parameters.to_string(), MAX_SCHEMA_CHARS);
         format!("- {}: {} Arguments: {schema}", function.call_name, one_line(&function.description))
     };
     excerpt(&offered.iter().map(line).collect::<Vec<_>>().join("\n"), MAX_LIST_CHARS)
 }
 
-fn read(answer: &str, offered: &[Function]) -> Option<ToolCall> {
+fn read(answer: &str, offered: &[ToolFunction]) -> Option<ToolCall> {
     let answer = json_in(answer)?;
     let name = answer.get("tool")?.as_str()?;
     let function = offered.iter().find(|function| function.call_name == name || function.name == name)?;

@@ -183,7 +183,7 @@ impl ToolLoop<'_> {
     }
 }
 
-fn spec(function: &crate::tools::Function) -> ToolSpec {
+fn spec(function: &crate::tools::ToolFunction) -> ToolSpec {
     ToolSpec {
         name: function.call_name.clone(),
         description: function.description.clone(),

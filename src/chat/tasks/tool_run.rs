@@ -7,7 +7,7 @@ use crate::chat::text::{excerpt, one_line};
 use crate::chat::tool_selection::{ToolRun, is_search};
 use crate::kernel::{Deadline, Error, ErrorKind, FieldIssue, Role};
 use crate::settings::Settings;
-use crate::tools::{Function, ToolResult, ToolService, ToolStatus};
+use crate::tools::{ToolFunction, ToolResult, ToolService, ToolStatus};
 
 /// Longest text taken from a tool, in characters: an answer is to be read.
 const MAX_TEXT: usize = 100_000;
@@ -41,7 +41,7 @@ pub(in crate::chat) async fn check(
     deadline: Deadline,
 ) -> Result<(), Error> {
     let found = tools.functions(vec![run.tool.clone()], settings, deadline).await;
-    let Some(function) = found.all.iter().find(|function| function.is_called(&run.name)) else { return Ok(()) };
+    let Some(function) = found.all.iter().find(|function| function.has_name(&run.name)) else { return Ok(()) };
     let mut arguments = run.arguments.clone();
     if is_search(&run.tool) {
         // What to search for may still have to be worked out of the prompt.
@@ -55,9 +55,9 @@ pub(in crate::chat) async fn check(
 }
 
 /// The function that is meant: the tool's own, or that of an MCP server which the request names.
-async fn function(context: &TaskContext<'_>, run: &ToolRun) -> Result<Function, Error> {
+async fn function(context: &TaskContext<'_>, run: &ToolRun) -> Result<ToolFunction, Error> {
     let mut found = context.tools.functions(vec![run.tool.clone()], context.settings, context.deadline).await;
-    if let Some(at) = found.all.iter().position(|function| function.is_called(&run.name)) {
+    if let Some(at) = found.all.iter().position(|function| function.has_name(&run.name)) {
         return Ok(found.all.swap_remove(at));
     }
     let names: Vec<_> = found.all.iter().map(|function| one_line(&function.name)).collect();
@@ -78,7 +78,7 @@ fn query(context: &TaskContext<'_>) -> String {
     query.filter(|query| !query.is_empty()).unwrap_or_else(|| one_line(prompt))
 }
 
-fn output(function: &Function, result: &ToolResult) -> TaskOutput {
+fn output(function: &ToolFunction, result: &ToolResult) -> TaskOutput {
     let target = Some(function.name.clone());
     if is_search(&function.tool) {
         let sources = WebSource::all_in(&result.output);

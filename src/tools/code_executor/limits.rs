@@ -7,19 +7,19 @@ use crate::settings::{CodeOptions, Language};
 
 const MEGABYTE: u64 = 1 << 20;
 /// Processes and threads that a sandbox may have at once.
-const PROCESSES: u64 = 64;
+const MAX_PROCESSES: u64 = 64;
 /// Files that a process may have open.
-const OPEN_FILES: u64 = 256;
+const MAX_OPEN_FILES: u64 = 256;
 /// Largest file, and what a sandbox's `/tmp` holds in all, whatever the limit of memory.
-const MOST_FILE: u64 = 256 * MEGABYTE;
+const MAX_FILE_BYTES: u64 = 256 * MEGABYTE;
 /// What Node.js needs besides what a program uses.
-const OVERHEAD_OF_NODE: u64 = 64 * MEGABYTE;
+const NODE_OVERHEAD: u64 = 64 * MEGABYTE;
 /// Below the server as far as it goes, so that it stays responsive while programs are busy.
 pub(super) const NICENESS: i32 = 19;
 
 /// What a program may use.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct ProgramLimits {
     /// Bytes of memory of all its processes together, the files in `/tmp` included.
     pub(super) memory: u64,
     /// Bytes of a file, and of all files in `/tmp`.
@@ -29,12 +29,12 @@ pub(super) struct Limits {
     data: u64,
 }
 
-impl Limits {
+impl ProgramLimits {
     pub(super) fn of(options: &CodeOptions, language: Language, deadline: Deadline) -> Self {
-        let overhead = if language == Language::JavaScript { OVERHEAD_OF_NODE } else { 0 };
+        let overhead = if language == Language::JavaScript { NODE_OVERHEAD } else { 0 };
         Self {
             memory: options.max_memory,
-            files: (options.max_memory / 2).min(MOST_FILE),
+            files: (options.max_memory / 2).min(MAX_FILE_BYTES),
             cpu_seconds: deadline.remaining().as_secs() + 1,
             data: options.max_memory + overhead,
         }
@@ -45,20 +45,20 @@ impl Limits {
     }
 
     /// Sets what the kernel holds for each process of a sandbox for the first one, whose children inherit it.
-    pub(super) fn impose(&self, first: Pid) -> io::Result<()> {
+    pub(super) fn apply_limits(&self, first: Pid) -> io::Result<()> {
         set(first, &self.in_sandbox())
     }
 
     /// The number of processes is that of the sandbox alone, for it has user ids of its own.
     fn in_sandbox(&self) -> Vec<Limit> {
         let mut limits = self.per_process();
-        limits.push((Resource::Nproc, PROCESSES, PROCESSES));
+        limits.push((Resource::Nproc, MAX_PROCESSES, MAX_PROCESSES));
         limits
     }
 
     /// The same for a program without a sandbox. The number of processes would count all of the server's user.
-    pub(super) fn impose_outside(&self, process: Pid) -> io::Result<()> {
-        be_modest(process);
+    pub(super) fn apply_limits_unsandboxed(&self, process: Pid) -> io::Result<()> {
+        deprioritize(process);
         set(process, &self.per_process())
     }
 
@@ -67,7 +67,7 @@ impl Limits {
             (Resource::Cpu, self.cpu_seconds, self.cpu_seconds + 1),
             (Resource::Data, self.data, self.data),
             (Resource::Fsize, self.files, self.files),
-            (Resource::Nofile, OPEN_FILES, OPEN_FILES),
+            (Resource::Nofile, MAX_OPEN_FILES, MAX_OPEN_FILES),
             (Resource::Core, 0, 0),
             (Resource::Memlock, 0, 0),
             // Or a program could raise its own priority where the server may.
@@ -94,7 +94,7 @@ fn set(process: Pid, limits: &[Limit]) -> io::Result<()> {
 }
 
 /// Makes a process yield to others, in time and when memory is short. Without that it is still contained.
-pub(super) fn be_modest(process: Pid) {
+pub(super) fn deprioritize(process: Pid) {
     setpriority_process(Some(process), NICENESS).ok();
     std::fs::write(format!("/proc/{process}/oom_score_adj"), "1000").ok();
 }

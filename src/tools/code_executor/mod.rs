@@ -1,25 +1,25 @@
 //! `code_executor`: runs a program in isolation and tells what it wrote. The runtime calls [`CodeExecutor`].
 //!
 //! `interpreter` finds the interpreter and what it needs to see; `sandbox` puts up the walls with bubblewrap, `seccomp` is its
-//! filter of system calls, `account` the user it runs as; `limits` are what the kernel holds per process and `memory` what is
-//! watched for the whole; `session` makes it yield to others; `process` kills all of it; `run` sees a program to its end,
+//! filter of system calls, `sandbox_uid` the user it runs as; `limits` are what the kernel holds per process and `memory_watchdog` what is
+//! watched for the whole; `autogroup` makes it yield to others; `process_tree` kills all of it; `supervisor` sees a program to its end,
 //! `output` keeps what it wrote, `report`
-//! tells it. `plain` runs a program without walls where the operator allows that. To add a language: its variant of
-//! `settings::Language`, how it is found in `interpreter`, how it is called in `job`.
+//! tells it. `unsandboxed` runs a program without walls where the operator allows that. To add a language: its variant of
+//! `settings::Language`, how it is found in `interpreter`, how it is called in `invocation`.
 
-mod account;
+mod autogroup;
 mod interpreter;
-mod job;
+mod invocation;
 mod limits;
-mod memory;
+mod memory_watchdog;
 mod output;
-mod plain;
-mod process;
+mod process_tree;
 mod report;
-mod run;
 mod sandbox;
+mod sandbox_uid;
 mod seccomp;
-mod session;
+mod supervisor;
+mod unsandboxed;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -27,39 +27,39 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value, json};
 
-use account::Account;
 use interpreter::Interpreter;
-use job::Job;
-use limits::Limits;
+use invocation::Invocation;
+use limits::ProgramLimits;
 use sandbox::Sandbox;
+use sandbox_uid::SandboxUid;
 
-use super::check::Check;
-use super::function::Described;
+use super::check::ToolCheck;
+use super::function::FunctionSpec;
 use super::result::{ToolResult, ToolStatus};
 use crate::kernel::Deadline;
 use crate::settings::{CodeOptions, Environment, Language, StorageSettings, ToolPolicy};
 
 /// Where programs are looked for if the server has no `PATH`.
-const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// Characters that code and input may have.
-const LONGEST_CODE: usize = 200_000;
-const LONGEST_STDIN: usize = 900_000;
+const MAX_CODE_CHARS: usize = 200_000;
+const MAX_STDIN_CHARS: usize = 900_000;
 
 /// Runs code. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct CodeExecutor(Arc<Shared>);
+pub(super) struct CodeExecutor(Arc<ExecutorState>);
 
 #[derive(Debug)]
-struct Shared {
+struct ExecutorState {
     search: String,
     /// The server's own folders, which no program sees even if they are below one that it needs.
     hidden: Vec<PathBuf>,
-    found: Mutex<Found>,
+    found: Mutex<KnownPrograms>,
 }
 
 /// What was looked for once is known, until a program can't be started with it.
 #[derive(Debug, Default)]
-struct Found {
+struct KnownPrograms {
     sandbox: Option<Arc<Sandbox>>,
     interpreters: HashMap<(Language, bool), Interpreter>,
 }
@@ -69,17 +69,17 @@ impl CodeExecutor {
     pub(super) fn new(environment: &Environment) -> Self {
         let own = [StorageSettings::data_dir(environment), Path::new(".")];
         let hidden = own.into_iter().filter_map(|folder| folder.canonicalize().ok()).collect();
-        let search = environment.get("PATH").unwrap_or(USUAL_PATH).to_owned();
-        Self(Arc::new(Shared { search, hidden, found: Mutex::default() }))
+        let search = environment.get("PATH").unwrap_or(DEFAULT_PATH).to_owned();
+        Self(Arc::new(ExecutorState { search, hidden, found: Mutex::default() }))
     }
 
     /// What the tool is offered as.
-    pub(super) fn describe(options: &CodeOptions) -> Described {
+    pub(super) fn describe(options: &CodeOptions) -> FunctionSpec {
         let languages: Vec<_> = options.languages.iter().map(|language| language.as_str()).collect();
         let megabytes = options.max_memory >> 20;
         let default =
             if options.languages.contains(&Language::Python) { Some("python") } else { languages.first().copied() };
-        Described {
+        FunctionSpec {
             description: format!(
                 "Execute code in a sandboxed environment. There is no network, and no file is kept; memory is limited to \
                  {megabytes} MB. Only what the program prints comes back."
@@ -87,11 +87,11 @@ impl CodeExecutor {
             parameters: json!({
                 "type": "object",
                 "properties": {
-                    "code": {"type": "string", "description": "The program", "minLength": 1, "maxLength": LONGEST_CODE},
+                    "code": {"type": "string", "description": "The program", "minLength": 1, "maxLength": MAX_CODE_CHARS},
                     "language": {"type": "string", "enum": languages, "default": default,
                         "description": "The language of the program"},
                     "stdin": {"type": "string", "description": "What the program reads from standard input",
-                        "maxLength": LONGEST_STDIN},
+                        "maxLength": MAX_STDIN_CHARS},
                 },
                 "required": ["code"],
                 "additionalProperties": false,
@@ -118,7 +118,7 @@ impl CodeExecutor {
     }
 
     /// Looks whether code can be run: in each language, a line of it is.
-    pub(super) async fn check(&self, options: &CodeOptions, rules: &ToolPolicy, deadline: Deadline) -> Check {
+    pub(super) async fn check(&self, options: &CodeOptions, rules: &ToolPolicy, deadline: Deadline) -> ToolCheck {
         let mut found = Map::new();
         let mut problems = Vec::new();
         for language in &options.languages {
@@ -135,9 +135,9 @@ impl CodeExecutor {
         let sandboxed = is_sandboxed(options, rules);
         let check = if problems.is_empty() {
             let how = if sandboxed { "in a sandbox" } else { "without a sandbox" };
-            Check::passed("reachable", format!("Code can be run {how}"))
+            ToolCheck::passed("reachable", format!("Code can be run {how}"))
         } else {
-            Check::failed("failed", "Code can't be run", problems.join(". "))
+            ToolCheck::failed("failed", "Code can't be run", problems.join(". "))
         };
         check.with("languages", found).with("sandboxed", sandboxed)
     }
@@ -154,15 +154,15 @@ impl CodeExecutor {
         let seconds = deadline.remaining().as_secs_f64();
         let is_sandboxed = is_sandboxed(options, rules);
         let sandbox = if is_sandboxed { Some(self.sandbox()?) } else { None };
-        let account = if is_sandboxed { Account::unprivileged() } else { Account::own() };
-        let interpreter = self.interpreter(language, account, is_sandboxed).await?;
-        let limits = Limits::of(options, language, deadline);
-        let job = Job { language, interpreter, code, stdin, limits };
+        let uid = if is_sandboxed { SandboxUid::unprivileged() } else { SandboxUid::own() };
+        let interpreter = self.interpreter(language, uid, is_sandboxed).await?;
+        let limits = ProgramLimits::of(options, language, deadline);
+        let invocation = Invocation { language, interpreter, code, stdin, limits };
         let outcome = match sandbox {
-            Some(sandbox) => self.run_in(&sandbox, account, &job, deadline).await,
+            Some(sandbox) => self.run_in(&sandbox, uid, &invocation, deadline).await,
             None => {
-                let (mut processes, first, folder) = plain::start(&job)?;
-                let outcome = run::plain(&mut processes, first, &job, deadline).await;
+                let (mut processes, first, folder) = unsandboxed::start(&invocation)?;
+                let outcome = supervisor::supervise_unsandboxed(&mut processes, first, &invocation, deadline).await;
                 // It may hold a lot; nobody needs to wait for the end of it.
                 drop(tokio::task::spawn_blocking(move || drop(folder)));
                 Ok(outcome)
@@ -174,19 +174,19 @@ impl CodeExecutor {
             found.sandbox = None;
             found.interpreters.remove(&(language, is_sandboxed));
         }
-        outcome.map(|outcome| report::result(outcome, &job, seconds, is_sandboxed))
+        outcome.map(|outcome| report::result(outcome, &invocation, seconds, is_sandboxed))
     }
 
     async fn run_in(
         &self,
         sandbox: &Sandbox,
-        account: Account,
-        job: &Job<'_>,
+        uid: SandboxUid,
+        invocation: &Invocation<'_>,
         deadline: Deadline,
-    ) -> Result<run::Outcome, String> {
-        let started = tokio::time::timeout_at(deadline.instant(), sandbox.start(job, account, &self.0.hidden)).await;
+    ) -> Result<supervisor::ProgramResult, String> {
+        let started = tokio::time::timeout_at(deadline.instant(), sandbox.start(invocation, uid, &self.0.hidden)).await;
         let started = started.map_err(|_| "The sandbox was not ready in time; the machine may be overloaded")??;
-        run::sandboxed(started, job, deadline).await
+        supervisor::supervise_sandboxed(started, invocation, deadline).await
     }
 
     fn sandbox(&self) -> Result<Arc<Sandbox>, String> {
@@ -202,19 +202,19 @@ impl CodeExecutor {
     async fn interpreter(
         &self,
         language: Language,
-        account: Account,
+        uid: SandboxUid,
         is_sandboxed: bool,
     ) -> Result<Interpreter, String> {
         let key = (language, is_sandboxed);
         if let Some(known) = self.found().interpreters.get(&key) {
             return Ok(known.clone());
         }
-        let found = interpreter::find(language, &self.0.search, account).await?;
+        let found = interpreter::find(language, &self.0.search, uid).await?;
         self.found().interpreters.insert(key, found.clone());
         Ok(found)
     }
 
-    fn found(&self) -> MutexGuard<'_, Found> {
+    fn found(&self) -> MutexGuard<'_, KnownPrograms> {
         self.0.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,34 +4,34 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::Notify;
 
 /// Bytes that a result holds of each stream.
-const KEPT: usize = 64 * 1024;
+const MAX_KEPT_BYTES: usize = 64 * 1024;
 /// The same as JSON, in which a byte may become six.
-const KEPT_AS_JSON: usize = 90_000;
+const MAX_KEPT_JSON_BYTES: usize = 90_000;
 /// Bytes that a program may write to a stream before it is stopped.
-pub(super) const MOST_WRITTEN: u64 = 10_000_000;
+pub(super) const MAX_WRITTEN_BYTES: u64 = 10_000_000;
 
 /// Which end of a stream matters if it is long.
 #[derive(Clone, Copy)]
 pub(super) enum Keep {
-    First,
-    Last,
+    Head,
+    Tail,
 }
 
 /// What a program wrote to a stream, as far as it is kept.
-pub(super) struct Captured {
+pub(super) struct CapturedStream {
     keep: Keep,
     bytes: VecDeque<u8>,
     written: u64,
 }
 
 /// The same as text.
-pub(super) struct Text {
+pub(super) struct CapturedText {
     pub(super) text: String,
     pub(super) is_cut: bool,
     pub(super) was_not_utf8: bool,
 }
 
-impl Captured {
+impl CapturedStream {
     pub(super) fn new(keep: Keep) -> Self {
         Self { keep, bytes: VecDeque::new(), written: 0 }
     }
@@ -43,7 +43,7 @@ impl Captured {
         // A broken pipe is an end like any other.
         while let Ok(count @ 1..) = from.read(&mut buffer).await {
             self.take(buffer.get(..count).unwrap_or_default());
-            if self.written > MOST_WRITTEN {
+            if self.written > MAX_WRITTEN_BYTES {
                 flood.notify_one();
                 return;
             }
@@ -53,34 +53,34 @@ impl Captured {
     fn take(&mut self, bytes: &[u8]) {
         self.written += bytes.len() as u64;
         match self.keep {
-            Keep::First => self.bytes.extend(bytes.iter().take(KEPT.saturating_sub(self.bytes.len()))),
-            Keep::Last => {
+            Keep::Head => self.bytes.extend(bytes.iter().take(MAX_KEPT_BYTES.saturating_sub(self.bytes.len()))),
+            Keep::Tail => {
                 self.bytes.extend(bytes);
-                self.bytes.drain(..self.bytes.len().saturating_sub(KEPT));
+                self.bytes.drain(..self.bytes.len().saturating_sub(MAX_KEPT_BYTES));
             }
         }
     }
 
-    pub(super) fn into_text(self) -> Text {
+    pub(super) fn into_text(self) -> CapturedText {
         let mut is_cut = self.written > self.bytes.len() as u64;
         let bytes = Vec::from(self.bytes);
         // The end of what was kept may lie within a character, which is not the program's fault.
         let whole = match self.keep {
-            Keep::First if is_cut => without_part_at_end(&bytes),
-            Keep::Last if is_cut => without_part_at_start(&bytes),
+            Keep::Head if is_cut => without_part_at_end(&bytes),
+            Keep::Tail if is_cut => without_part_at_start(&bytes),
             _ => &bytes,
         };
         let was_not_utf8 = std::str::from_utf8(whole).is_err();
         let mut text = String::from_utf8_lossy(whole).into_owned();
-        while json_length(&text) > KEPT_AS_JSON {
+        while json_length(&text) > MAX_KEPT_JSON_BYTES {
             is_cut = true;
             let half = text.len() / 2;
             match self.keep {
-                Keep::First => text.truncate(text.floor_char_boundary(half)),
-                Keep::Last => drop(text.drain(..text.ceil_char_boundary(half))),
+                Keep::Head => text.truncate(text.floor_char_boundary(half)),
+                Keep::Tail => drop(text.drain(..text.ceil_char_boundary(half))),
             }
         }
-        Text { text, is_cut, was_not_utf8 }
+        CapturedText { text, is_cut, was_not_utf8 }
     }
 }
 
@@ -104,38 +104,38 @@ fn without_part_at_start(bytes: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    async fn captured(keep: Keep, written: &[u8]) -> Text {
-        let mut captured = Captured::new(keep);
+    async fn captured(keep: Keep, written: &[u8]) -> CapturedText {
+        let mut captured = CapturedStream::new(keep);
         captured.read(Some(written), &Notify::new()).await;
         captured.into_text()
     }
 
     #[tokio::test]
     async fn of_a_long_stream_one_end_is_kept_on_a_whole_character() {
-        let long = format!("a{}z", "é".repeat(KEPT));
-        let first = captured(Keep::First, long.as_bytes()).await;
-        assert!(first.text.starts_with("aé") && first.text.ends_with('é') && first.text.len() <= KEPT);
-        let last = captured(Keep::Last, long.as_bytes()).await;
-        assert!(last.text.starts_with('é') && last.text.ends_with("éz") && last.text.len() <= KEPT);
+        let long = format!("a{}z", "é".repeat(MAX_KEPT_BYTES));
+        let first = captured(Keep::Head, long.as_bytes()).await;
+        assert!(first.text.starts_with("aé") && first.text.ends_with('é') && first.text.len() <= MAX_KEPT_BYTES);
+        let last = captured(Keep::Tail, long.as_bytes()).await;
+        assert!(last.text.starts_with('é') && last.text.ends_with("éz") && last.text.len() <= MAX_KEPT_BYTES);
         assert!(first.is_cut && last.is_cut && !first.was_not_utf8 && !last.was_not_utf8);
     }
 
     #[tokio::test]
     async fn bytes_that_are_no_text_are_replaced_and_noted() {
-        let text = captured(Keep::First, b"a\xff\xfeb").await;
+        let text = captured(Keep::Head, b"a\xff\xfeb").await;
         assert_eq!((text.text.as_str(), text.was_not_utf8, text.is_cut), ("a\u{fffd}\u{fffd}b", true, false));
     }
 
     #[tokio::test]
     async fn what_swells_as_json_is_cut_further() {
-        let text = captured(Keep::First, &[0; KEPT]).await;
-        assert!(text.is_cut && serde_json::to_string(&text.text).unwrap().len() <= KEPT_AS_JSON);
+        let text = captured(Keep::Head, &[0; MAX_KEPT_BYTES]).await;
+        assert!(text.is_cut && serde_json::to_string(&text.text).unwrap().len() <= MAX_KEPT_JSON_BYTES);
     }
 
     #[tokio::test]
     async fn a_flood_is_told_of() {
         let flood = Notify::new();
-        let mut captured = Captured::new(Keep::First);
+        let mut captured = CapturedStream::new(Keep::Head);
         captured.read(Some(tokio::io::repeat(b'x')), &flood).await;
         flood.notified().await;
         assert!(captured.into_text().is_cut);

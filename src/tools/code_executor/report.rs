@@ -1,37 +1,42 @@
 use serde_json::json;
 
-use super::job::Job;
-use super::output::MOST_WRITTEN;
-use super::run::{End, Outcome};
+use super::invocation::Invocation;
+use super::output::MAX_WRITTEN_BYTES;
+use super::supervisor::{ProgramResult, Termination};
 use crate::tools::ToolResult;
 
 /// Exit codes beyond this tell of a signal.
 const SIGNALS: i32 = 128;
 
 /// What a caller is told of a program that was run. `seconds` is the time that it had.
-pub(super) fn result(outcome: Outcome, job: &Job<'_>, seconds: f64, is_sandboxed: bool) -> ToolResult {
-    let Outcome { end, stdout, stderr } = outcome;
+pub(super) fn result(
+    outcome: ProgramResult,
+    invocation: &Invocation<'_>,
+    seconds: f64,
+    is_sandboxed: bool,
+) -> ToolResult {
+    let ProgramResult { end, stdout, stderr } = outcome;
     let exit_code = match end {
-        End::Exit(code) => Some(code),
-        End::Late | End::Memory | End::Flood => None,
+        Termination::Exit(code) => Some(code),
+        Termination::Timeout | Termination::MemoryLimit | Termination::OutputLimit => None,
     };
     let result = match end {
-        End::Exit(0) => ToolResult::success(json!(null)),
-        End::Exit(code) => ToolResult::failure(failure(code, &stderr.text, job)),
-        End::Late => {
+        Termination::Exit(0) => ToolResult::success(json!(null)),
+        Termination::Exit(code) => ToolResult::failure(failure(code, &stderr.text, invocation)),
+        Termination::Timeout => {
             ToolResult::timeout(format!("The program did not end within {seconds:.1} seconds and was stopped"))
         }
-        End::Memory => ToolResult::failure(too_much_memory(job)),
-        End::Flood => {
-            let most = MOST_WRITTEN / 1_000_000;
+        Termination::MemoryLimit => ToolResult::failure(too_much_memory(invocation)),
+        Termination::OutputLimit => {
+            let most = MAX_WRITTEN_BYTES / 1_000_000;
             ToolResult::failure(format!("The program wrote more than {most} MB of output and was stopped"))
         }
     };
     let (is_cut, was_not_utf8) = (stdout.is_cut || stderr.is_cut, stdout.was_not_utf8 || stderr.was_not_utf8);
     let mut result = result
         .with_output(json!({"stdout": stdout.text, "stderr": stderr.text, "exit_code": exit_code}))
-        .with("language", job.language.as_str())
-        .with("interpreter_version", job.interpreter.version.as_str())
+        .with("language", invocation.language.as_str())
+        .with("interpreter_version", invocation.interpreter.version.as_str())
         .with("exit_code", exit_code)
         .with("sandboxed", is_sandboxed);
     if is_cut {
@@ -43,14 +48,17 @@ pub(super) fn result(outcome: Outcome, job: &Job<'_>, seconds: f64, is_sandboxed
     result
 }
 
-fn failure(code: i32, stderr: &str, job: &Job<'_>) -> String {
+fn failure(code: i32, stderr: &str, invocation: &Invocation<'_>) -> String {
     let last = stderr.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     let last: String = last.chars().take(300).collect();
     let signal = code - SIGNALS;
     let what = if stderr.contains("JavaScript heap out of memory") {
-        return too_much_memory(job);
+        return too_much_memory(invocation);
     } else if signal == libc::SIGXCPU {
-        return format!("The program used more than {} seconds of CPU time and was stopped", job.limits.cpu_seconds);
+        return format!(
+            "The program used more than {} seconds of CPU time and was stopped",
+            invocation.limits.cpu_seconds
+        );
     } else if (1..=64).contains(&signal) {
         format!("The program was ended by signal {signal}{}", name(signal))
     } else {
@@ -59,8 +67,8 @@ fn failure(code: i32, stderr: &str, job: &Job<'_>) -> String {
     if last.is_empty() { what } else { format!("{what}: {last}") }
 }
 
-fn too_much_memory(job: &Job<'_>) -> String {
-    format!("The program used more than {} MB of memory and was stopped", job.limits.megabytes())
+fn too_much_memory(invocation: &Invocation<'_>) -> String {
+    format!("The program used more than {} MB of memory and was stopped", invocation.limits.megabytes())
 }
 
 fn name(signal: i32) -> &'static str {

@@ -13,16 +13,16 @@ use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::pipe::{Receiver, Sender};
 
-use super::account::Account;
 use super::interpreter::on_path;
-use super::job::Job;
-use super::limits::be_modest;
-use super::process::Processes;
+use super::invocation::Invocation;
+use super::limits::deprioritize;
+use super::process_tree::ProcessTree;
+use super::sandbox_uid::SandboxUid;
 use super::seccomp;
 use crate::kernel::JsonReader;
 
 /// Namespaces that a sandbox has of its own, and how it ends.
-const WALLS: [&str; 16] = [
+const ISOLATION_ARGS: [&str; 16] = [
     "--unshare-user",
     "--unshare-ipc",
     "--unshare-pid",
@@ -52,15 +52,16 @@ const DEVICE_LINKS: [(&str, &str); 7] = [
     ("/proc/self/fd/2", "/dev/stderr"),
 ];
 /// Parts of the system that interpreters need: libraries, the cache and the links by which they are found, time zones.
-const SYSTEM: [&str; 5] = ["/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/etc/alternatives", "/usr/share/zoneinfo"];
+const SYSTEM_PATHS: [&str; 5] =
+    ["/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/etc/alternatives", "/usr/share/zoneinfo"];
 /// These are links into `/usr` on most systems.
-const LINKS: [&str; 3] = ["/lib", "/lib64", "/bin"];
+const SYSTEM_LINKS: [&str; 3] = ["/lib", "/lib64", "/bin"];
 
 // Numbers under which bubblewrap finds what it is handed.
-const FILTER: i32 = 3;
-const CODE: i32 = 4;
-const STATUS: i32 = 5;
-const LISTENER: i32 = 6;
+const FILTER_FD: i32 = 3;
+const CODE_FD: i32 = 4;
+const STATUS_FD: i32 = 5;
+const LISTENER_FD: i32 = 6;
 
 /// Runs programs behind walls that the kernel builds, put up by bubblewrap.
 #[derive(Clone, Debug)]
@@ -71,14 +72,14 @@ pub(super) struct Sandbox {
 
 /// What bubblewrap reports first.
 #[derive(Deserialize)]
-struct Built {
+struct BwrapStatus {
     #[serde(rename = "child-pid")]
     first: i32,
 }
 
 /// A program in its sandbox.
-pub(super) struct Started {
-    pub(super) processes: Processes,
+pub(super) struct SandboxedProgram {
+    pub(super) processes: ProcessTree,
     pub(super) first: Pid,
     /// What bubblewrap goes on to report.
     pub(super) status: BufReader<Receiver>,
@@ -97,62 +98,71 @@ impl Sandbox {
     }
 
     /// Starts a program. The error says why there is no sandbox.
-    pub(super) async fn start(&self, job: &Job<'_>, account: Account, hidden: &[PathBuf]) -> Result<Started, String> {
+    pub(super) async fn start(
+        &self,
+        invocation: &Invocation<'_>,
+        uid: SandboxUid,
+        hidden: &[PathBuf],
+    ) -> Result<SandboxedProgram, String> {
         let fault = |error: std::io::Error| format!("The sandbox could not be put up: {error}");
         let (status, reports) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| fault(error.into()))?;
         let (code, writer) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| fault(error.into()))?;
         // Bubblewrap listens to its own reports too: without anybody, should the server be killed, it would leave half a sandbox.
         let listener = status.try_clone().map_err(fault)?;
-        let mut command = self.command(job, account, hidden);
-        let handed = [(FILTER, in_memory(&self.filter)?), (CODE, code), (STATUS, reports), (LISTENER, listener)];
+        let mut command = self.command(invocation, uid, hidden);
+        let handed =
+            [(FILTER_FD, memory_file(&self.filter)?), (CODE_FD, code), (STATUS_FD, reports), (LISTENER_FD, listener)];
         let handed = handed.map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd }).into();
         command.fd_mappings(handed).map_err(|error| error.to_string())?;
-        let mut processes = Processes::start(command.into()).map_err(fault)?;
-        processes.hand_streams_to(account);
+        let mut processes = ProcessTree::start(command.into()).map_err(fault)?;
+        processes.chown_streams(uid);
         let mut status = BufReader::new(Receiver::from_owned_fd(status).map_err(fault)?);
         let mut line = String::new();
         (&mut status).take(1000).read_line(&mut line).await.map_err(fault)?;
-        let built =
-            JsonReader::embedded().read::<Built>(line.as_bytes()).ok().and_then(|built| Pid::from_raw(built.first));
+        let built = JsonReader::embedded()
+            .read::<BwrapStatus>(line.as_bytes())
+            .ok()
+            .and_then(|built| Pid::from_raw(built.first));
         let Some(first) = built else { return Err(failure(&mut processes).await) };
         // The sandbox waits for the code, which it is given when its limits are set. Should the server be killed before that, there
         // is no code to run.
-        processes.lead_by(first).map_err(fault)?;
-        account.own_while(|| job.limits.impose(first)).map_err(fault)?;
-        be_modest(first);
+        processes.set_first(first).map_err(fault)?;
+        uid.as_owner(|| invocation.limits.apply_limits(first)).map_err(fault)?;
+        deprioritize(first);
         // A sandbox that could not be built reads none; it will say why.
-        drop(Sender::from_owned_fd(writer).map_err(fault)?.write_all(job.code.as_bytes()).await);
-        Ok(Started { processes, first, status })
+        drop(Sender::from_owned_fd(writer).map_err(fault)?.write_all(invocation.code.as_bytes()).await);
+        Ok(SandboxedProgram { processes, first, status })
     }
 
-    fn command(&self, job: &Job<'_>, account: Account, hidden: &[PathBuf]) -> Command {
+    fn command(&self, invocation: &Invocation<'_>, uid: SandboxUid, hidden: &[PathBuf]) -> Command {
         let mut command = Command::new(&self.bubblewrap);
-        command.args(WALLS).args(["--size", &job.limits.files.to_string(), "--tmpfs", "/tmp"]);
-        show(&mut command, job, hidden);
-        show_devices(&mut command);
-        let file = job.file_name();
-        command.args(["--file", &CODE.to_string(), &format!("/tmp/{file}"), "--chdir", "/tmp"]);
+        command.args(ISOLATION_ARGS).args(["--size", &invocation.limits.files.to_string(), "--tmpfs", "/tmp"]);
+        bind_paths(&mut command, invocation, hidden);
+        bind_devices(&mut command);
+        let file = invocation.file_name();
+        command.args(["--file", &CODE_FD.to_string(), &format!("/tmp/{file}"), "--chdir", "/tmp"]);
         // A process's entry in `/proc` has switches, one of which would take back how nice its session is.
         command.args(["--remount-ro", "/proc", "--remount-ro", "/"]);
-        for (option, number) in [("--seccomp", FILTER), ("--json-status-fd", STATUS), ("--sync-fd", LISTENER)] {
+        for (option, number) in [("--seccomp", FILTER_FD), ("--json-status-fd", STATUS_FD), ("--sync-fd", LISTENER_FD)]
+        {
             command.arg(option).arg(number.to_string());
         }
-        command.arg("--").arg(&job.interpreter.program).args(job.arguments(OsStr::new("/tmp")));
-        command.env_clear().envs(job.variables("/tmp")).current_dir("/");
+        command.arg("--").arg(&invocation.interpreter.program).args(invocation.arguments(OsStr::new("/tmp")));
+        command.env_clear().envs(invocation.variables("/tmp")).current_dir("/");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        account.apply(&mut command);
+        uid.apply(&mut command);
         command
     }
 }
 
 /// What a program sees of the machine, to be read only.
-fn show(command: &mut Command, job: &Job<'_>, hidden: &[PathBuf]) {
-    let own = job.interpreter.views.iter().map(PathBuf::as_path);
-    let views: Vec<_> = SYSTEM.iter().map(Path::new).chain(own).collect();
-    for view in outermost(&views) {
-        command.arg("--ro-bind-try").args([view, view]);
+fn bind_paths(command: &mut Command, invocation: &Invocation<'_>, hidden: &[PathBuf]) {
+    let own = invocation.interpreter.visible_paths.iter().map(PathBuf::as_path);
+    let visible_paths: Vec<_> = SYSTEM_PATHS.iter().map(Path::new).chain(own).collect();
+    for path in outermost(&visible_paths) {
+        command.arg("--ro-bind-try").args([path, path]);
     }
-    for link in LINKS.map(Path::new) {
+    for link in SYSTEM_LINKS.map(Path::new) {
         match fs::read_link(link) {
             Ok(target) => command.arg("--symlink").arg(target).arg(link),
             Err(_) => command.arg("--ro-bind-try").args([link, link]),
@@ -160,7 +170,7 @@ fn show(command: &mut Command, job: &Job<'_>, hidden: &[PathBuf]) {
     }
     // The first process is bubblewrap's own; through its memory a program could undo what keeps it from outliving the server.
     let keeper = PathBuf::from("/proc/1");
-    let is_seen = |folder: &&PathBuf| views.iter().any(|view| folder.starts_with(view));
+    let is_seen = |folder: &&PathBuf| visible_paths.iter().any(|path| folder.starts_with(path));
     for folder in hidden.iter().filter(is_seen).chain([&keeper]) {
         command.arg("--tmpfs").arg(folder).arg("--remount-ro").arg(folder);
     }
@@ -179,7 +189,7 @@ fn outermost<'a>(paths: &[&'a Path]) -> Vec<&'a Path> {
 }
 
 /// The devices that hold nothing and can't be mapped, and the names by which programs know their streams.
-fn show_devices(command: &mut Command) {
+fn bind_devices(command: &mut Command) {
     for device in DEVICES {
         command.args(["--dev-bind-try", device, device]);
     }
@@ -189,7 +199,7 @@ fn show_devices(command: &mut Command) {
 }
 
 /// A file that is nowhere but in memory.
-fn in_memory(content: &[u8]) -> Result<OwnedFd, String> {
+fn memory_file(content: &[u8]) -> Result<OwnedFd, String> {
     let made = memfd_create("code", MemfdFlags::CLOEXEC).map_err(std::io::Error::from).and_then(|file| {
         let mut file = fs::File::from(file);
         file.write_all(content)?;
@@ -200,7 +210,7 @@ fn in_memory(content: &[u8]) -> Result<OwnedFd, String> {
 }
 
 /// Why there is no sandbox.
-async fn failure(processes: &mut Processes) -> String {
+async fn failure(processes: &mut ProcessTree) -> String {
     let mut said = Vec::new();
     if let Some(stderr) = processes.child.stderr.take() {
         // What can't be read is not told.

@@ -1,30 +1,30 @@
 use libc::c_long;
 
 /// Bits of `clone`'s flags that make namespaces.
-const NEW_NAMESPACES: u32 = 0x7e02_0000;
+const CLONE_NAMESPACE_FLAGS: u32 = 0x7e02_0000;
 /// `MAP_SHARED | MAP_ANONYMOUS`: memory that outlives its mapping and is counted nowhere.
 const SHARED_ANONYMOUS: u32 = 0x21;
 /// The `ioctl`s that type into a terminal, `TIOCSTI` and `TIOCLINUX`.
-const TYPING: [u32; 2] = [0x5412, 0x541c];
+const TERMINAL_INPUT_IOCTLS: [u32; 2] = [0x5412, 0x541c];
 /// Options of sockets that enlarge their buffers, which are nobody's memory: `SO_SNDBUF`, `SO_RCVBUF`, `SO_RCVLOWAT` and the first two
 /// with force.
-const BUFFERS: [u32; 5] = [7, 8, 18, 32, 33];
+const BUFFER_OPTIONS: [u32; 5] = [7, 8, 18, 32, 33];
 /// `IPPROTO_UDP`, the last of those that are well known. What comes after it has queues that nobody looks at, such as MPTCP's.
-const LAST_PROTOCOL: u32 = 17;
+const MAX_PROTOCOL: u32 = 17;
 /// `AF_UNIX`, `AF_INET`, `AF_INET6`.
-const FAMILIES: [u32; 3] = [1, 2, 10];
+const ALLOWED_FAMILIES: [u32; 3] = [1, 2, 10];
 /// The `fcntl` that enlarges a pipe, `F_SETPIPE_SZ`.
-const PIPE_SIZE: u32 = 1031;
+const F_SETPIPE_SZ: u32 = 1031;
 /// From here on numbers are the same on all architectures; calls this new are refused unless they are known to be harmless.
-const NEW_CALLS: u32 = 424;
+const FIRST_UNKNOWN_SYSCALL: u32 = 424;
 /// `pidfd_open`, `close_range`, `openat2`, `faccessat2`, `epoll_pwait2`, `futex_waitv`, `fchmodat2`.
-const HARMLESS_NEW_CALLS: [u32; 7] = [434, 436, 437, 439, 441, 449, 452];
+const ALLOWED_NEW_SYSCALLS: [u32; 7] = [434, 436, 437, 439, 441, 449, 452];
 /// On x86-64, numbers with this bit are calls of another ABI.
-const FOREIGN_ABI: u32 = 0x4000_0000;
+const X32_SYSCALL_BIT: u32 = 0x4000_0000;
 
 /// Calls that programs have no business with: they change the system, reach into other processes, enlarge the attack surface of
 /// the kernel, or keep memory that no limit counts.
-const REFUSED: &[c_long] = &[
+const DENIED_SYSCALLS: &[c_long] = &[
     // Mounts and roots
     libc::SYS_mount,
     libc::SYS_umount2,
@@ -133,52 +133,52 @@ const IGNORE: u32 = REFUSE;
 /// A filter of system calls in the kernel's binary form. Calls that are not there answer `ENOSYS`, as on a kernel without
 /// them, so that programs take the other way that they know; calls of another ABI end the process.
 pub(super) fn filter() -> Option<Vec<u8>> {
-    let mut program = Program(Vec::new());
-    program.then(LOAD, ARCHITECTURE_AT);
-    program.unless(IF_EQUAL, ARCHITECTURE?, KILL);
-    program.then(LOAD, NUMBER_AT);
-    program.when(IF_AT_LEAST, FOREIGN_ABI, KILL);
-    for number in HARMLESS_NEW_CALLS {
-        program.when(IF_EQUAL, number, ALLOW);
+    let mut program = BpfProgram(Vec::new());
+    program.push(LOAD, ARCHITECTURE_AT);
+    program.return_unless(IF_EQUAL, ARCHITECTURE?, KILL);
+    program.push(LOAD, NUMBER_AT);
+    program.return_if(IF_AT_LEAST, X32_SYSCALL_BIT, KILL);
+    for number in ALLOWED_NEW_SYSCALLS {
+        program.return_if(IF_EQUAL, number, ALLOW);
     }
     let missing = REFUSE | number(libc::ENOSYS.into());
-    program.when(IF_AT_LEAST, NEW_CALLS + 1, missing);
-    for call in REFUSED {
-        program.when(IF_EQUAL, number(*call), missing);
+    program.return_if(IF_AT_LEAST, FIRST_UNKNOWN_SYSCALL + 1, missing);
+    for call in DENIED_SYSCALLS {
+        program.return_if(IF_EQUAL, number(*call), missing);
     }
     // The kernel may share the processors out among sessions: many would crowd out the server.
-    program.when(IF_EQUAL, number(libc::SYS_setsid), REFUSE | number(libc::EPERM.into()));
+    program.return_if(IF_EQUAL, number(libc::SYS_setsid), REFUSE | number(libc::EPERM.into()));
     // Between files it may fail like this anyway; then programs read and write instead.
-    program.when(IF_EQUAL, number(libc::SYS_sendfile), REFUSE | number(libc::EINVAL.into()));
-    program.for_call(libc::SYS_fcntl, 1, |program| program.when(IF_EQUAL, PIPE_SIZE, missing));
-    program.for_call(libc::SYS_clone, 0, |program| program.when(IF_ANY_BIT, NEW_NAMESPACES, missing));
+    program.return_if(IF_EQUAL, number(libc::SYS_sendfile), REFUSE | number(libc::EINVAL.into()));
+    program.for_call(libc::SYS_fcntl, 1, |program| program.return_if(IF_EQUAL, F_SETPIPE_SZ, missing));
+    program.for_call(libc::SYS_clone, 0, |program| program.return_if(IF_ANY_BIT, CLONE_NAMESPACE_FLAGS, missing));
     program.for_call(libc::SYS_ioctl, 1, |program| {
-        for request in TYPING {
-            program.when(IF_EQUAL, request, missing);
+        for request in TERMINAL_INPUT_IOCTLS {
+            program.return_if(IF_EQUAL, request, missing);
         }
     });
     program.for_call(libc::SYS_setsockopt, 2, |program| {
-        for option in BUFFERS {
-            program.when(IF_EQUAL, option, IGNORE);
+        for option in BUFFER_OPTIONS {
+            program.return_if(IF_EQUAL, option, IGNORE);
         }
     });
     program.for_call(libc::SYS_mmap, 3, |program| {
-        program.then(AND, SHARED_ANONYMOUS);
-        program.when(IF_EQUAL, SHARED_ANONYMOUS, missing);
+        program.push(AND, SHARED_ANONYMOUS);
+        program.return_if(IF_EQUAL, SHARED_ANONYMOUS, missing);
     });
     program.for_call(libc::SYS_socket, 2, |program| {
-        program.when(IF_AT_LEAST, LAST_PROTOCOL + 1, REFUSE | number(libc::EPROTONOSUPPORT.into()));
+        program.return_if(IF_AT_LEAST, MAX_PROTOCOL + 1, REFUSE | number(libc::EPROTONOSUPPORT.into()));
     });
     for call in [libc::SYS_socket, libc::SYS_socketpair] {
         program.for_call(call, 0, |program| {
-            for family in FAMILIES {
-                program.when(IF_EQUAL, family, ALLOW);
+            for family in ALLOWED_FAMILIES {
+                program.return_if(IF_EQUAL, family, ALLOW);
             }
-            program.then(RETURN, REFUSE | number(libc::EAFNOSUPPORT.into()));
+            program.push(RETURN, REFUSE | number(libc::EAFNOSUPPORT.into()));
         });
     }
-    program.then(RETURN, ALLOW);
-    Some(program.0.iter().flat_map(Instruction::bytes).collect())
+    program.push(RETURN, ALLOW);
+    Some(program.0.iter().flat_map(BpfInstruction::bytes).collect())
 }
 
 /// System calls and error codes are small and not negative.
@@ -186,14 +186,14 @@ fn number(of: c_long) -> u32 {
     u32::try_from(of).unwrap_or(u32::MAX)
 }
 
-struct Instruction {
+struct BpfInstruction {
     code: u16,
     skip_if_true: u8,
     skip_if_false: u8,
     operand: u32,
 }
 
-impl Instruction {
+impl BpfInstruction {
     fn bytes(&self) -> [u8; 8] {
         let [a, b] = self.code.to_ne_bytes();
         let [e, f, g, h] = self.operand.to_ne_bytes();
@@ -201,33 +201,33 @@ impl Instruction {
     }
 }
 
-struct Program(Vec<Instruction>);
+struct BpfProgram(Vec<BpfInstruction>);
 
-impl Program {
-    fn then(&mut self, code: u16, operand: u32) {
-        self.0.push(Instruction { code, skip_if_true: 0, skip_if_false: 0, operand });
+impl BpfProgram {
+    fn push(&mut self, code: u16, operand: u32) {
+        self.0.push(BpfInstruction { code, skip_if_true: 0, skip_if_false: 0, operand });
     }
 
-    /// Ends with `verdict` if the condition holds.
-    fn when(&mut self, condition: u16, operand: u32, verdict: u32) {
-        self.0.push(Instruction { code: condition, skip_if_true: 0, skip_if_false: 1, operand });
-        self.then(RETURN, verdict);
+    /// Ends with `action` if the condition holds.
+    fn return_if(&mut self, condition: u16, operand: u32, action: u32) {
+        self.0.push(BpfInstruction { code: condition, skip_if_true: 0, skip_if_false: 1, operand });
+        self.push(RETURN, action);
     }
 
-    /// Ends with `verdict` unless the condition holds.
-    fn unless(&mut self, condition: u16, operand: u32, verdict: u32) {
-        self.0.push(Instruction { code: condition, skip_if_true: 1, skip_if_false: 0, operand });
-        self.then(RETURN, verdict);
+    /// Ends with `action` unless the condition holds.
+    fn return_unless(&mut self, condition: u16, operand: u32, action: u32) {
+        self.0.push(BpfInstruction { code: condition, skip_if_true: 1, skip_if_false: 0, operand });
+        self.push(RETURN, action);
     }
 
     /// Instructions that judge an argument of one system call.
     fn for_call(&mut self, call: c_long, argument: u32, judge: impl FnOnce(&mut Self)) {
         let mut block = Self(Vec::new());
-        block.then(LOAD, ARGUMENTS_AT + 8 * argument);
+        block.push(LOAD, ARGUMENTS_AT + 8 * argument);
         judge(&mut block);
-        block.then(LOAD, NUMBER_AT);
+        block.push(LOAD, NUMBER_AT);
         let skip_if_false = u8::try_from(block.0.len()).unwrap_or(u8::MAX);
-        self.0.push(Instruction { code: IF_EQUAL, skip_if_true: 0, skip_if_false, operand: number(call) });
+        self.0.push(BpfInstruction { code: IF_EQUAL, skip_if_true: 0, skip_if_false, operand: number(call) });
         self.0.append(&mut block.0);
     }
 }

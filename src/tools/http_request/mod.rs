@@ -12,28 +12,28 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::Tool;
-use super::check::Check;
-use super::function::Described;
+use super::check::ToolCheck;
+use super::function::FunctionSpec;
 use super::result::ToolResult;
 use crate::kernel::Deadline;
 use crate::outbound::{HttpClient, Reply, display_url};
 use crate::settings::HttpOptions;
-use request::Request;
-use target::Target;
+use request::OutgoingRequest;
+use target::RequestTarget;
 
 /// Redirects that are followed.
-const MOST_REDIRECTS: usize = 5;
+const MAX_REDIRECTS: usize = 5;
 /// Longest test. The original's.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the tool is offered as.
-pub(super) fn describe(options: &HttpOptions) -> Described {
+pub(super) fn describe(options: &HttpOptions) -> FunctionSpec {
     let parameter = json!({"type": ["string", "number", "boolean", "array", "null"],
         "items": {"type": ["string", "number", "boolean"]}});
     let parameters = json!({
         "type": "object",
         "properties": {
-            "url": {"type": "string", "maxLength": target::LONGEST, "description": target::describe(options)},
+            "url": {"type": "string", "maxLength": target::MAX_URL_CHARS, "description": target::describe(options)},
             "method": {"type": "string", "enum": request::METHODS, "default": "GET", "description": "HTTP method"},
             "params": {"type": "object", "description": "Query parameters, added to those of the URL", "additionalProperties": parameter},
             "data": {"type": ["object", "array", "string"],
@@ -44,7 +44,7 @@ pub(super) fn describe(options: &HttpOptions) -> Described {
         "required": ["url"],
         "additionalProperties": false,
     });
-    Described { description: "Make HTTP requests to external APIs".to_owned(), parameters }
+    FunctionSpec { description: "Make HTTP requests to external APIs".to_owned(), parameters }
 }
 
 /// Does what the arguments, which fit the schema, ask for.
@@ -59,32 +59,32 @@ pub(super) async fn execute(
         return ToolResult::error(missing);
     }
     let prepared =
-        target::resolve(options, arguments).and_then(|target| Ok((target, Request::read(options, arguments)?)));
+        target::resolve(options, arguments).and_then(|target| Ok((target, OutgoingRequest::read(options, arguments)?)));
     let (target, request) = match prepared {
         Ok(prepared) => prepared,
         Err(refused) => return ToolResult::error(format!("Tool '{}' was not run: {refused}", tool.name)),
     };
-    let mut trip = Trip { target, request, redirects: 0 };
-    let result = match trip.follow(http, options, deadline).await {
+    let mut chain = RedirectChain { target, request, redirects: 0 };
+    let result = match chain.follow(http, options, deadline).await {
         Ok(reply) => {
             let redaction = tool.redaction();
-            reply::read(reply, &trip.who(), trip.request.method, redaction, deadline).await
+            reply::read(reply, &chain.who(), chain.request.method, redaction, deadline).await
         }
         Err(failed) => failed,
     };
-    let last: String = trip.target.url.as_str().chars().take(target::LONGEST).collect();
-    let result = result.with("url", last).with("method", trip.request.method);
-    if trip.redirects == 0 { result } else { result.with("redirects", trip.redirects) }
+    let last: String = chain.target.url.as_str().chars().take(target::MAX_URL_CHARS).collect();
+    let result = result.with("url", last).with("method", chain.request.method);
+    if chain.redirects == 0 { result } else { result.with("redirects", chain.redirects) }
 }
 
 /// A request on its way, which redirects may change.
-struct Trip {
-    target: Target,
-    request: Request,
+struct RedirectChain {
+    target: RequestTarget,
+    request: OutgoingRequest,
     redirects: usize,
 }
 
-impl Trip {
+impl RedirectChain {
     /// The reply that is no redirect.
     async fn follow(
         &mut self,
@@ -98,17 +98,15 @@ impl Trip {
             let reply = sent.map_err(|error| ToolResult::call(&self.who(), &error))?;
             let Some(location) = self.redirect(&reply) else { return Ok(reply) };
             let who = self.who();
-            if self.redirects == MOST_REDIRECTS {
-                return Err(ToolResult::failure(format!(
-                    "{who} redirected once more after {MOST_REDIRECTS} redirects"
-                )));
+            if self.redirects == MAX_REDIRECTS {
+                return Err(ToolResult::failure(format!("{who} redirected once more after {MAX_REDIRECTS} redirects")));
             }
             let next = target::permit(options, location).map_err(|why| {
                 ToolResult::failure(format!("{who} redirected to a place that is not allowed: {why}"))
             })?;
-            self.request.redirected(reply.status(), next.url.origin() == self.target.url.origin());
+            self.request.follow_redirect(reply.status(), next.url.origin() == self.target.url.origin());
             // Who has led the trip to another server must not lead it back with the credentials.
-            self.target = Target { own: next.own && self.target.own, ..next };
+            self.target = RequestTarget { is_own: next.is_own && self.target.is_own, ..next };
             self.redirects += 1;
         }
     }
@@ -128,22 +126,22 @@ impl Trip {
 
 /// Looks whether the tool can do its work: whether its own server answers. The credentials go along, since without them a
 /// server that works would answer that it does not.
-pub(super) async fn check(http: &HttpClient, tool: &Tool, options: &HttpOptions, deadline: Deadline) -> Check {
+pub(super) async fn check(http: &HttpClient, tool: &Tool, options: &HttpOptions, deadline: Deadline) -> ToolCheck {
     let Some(base) = &options.base_url else {
-        return missing(tool, options).map_or_else(|| Check::untested(&tool.effective.kind), Check::incomplete);
+        return missing(tool, options).map_or_else(|| ToolCheck::untested(&tool.effective.kind), ToolCheck::incomplete);
     };
     let shown = display_url(base.expose());
-    let Some(target) = target::permit_base(base) else {
-        return Check::incomplete(format!("Tool '{}': config.base_url is not a URL", tool.name));
+    let Some(target) = target::base_target(base) else {
+        return ToolCheck::incomplete(format!("Tool '{}': config.base_url is not a URL", tool.name));
     };
-    let call = Request::get(options).call(options, &target);
+    let call = OutgoingRequest::get(options).call(options, &target);
     let found = match http.send(&call, deadline.at_most(CHECK_TIMEOUT)).await {
-        Err(error) => Check::unreachable(&error, CHECK_TIMEOUT.as_secs()),
+        Err(error) => ToolCheck::unreachable(&error, CHECK_TIMEOUT.as_secs()),
         Ok(reply) => {
             let status = reply.status();
             let (success, word) = if status < 400 { (true, "reachable") } else { (false, "unreachable") };
             let message = format!("Tool endpoint is {word} (HTTP {status})");
-            Check { success, ..Check::passed(word, message).with("status_code", status) }
+            ToolCheck { success, ..ToolCheck::passed(word, message).with("status_code", status) }
         }
     };
     found.with("endpoint_url", shown)

@@ -7,14 +7,14 @@ use crate::outbound::Reply;
 use crate::tools::result::ToolResult;
 
 /// Largest body that is read; of a longer one the beginning is given.
-const BODY_CAP: usize = 1_000_000;
+const MAX_BODY_BYTES: usize = 1_000_000;
 /// Largest body that is no text and is given at all.
-const BINARY_CAP: usize = 100_000;
+const MAX_BINARY_BYTES: usize = 100_000;
 /// Headers that are told, and characters of each.
-const MOST_HEADERS: usize = 60;
-const LONGEST_HEADER: usize = 1000;
+const MAX_HEADERS: usize = 60;
+const MAX_HEADER_CHARS: usize = 1000;
 /// Headers that tell something about a body.
-const TELLING: [&str; 8] = [
+const SHOWN_HEADERS: [&str; 8] = [
     "etag",
     "last-modified",
     "link",
@@ -35,9 +35,10 @@ pub(super) async fn read(
 ) -> ToolResult {
     let (status, status_text, reader) = (reply.status(), reply.status_text(), reply.reader());
     let content_type =
-        reply.header("content-type").unwrap_or_default().chars().take(LONGEST_HEADER).collect::<String>();
-    let headers = headers(&reply, |name| method == "HEAD" || TELLING.contains(&name));
-    let body = if method == "HEAD" { Ok(Default::default()) } else { reply.bytes_truncated(BODY_CAP, deadline).await };
+        reply.header("content-type").unwrap_or_default().chars().take(MAX_HEADER_CHARS).collect::<String>();
+    let headers = headers(&reply, |name| method == "HEAD" || SHOWN_HEADERS.contains(&name));
+    let body =
+        if method == "HEAD" { Ok(Default::default()) } else { reply.bytes_truncated(MAX_BODY_BYTES, deadline).await };
     let failed = |error| ToolResult::call(who, &error).with("status_code", status);
     let (bytes, whole) = match body {
         Ok((bytes, whole)) => (bytes, whole || method == "HEAD"),
@@ -73,7 +74,7 @@ fn output(content_type: &str, bytes: &[u8], whole: bool, reader: JsonReader, red
         return String::from_utf8_lossy(bytes).into_owned().into();
     }
     // Encoded, a credential could not be found and masked.
-    let tellable = whole && bytes.len() <= BINARY_CAP && !redaction.occurs_in(bytes);
+    let tellable = whole && bytes.len() <= MAX_BINARY_BYTES && !redaction.occurs_in(bytes);
     match tellable.then(|| STANDARD.encode(bytes)) {
         Some(base64) => json!({"content_type": kind, "bytes": bytes.len(), "base64": base64}),
         None => json!({"content_type": kind, "bytes": bytes.len()}),
@@ -87,6 +88,7 @@ fn reads_as_text(bytes: &[u8], whole: bool) -> bool {
 }
 
 fn headers(reply: &Reply, wanted: impl Fn(&str) -> bool) -> Map<String, Value> {
-    let told = reply.headers().filter(|(name, _)| wanted(name) && *name != "set-cookie").take(MOST_HEADERS);
-    told.map(|(name, value)| (name.to_owned(), value.chars().take(LONGEST_HEADER).collect::<String>().into())).collect()
+    let told = reply.headers().filter(|(name, _)| wanted(name) && *name != "set-cookie").take(MAX_HEADERS);
+    told.map(|(name, value)| (name.to_owned(), value.chars().take(MAX_HEADER_CHARS).collect::<String>().into()))
+        .collect()
 }

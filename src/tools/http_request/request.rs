@@ -1,6 +1,6 @@
 use serde_json::{Map, Value};
 
-use super::target::Target;
+use super::target::RequestTarget;
 use crate::kernel::Secret;
 use crate::outbound::{Body, Call};
 use crate::settings::HttpOptions;
@@ -10,9 +10,9 @@ pub(super) const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", 
 /// What is asked for unless somebody says otherwise.
 const ACCEPT: &str = "application/json, text/*;q=0.9, */*;q=0.8";
 /// Characters of one header's value.
-const LONGEST_VALUE: usize = 8192;
+const MAX_HEADER_VALUE_BYTES: usize = 8192;
 /// Headers that describe the connection or the message, which are the client's own affair.
-const RESERVED: [&str; 10] = [
+const RESERVED_HEADERS: [&str; 10] = [
     "host",
     "content-length",
     "transfer-encoding",
@@ -25,18 +25,18 @@ const RESERVED: [&str; 10] = [
     "via",
 ];
 /// Headers that say who is asking, which is the owner's affair.
-const CREDENTIALS: [&str; 3] = ["authorization", "cookie", "cookie2"];
+const CREDENTIAL_HEADERS: [&str; 3] = ["authorization", "cookie", "cookie2"];
 
 /// What is sent, wherever it goes.
 #[derive(Debug)]
-pub(super) struct Request {
+pub(super) struct OutgoingRequest {
     pub(super) method: &'static str,
     accept: String,
     headers: Vec<(String, Secret)>,
     body: Option<Body>,
 }
 
-impl Request {
+impl OutgoingRequest {
     /// A GET of the tool's own.
     pub(super) fn get(options: &HttpOptions) -> Self {
         let accept = configured(options, "accept").unwrap_or_else(|| ACCEPT.to_owned());
@@ -63,10 +63,10 @@ impl Request {
     }
 
     /// The call of one place. Credentials go only where they belong.
-    pub(super) fn call(&self, options: &HttpOptions, target: &Target) -> Call {
+    pub(super) fn call(&self, options: &HttpOptions, target: &RequestTarget) -> Call {
         let mut headers = self.headers.clone();
         let mut call = Call::get(target.url.as_str()).method(self.method).accept(self.accept.clone());
-        if target.own {
+        if target.is_own {
             let own =
                 |name: &str| ["accept", "content-type", "authorization"].contains(&name.to_ascii_lowercase().as_str());
             headers.extend(options.headers.iter().filter(|(name, _)| !own(name)).cloned());
@@ -79,7 +79,7 @@ impl Request {
 
     /// Changes it as browsers do when a reply of this status sends them elsewhere. What a model wrote into headers for one
     /// server is not told to another.
-    pub(super) fn redirected(&mut self, status: u16, same_server: bool) {
+    pub(super) fn follow_redirect(&mut self, status: u16, same_server: bool) {
         if status == 303 && self.method != "HEAD" || matches!(status, 301 | 302) && self.method == "POST" {
             self.method = "GET";
             self.body = None;
@@ -118,14 +118,14 @@ fn read_headers(options: &HttpOptions, arguments: &Map<String, Value>) -> Result
         if name.is_empty() || !name.bytes().all(is_token) {
             return refused("is not a name that a header may have");
         }
-        if text.chars().any(|c| c.is_control()) || text.len() > LONGEST_VALUE {
+        if text.chars().any(|c| c.is_control()) || text.len() > MAX_HEADER_VALUE_BYTES {
             return refused("should have no line break or other control character, and at most 8192 bytes");
         }
-        if RESERVED.contains(&lower.as_str()) || lower.starts_with("proxy-") {
+        if RESERVED_HEADERS.contains(&lower.as_str()) || lower.starts_with("proxy-") {
             return refused("can't be set, it belongs to the connection");
         }
         let is_taken = configured(options, &lower).is_some() && !["accept", "content-type"].contains(&lower.as_str());
-        if CREDENTIALS.contains(&lower.as_str()) || is_taken {
+        if CREDENTIAL_HEADERS.contains(&lower.as_str()) || is_taken {
             return refused("can't be set, the tool's owner has done so in its configuration if it is needed");
         }
         if headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {

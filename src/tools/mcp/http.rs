@@ -16,18 +16,18 @@ use rmcp::transport::streamable_http_client::{
 };
 use sse_stream::{Sse, SseStream};
 
-use super::failure::{Failure, Trouble};
+use super::error::{McpError, TransportFault};
 use crate::kernel::{Deadline, JsonError, JsonReader, Secret, SecretUrl, ValueCounter};
 use crate::outbound::{Body, Call, CallError, HttpClient, Reply};
 
 /// Bytes that a JSON reply, and one event of a stream, may have.
-const MOST_BYTES: usize = 4_000_000;
+const MAX_MESSAGE_BYTES: usize = 4_000_000;
 /// Longest call. The callers above have shorter limits and give up by dropping it.
-const LONGEST_CALL: Duration = Duration::from_secs(3600);
+const CALL_TIMEOUT: Duration = Duration::from_secs(3600);
 /// Longest farewell to a session.
-const LONGEST_FAREWELL: Duration = Duration::from_secs(2);
+const DELETE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a broken event stream is opened again in a row.
-const MOST_RECONNECTIONS: usize = 3;
+const MAX_RECONNECTIONS: usize = 3;
 /// The code with which servers of the TypeScript SDK answer, with HTTP 400, to a session that they don't know (any more).
 const UNKNOWN_SESSION: i32 = -32000;
 
@@ -40,7 +40,7 @@ pub(super) struct McpHttp {
     url: SecretUrl,
     auth_token: Option<Secret>,
     headers: Arc<[(String, Secret)]>,
-    trouble: Trouble,
+    fault: TransportFault,
 }
 
 impl McpHttp {
@@ -49,16 +49,16 @@ impl McpHttp {
         url: &SecretUrl,
         auth_token: Option<&Secret>,
         headers: &[(String, Secret)],
-        trouble: Trouble,
+        fault: TransportFault,
     ) -> Self {
-        Self { http, url: url.clone(), auth_token: auth_token.cloned(), headers: headers.into(), trouble }
+        Self { http, url: url.clone(), auth_token: auth_token.cloned(), headers: headers.into(), fault }
     }
 
     /// The SDK's transport on top of this.
     pub(super) fn transport(self) -> StreamableHttpClientTransport<Self> {
         let mut config = StreamableHttpClientTransportConfig::with_uri("mcp");
         let mut retries = ExponentialBackoff::default();
-        retries.max_times = Some(MOST_RECONNECTIONS);
+        retries.max_times = Some(MAX_RECONNECTIONS);
         config.retry_config = Arc::new(retries);
         StreamableHttpClientTransport::with_client(self, config)
     }
@@ -88,10 +88,10 @@ impl McpHttp {
         let call = Call { body: Some(body), ..Call::get(self.url.expose()).method("POST") };
         let call = call.accept("application/json, text/event-stream");
         let in_session = session.is_some();
-        let reply = self.send(call, session, headers, LONGEST_CALL).await?;
+        let reply = self.send(call, session, headers, CALL_TIMEOUT).await?;
         let status = reply.status();
         if !(200..300).contains(&status) {
-            return self.refused(message, in_session, reply).await;
+            return self.error_response(message, in_session, reply).await;
         }
         let content_type = media_type(&reply);
         let session = reply.header("mcp-session-id").map(str::to_owned);
@@ -100,7 +100,7 @@ impl McpHttp {
             (None, _) => Ok(StreamableHttpPostResponse::Accepted),
             _ if matches!(status, 202 | 204) => Ok(StreamableHttpPostResponse::Accepted),
             (_, Some("text/event-stream")) => {
-                Ok(StreamableHttpPostResponse::Sse(events(reply, self.trouble.clone()), session))
+                Ok(StreamableHttpPostResponse::Sse(events(reply, self.fault.clone()), session))
             }
             (_, Some("application/json")) => Ok(StreamableHttpPostResponse::Json(self.message(reply).await?, session)),
             _ => Err(StreamableHttpError::UnexpectedContentType(content_type)),
@@ -108,7 +108,7 @@ impl McpHttp {
     }
 
     /// What a reply with a status other than success means.
-    async fn refused(
+    async fn error_response(
         &self,
         message: &ClientJsonRpcMessage,
         in_session: bool,
@@ -145,7 +145,8 @@ impl McpHttp {
 
     /// The message that a reply consists of.
     async fn message(&self, reply: Reply) -> Result<ServerJsonRpcMessage, HttpError> {
-        let body = reply.bytes(MOST_BYTES, Deadline::after(LONGEST_CALL)).await.map_err(StreamableHttpError::Client)?;
+        let body =
+            reply.bytes(MAX_MESSAGE_BYTES, Deadline::after(CALL_TIMEOUT)).await.map_err(StreamableHttpError::Client)?;
         self.http.reader().read(&body).map_err(|error| match error {
             JsonError::TooManyValues(most) => StreamableHttpError::Client(CallError::TooManyValues(most)),
             JsonError::Invalid(error) => error.into(),
@@ -176,7 +177,7 @@ impl StreamableHttpClient for McpHttp {
     ) -> Result<(), HttpError> {
         // A server need not support it, and there is nothing to do about one that fails.
         let call = Call::get(self.url.expose()).method("DELETE");
-        if let Err(error) = self.send(call, Some(session_id), &custom_headers, LONGEST_FAREWELL).await {
+        if let Err(error) = self.send(call, Some(session_id), &custom_headers, DELETE_TIMEOUT).await {
             tracing::debug!(untrusted = %error, "a session of an MCP server could not be ended");
         }
         Ok(())
@@ -192,11 +193,11 @@ impl StreamableHttpClient for McpHttp {
     ) -> Result<BoxStream<'static, Result<Sse, SseError>>, HttpError> {
         let mut call = Call::get(self.url.expose()).accept("text/event-stream");
         call.headers.extend(last_event_id.map(|id| ("Last-Event-ID".to_owned(), Secret::new(id))));
-        let reply = self.send(call, session_id, &custom_headers, LONGEST_CALL).await?;
+        let reply = self.send(call, session_id, &custom_headers, CALL_TIMEOUT).await?;
         match (reply.status(), media_type(&reply)) {
             (200, Some(kind)) if kind == "text/event-stream" => {
                 // Its breaking is no trouble: nobody waits for what comes over it.
-                Ok(events(reply, Trouble::default()))
+                Ok(events(reply, TransportFault::default()))
             }
             // It has no such stream, which it may say in several ways. A session that is gone shows at the next call.
             _ => Err(StreamableHttpError::ServerDoesNotSupportSse),
@@ -217,16 +218,16 @@ fn media_type(reply: &Reply) -> Option<String> {
     Some(kind.trim().to_ascii_lowercase())
 }
 
-fn events(reply: Reply, trouble: Trouble) -> BoxStream<'static, Result<Sse, SseError>> {
+fn events(reply: Reply, fault: TransportFault) -> BoxStream<'static, Result<Sse, SseError>> {
     let event = EventSize::new(reply.reader());
-    SseStream::from_bytes_stream(bounded(reply.stream(), event, trouble)).boxed()
+    SseStream::from_bytes_stream(limit_events(reply.stream(), event, fault)).boxed()
 }
 
 /// The chunks of an event stream, cut off at an event that is too large: its reader would collect it whole.
-fn bounded(
+fn limit_events(
     chunks: impl Stream<Item = Result<Bytes, CallError>> + Send + 'static,
     mut event: EventSize,
-    trouble: Trouble,
+    fault: TransportFault,
 ) -> impl Stream<Item = Result<Bytes, CallError>> + Send + 'static {
     let mut ended = false;
     chunks
@@ -236,7 +237,7 @@ fn bounded(
         })
         .inspect(move |chunk| {
             if let Err(error) = chunk {
-                trouble.note(Failure::Call(error.clone()));
+                fault.note(McpError::Call(error.clone()));
             }
         })
         .take_while(move |chunk| {
@@ -280,8 +281,8 @@ impl EventSize {
                     self.values.feed(std::slice::from_ref(byte));
                 }
             }
-            if self.bytes > MOST_BYTES {
-                return Err(CallError::TooLarge(MOST_BYTES));
+            if self.bytes > MAX_MESSAGE_BYTES {
+                return Err(CallError::TooLarge(MAX_MESSAGE_BYTES));
             }
         }
         self.check_values()
@@ -299,14 +300,14 @@ mod tests {
     #[test]
     fn an_event_ends_at_a_blank_line_only_whatever_ends_lines() {
         for end in ["\n", "\r", "\r\n"] {
-            let line = format!("data: {}{end}", "x".repeat(MOST_BYTES / 2));
+            let line = format!("data: {}{end}", "x".repeat(MAX_MESSAGE_BYTES / 2));
             let mut size = EventSize::new(JsonReader::embedded());
             for _ in 0..3 {
                 assert_eq!(size.grow(line.as_bytes()), Ok(()), "{end:?}");
                 assert_eq!(size.grow(end.as_bytes()), Ok(()), "{end:?}");
             }
             assert_eq!(size.grow(line.as_bytes()), Ok(()), "{end:?}");
-            assert_eq!(size.grow(line.as_bytes()), Err(CallError::TooLarge(MOST_BYTES)), "{end:?}");
+            assert_eq!(size.grow(line.as_bytes()), Err(CallError::TooLarge(MAX_MESSAGE_BYTES)), "{end:?}");
         }
     }
 

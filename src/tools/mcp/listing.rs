@@ -7,48 +7,48 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::failure::Failure;
+use super::error::McpError;
 use crate::kernel::Redaction;
 use crate::settings::McpOptions;
 use crate::tools::arguments;
-use crate::tools::function::Described;
+use crate::tools::function::FunctionSpec;
 
 /// Tools that a server may have. What it lists beyond them does not exist for us.
-const MOST_TOOLS: usize = 1_000;
+const MAX_TOOLS: usize = 1_000;
 /// Pages that its list may have.
-const MOST_PAGES: usize = 100;
+const MAX_PAGES: usize = 100;
 /// Bytes that all descriptions and schemas may have.
-const MOST_BYTES: usize = 4_000_000;
+const MAX_LISTING_BYTES: usize = 4_000_000;
 /// Regular expressions that all schemas may have.
-const MOST_PATTERNS: usize = 500;
+const MAX_PATTERNS: usize = 500;
 /// Bytes that the name of a tool may have; the specification asks for no more either.
-const LONGEST_NAME: usize = 128;
+const MAX_NAME_BYTES: usize = 128;
 /// Characters of a description that a model is shown.
-const LONGEST_DESCRIPTION: usize = 4_000;
+const MAX_DESCRIPTION_CHARS: usize = 4_000;
 /// Characters of it that a person is shown.
-const SHORT_DESCRIPTION: usize = 300;
+const MAX_SUMMARY_CHARS: usize = 300;
 /// Bytes that a schema may have.
-const LARGEST_SCHEMA: usize = 100_000;
+const MAX_SCHEMA_BYTES: usize = 100_000;
 /// How long a list is believed if its server does not say, and the bounds of what it may say.
-const FRESH: Duration = Duration::from_secs(300);
-const FRESH_AT_LEAST: Duration = Duration::from_secs(30);
-const FRESH_AT_MOST: Duration = Duration::from_secs(3600);
+const DEFAULT_TTL: Duration = Duration::from_secs(300);
+const MIN_TTL: Duration = Duration::from_secs(30);
+const MAX_TTL: Duration = Duration::from_secs(3600);
 
 /// The tools of a server, those that the configuration leaves out left out.
 #[derive(Clone, Debug)]
-pub(super) struct Listed {
-    pub(super) tools: Vec<Offer>,
+pub(super) struct ToolListing {
+    pub(super) tools: Vec<ListedTool>,
     /// Tools that can't be offered, each with the reason.
     skipped: Vec<(String, String)>,
     /// Until when it is believed.
-    pub(super) fresh_until: Instant,
+    pub(super) expires_at: Instant,
 }
 
 /// One of the tools.
 #[derive(Clone, Debug)]
-pub(super) struct Offer {
+pub(super) struct ListedTool {
     pub(super) name: String,
-    pub(super) described: Described,
+    pub(super) described: FunctionSpec,
     /// It is not what it was when the tool was first used.
     changed: bool,
 }
@@ -58,82 +58,82 @@ pub(super) async fn list(
     peer: &Peer<RoleClient>,
     options: &McpOptions,
     redaction: &Redaction,
-) -> Result<Listed, Failure> {
-    let mut listed = Listed { tools: Vec::new(), skipped: Vec::new(), fresh_until: Instant::now() };
-    let (mut fresh, mut room) = (FRESH_AT_MOST, Room { bytes: MOST_BYTES, patterns: MOST_PATTERNS });
+) -> Result<ToolListing, McpError> {
+    let mut listed = ToolListing { tools: Vec::new(), skipped: Vec::new(), expires_at: Instant::now() };
+    let (mut fresh, mut room) = (MAX_TTL, ListingBudget { bytes: MAX_LISTING_BYTES, patterns: MAX_PATTERNS });
     let mut names = HashSet::new();
     let mut cursor = None;
-    for _ in 0..MOST_PAGES {
+    for _ in 0..MAX_PAGES {
         let page = peer.list_tools(Some(PaginatedRequestParams::default().with_cursor(cursor))).await?;
-        fresh = fresh.min(page.ttl_ms.map_or(FRESH, Duration::from_millis)).max(FRESH_AT_LEAST);
+        fresh = fresh.min(page.ttl_ms.map_or(DEFAULT_TTL, Duration::from_millis)).max(MIN_TTL);
         for tool in page.tools {
             let name: String = redaction.text(&tool.name);
-            if !is_selected(&name, options) {
+            if !is_included(&name, options) {
                 continue;
             }
-            if names.len() == MOST_TOOLS {
-                listed.skip(&name, format!("the server lists more than {MOST_TOOLS} tools"));
-                return Ok(listed.fresh_for(fresh));
+            if names.len() == MAX_TOOLS {
+                listed.skip(&name, format!("the server lists more than {MAX_TOOLS} tools"));
+                return Ok(listed.expires_in(fresh));
             }
-            match offer(tool, &name, redaction, &mut room).await {
+            match describe(tool, &name, redaction, &mut room).await {
                 _ if !names.insert(name.clone()) => listed.skip(&name, "the server lists it twice"),
-                Ok(described) => listed.tools.push(Offer { name, described, changed: false }),
+                Ok(described) => listed.tools.push(ListedTool { name, described, changed: false }),
                 Err(why) => listed.skip(&name, why),
             }
         }
         cursor = page.next_cursor;
         if cursor.is_none() {
-            return Ok(listed.fresh_for(fresh));
+            return Ok(listed.expires_in(fresh));
         }
         // A long list of small pages leaves others their turn.
         tokio::task::yield_now().await;
     }
-    listed.skip("*", format!("the server's list has more than {MOST_PAGES} pages"));
-    Ok(listed.fresh_for(fresh))
+    listed.skip("*", format!("the server's list has more than {MAX_PAGES} pages"));
+    Ok(listed.expires_in(fresh))
 }
 
 /// What is left for the tools of a server.
-struct Room {
+struct ListingBudget {
     bytes: usize,
     patterns: usize,
 }
 
 /// What models are told of a tool; the error says why it can't be offered.
-async fn offer(
+async fn describe(
     tool: rmcp::model::Tool,
     name: &str,
     redaction: &Redaction,
-    room: &mut Room,
-) -> Result<Described, String> {
-    if name.is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
-        return Err(format!("its name should have 1 to {LONGEST_NAME} bytes and no control characters"));
+    room: &mut ListingBudget,
+) -> Result<FunctionSpec, String> {
+    if name.is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
+        return Err(format!("its name should have 1 to {MAX_NAME_BYTES} bytes and no control characters"));
     }
     let title = tool.annotations.and_then(|annotations| annotations.title);
     let description = tool.description.map(String::from).or(tool.title).or(title);
-    let description = cut(&redaction.text(&description.unwrap_or_else(|| name.to_owned())), LONGEST_DESCRIPTION);
+    let description = cut(&redaction.text(&description.unwrap_or_else(|| name.to_owned())), MAX_DESCRIPTION_CHARS);
     let parameters = redaction.json(Value::Object(Map::clone(&tool.input_schema)));
     let bytes = parameters.to_string().len();
-    if bytes > LARGEST_SCHEMA {
-        return Err(format!("its schema has more than {LARGEST_SCHEMA} bytes"));
+    if bytes > MAX_SCHEMA_BYTES {
+        return Err(format!("its schema has more than {MAX_SCHEMA_BYTES} bytes"));
     }
     room.bytes = room
         .bytes
         .checked_sub(bytes + description.len())
-        .ok_or_else(|| format!("the server's list has more than {MOST_BYTES} bytes"))?;
+        .ok_or_else(|| format!("the server's list has more than {MAX_LISTING_BYTES} bytes"))?;
     if parameters.get("type").is_none_or(|kind| kind != "object") {
         return Err("its schema should be that of an object".to_owned());
     }
     room.patterns = room
         .patterns
-        .checked_sub(arguments::patterns(&parameters))
-        .ok_or_else(|| format!("the schemas of the server have more than {MOST_PATTERNS} patterns"))?;
+        .checked_sub(arguments::count_patterns(&parameters))
+        .ok_or_else(|| format!("the schemas of the server have more than {MAX_PATTERNS} patterns"))?;
     let checking = tokio::task::spawn_blocking(move || arguments::check_schema(&parameters).map(|()| parameters));
     let parameters = checking.await.map_err(|_| "its schema can't be used".to_owned())??;
-    Ok(Described { description, parameters })
+    Ok(FunctionSpec { description, parameters })
 }
 
 /// Whether the configuration lets a tool through.
-fn is_selected(name: &str, options: &McpOptions) -> bool {
+fn is_included(name: &str, options: &McpOptions) -> bool {
     let is_named = |patterns: &[String]| {
         patterns.iter().any(|pattern| match pattern.strip_suffix('*') {
             Some(start) => name.starts_with(start),
@@ -150,20 +150,20 @@ fn cut(text: &str, most: usize) -> String {
     }
 }
 
-impl Listed {
-    fn fresh_for(self, time: Duration) -> Self {
-        Self { fresh_until: Instant::now() + time, ..self }
+impl ToolListing {
+    fn expires_in(self, time: Duration) -> Self {
+        Self { expires_at: Instant::now() + time, ..self }
     }
 
     fn skip(&mut self, name: &str, why: impl Into<String>) {
-        self.skipped.push((cut(name, LONGEST_NAME), why.into()));
+        self.skipped.push((cut(name, MAX_NAME_BYTES), why.into()));
     }
 
     /// The tools for a person who tests the server.
     pub(super) fn details(&self) -> Vec<Value> {
-        let show = |tool: &Offer| {
+        let show = |tool: &ListedTool| {
             let mut shown =
-                json!({"name": tool.name, "description": cut(&tool.described.description, SHORT_DESCRIPTION)});
+                json!({"name": tool.name, "description": cut(&tool.described.description, MAX_SUMMARY_CHARS)});
             if let (true, Some(shown)) = (tool.changed, shown.as_object_mut()) {
                 shown.insert("changed".to_owned(), true.into());
             }
@@ -181,13 +181,13 @@ impl Listed {
 /// What the tools of a server were when they were first listed, and when they were last. A server that later describes a tool
 /// in other words may mean to lead a model astray.
 #[derive(Debug, Default)]
-pub(super) struct Known(HashMap<String, (Fingerprint, Fingerprint)>);
+pub(super) struct ToolFingerprints(HashMap<String, (Fingerprint, Fingerprint)>);
 
 type Fingerprint = [u8; 32];
 
-impl Known {
+impl ToolFingerprints {
     /// Compares a list with what is known, marks in it what has changed, and logs what is new about it.
-    pub(super) fn compare(&mut self, server: &str, listed: &mut Listed) {
+    pub(super) fn compare(&mut self, server: &str, listed: &mut ToolListing) {
         let is_first = self.0.is_empty();
         for tool in &mut listed.tools {
             let now = fingerprint(&tool.described);
@@ -208,13 +208,13 @@ impl Known {
             }
         }
         // A server that lists ever new names must not fill our memory.
-        if self.0.len() > 2 * MOST_TOOLS {
+        if self.0.len() > 2 * MAX_TOOLS {
             self.0.retain(|name, _| listed.tools.iter().any(|tool| tool.name == *name));
         }
     }
 }
 
-fn fingerprint(described: &Described) -> Fingerprint {
+fn fingerprint(described: &FunctionSpec) -> Fingerprint {
     let mut schema = described.parameters.clone();
     schema.sort_all_objects();
     Sha256::digest(format!("{}\0{schema}", described.description)).into()
@@ -224,16 +224,16 @@ fn fingerprint(described: &Described) -> Fingerprint {
 mod tests {
     use super::*;
 
-    fn listed(tools: &[(&str, &str, Value)]) -> Listed {
-        let offer = |(name, description, parameters): &(&str, &str, Value)| Offer {
+    fn listed(tools: &[(&str, &str, Value)]) -> ToolListing {
+        let describe = |(name, description, parameters): &(&str, &str, Value)| ListedTool {
             name: (*name).to_owned(),
-            described: Described { description: (*description).to_owned(), parameters: parameters.clone() },
+            described: FunctionSpec { description: (*description).to_owned(), parameters: parameters.clone() },
             changed: false,
         };
-        Listed { tools: tools.iter().map(offer).collect(), skipped: Vec::new(), fresh_until: Instant::now() }
+        ToolListing { tools: tools.iter().map(describe).collect(), skipped: Vec::new(), expires_at: Instant::now() }
     }
 
-    fn changed(known: &mut Known, tools: &[(&str, &str, Value)]) -> Vec<bool> {
+    fn changed(known: &mut ToolFingerprints, tools: &[(&str, &str, Value)]) -> Vec<bool> {
         let mut listed = listed(tools);
         known.compare("test", &mut listed);
         listed.tools.iter().map(|tool| tool.changed).collect()
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_tool_is_changed_until_it_is_again_what_it_was_first() {
-        let mut known = Known::default();
+        let mut known = ToolFingerprints::default();
         let schema = json!({"type": "object", "title": "A"});
         assert_eq!(changed(&mut known, &[("a", "adds", schema.clone())]), [false]);
         let reordered = json!({"title": "A", "type": "object"});
@@ -262,7 +262,7 @@ mod tests {
         };
         let chosen = |options: &McpOptions| {
             let names = ["read", "read_all", "write"].into_iter();
-            names.filter(|name| is_selected(name, options)).collect::<Vec<_>>()
+            names.filter(|name| is_included(name, options)).collect::<Vec<_>>()
         };
         assert_eq!(chosen(&options(&[], &[])), ["read", "read_all", "write"]);
         assert_eq!(chosen(&options(&["read"], &[])), ["read"]);

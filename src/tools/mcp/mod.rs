@@ -1,18 +1,18 @@
 //! MCP servers as tools: each of a server's tools is a function `name__tool`. The protocol is the official SDK's, `rmcp`,
 //! in its newest revision and in those before.
 //!
-//! Called by `runtime`. [`McpClient`] lists, calls and tests; `servers` keeps one connection for each tool as it was saved, and
-//! `rest` leaves a server alone that can't be connected to; `connection` opens, shares and ends one, over `http` (our own HTTP
+//! Called by `runtime`. [`McpClient`] lists, calls and tests; `pool` keeps one connection for each tool as it was saved, and
+//! `backoff` leaves a server alone that can't be connected to; `connection` opens, shares and ends one, over `http` (our own HTTP
 //! client) or `stdio` (a process); `listing` reads a server's tools and notices changes; `output` reads what a call gave;
-//! `failure` says what went wrong. To add a transport: a variant of `settings::McpTransport` and its arm in `Connection`.
+//! `error` says what went wrong. To add a transport: a variant of `settings::McpTransport` and its arm in `McpConnection`.
 
+mod backoff;
 mod connection;
-mod failure;
+mod error;
 mod http;
 mod listing;
 mod output;
-mod rest;
-mod servers;
+mod pool;
 mod stdio;
 
 use std::fmt;
@@ -24,29 +24,29 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use super::Tool;
-use super::check::Check;
-use super::function::Function;
-use super::registry;
+use super::check::ToolCheck;
+use super::function::ToolFunction;
+use super::naming;
 use super::result::ToolResult;
 use crate::kernel::Deadline;
 use crate::outbound::{CallError, HttpClient};
 use crate::settings::{Environment, McpOptions, McpTransport, ToolPolicy};
-use connection::{Connection, Target};
-use failure::Failure;
-use listing::Listed;
-use servers::{Server, Servers};
+use connection::{McpConnection, McpTarget};
+use error::McpError;
+use listing::ToolListing;
+use pool::{McpServer, ServerPool};
 
 /// Longest wait for connections to end at shutdown.
-const LONGEST_CLOSING: Duration = Duration::from_secs(6);
+const CLOSE_ALL_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// Speaks to MCP servers and keeps the connections to them. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct McpClient(Arc<Inner>);
+pub(super) struct McpClient(Arc<McpClientInner>);
 
-struct Inner {
+struct McpClientInner {
     http: HttpClient,
     environment: Environment,
-    servers: Servers,
+    servers: ServerPool,
     tasks: TaskTracker,
 }
 
@@ -59,8 +59,8 @@ impl fmt::Debug for McpClient {
 impl McpClient {
     /// A client that reaches servers over HTTP through `http`; processes find their way by `environment`.
     pub(super) fn new(http: HttpClient, environment: &Environment) -> Self {
-        let (environment, servers, tasks) = (environment.clone(), Servers::default(), TaskTracker::new());
-        Self(Arc::new(Inner { http, environment, servers, tasks }))
+        let (environment, servers, tasks) = (environment.clone(), ServerPool::default(), TaskTracker::new());
+        Self(Arc::new(McpClientInner { http, environment, servers, tasks }))
     }
 
     /// The functions of a server, those that are excluded left out; the error is a full sentence.
@@ -70,12 +70,12 @@ impl McpClient {
         options: &McpOptions,
         rules: &ToolPolicy,
         deadline: Deadline,
-    ) -> Result<Vec<Function>, String> {
+    ) -> Result<Vec<ToolFunction>, String> {
         let target = self.target(tool, options, rules);
         let listing = async { self.listed(tool, &target?, options).await };
-        match timeout_at(deadline.instant(), listing).await.unwrap_or(Err(Failure::Call(CallError::Timeout))) {
+        match timeout_at(deadline.instant(), listing).await.unwrap_or(Err(McpError::Call(CallError::Timeout))) {
             Ok(listed) => {
-                let function = |offer: listing::Offer| registry::remote(tool, &offer.name, offer.described);
+                let function = |offer: listing::ListedTool| naming::remote(tool, &offer.name, offer.described);
                 Ok(listed.tools.into_iter().map(function).collect())
             }
             Err(failure) => Err(tool.redaction().text(&sentence(tool, &failure))),
@@ -93,18 +93,18 @@ impl McpClient {
         deadline: Deadline,
     ) -> ToolResult {
         let target = self.target(tool, options, rules);
-        let server = self.0.servers.of(tool);
+        let server = self.0.servers.get_or_insert(tool);
         let calling = async {
             let connection = self.connection(&server, &target?).await?;
             let answer = connection.call(function, arguments).await.inspect_err(|failure| {
                 // Whether the call was carried out is not known, so it is not repeated; the next one connects anew.
-                if !matches!(failure, Failure::Answer(_)) {
+                if !matches!(failure, McpError::ErrorReply(_)) {
                     connection.close();
                 }
             })?;
             Ok((answer, connection.server()))
         };
-        let called = timeout_at(deadline.instant(), calling).await.unwrap_or(Err(Failure::Call(CallError::Timeout)));
+        let called = timeout_at(deadline.instant(), calling).await.unwrap_or(Err(McpError::Call(CallError::Timeout)));
         let result = match called {
             Ok((answer, server)) => {
                 let result = output::result(answer, &who(tool)).with("tool", function);
@@ -116,7 +116,7 @@ impl McpClient {
                 };
             }
             Err(failure) if failure.is_timeout() => ToolResult::timeout(sentence(tool, &failure)),
-            Err(failure @ Failure::Answer(_)) => ToolResult::failure(sentence(tool, &failure)),
+            Err(failure @ McpError::ErrorReply(_)) => ToolResult::failure(sentence(tool, &failure)),
             Err(failure) => ToolResult::error(sentence(tool, &failure)),
         };
         result.with("tool", function)
@@ -129,24 +129,25 @@ impl McpClient {
         options: &McpOptions,
         rules: &ToolPolicy,
         deadline: Deadline,
-    ) -> Check {
+    ) -> ToolCheck {
         let Some(transport) = &options.transport else {
             let what = "needs 'url' (streamable HTTP) or 'command' (a program that speaks MCP) in its config";
-            return Check::incomplete(format!("Tool '{}' {what}", tool.name));
+            return ToolCheck::incomplete(format!("Tool '{}' {what}", tool.name));
         };
         let limit = deadline.remaining().as_secs_f64().round();
         let target = self.target(tool, options, rules);
-        let server = self.0.servers.of(tool);
+        let server = self.0.servers.get_or_insert(tool);
         // Somebody is at work on it.
-        server.rest().interrupt();
+        server.backoff().allow_now();
         let checking = async {
             let target = target?;
-            let connection = Connection::open(target.clone(), self.0.tasks.clone(), server.end.child_token()).await?;
-            server.rest().note(false, Instant::now());
-            let listed = connection.list(&target, options, &server.known).await?;
+            let connection =
+                McpConnection::open(target.clone(), self.0.tasks.clone(), server.end.child_token()).await?;
+            server.backoff().record(false, Instant::now());
+            let listed = connection.list(&target, options, &server.fingerprints).await?;
             Ok((listed, connection.server()))
         };
-        let checked = timeout_at(deadline.instant(), checking).await.unwrap_or(Err(Failure::Call(CallError::Timeout)));
+        let checked = timeout_at(deadline.instant(), checking).await.unwrap_or(Err(McpError::Call(CallError::Timeout)));
         let check = match checked {
             Ok((listed, info)) => {
                 server.refresh();
@@ -171,40 +172,40 @@ impl McpClient {
     pub(super) async fn close(&self) {
         self.0.tasks.close();
         self.0.servers.close();
-        if timeout(LONGEST_CLOSING, self.0.tasks.wait()).await.is_err() {
+        if timeout(CLOSE_ALL_TIMEOUT, self.0.tasks.wait()).await.is_err() {
             tracing::warn!("some connections to MCP servers did not end in time");
         }
     }
 
-    fn target(&self, tool: &Tool, options: &McpOptions, rules: &ToolPolicy) -> Result<Target, Failure> {
+    fn target(&self, tool: &Tool, options: &McpOptions, rules: &ToolPolicy) -> Result<McpTarget, McpError> {
         let transport = options.transport.clone();
-        let transport = transport.ok_or_else(|| Failure::other("has neither 'url' nor 'command' in its config"))?;
+        let transport = transport.ok_or_else(|| McpError::other("has neither 'url' nor 'command' in its config"))?;
         if let McpTransport::Stdio { command, .. } = &transport
             && !rules.mcp_stdio_commands.contains(command)
         {
-            return Err(Failure::Forbidden(command.clone()));
+            return Err(McpError::CommandNotAllowed(command.clone()));
         }
         let (http, environment) = (self.0.http.clone(), self.0.environment.clone());
         let (name, redaction) = (tool.name.to_string(), tool.redaction().clone());
-        Ok(Target { name, transport, redaction, http, environment })
+        Ok(McpTarget { name, transport, redaction, http, environment })
     }
 
-    async fn connection(&self, server: &Server, target: &Target) -> Result<Arc<Connection>, Failure> {
+    async fn connection(&self, server: &McpServer, target: &McpTarget) -> Result<Arc<McpConnection>, McpError> {
         if self.0.tasks.is_closed() {
-            return Err(Failure::other("is not connected to: this server is stopping"));
+            return Err(McpError::other("is not connected to: this server is stopping"));
         }
-        server.opening(target, &self.0.tasks).await
+        server.connect(target, &self.0.tasks).await
     }
 
-    async fn listed(&self, tool: &Tool, target: &Target, options: &McpOptions) -> Result<Listed, Failure> {
-        let server = self.0.servers.of(tool);
+    async fn listed(&self, tool: &Tool, target: &McpTarget, options: &McpOptions) -> Result<ToolListing, McpError> {
+        let server = self.0.servers.get_or_insert(tool);
         let connection = self.connection(&server, target).await?;
-        match connection.list(target, options, &server.known).await {
+        match connection.list(target, options, &server.fingerprints).await {
             // It may be the connection's fault; a list can be asked for twice.
-            Err(failure) if !failure.is_timeout() && !matches!(failure, Failure::Answer(_)) => {
+            Err(failure) if !failure.is_timeout() && !matches!(failure, McpError::ErrorReply(_)) => {
                 connection.close();
                 let connection = self.connection(&server, target).await?;
-                connection.list(target, options, &server.known).await
+                connection.list(target, options, &server.fingerprints).await
             }
             listed => listed,
         }
@@ -215,32 +216,34 @@ fn who(tool: &Tool) -> String {
     format!("MCP server '{}'", tool.name)
 }
 
-fn sentence(tool: &Tool, failure: &Failure) -> String {
+fn sentence(tool: &Tool, failure: &McpError) -> String {
     format!("{} {failure}", who(tool))
 }
 
-fn passed(listed: &Listed) -> Check {
+fn passed(listed: &ToolListing) -> ToolCheck {
     let tools = listed.details();
     let count = if let [_] = *tools { "1 tool".to_owned() } else { format!("{} tools", tools.len()) };
-    let check = Check::passed("reachable", format!("MCP server answered with {count}")).with("tools", tools);
+    let check = ToolCheck::passed("reachable", format!("MCP server answered with {count}")).with("tools", tools);
     match listed.problems() {
         problems if problems.is_empty() => check,
         problems => check.with("skipped", problems),
     }
 }
 
-fn failed(tool: &Tool, failure: &Failure, limit: f64) -> Check {
+fn failed(tool: &Tool, failure: &McpError, limit: f64) -> ToolCheck {
     let sentence = sentence(tool, failure);
     match failure {
-        Failure::Call(error) => {
+        McpError::Call(error) => {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number of seconds")]
             let seconds = limit as u64;
-            Check::unreachable(error, seconds)
+            ToolCheck::unreachable(error, seconds)
         }
-        Failure::Forbidden(_) => Check { tested: false, ..Check::failed("failed", "Command not allowed", sentence) },
-        Failure::Status(status) => {
-            Check::failed("failed", format!("HTTP {status}"), sentence).with("status_code", *status)
+        McpError::CommandNotAllowed(_) => {
+            ToolCheck { tested: false, ..ToolCheck::failed("failed", "Command not allowed", sentence) }
         }
-        _ => Check::failed("error", "No connection", sentence),
+        McpError::Status(status) => {
+            ToolCheck::failed("failed", format!("HTTP {status}"), sentence).with("status_code", *status)
+        }
+        _ => ToolCheck::failed("error", "No connection", sentence),
     }
 }

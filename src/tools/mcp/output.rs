@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use crate::tools::result::ToolResult;
 
 /// Characters of an error that are told.
-const LONGEST_ERROR: usize = 4_000;
+const MAX_ERROR_CHARS: usize = 4_000;
 
 /// What a server's answer to a call means.
 pub(super) fn result(answer: CallToolResponse, who: &str) -> ToolResult {
@@ -28,7 +28,7 @@ fn complete(result: CallToolResult, who: &str) -> ToolResult {
     if result.is_error != Some(true) {
         return ToolResult::success(output);
     }
-    let said = text.filter(|text| !text.trim().is_empty()).map(|text| text.chars().take(LONGEST_ERROR).collect());
+    let said = text.filter(|text| !text.trim().is_empty()).map(|text| text.chars().take(MAX_ERROR_CHARS).collect());
     ToolResult::failure(said.unwrap_or_else(|| format!("{who} says that the tool failed"))).with_output(output)
 }
 

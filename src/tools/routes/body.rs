@@ -12,9 +12,9 @@ use crate::web::openapi::texts;
 pub(super) struct ToolBody;
 
 /// Types, and what `config` holds for them.
-type Kind = (&'static [&'static str], fn() -> Schema);
+type ToolTypeSchema = (&'static [&'static str], fn() -> Schema);
 
-const KINDS: [Kind; 4] = [
+const TOOL_TYPES: [ToolTypeSchema; 4] = [
     (&["http_request", "http"], config::http_request),
     (&["web_search"], config::web_search),
     (&["code_executor"], config::code_executor),
@@ -23,10 +23,10 @@ const KINDS: [Kind; 4] = [
 
 impl PartialSchema for ToolBody {
     fn schema() -> RefOr<Schema> {
-        let known: Vec<_> = KINDS.iter().flat_map(|(types, _)| types.iter().copied()).collect();
+        let known: Vec<_> = TOOL_TYPES.iter().flat_map(|(types, _)| types.iter().copied()).collect();
         let other = variant(texts::plain_but(&known.join("|"), MAX_TYPE_CHARS), any_object());
-        let kinds = KINDS.iter().map(|(types, config)| variant(name_of(types.iter().copied()), config()));
-        let all = kinds.chain([other]).fold(OneOfBuilder::new(), OneOfBuilder::item);
+        let variants = TOOL_TYPES.iter().map(|(types, config)| variant(name_of(types.iter().copied()), config()));
+        let all = variants.chain([other]).fold(OneOfBuilder::new(), OneOfBuilder::item);
         let description = "A tool as a client sends it. `\"\"` and null in `config` mean that a key is not set; in a PUT the \
             mask keeps the stored credential.";
         let example = json!({"name": "weather", "type": "http_request", "enabled": true,

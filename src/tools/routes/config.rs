@@ -12,9 +12,9 @@ use crate::web::openapi::schema::{
 use crate::web::openapi::texts;
 
 /// Keys, each with what it is for.
-struct Config(Members);
+struct ConfigSchema(Members);
 
-impl Config {
+impl ConfigSchema {
     fn new() -> Self {
         Self(Members::new()).key("timeout", "Limit for one execution, in seconds.", decimal(&TOOL_SECONDS))
     }
@@ -42,7 +42,7 @@ impl Config {
 
 pub(super) fn http_request() -> Schema {
     let hosts = list_or_text(texts::host_pattern(), comma_separated(&texts::host_expression()));
-    Config::new()
+    ConfigSchema::new()
         .service()
         .key("headers", "Sent to the own server with every request.", texts::headers(&[]))
         .key("allowed_hosts", "Other servers that may be called, without the credentials.", hosts)
@@ -51,7 +51,7 @@ pub(super) fn http_request() -> Schema {
 
 pub(super) fn web_search() -> Schema {
     let providers = SearchProvider::ALL.map(|(name, _)| name);
-    Config::new()
+    ConfigSchema::new()
         .service()
         .key("provider", "Who searches.", pattern(format!(r"^{PADDING}(?:{}){PADDING}$", any_case(&providers))))
         .keys(["engine_id", "cx"], "Search engine of Google Custom Search.", text)
@@ -63,7 +63,7 @@ pub(super) fn code_executor() -> Schema {
     let languages = any_case(&Language::ALL.map(Language::as_str));
     let one = pattern(format!(r"^{PADDING}(?:{languages}){PADDING}$"));
     let memory = "Memory of a program: a number of megabytes, or such as `512MB` or `2GB`.";
-    Config::new()
+    ConfigSchema::new()
         .key("allowed_languages", "Languages.", list_or_text(one, comma_separated(&format!("(?:{languages})"))))
         .key("max_memory", memory, megabytes())
         .key("sandbox_enabled", "False has an effect only with `ALLOW_UNSANDBOXED_CODE=true`.", boolean())
@@ -73,7 +73,7 @@ pub(super) fn code_executor() -> Schema {
 pub(super) fn mcp() -> Schema {
     let texts_of = || list_or_text(text(), text());
     let variables = map_of(texts::variable_name(), pattern(r"^[^\x00]*$"));
-    Config::new()
+    ConfigSchema::new()
         .keys(["url", "endpoint"], "Where the server is.", texts::trimmed_http_url)
         .key("base_url", "Where the server is.", texts::trimmed_http_url())
         .keys(["auth_token", "api_key"], "Sent as a bearer token.", texts::without_control)

@@ -3,8 +3,8 @@
 mod body;
 mod config;
 mod execute;
-mod registry;
 mod resource;
+mod schemas;
 mod test;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -19,6 +19,6 @@ pub fn router() -> OpenApiRouter<ToolService> {
         .routes(routes!(resource::get, resource::update, resource::delete))
         .routes(routes!(test::test))
         .routes(routes!(execute::execute))
-        .routes(routes!(registry::schemas))
-        .routes(routes!(registry::types))
+        .routes(routes!(schemas::schemas))
+        .routes(routes!(schemas::types))
 }

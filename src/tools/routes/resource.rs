@@ -19,7 +19,7 @@ use crate::web::{
     "name": "weather", "type": "http_request", "config": {"base_url": "http://localhost:9003", "auth_token": "********"},
     "enabled": true, "description": "Forecasts by city: GET /forecast?city=NAME"
 }))]
-pub(super) struct ToolShown {
+pub(super) struct ToolView {
     name: String,
     /// `http_request`, `web_search`, `code_executor`, `mcp`, or any other text.
     #[schema(value_type = String)]
@@ -33,7 +33,7 @@ pub(super) struct ToolShown {
     description: Option<String>,
 }
 
-impl From<&CatalogEntry<ToolSettings>> for ToolShown {
+impl From<&CatalogEntry<ToolSettings>> for ToolView {
     fn from(entry: &CatalogEntry<ToolSettings>) -> Self {
         let tool = entry.written.clone();
         Self {
@@ -53,7 +53,7 @@ pub(super) struct ToolChanged {
     success: bool,
     #[schema(example = "Tool 'weather' created successfully")]
     message: String,
-    tool: ToolShown,
+    tool: ToolView,
 }
 
 /// A tool that was removed.
@@ -70,14 +70,14 @@ pub(super) struct ToolDeleted {
 /// All of them in the order of their creation, unless parameters narrow the list.
 #[utoipa::path(get, path = "/api/tools", tag = "tools", operation_id = "list_tools",
     params(ListQuery, IfNoneMatch),
-    responses((status = 200, description = "The tools", body = Vec<ToolShown>),
+    responses((status = 200, description = "The tools", body = Vec<ToolView>),
         (status = 304, description = "The caller's list is up to date"), ReadErrors))]
 pub(super) async fn list(
     State(tools): State<ToolService>,
     QueryParams(query): QueryParams<ListQuery>,
     known: IfNoneMatch,
 ) -> Response {
-    list_reply::<_, ToolShown>(tools.registry(), &query, &known)
+    list_reply::<_, ToolView>(tools.registry(), &query, &known)
 }
 
 /// Show a tool
@@ -85,7 +85,7 @@ pub(super) async fn list(
 /// As it was written: `${NAME}` stands as such, credentials are masked.
 #[utoipa::path(get, path = "/api/tools/{name}", tag = "tools", operation_id = "get_tool",
     params(PathName, IfNoneMatch),
-    responses((status = 200, description = "The tool", body = ToolShown),
+    responses((status = 200, description = "The tool", body = ToolView),
         (status = 304, description = "The caller's copy is up to date"),
         (status = 404, description = "No such tool", body = ErrorBody), ReadErrors))]
 pub(super) async fn get(
@@ -93,7 +93,7 @@ pub(super) async fn get(
     PathName(name): PathName,
     known: IfNoneMatch,
 ) -> Result<Response, ApiError> {
-    show_reply::<_, ToolShown>(tools.registry(), &name, &known)
+    show_reply::<_, ToolView>(tools.registry(), &name, &known)
 }
 
 /// Add a tool

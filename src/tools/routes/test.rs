@@ -5,23 +5,23 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::kernel::{Error, FieldIssue, Fields};
-use crate::tools::check::Check;
+use crate::tools::check::ToolCheck;
 use crate::tools::{Tool, ToolService};
 use crate::web::openapi::schema::{query, query_boolean};
 use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonReply, OptionalBody, PathName, QueryParams};
 
 /// How a tool is tested.
-pub(super) struct TestQuery {
+pub(super) struct ToolTestQuery {
     skip_connectivity: bool,
 }
 
-impl FromFields for TestQuery {
+impl FromFields for ToolTestQuery {
     fn read(fields: &mut Fields<'_>) -> Self {
         Self { skip_connectivity: fields.or("skip_connectivity", false) }
     }
 }
 
-impl IntoParams for TestQuery {
+impl IntoParams for ToolTestQuery {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         vec![query("skip_connectivity", "Only look at its configuration", query_boolean())]
     }
@@ -71,13 +71,13 @@ pub(super) struct ToolTested {
 /// Looks whether it can do its work: reaches its server, lists an MCP server's tools, runs a line of code in the sandbox.
 /// Answers 200 whatever comes of it: `success` and `message` tell. The body is ignored.
 #[utoipa::path(post, path = "/api/tools/{name}/test", tag = "tools", operation_id = "test_tool",
-    params(PathName, TestQuery),
+    params(PathName, ToolTestQuery),
     responses((status = 200, description = "How the test went", body = ToolTested),
         (status = 404, description = "No such tool", body = ErrorBody), BodyErrors))]
 pub(super) async fn test(
     State(tools): State<ToolService>,
     PathName(name): PathName,
-    QueryParams(query): QueryParams<TestQuery>,
+    QueryParams(query): QueryParams<ToolTestQuery>,
     OptionalBody(body): OptionalBody,
 ) -> Result<JsonReply<ToolTested>, ApiError> {
     if let Some(other) = body.filter(|body| !body.is_object()) {
@@ -88,18 +88,18 @@ pub(super) async fn test(
     if !tool.effective.enabled {
         let message = "Tool is disabled. Enable it to test connectivity.".to_owned();
         let warning = Some("Tool configuration is saved but tool is disabled");
-        let check = Check { status: "skipped", message, ..Check::default() };
+        let check = ToolCheck { status: "skipped", message, ..ToolCheck::default() };
         return Ok(JsonReply::ok(ToolTested { warning, ..tested(&tool, check) }));
     }
     if tool.effective.is_unsupported() {
         let message = "Tool could not be instantiated from configuration".to_owned();
         let error = Some("Invalid tool configuration".to_owned());
-        let check = Check { status: "failed", message, error, ..Check::default() };
+        let check = ToolCheck { status: "failed", message, error, ..ToolCheck::default() };
         return Ok(JsonReply::ok(ToolTested { config_valid: false, ..tested(&tool, check) }));
     }
     if query.skip_connectivity {
         let message = "Tool configuration is valid. Connectivity test skipped.".to_owned();
-        let check = Check { success: true, status: "skipped", message, ..Check::default() };
+        let check = ToolCheck { success: true, status: "skipped", message, ..ToolCheck::default() };
         return Ok(JsonReply::ok(ToolTested { schema: tools.schema(&tool), ..tested(&tool, check) }));
     }
     let (check, latency) = tools.check(&tool).await;
@@ -107,7 +107,7 @@ pub(super) async fn test(
     Ok(JsonReply::ok(ToolTested { latency, schema: tools.schema(&tool), ..tested(&tool, check) }))
 }
 
-fn tested(tool: &Tool, check: Check) -> ToolTested {
+fn tested(tool: &Tool, check: ToolCheck) -> ToolTested {
     ToolTested {
         tool: tool.name.to_string(),
         r#type: tool.effective.kind.clone(),

@@ -1,5 +1,5 @@
 use super::hit::Hit;
-use super::provider::{Provider, REFUSED_KEY, list};
+use super::provider::{KEY_REFUSED, Provider, list};
 use crate::kernel::Secret;
 use crate::outbound::Call;
 
@@ -23,10 +23,11 @@ pub(super) const PROVIDER: Provider = Provider {
     time_ranges: &["day", "week", "month"],
     page: 50,
     pages: 1,
-    refused: REFUSED_KEY,
-    ask: |ask| {
-        let (language, country) = (ask.filter("language"), ask.filter("country").map(|code| code.to_ascii_uppercase()));
-        let mut headers = ask.key_in("Ocp-Apim-Subscription-Key");
+    refused: KEY_REFUSED,
+    request: |request| {
+        let (language, country) =
+            (request.filter("language"), request.filter("country").map(|code| code.to_ascii_uppercase()));
+        let mut headers = request.key_in("Ocp-Apim-Subscription-Key");
         let (market, language, country) = match (language, country) {
             (Some(language), Some(country)) => {
                 let plain = language.split('-').next().unwrap_or_default().to_ascii_lowercase();
@@ -38,15 +39,15 @@ pub(super) const PROVIDER: Provider = Provider {
             }
             (language, None) => (None, language, None),
         };
-        let call = ask.get([
-            ("q", Some(ask.text())),
-            ("count", Some(ask.count.to_string())),
+        let call = request.get([
+            ("q", Some(request.text())),
+            ("count", Some(request.count.to_string())),
             ("responseFilter", Some("Webpages".to_owned())),
             ("mkt", market),
             ("setLang", language),
             ("cc", country),
-            ("freshness", ask.filter("time_range").map(|range| capitalised(&range))),
-            ("safeSearch", ask.filter("safe").map(|safe| capitalised(&safe))),
+            ("freshness", request.filter("time_range").map(|range| capitalize(&range))),
+            ("safeSearch", request.filter("safe").map(|safe| capitalize(&safe))),
         ]);
         Call { headers, ..call }
     },
@@ -59,7 +60,7 @@ pub(super) const PROVIDER: Provider = Provider {
     },
 };
 
-fn capitalised(word: &str) -> String {
+fn capitalize(word: &str) -> String {
     let mut letters = word.chars();
     letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
 }

@@ -1,5 +1,5 @@
 use super::hit::Hit;
-use super::provider::{Provider, REFUSED_KEY, list};
+use super::provider::{KEY_REFUSED, Provider, list};
 use crate::outbound::Call;
 
 /// Brave Search API.
@@ -22,19 +22,19 @@ pub(super) const PROVIDER: Provider = Provider {
     time_ranges: &["day", "week", "month", "year"],
     page: 20,
     pages: 3,
-    refused: REFUSED_KEY,
-    ask: |ask| {
-        let call = ask.get([
-            ("q", Some(ask.text())),
-            ("count", Some(ask.count.to_string())),
-            ("offset", (ask.page > 0).then(|| ask.page.to_string())),
+    refused: KEY_REFUSED,
+    request: |request| {
+        let call = request.get([
+            ("q", Some(request.text())),
+            ("count", Some(request.count.to_string())),
+            ("offset", (request.page > 0).then(|| request.page.to_string())),
             ("result_filter", Some("web".to_owned())),
-            ("country", ask.filter("country").map(|country| country.to_ascii_uppercase())),
-            ("search_lang", ask.filter("language").map(|language| language.to_ascii_lowercase())),
-            ("freshness", ask.filter("time_range").map(|range| format!("p{}", range.get(..1).unwrap_or("y")))),
-            ("safesearch", ask.filter("safe")),
+            ("country", request.filter("country").map(|country| country.to_ascii_uppercase())),
+            ("search_lang", request.filter("language").map(|language| language.to_ascii_lowercase())),
+            ("freshness", request.filter("time_range").map(|range| format!("p{}", range.get(..1).unwrap_or("y")))),
+            ("safesearch", request.filter("safe")),
         ]);
-        Call { headers: ask.key_in("X-Subscription-Token"), ..call }
+        Call { headers: request.key_in("X-Subscription-Token"), ..call }
     },
     read: |reply| {
         let items = list(reply, "/web/results", "/type")?;

@@ -1,7 +1,7 @@
 use serde_json::Value;
 
 use super::hit::Hit;
-use super::provider::{Provider, REFUSED_KEY};
+use super::provider::{KEY_REFUSED, Provider};
 
 /// Any service that takes `GET ?q=&max_results=`, with filters under their own names and the key as a bearer token, and answers
 /// with a list of results in one of the usual shapes: the list itself, or one under a usual name, of objects whose members have
@@ -18,22 +18,23 @@ pub(super) const PROVIDER: Provider = Provider {
     time_ranges: &["day", "week", "month", "year"],
     page: 50,
     pages: 1,
-    refused: REFUSED_KEY,
-    ask: |ask| {
-        let filters = ["language", "country", "site", "safe", "time_range"].map(|name| (name, ask.filter(name)));
-        let plain = [("q", Some(ask.query.text.clone())), ("max_results", Some(ask.count.to_string()))];
-        ask.get(plain.into_iter().chain(filters)).bearer(ask.key)
+    refused: KEY_REFUSED,
+    request: |request| {
+        let filters = ["language", "country", "site", "safe", "time_range"].map(|name| (name, request.filter(name)));
+        let plain = [("q", Some(request.query.text.clone())), ("max_results", Some(request.count.to_string()))];
+        request.get(plain.into_iter().chain(filters)).bearer(request.key)
     },
     read: |reply| {
-        let items = LISTS.iter().find_map(|pointer| reply.pointer(pointer)?.as_array());
+        let items = LIST_POINTERS.iter().find_map(|pointer| reply.pointer(pointer)?.as_array());
         let items =
-            items.ok_or_else(|| format!("answered with JSON that holds no list under a usual name: {}", NAMES))?;
+            items.ok_or_else(|| format!("answered with JSON that holds no list under a usual name: {}", LIST_NAMES))?;
         Ok(items.iter().map(hit).collect())
     },
 };
 
-const NAMES: &str = "results, items, organic, data, hits, webPages.value or web.results";
-const LISTS: [&str; 8] = ["", "/results", "/items", "/organic", "/data", "/hits", "/webPages/value", "/web/results"];
+const LIST_NAMES: &str = "results, items, organic, data, hits, webPages.value or web.results";
+const LIST_POINTERS: [&str; 8] =
+    ["", "/results", "/items", "/organic", "/data", "/hits", "/webPages/value", "/web/results"];
 
 fn hit(item: &Value) -> Hit {
     let first = |names: &[&'static str]| {

@@ -1,5 +1,5 @@
 use super::hit::Hit;
-use super::provider::{Provider, REFUSED_KEY, list};
+use super::provider::{KEY_REFUSED, Provider, list};
 use crate::kernel::Secret;
 
 /// Google's Custom Search JSON API.
@@ -21,18 +21,18 @@ pub(super) const PROVIDER: Provider = Provider {
     time_ranges: &["day", "week", "month", "year"],
     page: 10,
     pages: 5,
-    refused: REFUSED_KEY,
-    ask: |ask| {
-        let restrict = ask.filter("time_range").map(|range| format!("{}1", range.get(..1).unwrap_or("d")));
-        let safe = ask.filter("safe").map(|safe| if safe == "off" { safe } else { "active".to_owned() });
-        ask.get([
-            ("key", ask.key.map(Secret::expose).map(str::to_owned)),
-            ("cx", ask.engine.map(str::to_owned)),
-            ("q", Some(ask.text())),
-            ("num", Some(ask.count.to_string())),
-            ("start", Some((ask.page * 10 + 1).to_string())),
-            ("lr", ask.filter("language").map(|language| format!("lang_{language}"))),
-            ("gl", ask.filter("country").map(|country| country.to_ascii_lowercase())),
+    refused: KEY_REFUSED,
+    request: |request| {
+        let restrict = request.filter("time_range").map(|range| format!("{}1", range.get(..1).unwrap_or("d")));
+        let safe = request.filter("safe").map(|safe| if safe == "off" { safe } else { "active".to_owned() });
+        request.get([
+            ("key", request.key.map(Secret::expose).map(str::to_owned)),
+            ("cx", request.engine.map(str::to_owned)),
+            ("q", Some(request.text())),
+            ("num", Some(request.count.to_string())),
+            ("start", Some((request.page * 10 + 1).to_string())),
+            ("lr", request.filter("language").map(|language| format!("lang_{language}"))),
+            ("gl", request.filter("country").map(|country| country.to_ascii_lowercase())),
             ("dateRestrict", restrict),
             ("safe", safe),
         ])

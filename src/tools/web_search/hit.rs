@@ -1,10 +1,10 @@
 use serde_json::{Value, json};
 use url::Url;
 
-const LONGEST_TITLE: usize = 300;
-const LONGEST_URL: usize = 2000;
-const LONGEST_SNIPPET: usize = 2000;
-const LONGEST_DATE: usize = 60;
+const MAX_TITLE_CHARS: usize = 300;
+const MAX_URL_CHARS: usize = 2000;
+const MAX_SNIPPET_CHARS: usize = 2000;
+const MAX_DATE_CHARS: usize = 60;
 
 /// One result.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,18 +34,18 @@ impl Hit {
     }
 
     /// As plain text of bounded length. `None` if it does not lead to a page.
-    pub(super) fn tidy(self) -> Option<Self> {
+    pub(super) fn normalized(self) -> Option<Self> {
         let url = self.url.trim();
         let parsed = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
-        if parsed.as_str().len() > LONGEST_URL {
+        if parsed.as_str().len() > MAX_URL_CHARS {
             return None;
         }
-        let title = plain(&self.title, LONGEST_TITLE);
+        let title = plain_text(&self.title, MAX_TITLE_CHARS);
         Some(Self {
             title: if title.is_empty() { parsed.host_str().unwrap_or_default().to_owned() } else { title },
             url: parsed.into(),
-            snippet: plain(&self.snippet, LONGEST_SNIPPET),
-            published: self.published.map(|date| plain(&date, LONGEST_DATE)).filter(|date| !date.is_empty()),
+            snippet: plain_text(&self.snippet, MAX_SNIPPET_CHARS),
+            published: self.published.map(|date| plain_text(&date, MAX_DATE_CHARS)).filter(|date| !date.is_empty()),
             ..self
         })
     }
@@ -61,13 +61,13 @@ impl Hit {
 }
 
 /// Bytes of a tag or an entity.
-const LONGEST_MARKUP: usize = 1000;
+const MAX_MARKUP_BYTES: usize = 1000;
 
 /// HTML as plain text: without tags, with the characters that entities stand for, and with single blanks.
-pub(super) fn plain(html: &str, longest: usize) -> String {
+pub(super) fn plain_text(html: &str, longest: usize) -> String {
     // Markup is looked for in a bounded part, so that a reply made to be hard to read is not.
-    let start = html.get(..html.floor_char_boundary(8 * longest + LONGEST_MARKUP)).unwrap_or(html);
-    let text = decoded(&without_tags(start));
+    let start = html.get(..html.floor_char_boundary(8 * longest + MAX_MARKUP_BYTES)).unwrap_or(html);
+    let text = decode_entities(&strip_tags(start));
     let words: Vec<_> =
         text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
     let text = words.join(" ");
@@ -77,13 +77,13 @@ pub(super) fn plain(html: &str, longest: usize) -> String {
     }
 }
 
-fn without_tags(html: &str) -> String {
+fn strip_tags(html: &str) -> String {
     let mut text = String::with_capacity(html.len());
     let mut rest = html;
     while let Some((before, after)) = rest.split_once('<') {
         text.push_str(before);
         let is_tag = after.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '!');
-        match near(after, '>').filter(|_| is_tag) {
+        match split_near(after, '>').filter(|_| is_tag) {
             Some((tag, after)) => {
                 // A break separates words; emphasis does not.
                 let name = tag.trim_start_matches('/').to_ascii_lowercase();
@@ -103,17 +103,17 @@ fn without_tags(html: &str) -> String {
 }
 
 /// Splits at the next such character, unless that is farther away than any markup is long.
-fn near(text: &str, end: char) -> Option<(&str, &str)> {
-    let at = text.get(..text.floor_char_boundary(LONGEST_MARKUP))?.find(end)?;
+fn split_near(text: &str, end: char) -> Option<(&str, &str)> {
+    let at = text.get(..text.floor_char_boundary(MAX_MARKUP_BYTES))?.find(end)?;
     Some((text.get(..at)?, text.get(at + end.len_utf8()..)?))
 }
 
-fn decoded(text: &str) -> String {
+fn decode_entities(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('&') {
         plain.push_str(before);
-        let found = near(after, ';').and_then(|(name, after)| Some((entity(name)?, after)));
+        let found = split_near(after, ';').and_then(|(name, after)| Some((entity(name)?, after)));
         match found {
             Some((character, after)) => {
                 plain.push(character);
@@ -176,17 +176,17 @@ mod tests {
             ("&#xD800;&#99999999;", "&#xD800;&#99999999;"),
         ];
         for (html, text) in rows {
-            assert_eq!(plain(html, 100), text, "{html}");
+            assert_eq!(plain_text(html, 100), text, "{html}");
         }
-        assert_eq!(plain("éclair", 1), "é…");
+        assert_eq!(plain_text("éclair", 1), "é…");
         let far = format!("a <b {}>c", "x".repeat(2000));
-        assert!(plain(&far, 500).starts_with("a <b xxx"), "an end so far away is none");
-        assert!(plain(&"<x".repeat(1_000_000), 300).len() < 400);
+        assert!(plain_text(&far, 500).starts_with("a <b xxx"), "an end so far away is none");
+        assert!(plain_text(&"<x".repeat(1_000_000), 300).len() < 400);
     }
 
     #[test]
     fn only_pages_are_results() {
-        let hit = |url: &str| Hit { url: url.to_owned(), ..Hit::default() }.tidy();
+        let hit = |url: &str| Hit { url: url.to_owned(), ..Hit::default() }.normalized();
         for url in ["", "javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "/relative", "http://"] {
             assert_eq!(hit(url), None, "{url}");
         }
@@ -198,7 +198,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_becomes_plain_text_of_bounded_length(html in "[<>&;#x0-9a-z/é ]{0,60}") {
-            let text = plain(&html, 20);
+            let text = plain_text(&html, 20);
             prop_assert!(text.chars().count() <= 21);
         }
     }

@@ -1,17 +1,17 @@
 //! `web_search`: asks a search engine and gives one kind of result list, whoever answers.
 //!
 //! `provider` says how each engine is spoken to, one file per engine; `query` reads what a model asks for, `hit` tidies what was
-//! found, `failure` puts refusals into words. The runtime calls [`describe`], [`execute`] and [`check`]. To add an engine: a
+//! found, `refusal` puts refusals into words. The runtime calls [`describe`], [`execute`] and [`check`]. To add an engine: a
 //! variant of `SearchProvider`, a file with its `Provider`, its line in `provider::of`.
 
 mod bing;
 mod brave;
-mod failure;
 mod generic;
 mod google;
 mod hit;
 mod provider;
 mod query;
+mod refusal;
 mod searxng;
 mod serper;
 mod tavily;
@@ -22,18 +22,18 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::Tool;
-use super::check::Check;
-use super::function::Described;
+use super::check::ToolCheck;
+use super::function::FunctionSpec;
 use super::result::ToolResult;
 use crate::kernel::{Deadline, JsonError};
 use crate::outbound::{CallError, HttpClient, Reply, RetryDecision, RetryPolicy, display_url, retry};
 use crate::settings::{SearchOptions, SearchProvider};
 use hit::Hit;
-use provider::{Ask, Provider};
-use query::Query;
+use provider::{PageRequest, Provider};
+use query::SearchQuery;
 
 /// Largest reply of an engine, in bytes.
-const REPLY_CAP: usize = 4_000_000;
+const MAX_REPLY_BYTES: usize = 4_000_000;
 /// Longest test. The original's limit for its tests of HTTP tools.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// A search changes nothing, so one that found nobody listening is tried once more.
@@ -41,9 +41,9 @@ const RETRY: RetryPolicy =
     RetryPolicy { attempts: 2, initial_backoff: Duration::from_millis(300), max_backoff: Duration::from_millis(300) };
 
 /// What the tool is offered as.
-pub(super) fn describe(options: &SearchOptions) -> Described {
+pub(super) fn describe(options: &SearchOptions) -> FunctionSpec {
     let parameters = query::schema(provider::of(options.provider), options.max_results);
-    Described { description: "Search the web for information".to_owned(), parameters }
+    FunctionSpec { description: "Search the web for information".to_owned(), parameters }
 }
 
 /// Does what the arguments, which fit the schema, ask for.
@@ -55,7 +55,7 @@ pub(super) async fn execute(
     deadline: Deadline,
 ) -> ToolResult {
     let prepared = Search::new(http, tool, options)
-        .and_then(|search| Ok((search, Query::read(arguments, options.max_results)?)))
+        .and_then(|search| Ok((search, SearchQuery::read(arguments, options.max_results)?)))
         .map_err(|why| ToolResult::error(format!("Tool '{}' was not run: {why}", tool.name)));
     let (search, query) = match prepared {
         Ok(prepared) => prepared,
@@ -63,8 +63,10 @@ pub(super) async fn execute(
     };
     let (found, problem) = search.run(&query, deadline).await;
     let result = match problem {
-        Some(Problem::Call(error)) if found.is_empty() => ToolResult::call(&search.who(), &error),
-        Some(Problem::Said(status, text)) if found.is_empty() => ToolResult::failure(text).with("status_code", status),
+        Some(SearchError::Call(error)) if found.is_empty() => ToolResult::call(&search.who(), &error),
+        Some(SearchError::Refused(status, text)) if found.is_empty() => {
+            ToolResult::failure(text).with("status_code", status)
+        }
         Some(problem) => search.success(&query, &found).with("incomplete", problem.text(&search.who())),
         None => search.success(&query, &found),
     };
@@ -72,21 +74,21 @@ pub(super) async fn execute(
 }
 
 /// Looks whether the tool can do its work. A search would cost its owner money, except at SearXNG, which is asked.
-pub(super) async fn check(http: &HttpClient, tool: &Tool, options: &SearchOptions, deadline: Deadline) -> Check {
+pub(super) async fn check(http: &HttpClient, tool: &Tool, options: &SearchOptions, deadline: Deadline) -> ToolCheck {
     let search = match Search::new(http, tool, options) {
-        Err(missing) => return Check::incomplete(format!("Tool '{}' can't search: {missing}", tool.name)),
-        Ok(_) if options.provider != SearchProvider::Searxng => return Check::untested(&tool.effective.kind),
+        Err(missing) => return ToolCheck::incomplete(format!("Tool '{}' can't search: {missing}", tool.name)),
+        Ok(_) if options.provider != SearchProvider::Searxng => return ToolCheck::untested(&tool.effective.kind),
         Ok(search) => search,
     };
-    let query = Query::plain("test");
+    let query = SearchQuery::for_text("test");
     let found = match search.run(&query, deadline.at_most(CHECK_TIMEOUT)).await {
-        (_, Some(Problem::Call(error))) => Check::unreachable(&error, CHECK_TIMEOUT.as_secs()),
-        (_, Some(Problem::Said(status, text))) => {
-            Check::failed("error", "Search failed", text).with("status_code", status)
+        (_, Some(SearchError::Call(error))) => ToolCheck::unreachable(&error, CHECK_TIMEOUT.as_secs()),
+        (_, Some(SearchError::Refused(status, text))) => {
+            ToolCheck::failed("error", "Search failed", text).with("status_code", status)
         }
         (found, None) => {
             let message = format!("Tool endpoint is reachable: a search found {} results", found.len());
-            Check::passed("reachable", message).with("status_code", 200)
+            ToolCheck::passed("reachable", message).with("status_code", 200)
         }
     };
     found.with("endpoint_url", search.shown())
@@ -102,17 +104,17 @@ struct Search<'a> {
 }
 
 /// Why there are no more results.
-enum Problem {
+enum SearchError {
     Call(CallError),
     /// The status of a reply, and what is wrong with it in a full sentence.
-    Said(u16, String),
+    Refused(u16, String),
 }
 
-impl Problem {
+impl SearchError {
     fn text(&self, who: &str) -> String {
         match self {
             Self::Call(error) => format!("{who} {error}"),
-            Self::Said(_, text) => text.clone(),
+            Self::Refused(_, text) => text.clone(),
         }
     }
 }
@@ -126,7 +128,7 @@ impl<'a> Search<'a> {
     }
 
     /// What was found, page by page, and what ended it early.
-    async fn run(&self, query: &Query, deadline: Deadline) -> (Vec<Hit>, Option<Problem>) {
+    async fn run(&self, query: &SearchQuery, deadline: Deadline) -> (Vec<Hit>, Option<SearchError>) {
         let mut found: Vec<Hit> = Vec::new();
         let mut known = HashSet::new();
         let count = query.wanted.min(self.provider.page);
@@ -136,7 +138,7 @@ impl<'a> Search<'a> {
                 Err(problem) => return (found, Some(problem)),
             };
             let given = hits.len();
-            found.extend(hits.into_iter().filter_map(Hit::tidy).filter(|hit| known.insert(hit.url.clone())));
+            found.extend(hits.into_iter().filter_map(Hit::normalized).filter(|hit| known.insert(hit.url.clone())));
             if given < count || found.len() >= query.wanted {
                 break;
             }
@@ -145,36 +147,42 @@ impl<'a> Search<'a> {
         (found, None)
     }
 
-    async fn page(&self, query: &Query, page: usize, count: usize, deadline: Deadline) -> Result<Vec<Hit>, Problem> {
+    async fn page(
+        &self,
+        query: &SearchQuery,
+        page: usize,
+        count: usize,
+        deadline: Deadline,
+    ) -> Result<Vec<Hit>, SearchError> {
         let (key, engine) = (self.options.api_key.as_ref(), self.options.engine_id.as_deref());
-        let call = (self.provider.ask)(&Ask { url: &self.url, query, key, engine, page, count });
+        let call = (self.provider.request)(&PageRequest { url: &self.url, query, key, engine, page, count });
         let verdict = |error: &CallError| match error {
             CallError::Refused | CallError::Unreachable(_) => RetryDecision::Retry(None),
             _ => RetryDecision::Stop,
         };
         let (sent, _) = retry(RETRY, deadline, || self.http.send(&call, deadline), verdict).await;
-        let reply = sent.map_err(Problem::Call)?;
+        let reply = sent.map_err(SearchError::Call)?;
         let status = reply.status();
         if !(200..300).contains(&status) {
-            return Err(Problem::Said(status, self.refusal(reply, deadline).await));
+            return Err(SearchError::Refused(status, self.refusal(reply, deadline).await));
         }
         let reader = reply.reader();
-        let body = reply.bytes(REPLY_CAP, deadline).await.map_err(Problem::Call)?;
-        let wrong = |what: &str| Problem::Said(status, format!("{} {what}", self.who()));
+        let body = reply.bytes(MAX_REPLY_BYTES, deadline).await.map_err(SearchError::Call)?;
+        let wrong = |what: &str| SearchError::Refused(status, format!("{} {what}", self.who()));
         let json: Value = reader.read(&body).map_err(|error| match error {
-            JsonError::TooManyValues(most) => Problem::Call(CallError::TooManyValues(most)),
-            JsonError::Invalid(_) => wrong(failure::not_json(&body)),
+            JsonError::TooManyValues(most) => SearchError::Call(CallError::TooManyValues(most)),
+            JsonError::Invalid(_) => wrong(refusal::not_json(&body)),
         })?;
         (self.provider.read)(&json).map_err(|what| wrong(&what))
     }
 
     async fn refusal(&self, reply: Reply, deadline: Deadline) -> String {
         let redaction = self.tool.redaction();
-        let what = failure::explain(self.provider, reply, redaction, deadline).await;
+        let what = refusal::explain(self.provider, reply, redaction, deadline).await;
         format!("{} {what}", self.who())
     }
 
-    fn success(&self, query: &Query, found: &[Hit]) -> ToolResult {
+    fn success(&self, query: &SearchQuery, found: &[Hit]) -> ToolResult {
         let results: Vec<_> = found.iter().map(Hit::to_json).collect();
         let (query, count) = (&query.text, results.len());
         ToolResult::success(json!({"query": query, "provider": self.provider.key, "results": results, "count": count}))

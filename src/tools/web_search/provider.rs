@@ -2,7 +2,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::hit::Hit;
-use super::query::Query;
+use super::query::SearchQuery;
 use super::{bing, brave, generic, google, searxng, serper, tavily};
 use crate::kernel::Secret;
 use crate::outbound::Call;
@@ -35,16 +35,16 @@ pub(super) struct Provider {
     /// What the statuses 401 and 403 say about the configuration; completes a sentence that begins with its name.
     pub(super) refused: &'static str,
     /// The request for a page.
-    pub(super) ask: fn(&Ask<'_>) -> Call,
+    pub(super) request: fn(&PageRequest<'_>) -> Call,
     /// The results in a reply; the error completes a sentence that begins with its name.
     pub(super) read: fn(&Value) -> Result<Vec<Hit>, String>,
 }
 
 /// One page of a search that is to be asked for.
-pub(super) struct Ask<'a> {
+pub(super) struct PageRequest<'a> {
     /// Where searches are taken.
     pub(super) url: &'a Url,
-    pub(super) query: &'a Query,
+    pub(super) query: &'a SearchQuery,
     pub(super) key: Option<&'a Secret>,
     pub(super) engine: Option<&'a str>,
     /// Which page, from 0.
@@ -54,7 +54,7 @@ pub(super) struct Ask<'a> {
 }
 
 /// What most engines mean by 401 and 403.
-pub(super) const REFUSED_KEY: &str = "refused the key; config.api_key should be one that is valid for this service";
+pub(super) const KEY_REFUSED: &str = "refused the key; config.api_key should be one that is valid for this service";
 
 /// The engine behind a name.
 pub(super) fn of(provider: SearchProvider) -> &'static Provider {
@@ -93,7 +93,7 @@ impl Provider {
     }
 }
 
-impl Ask<'_> {
+impl PageRequest<'_> {
     /// A GET with these parameters; those without a value are left out.
     pub(super) fn get<'b>(&self, pairs: impl IntoIterator<Item = (&'b str, Option<String>)>) -> Call {
         let mut url = self.url.clone();

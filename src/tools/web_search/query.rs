@@ -4,20 +4,20 @@ use super::provider::Provider;
 use crate::kernel::Lenient;
 
 /// Characters of a query.
-const LONGEST: usize = 1000;
+const MAX_QUERY_CHARS: usize = 1000;
 /// Results that may be asked for.
-const MOST: usize = 50;
+const MAX_RESULTS: usize = 50;
 
 /// What is searched for.
 #[derive(Debug)]
-pub(super) struct Query {
+pub(super) struct SearchQuery {
     pub(super) text: String,
     /// How many results are wanted.
     pub(super) wanted: usize,
     filters: Map<String, Value>,
 }
 
-impl Query {
+impl SearchQuery {
     /// The query that the arguments, which fit the schema, hold.
     pub(super) fn read(arguments: &Map<String, Value>, default: usize) -> Result<Self, String> {
         let text = arguments.get("query").and_then(Value::as_str).unwrap_or_default().trim().to_owned();
@@ -27,11 +27,11 @@ impl Query {
         let number = arguments.get("max_results").and_then(|number| i64::read(number).ok());
         let number = number.and_then(|number| usize::try_from(number).ok());
         let filters = arguments.get("filters").and_then(Value::as_object).cloned().unwrap_or_default();
-        Ok(Self { text, wanted: number.unwrap_or(default).clamp(1, MOST), filters })
+        Ok(Self { text, wanted: number.unwrap_or(default).clamp(1, MAX_RESULTS), filters })
     }
 
     /// A query for this text and nothing else.
-    pub(super) fn plain(text: &str) -> Self {
+    pub(super) fn for_text(text: &str) -> Self {
         Self { text: text.to_owned(), wanted: 1, filters: Map::new() }
     }
 
@@ -53,8 +53,8 @@ pub(super) fn schema(provider: &Provider, default: usize) -> Value {
     json!({
         "type": "object",
         "properties": {
-            "query": {"type": "string", "minLength": 1, "maxLength": LONGEST, "description": "What to search for"},
-            "max_results": {"type": "integer", "minimum": 1, "maximum": MOST, "default": default,
+            "query": {"type": "string", "minLength": 1, "maxLength": MAX_QUERY_CHARS, "description": "What to search for"},
+            "max_results": {"type": "integer", "minimum": 1, "maximum": MAX_RESULTS, "default": default,
                 "description": "How many results are wanted"},
             "filters": {"type": "object", "description": "Narrows the search", "properties": filters, "additionalProperties": false},
         },

@@ -23,28 +23,28 @@ pub(super) const PROVIDER: Provider = Provider {
     pages: 5,
     refused: "gives no JSON to this server; its settings.yml should list json under search.formats, and its limiter let this \
               server pass",
-    ask: |ask| {
-        let safe = ask.filter("safe").map(|safe| match safe.as_str() {
+    request: |request| {
+        let safe = request.filter("safe").map(|safe| match safe.as_str() {
             "off" => "0".to_owned(),
             "moderate" => "1".to_owned(),
             _ => "2".to_owned(),
         });
-        let call = ask.get([
-            ("q", Some(ask.text())),
+        let call = request.get([
+            ("q", Some(request.text())),
             ("format", Some("json".to_owned())),
-            ("pageno", (ask.page > 0).then(|| (ask.page + 1).to_string())),
-            ("language", ask.filter("language")),
-            ("time_range", ask.filter("time_range")),
+            ("pageno", (request.page > 0).then(|| (request.page + 1).to_string())),
+            ("language", request.filter("language")),
+            ("time_range", request.filter("time_range")),
             ("safesearch", safe),
         ]);
         // None is needed; a proxy in front may ask for one.
-        call.bearer(ask.key)
+        call.bearer(request.key)
     },
     read: |reply| {
         let items = list(reply, "/results", "/query")?;
-        let silent = silent(reply);
-        if items.is_empty() && !silent.is_empty() {
-            return Err(format!("found nothing, but these of its engines did not answer: {}", silent.join(", ")));
+        let unresponsive = unresponsive(reply);
+        if items.is_empty() && !unresponsive.is_empty() {
+            return Err(format!("found nothing, but these of its engines did not answer: {}", unresponsive.join(", ")));
         }
         let hit =
             |item| Hit::of(item, ["title", "url", "content"]).score(item, "score").published(item, "publishedDate");
@@ -53,7 +53,7 @@ pub(super) const PROVIDER: Provider = Provider {
 };
 
 /// The engines that did not answer, with the cause of each.
-fn silent(reply: &Value) -> Vec<String> {
+fn unresponsive(reply: &Value) -> Vec<String> {
     let engines = reply.get("unresponsive_engines").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let text = |engine: &Value| {
         let part =

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::hit::Hit;
-use super::provider::{Provider, REFUSED_KEY, list};
+use super::provider::{KEY_REFUSED, Provider, list};
 use crate::outbound::Call;
 
 /// Serper, which asks Google.
@@ -24,16 +24,16 @@ pub(super) const PROVIDER: Provider = Provider {
     time_ranges: &["day", "week", "month", "year"],
     page: 50,
     pages: 1,
-    refused: REFUSED_KEY,
-    ask: |ask| {
+    refused: KEY_REFUSED,
+    request: |request| {
         let body = json!({
-            "q": ask.text(),
-            "num": ask.count,
-            "gl": ask.filter("country").map(|country| country.to_ascii_lowercase()),
-            "hl": ask.filter("language").map(|language| language.to_ascii_lowercase()),
-            "tbs": ask.filter("time_range").map(|range| format!("qdr:{}", range.get(..1).unwrap_or("y"))),
+            "q": request.text(),
+            "num": request.count,
+            "gl": request.filter("country").map(|country| country.to_ascii_lowercase()),
+            "hl": request.filter("language").map(|language| language.to_ascii_lowercase()),
+            "tbs": request.filter("time_range").map(|range| format!("qdr:{}", range.get(..1).unwrap_or("y"))),
         });
-        Call { headers: ask.key_in("X-API-KEY"), ..ask.post(body) }
+        Call { headers: request.key_in("X-API-KEY"), ..request.post(body) }
     },
     read: |reply| {
         let items = list(reply, "/organic", "/searchParameters")?;

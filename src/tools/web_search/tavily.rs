@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::hit::Hit;
-use super::provider::{Provider, REFUSED_KEY, list};
+use super::provider::{KEY_REFUSED, Provider, list};
 
 /// Tavily Search.
 ///
@@ -23,15 +23,15 @@ pub(super) const PROVIDER: Provider = Provider {
     time_ranges: &["day", "week", "month", "year"],
     page: 20,
     pages: 1,
-    refused: REFUSED_KEY,
-    ask: |ask| {
+    refused: KEY_REFUSED,
+    request: |request| {
         let body = json!({
-            "query": ask.query.text,
-            "max_results": ask.count,
-            "time_range": ask.filter("time_range"),
-            "include_domains": ask.filter("site").map(|site| [site]),
+            "query": request.query.text,
+            "max_results": request.count,
+            "time_range": request.filter("time_range"),
+            "include_domains": request.filter("site").map(|site| [site]),
         });
-        ask.post(body).bearer(ask.key)
+        request.post(body).bearer(request.key)
     },
     read: |reply| {
         let hit =

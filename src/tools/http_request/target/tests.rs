@@ -15,7 +15,7 @@ fn options(base: Option<&str>, hosts: &[&str]) -> HttpOptions {
 }
 
 fn resolved(options: &HttpOptions, arguments: Value) -> Result<(String, bool), String> {
-    resolve(options, arguments.as_object().unwrap()).map(|target| (target.url.to_string(), target.own))
+    resolve(options, arguments.as_object().unwrap()).map(|target| (target.url.to_string(), target.is_own))
 }
 
 #[test]
@@ -101,7 +101,7 @@ proptest! {
         let options = options(Some("http://agent:1/base"), &["b.c"]);
         if let Ok(target) = resolve(&options, json!({"url": url}).as_object().unwrap()) {
             let url = target.url;
-            if target.own {
+            if target.is_own {
                 prop_assert_eq!((url.host_str(), url.port()), (Some("agent"), Some(1)));
                 prop_assert!(url.path() == "/base" || url.path().starts_with("/base/"), "{}", url);
             } else {

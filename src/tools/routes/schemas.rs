@@ -5,7 +5,7 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::kernel::{Fields, Lenient};
-use crate::tools::{Function, ToolService};
+use crate::tools::{ToolFunction, ToolService};
 use crate::web::openapi::schema::{name_of, query};
 use crate::web::{ApiError, FromFields, JsonReply, QueryParams, ReadErrors};
 
@@ -14,14 +14,14 @@ const OPENAI: &str = "openai";
 
 /// In which form functions are shown.
 #[derive(Clone, Copy, PartialEq)]
-enum Format {
+enum SchemaFormat {
     /// `{name, description, parameters}`, as in the original.
     Plain,
     /// `tools` of a request for chat completions.
     OpenAi,
 }
 
-impl Lenient for Format {
+impl Lenient for SchemaFormat {
     fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
         match value.as_str() {
             Some(PLAIN) => Ok(Self::Plain),
@@ -31,11 +31,11 @@ impl Lenient for Format {
     }
 }
 
-pub(super) struct SchemasQuery(Format);
+pub(super) struct SchemasQuery(SchemaFormat);
 
 impl FromFields for SchemasQuery {
     fn read(fields: &mut Fields<'_>) -> Self {
-        Self(fields.or("format", Format::Plain))
+        Self(fields.or("format", SchemaFormat::Plain))
     }
 }
 
@@ -74,7 +74,7 @@ pub(super) async fn schemas(
     QueryParams(SchemasQuery(format)): QueryParams<SchemasQuery>,
 ) -> Result<JsonReply<Schemas>, ApiError> {
     let functions = tools.all_functions().await;
-    let show = if format == Format::OpenAi { Function::to_openai } else { Function::to_schema };
+    let show = if format == SchemaFormat::OpenAi { ToolFunction::to_openai } else { ToolFunction::to_schema };
     let schemas: Vec<_> = functions.all.iter().map(show).collect();
     Ok(JsonReply::ok(Schemas { success: true, count: schemas.len(), schemas, problems: functions.problems }))
 }

@@ -5,15 +5,15 @@ use jsonschema::types::JsonType;
 use serde_json::Value;
 
 /// Characters of one problem.
-const LONGEST: usize = 300;
+const MAX_PROBLEM_CHARS: usize = 300;
 /// Characters of one name or value that is quoted.
-const QUOTED: usize = 60;
+const MAX_QUOTED_CHARS: usize = 60;
 /// Names or values that are listed.
-const LISTED: usize = 20;
+const MAX_LISTED: usize = 20;
 
 /// One problem: where, and what was expected there.
-pub(super) fn explain(error: &ValidationError<'_>, schema: &Value) -> String {
-    let at = place(error.instance_path());
+pub(super) fn describe(error: &ValidationError<'_>, schema: &Value) -> String {
+    let at = path_text(error.instance_path());
     let what = expected(error, schema);
     match (error.kind(), at.is_empty()) {
         (ValidationErrorKind::Required { property }, _) => {
@@ -28,13 +28,13 @@ pub(super) fn explain(error: &ValidationError<'_>, schema: &Value) -> String {
 
 /// `text`, cut if it is long.
 pub(super) fn shorten(text: &str) -> String {
-    cut(text, LONGEST)
+    cut(text, MAX_PROBLEM_CHARS)
 }
 
 fn expected(error: &ValidationError<'_>, schema: &Value) -> String {
     use ValidationErrorKind as Kind;
     match error.kind() {
-        Kind::Type { kind } => format!("should be {}, not {}", types(kind), article(type_of(error.instance()))),
+        Kind::Type { kind } => format!("should be {}, not {}", types(kind), with_article(type_of(error.instance()))),
         Kind::Enum { options } => format!("should be one of {}", values(options)),
         Kind::Constant { expected_value } => format!("should be {}", value(expected_value)),
         Kind::Required { .. } => "is required".to_owned(),
@@ -51,8 +51,8 @@ fn expected(error: &ValidationError<'_>, schema: &Value) -> String {
         Kind::MinItems { limit } => format!("should have at least {limit} items"),
         Kind::MaxProperties { limit } => format!("should have at most {limit} members"),
         Kind::MinProperties { limit } => format!("should have at least {limit} members"),
-        Kind::Pattern { pattern } => format!("should match the pattern {}", cut(pattern, QUOTED)),
-        Kind::Format { format } => format!("should have the format {}", cut(format, QUOTED)),
+        Kind::Pattern { pattern } => format!("should match the pattern {}", cut(pattern, MAX_QUOTED_CHARS)),
+        Kind::Format { format } => format!("should have the format {}", cut(format, MAX_QUOTED_CHARS)),
         Kind::AnyOf { .. } | Kind::OneOfNotValid { .. } => {
             "should have one of the forms that the schema allows, and has none".to_owned()
         }
@@ -67,13 +67,14 @@ fn expected(error: &ValidationError<'_>, schema: &Value) -> String {
 fn unknown(names: &[String], keyword: &Location, schema: &Value) -> String {
     let parent = keyword.as_str().rsplit_once('/').map(|(parent, _)| parent).unwrap_or_default();
     let known = schema.pointer(parent).and_then(|schema| schema.get("properties")?.as_object());
-    let known: Vec<_> = known.into_iter().flat_map(|known| known.keys()).take(LISTED).map(|name| quote(name)).collect();
-    let names: Vec<_> = names.iter().take(LISTED / 4).map(|name| quote(name)).collect();
+    let known: Vec<_> =
+        known.into_iter().flat_map(|known| known.keys()).take(MAX_LISTED).map(|name| quote(name)).collect();
+    let names: Vec<_> = names.iter().take(MAX_LISTED / 4).map(|name| quote(name)).collect();
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
     format!("should have no member {}; those that are known: {known}", names.join(" or "))
 }
 
-fn place(path: &Location) -> String {
+fn path_text(path: &Location) -> String {
     let segments = path.as_str().split('/').skip(1);
     let names: Vec<_> = segments.map(|name| quote(&name.replace("~1", "/").replace("~0", "~"))).collect();
     names.join(".")
@@ -81,12 +82,12 @@ fn place(path: &Location) -> String {
 
 fn types(kind: &TypeKind) -> String {
     match kind {
-        TypeKind::Single(one) => article(*one),
-        TypeKind::Multiple(several) => several.iter().map(article).collect::<Vec<_>>().join(" or "),
+        TypeKind::Single(one) => with_article(*one),
+        TypeKind::Multiple(several) => several.iter().map(with_article).collect::<Vec<_>>().join(" or "),
     }
 }
 
-fn article(kind: JsonType) -> String {
+fn with_article(kind: JsonType) -> String {
     match kind {
         JsonType::Null => "null".to_owned(),
         JsonType::Array | JsonType::Integer | JsonType::Object => format!("an {kind}"),
@@ -107,16 +108,16 @@ fn type_of(value: &Value) -> JsonType {
 
 fn values(options: &Value) -> String {
     let options = options.as_array().map(Vec::as_slice).unwrap_or_default();
-    options.iter().take(LISTED).map(value).collect::<Vec<_>>().join(", ")
+    options.iter().take(MAX_LISTED).map(value).collect::<Vec<_>>().join(", ")
 }
 
 fn value(value: &Value) -> String {
-    cut(&value.to_string(), QUOTED)
+    cut(&value.to_string(), MAX_QUOTED_CHARS)
 }
 
 fn quote(name: &str) -> String {
-    let printable: String = name.chars().take(QUOTED + 1).flat_map(char::escape_debug).collect();
-    cut(&printable, QUOTED)
+    let printable: String = name.chars().take(MAX_QUOTED_CHARS + 1).flat_map(char::escape_debug).collect();
+    cut(&printable, MAX_QUOTED_CHARS)
 }
 
 fn cut(text: &str, most: usize) -> String {

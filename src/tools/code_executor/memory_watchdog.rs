@@ -9,16 +9,16 @@ use rustix::fs::statvfs;
 use rustix::process::Pid;
 
 /// Pause between two looks.
-const PAUSE: Duration = Duration::from_millis(25);
+const POLL_INTERVAL: Duration = Duration::from_millis(25);
 /// The pause is at least this many times as long as the look took, up to a limit: watching many processes must not use up the
 /// processors that they are kept from, but a program could make looking slow to be left alone.
-const REST: u32 = 10;
-const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+const PAUSE_FACTOR: u32 = 10;
+const MAX_POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// Looks that it takes to be sure, and the pause before the second; it grows.
-const LOOKS: u32 = 3;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
+const SAMPLES: u32 = 3;
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(2);
 /// Longest time that what processes share is looked for. After that, shared pages count for each of the rest.
-const PATIENCE: Duration = Duration::from_millis(100);
+const PSS_TIMEOUT: Duration = Duration::from_millis(100);
 /// Memory of the kernel that an empty file takes.
 const BYTES_PER_FILE: u64 = 1024;
 /// Memory of the kernel that a socket may keep for what nobody has read yet, unless it is enlarged, which the filter prevents.
@@ -26,45 +26,45 @@ const BYTES_PER_SOCKET: u64 = 256 * 1024;
 
 /// Watches a process and its descendants; ends when together they use more than `limit` bytes. Limits of the kernel hold
 /// for each process alone, unless there is a control group, which only the administrator of the machine can give.
-pub(super) async fn exceeded(root: Pid, limit: u64, is_sandboxed: bool) {
-    let mut pause = PAUSE;
+pub(super) async fn limit_exceeded(root: Pid, limit: u64, is_sandboxed: bool) {
+    let mut pause = POLL_INTERVAL;
     loop {
         tokio::time::sleep(pause).await;
         let look = tokio::task::spawn_blocking(move || {
             let begun = Instant::now();
             // What is lent may be given back while it is looked for, so one look is no proof.
-            let exceeds = (0..LOOKS).all(|nth| {
-                thread::sleep(BETWEEN_LOOKS * nth);
+            let exceeds = (0..SAMPLES).all(|nth| {
+                thread::sleep(SAMPLE_INTERVAL * nth);
                 exceeds(root, limit, is_sandboxed)
             });
             (exceeds, begun.elapsed())
         });
         match look.await {
             Ok((true, _)) => return,
-            Ok((false, took)) => pause = (took * REST).clamp(PAUSE, LONGEST_PAUSE),
-            Err(_) => pause = PAUSE,
+            Ok((false, took)) => pause = (took * PAUSE_FACTOR).clamp(POLL_INTERVAL, MAX_POLL_INTERVAL),
+            Err(_) => pause = POLL_INTERVAL,
         }
     }
 }
 
 fn exceeds(root: Pid, limit: u64, is_sandboxed: bool) -> bool {
     let inside = if is_sandboxed { root_of(root) } else { None };
-    let processes = inside.as_deref().and_then(all_in).unwrap_or_else(|| family(root));
+    let processes = inside.as_deref().and_then(sandbox_processes).unwrap_or_else(|| descendants(root));
     let besides = if is_sandboxed { sockets_of(root) } else { 0 } + inside.as_deref().map_or(0, files_in);
     let sum = |measure: &dyn Fn(&Path) -> u64| processes.iter().map(|entry| measure(entry)).sum::<u64>() + besides;
     // Shared pages count for each process at first, which is quick to find out, and then by the share of each.
     let begun = Instant::now();
-    let patiently = |entry: &Path| if begun.elapsed() < PATIENCE { share(entry) } else { resident(entry) };
+    let patiently = |entry: &Path| if begun.elapsed() < PSS_TIMEOUT { proportional(entry) } else { resident(entry) };
     sum(&resident) > limit && {
-        let before = lent(&processes);
+        let before = vfork_shared(&processes);
         let shares = sum(&patiently);
-        shares.saturating_sub(before.max(lent(&processes))) > limit
+        shares.saturating_sub(before.max(vfork_shared(&processes))) > limit
     }
 }
 
 /// What was counted twice: a thread that waits for a child to become another program has lent it all memory (`vfork`). That is the
 /// child with as much memory, at most one for each thread that waits, so that not much can be hidden like this.
-fn lent(processes: &[PathBuf]) -> u64 {
+fn vfork_shared(processes: &[PathBuf]) -> u64 {
     let children = |thread: &Path| fs::read_to_string(thread.join("children")).unwrap_or_default();
     let of_thread = |process: &Path, thread: &Path| {
         let own = resident(process);
@@ -73,11 +73,13 @@ fn lent(processes: &[PathBuf]) -> u64 {
         children.filter(|child| child.abs_diff(own) <= own / 8).min_by_key(|child| child.abs_diff(own))
     };
     let all = processes.iter().flat_map(|process| threads(process).map(move |thread| (process, thread)));
-    all.filter(|(_, thread)| waits(thread)).filter_map(|(process, thread)| of_thread(process, &thread)).sum()
+    all.filter(|(_, thread)| is_uninterruptible(thread))
+        .filter_map(|(process, thread)| of_thread(process, &thread))
+        .sum()
 }
 
 /// Whether a thread waits for something that nothing interrupts.
-fn waits(thread: &Path) -> bool {
+fn is_uninterruptible(thread: &Path) -> bool {
     let status = fs::read_to_string(thread.join("status")).unwrap_or_default();
     status.lines().any(|line| line.starts_with("State:\tD"))
 }
@@ -94,7 +96,7 @@ fn root_of(first: Pid) -> Option<String> {
 }
 
 /// The entries of all processes in a sandbox, which its own `/proc` lists.
-fn all_in(root: &str) -> Option<Vec<PathBuf>> {
+fn sandbox_processes(root: &str) -> Option<Vec<PathBuf>> {
     let is_process =
         |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit));
     let entries = fs::read_dir(format!("{root}/proc")).ok()?;
@@ -102,7 +104,7 @@ fn all_in(root: &str) -> Option<Vec<PathBuf>> {
 }
 
 /// The entries of a process and its descendants.
-fn family(root: Pid) -> Vec<PathBuf> {
+fn descendants(root: Pid) -> Vec<PathBuf> {
     let mut found = HashSet::new();
     let mut open = vec![root.as_raw_nonzero().get()];
     while let Some(pid) = open.pop() {
@@ -123,7 +125,7 @@ fn resident(process: &Path) -> u64 {
 }
 
 /// The same, but of what processes share each counts its part. A program can hide that from an ordinary user.
-fn share(process: &Path) -> u64 {
+fn proportional(process: &Path) -> u64 {
     let (pages, tables) = memory_of(process);
     let rollup = fs::read_to_string(process.join("smaps_rollup")).unwrap_or_default();
     bytes(&rollup, "Pss:").unwrap_or(pages) + tables
@@ -187,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_list_of_processes_is_that_of_proc() {
-        let listed = all_in("/").unwrap();
+        let listed = sandbox_processes("/").unwrap();
         assert!(listed.contains(&format!("//proc/{}", std::process::id()).into()), "{listed:?}");
         assert!(listed.iter().all(|entry| entry.join("status").exists() || !entry.exists()));
     }
@@ -196,7 +198,7 @@ mod tests {
     fn a_process_counts_with_its_children_and_by_its_share() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let own = rustix::process::getpid();
-        assert!(family(own).contains(&format!("/proc/{}", child.id()).into()));
+        assert!(descendants(own).contains(&format!("/proc/{}", child.id()).into()));
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(exceeds(own, 1 << 20, false) && !exceeds(own, 1 << 40, false));

@@ -11,36 +11,36 @@ use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::account::Account;
+use super::sandbox_uid::SandboxUid;
 
 /// Longest wait for processes that were killed to be gone.
-const PATIENCE: Duration = Duration::from_secs(2);
+const KILL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A program with all its processes. Dropping it kills them.
 #[derive(Debug)]
-pub(super) struct Processes {
+pub(super) struct ProcessTree {
     pub(super) child: Child,
     leader: AsyncFd<OwnedFd>,
     /// The first process of the sandbox: the kernel kills all others with it.
     first: Option<(Pid, AsyncFd<OwnedFd>)>,
 }
 
-impl Processes {
+impl ProcessTree {
     /// Starts a command in a process group of its own. Nothing of the server but what the command names is handed down.
     pub(super) fn start(mut command: Command) -> std::io::Result<Self> {
         // What the server itself inherited may still be open to its children.
         close_fds::set_fds_cloexec_threadsafe(3, &[]);
         let child = command.process_group(0).kill_on_drop(true).spawn()?;
-        let leader = watch(id(&child).ok_or(std::io::ErrorKind::NotFound)?)?;
+        let leader = pidfd(id(&child).ok_or(std::io::ErrorKind::NotFound)?)?;
         Ok(Self { child, leader, first: None })
     }
 
     /// Makes the program's streams the account's own.
-    pub(super) fn hand_streams_to(&self, account: Account) {
+    pub(super) fn chown_streams(&self, uid: SandboxUid) {
         let Child { stdin, stdout, stderr, .. } = &self.child;
-        stdin.iter().for_each(|stream| account.take(stream.as_fd()));
-        stdout.iter().for_each(|stream| account.take(stream.as_fd()));
-        stderr.iter().for_each(|stream| account.take(stream.as_fd()));
+        stdin.iter().for_each(|stream| uid.chown_pipe(stream.as_fd()));
+        stdout.iter().for_each(|stream| uid.chown_pipe(stream.as_fd()));
+        stderr.iter().for_each(|stream| uid.chown_pipe(stream.as_fd()));
     }
 
     /// The number of the process that was started.
@@ -49,8 +49,8 @@ impl Processes {
     }
 
     /// Tells of the sandbox's first process.
-    pub(super) fn lead_by(&mut self, first: Pid) -> std::io::Result<()> {
-        self.first = Some((first, watch(first)?));
+    pub(super) fn set_first(&mut self, first: Pid) -> std::io::Result<()> {
+        self.first = Some((first, pidfd(first)?));
         Ok(())
     }
 
@@ -72,9 +72,9 @@ impl Processes {
     /// Kills what is left and waits until it is gone; the status is that of the process that was started.
     pub(super) async fn end(&mut self) -> Option<ExitStatus> {
         self.kill();
-        let status = timeout(PATIENCE, self.child.wait()).await;
+        let status = timeout(KILL_TIMEOUT, self.child.wait()).await;
         if let Some((number, first)) = self.first.take() {
-            gone(number, first).await;
+            wait_gone(number, first).await;
         }
         status.ok().and_then(Result::ok)
     }
@@ -82,8 +82,8 @@ impl Processes {
 
 /// Waits for the first process of a sandbox to have ended, and with it all others. Bubblewrap leaves it behind; if the server is
 /// what orphans go to, as in a container, it has to take note of that end.
-async fn gone(number: Pid, first: AsyncFd<OwnedFd>) {
-    if timeout(PATIENCE, first.readable()).await.is_err() {
+async fn wait_gone(number: Pid, first: AsyncFd<OwnedFd>) {
+    if timeout(KILL_TIMEOUT, first.readable()).await.is_err() {
         tracing::warn!("the processes of a sandbox were killed and are still there");
     }
     waitpid(Some(number), WaitOptions::NOHANG).ok();
@@ -94,15 +94,15 @@ fn id(child: &Child) -> Option<Pid> {
 }
 
 #[expect(deprecated, reason = "an owned descriptor stays open for as long as it is registered")]
-fn watch(process: Pid) -> std::io::Result<AsyncFd<OwnedFd>> {
+fn pidfd(process: Pid) -> std::io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(pidfd_open(process, PidfdFlags::NONBLOCK)?, Interest::READABLE)
 }
 
-impl Drop for Processes {
+impl Drop for ProcessTree {
     fn drop(&mut self) {
         self.kill();
         if let (Some((number, first)), Ok(runtime)) = (self.first.take(), Handle::try_current()) {
-            drop(runtime.spawn(gone(number, first)));
+            drop(runtime.spawn(wait_gone(number, first)));
         }
     }
 }

@@ -2,25 +2,25 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::hit::plain;
+use super::hit::plain_text;
 use super::provider::Provider;
 use crate::kernel::{Deadline, JsonReader, Redaction};
 use crate::outbound::Reply;
 
 /// How much of a refusal is read, and how much of that is quoted. The difference keeps a key at the cut whole until it is masked.
-const READ: usize = 16_000;
-const QUOTED: usize = 300;
+const MAX_READ_BYTES: usize = 16_000;
+const MAX_QUOTED_CHARS: usize = 300;
 /// How long the text of a refusal is waited for.
-const PATIENCE: Duration = Duration::from_secs(2);
+const BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Statuses by which engines say that nothing is left of what was paid for, or that they are asked too often.
-const QUOTA: [u16; 4] = [402, 429, 432, 433];
+const QUOTA_STATUSES: [u16; 4] = [402, 429, 432, 433];
 /// Words by which they say so under other statuses: Google and Bing with 403, Serper with 400.
 const QUOTA_WORDS: [&str; 6] = ["quota", "ratelimit", "rate limit", "dailylimit", "not enough credits", "usage limit"];
 /// Words by which they refuse a key under other statuses than 401 and 403: Brave with 422, Google with 400.
 const KEY_WORDS: [&str; 3] = ["subscription_token_invalid", "api_key_invalid", "api key not valid"];
 /// Where they put a message.
-const MESSAGES: [&str; 9] = [
+const MESSAGE_POINTERS: [&str; 9] = [
     "/error/message",
     "/error/detail",
     "/errors/0/message",
@@ -36,13 +36,13 @@ const MESSAGES: [&str; 9] = [
 pub(super) async fn explain(provider: &Provider, reply: Reply, redaction: &Redaction, deadline: Deadline) -> String {
     let (status, status_text) = (reply.status(), reply.status_text());
     let wait = reply.header("retry-after").and_then(|text| text.trim().parse::<u32>().ok());
-    let bytes = reply.prefix(READ, deadline.at_most(PATIENCE)).await;
+    let bytes = reply.prefix(MAX_READ_BYTES, deadline.at_most(BODY_TIMEOUT)).await;
     let text = redaction.text(&String::from_utf8_lossy(&bytes));
     let said = said(&text);
     let quote = |what: &str| if said.is_empty() { what.to_owned() } else { format!("{what}. It says: {said}") };
     let lower = text.to_ascii_lowercase();
     let mentions = |words: &[&str]| (400..500).contains(&status) && words.iter().any(|word| lower.contains(word));
-    if QUOTA.contains(&status) || mentions(&QUOTA_WORDS) {
+    if QUOTA_STATUSES.contains(&status) || mentions(&QUOTA_WORDS) {
         let when = wait.map_or_else(|| "later".to_owned(), |seconds| format!("in {seconds} seconds"));
         let what = format!(
             "refused the search (HTTP {status}): its quota is used up, or it is asked too often; try again {when}"
@@ -74,10 +74,11 @@ pub(super) fn not_json(body: &[u8]) -> &'static str {
 
 fn said(text: &str) -> String {
     let json: Option<Value> = JsonReader::embedded().read(text.as_bytes()).ok();
-    let message = json.as_ref().and_then(|json| MESSAGES.iter().find_map(|pointer| json.pointer(pointer)?.as_str()));
+    let message =
+        json.as_ref().and_then(|json| MESSAGE_POINTERS.iter().find_map(|pointer| json.pointer(pointer)?.as_str()));
     match (message, &json) {
-        (Some(message), _) => plain(message, QUOTED),
+        (Some(message), _) => plain_text(message, MAX_QUOTED_CHARS),
         (None, Some(_)) => String::new(),
-        (None, None) => plain(text, QUOTED),
+        (None, None) => plain_text(text, MAX_QUOTED_CHARS),
     }
 }

@@ -2,20 +2,20 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use super::interpreter::Interpreter;
-use super::limits::Limits;
+use super::limits::ProgramLimits;
 use crate::settings::Language;
 
 /// A program to be run.
 #[derive(Debug)]
-pub(super) struct Job<'a> {
+pub(super) struct Invocation<'a> {
     pub(super) language: Language,
     pub(super) interpreter: Interpreter,
     pub(super) code: &'a str,
     pub(super) stdin: &'a str,
-    pub(super) limits: Limits,
+    pub(super) limits: ProgramLimits,
 }
 
-impl Job<'_> {
+impl Invocation<'_> {
     /// The name of the file that holds the code, which tracebacks tell.
     pub(super) fn file_name(&self) -> &'static str {
         match self.language {

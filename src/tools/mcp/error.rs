@@ -9,32 +9,32 @@ use rmcp::transport::streamable_http_client::StreamableHttpError;
 use crate::outbound::CallError;
 
 /// Characters that are quoted of what a server says of an error.
-const QUOTED: usize = 2_000;
+const MAX_QUOTED_CHARS: usize = 2_000;
 
 /// Why an MCP server did not do what it was asked to. Reads on after the server's name: `MCP server 'x' {failure}`.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Failure {
+pub(super) enum McpError {
     /// The HTTP call failed.
     Call(CallError),
     /// The HTTP answer has this status.
     Status(u16),
     /// It answered with an error.
-    Answer(String),
+    ErrorReply(String),
     /// It did something that MCP does not know, or its program could not be started.
     Other(String),
     /// The connection was closed.
     Closed,
     /// It was to be started by a command that the operator has not allowed.
-    Forbidden(String),
+    CommandNotAllowed(String),
 }
 
-impl Failure {
+impl McpError {
     pub(super) fn other(what: impl Into<String>) -> Self {
         Self::Other(what.into())
     }
 
     /// Whether a server of before 2026-07-28 may fail like this because it was greeted in the way of that revision.
-    pub(super) fn may_come_from_the_greeting(&self) -> bool {
+    pub(super) fn may_be_legacy_server(&self) -> bool {
         matches!(self, Self::Closed | Self::Other(_) | Self::Status(500..=599))
     }
 
@@ -43,7 +43,7 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for McpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Call(error) => error.fmt(f),
@@ -59,17 +59,17 @@ impl fmt::Display for Failure {
                 "answered with HTTP {status}; check that the URL is that of its streamable HTTP endpoint, such as http://host/mcp"
             ),
             Self::Status(status) => write!(f, "answered with HTTP {status}"),
-            Self::Answer(text) => write!(f, "answered with an error: {text}"),
+            Self::ErrorReply(text) => write!(f, "answered with an error: {text}"),
             Self::Other(text) => f.write_str(text),
             Self::Closed => f.write_str("closed the connection before it had answered"),
-            Self::Forbidden(command) => {
+            Self::CommandNotAllowed(command) => {
                 write!(f, "is not started: the command '{command}' is none of those that MCP_STDIO_COMMANDS allows")
             }
         }
     }
 }
 
-impl From<ClientInitializeError> for Failure {
+impl From<ClientInitializeError> for McpError {
     fn from(error: ClientInitializeError) -> Self {
         match error {
             ClientInitializeError::TransportError { error, .. } => from_transport(error.error.as_ref()),
@@ -84,7 +84,7 @@ impl From<ClientInitializeError> for Failure {
     }
 }
 
-impl From<ServiceError> for Failure {
+impl From<ServiceError> for McpError {
     fn from(error: ServiceError) -> Self {
         match error {
             ServiceError::McpError(error) => error.into(),
@@ -96,46 +96,46 @@ impl From<ServiceError> for Failure {
     }
 }
 
-impl From<ErrorData> for Failure {
+impl From<ErrorData> for McpError {
     fn from(error: ErrorData) -> Self {
-        let message: String = error.message.chars().take(QUOTED).collect();
-        Self::Answer(format!("{message} (code {})", error.code.0))
+        let message: String = error.message.chars().take(MAX_QUOTED_CHARS).collect();
+        Self::ErrorReply(format!("{message} (code {})", error.code.0))
     }
 }
 
-fn from_transport(error: &(dyn StdError + Send + Sync + 'static)) -> Failure {
+fn from_transport(error: &(dyn StdError + Send + Sync + 'static)) -> McpError {
     match error.downcast_ref::<StreamableHttpError<CallError>>() {
-        Some(StreamableHttpError::Client(error)) => Failure::Call(error.clone()),
-        Some(StreamableHttpError::HttpStatus(error)) => Failure::Status(error.status),
+        Some(StreamableHttpError::Client(error)) => McpError::Call(error.clone()),
+        Some(StreamableHttpError::HttpStatus(error)) => McpError::Status(error.status),
         Some(StreamableHttpError::UnexpectedContentType(kind)) => {
             let kind = kind.as_deref().unwrap_or("no content type");
-            Failure::Other(format!("answered with {kind} where MCP has JSON or an event stream"))
+            McpError::Other(format!("answered with {kind} where MCP has JSON or an event stream"))
         }
         Some(StreamableHttpError::UnexpectedServerResponse(_) | StreamableHttpError::Deserialize(_)) => {
-            Failure::other("answered with something that is no message of MCP")
+            McpError::other("answered with something that is no message of MCP")
         }
         Some(StreamableHttpError::SessionExpired | StreamableHttpError::ReinitializationFailed(_)) => {
-            Failure::other("has ended the session, and a new one could not be begun")
+            McpError::other("has ended the session, and a new one could not be begun")
         }
-        _ => Failure::Closed,
+        _ => McpError::Closed,
     }
 }
 
 /// What went wrong below the protocol, where the SDK would only tell that the connection is closed. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Trouble(Arc<Mutex<Option<Failure>>>);
+pub(super) struct TransportFault(Arc<Mutex<Option<McpError>>>);
 
-impl Trouble {
+impl TransportFault {
     /// Notes what went wrong; the first is the cause of what follows.
-    pub(super) fn note(&self, failure: Failure) {
+    pub(super) fn note(&self, failure: McpError) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
     }
 
-    /// `failure`, or its cause if it has one that says more.
-    pub(super) fn explain(&self, failure: Failure) -> Failure {
+    /// `error`, or its cause if it has one that says more.
+    pub(super) fn explain(&self, failure: McpError) -> McpError {
         let noted = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         match failure {
-            Failure::Closed => noted.unwrap_or(Failure::Closed),
+            McpError::Closed => noted.unwrap_or(McpError::Closed),
             other => other,
         }
     }

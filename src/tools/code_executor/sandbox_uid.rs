@@ -12,20 +12,20 @@ use rustix::process::{Gid, Uid, geteuid};
 use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
 
 /// User ids that no distribution gives to anybody, and how many of them there are.
-const FIRST: u32 = 60_600;
-const COUNT: u32 = 500;
+const FIRST_UID: u32 = 60_600;
+const UID_COUNT: u32 = 500;
 
 /// Whom a sandboxed program runs as, seen from outside. The server's root would be too much: the kernel counts no processes for
 /// it, and files that only root can read would be kept from the program by one wall instead of two.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Account(Option<u32>);
+pub(super) struct SandboxUid(Option<u32>);
 
-impl Account {
+impl SandboxUid {
     /// The server's own user; if that is root, one that is nobody else's.
     pub(super) fn unprivileged() -> Self {
         // Servers that begin anywhere do not meet, not even those that have the same number in containers of their own.
-        static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| AtomicU32::new(anywhere()));
-        let next = || FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT;
+        static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| AtomicU32::new(random_offset()));
+        let next = || FIRST_UID + NEXT.fetch_add(1, Ordering::Relaxed) % UID_COUNT;
         Self(geteuid().is_root().then(next))
     }
 
@@ -36,7 +36,7 @@ impl Account {
 
     /// Does something as the owner of this user's processes. Root in a container often may not set limits of what another user
     /// runs, so a thread that lives no longer than that takes the user's real ids, which are all that the kernel asks for.
-    pub(super) fn own_while(self, act: impl FnOnce() -> io::Result<()> + Send) -> io::Result<()> {
+    pub(super) fn as_owner(self, act: impl FnOnce() -> io::Result<()> + Send) -> io::Result<()> {
         let Some(id) = self.0 else { return act() };
         let acting = || {
             set_thread_res_gid(Gid::from_raw(id), None::<Gid>, None::<Gid>)?;
@@ -54,13 +54,13 @@ impl Account {
     }
 
     /// Makes a pipe this user's, so that it can be opened by name (`/dev/stderr`). Where root may not do that, only this is lost.
-    pub(super) fn take(self, pipe: BorrowedFd<'_>) {
+    pub(super) fn chown_pipe(self, pipe: BorrowedFd<'_>) {
         if let Some(id) = self.0 {
             fchown(pipe, Some(Uid::from_raw(id)), Some(Gid::from_raw(id))).ok();
         }
     }
 
-    pub(super) fn name(self) -> String {
+    pub(super) fn description(self) -> String {
         match self.0 {
             Some(_) => "the unprivileged user that code runs as, because the server runs as root".to_owned(),
             None => "the server's user".to_owned(),
@@ -68,7 +68,7 @@ impl Account {
     }
 }
 
-/// A number below [`COUNT`] that differs from run to run.
-fn anywhere() -> u32 {
-    u32::try_from(RandomState::new().hash_one(COUNT) % u64::from(COUNT)).unwrap_or(0)
+/// A number below [`UID_COUNT`] that differs from run to run.
+fn random_offset() -> u32 {
+    u32::try_from(RandomState::new().hash_one(UID_COUNT) % u64::from(UID_COUNT)).unwrap_or(0)
 }

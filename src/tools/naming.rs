@@ -2,21 +2,21 @@ use std::collections::HashSet;
 
 use sha2::{Digest, Sha256};
 
-use super::function::Described;
-use super::{Function, Tool};
+use super::function::FunctionSpec;
+use super::{Tool, ToolFunction};
 use crate::settings::Resource;
 
 /// Longest name that chat completions allow.
-const LONGEST_CALL_NAME: usize = 64;
+const MAX_CALL_NAME_CHARS: usize = 64;
 /// Digits at the end of a name that is not a function's own.
-const DIGEST: usize = 8;
+const DIGEST_CHARS: usize = 8;
 
 /// Stands between the name of an MCP server and that of one of its tools.
 const SEPARATOR: &str = "__";
 
 /// The tool that a name means: the one of that name, or else the MCP server whose name it begins with, of several the one with the
 /// longest, or else one that a model is told of under that name; and with a server, the name of its own tool.
-pub fn addressed<'a>(tools: impl Iterator<Item = &'a Tool>, name: &'a str) -> Option<(&'a Tool, Option<&'a str>)> {
+pub fn resolve_name<'a>(tools: impl Iterator<Item = &'a Tool>, name: &'a str) -> Option<(&'a Tool, Option<&'a str>)> {
     let read = |tool: &'a Tool| {
         let by_name = by_name(tool, name).map(|member| (true, tool, member));
         by_name.or_else(|| by_call_name(tool, name).map(|member| (false, tool, member)))
@@ -38,15 +38,15 @@ fn by_call_name<'a>(tool: &Tool, name: &'a str) -> Option<Option<&'a str>> {
     if !tool.effective.is_mcp() {
         return (call_name(tool.name.as_str(), 0) == name).then_some(None);
     }
-    let mut start = plain(&format!("{}{SEPARATOR}", tool.name));
-    start.truncate(LONGEST_CALL_NAME - DIGEST - 1);
+    let mut start = sanitize(&format!("{}{SEPARATOR}", tool.name));
+    start.truncate(MAX_CALL_NAME_CHARS - DIGEST_CHARS - 1);
     name.starts_with(&start).then_some(Some(name))
 }
 
 /// The functions of one tool, before they have got names that models may use.
-pub(super) fn one(tool: &Tool, described: Described) -> Function {
+pub(super) fn single(tool: &Tool, described: FunctionSpec) -> ToolFunction {
     let description = tool.effective.description().map(str::to_owned).filter(|text| !text.trim().is_empty());
-    Function {
+    ToolFunction {
         name: tool.name.to_string(),
         call_name: String::new(),
         description: description.unwrap_or(described.description),
@@ -57,8 +57,8 @@ pub(super) fn one(tool: &Tool, described: Described) -> Function {
 }
 
 /// A function of an MCP server.
-pub(super) fn remote(tool: &Tool, name: &str, described: Described) -> Function {
-    Function {
+pub(super) fn remote(tool: &Tool, name: &str, described: FunctionSpec) -> ToolFunction {
+    ToolFunction {
         name: format!("{}{SEPARATOR}{name}", tool.name),
         call_name: String::new(),
         description: described.description,
@@ -70,32 +70,32 @@ pub(super) fn remote(tool: &Tool, name: &str, described: Described) -> Function 
 
 /// Gives every function a name that models may use. A name that has other letters, is too long or is taken gets a digest of
 /// the whole name at its end, so that it stays the same from one request to the next.
-pub(super) fn with_call_names(functions: Vec<Function>) -> Vec<Function> {
+pub(super) fn with_call_names(functions: Vec<ToolFunction>) -> Vec<ToolFunction> {
     let mut taken = HashSet::new();
-    let name = |function: Function| {
+    let name = |function: ToolFunction| {
         let mut names = (0..).map(|attempt| call_name(&function.name, attempt));
         let call_name = names.find(|name| taken.insert(name.clone())).unwrap_or_default();
-        Function { call_name, ..function }
+        ToolFunction { call_name, ..function }
     };
     functions.into_iter().map(name).collect()
 }
 
 /// The name that models use; another one with each attempt.
 fn call_name(name: &str, attempt: usize) -> String {
-    let plain = plain(name);
+    let plain = sanitize(name);
     if attempt == 0 && plain == name {
         return plain;
     }
     let digest = Sha256::digest(format!("{name}{}", " ".repeat(attempt)));
-    let digest: String = digest.iter().take(DIGEST / 2).map(|byte| format!("{byte:02x}")).collect();
+    let digest: String = digest.iter().take(DIGEST_CHARS / 2).map(|byte| format!("{byte:02x}")).collect();
     let mut start = plain;
-    start.truncate(LONGEST_CALL_NAME - DIGEST - 1);
+    start.truncate(MAX_CALL_NAME_CHARS - DIGEST_CHARS - 1);
     format!("{start}_{digest}")
 }
 
-fn plain(name: &str) -> String {
+fn sanitize(name: &str) -> String {
     let allowed = |c: char| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' };
-    name.chars().map(allowed).take(LONGEST_CALL_NAME).collect()
+    name.chars().map(allowed).take(MAX_CALL_NAME_CHARS).collect()
 }
 
 #[cfg(test)]
@@ -108,11 +108,11 @@ mod tests {
     use super::*;
     use crate::settings::{Environment, load};
 
-    fn function(name: &str) -> Function {
+    fn function(name: &str) -> ToolFunction {
         let tools = json!({"a": {"type": "http_request"}}).to_string();
         let settings = load(Environment::from_pairs([("TOOLS", tools)])).unwrap().settings;
-        let described = Described { description: "D".to_owned(), parameters: json!({}) };
-        Function { name: name.to_owned(), ..one(&Arc::clone(settings.tools.get("a").unwrap()), described) }
+        let described = FunctionSpec { description: "D".to_owned(), parameters: json!({}) };
+        ToolFunction { name: name.to_owned(), ..single(&Arc::clone(settings.tools.get("a").unwrap()), described) }
     }
 
     fn names(of: &[&str]) -> Vec<String> {
@@ -128,7 +128,7 @@ mod tests {
         });
         let settings = load(Environment::from_pairs([("TOOLS", tools.to_string())])).unwrap().settings;
         let read = |name| {
-            let (tool, member) = addressed(settings.tools.iter(), name)?;
+            let (tool, member) = resolve_name(settings.tools.iter(), name)?;
             Some((tool.name.as_str(), member))
         };
         assert_eq!(read("a"), Some(("a", None)));

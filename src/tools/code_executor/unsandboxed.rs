@@ -1,0 +1,24 @@
+use std::fs;
+use std::process::{Command, Stdio};
+
+use rustix::process::Pid;
+use tempfile::TempDir;
+
+use super::invocation::Invocation;
+use super::process_tree::ProcessTree;
+
+/// Starts a program without walls, in a folder of its own. Only if the operator has said so.
+pub(super) fn start(invocation: &Invocation<'_>) -> Result<(ProcessTree, Pid, TempDir), String> {
+    let fault = |error: std::io::Error| format!("The program could not be started: {error}");
+    let folder = TempDir::new().map_err(fault)?;
+    fs::write(folder.path().join(invocation.file_name()), invocation.code).map_err(fault)?;
+    let mut command = Command::new(&invocation.interpreter.program);
+    command.args(invocation.arguments(folder.path().as_os_str())).current_dir(folder.path());
+    command.env_clear().envs(invocation.variables(&folder.path().display().to_string()));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let processes = ProcessTree::start(command.into()).map_err(fault)?;
+    let id = processes.leader().ok_or("The program ended at once")?;
+    // It may have begun already, but not got far.
+    invocation.limits.apply_limits_unsandboxed(id).map_err(fault)?;
+    Ok((processes, id, folder))
+}
