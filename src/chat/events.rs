@@ -1,5 +1,6 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -97,7 +98,7 @@ impl EventSink {
     }
 
     fn answer(&self) -> MutexGuard<'_, StreamedAnswer> {
-        self.answer.lock().unwrap_or_else(PoisonError::into_inner)
+        self.answer.lock()
     }
 
     async fn send(&self, event: ChatEvent) {

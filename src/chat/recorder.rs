@@ -1,9 +1,8 @@
-use std::sync::{Mutex, PoisonError};
-
 use super::events::EventSink;
 use crate::kernel::Redaction;
 use crate::storage::{ExecutionStore, Step};
 use crate::telemetry::metrics;
+use parking_lot::Mutex;
 
 /// The steps of one request, as they end: each is recorded, told to a streaming client, and kept for the reply. Tasks log what
 /// they do on the way (a tool that runs, code that is mended) as steps whose ids begin with the task's own.
@@ -43,7 +42,7 @@ impl StepRecorder {
         let step = step.masked(&self.redaction);
         metrics::step(&step.action, &step.status);
         let ordinal = {
-            let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut steps = self.steps.lock();
             steps.push(step.clone());
             i64::try_from(steps.len() - 1).unwrap_or(i64::MAX)
         };
@@ -56,6 +55,6 @@ impl StepRecorder {
 
     /// All steps so far.
     pub(super) fn steps(&self) -> Vec<Step> {
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.steps.lock().clone()
     }
 }

@@ -1,7 +1,8 @@
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 tokio::task_local! {
@@ -48,7 +49,7 @@ impl Stopwatch {
     }
 
     fn run(&self) -> MutexGuard<'_, StopwatchState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

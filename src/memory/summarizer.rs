@@ -1,7 +1,8 @@
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -98,8 +99,8 @@ impl SummaryQueue {
     }
 }
 
-fn lock(waiting: &Mutex<HashSet<UserId>>) -> std::sync::MutexGuard<'_, HashSet<UserId>> {
-    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(waiting: &Mutex<HashSet<UserId>>) -> parking_lot::MutexGuard<'_, HashSet<UserId>> {
+    waiting.lock()
 }
 
 fn prompt(excess: &Excess) -> String {

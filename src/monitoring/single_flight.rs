@@ -1,8 +1,9 @@
 use std::future::Future;
 use std::panic::resume_unwind;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
@@ -86,14 +87,14 @@ where
         tokio::spawn(async move {
             let value = load.await;
             let cached = CachedValue { at: Instant::now(), key, value: value.clone() };
-            *flight.cached.write().unwrap_or_else(PoisonError::into_inner) = Some(cached);
+            *flight.cached.write() = Some(cached);
             drop(lock);
             value
         })
     }
 
     fn cached_for(&self, key: &K) -> Option<CachedValue<K, T>> {
-        let cached = self.cached.read().unwrap_or_else(PoisonError::into_inner);
+        let cached = self.cached.read();
         cached.as_ref().filter(|cached| cached.key == *key).cloned()
     }
 }

@@ -1,6 +1,7 @@
 use std::num::NonZero;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, Pid, ProcessRefreshKind, ProcessesToUpdate, RefreshKind, System};
 
 /// The machine that the server runs on, and its own process. Cheap to clone.
@@ -89,7 +90,7 @@ impl SystemProbe {
     }
 
     fn state(&self) -> MutexGuard<'_, SystemState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

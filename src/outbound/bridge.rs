@@ -1,8 +1,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::copy;
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::time::timeout;
@@ -55,7 +56,7 @@ impl Bridge {
 
     /// Why the last connection did not come about.
     pub fn failure(&self) -> Option<CallError> {
-        self.route.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.route.failure.lock().clone()
     }
 }
 
@@ -83,7 +84,7 @@ async fn relay(mut near: UnixStream, route: Arc<BridgeRoute>) {
         Ok(far) => (Some(far), None),
         Err(error) => (None, Some(error)),
     };
-    *route.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+    *route.failure.lock() = failure;
     let Some(mut far) = far else { return };
     let ((mut from_near, mut to_near), (mut from_far, mut to_far)) = (near.split(), far.split());
     let ended = tokio::select! {

@@ -1,8 +1,9 @@
 use std::ptr;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use parking_lot::RwLock;
 use percent_encoding::percent_decode_str;
 
 use super::{
@@ -44,14 +45,13 @@ pub(super) struct RedactionCache(RwLock<Option<(RedactionKey, Redactions)>>);
 
 impl RedactionCache {
     pub(super) fn get(&self, settings: &Settings, environment: &Environment) -> Redactions {
-        if let Some((origin, redactions)) = &*self.0.read().unwrap_or_else(PoisonError::into_inner)
+        if let Some((origin, redactions)) = &*self.0.read()
             && origin.is(settings)
         {
             return redactions.clone();
         }
         let redactions = Redactions::new(all(settings, environment));
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) =
-            Some((RedactionKey::of(settings), redactions.clone()));
+        *self.0.write() = Some((RedactionKey::of(settings), redactions.clone()));
         redactions
     }
 }

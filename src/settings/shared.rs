@@ -1,6 +1,7 @@
 use std::future::Future;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
+use parking_lot::RwLock;
 use tokio::sync::Mutex;
 
 use super::redactions::RedactionCache;
@@ -29,7 +30,7 @@ impl SharedSettings {
 
     /// The settings as they are now; later changes don't show in it.
     pub fn snapshot(&self) -> Settings {
-        self.live.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.live.read().clone()
     }
 
     /// The variables that `${NAME}` refers to.
@@ -56,7 +57,7 @@ impl SharedSettings {
             let _turn = this.writers.lock().await;
             let next = edit(&this.snapshot(), &this.environment)?;
             persist(next.clone()).await?;
-            *this.live.write().unwrap_or_else(PoisonError::into_inner) = next.clone();
+            *this.live.write() = next.clone();
             Ok(next)
         });
         work.await.unwrap_or_else(|stopped| Err(Error::internal("a change of settings did not finish", stopped)))

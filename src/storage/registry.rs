@@ -1,6 +1,7 @@
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
 use super::ConfigStore;
@@ -75,7 +76,7 @@ impl<T: Resource> Registry<T> {
         let (slot, store) = (result.clone(), self.store.clone());
         let edit = move |settings: &Settings, environment: &Environment| {
             let (catalog, result) = edit(settings, environment)?;
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+            *slot.lock() = Some(result);
             Ok(T::with_catalog(settings, Arc::new(catalog)))
         };
         let persist = |next: Settings| async move {
@@ -83,7 +84,7 @@ impl<T: Resource> Registry<T> {
             store.write_with(T::SECTION, move || catalog.to_stored()).await
         };
         self.settings.change(edit, persist).await?;
-        let result = result.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let result = result.lock().take();
         result.ok_or_else(|| Error::internal("a change gave no result", "the edit did not run"))
     }
 }

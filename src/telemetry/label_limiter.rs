@@ -1,5 +1,6 @@
 use std::collections::HashSet;
-use std::sync::{PoisonError, RwLock};
+
+use parking_lot::RwLock;
 
 /// Stands for all names beyond the limit.
 const OTHER: &str = "other";
@@ -21,7 +22,7 @@ impl LabelLimiter {
 
     /// The label for a name that has one, or else `other`.
     pub(super) fn existing_label(&self, name: &str) -> String {
-        let is_known = self.seen.read().unwrap_or_else(PoisonError::into_inner).contains(name);
+        let is_known = self.seen.read().contains(name);
         if is_known { name.to_owned() } else { OTHER.to_owned() }
     }
 
@@ -30,10 +31,10 @@ impl LabelLimiter {
         if name.is_empty() || name.len() > MAX_LABEL_BYTES {
             return OTHER.to_owned();
         }
-        if self.seen.read().unwrap_or_else(PoisonError::into_inner).contains(name) {
+        if self.seen.read().contains(name) {
             return name.to_owned();
         }
-        let mut known = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.seen.write();
         if known.len() < self.max || known.contains(name) {
             known.insert(name.to_owned());
             return name.to_owned();

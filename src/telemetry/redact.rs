@@ -1,5 +1,6 @@
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::sync::LazyLock;
 
+use parking_lot::RwLock;
 use regex::{Captures, Regex};
 
 use crate::kernel::MASK;
@@ -12,12 +13,12 @@ pub(super) struct Redactor(RwLock<Option<SharedSettings>>);
 impl Redactor {
     /// Masks the secrets of these settings from now on, whatever they become.
     pub(super) fn set_settings(&self, settings: SharedSettings) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(settings);
+        *self.0.write() = Some(settings);
     }
 
     /// `text` without secrets.
     pub(super) fn redact(&self, text: &str) -> String {
-        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.0.read() {
             Some(settings) => mask_patterns(&settings.redactions(&settings.snapshot()).log().text(text)),
             None => mask_patterns(text),
         }

@@ -1,7 +1,8 @@
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::watch;
 use tracing::Level;
 
@@ -107,8 +108,8 @@ impl LogRing {
 
     /// The next lines to be written, once there are any; and how many were lost before them.
     pub(super) fn next_batch(&self) -> (Vec<Arc<LogEntry>>, u64) {
-        let wait = self.changed.wait_while(self.state(), |state| state.latest == state.handed_out);
-        let mut state = wait.unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
+        self.changed.wait_while(&mut state, |state| state.latest == state.handed_out);
         let (lines, missed) = state.after(state.handed_out);
         state.lost += missed;
         state.handed_out = lines.last().map_or(state.latest, |line| line.id);
@@ -126,9 +127,9 @@ impl LogRing {
 
     /// Waits until all lines of now have been written, at most this long.
     pub(super) fn flush(&self, timeout: Duration) {
-        let state = self.state();
+        let mut state = self.state();
         let goal = state.latest;
-        drop(self.changed.wait_timeout_while(state, timeout, |state| state.written < goal));
+        self.changed.wait_while_for(&mut state, |state| state.written < goal, timeout);
     }
 
     /// Lines that will never be written.
@@ -143,7 +144,7 @@ impl LogRing {
     }
 
     fn state(&self) -> MutexGuard<'_, RingState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -1,8 +1,9 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde_json::Value;
 use sqlx::mysql::MySql;
 use sqlx::pool::{PoolConnection, PoolOptions};
@@ -94,7 +95,7 @@ impl Pools {
     }
 
     fn get(&self, source: &Source) -> Result<(SourcePool, Arc<Semaphore>), DataError> {
-        let mut held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.0.held.lock();
         let now = held.values().map(|held| held.used).max().unwrap_or_default() + 1;
         if let Some(known) = held.get_mut(source.name.as_str())
             && known.version == source.version
@@ -115,7 +116,7 @@ impl Pools {
 
     /// Closes the pool of a source that is no more.
     pub(super) fn evict(&self, name: &str) {
-        let forgotten = self.0.held.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        let forgotten = self.0.held.lock().remove(name);
         forgotten.into_iter().for_each(|held| held.pool.close());
     }
 }

@@ -1,7 +1,8 @@
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, OwnedRwLockReadGuard, RwLock, RwLockWriteGuard};
 
 use super::{Failure, Outbox, RemoteBackend};
@@ -254,6 +255,6 @@ impl<B: RemoteBackend> Failover<B> {
     }
 
     fn state(&self) -> MutexGuard<'_, FailoverState<B::Connection>> {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.state.lock()
     }
 }

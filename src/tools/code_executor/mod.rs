@@ -23,8 +23,9 @@ mod unsandboxed;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Map, Value, json};
 
 use interpreter::Interpreter;
@@ -215,7 +216,7 @@ impl CodeExecutor {
     }
 
     fn found(&self) -> MutexGuard<'_, KnownPrograms> {
-        self.0.found.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.found.lock()
     }
 }
 

@@ -1,6 +1,6 @@
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use rmcp::ClientHandler;
@@ -159,7 +159,7 @@ impl McpConnection {
         &self,
         target: &McpTarget,
         options: &McpOptions,
-        fingerprints: &StdMutex<ToolFingerprints>,
+        fingerprints: &parking_lot::Mutex<ToolFingerprints>,
     ) -> Result<ToolListing, McpError> {
         let _in_use = self.usage.start();
         let mut listed = self.listed.lock().await;
@@ -176,7 +176,7 @@ impl McpConnection {
             Ok(found) => found,
             Err(failure) => return Err(self.with_cause(failure).await),
         };
-        fingerprints.lock().unwrap_or_else(PoisonError::into_inner).compare(&target.name, &mut found);
+        fingerprints.lock().compare(&target.name, &mut found);
         *listed = Some(found.clone());
         Ok(found)
     }
@@ -261,12 +261,12 @@ impl ClientHandler for NotificationHandler {
 #[derive(Debug)]
 struct UsageTracker {
     users: AtomicUsize,
-    last: StdMutex<Instant>,
+    last: parking_lot::Mutex<Instant>,
 }
 
 impl Default for UsageTracker {
     fn default() -> Self {
-        Self { users: AtomicUsize::new(0), last: StdMutex::new(Instant::now()) }
+        Self { users: AtomicUsize::new(0), last: parking_lot::Mutex::new(Instant::now()) }
     }
 }
 
@@ -277,7 +277,7 @@ impl UsageTracker {
     }
 
     fn last(&self) -> Instant {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.last.lock()
     }
 
     /// Waits until nobody has used the connection for long.
@@ -295,7 +295,7 @@ struct UsageGuard(Arc<UsageTracker>);
 
 impl Drop for UsageGuard {
     fn drop(&mut self) {
-        *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.0.last.lock() = Instant::now();
         self.0.users.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -1,7 +1,8 @@
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rmcp::ErrorData;
 use rmcp::service::{ClientInitializeError, ServiceError};
 use rmcp::transport::streamable_http_client::StreamableHttpError;
@@ -128,12 +129,12 @@ pub(super) struct TransportFault(Arc<Mutex<Option<McpError>>>);
 impl TransportFault {
     /// Notes what went wrong; the first is the cause of what follows.
     pub(super) fn note(&self, failure: McpError) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
+        self.0.lock().get_or_insert(failure);
     }
 
     /// `error`, or its cause if it has one that says more.
     pub(super) fn explain(&self, failure: McpError) -> McpError {
-        let noted = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let noted = self.0.lock().take();
         match failure {
             McpError::Closed => noted.unwrap_or(McpError::Closed),
             other => other,

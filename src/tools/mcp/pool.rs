@@ -1,8 +1,9 @@
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -56,7 +57,7 @@ impl ServerPool {
     }
 
     fn kept(&self) -> MutexGuard<'_, HashMap<(String, String), Arc<McpServer>>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock()
     }
 }
 
@@ -67,12 +68,12 @@ impl McpServer {
     }
 
     pub(super) fn backoff(&self) -> MutexGuard<'_, Backoff> {
-        self.backoff.lock().unwrap_or_else(PoisonError::into_inner)
+        self.backoff.lock()
     }
 
     /// The connection, unless it is closed or could not be opened some time ago: then a new one.
     pub(super) fn connect(&self, target: &McpTarget, tasks: &TaskTracker) -> PendingConnection {
-        let mut current = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.connection.lock();
         if let Some(opening) = &*current {
             match opening.clone().now_or_never() {
                 Some(Ok(connection)) if connection.is_closed() => {}
@@ -84,7 +85,7 @@ impl McpServer {
         let backoff = Arc::clone(&self.backoff);
         let opening = tasks.spawn(async move {
             let opened = opening.await;
-            backoff.lock().unwrap_or_else(PoisonError::into_inner).record(opened.is_err(), Instant::now());
+            backoff.lock().record(opened.is_err(), Instant::now());
             opened
         });
         let opening = opening.map(|opened| opened.unwrap_or(Err(McpError::Closed))).boxed().shared();
@@ -94,7 +95,7 @@ impl McpServer {
 
     /// Has the list of tools read anew when it is needed next.
     pub(super) fn refresh(&self) {
-        let opening = self.connection.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let opening = self.connection.lock().clone();
         if let Some(Ok(connection)) = opening.and_then(FutureExt::now_or_never) {
             connection.refresh();
         }

@@ -2,10 +2,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rmcp::RoleClient;
 use rmcp::transport::async_rw::AsyncRwTransport;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, waitid};
@@ -93,7 +94,7 @@ impl ServerProcess {
             (None, Some(signal)) => format!("was ended by signal {signal}"),
             (None, None) => "ended".to_owned(),
         };
-        Some((how, self.last_log_line.lock().unwrap_or_else(PoisonError::into_inner).clone()))
+        Some((how, self.last_log_line.lock().clone()))
     }
 
     /// Waits a moment for its end, now that its input is closed, then kills what is left of it and its children.
@@ -177,7 +178,7 @@ fn tell(line: &[u8], last_log_line: &Mutex<String>, redaction: &Redaction) {
     let text = redaction.text(String::from_utf8_lossy(line).trim());
     if !text.is_empty() {
         tracing::debug!(untrusted = %text, "log of an MCP server");
-        *last_log_line.lock().unwrap_or_else(PoisonError::into_inner) = text.chars().take(MAX_QUOTED_CHARS).collect();
+        *last_log_line.lock() = text.chars().take(MAX_QUOTED_CHARS).collect();
     }
 }
 

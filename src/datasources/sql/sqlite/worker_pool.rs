@@ -2,9 +2,10 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustix::process::Signal;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -102,7 +103,7 @@ impl WorkerPool {
     }
 
     fn take(&self) -> io::Result<Worker> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock();
         while let Some(mut reader) = idle.pop() {
             // Whatever else may kill a process.
             if let Ok(None) = reader.process.try_wait() {
@@ -116,7 +117,7 @@ impl WorkerPool {
     fn put_back(&self, reader: Worker) {
         if reader.started.elapsed() < MAX_LIFETIME {
             let reader = Worker { idle_since: Instant::now(), ..reader };
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+            self.idle.lock().push(reader);
         }
     }
 }
@@ -125,7 +126,7 @@ impl WorkerPool {
 async fn close_idle(idle: Idle) {
     loop {
         tokio::time::sleep(IDLE_TIMEOUT).await;
-        idle.lock().unwrap_or_else(PoisonError::into_inner).retain(|reader| reader.idle_since.elapsed() < IDLE_TIMEOUT);
+        idle.lock().retain(|reader| reader.idle_since.elapsed() < IDLE_TIMEOUT);
     }
 }
 
