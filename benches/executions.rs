@@ -33,7 +33,7 @@ const STORED: usize = 100_000;
 const KEPT: i64 = 10_000;
 const PAGE: usize = 100;
 /// How long deleting may take: it makes pauses for those who chat.
-const DELETING: Duration = Duration::from_secs(240);
+const DELETE_TIMEOUT: Duration = Duration::from_secs(240);
 /// How long the users chat while nothing is deleted.
 const CALM: Duration = Duration::from_secs(5);
 
@@ -160,7 +160,7 @@ async fn run(name: &str, folder: &Path, variables: &[(&str, &str)], mut store: S
     let (began, users) = (Instant::now(), Users::start(&program.client, 4));
     while store.number("SELECT count(*) FROM execution").await > KEPT + 1000 {
         sleep(Duration::from_millis(50)).await;
-        assert!(began.elapsed() < DELETING, "too little is deleted");
+        assert!(began.elapsed() < DELETE_TIMEOUT, "too little is deleted");
     }
     let done = Instant::now();
     let busy = Figures::of(&users.stop().await, began, done);

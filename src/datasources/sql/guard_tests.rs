@@ -34,9 +34,9 @@ EXPLAIN SELECT * FROM t WHERE id = :id";
 
 /// Analysts' queries, which are run on each engine too.
 const HONEST: [(&str, Dialect); 3] = [
-    (include_str!("../../../tests/it/queries/postgres.sql"), Dialect::Postgres),
-    (include_str!("../../../tests/it/queries/mariadb.sql"), Dialect::MySql),
-    (include_str!("../../../tests/it/queries/sqlite.sql"), Dialect::Sqlite),
+    (include_str!("../../../tests/it/datasources/queries/postgres.sql"), Dialect::Postgres),
+    (include_str!("../../../tests/it/datasources/queries/mariadb.sql"), Dialect::MySql),
+    (include_str!("../../../tests/it/datasources/queries/sqlite.sql"), Dialect::Sqlite),
 ];
 
 /// Queries for PostgreSQL.

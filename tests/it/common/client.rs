@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use serde_json::Value;
 
 /// Longest wait for any reply: a test that hangs fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
 pub struct Client {
@@ -33,7 +33,7 @@ pub struct Frame {
 impl Client {
     #[expect(clippy::disallowed_methods, reason = "a client of the server under test, not of an upstream")]
     pub fn new(base: String) -> Self {
-        let http = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).no_proxy();
+        let http = reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none()).no_proxy();
         let provider = rustls::crypto::ring::default_provider();
         let tls =
             rustls::ClientConfig::builder_with_provider(provider.into()).with_safe_default_protocol_versions().unwrap();

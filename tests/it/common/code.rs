@@ -114,13 +114,13 @@ pub fn stand_in(folder: &Path, script: &str) -> String {
 }
 
 /// The binary as an ordinary user starts it, with a file open that it knows nothing of.
-pub struct Ordinary {
+pub struct UnprivilegedServer {
     pub child: std::process::Child,
     pub client: Client,
     pub folder: TempDir,
 }
 
-impl Ordinary {
+impl UnprivilegedServer {
     pub async fn start(timeout: u32) -> Self {
         Self::start_in(TempDir::new().unwrap(), PATH, timeout).await
     }
@@ -150,7 +150,7 @@ impl Ordinary {
     }
 }
 
-impl Drop for Ordinary {
+impl Drop for UnprivilegedServer {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());

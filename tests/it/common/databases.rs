@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 /// Longest wait for a server to see that a session has nothing to do any more.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A database of the test's own, with two accounts that can reach nothing else. It goes when its server does.
 pub struct TestDatabase {
@@ -164,7 +164,7 @@ impl TestDatabase {
 impl TestDatabase {
     /// Done when no session of the two accounts runs a statement; fails if one goes on.
     pub async fn idle(&self) {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         while self.running().await > 0 {
             assert!(Instant::now() < until, "a session stays busy");
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -173,7 +173,7 @@ impl TestDatabase {
 
     /// Done when a session of the two accounts runs a statement.
     pub async fn busy(&self) {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         while self.running().await == 0 {
             assert!(Instant::now() < until, "no session gets busy");
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -17,7 +17,7 @@ pub struct Load {
 }
 
 /// What one user has said and was answered, and which executions that were.
-pub struct Said {
+pub struct Transcript {
     pub user: String,
     pub prompts: Vec<String>,
     pub executions: Vec<String>,
@@ -76,18 +76,18 @@ impl Load {
     }
 
     /// They stop; what each of them has said is returned.
-    pub async fn stop(self, name: &str) -> Vec<Said> {
+    pub async fn stop(self, name: &str) -> Vec<Transcript> {
         self.stop.store(true, Ordering::SeqCst);
         let mut all = Vec::new();
         for (number, user) in self.users.into_iter().enumerate() {
             let (prompts, executions) = user.await.unwrap().into_iter().unzip();
-            all.push(Said { user: format!("{name}-{number}"), prompts, executions });
+            all.push(Transcript { user: format!("{name}-{number}"), prompts, executions });
         }
         all
     }
 }
 
-impl Said {
+impl Transcript {
     /// Everything is there once and in order. What was said last may be there without having been acknowledged.
     pub fn assert_stored(&self, stored: &[String], may_die: bool) {
         let extra = stored.len().saturating_sub(self.prompts.len());

@@ -88,7 +88,7 @@ pub async fn allowing(commands: &[&str], more: &[(&str, &str)]) -> TestServer {
     TestServer::with(&variables).await
 }
 
-/// Configures an MCP server under the name `mcp`.
+/// Configures an MCP server under the name `tools::mcp_servers`.
 pub async fn configure(server: &TestServer, config: &Value) {
     let tool = json!({"name": "mcp", "type": "mcp", "config": config});
     server.post("/api/tools", &tool).await.expect(201);

@@ -1,20 +1,22 @@
 //! What the stories share: a server to talk to, a stand-in upstream, a program to start and kill, databases.
 
 pub mod browser;
+pub mod chat;
 pub mod client;
 pub mod code;
 pub mod cube;
 pub mod databases;
+pub mod hosted_page;
 pub mod load;
 pub mod mcp;
-pub mod memory;
 pub mod postgres;
+pub mod process_memory;
 pub mod program;
 pub mod proxy;
 pub mod redis;
 pub mod server;
 pub mod sources;
-pub mod stage;
+pub mod tools;
 pub mod upstream;
 
 pub use client::{Answer, Client};

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Way {
+pub enum ProxyMode {
     /// Everything goes through.
     Open,
     /// Nothing goes through, and nobody is told; what was sent arrives when the way is open again.
@@ -20,18 +20,18 @@ pub enum Way {
 
 pub struct Proxy {
     address: SocketAddr,
-    way: Arc<watch::Sender<Way>>,
+    way: Arc<watch::Sender<ProxyMode>>,
 }
 
 impl Proxy {
     /// A way to `target`, open or not.
-    pub async fn to(target: SocketAddr, way: Way) -> Self {
+    pub async fn to(target: SocketAddr, way: ProxyMode) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let proxy = Self { address: listener.local_addr().unwrap(), way: Arc::new(watch::Sender::new(way)) };
         let way = proxy.way.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                if *way.borrow() == Way::Cut {
+                if *way.borrow() == ProxyMode::Cut {
                     continue;
                 }
                 let Ok(server) = TcpStream::connect(target).await else { continue };
@@ -53,7 +53,7 @@ impl Proxy {
         url.into()
     }
 
-    pub fn set(&self, way: Way) {
+    pub fn set(&self, way: ProxyMode) {
         self.way.send_replace(way);
     }
 }
@@ -64,15 +64,15 @@ pub fn address_of(url: &str) -> SocketAddr {
     url.socket_addrs(|| None).unwrap()[0]
 }
 
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut way: watch::Receiver<Way>) {
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut way: watch::Receiver<ProxyMode>) {
     let mut buffer = vec![0; 16_384];
     loop {
         let read = tokio::select! {
-            _ = way.wait_for(|way| *way == Way::Cut) => return,
+            _ = way.wait_for(|way| *way == ProxyMode::Cut) => return,
             read = from.read(&mut buffer) => read.unwrap_or(0),
         };
-        let now = *way.wait_for(|way| *way != Way::Held).await.unwrap();
-        if read == 0 || now == Way::Cut || to.write_all(&buffer[..read]).await.is_err() {
+        let now = *way.wait_for(|way| *way != ProxyMode::Held).await.unwrap();
+        if read == 0 || now == ProxyMode::Cut || to.write_all(&buffer[..read]).await.is_err() {
             return;
         }
     }

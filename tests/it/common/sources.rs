@@ -10,7 +10,7 @@ use super::databases::SqliteFile;
 use super::{Answer, TestServer};
 
 /// Longest wait for something to come true.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A data source as a client describes it: type, URL and any other fields.
 pub fn source(kind: &str, url: &str, more: Value) -> Value {
@@ -63,7 +63,7 @@ pub async fn refusal(server: &TestServer, sql: &str, parameters: Value) -> (Valu
 
 /// Done when something has come true; fails if it doesn't.
 pub async fn wait_for(mut come_true: impl AsyncFnMut() -> bool) {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     while !come_true().await {
         assert!(Instant::now() < until, "it does not come true");
         tokio::time::sleep(Duration::from_millis(20)).await;

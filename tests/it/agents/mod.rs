@@ -1,0 +1,4 @@
+//! External agents: how they are tested and called.
+
+mod calls;
+mod health;

@@ -1,0 +1,11 @@
+//! The HTTP surface: envelopes, validation, the resources that are configured through it, and its OpenAPI document.
+
+mod docs_page;
+mod http;
+mod openapi;
+mod openapi_strictness;
+mod resource_files;
+mod resource_validation;
+pub mod resources;
+mod story_coverage;
+pub mod validation;

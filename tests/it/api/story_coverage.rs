@@ -1,0 +1,164 @@
+//! Every operation has a story that covers it: this list says which, and fails when one has none.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::Value;
+
+/// Operation, and the test that covers it: file and name. First those of the original, whose clients rely on them.
+const ORIGINAL: &[(&str, &str)] = &[
+    ("GET /", "api::http::the_root_names_the_server_and_its_entry_points"),
+    ("GET /health", "api::http::health_says_what_is_configured"),
+    ("GET /api/llm/config", "llm::config::the_gui_saves_what_it_was_shown"),
+    ("PUT /api/llm/config", "llm::config::null_keeps_empty_clears_and_the_mask_keeps"),
+    ("POST /api/llm/test", "llm::config::nothing_configured_is_said_in_the_words_of_the_original"),
+    ("GET /api/llm/models", "llm::dialects::ollama_is_asked_as_it_expects_whatever_the_base_url_looks_like"),
+    ("GET /api/llm/health", "llm::failures::an_llm_that_is_not_there"),
+    ("GET /api/agents", "api::resources::a_list_is_narrowed_by_its_parameters_and_keeps_its_order"),
+    (
+        "GET /api/agents/{name}",
+        "api::resources::what_is_left_out_has_the_originals_defaults_and_members_keep_their_order",
+    ),
+    (
+        "POST /api/agents",
+        "api::resources::an_entry_is_added_shown_changed_and_removed_and_each_step_survives_a_restart",
+    ),
+    ("PUT /api/agents/{name}", "api::resources::another_free_name_in_the_body_renames_and_a_taken_one_is_a_conflict"),
+    ("DELETE /api/agents/{name}", "agents::health::the_gui_keeps_agents"),
+    (
+        "POST /api/agents/{name}/test",
+        "agents::health::a_test_that_gets_no_answer_says_why_in_the_words_of_the_original",
+    ),
+    ("POST /api/agents/{name}/call", "agents::calls::what_could_not_be_called_has_the_originals_status"),
+    (
+        "GET /api/agents/health/all",
+        "agents::health::the_health_of_all_is_asked_at_once_and_one_that_hangs_delays_nobody_for_good",
+    ),
+    ("GET /api/datasources", "api::resources::the_gui_keeps_data_sources"),
+    ("GET /api/datasources/{name}", "api::resources::every_legal_name_is_reached_by_its_percent_encoded_path"),
+    ("POST /api/datasources", "api::resources::values_are_read_leniently_and_what_is_unknown_is_dropped"),
+    (
+        "PUT /api/datasources/{name}",
+        "security::resource_secrets::the_password_of_a_database_is_masked_kept_and_stays_with_its_host",
+    ),
+    (
+        "DELETE /api/datasources/{name}",
+        "api::resources::an_entry_is_added_shown_changed_and_removed_and_each_step_survives_a_restart",
+    ),
+    ("POST /api/datasources/{name}/test", "api::resources::a_data_source_is_tested_in_the_words_of_the_original"),
+    (
+        "POST /api/datasources/{name}/query",
+        "datasources::rest::the_originals_protocol_is_spoken_by_every_type_whose_url_is_http",
+    ),
+    (
+        "GET /api/datasources/{name}/schema",
+        "datasources::rest::the_originals_protocol_is_spoken_by_every_type_whose_url_is_http",
+    ),
+    ("GET /api/datasources/{name}/tables", "datasources::rest::a_service_that_fails_is_reported_with_what_it_said"),
+    ("GET /api/datasources/health/all", "api::resources::the_health_of_all_sources_is_asked_at_once"),
+    ("GET /api/tools", "tools::resources::the_gui_keeps_tools"),
+    (
+        "GET /api/tools/{name}",
+        "tools::resources::what_is_left_out_has_the_originals_defaults_and_members_keep_their_order",
+    ),
+    (
+        "POST /api/tools",
+        "tools::resources::a_configuration_that_cannot_work_is_refused_and_its_key_named_and_an_empty_one_is_kept",
+    ),
+    ("PUT /api/tools/{name}", "tools::resources::credentials_are_masked_kept_and_stay_with_their_server"),
+    (
+        "DELETE /api/tools/{name}",
+        "api::resources::an_entry_is_added_shown_changed_and_removed_and_each_step_survives_a_restart",
+    ),
+    ("POST /api/tools/{name}/test", "tools::resources::a_tool_is_tested_in_the_words_of_the_original"),
+    ("GET /api/tools/registry/schemas", "tools::resources::the_schemas_of_all_enabled_tools_are_told_in_two_forms"),
+    ("GET /api/tools/types/available", "tools::resources::the_types_are_those_of_the_original_and_mcp"),
+    ("GET /api/monitoring/health", "operations::monitoring::health_has_the_shape_that_clients_read"),
+    ("GET /api/monitoring/metrics", "operations::monitoring::metrics_are_always_numbers"),
+    ("GET /api/monitoring/status", "operations::monitoring::status_tells_what_is_in_effect_and_where_it_comes_from"),
+    ("GET /api/monitoring/connectivity", "operations::monitoring::connectivity_has_the_shape_that_clients_read"),
+    ("GET /api/monitoring/logs", "operations::logs::lines_are_found_by_what_they_are_about"),
+    ("GET /api/memory/{user_id}/history", "memory::messages::messages_are_added_in_both_ways_and_read_newest_first"),
+    ("GET /api/memory/{user_id}/context", "memory::messages::the_context_is_the_newest_turns_that_fit_in_order"),
+    (
+        "GET /api/memory/{user_id}/summary",
+        "memory::summary::the_oldest_turns_are_summarized_and_the_summary_enters_the_context",
+    ),
+    ("GET /api/memory/{user_id}/stats", "memory::messages::statistics_count_code_points"),
+    ("DELETE /api/memory/{user_id}", "memory::messages::clearing_takes_one_conversation_and_no_other"),
+    ("POST /api/memory/{user_id}/message", "memory::messages::messages_are_added_in_both_ways_and_read_newest_first"),
+    ("GET /api/memory/config", "memory::messages::the_module_tells_how_it_is_set_up"),
+    ("GET /api/memory/health", "memory::messages::the_module_tells_how_it_is_set_up"),
+    ("POST /v1/chat", "chat::conversation::a_question_is_answered_and_both_turns_are_remembered"),
+    ("GET /v1/chat/health", "api::http::head_says_what_get_would_without_the_body"),
+];
+
+/// What came with this server.
+const OURS: &[(&str, &str)] = &[
+    ("GET /livez", "api::http::the_probes_say_alive_and_ready"),
+    ("GET /readyz", "api::http::the_probes_say_alive_and_ready"),
+    ("DELETE /api/llm/config", "llm::config::forgetting_the_changes_returns_to_the_environment"),
+    ("POST /api/tools/{name}/execute", "tools::resources::a_tool_that_cannot_be_run_says_why"),
+    ("GET /v1/executions", "chat::conversation::executions_are_recorded_with_their_steps_and_listed_page_by_page"),
+    ("GET /v1/executions/{id}", "chat::conversation::executions_are_recorded_with_their_steps_and_listed_page_by_page"),
+];
+
+/// What is served, but is no part of the API and its document.
+const BESIDES: &[(&str, &str)] = &[
+    ("GET /docs", "api::docs_page::the_explorer_shows_every_operation_and_loads_nothing_from_elsewhere"),
+    ("GET /openapi.json", "api::openapi::the_server_serves_the_committed_document"),
+    ("GET /metrics", "operations::metrics::figures_move_by_what_happened"),
+];
+
+fn documented() -> BTreeSet<String> {
+    let document: Value = serde_json::from_str(include_str!("../../openapi.json")).unwrap();
+    let of_path = |(path, verbs): (&String, &Value)| -> Vec<String> {
+        verbs.as_object().unwrap().keys().map(|verb| format!("{} {path}", verb.to_uppercase())).collect()
+    };
+    document["paths"].as_object().unwrap().iter().flat_map(of_path).collect()
+}
+
+/// What is wrong with naming this test for this operation.
+fn fault(operation: &str, test: &str) -> Option<String> {
+    let (file, name) = test.rsplit_once("::").unwrap();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/it/{}.rs", file.replace("::", "/")));
+    let Ok(source) = std::fs::read_to_string(path) else { return Some(format!("{operation}: no file {file}.rs")) };
+    let is_test = |head: &str| {
+        source.contains(&format!("#[{head}]\nfn {name}(")) || source.contains(&format!("#[{head}]\nasync fn {name}("))
+    };
+    let flavors = ["test", "tokio::test", "tokio::test(flavor = \"multi_thread\")"];
+    if !flavors.into_iter().any(is_test) {
+        return Some(format!("{operation}: no test {name} in {file}.rs"));
+    }
+    let literal = operation.rsplit(['/', ' ']).find(|part| !part.starts_with('{')).unwrap_or_default();
+    let mentions = literal.is_empty() || source.contains(literal);
+    (!mentions).then(|| format!("{operation}: {file}.rs does not even mention {literal}"))
+}
+
+#[test]
+fn every_operation_has_a_test_that_covers_it() {
+    let all = ORIGINAL.iter().chain(OURS).chain(BESIDES);
+    let faults: Vec<_> = all.filter_map(|(operation, test)| fault(operation, test)).collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+
+    let listed: BTreeSet<_> = ORIGINAL.iter().chain(OURS).map(|(operation, _)| (*operation).to_owned()).collect();
+    let documented = documented();
+    let missing: Vec<_> = documented.difference(&listed).collect();
+    let gone: Vec<_> = listed.difference(&documented).collect();
+    assert!(
+        missing.is_empty() && gone.is_empty(),
+        "without a test in this list: {missing:?}; no longer served: {gone:?}"
+    );
+    assert_eq!(
+        (ORIGINAL.len(), listed.len()),
+        (48, ORIGINAL.len() + OURS.len()),
+        "the original has 48, each listed once"
+    );
+}
+
+#[test]
+fn a_test_that_is_none_is_noticed() {
+    assert!(fault("GET /", "api::http::no_such_test").is_some());
+    assert!(fault("GET /", "nowhere::the_root").is_some());
+    assert!(fault("GET /api/unheard-of", "api::http::the_probes_say_alive_and_ready").is_some());
+}

@@ -1,0 +1,4 @@
+//! Conversations: their messages and their summaries.
+
+mod messages;
+mod summary;

@@ -1,0 +1,12 @@
+//! What is kept out, and what is kept in: other sites, credentials, floods, forbidden addresses.
+
+mod address_guard;
+mod connection_limits;
+mod credential_origin;
+mod cross_site;
+pub mod nested_bodies;
+mod nested_replies;
+mod resource_secrets;
+mod secret_canary;
+mod upstream_secrets;
+mod url_passwords;

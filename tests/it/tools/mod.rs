@@ -1,0 +1,11 @@
+//! Tools: HTTP requests, web search and MCP servers. What runs code is in `sandbox`.
+
+mod argument_validation;
+mod http_replies;
+pub mod http_requests;
+mod mcp_connections;
+mod mcp_failures;
+mod mcp_processes;
+mod mcp_servers;
+mod resources;
+mod web_search;
