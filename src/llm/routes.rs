@@ -104,7 +104,7 @@ impl ToSchema for LlmConfigChange {}
 
 /// The configuration after a change.
 #[derive(Serialize, ToSchema)]
-struct LlmConfigChanged {
+struct LlmConfigResponse {
     #[schema(example = true)]
     success: bool,
     #[schema(example = "LLM configuration updated successfully")]
@@ -113,7 +113,7 @@ struct LlmConfigChanged {
 }
 
 /// What to test the connection with.
-struct LlmTest {
+struct LlmTestRequest {
     prompt: String,
     model: Option<String>,
 }
@@ -121,7 +121,7 @@ struct LlmTest {
 /// What a test says if it is not told.
 const GREETING: &str = "Hello, how are you?";
 
-impl PartialSchema for LlmTest {
+impl PartialSchema for LlmTestRequest {
     fn schema() -> RefOr<Schema> {
         Members::new()
             .with_default("prompt", "What to say.", text(), GREETING)
@@ -130,9 +130,9 @@ impl PartialSchema for LlmTest {
     }
 }
 
-impl ToSchema for LlmTest {}
+impl ToSchema for LlmTestRequest {}
 
-impl FromFields for LlmTest {
+impl FromFields for LlmTestRequest {
     fn read(fields: &mut Fields<'_>) -> Self {
         Self { prompt: fields.or("prompt", GREETING.to_owned()), model: fields.optional("model") }
     }
@@ -146,7 +146,7 @@ impl FromFields for LlmTest {
         "model_used": "llama3.2", "attempts": 1, "success": true},
     "error": null, "response_time_ms": 412.7
 }))]
-struct LlmTested {
+struct LlmTestResponse {
     success: bool,
     message: &'static str,
     response: Option<Value>,
@@ -203,33 +203,33 @@ async fn get_config(State(llm): State<LlmService>) -> JsonReply<LlmConfig> {
 /// Checked, stored, then effective for the next request; it survives a restart. When `base_url` moves to another server
 /// while a key is stored, the key must be given again.
 #[utoipa::path(put, path = "/api/llm/config", tag = "llm", operation_id = "put_llm_config", request_body = LlmConfigChange,
-    responses((status = 200, description = "Changed", body = LlmConfigChanged), BodyErrors))]
+    responses((status = 200, description = "Changed", body = LlmConfigResponse), BodyErrors))]
 async fn put_config(
     State(llm): State<LlmService>,
     body: OptionalBody,
-) -> Result<JsonReply<LlmConfigChanged>, ApiError> {
+) -> Result<JsonReply<LlmConfigResponse>, ApiError> {
     let config = llm.update(body.into_object()?).await?.into();
-    Ok(JsonReply::ok(LlmConfigChanged { success: true, message: "LLM configuration updated successfully", config }))
+    Ok(JsonReply::ok(LlmConfigResponse { success: true, message: "LLM configuration updated successfully", config }))
 }
 
 /// Forget the changes to the LLM connection
 ///
 /// Drops what was set through the API; environment and files count again.
 #[utoipa::path(delete, path = "/api/llm/config", tag = "llm", operation_id = "delete_llm_config",
-    responses((status = 200, description = "Back to environment and files", body = LlmConfigChanged), ReadErrors))]
-async fn delete_config(State(llm): State<LlmService>) -> Result<JsonReply<LlmConfigChanged>, ApiError> {
+    responses((status = 200, description = "Back to environment and files", body = LlmConfigResponse), ReadErrors))]
+async fn delete_config(State(llm): State<LlmService>) -> Result<JsonReply<LlmConfigResponse>, ApiError> {
     let config = llm.reset().await?.into();
-    Ok(JsonReply::ok(LlmConfigChanged { success: true, message: "LLM configuration reset successfully", config }))
+    Ok(JsonReply::ok(LlmConfigResponse { success: true, message: "LLM configuration reset successfully", config }))
 }
 
 /// Test the LLM connection
 ///
 /// Sends a prompt to the model. Answers 200 whatever comes of it: `success` and `error` tell.
-#[utoipa::path(post, path = "/api/llm/test", tag = "llm", operation_id = "test_llm", request_body = LlmTest,
-    responses((status = 200, description = "How the test went", body = LlmTested), BodyErrors))]
-async fn test(State(llm): State<LlmService>, JsonBody(body): JsonBody<LlmTest>) -> JsonReply<LlmTested> {
+#[utoipa::path(post, path = "/api/llm/test", tag = "llm", operation_id = "test_llm", request_body = LlmTestRequest,
+    responses((status = 200, description = "How the test went", body = LlmTestResponse), BodyErrors))]
+async fn test(State(llm): State<LlmService>, JsonBody(body): JsonBody<LlmTestRequest>) -> JsonReply<LlmTestResponse> {
     let outcome = llm.test(&body.prompt, body.model).await;
-    JsonReply::ok(LlmTested {
+    JsonReply::ok(LlmTestResponse {
         success: outcome.success,
         message: outcome.message,
         response: outcome.response,

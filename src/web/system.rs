@@ -14,7 +14,7 @@ pub fn system_router() -> OpenApiRouter<AppState> {
 
 /// Where to go from here.
 #[derive(Serialize, ToSchema)]
-struct Root {
+struct EntryPoints {
     #[schema(example = "AI Orchestrator Studio API")]
     message: &'static str,
     #[schema(example = "1.0.0")]
@@ -46,7 +46,7 @@ struct Health {
 
 /// Whether the process lives, or can serve.
 #[derive(Serialize, ToSchema)]
-struct Probe {
+struct ProbeStatus {
     /// `alive`, `ready` or `not ready`.
     #[schema(example = "ready")]
     status: &'static str,
@@ -55,10 +55,10 @@ struct Probe {
 /// Name and entry points
 ///
 /// Names the server and its entry points.
-#[utoipa::path(get, path = "/", tag = "system", operation_id = "root", responses((status = 200, description = "The entry points", body = Root)))]
-async fn root(State(state): State<AppState>) -> JsonReply<Root> {
+#[utoipa::path(get, path = "/", tag = "system", operation_id = "root", responses((status = 200, description = "The entry points", body = EntryPoints)))]
+async fn root(State(state): State<AppState>) -> JsonReply<EntryPoints> {
     let server = state.settings.snapshot().server;
-    JsonReply::ok(Root {
+    JsonReply::ok(EntryPoints {
         message: "AI Orchestrator Studio API",
         version: server.app_version.clone(),
         docs: "/docs",
@@ -88,24 +88,24 @@ async fn health(State(state): State<AppState>) -> JsonReply<Health> {
 /// Liveness
 ///
 /// Answers as long as the process can answer at all. For a supervisor that restarts it.
-#[utoipa::path(get, path = "/livez", tag = "system", operation_id = "livez", responses((status = 200, description = "Alive", body = Probe)))]
-async fn livez() -> JsonReply<Probe> {
-    JsonReply::ok(Probe { status: "alive" })
+#[utoipa::path(get, path = "/livez", tag = "system", operation_id = "livez", responses((status = 200, description = "Alive", body = ProbeStatus)))]
+async fn livez() -> JsonReply<ProbeStatus> {
+    JsonReply::ok(ProbeStatus { status: "alive" })
 }
 
 /// Readiness
 ///
 /// Answers 200 when requests can be served: when the embedded store answers. For a load balancer.
 #[utoipa::path(get, path = "/readyz", tag = "system", operation_id = "readyz", responses(
-    (status = 200, description = "Ready", body = Probe),
-    (status = 503, description = "Not ready: the store does not answer", body = Probe)
+    (status = 200, description = "Ready", body = ProbeStatus),
+    (status = 503, description = "Not ready: the store does not answer", body = ProbeStatus)
 ))]
-async fn readyz(State(state): State<AppState>) -> JsonReply<Probe> {
+async fn readyz(State(state): State<AppState>) -> JsonReply<ProbeStatus> {
     match state.stores.ping().await {
-        Ok(()) => JsonReply::ok(Probe { status: "ready" }),
+        Ok(()) => JsonReply::ok(ProbeStatus { status: "ready" }),
         Err(error) => {
             tracing::warn!(%error, "not ready");
-            JsonReply::with_status(StatusCode::SERVICE_UNAVAILABLE, Probe { status: "not ready" })
+            JsonReply::with_status(StatusCode::SERVICE_UNAVAILABLE, ProbeStatus { status: "not ready" })
         }
     }
 }

@@ -52,7 +52,7 @@ impl IntoParams for CallQuery {
     "success": true, "data": {"answer": "Two invoices are open."}, "agent": "billing", "status_code": 200,
     "content_type": "application/json"
 }))]
-pub(super) struct AgentCalled {
+pub(super) struct AgentCallResponse {
     success: bool,
     /// The agent's JSON; a text where it answered with something else; Base64 where that is no text.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,7 +96,7 @@ impl ToSchema for AgentEvent {}
         example = json!({"prompt": "Which invoices are open?"})),
     params(PathName, CallQuery),
     responses((status = 200, description = "What came of it, or the agent's events", content(
-            (AgentCalled = "application/json"), (AgentEvent = "text/event-stream"))),
+            (AgentCallResponse = "application/json"), (AgentEvent = "text/event-stream"))),
         (status = 404, description = "No such agent", body = ErrorBody), BodyErrors))]
 pub(super) async fn call(
     State(agents): State<AgentService>,
@@ -121,13 +121,13 @@ fn body_for(method: &str, body: OptionalBody) -> Result<Option<Map<String, Value
     body.into_object().map(Some)
 }
 
-fn answered(agent: String, answer: AgentAnswer) -> AgentCalled {
+fn answered(agent: String, answer: AgentAnswer) -> AgentCallResponse {
     let (data, encoding) = match answer.payload {
         Payload::Json(json) => (json, None),
         Payload::Text(text) => (Value::String(text), None),
         Payload::Binary(bytes) => (Value::String(BASE64.encode(&bytes)), Some("base64")),
     };
-    AgentCalled {
+    AgentCallResponse {
         success: true,
         data: Some(data),
         error: None,
@@ -138,9 +138,9 @@ fn answered(agent: String, answer: AgentAnswer) -> AgentCalled {
     }
 }
 
-fn failed(agent: String, failure: AgentFailure) -> AgentCalled {
+fn failed(agent: String, failure: AgentFailure) -> AgentCallResponse {
     let (error, status_code) = (Some(failure.error), failure.status);
-    AgentCalled { success: false, data: None, error, agent, status_code, content_type: None, encoding: None }
+    AgentCallResponse { success: false, data: None, error, agent, status_code, content_type: None, encoding: None }
 }
 
 /// The agent's events; one that breaks off ends in an `error` event.

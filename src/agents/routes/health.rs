@@ -26,7 +26,7 @@ one_of!(
     "success": true, "agent": "billing", "url": "http://localhost:9001", "status_code": 200,
     "message": "Agent is reachable", "response_time_ms": 3.4, "breaker": "closed"
 }))]
-pub(super) struct AgentTested {
+pub(super) struct AgentTestResponse {
     success: bool,
     agent: String,
     #[schema(value_type = String)]
@@ -78,16 +78,16 @@ pub(super) struct AgentsHealth {
 /// Asks it for `/health`. Answers 200 whatever comes of it: `success` and `error` tell. Any body is ignored.
 #[utoipa::path(post, path = "/api/agents/{name}/test", tag = "agents", operation_id = "test_agent",
     params(PathName),
-    responses((status = 200, description = "How the test went", body = AgentTested),
+    responses((status = 200, description = "How the test went", body = AgentTestResponse),
         (status = 404, description = "No such agent", body = ErrorBody), ReadErrors))]
 pub(super) async fn test(
     State(agents): State<AgentService>,
     PathName(name): PathName,
-) -> Result<JsonReply<AgentTested>, ApiError> {
+) -> Result<JsonReply<AgentTestResponse>, ApiError> {
     let entry = agents.registry().require(name.as_str())?;
     let (agent, url) = (name.to_string(), entry.effective.url.clone());
     let tested = match agents.ping(&entry, Deadline::after(MAX_HEALTH_TIMEOUT)).await {
-        Some(ping) => AgentTested {
+        Some(ping) => AgentTestResponse {
             success: ping.healthy,
             agent,
             url,
@@ -97,7 +97,7 @@ pub(super) async fn test(
             response_time_ms: Some(ping.response_time_ms),
             breaker: Some(ping.breaker),
         },
-        None => AgentTested {
+        None => AgentTestResponse {
             success: false,
             error: Some(format!("Agent '{agent}' is disabled")),
             agent,

@@ -80,7 +80,7 @@ impl ToSchema for AgentBody {}
 
 /// An agent that was added or changed.
 #[derive(Serialize, ToSchema)]
-pub(super) struct AgentChanged {
+pub(super) struct AgentChangeResponse {
     #[schema(example = true)]
     success: bool,
     #[schema(example = "Agent 'billing' created successfully")]
@@ -90,7 +90,7 @@ pub(super) struct AgentChanged {
 
 /// An agent that was removed.
 #[derive(Serialize, ToSchema)]
-pub(super) struct AgentDeleted {
+pub(super) struct AgentDeleteResponse {
     #[schema(example = true)]
     success: bool,
     #[schema(example = "Agent 'billing' deleted successfully")]
@@ -132,15 +132,15 @@ pub(super) async fn get(
 ///
 /// Stored before this answers; it survives a restart.
 #[utoipa::path(post, path = "/api/agents", tag = "agents", operation_id = "create_agent", request_body = AgentBody,
-    responses((status = 201, description = "Added", body = AgentChanged),
+    responses((status = 201, description = "Added", body = AgentChangeResponse),
         (status = 409, description = "The name is taken", body = ErrorBody), BodyErrors))]
 pub(super) async fn create(
     State(agents): State<AgentService>,
     body: OptionalBody,
-) -> Result<JsonReply<AgentChanged>, ApiError> {
+) -> Result<JsonReply<AgentChangeResponse>, ApiError> {
     let entry = agents.registry().create(body.into_object()?).await?;
     let message = format!("Agent '{}' created successfully", entry.name);
-    let changed = AgentChanged { success: true, message, agent: entry.as_ref().into() };
+    let changed = AgentChangeResponse { success: true, message, agent: entry.as_ref().into() };
     Ok(JsonReply::with_status(StatusCode::CREATED, changed).tagged(&entry.version))
 }
 
@@ -150,7 +150,7 @@ pub(super) async fn create(
 /// `url` moves, give it again.
 #[utoipa::path(put, path = "/api/agents/{name}", tag = "agents", operation_id = "update_agent", request_body = AgentBody,
     params(PathName, IfMatch),
-    responses((status = 200, description = "Changed", body = AgentChanged),
+    responses((status = 200, description = "Changed", body = AgentChangeResponse),
         (status = 404, description = "No such agent", body = ErrorBody),
         (status = 409, description = "The new name is taken", body = ErrorBody),
         (status = 412, description = "The agent has changed since it was read", body = ErrorBody), BodyErrors))]
@@ -159,10 +159,10 @@ pub(super) async fn update(
     PathName(name): PathName,
     IfMatch(expected): IfMatch,
     body: OptionalBody,
-) -> Result<JsonReply<AgentChanged>, ApiError> {
+) -> Result<JsonReply<AgentChangeResponse>, ApiError> {
     let entry = agents.registry().update(name.to_string(), expected, body.into_object()?).await?;
     let message = format!("Agent '{name}' updated successfully");
-    let changed = AgentChanged { success: true, message, agent: entry.as_ref().into() };
+    let changed = AgentChangeResponse { success: true, message, agent: entry.as_ref().into() };
     Ok(JsonReply::ok(changed).tagged(&entry.version))
 }
 
@@ -171,14 +171,14 @@ pub(super) async fn update(
 /// For good: one that a file or variable names stays removed after a restart.
 #[utoipa::path(delete, path = "/api/agents/{name}", tag = "agents", operation_id = "delete_agent",
     params(PathName, IfMatch),
-    responses((status = 200, description = "Removed", body = AgentDeleted),
+    responses((status = 200, description = "Removed", body = AgentDeleteResponse),
         (status = 404, description = "No such agent", body = ErrorBody),
         (status = 412, description = "The agent has changed since it was read", body = ErrorBody), ReadErrors))]
 pub(super) async fn delete(
     State(agents): State<AgentService>,
     PathName(name): PathName,
     IfMatch(expected): IfMatch,
-) -> Result<JsonReply<AgentDeleted>, ApiError> {
+) -> Result<JsonReply<AgentDeleteResponse>, ApiError> {
     agents.registry().remove(name.to_string(), expected).await?;
-    Ok(JsonReply::ok(AgentDeleted { success: true, message: format!("Agent '{name}' deleted successfully") }))
+    Ok(JsonReply::ok(AgentDeleteResponse { success: true, message: format!("Agent '{name}' deleted successfully") }))
 }

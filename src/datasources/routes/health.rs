@@ -55,7 +55,7 @@ one_of!(
         "response_time_ms": 4.1, "breaker": "closed", "reached": true, "authenticated": true, "version": "PostgreSQL 17.2",
         "account": "reader", "read_only": true, "account_may_write": false, "account_is_superuser": false, "warning": null}
 }))]
-pub(super) struct DataSourceTested {
+pub(super) struct DataSourceTestResponse {
     datasource: String,
     r#type: String,
     config_valid: bool,
@@ -72,14 +72,14 @@ pub(super) struct DataSourceTested {
     warning: Option<&'static str>,
     /// What was checked, and what was found.
     #[serde(skip_serializing_if = "Option::is_none")]
-    details: Option<Details>,
+    details: Option<DataSourceTestDetails>,
     #[serde(skip_serializing_if = "Option::is_none")]
     suggestion: Option<&'static str>,
 }
 
 /// What was checked, and what was found.
 #[derive(Serialize, ToSchema)]
-struct Details {
+struct DataSourceTestDetails {
     success: bool,
     datasource: String,
     r#type: String,
@@ -136,18 +136,18 @@ pub(super) struct DataSourcesHealth {
 /// whatever comes of it: `success` and `details` tell. Any body is ignored.
 #[utoipa::path(post, path = "/api/datasources/{name}/test", tag = "datasources", operation_id = "test_datasource",
     params(PathName, SourceTestQuery),
-    responses((status = 200, description = "How the test went", body = DataSourceTested),
+    responses((status = 200, description = "How the test went", body = DataSourceTestResponse),
         (status = 404, description = "No such data source", body = ErrorBody), ReadErrors))]
 pub(super) async fn test(
     State(sources): State<DataSourceService>,
     PathName(name): PathName,
     QueryParams(query): QueryParams<SourceTestQuery>,
-) -> Result<JsonReply<DataSourceTested>, ApiError> {
+) -> Result<JsonReply<DataSourceTestResponse>, ApiError> {
     let source = sources.require(name.as_str())?;
     if !source.effective.enabled {
         let message = "DataSource is disabled. Enable it to test connectivity.";
         let warning = Some("DataSource configuration is saved but datasource is disabled");
-        return Ok(JsonReply::ok(DataSourceTested { warning, ..untested(&source, false, message) }));
+        return Ok(JsonReply::ok(DataSourceTestResponse { warning, ..untested(&source, false, message) }));
     }
     let skipped = untested(&source, true, "DataSource configuration is valid. Connectivity test skipped.");
     if query.skip_connectivity {
@@ -159,8 +159,8 @@ pub(super) async fn test(
     }))
 }
 
-fn untested(source: &Source, success: bool, message: &'static str) -> DataSourceTested {
-    DataSourceTested {
+fn untested(source: &Source, success: bool, message: &'static str) -> DataSourceTestResponse {
+    DataSourceTestResponse {
         datasource: source.name.to_string(),
         r#type: source.effective.kind.clone(),
         config_valid: true,
@@ -177,14 +177,14 @@ fn untested(source: &Source, success: bool, message: &'static str) -> DataSource
     }
 }
 
-fn tested(source: &Source, inspection: SourceHealth) -> DataSourceTested {
+fn tested(source: &Source, inspection: SourceHealth) -> DataSourceTestResponse {
     let (success, message) = (inspection.is_healthy(), inspection.message());
     let (connectivity_status, suggestion) = match success {
         true => ("reachable", None),
         false if inspection.is_unauthorized() => ("refused", Some(UNAUTHORIZED_HINT)),
         false => ("unreachable", Some(UNREACHABLE_HINT)),
     };
-    DataSourceTested {
+    DataSourceTestResponse {
         connectivity_tested: true,
         connectivity_status,
         suggestion,
@@ -193,13 +193,13 @@ fn tested(source: &Source, inspection: SourceHealth) -> DataSourceTested {
     }
 }
 
-fn details(source: &Source, inspection: SourceHealth) -> Details {
+fn details(source: &Source, inspection: SourceHealth) -> DataSourceTestDetails {
     let (success, message) = (inspection.is_healthy(), inspection.message());
     let (status_code, error, findings) = match inspection.outcome {
         Ok(checked) => (checked.status, None, checked.findings),
         Err(error) => (None, Some(error.text().to_owned()), Map::from_iter([("reached".to_owned(), false.into())])),
     };
-    Details {
+    DataSourceTestDetails {
         success,
         datasource: source.name.to_string(),
         r#type: source.effective.kind.clone(),

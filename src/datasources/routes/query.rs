@@ -54,7 +54,7 @@ impl FromFields for QueryBody {
     "success": true, "datasource": "crm", "data": [{"name": "Ada", "city": "Lisbon"}], "row_count": 1,
     "metadata": {"columns": [{"name": "name", "type": "text"}, {"name": "city", "type": "text"}], "truncated": false}
 }))]
-pub(super) struct Queried {
+pub(super) struct QueryResponse {
     success: bool,
     datasource: String,
     /// Why there is no data.
@@ -76,7 +76,7 @@ pub(super) struct Queried {
         "comment": null, "columns": [{"name": "id", "type": "integer", "nullable": false, "default": null,
             "primary_key": true, "references": null, "comment": null}]}]}
 }))]
-pub(super) struct SchemaShown {
+pub(super) struct SchemaResponse {
     success: bool,
     datasource: String,
     /// `tables` for databases, `cubes` for Cube, whatever it says for other services.
@@ -93,7 +93,7 @@ pub(super) struct SchemaShown {
     "success": true, "datasource": "crm", "tables": [{"schema": "public", "name": "customers", "type": "table", "comment": null}],
     "count": 1
 }))]
-pub(super) struct TablesShown {
+pub(super) struct TablesResponse {
     success: bool,
     datasource: String,
     tables: Vec<Value>,
@@ -110,19 +110,19 @@ pub(super) struct TablesShown {
 /// tell.
 #[utoipa::path(post, path = "/api/datasources/{name}/query", tag = "datasources", operation_id = "query_datasource",
     request_body = QueryBody, params(PathName),
-    responses((status = 200, description = "What came of it", body = Queried),
+    responses((status = 200, description = "What came of it", body = QueryResponse),
         (status = 404, description = "No such data source", body = ErrorBody), BodyErrors))]
 pub(super) async fn query(
     State(sources): State<DataSourceService>,
     PathName(name): PathName,
     JsonBody(body): JsonBody<QueryBody>,
-) -> Result<JsonReply<Queried>, ApiError> {
+) -> Result<JsonReply<QueryResponse>, ApiError> {
     let source = sources.require(name.as_str())?;
     let parameters = body.parameters.unwrap_or_default();
     let request = QueryRequest { query: body.query, parameters, max_rows: body.max_rows };
     let datasource = name.to_string();
     let reply = match sources.query(&source, &request, sources.deadline(&source)).await {
-        Ok(result) => Queried {
+        Ok(result) => QueryResponse {
             success: true,
             datasource,
             error: None,
@@ -132,7 +132,7 @@ pub(super) async fn query(
         },
         Err(error) => {
             let error = Some(error.into_failure_text(&request.query, &request.parameters)?);
-            Queried { success: false, datasource, error, data: Vec::new(), row_count: None, metadata: None }
+            QueryResponse { success: false, datasource, error, data: Vec::new(), row_count: None, metadata: None }
         }
     };
     Ok(JsonReply::ok(reply))
@@ -143,17 +143,17 @@ pub(super) async fn query(
 /// For databases every table with its columns, types, nullability, keys and comments, as far as the account may read them.
 #[utoipa::path(get, path = "/api/datasources/{name}/schema", tag = "datasources", operation_id = "datasource_schema",
     params(PathName),
-    responses((status = 200, description = "The schema", body = SchemaShown),
+    responses((status = 200, description = "The schema", body = SchemaResponse),
         (status = 404, description = "No such data source", body = ErrorBody), ReadErrors))]
 pub(super) async fn schema(
     State(sources): State<DataSourceService>,
     PathName(name): PathName,
-) -> Result<JsonReply<SchemaShown>, ApiError> {
+) -> Result<JsonReply<SchemaResponse>, ApiError> {
     let source = sources.require(name.as_str())?;
     let datasource = name.to_string();
     Ok(JsonReply::ok(match sources.schema(&source, sources.deadline(&source)).await {
-        Ok(schema) => SchemaShown { success: true, datasource, schema: Some(schema), error: None },
-        Err(error) => SchemaShown { success: false, datasource, schema: None, error: Some(error.text().to_owned()) },
+        Ok(schema) => SchemaResponse { success: true, datasource, schema: Some(schema), error: None },
+        Err(error) => SchemaResponse { success: false, datasource, schema: None, error: Some(error.text().to_owned()) },
     }))
 }
 
@@ -162,16 +162,16 @@ pub(super) async fn schema(
 /// The names only; a source that fails gives none, and `error`.
 #[utoipa::path(get, path = "/api/datasources/{name}/tables", tag = "datasources", operation_id = "datasource_tables",
     params(PathName),
-    responses((status = 200, description = "The tables", body = TablesShown),
+    responses((status = 200, description = "The tables", body = TablesResponse),
         (status = 404, description = "No such data source", body = ErrorBody), ReadErrors))]
 pub(super) async fn tables(
     State(sources): State<DataSourceService>,
     PathName(name): PathName,
-) -> Result<JsonReply<TablesShown>, ApiError> {
+) -> Result<JsonReply<TablesResponse>, ApiError> {
     let source = sources.require(name.as_str())?;
     let outcome = sources.tables(&source).await;
     let error = outcome.as_ref().err().map(|error| error.text().to_owned());
     let tables = outcome.unwrap_or_default();
     let (datasource, count) = (name.to_string(), tables.len());
-    Ok(JsonReply::ok(TablesShown { success: error.is_none(), datasource, tables, count, error }))
+    Ok(JsonReply::ok(TablesResponse { success: error.is_none(), datasource, tables, count, error }))
 }

@@ -56,7 +56,7 @@ impl From<&CatalogEntry<DataSourceSettings>> for DataSource {
 
 /// A data source that was added or changed.
 #[derive(Serialize, ToSchema)]
-pub(super) struct DataSourceChanged {
+pub(super) struct DataSourceChangeResponse {
     #[schema(example = true)]
     success: bool,
     #[schema(example = "DataSource 'crm' created successfully")]
@@ -66,7 +66,7 @@ pub(super) struct DataSourceChanged {
 
 /// A data source that was removed.
 #[derive(Serialize, ToSchema)]
-pub(super) struct DataSourceDeleted {
+pub(super) struct DataSourceDeleteResponse {
     #[schema(example = true)]
     success: bool,
     #[schema(example = "DataSource 'crm' deleted successfully")]
@@ -108,15 +108,15 @@ pub(super) async fn get(
 ///
 /// Stored before this answers; it survives a restart.
 #[utoipa::path(post, path = "/api/datasources", tag = "datasources", operation_id = "create_datasource", request_body = DataSourceBody,
-    responses((status = 201, description = "Added", body = DataSourceChanged),
+    responses((status = 201, description = "Added", body = DataSourceChangeResponse),
         (status = 409, description = "The name is taken", body = ErrorBody), BodyErrors))]
 pub(super) async fn create(
     State(sources): State<DataSourceService>,
     body: OptionalBody,
-) -> Result<JsonReply<DataSourceChanged>, ApiError> {
+) -> Result<JsonReply<DataSourceChangeResponse>, ApiError> {
     let entry = sources.registry().create(body.into_object()?).await?;
     let message = format!("DataSource '{}' created successfully", entry.name);
-    let changed = DataSourceChanged { success: true, message, datasource: entry.as_ref().into() };
+    let changed = DataSourceChangeResponse { success: true, message, datasource: entry.as_ref().into() };
     Ok(JsonReply::with_status(StatusCode::CREATED, changed).tagged(&entry.version))
 }
 
@@ -126,7 +126,7 @@ pub(super) async fn create(
 /// `url` moves, give it again.
 #[utoipa::path(put, path = "/api/datasources/{name}", tag = "datasources", operation_id = "update_datasource", request_body = DataSourceBody,
     params(PathName, IfMatch),
-    responses((status = 200, description = "Changed", body = DataSourceChanged),
+    responses((status = 200, description = "Changed", body = DataSourceChangeResponse),
         (status = 404, description = "No such data source", body = ErrorBody),
         (status = 409, description = "The new name is taken", body = ErrorBody),
         (status = 412, description = "The data source has changed since it was read", body = ErrorBody), BodyErrors))]
@@ -135,10 +135,10 @@ pub(super) async fn update(
     PathName(name): PathName,
     IfMatch(expected): IfMatch,
     body: OptionalBody,
-) -> Result<JsonReply<DataSourceChanged>, ApiError> {
+) -> Result<JsonReply<DataSourceChangeResponse>, ApiError> {
     let entry = sources.update(&name, expected, body.into_object()?).await?;
     let message = format!("DataSource '{name}' updated successfully");
-    let changed = DataSourceChanged { success: true, message, datasource: entry.as_ref().into() };
+    let changed = DataSourceChangeResponse { success: true, message, datasource: entry.as_ref().into() };
     Ok(JsonReply::ok(changed).tagged(&entry.version))
 }
 
@@ -147,14 +147,17 @@ pub(super) async fn update(
 /// For good: one that a file or variable names stays removed after a restart.
 #[utoipa::path(delete, path = "/api/datasources/{name}", tag = "datasources", operation_id = "delete_datasource",
     params(PathName, IfMatch),
-    responses((status = 200, description = "Removed", body = DataSourceDeleted),
+    responses((status = 200, description = "Removed", body = DataSourceDeleteResponse),
         (status = 404, description = "No such data source", body = ErrorBody),
         (status = 412, description = "The data source has changed since it was read", body = ErrorBody), ReadErrors))]
 pub(super) async fn delete(
     State(sources): State<DataSourceService>,
     PathName(name): PathName,
     IfMatch(expected): IfMatch,
-) -> Result<JsonReply<DataSourceDeleted>, ApiError> {
+) -> Result<JsonReply<DataSourceDeleteResponse>, ApiError> {
     sources.remove(&name, expected).await?;
-    Ok(JsonReply::ok(DataSourceDeleted { success: true, message: format!("DataSource '{name}' deleted successfully") }))
+    Ok(JsonReply::ok(DataSourceDeleteResponse {
+        success: true,
+        message: format!("DataSource '{name}' deleted successfully"),
+    }))
 }

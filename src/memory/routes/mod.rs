@@ -42,7 +42,7 @@ pub fn router() -> OpenApiRouter<MemoryState> {
 
 one_of!(
     /// Who spoke.
-    Speaker,
+    MessageRole,
     Role::OF_MESSAGES.map(Role::as_str)
 );
 
@@ -50,7 +50,7 @@ one_of!(
 #[derive(Serialize, ToSchema)]
 struct MessageView {
     /// `user`, `assistant` or `system`.
-    #[schema(value_type = Speaker, example = "user")]
+    #[schema(value_type = MessageRole, example = "user")]
     role: &'static str,
     #[schema(example = "My name is Ada.")]
     content: String,
@@ -121,7 +121,7 @@ struct Stats {
 
 /// Done.
 #[derive(Serialize, ToSchema)]
-struct Done {
+struct ClearMemoryResponse {
     success: bool,
     #[schema(example = "Conversation memory cleared for user ada")]
     message: String,
@@ -129,13 +129,13 @@ struct Done {
 
 /// A message was added.
 #[derive(Serialize, ToSchema)]
-struct Added {
+struct AddMessageResponse {
     success: bool,
     #[schema(example = "Message added to conversation history")]
     message: &'static str,
     #[schema(example = "ada")]
     user_id: String,
-    #[schema(value_type = Speaker, example = "user")]
+    #[schema(value_type = MessageRole, example = "user")]
     role: &'static str,
 }
 
@@ -235,10 +235,16 @@ async fn stats(State(state): State<MemoryState>, PathUser(user): PathUser) -> Re
 /// Forgets history and summary. Succeeds for an unknown user too.
 #[utoipa::path(delete, path = "/api/memory/{user_id}", tag = "memory", operation_id = "clear_memory",
     params(PathUser),
-    responses((status = 200, description = "Cleared", body = Done), ReadErrors))]
-async fn clear(State(state): State<MemoryState>, PathUser(user): PathUser) -> Result<JsonReply<Done>, ApiError> {
+    responses((status = 200, description = "Cleared", body = ClearMemoryResponse), ReadErrors))]
+async fn clear(
+    State(state): State<MemoryState>,
+    PathUser(user): PathUser,
+) -> Result<JsonReply<ClearMemoryResponse>, ApiError> {
     state.memory.clear(&user).await?;
-    Ok(JsonReply::ok(Done { success: true, message: format!("Conversation memory cleared for user {user}") }))
+    Ok(JsonReply::ok(ClearMemoryResponse {
+        success: true,
+        message: format!("Conversation memory cleared for user {user}"),
+    }))
 }
 
 /// Add a message
@@ -248,18 +254,18 @@ async fn clear(State(state): State<MemoryState>, PathUser(user): PathUser) -> Re
 #[utoipa::path(post, path = "/api/memory/{user_id}/message", tag = "memory", operation_id = "add_message",
     params(PathUser, MessageQuery),
     request_body(content = NewMessage, description = "The message; its metadata if role and content are query parameters"),
-    responses((status = 200, description = "Added", body = Added), BodyErrors,
+    responses((status = 200, description = "Added", body = AddMessageResponse), BodyErrors,
         (status = 503, description = "Memory is disabled", body = ErrorBody)))]
 async fn add_message(
     State(state): State<MemoryState>,
     PathUser(user): PathUser,
     query: MessageQuery,
     body: OptionalBody,
-) -> Result<JsonReply<Added>, ApiError> {
+) -> Result<JsonReply<AddMessageResponse>, ApiError> {
     let limits = state.app.settings.snapshot().server.object_limits;
     let role = store(&state, &user, NewMessage::combine(query, body, limits)?).await?;
     let message = "Message added to conversation history";
-    Ok(JsonReply::ok(Added { success: true, message, user_id: user.to_string(), role: role.as_str() }))
+    Ok(JsonReply::ok(AddMessageResponse { success: true, message, user_id: user.to_string(), role: role.as_str() }))
 }
 
 async fn store(state: &MemoryState, user: &UserId, message: NewMessage) -> Result<Role, Error> {

@@ -29,35 +29,35 @@ use crate::web::JsonReply;
 pub(super) struct Connectivity {
     #[schema(format = DateTime)]
     timestamp: String,
-    services: Services,
+    services: ConnectivityServices,
     summary: ConnectivitySummary,
 }
 
 /// What there is to be reached.
 #[derive(Serialize, ToSchema)]
-struct Services {
-    llm: Reached,
+struct ConnectivityServices {
+    llm: ServiceReachability,
     /// By name; absent if there are none.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
-    #[schema(required = false, value_type = std::collections::BTreeMap<String, Reached>)]
-    agents: IndexMap<String, Reached>,
+    #[schema(required = false, value_type = std::collections::BTreeMap<String, ServiceReachability>)]
+    agents: IndexMap<String, ServiceReachability>,
     /// By name; absent if there are none.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
-    #[schema(required = false, value_type = std::collections::BTreeMap<String, Reached>)]
-    datasources: IndexMap<String, Reached>,
+    #[schema(required = false, value_type = std::collections::BTreeMap<String, ServiceReachability>)]
+    datasources: IndexMap<String, ServiceReachability>,
     /// Absent if it is not configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    redis: Option<Reached>,
+    redis: Option<ServiceReachability>,
     /// Absent if it is not configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    postgres: Option<Reached>,
+    postgres: Option<ServiceReachability>,
 }
 
 /// Whether one of them was reached.
 #[derive(Serialize, ToSchema, Default)]
-struct Reached {
+struct ServiceReachability {
     reachable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -103,11 +103,11 @@ pub(super) async fn connectivity(State(monitoring): State<MonitoringService>) ->
     JsonReply::ok(Connectivity { timestamp: monitoring.timestamp(), services, summary })
 }
 
-fn services(found: &ConnectivityReport) -> Services {
+fn services(found: &ConnectivityReport) -> ConnectivityServices {
     let [redis, postgres] = &found.backends;
     let agent = |(entry, ping): &(Arc<CatalogEntry<AgentSettings>>, Option<PingReport>)| of_agent(entry, ping.as_ref());
     let source = |(source, inspection): &(Source, Option<SourceHealth>)| of_source(source, inspection.as_ref());
-    Services {
+    ConnectivityServices {
         llm: of_llm(&found.llm),
         agents: found.agents.iter().map(agent).collect(),
         datasources: found.datasources.iter().map(source).collect(),
@@ -116,22 +116,22 @@ fn services(found: &ConnectivityReport) -> Services {
     }
 }
 
-fn of_llm(said: &Value) -> Reached {
+fn of_llm(said: &Value) -> ServiceReachability {
     let text = |key: &str| said.get(key).and_then(Value::as_str).map(str::to_owned);
     let url = text("base_url");
     let (reachable, status) = (said.get("healthy") == Some(&Value::Bool(true)), said.get("status_code"));
     let answered = status.filter(|_| !reachable).map(|status| format!("answered {status}"));
-    Reached {
+    ServiceReachability {
         reachable,
         status_code: status.and_then(Value::as_u64),
         response_time_ms: said.get("response_time_ms").and_then(Value::as_f64),
         error: if url.is_none() { Some("Not configured".to_owned()) } else { text("error").or(answered) },
         url,
-        ..Reached::default()
+        ..ServiceReachability::default()
     }
 }
 
-fn of_agent(entry: &CatalogEntry<AgentSettings>, ping: Option<&PingReport>) -> (String, Reached) {
+fn of_agent(entry: &CatalogEntry<AgentSettings>, ping: Option<&PingReport>) -> (String, ServiceReachability) {
     let url = ping.filter(|ping| ping.status.is_some()).map(|_| entry.effective.url.to_string());
     let why = |ping: &PingReport| ping.error.clone().or_else(|| Some(format!("{} ({})", ping.message, ping.status?)));
     let error = match ping {
@@ -139,18 +139,18 @@ fn of_agent(entry: &CatalogEntry<AgentSettings>, ping: Option<&PingReport>) -> (
         Some(ping) => why(ping),
         None => Some(format!("Agent '{}' is disabled", entry.name)),
     };
-    let reached = Reached {
+    let reached = ServiceReachability {
         reachable: ping.is_some_and(|ping| ping.healthy),
         status_code: ping.and_then(|ping| ping.status).map(u64::from),
         url: Some(url.unwrap_or_default()),
         response_time_ms: ping.map(|ping| ping.response_time_ms),
         error,
-        ..Reached::default()
+        ..ServiceReachability::default()
     };
     (entry.name.to_string(), reached)
 }
 
-fn of_source(source: &Source, inspection: Option<&SourceHealth>) -> (String, Reached) {
+fn of_source(source: &Source, inspection: Option<&SourceHealth>) -> (String, ServiceReachability) {
     let outcome = inspection.map(|inspection| &inspection.outcome);
     let checked = outcome.and_then(|outcome| outcome.as_ref().ok());
     let shown = |text: String| Some(if checked.is_some() { text } else { String::new() });
@@ -159,7 +159,7 @@ fn of_source(source: &Source, inspection: Option<&SourceHealth>) -> (String, Rea
         Some(Err(error)) => Some(error.text().to_owned()),
         Some(Ok(checked)) => (!checked.ok).then(|| inspection.map_or("", SourceHealth::message).to_owned()),
     };
-    let reached = Reached {
+    let reached = ServiceReachability {
         reachable: inspection.is_some_and(SourceHealth::is_healthy),
         status_code: checked.and_then(|checked| checked.status).map(u64::from),
         r#type: shown(source.effective.kind.clone()),
@@ -170,13 +170,13 @@ fn of_source(source: &Source, inspection: Option<&SourceHealth>) -> (String, Rea
     (source.name.to_string(), reached)
 }
 
-fn of_backend(backend: &ExternalStore) -> Option<Reached> {
+fn of_backend(backend: &ExternalStore) -> Option<ServiceReachability> {
     let found = backend.found.as_ref()?;
-    Some(Reached {
+    Some(ServiceReachability {
         reachable: found.answer.is_ok(),
         url: Some(found.url.clone()),
         response_time_ms: found.latency_ms(),
         error: found.error(),
-        ..Reached::default()
+        ..ServiceReachability::default()
     })
 }

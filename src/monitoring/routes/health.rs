@@ -32,13 +32,13 @@ pub(super) struct ServerHealth {
     #[schema(format = DateTime)]
     timestamp: String,
     uptime_seconds: f64,
-    components: Components,
+    components: ComponentsHealth,
 }
 
 /// The parts of the server.
 #[derive(Serialize, ToSchema)]
-struct Components {
-    llm: LlmPart,
+struct ComponentsHealth {
+    llm: LlmComponentHealth,
     redis: BackendHealth,
     postgres: BackendHealth,
     /// The store that is always there.
@@ -50,7 +50,7 @@ struct Components {
 
 /// How the LLM is.
 #[derive(Serialize, ToSchema)]
-struct LlmPart {
+struct LlmComponentHealth {
     configured: bool,
     base_url: Option<String>,
     model: Option<String>,
@@ -111,9 +111,9 @@ pub(super) async fn health(State(monitoring): State<MonitoringService>) -> JsonR
     })
 }
 
-fn components(settings: &Settings, report: &HealthReport) -> Components {
+fn components(settings: &Settings, report: &HealthReport) -> ComponentsHealth {
     let [redis, postgres] = &report.backends;
-    Components {
+    ComponentsHealth {
         llm: of_llm(settings, &report.llm),
         redis: of_backend(redis),
         postgres: of_backend(postgres),
@@ -129,10 +129,10 @@ fn components(settings: &Settings, report: &HealthReport) -> Components {
     }
 }
 
-fn of_llm(settings: &Settings, part: &ComponentHealth) -> LlmPart {
+fn of_llm(settings: &Settings, part: &ComponentHealth) -> LlmComponentHealth {
     let shown = settings.llm.written();
     let configured = shown.base_url.is_some();
-    LlmPart {
+    LlmComponentHealth {
         configured,
         base_url: shown.base_url.clone(),
         model: shown.default_model.clone(),

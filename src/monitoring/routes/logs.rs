@@ -82,7 +82,7 @@ impl IntoParams for LogQuery {
 
 one_of!(
     /// Level of a line.
-    Level,
+    LogLevelName,
     LogLevel::OUTPUT_NAMES
 );
 
@@ -111,7 +111,7 @@ struct LogLine {
     #[schema(format = DateTime)]
     timestamp: String,
     /// `ERROR`, `WARN`, `INFO`, `DEBUG` or `TRACE`.
-    #[schema(value_type = Level)]
+    #[schema(value_type = LogLevelName)]
     level: String,
     /// The part of the server that speaks.
     target: String,

@@ -23,26 +23,26 @@ const GIB: f64 = 1024.0 * MIB;
     "configuration": {"llm_configured": true, "redis_configured": false, "postgres_configured": false, "agents_count": 2,
         "datasources_count": 1, "tools_count": 0}
 }))]
-pub(super) struct Metrics {
+pub(super) struct MonitoringMetrics {
     #[schema(format = DateTime)]
     timestamp: String,
     uptime_seconds: f64,
-    system: System,
-    process: Process,
-    configuration: Configured,
+    system: SystemMetrics,
+    process: ProcessMetrics,
+    configuration: ConfiguredResources,
 }
 
 /// The machine, as far as this server may use it.
 #[derive(Serialize, ToSchema)]
-struct System {
-    cpu: Cpu,
-    memory: Memory,
-    disk: Disk,
+struct SystemMetrics {
+    cpu: CpuMetrics,
+    memory: MemoryMetrics,
+    disk: DiskMetrics,
 }
 
 /// The processors.
 #[derive(Serialize, ToSchema)]
-struct Cpu {
+struct CpuMetrics {
     /// Load of all processors of the machine over the last seconds, whoever causes it.
     percent: f64,
     /// How many this server may use.
@@ -51,7 +51,7 @@ struct Cpu {
 
 /// Memory, in MiB.
 #[derive(Serialize, ToSchema)]
-struct Memory {
+struct MemoryMetrics {
     /// Of the machine, or of the server's control group if that is less.
     total_mb: f64,
     available_mb: f64,
@@ -61,7 +61,7 @@ struct Memory {
 
 /// The file system at `/`, in GiB.
 #[derive(Serialize, ToSchema)]
-struct Disk {
+struct DiskMetrics {
     total_gb: f64,
     used_gb: f64,
     free_gb: f64,
@@ -70,7 +70,7 @@ struct Disk {
 
 /// The server's own process.
 #[derive(Serialize, ToSchema)]
-struct Process {
+struct ProcessMetrics {
     /// In MiB.
     resident_mb: f64,
     cpu_seconds: f64,
@@ -79,7 +79,7 @@ struct Process {
 
 /// What is configured.
 #[derive(Serialize, ToSchema)]
-struct Configured {
+struct ConfiguredResources {
     llm_configured: bool,
     redis_configured: bool,
     postgres_configured: bool,
@@ -92,14 +92,14 @@ struct Configured {
 ///
 /// Processor, memory, disk, and how much is configured. For Prometheus there is `/metrics`.
 #[utoipa::path(get, path = "/api/monitoring/metrics", tag = "monitoring", operation_id = "monitoring_metrics",
-    responses((status = 200, description = "The figures", body = Metrics)))]
-pub(super) async fn metrics(State(monitoring): State<MonitoringService>) -> JsonReply<Metrics> {
+    responses((status = 200, description = "The figures", body = MonitoringMetrics)))]
+pub(super) async fn metrics(State(monitoring): State<MonitoringService>) -> JsonReply<MonitoringMetrics> {
     let (figures, settings) = (monitoring.usage().await, monitoring.settings());
-    JsonReply::ok(Metrics {
+    JsonReply::ok(MonitoringMetrics {
         timestamp: monitoring.timestamp(),
         uptime_seconds: monitoring.uptime_seconds(),
         system: system(&figures),
-        process: Process {
+        process: ProcessMetrics {
             resident_mb: figures.process.resident as f64 / MIB,
             cpu_seconds: figures.process.cpu_seconds,
             open_files: figures.process.open_files,
@@ -108,19 +108,19 @@ pub(super) async fn metrics(State(monitoring): State<MonitoringService>) -> Json
     })
 }
 
-fn system(figures: &SystemUsage) -> System {
+fn system(figures: &SystemUsage) -> SystemMetrics {
     let percent = |part: u64, whole: u64| if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 };
     let used = figures.memory_total.saturating_sub(figures.memory_available);
     let disk_used = figures.disk_total.saturating_sub(figures.disk_free);
-    System {
-        cpu: Cpu { percent: figures.cpu_percent, count: figures.cpus },
-        memory: Memory {
+    SystemMetrics {
+        cpu: CpuMetrics { percent: figures.cpu_percent, count: figures.cpus },
+        memory: MemoryMetrics {
             total_mb: figures.memory_total as f64 / MIB,
             available_mb: figures.memory_available as f64 / MIB,
             used_mb: used as f64 / MIB,
             percent: percent(used, figures.memory_total),
         },
-        disk: Disk {
+        disk: DiskMetrics {
             total_gb: figures.disk_total as f64 / GIB,
             used_gb: disk_used as f64 / GIB,
             free_gb: figures.disk_free as f64 / GIB,
@@ -129,8 +129,8 @@ fn system(figures: &SystemUsage) -> System {
     }
 }
 
-fn configured(settings: &Settings) -> Configured {
-    Configured {
+fn configured(settings: &Settings) -> ConfiguredResources {
+    ConfiguredResources {
         llm_configured: settings.llm.effective().base_url.is_some(),
         redis_configured: settings.storage.redis_url.is_some(),
         postgres_configured: settings.storage.postgres_dsn.is_some(),

@@ -10,12 +10,12 @@ use crate::web::openapi::schema::{Members, any_object, one_of, or_null, text};
 use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, JsonReply, PathFunction};
 
 /// What a tool is to do.
-pub(super) struct ExecuteBody {
+pub(super) struct ToolExecuteBody {
     arguments: Map<String, Value>,
     tool: Option<String>,
 }
 
-impl PartialSchema for ExecuteBody {
+impl PartialSchema for ToolExecuteBody {
     fn schema() -> RefOr<Schema> {
         let member = "For an MCP server: which of its tools, if the path names only the server.";
         Members::new()
@@ -28,9 +28,9 @@ impl PartialSchema for ExecuteBody {
     }
 }
 
-impl ToSchema for ExecuteBody {}
+impl ToSchema for ToolExecuteBody {}
 
-impl FromFields for ExecuteBody {
+impl FromFields for ToolExecuteBody {
     fn read(fields: &mut Fields<'_>) -> Self {
         Self { arguments: fields.or("arguments", Map::new()), tool: fields.optional("tool") }
     }
@@ -38,7 +38,7 @@ impl FromFields for ExecuteBody {
 
 one_of!(
     /// How an execution ended.
-    Outcome,
+    ToolOutcome,
     ToolStatus::NAMES
 );
 
@@ -48,11 +48,11 @@ one_of!(
     "success": true, "tool": "weather", "status": "success", "output": {"city": "Lima", "celsius": 19}, "error": null,
     "metadata": {"status_code": 200, "url": "http://localhost:9003/forecast?city=Lima", "method": "GET", "duration_ms": 12}
 }))]
-pub(super) struct Executed {
+pub(super) struct ToolExecuteResponse {
     success: bool,
     tool: String,
     /// `success`; `failure`: the tool ran and its task failed; `timeout`; `error`: it could not be run.
-    #[schema(value_type = Outcome)]
+    #[schema(value_type = ToolOutcome)]
     status: ToolStatus,
     /// What it gave.
     output: Value,
@@ -67,16 +67,16 @@ pub(super) struct Executed {
 /// Arguments that don't fit the function's schema are refused (422); whatever comes of the execution itself is answered with
 /// 200: `status` and `error` tell.
 #[utoipa::path(post, path = "/api/tools/{name}/execute", tag = "tools", operation_id = "execute_tool",
-    request_body = ExecuteBody, params(PathFunction),
-    responses((status = 200, description = "What came of it", body = Executed),
+    request_body = ToolExecuteBody, params(PathFunction),
+    responses((status = 200, description = "What came of it", body = ToolExecuteResponse),
         (status = 404, description = "No such tool", body = ErrorBody), BodyErrors))]
 pub(super) async fn execute(
     State(tools): State<ToolService>,
     PathFunction(name): PathFunction,
-    JsonBody(body): JsonBody<ExecuteBody>,
-) -> Result<JsonReply<Executed>, ApiError> {
+    JsonBody(body): JsonBody<ToolExecuteBody>,
+) -> Result<JsonReply<ToolExecuteResponse>, ApiError> {
     let result = tools.execute_named(&name, body.tool.as_deref(), body.arguments).await?;
     let ToolResult { status, output, error, metadata } = result;
     let success = status == ToolStatus::Success;
-    Ok(JsonReply::ok(Executed { success, tool: name, status, output, error, metadata }))
+    Ok(JsonReply::ok(ToolExecuteResponse { success, tool: name, status, output, error, metadata }))
 }

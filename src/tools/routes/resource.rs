@@ -48,7 +48,7 @@ impl From<&CatalogEntry<ToolSettings>> for ToolView {
 
 /// A tool that was added or changed.
 #[derive(Serialize, ToSchema)]
-pub(super) struct ToolChanged {
+pub(super) struct ToolChangeResponse {
     #[schema(example = true)]
     success: bool,
     #[schema(example = "Tool 'weather' created successfully")]
@@ -58,7 +58,7 @@ pub(super) struct ToolChanged {
 
 /// A tool that was removed.
 #[derive(Serialize, ToSchema)]
-pub(super) struct ToolDeleted {
+pub(super) struct ToolDeleteResponse {
     #[schema(example = true)]
     success: bool,
     #[schema(example = "Tool 'weather' deleted successfully")]
@@ -100,15 +100,15 @@ pub(super) async fn get(
 ///
 /// Stored before this answers; it survives a restart.
 #[utoipa::path(post, path = "/api/tools", tag = "tools", operation_id = "create_tool", request_body = ToolBody,
-    responses((status = 201, description = "Added", body = ToolChanged),
+    responses((status = 201, description = "Added", body = ToolChangeResponse),
         (status = 409, description = "The name is taken", body = ErrorBody), BodyErrors))]
 pub(super) async fn create(
     State(tools): State<ToolService>,
     body: OptionalBody,
-) -> Result<JsonReply<ToolChanged>, ApiError> {
+) -> Result<JsonReply<ToolChangeResponse>, ApiError> {
     let entry = tools.registry().create(body.into_object()?).await?;
     let message = format!("Tool '{}' created successfully", entry.name);
-    let changed = ToolChanged { success: true, message, tool: entry.as_ref().into() };
+    let changed = ToolChangeResponse { success: true, message, tool: entry.as_ref().into() };
     Ok(JsonReply::with_status(StatusCode::CREATED, changed).tagged(&entry.version))
 }
 
@@ -118,7 +118,7 @@ pub(super) async fn create(
 /// when the tool moves, give it again.
 #[utoipa::path(put, path = "/api/tools/{name}", tag = "tools", operation_id = "update_tool", request_body = ToolBody,
     params(PathName, IfMatch),
-    responses((status = 200, description = "Changed", body = ToolChanged),
+    responses((status = 200, description = "Changed", body = ToolChangeResponse),
         (status = 404, description = "No such tool", body = ErrorBody),
         (status = 409, description = "The new name is taken", body = ErrorBody),
         (status = 412, description = "The tool has changed since it was read", body = ErrorBody), BodyErrors))]
@@ -127,10 +127,10 @@ pub(super) async fn update(
     PathName(name): PathName,
     IfMatch(expected): IfMatch,
     body: OptionalBody,
-) -> Result<JsonReply<ToolChanged>, ApiError> {
+) -> Result<JsonReply<ToolChangeResponse>, ApiError> {
     let entry = tools.update(&name, expected, body.into_object()?).await?;
     let message = format!("Tool '{name}' updated successfully");
-    let changed = ToolChanged { success: true, message, tool: entry.as_ref().into() };
+    let changed = ToolChangeResponse { success: true, message, tool: entry.as_ref().into() };
     Ok(JsonReply::ok(changed).tagged(&entry.version))
 }
 
@@ -139,14 +139,14 @@ pub(super) async fn update(
 /// For good: one that a file or variable names stays removed after a restart.
 #[utoipa::path(delete, path = "/api/tools/{name}", tag = "tools", operation_id = "delete_tool",
     params(PathName, IfMatch),
-    responses((status = 200, description = "Removed", body = ToolDeleted),
+    responses((status = 200, description = "Removed", body = ToolDeleteResponse),
         (status = 404, description = "No such tool", body = ErrorBody),
         (status = 412, description = "The tool has changed since it was read", body = ErrorBody), ReadErrors))]
 pub(super) async fn delete(
     State(tools): State<ToolService>,
     PathName(name): PathName,
     IfMatch(expected): IfMatch,
-) -> Result<JsonReply<ToolDeleted>, ApiError> {
+) -> Result<JsonReply<ToolDeleteResponse>, ApiError> {
     tools.remove(&name, expected).await?;
-    Ok(JsonReply::ok(ToolDeleted { success: true, message: format!("Tool '{name}' deleted successfully") }))
+    Ok(JsonReply::ok(ToolDeleteResponse { success: true, message: format!("Tool '{name}' deleted successfully") }))
 }

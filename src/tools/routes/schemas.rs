@@ -51,7 +51,7 @@ impl IntoParams for SchemasQuery {
     "success": true, "count": 1, "schemas": [{"name": "weather", "description": "Forecasts by city",
         "parameters": {"type": "object", "properties": {"url": {"type": "string"}}, "required": ["url"]}}]
 }))]
-pub(super) struct Schemas {
+pub(super) struct ToolSchemasResponse {
     success: bool,
     count: usize,
     /// One per function, each with name, description and the JSON schema of its arguments.
@@ -68,22 +68,27 @@ pub(super) struct Schemas {
 /// is named in `problems`.
 #[utoipa::path(get, path = "/api/tools/registry/schemas", tag = "tools", operation_id = "tool_schemas",
     params(SchemasQuery),
-    responses((status = 200, description = "The schemas", body = Schemas), ReadErrors))]
+    responses((status = 200, description = "The schemas", body = ToolSchemasResponse), ReadErrors))]
 pub(super) async fn schemas(
     State(tools): State<ToolService>,
     QueryParams(SchemasQuery(format)): QueryParams<SchemasQuery>,
-) -> Result<JsonReply<Schemas>, ApiError> {
+) -> Result<JsonReply<ToolSchemasResponse>, ApiError> {
     let functions = tools.all_functions().await;
     let show = if format == SchemaFormat::OpenAi { ToolFunction::to_openai } else { ToolFunction::to_schema };
     let schemas: Vec<_> = functions.all.iter().map(show).collect();
-    Ok(JsonReply::ok(Schemas { success: true, count: schemas.len(), schemas, problems: functions.problems }))
+    Ok(JsonReply::ok(ToolSchemasResponse {
+        success: true,
+        count: schemas.len(),
+        schemas,
+        problems: functions.problems,
+    }))
 }
 
 /// The types that tools may have.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"tool_types": [{"type": "http_request", "description": "Make HTTP requests to external APIs",
     "required_config": ["base_url"], "optional_config": ["auth_token", "timeout", "headers"]}]}))]
-pub(super) struct ToolTypes {
+pub(super) struct ToolTypesResponse {
     /// Each with type, description, required_config and optional_config.
     #[schema(value_type = Vec<Object>)]
     tool_types: Value,
@@ -93,10 +98,10 @@ pub(super) struct ToolTypes {
 ///
 /// And the keys of `config` that each type needs or knows.
 #[utoipa::path(get, path = "/api/tools/types/available", tag = "tools", operation_id = "tool_types",
-    responses((status = 200, description = "The types", body = ToolTypes), ReadErrors))]
-pub(super) async fn types() -> JsonReply<ToolTypes> {
+    responses((status = 200, description = "The types", body = ToolTypesResponse), ReadErrors))]
+pub(super) async fn types() -> JsonReply<ToolTypesResponse> {
     let of = |kind: &str, description: &str, required: Value, optional: Value| json!({"type": kind, "description": description, "required_config": required, "optional_config": optional});
-    JsonReply::ok(ToolTypes {
+    JsonReply::ok(ToolTypesResponse {
         tool_types: json!([
             of(
                 "http_request",

@@ -34,7 +34,7 @@ impl IntoParams for ToolTestQuery {
     "connectivity_tested": true, "connectivity_status": "reachable", "message": "Tool endpoint is reachable (HTTP 200)",
     "status_code": 200, "endpoint_url": "http://localhost:9003", "latency": 12.5
 }))]
-pub(super) struct ToolTested {
+pub(super) struct ToolTestResponse {
     tool: String,
     r#type: String,
     config_valid: bool,
@@ -72,14 +72,14 @@ pub(super) struct ToolTested {
 /// Answers 200 whatever comes of it: `success` and `message` tell. The body is ignored.
 #[utoipa::path(post, path = "/api/tools/{name}/test", tag = "tools", operation_id = "test_tool",
     params(PathName, ToolTestQuery),
-    responses((status = 200, description = "How the test went", body = ToolTested),
+    responses((status = 200, description = "How the test went", body = ToolTestResponse),
         (status = 404, description = "No such tool", body = ErrorBody), BodyErrors))]
 pub(super) async fn test(
     State(tools): State<ToolService>,
     PathName(name): PathName,
     QueryParams(query): QueryParams<ToolTestQuery>,
     OptionalBody(body): OptionalBody,
-) -> Result<JsonReply<ToolTested>, ApiError> {
+) -> Result<JsonReply<ToolTestResponse>, ApiError> {
     if let Some(other) = body.filter(|body| !body.is_object()) {
         let msg = "Input should be a valid dictionary";
         return Err(Error::invalid(vec![FieldIssue::new("dict_type", vec!["body".into()], msg, other)]).into());
@@ -89,26 +89,26 @@ pub(super) async fn test(
         let message = "Tool is disabled. Enable it to test connectivity.".to_owned();
         let warning = Some("Tool configuration is saved but tool is disabled");
         let check = ToolCheck { status: "skipped", message, ..ToolCheck::default() };
-        return Ok(JsonReply::ok(ToolTested { warning, ..tested(&tool, check) }));
+        return Ok(JsonReply::ok(ToolTestResponse { warning, ..tested(&tool, check) }));
     }
     if tool.effective.is_unsupported() {
         let message = "Tool could not be instantiated from configuration".to_owned();
         let error = Some("Invalid tool configuration".to_owned());
         let check = ToolCheck { status: "failed", message, error, ..ToolCheck::default() };
-        return Ok(JsonReply::ok(ToolTested { config_valid: false, ..tested(&tool, check) }));
+        return Ok(JsonReply::ok(ToolTestResponse { config_valid: false, ..tested(&tool, check) }));
     }
     if query.skip_connectivity {
         let message = "Tool configuration is valid. Connectivity test skipped.".to_owned();
         let check = ToolCheck { success: true, status: "skipped", message, ..ToolCheck::default() };
-        return Ok(JsonReply::ok(ToolTested { schema: tools.schema(&tool), ..tested(&tool, check) }));
+        return Ok(JsonReply::ok(ToolTestResponse { schema: tools.schema(&tool), ..tested(&tool, check) }));
     }
     let (check, latency) = tools.check(&tool).await;
     let latency = check.tested.then_some(latency);
-    Ok(JsonReply::ok(ToolTested { latency, schema: tools.schema(&tool), ..tested(&tool, check) }))
+    Ok(JsonReply::ok(ToolTestResponse { latency, schema: tools.schema(&tool), ..tested(&tool, check) }))
 }
 
-fn tested(tool: &Tool, check: ToolCheck) -> ToolTested {
-    ToolTested {
+fn tested(tool: &Tool, check: ToolCheck) -> ToolTestResponse {
+    ToolTestResponse {
         tool: tool.name.to_string(),
         r#type: tool.effective.kind.clone(),
         config_valid: true,
