@@ -6,6 +6,7 @@ mod agents;
 pub mod app;
 mod chat;
 mod datasources;
+mod executions;
 pub mod kernel;
 mod llm;
 mod memory;

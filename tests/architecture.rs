@@ -25,6 +25,7 @@ const CHAT: &[&str] = &[
     "datasources",
     "tools",
     "memory",
+    "executions",
 ];
 
 /// Room -> the rooms it may import. `app` may import all.
@@ -41,6 +42,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("datasources", MODULE),
     ("tools", MODULE),
     ("memory", MODULE),
+    ("executions", MODULE),
     ("chat", CHAT),
     ("monitoring", CHAT),
 ];

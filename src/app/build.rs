@@ -13,6 +13,7 @@ use crate::agents::AgentService;
 use crate::chat::routes::ChatState;
 use crate::chat::{self, ChatService};
 use crate::datasources::DataSourceService;
+use crate::executions::ExecutionService;
 use crate::kernel::{Clock, Deadline, Error, FieldIssue};
 use crate::llm::{ChatRequest, LlmClient, LlmService};
 use crate::memory::routes::MemoryState;
@@ -195,6 +196,7 @@ impl App {
             tools: tools.clone(),
             memory: MemoryState { app: state.clone(), memory },
             chat: ChatState { app: state.clone(), chat },
+            executions: ExecutionService::new(stores.executions.clone()),
             monitoring: monitoring.clone(),
         };
         let router = with_layers(router::router(modules, &snapshot.server.api_prefix)?, &snapshot.server);

@@ -5,6 +5,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::agents::AgentService;
 use crate::chat::routes::ChatState;
 use crate::datasources::DataSourceService;
+use crate::executions::ExecutionService;
 use crate::kernel::Error;
 use crate::llm::LlmService;
 use crate::memory::routes::MemoryState;
@@ -12,7 +13,7 @@ use crate::monitoring::MonitoringService;
 use crate::tools::ToolService;
 use crate::web::openapi::{base_document, complete};
 use crate::web::{AppState, docs_router, system_router};
-use crate::{agents, chat, datasources, llm, memory, monitoring, tools};
+use crate::{agents, chat, datasources, executions, llm, memory, monitoring, tools};
 
 /// The state of each module's routes.
 pub(super) struct Modules {
@@ -23,6 +24,7 @@ pub(super) struct Modules {
     pub(super) tools: ToolService,
     pub(super) memory: MemoryState,
     pub(super) chat: ChatState,
+    pub(super) executions: ExecutionService,
     pub(super) monitoring: MonitoringService,
 }
 
@@ -36,6 +38,7 @@ pub(super) fn router(modules: Modules, prefix: &str) -> Result<Router, Error> {
         .merge(tools::routes::router().with_state(modules.tools))
         .merge(memory::routes::router().with_state(modules.memory))
         .nest(prefix, chat::routes::router().with_state(modules.chat))
+        .nest(prefix, executions::routes::router().with_state(modules.executions))
         .merge(monitoring::routes::router().with_state(modules.monitoring.clone()))
         .split_for_parts();
     let router = router.merge(docs_router(&complete(document))?);
@@ -54,6 +57,7 @@ pub fn openapi_document() -> OpenApi {
         .merge(stateless(tools::routes::router()))
         .merge(stateless(memory::routes::router()))
         .nest("/v1", stateless(chat::routes::router()))
+        .nest("/v1", stateless(executions::routes::router()))
         .merge(stateless(monitoring::routes::router()))
         .into_openapi();
     complete(document)

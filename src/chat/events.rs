@@ -117,7 +117,7 @@ pub(super) fn step_json(step: &Step) -> Value {
         "id": step.id,
         "action": step.action,
         "target": step.target,
-        "status": step.status,
+        "status": step.status.as_str(),
         "duration_ms": step.duration_ms,
         "error": step.error,
         "query": step.query,

@@ -65,7 +65,7 @@ impl ChatResponse {
 impl Progress {
     /// A step gave nothing: the answer is only a partial one.
     pub(super) fn record_gap(&mut self, step: &Step, error: &Error) {
-        let what = format!("{} {}: {}", step.action, step.status, error.public_detail());
+        let what = format!("{} {}: {}", step.action, step.status.as_str(), error.public_detail());
         self.missing.push(what.clone());
         self.lacking.push(what);
     }

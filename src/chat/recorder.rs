@@ -40,7 +40,7 @@ impl StepRecorder {
     /// A step has ended.
     pub(super) async fn add(&self, step: Step) {
         let step = step.masked(&self.redaction);
-        metrics::step(&step.action, &step.status);
+        metrics::step(&step.action, step.status.as_str());
         let ordinal = {
             let mut steps = self.steps.lock();
             steps.push(step.clone());

@@ -8,7 +8,7 @@ use super::request::UserRequest;
 use super::tasks::{TaskFailure, TaskOutput, WebSource};
 use crate::kernel::{Error, ErrorKind};
 use crate::settings::Settings;
-use crate::storage::Step;
+use crate::storage::{Step, StepStatus};
 use crate::telemetry::metrics;
 
 /// The answer: what the last task says, and below it what earlier ones want to be shown, and the sources. If the last one
@@ -55,14 +55,14 @@ pub(super) fn describe(plan: &Plan, finished: TaskReport) -> (Step, Result<TaskO
     let action = task.map_or("", |task| task.action.as_str());
     let planned = task.and_then(Task::target);
     let (status, result) = match finished.ending {
-        TaskOutcome::Completed(output) => ("completed", Ok(output)),
-        TaskOutcome::Failed(failure) => ("failed", Err(failure)),
-        TaskOutcome::Skipped(error) => ("skipped", Err(error.into())),
+        TaskOutcome::Completed(output) => (StepStatus::Completed, Ok(output)),
+        TaskOutcome::Failed(failure) => (StepStatus::Failed, Err(failure)),
+        TaskOutcome::Skipped(error) => (StepStatus::Skipped, Err(error.into())),
     };
     let output = result.as_ref().ok();
     let lacks = output.and_then(|output| output.lacks.clone());
     // A tool that gave nothing of use has failed; a model that answered with less has not.
-    let status = if lacks.is_some() && action == Action::ToolExecution.as_str() { "failed" } else { status };
+    let status = if lacks.is_some() && action == Action::ToolExecution.as_str() { StepStatus::Failed } else { status };
     let query = match &result {
         Ok(output) => &output.query,
         Err(failure) => &failure.query,
@@ -71,7 +71,7 @@ pub(super) fn describe(plan: &Plan, finished: TaskReport) -> (Step, Result<TaskO
         id: finished.id,
         action: action.to_owned(),
         target: output.and_then(|output| output.target.clone()).or(planned.map(str::to_owned)),
-        status: status.to_owned(),
+        status,
         error: result.as_ref().err().map(|failure| failure.error.public_detail().to_owned()).or(lacks),
         query: query.clone(),
         output: output.map(|output| output.text.clone()),

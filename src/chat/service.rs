@@ -68,11 +68,6 @@ impl ChatService {
         Self { settings, executions, services, clock, background, support: ToolSupport::default() }
     }
 
-    /// The records of past requests.
-    pub(super) fn executions(&self) -> &ExecutionStore {
-        &self.executions
-    }
-
     /// ProgramRun that outlives a request, waited for when the server stops.
     pub(super) fn background(&self) -> &TaskTracker {
         &self.background

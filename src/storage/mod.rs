@@ -30,7 +30,9 @@ use tokio::time::timeout;
 pub use cache::CacheStore;
 pub use config::ConfigStore;
 pub use conversation::{Conversation, ConversationStore, Excess, Message, Retention};
-pub use execution::{Execution, ExecutionCursor, ExecutionFilter, ExecutionStatus, ExecutionStore, Outcome, Step};
+pub use execution::{
+    Execution, ExecutionCursor, ExecutionFilter, ExecutionStatus, ExecutionStore, Outcome, Step, StepStatus,
+};
 pub use failover::BackendStatus;
 pub use pool::PoolStatus;
 pub use registry::Registry;

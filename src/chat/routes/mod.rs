@@ -1,7 +1,6 @@
-//! `/v1/chat` and `/v1/executions`. The prefix is `API_PREFIX`.
+//! `/v1/chat`. The prefix is `API_PREFIX`.
 
 mod chat;
-mod executions;
 mod stream;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -21,9 +20,5 @@ pub struct ChatState {
 
 /// The module's routes, without their prefix.
 pub fn router() -> OpenApiRouter<ChatState> {
-    OpenApiRouter::new()
-        .routes(routes!(chat::chat))
-        .routes(routes!(chat::health))
-        .routes(routes!(executions::list))
-        .routes(routes!(executions::get))
+    OpenApiRouter::new().routes(routes!(chat::chat)).routes(routes!(chat::health))
 }

@@ -12,7 +12,7 @@ use crate::chat::text::{excerpt, fenced};
 use crate::kernel::{Error, ErrorKind, Role};
 use crate::llm::{ChatMessage, Completion, Usage};
 use crate::settings::{Language, ToolOptions};
-use crate::storage::Step;
+use crate::storage::{Step, StepStatus};
 use crate::tools::{Tool, ToolFunction, ToolResult, ToolStatus};
 
 /// Characters of a program's output that the answer and a model are shown.
@@ -168,7 +168,7 @@ fn step_of_writing(written: &Result<Completion, Error>, started: Instant) -> Ste
         id: String::new(),
         action: "llm_call".to_owned(),
         target: done.map(|written| written.model.clone()),
-        status: if done.is_some() { "completed" } else { "failed" }.to_owned(),
+        status: if done.is_some() { StepStatus::Completed } else { StepStatus::Failed },
         error: failed.map(|error| error.public_detail().to_owned()),
         query: None,
         output: done.map(|written| written.content.clone()),

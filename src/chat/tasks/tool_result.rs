@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::chat::text::{excerpt, fenced, one_line};
-use crate::storage::Step;
+use crate::storage::{Step, StepStatus};
 use crate::tools::{ToolResult, ToolStatus};
 
 /// Sources that an answer lists at most.
@@ -120,7 +120,7 @@ pub(super) fn step_of(name: &str, arguments: &Value, result: &ToolResult, durati
         id: String::new(),
         action: "tool_execution".to_owned(),
         target: Some(one_line(name)),
-        status: if done { "completed" } else { "failed" }.to_owned(),
+        status: if done { StepStatus::Completed } else { StepStatus::Failed },
         error: result.error.as_deref().map(|error| excerpt(error, MAX_STEP_CHARS)),
         query: Some(shown(arguments)),
         output: Some(excerpt(&text_of(result), MAX_STEP_CHARS)),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{TestStores, stories};
 use crate::kernel::new_id;
-use crate::storage::{Execution, ExecutionCursor, ExecutionFilter, ExecutionStatus, Outcome, Step};
+use crate::storage::{Execution, ExecutionCursor, ExecutionFilter, ExecutionStatus, Outcome, Step, StepStatus};
 
 stories!(embedded: a_record_comes_back_as_it_was_made, changes_that_are_made_again_change_nothing,
     pages_follow_each_other_without_gaps, filters_narrow_the_list, old_and_surplus_records_go_with_their_steps,
@@ -61,7 +61,7 @@ pub(super) fn step(id: &str) -> Step {
         id: id.to_owned(),
         action: "data_query".to_owned(),
         target: Some("crm".to_owned()),
-        status: "failed".to_owned(),
+        status: StepStatus::Failed,
         error: Some("no".to_owned()),
         query: Some("SELECT 1".to_owned()),
         output: Some("é".to_owned()),
@@ -206,11 +206,9 @@ impl TestStores {
     async fn execute(&self, postgres: &'static str, embedded: &'static str) {
         match &self.stores.postgres {
             Some(failover) => {
-                sqlx::query(postgres).execute(&failover.handle().unwrap().connection.pool).await.unwrap();
+                drop(sqlx::query(postgres).execute(&failover.handle().unwrap().connection.pool).await.unwrap())
             }
-            None => {
-                sqlx::query(embedded).execute(self.stores.database.writer()).await.unwrap();
-            }
+            None => drop(sqlx::query(embedded).execute(self.stores.database.writer()).await.unwrap()),
         }
     }
 }

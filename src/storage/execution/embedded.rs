@@ -158,7 +158,7 @@ async fn run(change: &ExecutionChange, executor: impl SqliteExecutor<'_>) -> Res
             .bind(&step.id)
             .bind(&step.action)
             .bind(&step.target)
-            .bind(&step.status)
+            .bind(step.status.as_str())
             .bind(&step.error)
             .bind(&step.output)
             .bind(step.duration_ms)

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 pub(super) use embedded::EmbeddedExecutions;
 pub(super) use postgres::write_back;
-pub use record::{Execution, ExecutionCursor, ExecutionFilter, ExecutionStatus, Outcome, Step};
+pub use record::{Execution, ExecutionCursor, ExecutionFilter, ExecutionStatus, Outcome, Step, StepStatus};
 
 use self::record::{ExecutionChange, StoredOutcome};
 use super::failover::{Failover, Handle, Route};

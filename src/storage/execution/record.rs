@@ -34,12 +34,12 @@ impl ExecutionStatus {
 
     /// The name in the store and on the wire.
     pub fn as_str(self) -> &'static str {
-        Self::ALL.iter().find(|(status, _)| *status == self).map_or("", |(_, name)| name)
+        name_in(&Self::ALL, self)
     }
 
     /// The status of that name.
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(_, known)| *known == name).map(|(status, _)| *status)
+        named_in(&Self::ALL, name)
     }
 }
 
@@ -83,6 +83,42 @@ pub struct Outcome {
     pub metadata: Value,
 }
 
+/// How a task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StepStatus {
+    /// It gave what it should.
+    Completed,
+    /// It gave nothing of use.
+    Failed,
+    /// It was not begun: it builds on one that failed.
+    Skipped,
+}
+
+impl StepStatus {
+    /// Every status, with its name.
+    const ALL: [(Self, &'static str); 3] =
+        [(Self::Completed, "completed"), (Self::Failed, "failed"), (Self::Skipped, "skipped")];
+
+    /// The name in the store and on the wire.
+    pub fn as_str(self) -> &'static str {
+        name_in(&Self::ALL, self)
+    }
+
+    /// The status of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        named_in(&Self::ALL, name)
+    }
+}
+
+fn name_in<T: PartialEq>(all: &[(T, &'static str)], value: T) -> &'static str {
+    all.iter().find(|(known, _)| *known == value).map_or("", |(_, name)| name)
+}
+
+fn named_in<T: Copy>(all: &[(T, &'static str)], name: &str) -> Option<T> {
+    all.iter().find(|(_, known)| *known == name).map(|(value, _)| *value)
+}
+
 /// One finished task of an execution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Step {
@@ -92,8 +128,8 @@ pub struct Step {
     pub action: String,
     /// What it was done with: a model, an agent, a data source, a tool.
     pub target: Option<String>,
-    /// `completed`, `failed` or `skipped`.
-    pub status: String,
+    /// How it ended.
+    pub status: StepStatus,
     /// What went wrong.
     pub error: Option<String>,
     /// What a data source was asked.

@@ -1,7 +1,7 @@
 use serde_json::Value;
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
-use super::{Execution, ExecutionStatus, Step};
+use super::{Execution, ExecutionStatus, Step, StepStatus};
 use crate::kernel::JsonReader;
 
 /// Values that the plan or the metadata of a record may have: those of a reply with as many rows as fit in one.
@@ -39,12 +39,10 @@ where
 
 /// Reads an execution.
 pub(super) fn execution(row: &impl RecordRow) -> Result<Execution, sqlx::Error> {
-    let status = required(row.text("status")?)?;
     Ok(Execution {
         id: required(row.text("id")?)?,
         user_id: required(row.text("user_id")?)?,
-        status: ExecutionStatus::parse(&status)
-            .ok_or_else(|| sqlx::Error::Decode(format!("unknown status {status}").into()))?,
+        status: status(row, ExecutionStatus::parse)?,
         prompt: required(row.text("prompt")?)?,
         intent: row.text("intent")?.zip(row.fraction("intent_confidence")?),
         plan: json(row, "plan")?,
@@ -67,12 +65,17 @@ pub(super) fn step(row: &impl RecordRow) -> Result<Step, sqlx::Error> {
         id: required(row.text("id")?)?,
         action: required(row.text("action")?)?,
         target: row.text("target")?,
-        status: required(row.text("status")?)?,
+        status: status(row, StepStatus::parse)?,
         error: row.text("error")?,
         query: row.text("query")?,
         output: row.text("output")?,
         duration_ms: required(row.number("duration_ms")?)?,
     })
+}
+
+fn status<T>(row: &impl RecordRow, parse: fn(&str) -> Option<T>) -> Result<T, sqlx::Error> {
+    let name = required(row.text("status")?)?;
+    parse(&name).ok_or_else(|| sqlx::Error::Decode(format!("unknown status {name}").into()))
 }
 
 fn required<T>(value: Option<T>) -> Result<T, sqlx::Error> {

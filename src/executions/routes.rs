@@ -1,3 +1,5 @@
+//! `/v1/executions`. The prefix is `API_PREFIX`.
+
 use std::ops::RangeInclusive;
 
 use axum::extract::State;
@@ -5,12 +7,19 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::ChatState;
-use crate::kernel::{Clock, Error, Fields};
+use super::ExecutionService;
+use crate::kernel::{Clock, Fields};
 use crate::storage::{Execution, ExecutionCursor, ExecutionFilter, ExecutionStatus, Step};
 use crate::web::openapi::schema::{name_of, one_of, pattern, query, query_integer, text};
 use crate::web::{ApiError, ErrorBody, FromFields, JsonReply, PathId, QueryParams, ReadErrors};
+
+/// The module's routes, without their prefix.
+pub fn router() -> OpenApiRouter<ExecutionService> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get))
+}
 
 one_of!(
     /// State of an execution.
@@ -20,7 +29,7 @@ one_of!(
 
 /// What the server did for one chat request.
 #[derive(Serialize, ToSchema)]
-pub(super) struct ExecutionView {
+struct ExecutionView {
     #[schema(example = "5f0c6a9e-53a1-4f0b-9a55-8f3d2c6f3f10")]
     execution_id: String,
     #[schema(example = "ada")]
@@ -72,7 +81,7 @@ impl From<Execution> for ExecutionView {
 
 /// One finished task.
 #[derive(Serialize, ToSchema)]
-pub(super) struct StepView {
+struct StepView {
     #[schema(example = "task_1")]
     id: String,
     #[schema(example = "llm_call")]
@@ -81,7 +90,7 @@ pub(super) struct StepView {
     target: Option<String>,
     /// `completed`, `failed` or `skipped`.
     #[schema(example = "completed")]
-    status: String,
+    status: &'static str,
     #[schema(example = json!(null))]
     error: Option<String>,
     /// What a data source was asked.
@@ -96,13 +105,13 @@ pub(super) struct StepView {
 impl From<Step> for StepView {
     fn from(step: Step) -> Self {
         let Step { id, action, target, status, error, query, output, duration_ms } = step;
-        Self { id, action, target, status, error, query, output, duration_ms }
+        Self { id, action, target, status: status.as_str(), error, query, output, duration_ms }
     }
 }
 
 /// A page of executions, newest first.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Executions {
+struct Executions {
     success: bool,
     executions: Vec<ExecutionView>,
     #[schema(example = 1)]
@@ -114,13 +123,13 @@ pub(super) struct Executions {
 
 /// One execution with its steps.
 #[derive(Serialize, ToSchema)]
-pub(super) struct ExecutionDetail {
+struct ExecutionDetail {
     success: bool,
     execution: ExecutionView,
     steps: Vec<StepView>,
 }
 
-pub(super) struct ExecutionListQuery {
+struct ExecutionListQuery {
     limit: usize,
     cursor: Option<String>,
     user_id: Option<String>,
@@ -168,18 +177,15 @@ impl FromFields for ExecutionListQuery {
         (status = 400, description = "The cursor is none that a page has given", body = ErrorBody),
         (status = 409, description = "The cursor is from when Postgres was away", body = ErrorBody),
         (status = 503, description = "Postgres is away, which gave the page before", body = ErrorBody)))]
-pub(super) async fn list(
-    State(state): State<ChatState>,
+async fn list(
+    State(service): State<ExecutionService>,
     QueryParams(query): QueryParams<ExecutionListQuery>,
 ) -> Result<JsonReply<Executions>, ApiError> {
     let before = query.cursor.as_deref().map(ExecutionCursor::parse).transpose()?;
     let filter = ExecutionFilter { user_id: query.user_id, status: query.status, before };
-    // One more than asked for tells whether there is another page.
-    let mut page = state.chat.executions().list(&filter, query.limit + 1).await?;
-    let more = page.len() > query.limit;
-    page.truncate(query.limit);
-    let next_cursor = page.last().filter(|_| more).map(|(cursor, _)| cursor.to_string());
-    let executions: Vec<_> = page.into_iter().map(|(_, execution)| execution.into()).collect();
+    let page = service.list(&filter, query.limit).await?;
+    let executions: Vec<_> = page.executions.into_iter().map(Into::into).collect();
+    let next_cursor = page.next.map(|cursor| cursor.to_string());
     Ok(JsonReply::ok(Executions { success: true, count: executions.len(), executions, next_cursor }))
 }
 
@@ -191,12 +197,11 @@ pub(super) async fn list(
     responses((status = 200, description = "The execution", body = ExecutionDetail),
         (status = 404, description = "No such execution", body = ErrorBody), ReadErrors,
         (status = 503, description = "Postgres is away, and the execution may be there", body = ErrorBody)))]
-pub(super) async fn get(
-    State(state): State<ChatState>,
+async fn get(
+    State(service): State<ExecutionService>,
     PathId(id): PathId,
 ) -> Result<JsonReply<ExecutionDetail>, ApiError> {
-    let found = state.chat.executions().get(&id).await?;
-    let (execution, steps) = found.ok_or_else(|| Error::not_found(format!("Execution '{id}' not found")))?;
+    let (execution, steps) = service.get(&id).await?;
     let steps = steps.into_iter().map(Into::into).collect();
     Ok(JsonReply::ok(ExecutionDetail { success: true, execution: execution.into(), steps }))
 }
