@@ -9,6 +9,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderVal
 use reqwest::{NoProxy, Proxy};
 use serde_json::Value;
 use tokio::time::timeout_at;
+use tracing::Instrument;
 use url::Url;
 
 use super::resolve::GuardedResolver;
@@ -120,6 +121,7 @@ impl HttpClient {
     pub async fn send(&self, call: &Call, deadline: Deadline) -> Result<Reply, CallError> {
         let url = Url::parse(&call.url).map_err(|_| CallError::Invalid("its URL is not valid".to_owned()))?;
         self.guard.check_url(&url)?;
+        let span = tracing::info_span!("upstream", method = %call.method, host = url.host_str());
         let mut request = self.inner.request(call.method.clone(), url).header(ACCEPT, &*call.accept);
         if let Some(authorization) = &call.authorization {
             let mut value = HeaderValue::try_from(authorization.expose())
@@ -138,7 +140,7 @@ impl HttpClient {
             request = request.header(CONTENT_TYPE, &body.content_type).body(body.bytes.clone());
         }
         let _wait = Stopwatch::wait();
-        match timeout_at(deadline.instant(), request.send()).await {
+        match timeout_at(deadline.instant(), request.send().instrument(span)).await {
             Ok(Ok(inner)) => Ok(Reply { inner, reader: self.reader }),
             Ok(Err(error)) => Err(CallError::from_reqwest(&error)),
             Err(_) => Err(CallError::Timeout),

@@ -1,104 +1,152 @@
+use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id};
+use tracing::{Instrument, Span, Subscriber};
+use tracing_subscriber::Registry;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::{LookupSpan, Scope};
 
 use super::metrics;
 use crate::kernel::Stopwatch;
 
-tokio::task_local! {
-    static REQUEST: RequestContext;
+/// The request at hand: a span, in whose extensions the log finds the ids of its lines. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct RequestContext {
+    span: Span,
+    request: Arc<RequestData>,
 }
 
-/// The request at hand: what log lines carry of it, and how long it waits for upstreams. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct RequestContext(Arc<ContextFields>);
-
+/// What is known of a request.
 #[derive(Debug)]
-struct ContextFields {
-    id: String,
+pub(super) struct RequestData {
+    pub(super) id: String,
     route: String,
-    execution_id: OnceLock<String>,
+    /// The execution that it began, if it began one.
+    pub(super) execution_id: OnceLock<String>,
     waits: Stopwatch,
 }
 
 impl RequestContext {
-    /// A request of this id to this route.
-    pub fn new(id: String, route: &str) -> Self {
-        Self(Arc::new(ContextFields {
-            id,
-            route: route.to_owned(),
-            execution_id: OnceLock::new(),
-            waits: Stopwatch::default(),
-        }))
-    }
-
-    /// The request that this task works on, if it works on one.
-    pub fn current() -> Option<Self> {
-        REQUEST.try_with(Clone::clone).ok()
+    /// The context of a request of this id and method to this route.
+    pub fn new(id: String, method: &'static str, route: &str) -> Self {
+        let span = tracing::info_span!("request", request_id = id, method, route);
+        let (execution_id, waits) = (OnceLock::new(), Stopwatch::default());
+        let request = Arc::new(RequestData { id, route: route.to_owned(), execution_id, waits });
+        span.with_subscriber(|(id, dispatch)| {
+            if let Some(span) = dispatch.downcast_ref::<Registry>().and_then(|registry| registry.span(id)) {
+                span.extensions_mut().insert(Arc::clone(&request));
+            }
+        });
+        Self { span, request }
     }
 
     /// Runs `work` as part of this request.
     pub async fn scope<F: Future>(self, work: F) -> F::Output {
-        let waits = self.0.waits.clone();
-        REQUEST.scope(self, waits.time(work)).await
+        self.request.waits.clone().time(work).instrument(self.span).await
     }
 
-    /// Its id.
-    pub fn id(&self) -> &str {
-        &self.0.id
-    }
-
-    /// The pattern of its path.
-    pub fn route(&self) -> &str {
-        &self.0.route
-    }
-
-    /// The id of the execution it began, if it began one.
-    pub fn execution_id(&self) -> Option<&str> {
-        self.0.execution_id.get().map(String::as_str)
+    /// Logs as part of this request.
+    pub fn in_scope<T>(&self, log: impl FnOnce() -> T) -> T {
+        self.span.in_scope(log)
     }
 
     /// Names the execution that the request at hand has begun.
     pub fn set_execution(id: &str) {
-        if let Some(request) = Self::current() {
-            request.0.execution_id.get_or_init(|| id.to_owned());
+        if let Some(request) = current() {
+            request.execution_id.get_or_init(|| id.to_owned());
         }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.request.id
+    }
+
+    /// The pattern of its path.
+    pub fn route(&self) -> &str {
+        &self.request.route
     }
 
     /// How long it has waited for upstreams so far.
     pub fn waited(&self) -> Duration {
-        self.0.waits.waited()
+        self.request.waits.waited()
     }
 }
 
-/// `work` as part of the request at hand, for a task of its own that does not wait for the request's end.
+/// `work` as part of the request at hand, for a task of its own.
 pub fn in_context<F: Future>(work: F) -> impl Future<Output = F::Output> {
-    let request = RequestContext::current();
-    async move {
-        match request {
-            Some(request) => request.scope(work).await,
-            None => work.await,
+    work.in_current_span()
+}
+
+/// Runs `work` in a task of its own as part of the request at hand. How much of its time the server itself took is recorded when
+/// it ends, since the reply has begun long before.
+pub fn in_timed_context<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    let (request, started) = (current(), Instant::now());
+    let timed = async move {
+        let Some(request) = request else { return work.await };
+        let output = request.waits.clone().time(work).await;
+        metrics::overhead(&request.route, started.elapsed().saturating_sub(request.waits.waited()));
+        output
+    };
+    timed.in_current_span()
+}
+
+/// The id of the request at hand, if there is one.
+pub fn request_id() -> Option<String> {
+    current().map(|request| request.id.clone())
+}
+
+fn current() -> Option<Arc<RequestData>> {
+    let find = |(id, dispatch): (&Id, &tracing::Dispatch)| {
+        let span = dispatch.downcast_ref::<Registry>()?.span(id)?;
+        find_request(span.scope())
+    };
+    Span::current().with_subscriber(find).flatten()
+}
+
+/// The request that these spans are part of.
+pub(super) fn find_request<'a, S: LookupSpan<'a>>(scope: Scope<'a, S>) -> Option<Arc<RequestData>> {
+    scope.into_iter().find_map(|span| span.extensions().get::<Arc<RequestData>>().cloned())
+}
+
+/// Tells the request of a new span which execution it has begun, if the span names one.
+pub(super) fn note_execution<S>(attributes: &Attributes<'_>, id: &Id, context: &Context<'_, S>)
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let mut found = ExecutionId(None);
+    if attributes.metadata().fields().field(ExecutionId::FIELD).is_some() {
+        attributes.record(&mut found);
+    }
+    if let Some(execution) = found.0
+        && let Some(request) = context.span_scope(id).and_then(find_request)
+    {
+        request.execution_id.get_or_init(|| execution);
+    }
+}
+
+/// The id of the execution that a span names.
+struct ExecutionId(Option<String>);
+
+impl ExecutionId {
+    const FIELD: &str = "execution_id";
+}
+
+impl Visit for ExecutionId {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == Self::FIELD {
+            self.0 = Some(value.to_owned());
         }
     }
-}
 
-/// `work` as part of the request at hand, for a task of its own. How much of its time the server itself took is told when it
-/// ends, since the reply has begun long before.
-pub fn in_timed_context<F: Future>(work: F) -> impl Future<Output = F::Output> {
-    let (request, started) = (RequestContext::current(), Instant::now());
-    async move {
-        let Some(request) = request else { return work.await };
-        let output = request.clone().scope(work).await;
-        metrics::overhead(request.route(), started.elapsed().saturating_sub(request.waited()));
-        output
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.record_str(field, &format!("{value:?}"));
     }
-}
-
-/// The id of the request that this task works on, if it works on one.
-pub fn request_id() -> Option<String> {
-    REQUEST.try_with(|request| request.id().to_owned()).ok()
 }
 
 #[cfg(test)]
@@ -107,14 +155,16 @@ mod tests {
 
     #[tokio::test]
     async fn work_in_a_task_of_its_own_belongs_to_the_request_that_began_it() {
-        let request = RequestContext::new("r1".to_owned(), "/x");
+        crate::telemetry::init_for_tests();
+        let request = RequestContext::new("r1".to_owned(), "GET", "/x");
         let ids = request.scope(async {
             (
-                tokio::spawn(in_context(async { request_id() })).await.unwrap(),
+                tokio::spawn(async { request_id() }.in_current_span()).await.unwrap(),
+                tokio::spawn(in_timed_context(async { request_id() })).await.unwrap(),
                 tokio::spawn(async { request_id() }).await.unwrap(),
             )
         });
-        assert_eq!(ids.await, (Some("r1".to_owned()), None));
-        assert_eq!(in_context(async { request_id() }).await, None);
+        assert_eq!(ids.await, (Some("r1".to_owned()), Some("r1".to_owned()), None));
+        assert_eq!(in_timed_context(async { request_id() }).await, None);
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
-use super::RequestContext;
+use super::context::RequestData;
 use super::redact::Redactor;
 use crate::kernel::{MASK, is_credential_name};
 
@@ -46,9 +46,14 @@ fn as_text<S: serde::Serializer>(level: &Level, serializer: S) -> Result<S::Ok, 
 }
 
 impl LogEntry {
-    /// What an event says, redacted and cut.
-    pub(super) fn of(event: &Event<'_>, at_ms: i64, redactor: &Redactor, with_content: bool) -> Self {
-        let request = RequestContext::current();
+    /// The line of an event of this request, redacted and cut.
+    pub(super) fn new(
+        event: &Event<'_>,
+        request: Option<&RequestData>,
+        at_ms: i64,
+        redactor: &Redactor,
+        with_content: bool,
+    ) -> Self {
         let mut said = FieldVisitor {
             redactor,
             with_content,
@@ -56,8 +61,8 @@ impl LogEntry {
             bytes: 0,
             target: None,
             message: String::new(),
-            request_id: request.as_ref().map(|request| request.id().to_owned()),
-            execution_id: request.and_then(|request| request.execution_id().map(str::to_owned)),
+            request_id: request.map(|request| request.id.clone()),
+            execution_id: request.and_then(|request| request.execution_id.get().cloned()),
             fields: Map::new(),
         };
         event.record(&mut said);

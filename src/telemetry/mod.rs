@@ -9,6 +9,7 @@ mod context;
 mod entry;
 mod exposition;
 mod label_limiter;
+mod level;
 mod log;
 pub mod metrics;
 mod redact;
@@ -18,6 +19,9 @@ mod writer;
 pub use context::{RequestContext, in_context, in_timed_context, request_id};
 pub use entry::LogEntry;
 pub use exposition::{Sample, exposition};
-pub use log::{LogLevel, check_level, init, logs, lost_lines, print_fatal, redact_secrets_of};
+pub use level::{LogLevel, check_level};
+#[cfg(test)]
+pub(crate) use log::init_for_tests;
+pub use log::{init, logs, lost_lines, print_fatal, redact_secrets_of};
 pub use ring::{LogFilter, LogRing};
 pub use writer::FlushGuard;

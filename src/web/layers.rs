@@ -16,11 +16,11 @@ use tower_http::timeout::RequestBodyDeadlineLayer;
 
 use super::ApiError;
 use super::body::{BODY_TOO_LARGE, BodyLimits};
-use super::log_line::AccessLogLine;
+use super::log_line::{AccessLogLine, method_label};
 use super::origin_guard::OriginGuard;
 use crate::kernel::{Error, ErrorKind, new_id};
 use crate::settings::ServerSettings;
-use crate::telemetry;
+use crate::telemetry::RequestContext;
 
 /// Longest id of a request that is taken over from a client.
 pub(super) const MAX_REQUEST_ID_CHARS: usize = 128;
@@ -132,8 +132,9 @@ fn panic_response(_: Box<dyn Any + Send + 'static>) -> Response {
 async fn request_context(http: Request, next: Next) -> Response {
     let id = client_request_id(&http).unwrap_or_else(new_id);
     let route = http.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str);
-    let request = telemetry::RequestContext::new(id, route);
-    let line = AccessLogLine::begin(http.method(), request.clone());
+    let method = method_label(http.method());
+    let request = RequestContext::new(id, method, route);
+    let line = AccessLogLine::begin(method, request.clone());
     let answering = AssertUnwindSafe(next.run(http)).catch_unwind().unwrap_or_else(panic_response);
     let mut response = request.clone().scope(answering).await;
     if let Ok(value) = HeaderValue::from_str(request.id()) {
@@ -163,6 +164,7 @@ mod tests {
 
     use super::*;
     use crate::settings::{Environment, load};
+    use crate::telemetry;
 
     async fn assert_answered(router: Router) -> Response {
         let request = Request::get("/").header(header::HOST, "localhost").header(REQUEST_ID, "r-1");
@@ -180,6 +182,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_of_a_handler_or_of_a_layer_is_answered() {
+        telemetry::init_for_tests();
         let settings = load(Environment::from_pairs([] as [(&str, &str); 0])).unwrap().settings;
         let handler = Router::new().route("/", get(async || -> &str { panic!("a bug") }));
         let response = assert_answered(with_layers(handler, &settings.server)).await;

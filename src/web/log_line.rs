@@ -20,8 +20,8 @@ pub(super) struct AccessLogLine {
 
 impl AccessLogLine {
     /// For a request that has just come.
-    pub(super) fn begin(method: &Method, request: RequestContext) -> Self {
-        Self { request, method: method_label(method), started: Instant::now(), status: None, is_complete: false }
+    pub(super) fn begin(method: &'static str, request: RequestContext) -> Self {
+        Self { request, method, started: Instant::now(), status: None, is_complete: false }
     }
 
     /// The request got this reply. A stream counts until its end.
@@ -53,19 +53,18 @@ impl Drop for AccessLogLine {
         let (took, status) = (started.elapsed(), status.map(|status| status.as_u16()));
         let route = request.route();
         metrics::http_request(method, route, status, took);
-        let (request_id, execution_id) = (request.id(), request.execution_id());
         let duration_ms = took.as_micros() as f64 / 1000.0;
         let what = match status {
             Some(_) if *is_complete => "served",
             Some(_) => "served until the client or the server ended it",
             None => "abandoned by the client",
         };
-        tracing::info!(method, route, status, duration_ms, request_id, execution_id, "{what}");
+        request.in_scope(|| tracing::info!(method, route, status, duration_ms, "{what}"));
     }
 }
 
 /// The name of a method. Clients may make up more, which are not worth telling apart.
-fn method_label(method: &Method) -> &'static str {
+pub(super) fn method_label(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
         "HEAD" => "HEAD",

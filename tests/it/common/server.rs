@@ -11,6 +11,7 @@ use orchestrator_studio::settings::Environment;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::{Client, Upstream};
 
@@ -64,6 +65,8 @@ impl TestServer {
         let mut all: Vec<(String, String)> = files.map(|name| (name.to_owned(), missing.clone())).into();
         all.push(("DATA_DIR".to_owned(), folder.path().display().to_string()));
         all.extend(variables.clone());
+        // Spans hold the ids of requests, and need somebody who keeps them. A second call fails, and changes nothing.
+        drop(tracing_subscriber::registry().try_init());
         let loaded = app::load_settings(Environment::from_pairs(all)).unwrap_or_else(|error| panic!("{error}"));
         let app = App::build(loaded, platform.clone()).await.unwrap_or_else(|error| panic!("{error}"));
         let listener = app::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
