@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use serde_json::Value;
-use tokio::task::JoinHandle;
+use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 
 use super::router;
@@ -14,7 +14,7 @@ use crate::chat::routes::ChatState;
 use crate::chat::{self, ChatService};
 use crate::datasources::DataSourceService;
 use crate::executions::ExecutionService;
-use crate::kernel::{Clock, Deadline, Error, FieldIssue};
+use crate::kernel::{BackgroundTask, Clock, Deadline, Error, FieldIssue};
 use crate::llm::{ChatRequest, LlmClient, LlmService};
 use crate::memory::routes::MemoryState;
 use crate::memory::{MemoryService, ResponseCache, Summarizer};
@@ -88,7 +88,7 @@ pub struct App {
     pub background: TaskTracker,
     tools: ToolService,
     monitoring: MonitoringService,
-    helpers: Vec<JoinHandle<()>>,
+    tasks: Vec<BackgroundTask>,
 }
 
 /// Reads and checks all settings, those changed through the API included.
@@ -145,7 +145,7 @@ fn with_catalog<T: Resource>(
 }
 
 impl App {
-    /// Opens the stores, builds the modules and starts the helpers.
+    /// Opens the stores, builds the modules and starts the background tasks.
     pub async fn build(loaded: LoadedSettings, platform: Platform) -> Result<Self, StartError> {
         let Platform { clock, names, program } = platform;
         let settings = SharedSettings::new(loaded);
@@ -200,13 +200,17 @@ impl App {
             monitoring: monitoring.clone(),
         };
         let router = with_layers(router::router(modules, &snapshot.server.api_prefix)?, &snapshot.server);
-        let helpers = vec![
-            tokio::spawn(purge(stores, snapshot.storage.clone())),
-            tokio::spawn(write_summaries(summarizer, settings, client)),
-            tokio::spawn(monitoring.clone().run_probes()),
+        let (summarizer, watched, storage) =
+            (Arc::new(Mutex::new(summarizer)), monitoring.clone(), snapshot.storage.clone());
+        let tasks = vec![
+            BackgroundTask::spawn("retention", move || purge(stores.clone(), storage.clone())),
+            BackgroundTask::spawn("summaries", move || {
+                write_summaries(summarizer.clone(), settings.clone(), client.clone())
+            }),
+            BackgroundTask::spawn("monitoring", move || watched.clone().run_probes()),
         ];
         log_exposure(&snapshot);
-        Ok(Self { router, state, background, tools, monitoring, helpers })
+        Ok(Self { router, state, background, tools, monitoring, tasks })
     }
 
     /// Ends replies that would go on for as long as their client listens, so that stopping need not wait for them.
@@ -214,9 +218,9 @@ impl App {
         self.monitoring.stop();
     }
 
-    /// Ends the helpers, waits for background work, and closes the stores.
+    /// Ends the background tasks, waits for background work, and closes the stores.
     pub async fn close(self, timeout: Duration) {
-        self.helpers.iter().for_each(JoinHandle::abort);
+        drop(self.tasks);
         self.background.close();
         if tokio::time::timeout(timeout, self.background.wait()).await.is_err() {
             tracing::warn!("background work did not finish in time");
@@ -237,7 +241,7 @@ async fn purge(stores: Stores, settings: Arc<StorageSettings>) {
 }
 
 /// Lends the memory module a model to write summaries with.
-async fn write_summaries(summarizer: Summarizer, settings: SharedSettings, client: LlmClient) {
+async fn write_summaries(summarizer: Arc<Mutex<Summarizer>>, settings: SharedSettings, client: LlmClient) {
     let summarize = |prompt: String| {
         let (settings, client) = (settings.snapshot(), client.clone());
         async move {
@@ -246,7 +250,7 @@ async fn write_summaries(summarizer: Summarizer, settings: SharedSettings, clien
             Ok(answer.content)
         }
     };
-    summarizer.run(summarize).await;
+    summarizer.lock().await.run(summarize).await;
 }
 
 /// Says at start what an operator may not expect.

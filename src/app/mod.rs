@@ -20,3 +20,6 @@ pub use serve::{bind, serve, stop_signal};
 
 pub use crate::datasources::read_sqlite;
 pub use crate::outbound::NameResolver;
+
+#[cfg(test)]
+mod tests;

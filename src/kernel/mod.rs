@@ -21,6 +21,7 @@ mod secret;
 mod secret_url;
 mod secret_variants;
 mod stopwatch;
+mod supervisor;
 mod url_origin;
 mod user_id;
 
@@ -42,4 +43,5 @@ pub use secret::{MASK, Secret, is_credential_name};
 pub use secret_url::SecretUrl;
 pub(crate) use secret_url::looks_like_url;
 pub use stopwatch::{Stopwatch, WaitGuard};
+pub use supervisor::{BackgroundTask, background_panics, count_panics, supervise_thread};
 pub use user_id::UserId;

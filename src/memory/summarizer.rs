@@ -48,7 +48,7 @@ impl Summarizer {
 
     /// Works until every queue is gone. `ask` takes a prompt and gives the model's answer. A conversation that could
     /// not be summarized is left alone for a while; nothing of it is lost, and its next message names it again.
-    pub async fn run<F>(mut self, ask: impl Fn(String) -> F)
+    pub async fn run<F>(&mut self, ask: impl Fn(String) -> F)
     where
         F: Future<Output = Result<String, Error>>,
     {

@@ -1,5 +1,5 @@
 use super::MonitoringService;
-use crate::kernel::Error;
+use crate::kernel::{Error, background_panics};
 use crate::outbound::BreakerState;
 use crate::storage::BackendStatus;
 use crate::telemetry::{Sample, exposition, lost_lines};
@@ -19,6 +19,7 @@ impl MonitoringService {
         samples.extend(self.resource_samples());
         samples.extend(self.process_samples().await);
         samples.push(lost_lines_sample());
+        samples.extend(panic_samples());
         exposition(&samples)
     }
 
@@ -145,6 +146,15 @@ fn store_samples(stores: &[(&'static str, Option<BackendStatus>)]) -> Vec<Sample
         found.map(sample).collect::<Vec<_>>()
     };
     figures.into_iter().flat_map(of_figure).collect()
+}
+
+fn panic_samples() -> impl Iterator<Item = Sample> {
+    background_panics().into_iter().map(|(task, count)| Sample {
+        name: "orchestrator_background_task_panics_total",
+        help: "Panics of background tasks, which are started again",
+        labels: vec![("task", task.to_owned())],
+        value: count as f64,
+    })
 }
 
 fn lost_lines_sample() -> Sample {

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use tokio::sync::{Mutex, OwnedMutexGuard};
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
+
+use crate::kernel::count_panics;
 
 /// How long what was found out counts as current.
 const TTL: Duration = Duration::from_secs(2);
@@ -53,11 +55,11 @@ where
         {
             return cached.value;
         }
-        match self.spawn_load(lock, key, load).await.map_err(JoinError::try_into_panic) {
-            Ok(value) => value,
-            Err(Ok(panic)) => resume_unwind(panic),
+        match self.spawn_load(lock, key, load).await {
+            Ok(Some(value)) => value,
+            Ok(None) => resume_unwind(Box::new("a shared look-up has panicked")),
             // The runtime is ending.
-            Err(Err(_)) => std::future::pending().await,
+            Err(_) => std::future::pending().await,
         }
     }
 
@@ -82,15 +84,15 @@ where
         lock: OwnedMutexGuard<()>,
         key: K,
         load: impl Future<Output = T> + Send + 'static,
-    ) -> JoinHandle<T> {
+    ) -> JoinHandle<Option<T>> {
         let flight = self.clone();
-        tokio::spawn(async move {
+        tokio::spawn(count_panics("single_flight", async move {
             let value = load.await;
             let cached = CachedValue { at: Instant::now(), key, value: value.clone() };
             *flight.cached.write() = Some(cached);
             drop(lock);
             value
-        })
+        }))
     }
 
     fn cached_for(&self, key: &K) -> Option<CachedValue<K, T>> {

@@ -9,6 +9,8 @@ use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::kernel::count_panics;
+
 /// Failures in a row that open a circuit.
 const FAILURE_THRESHOLD: u32 = 5;
 /// How long a circuit stays open at first; it doubles with each failed trial.
@@ -276,11 +278,11 @@ impl Permit {
     /// leaves the circuit as it was: it tells that the upstream is there, not that it answers calls.
     pub fn probe(self, is_down: impl Future<Output = bool> + Send + 'static) {
         let Some(probe) = self.breakers.probe(&self, is_down) else { return };
-        tokio::spawn(async move {
+        tokio::spawn(count_panics("breaker_probe", async move {
             if probe.await {
                 self.failed();
             }
-        });
+        }));
     }
 }
 

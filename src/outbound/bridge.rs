@@ -7,12 +7,11 @@ use parking_lot::Mutex;
 use tokio::io::copy;
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::time::timeout;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::client::CONNECT_TIMEOUT;
 use super::resolve::resolve;
 use super::{AddressGuard, CallError};
-use crate::kernel::new_id;
+use crate::kernel::{BackgroundTask, count_panics, new_id};
 
 /// Pause after a connection that could not be taken, as when there are no more descriptors.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
@@ -27,7 +26,7 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 pub struct Bridge {
     socket: PathBuf,
     route: Arc<BridgeRoute>,
-    _open: AbortOnDropHandle<()>,
+    _accepting: BackgroundTask,
 }
 
 #[derive(Debug)]
@@ -45,8 +44,9 @@ impl Bridge {
         let socket = PathBuf::from(format!("\0orchestrator-studio/{}/{name}", new_id()));
         let listener = UnixListener::bind(&socket)?;
         let route = Arc::new(BridgeRoute { guard, host: host.to_owned(), port, failure: Mutex::default() });
-        let open = AbortOnDropHandle::new(tokio::spawn(serve(listener, route.clone())));
-        Ok(Self { socket, route, _open: open })
+        let (listener, served) = (Arc::new(listener), route.clone());
+        let accepting = BackgroundTask::spawn("bridge", move || serve(listener.clone(), served.clone()));
+        Ok(Self { socket, route, _accepting: accepting })
     }
 
     /// Where a driver is to connect to.
@@ -60,10 +60,10 @@ impl Bridge {
     }
 }
 
-async fn serve(listener: UnixListener, route: Arc<BridgeRoute>) {
+async fn serve(listener: Arc<UnixListener>, route: Arc<BridgeRoute>) {
     loop {
         match listener.accept().await {
-            Ok((near, _)) if is_own(&near) => drop(tokio::spawn(relay(near, route.clone()))),
+            Ok((near, _)) if is_own(&near) => drop(tokio::spawn(count_panics("bridge", relay(near, route.clone())))),
             Ok(_) => tracing::warn!("another process was refused at a socket of this server's own"),
             Err(error) => {
                 tracing::warn!(%error, "a connection to a data source could not be taken");

@@ -4,6 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::LogRing;
+use crate::kernel::supervise_thread;
 use crate::settings::LogFormat;
 
 /// How long the end of the process waits for those who read standard error.
@@ -14,8 +15,8 @@ const WRITE_BACKOFF: Duration = Duration::from_millis(10);
 /// Writes the log to standard error, on a thread of its own: who logs must not wait for who reads.
 pub(super) fn start(ring: &'static LogRing, format: LogFormat) {
     let colored = io::stderr().is_terminal();
-    let write = move || {
-        let mut unreported = 0;
+    let mut unreported = 0;
+    let mut write = move || {
         loop {
             let (lines, missed) = ring.next_batch();
             unreported += missed;
@@ -36,7 +37,8 @@ pub(super) fn start(ring: &'static LogRing, format: LogFormat) {
         }
     };
     // Without a thread there is no log, nor much else.
-    drop(thread::Builder::new().name("log".to_owned()).spawn(write));
+    let run = move || supervise_thread("log_writer", &mut write);
+    drop(thread::Builder::new().name("log".to_owned()).spawn(run));
 }
 
 /// Writes all of it, to a pipe that does not wait as well.

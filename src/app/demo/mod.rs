@@ -21,7 +21,7 @@ use serde_json::json;
 
 use super::StartError;
 use crate::datasources::write_sample_database;
-use crate::kernel::Error;
+use crate::kernel::{Error, count_panics};
 use crate::settings::{Environment, StorageSettings, load};
 
 /// The demo model's name.
@@ -55,7 +55,7 @@ pub async fn start(environment: &Environment) -> Result<(Environment, SocketAddr
     // Without TCP_NODELAY its words would come in clumps; a socket that refuses it still works.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     let upstreams = llm_router().merge(agent::router()).merge(web::router());
-    tokio::spawn(async move { axum::serve(listener, upstreams).await });
+    tokio::spawn(count_panics("demo_upstreams", async move { axum::serve(listener, upstreams).await }));
     let sample = loaded.settings.storage.data_dir.join("sample.db");
     write_sample_database(&sample).await?;
     let agents = json!({"retention": {"url": format!("http://{address}/agent"), "metadata": {
