@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::kernel::{JsonReader, Redaction};
+use crate::outbound::SseEvent;
 
 /// Events that wait for those after them, at most, beside one for each byte of a secret.
 const MAX_PENDING_EVENTS: usize = 256;
@@ -77,9 +78,7 @@ impl BufferedEvent {
     fn read(text: &str) -> Option<Self> {
         // A stream may begin with a byte order mark.
         let text = text.trim_start_matches('\u{feff}');
-        let lines = text.lines().filter_map(|line| line.strip_prefix("data:"));
-        let lines: Vec<_> = lines.map(|data| data.strip_prefix(' ').unwrap_or(data)).collect();
-        let data = (!lines.is_empty()).then(|| lines.join("\n"))?;
+        let data = SseEvent::parse(text)?.data?;
         let json = JsonReader::embedded().read(data.as_bytes()).ok();
         Some(Self { text: text.to_owned(), is_json: json.is_some(), data: json.unwrap_or(Value::String(data)) })
     }

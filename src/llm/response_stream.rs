@@ -2,14 +2,14 @@ use std::time::Duration;
 
 use async_stream::try_stream;
 use futures_util::stream::BoxStream;
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::time::timeout;
 
 use super::api_dialect::{ApiDialect, StreamReader};
 use super::endpoint::{MAX_ANSWER_BYTES, content_type, parse};
 use super::{Chunk, LlmError};
 use crate::kernel::{Deadline, Redaction};
-use crate::outbound::{CallError, Reply, read_lines, sse_events};
+use crate::outbound::{CallError, Reply, SseLimits, read_lines, sse_events};
 
 /// How long the end of a connection is waited for once the answer is complete.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(20);
@@ -62,7 +62,10 @@ impl ResponseStream {
 
     fn events(&self, reply: Reply) -> BoxStream<'static, Result<String, CallError>> {
         match self.dialect {
-            ApiDialect::OpenAi => sse_events(reply.stream()).map(|event| event.map(|event| event.data)).boxed(),
+            ApiDialect::OpenAi => {
+                let events = sse_events(reply.stream(), SseLimits::default());
+                events.try_filter_map(async |event| Ok(event.data)).boxed()
+            }
             ApiDialect::Ollama => read_lines(reply.stream()).boxed(),
         }
     }

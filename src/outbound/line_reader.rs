@@ -11,6 +11,14 @@ const MAX_LINE_BYTES: usize = 1_000_000;
 pub fn read_lines(
     chunks: impl Stream<Item = Result<Bytes, CallError>> + Send + 'static,
 ) -> impl Stream<Item = Result<String, CallError>> + Send + 'static {
+    lines_up_to(MAX_LINE_BYTES, chunks)
+}
+
+/// The same for lines of at most so many bytes.
+pub(super) fn lines_up_to(
+    max_bytes: usize,
+    chunks: impl Stream<Item = Result<Bytes, CallError>> + Send + 'static,
+) -> impl Stream<Item = Result<String, CallError>> + Send + 'static {
     try_stream! {
         let mut buffer = LineBuffer::default();
         let mut chunks = Box::pin(chunks);
@@ -19,7 +27,9 @@ pub fn read_lines(
             while let Some(line) = buffer.next_line() {
                 yield line;
             }
-            buffer.check()?;
+            if buffer.bytes.len() > max_bytes {
+                Err(CallError::TooLarge(max_bytes))?;
+            }
         }
         if let Some(line) = buffer.last_line() {
             yield line;
@@ -64,10 +74,6 @@ impl LineBuffer {
     fn take(&mut self, end: usize) -> String {
         self.searched = 0;
         String::from_utf8_lossy(&self.bytes.split_to(end)).into_owned()
-    }
-
-    fn check(&self) -> Result<(), CallError> {
-        if self.bytes.len() > MAX_LINE_BYTES { Err(CallError::TooLarge(MAX_LINE_BYTES)) } else { Ok(()) }
     }
 }
 

@@ -29,4 +29,4 @@ pub use join_url::join_url;
 pub use line_reader::read_lines;
 pub use resolve::NameResolver;
 pub use retry::{RetryDecision, RetryPolicy, retry, retry_after};
-pub use sse::sse_events;
+pub use sse::{SseEvent, SseLimits, sse_events};

@@ -2,72 +2,116 @@ use async_stream::try_stream;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 
-use super::{CallError, read_lines};
+use super::CallError;
+use super::line_reader::lines_up_to;
+use crate::kernel::{JsonReader, ValueCounter};
 
-/// Longest event accepted from an upstream, in bytes.
-const MAX_EVENT_BYTES: usize = 4_000_000;
+/// What an upstream's events may have.
+#[derive(Clone, Copy, Debug)]
+pub struct SseLimits {
+    /// Bytes of a line.
+    pub line: usize,
+    /// Bytes of the data of an event.
+    pub event: usize,
+    /// Reads the data, and so bounds the JSON values in it.
+    pub reader: Option<JsonReader>,
+}
+
+impl Default for SseLimits {
+    fn default() -> Self {
+        Self { line: 1_000_000, event: 4_000_000, reader: None }
+    }
+}
 
 /// One server-sent event.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct SseEvent {
-    /// The `event` field; empty when there was none.
-    pub event: String,
+    /// The `event` field.
+    pub event: Option<String>,
     /// The `data` lines, joined by LF.
-    pub data: String,
+    pub data: Option<String>,
+    /// The `id` field.
+    pub id: Option<String>,
+    /// The `retry` field, in milliseconds.
+    pub retry: Option<u64>,
 }
 
-/// Reads server-sent events as the WHATWG HTML standard describes them. Comments and fields not used here are skipped. An
-/// event without its closing blank line at the end of the stream is still given: servers that forget it mean it.
+/// Reads server-sent events as the WHATWG HTML standard describes them, but also gives those without data. Comments and unknown
+/// fields are skipped. An event without its closing blank line at the end of the stream is still given: servers that forget it
+/// mean it.
 pub fn sse_events(
     chunks: impl Stream<Item = Result<Bytes, CallError>> + Send + 'static,
+    limits: SseLimits,
 ) -> impl Stream<Item = Result<SseEvent, CallError>> + Send + 'static {
     try_stream! {
-        let mut lines = Box::pin(read_lines(chunks));
-        let mut pending = EventBuilder::default();
+        let mut lines = Box::pin(lines_up_to(limits.line, chunks));
+        let mut values = ValueCounter::default();
+        let mut pending = SseEvent::default();
         while let Some(line) = lines.next().await {
-            if let Some(event) = pending.feed(&line?)? {
+            let line = line?;
+            if !line.is_empty() {
+                if let Some(data) = pending.add(&line) {
+                    limits.check(&pending, data, &mut values)?;
+                }
+            } else if let Some(event) = pending.take() {
+                values = ValueCounter::default();
                 yield event;
             }
         }
-        if let Some(event) = pending.feed("")? {
+        if let Some(event) = pending.take() {
             yield event;
         }
     }
 }
 
-#[derive(Default)]
-struct EventBuilder {
-    event: String,
-    data: Option<String>,
+impl SseLimits {
+    /// Refuses an event whose data has become too large with this line of it.
+    fn check(&self, event: &SseEvent, line: &str, values: &mut ValueCounter) -> Result<(), CallError> {
+        if event.data.as_ref().is_some_and(|data| data.len() > self.event) {
+            return Err(CallError::TooLarge(self.event));
+        }
+        let Some(reader) = self.reader else { return Ok(()) };
+        values.feed(line.as_bytes());
+        values.feed(b"\n");
+        reader.check(*values).map_err(|_| CallError::TooManyValues(reader.max_values()))
+    }
 }
 
-impl EventBuilder {
-    fn feed(&mut self, line: &str) -> Result<Option<SseEvent>, CallError> {
-        if line.is_empty() {
-            let event = std::mem::take(&mut self.event);
-            return Ok(self.data.take().map(|data| SseEvent { event, data }));
+impl SseEvent {
+    /// The event that this text is.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut event = Self::default();
+        for line in text.lines() {
+            event.add(line);
         }
-        let (field, value) = line.split_once(':').unwrap_or((line, ""));
-        let value = value.strip_prefix(' ').unwrap_or(value);
-        match field.trim_start_matches('\u{feff}') {
-            "event" => self.event = value.to_owned(),
-            "data" => self.push(value),
-            _ => {}
-        }
-        match &self.data {
-            Some(data) if data.len() > MAX_EVENT_BYTES => Err(CallError::TooLarge(MAX_EVENT_BYTES)),
-            _ => Ok(None),
-        }
+        event.take()
     }
 
-    fn push(&mut self, value: &str) {
-        match &mut self.data {
-            Some(data) => {
-                data.push('\n');
-                data.push_str(value);
+    /// Adds a line; gives its data, if it has some.
+    fn add<'a>(&mut self, line: &'a str) -> Option<&'a str> {
+        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        // A stream may begin with a byte order mark.
+        match field.trim_start_matches('\u{feff}') {
+            "event" => self.event = Some(value.to_owned()),
+            "id" => self.id = Some(value.to_owned()),
+            "retry" => self.retry = value.parse().ok(),
+            "data" => {
+                match &mut self.data {
+                    Some(data) => data.extend(["\n", value]),
+                    None => self.data = Some(value.to_owned()),
+                }
+                return Some(value);
             }
-            None => self.data = Some(value.to_owned()),
+            _ => {}
         }
+        None
+    }
+
+    /// The event, if there is one, leaving none.
+    fn take(&mut self) -> Option<Self> {
+        let event = std::mem::take(self);
+        (event != Self::default()).then_some(event)
     }
 }
 
@@ -80,19 +124,41 @@ mod tests {
 
     fn read(chunks: Vec<Vec<u8>>) -> Vec<SseEvent> {
         let chunks = futures_util::stream::iter(chunks.into_iter().map(|chunk| Ok(Bytes::from(chunk))));
-        futures_util::FutureExt::now_or_never(sse_events(chunks).try_collect()).unwrap().unwrap()
+        futures_util::FutureExt::now_or_never(sse_events(chunks, SseLimits::default()).try_collect()).unwrap().unwrap()
     }
 
-    fn event(event: &str, data: &str) -> SseEvent {
-        SseEvent { event: event.to_owned(), data: data.to_owned() }
+    fn data(data: &str) -> SseEvent {
+        SseEvent { data: Some(data.to_owned()), ..SseEvent::default() }
     }
 
     #[test]
     fn events_are_read_as_the_standard_says() {
-        let text =
-            ": comment\r\n\r\nevent: a\ndata: 1\ndata:2\nid: 7\n\ndata\n\nevent: lost\n\ndata:  two blanks\rdata: x";
-        let events = read(vec![text.as_bytes().to_vec()]);
-        assert_eq!(events, [event("a", "1\n2"), event("", ""), event("", " two blanks\nx")]);
+        let text = "\u{feff}: comment\r\n\r\nevent: a\ndata: 1\ndata:2\nid: 7\nretry: 30\n\ndata\n\nevent: b\n\n\ndata:  two blanks\rdata: x";
+        let named = |name: &str| Some(name.to_owned());
+        let first = SseEvent { event: named("a"), id: named("7"), retry: Some(30), ..data("1\n2") };
+        let without_data = SseEvent { event: named("b"), ..SseEvent::default() };
+        assert_eq!(read(vec![text.into()]), [first, data(""), without_data, data(" two blanks\nx")]);
+        assert_eq!(SseEvent::parse("data: 1\ndata: 2\n"), Some(data("1\n2")));
+        assert_eq!(SseEvent::parse(": comment\n"), None);
+    }
+
+    #[test]
+    fn an_event_may_have_so_many_bytes_and_values_whatever_stands_between_its_lines() {
+        let limits = SseLimits { line: 40, event: 60, reader: Some(JsonReader::new(20)) };
+        let read = |text: String| {
+            let chunks = futures_util::stream::iter([Ok(Bytes::from(text))]);
+            let events = sse_events(chunks, limits).try_collect::<Vec<_>>();
+            futures_util::FutureExt::now_or_never(events).unwrap().map(|events| events.len())
+        };
+        for end in ["\n", "\r", "\r\n"] {
+            let line = format!("data: {}{end}", "x".repeat(30));
+            assert_eq!(read(format!("{line}{end}{line}{end}")), Ok(2), "{end:?}");
+            assert_eq!(read(format!("{line}{line}")), Err(CallError::TooLarge(60)), "{end:?}");
+        }
+        assert_eq!(read(format!("data: {}", "x".repeat(40))), Err(CallError::TooLarge(40)));
+        let half = "id: \"\ndata: [[[[[[[[[[[[\r\n";
+        assert_eq!(read(format!("{half}\n{half}\n")), Ok(2));
+        assert_eq!(read(format!("{half}{half}\n")), Err(CallError::TooManyValues(20)));
     }
 
     proptest! {
