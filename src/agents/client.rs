@@ -20,12 +20,8 @@ const MAX_REPLY_BYTES: usize = 10_000_000;
 const MAX_STREAM_BYTES: usize = 100_000_000;
 /// Largest event of a stream, in bytes.
 const MAX_EVENT_BYTES: usize = 1_000_000;
-/// How much of an error's text is read, and how much of that is quoted. The difference keeps a token at the cut whole until it
-/// is masked.
-const MAX_ERROR_BYTES: usize = 4_000;
+/// How much of an error's text is quoted.
 const MAX_ERROR_CHARS: usize = 500;
-/// How long the text of an error is waited for.
-const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Calls agents over HTTP. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -123,9 +119,8 @@ impl AgentClient {
             return Ok(AgentReply { entry: entry.clone(), redaction, reply });
         }
         let text = reply.status_text();
-        let said = reply.prefix(MAX_ERROR_BYTES, deadline.at_most(ERROR_BODY_TIMEOUT)).await;
-        let said: String =
-            redaction.text(&String::from_utf8_lossy(&said)).trim().chars().take(MAX_ERROR_CHARS).collect();
+        let said = reply.error_text(&redaction, deadline).await;
+        let said: String = said.trim().chars().take(MAX_ERROR_CHARS).collect();
         let said = if said.is_empty() { said } else { format!(": {said}") };
         Err(failure(status, format!("answered {text}{said}")))
     }

@@ -11,9 +11,6 @@ use crate::outbound::{Call, CallError, HttpClient, Reply, error_message, join_ur
 
 /// Largest reply taken, in bytes.
 pub(super) const MAX_REPLY_BYTES: usize = 10_000_000;
-/// How much of an error's text is read. Much less is quoted, so that a credential at the cut is whole until it is masked, and JSON
-/// can be read though it holds a stack.
-const MAX_ERROR_BYTES: usize = 64_000;
 
 pub(super) async fn query(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<QueryResult, DataError> {
     let body = json!({"query": query.text, "parameters": query.parameters});
@@ -112,9 +109,7 @@ pub(super) async fn fetch_json(
 /// The failure that a status other than 2xx stands for.
 pub(super) async fn status_error(source: &Source, reply: Reply, deadline: Deadline) -> DataError {
     let (status, text) = (reply.status(), reply.status_text());
-    let timeout = deadline.at_most(std::time::Duration::from_secs(2));
-    let said = reply.prefix(MAX_ERROR_BYTES, timeout).await;
-    let said = source.redaction().text(&String::from_utf8_lossy(&said));
+    let said = reply.error_text(source.redaction(), deadline).await;
     let json: Option<Value> = JsonReader::embedded().read(said.as_bytes()).ok();
     let message = json.as_ref().and_then(Value::as_object).and_then(error_message);
     let said = strip_stack_traces(message.as_deref().unwrap_or(&said));

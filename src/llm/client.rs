@@ -4,16 +4,13 @@ use futures_util::{Stream, StreamExt};
 use serde_json::Value;
 
 use super::api_dialect::ApiDialect;
-use super::endpoint::{Endpoint, MAX_ERROR_BYTES, content_type};
+use super::endpoint::{Endpoint, content_type};
 use super::probe::DialectProbe;
 use super::{ChatRequest, Chunk, Completion, LlmError};
 use crate::kernel::{Clock, Deadline};
 use crate::outbound::{Call, HttpClient, Reply, RetryPolicy, retry, retry_after};
 use crate::settings::{LlmProvider, LlmSettings};
 use crate::telemetry::metrics::LlmCall;
-
-/// How long the text of an error is waited for: it must not cost the next attempt.
-const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Talks to whichever LLM server the settings name. Cheap to clone; all clones share connections.
 #[derive(Clone, Debug)]
@@ -235,14 +232,8 @@ impl LlmClient {
         }
         let wait = reply.header("retry-after").and_then(|header| retry_after(header, &self.clock));
         let status = reply.status_text();
-        let body = reply.prefix(MAX_ERROR_BYTES, deadline.at_most(ERROR_BODY_TIMEOUT)).await;
-        Err(LlmError::Status {
-            server: endpoint.shown.clone(),
-            code,
-            status,
-            text: endpoint.quote(&body),
-            retry_after: wait,
-        })
+        let text = endpoint.quote(reply, deadline).await;
+        Err(LlmError::Status { server: endpoint.shown.clone(), code, status, text, retry_after: wait })
     }
 
     async fn endpoint<'a>(&self, llm: &'a LlmSettings, deadline: Deadline) -> Result<Endpoint<'a>, LlmError> {

@@ -13,8 +13,6 @@ use crate::outbound::{CallError, Reply, display_url};
 
 /// Largest answer accepted, in bytes.
 pub(super) const MAX_ANSWER_BYTES: usize = 20_000_000;
-/// Largest error body read, in bytes.
-pub(super) const MAX_ERROR_BYTES: usize = 64_000;
 
 /// One server, ready to be called: its format, its address, its key. Reads replies with the key masked.
 pub(super) struct Endpoint<'a> {
@@ -57,10 +55,10 @@ impl<'a> Endpoint<'a> {
         parse(&bytes, reader, &self.redaction).map_err(|what| self.bad_reply(&what))
     }
 
-    /// What the server said in an error body, with a colon before it.
-    pub(super) fn quote(&self, body: &[u8]) -> String {
-        let text = String::from_utf8_lossy(body);
-        let json = JsonReader::embedded().read::<Value>(body).ok();
+    /// What the server says in the body of an error, with a colon before it.
+    pub(super) async fn quote(&self, reply: Reply, deadline: Deadline) -> String {
+        let text = reply.error_text(&self.redaction, deadline).await;
+        let json = JsonReader::embedded().read::<Value>(text.as_bytes()).ok();
         let said = self.redaction.text(json.as_ref().and_then(message_in).unwrap_or(&text));
         let said = excerpt(&said, 300);
         if said.is_empty() { said } else { format!(": {said}") }

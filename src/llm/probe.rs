@@ -7,12 +7,13 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::api_dialect::{ApiDialect, version_url};
-use super::endpoint::MAX_ERROR_BYTES;
 use crate::kernel::{Deadline, JsonReader, Secret};
 use crate::outbound::{Call, CallError, HttpClient};
 
 /// How long a server may take to say which format it speaks.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Largest reply that may hold a version, in bytes.
+const MAX_VERSION_BYTES: usize = 64_000;
 /// How long a server that gave no clear answer is not asked again.
 const UNCLEAR_TTL: Duration = Duration::from_secs(60);
 /// Servers whose format is remembered.
@@ -45,8 +46,8 @@ impl DialectProbe {
         let (dialect, clear) = match http.send(&Call::get(version_url(base)).bearer(key), deadline).await {
             Ok(reply) => {
                 let status = reply.status();
-                let body: Option<Value> =
-                    JsonReader::embedded().read(&reply.prefix(MAX_ERROR_BYTES, deadline).await).ok();
+                let body = reply.bytes(MAX_VERSION_BYTES, deadline).await.ok();
+                let body: Option<Value> = body.and_then(|body| JsonReader::embedded().read(&body).ok());
                 let has_version = body.is_some_and(|body| body.get("version").is_some_and(Value::is_string));
                 let dialect = if status == 200 && has_version { ApiDialect::Ollama } else { ApiDialect::OpenAi };
                 (dialect, status < 500 && status != 429)

@@ -14,11 +14,14 @@ use url::Url;
 
 use super::resolve::GuardedResolver;
 use super::{AddressGuard, CallError, tls};
-use crate::kernel::{Deadline, Error, JsonReader, Secret, Stopwatch};
+use crate::kernel::{Deadline, Error, JsonReader, Redaction, Secret, Stopwatch};
 use crate::settings::Environment;
 
 /// Longest time to reach a host, whatever the deadline allows.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How much of the body of an error is read, and how long it is waited for.
+const MAX_ERROR_BYTES: usize = 64_000;
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// One request to an upstream.
 #[derive(Clone, Debug)]
@@ -235,17 +238,19 @@ impl Reply {
         timeout_at(deadline.instant(), read).await.unwrap_or(Err(CallError::Timeout))
     }
 
-    /// The beginning of the body: at most `cap` bytes, and what has come when the deadline passes or the connection breaks.
-    pub async fn prefix(self, cap: usize, deadline: Deadline) -> Bytes {
+    /// What the body of an error says, without these credentials: its beginning, or what has come of that when the deadline
+    /// passes or the connection breaks. To be cut only now: at a cut, a credential can't be recognised.
+    pub async fn error_text(self, redaction: &Redaction, deadline: Deadline) -> String {
+        let deadline = deadline.at_most(ERROR_BODY_TIMEOUT);
         let mut stream = Box::pin(self.stream());
         let mut body = BytesMut::new();
-        while body.len() < cap
+        while body.len() < MAX_ERROR_BYTES
             && let Ok(Some(Ok(chunk))) = timeout_at(deadline.instant(), stream.next()).await
         {
             body.extend_from_slice(&chunk);
         }
-        body.truncate(cap);
-        body.freeze()
+        body.truncate(MAX_ERROR_BYTES);
+        redaction.text(&String::from_utf8_lossy(&body))
     }
 
     /// The body as it arrives. Dropping it closes the connection.

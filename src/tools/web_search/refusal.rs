@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use serde_json::Value;
 
 use super::hit::plain_text;
@@ -7,11 +5,8 @@ use super::provider::Provider;
 use crate::kernel::{Deadline, JsonReader, Redaction};
 use crate::outbound::Reply;
 
-/// How much of a refusal is read, and how much of that is quoted. The difference keeps a key at the cut whole until it is masked.
-const MAX_READ_BYTES: usize = 16_000;
+/// How much of a refusal is quoted.
 const MAX_QUOTED_CHARS: usize = 300;
-/// How long the text of a refusal is waited for.
-const BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Statuses by which engines say that nothing is left of what was paid for, or that they are asked too often.
 const QUOTA_STATUSES: [u16; 4] = [402, 429, 432, 433];
@@ -36,8 +31,7 @@ const MESSAGE_POINTERS: [&str; 9] = [
 pub(super) async fn explain(provider: &Provider, reply: Reply, redaction: &Redaction, deadline: Deadline) -> String {
     let (status, status_text) = (reply.status(), reply.status_text());
     let wait = reply.header("retry-after").and_then(|text| text.trim().parse::<u32>().ok());
-    let bytes = reply.prefix(MAX_READ_BYTES, deadline.at_most(BODY_TIMEOUT)).await;
-    let text = redaction.text(&String::from_utf8_lossy(&bytes));
+    let text = reply.error_text(redaction, deadline).await;
     let said = said(&text);
     let quote = |what: &str| if said.is_empty() { what.to_owned() } else { format!("{what}. It says: {said}") };
     let lower = text.to_ascii_lowercase();
