@@ -85,8 +85,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLayer {
     }
 }
 
-/// Keeps spans and lines in this process, but writes none.
 #[cfg(test)]
+/// Keeps spans and lines in this process, but writes none.
 pub(crate) fn init_for_tests() {
     drop(tracing_subscriber::registry().with(LogLayer { content: false }).try_init());
 }
