@@ -30,17 +30,7 @@ pub(super) struct Modules {
 
 /// All routes, and the documents made from the same lines.
 pub(super) fn router(modules: Modules, prefix: &str) -> Result<Router, Error> {
-    let (router, document) = OpenApiRouter::with_openapi(base_document())
-        .merge(system_router().with_state(modules.system.clone()))
-        .merge(llm::routes::router().with_state(modules.llm))
-        .merge(agents::routes::router().with_state(modules.agents))
-        .merge(datasources::routes::router().with_state(modules.datasources))
-        .merge(tools::routes::router().with_state(modules.tools))
-        .merge(memory::routes::router().with_state(modules.memory))
-        .nest(prefix, chat::routes::router().with_state(modules.chat))
-        .nest(prefix, executions::routes::router().with_state(modules.executions))
-        .merge(monitoring::routes::router().with_state(modules.monitoring.clone()))
-        .split_for_parts();
+    let (router, document) = documented(Some(&modules), prefix).split_for_parts();
     let router = router.merge(docs_router(&complete(document))?);
     let enabled = modules.system.settings.snapshot().monitoring.enabled;
     let prometheus = enabled.then(|| monitoring::routes::prometheus_router().with_state(modules.monitoring));
@@ -49,21 +39,25 @@ pub(super) fn router(modules: Modules, prefix: &str) -> Result<Router, Error> {
 
 /// The OpenAPI document with the default prefix, as it is committed.
 pub fn openapi_document() -> OpenApi {
-    let document = OpenApiRouter::with_openapi(base_document())
-        .merge(stateless(system_router()))
-        .merge(stateless(llm::routes::router()))
-        .merge(stateless(agents::routes::router()))
-        .merge(stateless(datasources::routes::router()))
-        .merge(stateless(tools::routes::router()))
-        .merge(stateless(memory::routes::router()))
-        .nest("/v1", stateless(chat::routes::router()))
-        .nest("/v1", stateless(executions::routes::router()))
-        .merge(stateless(monitoring::routes::router()))
-        .into_openapi();
-    complete(document)
+    complete(documented(None, "/v1").into_openapi())
 }
 
-/// Only the document of a router.
-fn stateless<S: Clone + Send + Sync + 'static>(router: OpenApiRouter<S>) -> OpenApiRouter {
-    OpenApiRouter::with_openapi(router.into_openapi())
+/// The routes that the document describes; without modules, no more than their description.
+fn documented(modules: Option<&Modules>, prefix: &str) -> OpenApiRouter {
+    fn mount<S: Clone + Send + Sync + 'static>(router: OpenApiRouter<S>, state: Option<S>) -> OpenApiRouter {
+        match state {
+            Some(state) => router.with_state(state),
+            None => OpenApiRouter::with_openapi(router.into_openapi()),
+        }
+    }
+    OpenApiRouter::with_openapi(base_document())
+        .merge(mount(system_router(), modules.map(|it| it.system.clone())))
+        .merge(mount(llm::routes::router(), modules.map(|it| it.llm.clone())))
+        .merge(mount(agents::routes::router(), modules.map(|it| it.agents.clone())))
+        .merge(mount(datasources::routes::router(), modules.map(|it| it.datasources.clone())))
+        .merge(mount(tools::routes::router(), modules.map(|it| it.tools.clone())))
+        .merge(mount(memory::routes::router(), modules.map(|it| it.memory.clone())))
+        .nest(prefix, mount(chat::routes::router(), modules.map(|it| it.chat.clone())))
+        .nest(prefix, mount(executions::routes::router(), modules.map(|it| it.executions.clone())))
+        .merge(mount(monitoring::routes::router(), modules.map(|it| it.monitoring.clone())))
 }

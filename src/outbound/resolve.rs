@@ -1,34 +1,8 @@
-use std::collections::HashMap;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::net::SocketAddr;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::{AddressGuard, CallError};
-
-/// Where the addresses of names are found. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct NameResolver(Arc<HashMap<String, Vec<IpAddr>>>);
-
-impl NameResolver {
-    /// What this machine knows: its files, and DNS.
-    pub fn system() -> Self {
-        Self::default()
-    }
-
-    /// These, and for all others what the machine knows.
-    pub fn with(known: impl IntoIterator<Item = (String, Vec<IpAddr>)>) -> Self {
-        Self(Arc::new(known.into_iter().collect()))
-    }
-
-    async fn look_up(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        match self.0.get(host) {
-            Some(known) => Ok(known.iter().map(|address| SocketAddr::new(*address, port)).collect()),
-            None => Ok(tokio::net::lookup_host((host, port)).await?.collect()),
-        }
-    }
-}
 
 /// The addresses of a host that may be connected to, for connections that don't go through [`super::HttpClient`].
 pub(super) async fn resolve(guard: &AddressGuard, host: &str, port: u16) -> Result<Vec<SocketAddr>, CallError> {

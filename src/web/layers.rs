@@ -16,7 +16,7 @@ use tower_http::timeout::RequestBodyDeadlineLayer;
 
 use super::ApiError;
 use super::body::{BODY_TOO_LARGE, BodyLimits};
-use super::log_line::{AccessLogLine, method_label};
+use super::log_line::AccessLogLine;
 use super::origin_guard::OriginGuard;
 use crate::kernel::{Error, ErrorKind, new_id};
 use crate::settings::ServerSettings;
@@ -30,6 +30,16 @@ const SECURITY_HEADERS: [(HeaderName, &str); 3] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
     (header::CONTENT_SECURITY_POLICY, "frame-ancestors 'none'"),
+];
+/// The methods that pages may use, and that are told apart in figures.
+const METHODS: [(Method, &str); 7] = [
+    (Method::DELETE, "DELETE"),
+    (Method::GET, "GET"),
+    (Method::HEAD, "HEAD"),
+    (Method::OPTIONS, "OPTIONS"),
+    (Method::PATCH, "PATCH"),
+    (Method::POST, "POST"),
+    (Method::PUT, "PUT"),
 ];
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -109,9 +119,8 @@ pub fn normalize_path<B>(mut request: axum::http::Request<B>) -> axum::http::Req
 }
 
 fn cors(origins: &[String]) -> CorsLayer {
-    use Method as M;
     let layer = CorsLayer::new()
-        .allow_methods([M::DELETE, M::GET, M::HEAD, M::OPTIONS, M::PATCH, M::POST, M::PUT])
+        .allow_methods(METHODS.map(|(method, _)| method))
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([REQUEST_ID, header::ETAG])
         .max_age(Duration::from_secs(600));
@@ -132,7 +141,8 @@ fn panic_response(_: Box<dyn Any + Send + 'static>) -> Response {
 async fn request_context(http: Request, next: Next) -> Response {
     let id = client_request_id(&http).unwrap_or_else(new_id);
     let route = http.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str);
-    let method = method_label(http.method());
+    // Clients may make up more, which are not worth telling apart.
+    let method = METHODS.iter().find(|(method, _)| method == http.method()).map_or("OTHER", |(_, name)| *name);
     let request = RequestContext::new(id, method, route);
     let line = AccessLogLine::begin(method, request.clone());
     let answering = AssertUnwindSafe(next.run(http)).catch_unwind().unwrap_or_else(panic_response);

@@ -1,5 +1,5 @@
 use axum::body::{Body, BodyDataStream};
-use axum::http::{Method, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::Response;
 use futures_util::StreamExt;
 use tokio::time::Instant;
@@ -60,19 +60,5 @@ impl Drop for AccessLogLine {
             None => "abandoned by the client",
         };
         request.in_scope(|| tracing::info!(method, route, status, duration_ms, "{what}"));
-    }
-}
-
-/// The name of a method. Clients may make up more, which are not worth telling apart.
-pub(super) fn method_label(method: &Method) -> &'static str {
-    match method.as_str() {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "PATCH" => "PATCH",
-        "DELETE" => "DELETE",
-        "OPTIONS" => "OPTIONS",
-        _ => "OTHER",
     }
 }

@@ -9,89 +9,57 @@ use super::openapi::schema::{path, text};
 use super::openapi::texts;
 use crate::kernel::{Error, FieldIssue, ResourceName, UserId};
 
-/// The `{user_id}` of the path.
-#[derive(Debug)]
-pub struct PathUser(pub UserId);
+/// Declares an extractor of the one parameter of a path: what it is called, what it is for, what it may hold and how it is read.
+macro_rules! path_parameter {
+    ($(#[$about:meta])* $extractor:ident($type:ty), $name:literal, $purpose:expr, $schema:expr, $parse:expr) => {
+        $(#[$about])*
+        #[derive(Debug)]
+        pub struct $extractor(pub $type);
 
-impl<S: Send + Sync> FromRequestParts<S> for PathUser {
-    type Rejection = ApiError;
+        impl<S: Send + Sync> FromRequestParts<S> for $extractor {
+            type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let text = parameter(parts, state, "user_id").await?;
-        let user = UserId::parse(&text).map_err(|expected| invalid_parameter("user_id", expected, text))?;
-        Ok(Self(user))
-    }
+            async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+                let text = parameter(parts, state, $name).await?;
+                $parse(&text).map(Self).map_err(|expected| invalid_parameter($name, expected, text))
+            }
+        }
+
+        impl IntoParams for $extractor {
+            fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+                vec![path($name, $purpose, $schema)]
+            }
+        }
+    };
 }
 
-/// The `{name}` of the path: of an agent, a data source or a tool.
-#[derive(Debug)]
-pub struct PathName(pub ResourceName);
-
-impl<S: Send + Sync> FromRequestParts<S> for PathName {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let text = parameter(parts, state, "name").await?;
-        let name = ResourceName::parse(&text).map_err(|expected| invalid_parameter("name", expected, text))?;
-        Ok(Self(name))
-    }
-}
+path_parameter!(
+    /// The `{user_id}` of the path.
+    PathUser(UserId), "user_id", "Whose conversation", texts::user(), UserId::parse
+);
+path_parameter!(
+    /// The `{name}` of the path: of an agent, a data source or a tool.
+    PathName(ResourceName), "name", "Its name", texts::name(), ResourceName::parse
+);
+path_parameter!(
+    /// The `{name}` of the path where it may be that of a function. MCP servers give theirs almost any name.
+    PathFunction(String), "name",
+    "Name of the tool, or of the function as `registry/schemas` has it: `server__tool` for one of an MCP server",
+    texts::plain(&(1..=MAX_FUNCTION_CHARS)), function_name
+);
+path_parameter!(
+    /// The `{id}` of the path, as text.
+    PathId(String), "id", "Its id", text(), |text: &str| Ok::<_, String>(text.to_owned())
+);
 
 /// Longest name of a function, in characters: that of a server, and its own.
 const MAX_FUNCTION_CHARS: usize = 260;
 
-/// The `{name}` of the path where it may be that of a function. MCP servers give theirs almost any name.
-#[derive(Debug)]
-pub struct PathFunction(pub String);
-
-impl<S: Send + Sync> FromRequestParts<S> for PathFunction {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let text = parameter(parts, state, "name").await?;
-        if text.is_empty() || text.chars().count() > MAX_FUNCTION_CHARS || text.chars().any(char::is_control) {
-            let expected = format!("Name should have 1 to {MAX_FUNCTION_CHARS} characters, and no control characters");
-            return Err(invalid_parameter("name", expected, text));
-        }
-        Ok(Self(text))
+fn function_name(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.chars().count() > MAX_FUNCTION_CHARS || text.chars().any(char::is_control) {
+        return Err(format!("Name should have 1 to {MAX_FUNCTION_CHARS} characters, and no control characters"));
     }
-}
-
-/// The `{id}` of the path, as text.
-#[derive(Debug)]
-pub struct PathId(pub String);
-
-impl<S: Send + Sync> FromRequestParts<S> for PathId {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        parameter(parts, state, "id").await.map(Self)
-    }
-}
-
-impl IntoParams for PathUser {
-    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        vec![path("user_id", "Whose conversation", texts::user())]
-    }
-}
-
-impl IntoParams for PathName {
-    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        vec![path("name", "Its name", texts::name())]
-    }
-}
-
-impl IntoParams for PathFunction {
-    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let purpose = "Name of the tool, or of the function as `registry/schemas` has it: `server__tool` for one of an MCP server";
-        vec![path("name", purpose, texts::plain(&(1..=MAX_FUNCTION_CHARS)))]
-    }
-}
-
-impl IntoParams for PathId {
-    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        vec![path("id", "Its id", text())]
-    }
+    Ok(text.to_owned())
 }
 
 /// The only parameter of the path, percent-decoded.

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,17 +7,24 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::ConnectionTable;
-
 /// How long a body may be on its way before its connection may be closed for another one.
 const SLOW_BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The budget of memory that all connections share.
+pub(super) trait BufferBudget: fmt::Debug + Send + Sync {
+    /// What a connection keeps has changed from `before` to `after` bytes.
+    fn count_bytes(&self, before: usize, after: usize);
+
+    /// Closes connections while they keep too much together.
+    fn enforce(&self);
+}
 
 /// One open connection: what it does, and what it keeps in memory.
 #[derive(Debug)]
 pub(in crate::app) struct ClientConnection {
     pub(super) client: IpAddr,
     close: CancellationToken,
-    table: Arc<ConnectionTable>,
+    budget: Arc<dyn BufferBudget>,
     state: Mutex<ConnectionState>,
 }
 
@@ -65,7 +73,7 @@ impl ConnectionState {
 }
 
 impl ClientConnection {
-    pub(super) fn new(client: IpAddr, close: CancellationToken, table: Arc<ConnectionTable>) -> Self {
+    pub(super) fn new(client: IpAddr, close: CancellationToken, budget: Arc<dyn BufferBudget>) -> Self {
         let now = Instant::now();
         let state = ConnectionState {
             phase: ConnectionPhase::Idle,
@@ -77,7 +85,7 @@ impl ClientConnection {
             buffering_since: now,
             is_closed: false,
         };
-        Self { client, close, table, state: Mutex::new(state) }
+        Self { client, close, budget, state: Mutex::new(state) }
     }
 
     /// Bytes have come from the client.
@@ -171,12 +179,8 @@ impl ClientConnection {
     pub(super) fn forget(&self) {
         let mut state = self.state();
         if !std::mem::replace(&mut state.is_closed, true) {
-            self.table.count_bytes(state.buffered(), 0);
+            self.budget.count_bytes(state.buffered(), 0);
         }
-    }
-
-    pub(super) fn leave(self: &Arc<Self>) {
-        self.table.leave(self);
     }
 
     fn state(&self) -> MutexGuard<'_, ConnectionState> {
@@ -195,11 +199,11 @@ impl ClientConnection {
                 state.buffering_since = Instant::now();
             }
             // Under the lock, or closing could take away what has not been added yet.
-            self.table.count_bytes(before, state.buffered());
+            self.budget.count_bytes(before, state.buffered());
             (before, state.buffered())
         };
         if after > before {
-            self.table.hold_to_budget();
+            self.budget.enforce();
         }
     }
 }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::settings::ServerSettings;
 pub(super) use connection::ClientConnection;
-use connection::EvictionWeight;
+use connection::{BufferBudget, EvictionWeight};
 pub(super) use tracked_body::TrackedBody;
 
 /// Pause before another connection is closed because the last one has not made room yet.
@@ -50,6 +50,7 @@ struct OpenConnections {
 #[derive(Debug)]
 pub(super) struct Admission {
     pub(super) connection: Arc<ClientConnection>,
+    table: Arc<ConnectionTable>,
     _slot: OwnedSemaphorePermit,
 }
 
@@ -78,9 +79,10 @@ impl Connections {
             return None;
         }
         let slot = self.slot().await?;
-        let connection = Arc::new(ClientConnection::new(client, close, Arc::clone(&self.0)));
-        self.0.open().connections.entry(client).or_default().push(Arc::clone(&connection));
-        Some(Admission { connection, _slot: slot })
+        let table = Arc::clone(&self.0);
+        let connection = Arc::new(ClientConnection::new(client, close, table.clone()));
+        table.open().connections.entry(client).or_default().push(Arc::clone(&connection));
+        Some(Admission { connection, table, _slot: slot })
     }
 
     async fn slot(&self) -> Option<OwnedSemaphorePermit> {
@@ -106,21 +108,6 @@ impl ConnectionTable {
 
     fn count(&self, client: IpAddr) -> usize {
         self.open().connections.get(&client).map_or(0, Vec::len)
-    }
-
-    /// What a connection keeps has changed from `before` to `after` bytes.
-    fn count_bytes(&self, before: usize, after: usize) {
-        if after > before {
-            self.buffered.fetch_add(after - before, Ordering::Relaxed);
-        } else {
-            self.buffered.fetch_sub(before - after, Ordering::Relaxed);
-        }
-    }
-
-    fn hold_to_budget(&self) {
-        while self.is_over_budget() && self.close_buffering() {
-            self.warn("clients keep MAX_BUFFERED_BYTES; the connection that is longest at it was closed".to_owned());
-        }
     }
 
     fn is_over_budget(&self) -> bool {
@@ -157,6 +144,22 @@ impl ConnectionTable {
             open.warned = Some(now);
             drop(open);
             tracing::warn!("{text}");
+        }
+    }
+}
+
+impl BufferBudget for ConnectionTable {
+    fn count_bytes(&self, before: usize, after: usize) {
+        if after > before {
+            self.buffered.fetch_add(after - before, Ordering::Relaxed);
+        } else {
+            self.buffered.fetch_sub(before - after, Ordering::Relaxed);
+        }
+    }
+
+    fn enforce(&self) {
+        while self.is_over_budget() && self.close_buffering() {
+            self.warn("clients keep MAX_BUFFERED_BYTES; the connection that is longest at it was closed".to_owned());
         }
     }
 }
@@ -201,7 +204,7 @@ impl OpenConnections {
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        self.connection.leave();
+        self.table.leave(&self.connection);
     }
 }
 

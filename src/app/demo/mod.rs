@@ -11,7 +11,6 @@ mod script;
 mod web;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt;
@@ -23,11 +22,7 @@ use super::StartError;
 use crate::datasources::write_sample_database;
 use crate::kernel::{Error, count_panics};
 use crate::settings::{Environment, StorageSettings, load};
-
-/// The demo model's name.
-pub const MODEL: &str = "demo-model";
-/// Pause between two words of a streamed answer.
-const WORD_PAUSE: Duration = Duration::from_millis(15);
+use script::MODEL;
 
 /// A scripted LLM server that speaks OpenAI's and Ollama's wire formats.
 pub fn llm_router() -> Router {

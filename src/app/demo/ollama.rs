@@ -9,8 +9,7 @@ use axum::routing::{get, post};
 use futures_util::Stream;
 use serde_json::{Value, json};
 
-use super::script::{DemoAnswer, DemoRequest, pieces};
-use super::{MODEL, WORD_PAUSE};
+use super::script::{DemoAnswer, DemoRequest, MODEL, WORD_PAUSE, pieces};
 use crate::kernel::JsonReader;
 use crate::web::JsonReply;
 

@@ -8,8 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
-use super::script::{DemoAnswer, DemoRequest, pieces};
-use super::{MODEL, WORD_PAUSE};
+use super::script::{DemoAnswer, DemoRequest, MODEL, WORD_PAUSE, pieces};
 use crate::kernel::{JsonReader, new_id};
 use crate::web::JsonReply;
 

@@ -1,7 +1,13 @@
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::queries::query_for;
 
+/// The demo model's name.
+pub(super) const MODEL: &str = "demo-model";
+/// Pause between two words of a streamed answer.
+pub(super) const WORD_PAUSE: Duration = Duration::from_millis(15);
 /// Stands between what the server found and the prompt.
 const REQUEST: &str = "\n\nThe user's request:\n\n";
 
