@@ -1,22 +1,20 @@
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use serde_json::{Map, Value, json};
 use tokio::time::{Instant, timeout_at};
 
-use super::rows::{DEFAULT_ROWS, MAX_ROWS};
+use super::health::CheckReport;
+use super::query::{Query, QueryResult};
+use super::schema::{SourceSchema, SourceTable, TableSchema};
+use super::source::{Source, call_error, protocol_of, source_label};
 use super::sql::SqlClient;
-use super::{DataError, Outage, QueryResult, cube, rest};
+use super::{DataError, Outage, cube, rest};
 use crate::kernel::{Deadline, Stopwatch};
 use crate::outbound::{AddressGuard, BreakerState, Breakers, CallError, HttpClient, Permit};
-use crate::settings::{CatalogEntry, DataSourceSettings, Protocol};
+use crate::settings::Protocol;
 use crate::telemetry::metrics::{self, Callee};
-
-/// A data source as clients are handed it.
-pub type Source = Arc<CatalogEntry<DataSourceSettings>>;
 
 /// Asks data sources, whatever their protocol. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -24,26 +22,6 @@ pub(super) struct DataSourceClient {
     http: HttpClient,
     sql: SqlClient,
     breakers: Breakers,
-}
-
-/// A query, ready to be sent.
-#[derive(Clone, Debug)]
-pub(super) struct Query<'a> {
-    pub(super) text: &'a str,
-    pub(super) parameters: &'a Map<String, Value>,
-    pub(super) max_rows: usize,
-    pub(super) deadline: Deadline,
-}
-
-/// What a test of a source found.
-#[derive(Clone, Debug, Default)]
-pub struct CheckReport {
-    /// The status of its health endpoint, if it has one.
-    pub status: Option<u16>,
-    /// Whether it may be relied on.
-    pub ok: bool,
-    /// What was checked and what was found: `reached`, `authenticated`, `version`, `read_only`, ...
-    pub findings: Map<String, Value>,
 }
 
 impl DataSourceClient {
@@ -65,14 +43,14 @@ impl DataSourceClient {
     }
 
     /// The schema, in the source's own form.
-    pub(super) async fn schema(&self, source: &Source, deadline: Deadline) -> Result<Value, DataError> {
+    pub(super) async fn schema(&self, source: &Source, deadline: Deadline) -> Result<SourceSchema, DataError> {
         let protocol = protocol_of(source)?;
         let work = async {
             match protocol {
-                Protocol::Rest => rest::schema(&self.http, source, deadline).await,
-                Protocol::Cube => cube::schema(&self.http, source, deadline).await,
+                Protocol::Rest => rest::schema(&self.http, source, deadline).await.map(SourceSchema::Service),
+                Protocol::Cube => cube::schema(&self.http, source, deadline).await.map(SourceSchema::Service),
                 Protocol::Postgres | Protocol::MySql | Protocol::Sqlite => {
-                    Ok(json!({"tables": self.sql.schema(source, deadline).await?}))
+                    Ok(SourceSchema::Database { tables: self.sql.schema(source, deadline).await? })
                 }
             }
         };
@@ -80,25 +58,29 @@ impl DataSourceClient {
     }
 
     /// The list of tables, in the source's own form.
-    pub(super) async fn tables(&self, source: &Source, deadline: Deadline) -> Result<Vec<Value>, DataError> {
+    pub(super) async fn tables(&self, source: &Source, deadline: Deadline) -> Result<Vec<SourceTable>, DataError> {
         let protocol = protocol_of(source)?;
         let work = async {
-            match protocol {
-                Protocol::Rest => rest::tables(&self.http, source, deadline).await,
-                Protocol::Cube => cube::tables(&self.http, source, deadline).await,
-                Protocol::Postgres | Protocol::MySql | Protocol::Sqlite => self.sql.tables(source, deadline).await,
-            }
+            let tables = match protocol {
+                Protocol::Rest => rest::tables(&self.http, source, deadline).await?,
+                Protocol::Cube => cube::tables(&self.http, source, deadline).await?,
+                Protocol::Postgres | Protocol::MySql | Protocol::Sqlite => {
+                    let tables = self.sql.schema(source, deadline).await?.into_iter();
+                    return Ok(tables.map(TableSchema::without_columns).map(SourceTable::Database).collect());
+                }
+            };
+            Ok(tables.into_iter().map(SourceTable::Service).collect())
         };
         self.with_breaker(source, deadline, work.boxed()).await
     }
 
     /// Looks at the source itself, whatever its breaker says; a source found well closes it.
     pub(super) async fn check(&self, source: &Source, deadline: Deadline) -> Result<CheckReport, DataError> {
-        let checked = self.check_now(source, deadline).await?;
-        if checked.ok {
+        let report = self.check_now(source, deadline).await?;
+        if report.is_ok() {
             self.breakers.reset(&breaker_key(source));
         }
-        Ok(checked)
+        Ok(report)
     }
 
     async fn check_now(&self, source: &Source, deadline: Deadline) -> Result<CheckReport, DataError> {
@@ -129,14 +111,10 @@ impl DataSourceClient {
         deadline: Deadline,
         work: BoxFuture<'_, Result<T, DataError>>,
     ) -> Result<T, DataError> {
-        let permit = self.breakers.admit(&breaker_key(source)).map_err(|wait| DataError::Failed {
-            text: format!(
-                "{} keeps failing; it is not asked again for {} s",
-                source_label(source),
-                wait.as_secs().max(1)
-            ),
-            timed_out: false,
-            outage: Outage::Yes,
+        let permit = self.breakers.admit(&breaker_key(source)).map_err(|wait| {
+            let (label, seconds) = (source_label(source), wait.as_secs().max(1));
+            let text = format!("{label} keeps failing; it is not asked again for {seconds} s");
+            DataError::Failed { text, timed_out: false, outage: Outage::Yes }
         })?;
         let is_cut_short = deadline.is_shorter_than(source.effective.timeout());
         let started = Instant::now();
@@ -160,7 +138,7 @@ impl DataSourceClient {
         permit.probe(async move {
             let deadline = Deadline::after(source.effective.timeout().min(Permit::PROBE_TIMEOUT));
             match client.check_now(&source, deadline).await {
-                Ok(checked) => matches!(checked.status, Some(502..=504)),
+                Ok(report) => matches!(report.status(), Some(502..=504)),
                 Err(error) => matches!(error, DataError::Failed { outage: Outage::Yes | Outage::Perhaps, .. }),
             }
         });
@@ -173,7 +151,7 @@ async fn with_deadline<T>(
     deadline: Deadline,
     work: BoxFuture<'_, Result<T, DataError>>,
 ) -> Result<T, DataError> {
-    let late = || DataError::from_call(&source_label(source), &CallError::Timeout);
+    let late = || call_error(source, &CallError::Timeout);
     let _wait = Stopwatch::wait();
     timeout_at(deadline.instant(), work).await.unwrap_or_else(|_| Err(late()))
 }
@@ -189,39 +167,10 @@ fn outcome_label<T>(outcome: &Result<T, DataError>) -> &'static str {
 }
 
 fn redacted(source: &Source, error: DataError) -> DataError {
-    match error {
-        DataError::Failed { text, timed_out, outage } => {
-            DataError::Failed { text: source.redaction().text(&text), timed_out, outage }
-        }
-        refused => refused,
-    }
-}
-
-/// How to speak to the source; the error says that nobody here can.
-pub(super) fn protocol_of(source: &Source) -> Result<Protocol, DataError> {
-    source.effective.protocol().ok_or_else(|| {
-        DataError::failed(format!("{}: unsupported type '{}'", source_label(source), source.effective.kind))
-    })
-}
-
-/// The source as messages name it.
-pub(super) fn source_label(source: &Source) -> String {
-    format!("DataSource '{}'", source.name)
+    error.map_text(|text| source.redaction().text(text))
 }
 
 /// A source that moves starts with a clean record.
 fn breaker_key(source: &Source) -> String {
     format!("data source {} at {}", source.name, source.effective.url)
-}
-
-/// Rows that a query may give: what it asks for, or else what the source is configured for.
-pub(super) fn max_rows(source: &Source, asked: Option<usize>) -> usize {
-    let configured = source.effective.config.expose().get("max_rows").and_then(Value::as_u64);
-    let configured = configured.and_then(|rows| usize::try_from(rows).ok()).filter(|rows| *rows > 0);
-    asked.or(configured).unwrap_or(DEFAULT_ROWS).min(MAX_ROWS)
-}
-
-/// The deadline for one request to the source.
-pub(super) fn deadline_of(source: &Source, whole: Duration) -> Deadline {
-    Deadline::after(source.effective.timeout().min(whole))
 }

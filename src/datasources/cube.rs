@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::client::{CheckReport, Query, Source, source_label};
-use super::rest::{MAX_REPLY_BYTES, fetch_json, is_auth_error, status_error};
+use super::DataError;
+use super::health::{Authentication, CheckReport};
+use super::http::{body, endpoint_url, fetch, fetch_json, is_auth_error, parse, send};
+use super::query::{Query, QueryResult};
 use super::rows::RowCollector;
+use super::source::{Source, source_error, source_failed};
 use super::sql::check_sql;
 use super::stack_traces::strip_stack_traces;
-use super::{DataError, QueryResult};
-use crate::kernel::{Deadline, JsonError, JsonReader, Secret, new_id};
-use crate::outbound::{Call, CallError, HttpClient, join_url};
+use crate::kernel::{Deadline, JsonReader, Secret, new_id};
+use crate::outbound::{Call, HttpClient};
 use crate::settings::Protocol;
 
 /// Pause before a query is repeated that Cube asked to wait for: it holds requests back itself, so this only keeps a broken
@@ -24,14 +26,9 @@ const MAX_LIMIT: usize = 50_000;
 /// A JSON query goes to `/load`; anything else is SQL.
 pub(super) async fn query(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<QueryResult, DataError> {
     if query.text.trim_start().starts_with('{') {
-        let parsed = JsonReader::embedded().read(query.text.as_bytes());
-        return load(
-            http,
-            source,
-            parsed.map_err(|error| DataError::invalid_query(format!("Not a Cube query: {error}")))?,
-            query,
-        )
-        .await;
+        let cube = JsonReader::embedded().read(query.text.as_bytes());
+        let cube = cube.map_err(|error| DataError::invalid_query(format!("Not a Cube query: {error}")))?;
+        return load(http, source, cube, query).await;
     }
     let checked = check_sql(query.text, Protocol::Postgres, Vec::new()).await?;
     if checked.names().next().is_some() {
@@ -56,8 +53,10 @@ async fn load(
     let span = new_id();
     let mut backoff = INITIAL_BACKOFF;
     for attempt in 1_u64.. {
-        let call = Call::post(url_of(source, "load")?, &json!({"query": cube}));
-        let call = Call { request_id: Some(format!("{span}-span-{attempt}")), ..authorized(source, call) };
+        let call = Call {
+            request_id: Some(format!("{span}-span-{attempt}")),
+            ..post(source, "load", &json!({"query": cube}))?
+        };
         let mut reply = fetch_json(http, source, &call, query.deadline).await?;
         match reply.get("error").and_then(Value::as_str) {
             Some("Continue wait") => {
@@ -68,16 +67,16 @@ async fn load(
             None => return load_result(source, &mut reply, query.max_rows),
         }
     }
-    Err(DataError::failed(format!("{} never stopped waiting", source_label(source))))
+    Err(source_failed(source, "never stopped waiting"))
 }
 
 fn upstream_error(source: &Source, error: &str) -> DataError {
-    DataError::failed(format!("{}: {}", source_label(source), strip_stack_traces(error)))
+    source_error(source, strip_stack_traces(error))
 }
 
 fn load_result(source: &Source, reply: &mut Value, max_rows: usize) -> Result<QueryResult, DataError> {
     let Some(Value::Array(mut rows)) = reply.get_mut("data").map(Value::take) else {
-        return Err(DataError::failed(format!("{} answered without data", source_label(source))));
+        return Err(source_failed(source, "answered without data"));
     };
     let truncated = rows.len() > max_rows;
     rows.truncate(max_rows);
@@ -87,30 +86,16 @@ fn load_result(source: &Source, reply: &mut Value, max_rows: usize) -> Result<Qu
         .flat_map(|annotation| annotation.values().filter_map(Value::as_object).flatten())
         .map(|(name, about)| json!({"name": name, "type": about.get("type"), "title": about.get("title")}))
         .collect();
-    let metadata = json!({"columns": columns, "truncated": truncated});
-    let metadata = metadata.as_object().cloned().unwrap_or_default();
-    Ok(QueryResult { row_count: rows.len() as u64, rows, metadata })
+    Ok(QueryResult::described(rows, &columns, truncated))
 }
 
 /// `/v1/cubesql` answers in lines of JSON: first `{"schema": [...]}`, then `{"data": [[...]]}`, or `{"error": ...}`.
 async fn sql(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<QueryResult, DataError> {
-    let call = authorized(source, Call::post(url_of(source, "cubesql")?, &json!({"query": query.text})));
-    let failed = |error| DataError::from_call(&source_label(source), &error);
-    let reply = http.send(&call, query.deadline).await.map_err(failed)?;
-    if !(200..300).contains(&reply.status()) {
-        return Err(status_error(source, reply, query.deadline).await);
-    }
-    let reader = reply.reader();
-    let bytes = reply.bytes(MAX_REPLY_BYTES, query.deadline).await.map_err(failed)?;
+    let call = post(source, "cubesql", &json!({"query": query.text}))?;
+    let (bytes, reader) = fetch(http, source, &call, query.deadline).await?;
     let mut collector = RowCollector::new(query.max_rows);
     for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
-        let line: Value = reader.read(line).map_err(|error| match error {
-            JsonError::TooManyValues(most) => failed(CallError::TooManyValues(most)),
-            JsonError::Invalid(error) => {
-                DataError::failed(format!("{} answered with a line that is no JSON: {error}", source_label(source)))
-            }
-        })?;
-        let line = source.redaction().json(line);
+        let line = parse(source, reader, line, "a line that is no JSON")?;
         if let Some(error) = line.get("error") {
             return Err(upstream_error(source, error.as_str().map_or(&error.to_string(), |text| text)));
         }
@@ -126,17 +111,17 @@ async fn sql(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<Qu
         }
     }
     if !collector.has_columns() {
-        return Err(DataError::failed(format!("{} answered without a schema of its columns", source_label(source))));
+        return Err(source_failed(source, "answered without a schema of its columns"));
     }
     Ok(collector.finish())
 }
 
 /// The cubes as Cube describes them.
 pub(super) async fn schema(http: &HttpClient, source: &Source, deadline: Deadline) -> Result<Value, DataError> {
-    let meta = fetch_json(http, source, &authorized(source, Call::get(url_of(source, "meta")?)), deadline).await?;
+    let meta = fetch_json(http, source, &get_meta(source)?, deadline).await?;
     match meta.get("cubes") {
         Some(Value::Array(_)) => Ok(meta),
-        _ => Err(DataError::failed(format!("{} answered without a list of cubes", source_label(source)))),
+        _ => Err(source_failed(source, "answered without a list of cubes")),
     }
 }
 
@@ -153,36 +138,36 @@ pub(super) async fn tables(http: &HttpClient, source: &Source, deadline: Deadlin
 
 /// `/v1/meta` needs a valid token, which `/readyz` does not.
 pub(super) async fn check(http: &HttpClient, source: &Source, deadline: Deadline) -> Result<CheckReport, DataError> {
-    let call = authorized(source, Call::get(url_of(source, "meta")?));
-    let failed = |error| DataError::from_call(&source_label(source), &error);
-    let reply = http.send(&call, deadline).await.map_err(failed)?;
+    let reply = send(http, source, &get_meta(source)?, deadline).await?;
     let status = reply.status();
-    let authenticated = match status {
-        200 => Some(true),
-        status if is_auth_error(status) => Some(false),
-        _ => None,
+    let authentication = match status {
+        200 => Authentication::Accepted,
+        status if is_auth_error(status) => Authentication::Refused,
+        _ => Authentication::Unknown,
     };
-    let mut findings = json!({"reached": true, "authenticated": authenticated, "read_only": true});
+    let mut cubes = None;
     if status == 200 {
-        let reader = reply.reader();
-        let bytes = reply.bytes(MAX_REPLY_BYTES, deadline).await.map_err(failed)?;
+        let (bytes, reader) = body(source, reply, deadline).await?;
         let meta: Value = reader.read(&bytes).unwrap_or_default();
-        let cubes = meta.get("cubes").and_then(Value::as_array).map(Vec::len);
-        let Some(cubes) = cubes else {
-            return Err(DataError::failed(format!("{} answered, but not as Cube does", source_label(source))));
+        let Some(list) = meta.get("cubes").and_then(Value::as_array) else {
+            return Err(source_failed(source, "answered, but not as Cube does"));
         };
-        if let Some(findings) = findings.as_object_mut() {
-            findings.insert("cubes".to_owned(), json!(cubes));
-        }
+        cubes = Some(list.len());
     }
-    let findings = findings.as_object().cloned().unwrap_or_default();
-    Ok(CheckReport { status: Some(status), ok: status == 200, findings })
+    Ok(CheckReport::Service { status, authentication, read_only: Some(true), cubes })
+}
+
+fn get_meta(source: &Source) -> Result<Call, DataError> {
+    Ok(authorized(source, Call::get(url_of(source, "meta")?)))
+}
+
+fn post(source: &Source, endpoint: &str, body: &Value) -> Result<Call, DataError> {
+    Ok(authorized(source, Call::post(url_of(source, endpoint)?, body)))
 }
 
 /// The URL of an endpoint; the base may be given with or without `/cubejs-api` and `/v1`. A base path of its own
 /// (`CUBEJS_API_BASE_PATH`) is set as `config.base_path`.
 fn url_of(source: &Source, endpoint: &str) -> Result<String, DataError> {
-    let base = source.effective.url.expose().trim_end_matches('/');
     let own = source.effective.url.parse().map(|url| url.path().trim_matches('/').to_owned()).unwrap_or_default();
     let path = source.effective.config.text("base_path").unwrap_or("/cubejs-api").trim_matches('/');
     // What the URL has already is not added again; only whole segments count.
@@ -193,8 +178,7 @@ fn url_of(source: &Source, endpoint: &str) -> Result<String, DataError> {
         () if has(path) => format!("v1/{endpoint}"),
         () => format!("{path}/v1/{endpoint}"),
     };
-    join_url(base, &missing)
-        .map_err(|expected| DataError::failed(format!("{}: config.base_path: {expected}", source_label(source))))
+    endpoint_url(source, "base_path", &missing)
 }
 
 /// Cube takes the bare token; one that was stored with `Bearer` goes as it is, which Cube takes too.

@@ -1,7 +1,6 @@
 use serde_json::{Map, Value};
 
 use crate::kernel::{Error, FieldIssue};
-use crate::outbound::CallError;
 
 /// Why a data source gave no data.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,15 +50,17 @@ impl DataError {
         Self::Failed { text: text.into(), timed_out: false, outage: Outage::No }
     }
 
-    /// A call over HTTP failed; `who` names the source.
-    pub(super) fn from_call(who: &str, error: &CallError) -> Self {
-        let timed_out = *error == CallError::Timeout;
-        let outage = match error {
-            CallError::Timeout | CallError::Interrupted(_) => Outage::Perhaps,
-            error if error.is_outage() => Outage::Yes,
-            _ => Outage::No,
-        };
-        Self::Failed { text: format!("{who} {error}"), timed_out, outage }
+    /// The source, or a place in its queue, took too long.
+    pub(super) fn timed_out(text: impl Into<String>, outage: Outage) -> Self {
+        Self::Failed { text: text.into(), timed_out: true, outage }
+    }
+
+    /// With its text changed, if it is a failure.
+    pub(super) fn map_text(self, change: impl FnOnce(&str) -> String) -> Self {
+        match self {
+            Self::Failed { text, timed_out, outage } => Self::Failed { text: change(&text), timed_out, outage },
+            refused => refused,
+        }
     }
 
     /// What happened, for a person or for a model that mends its query.

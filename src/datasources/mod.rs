@@ -7,24 +7,24 @@
 mod client;
 mod cube;
 mod error;
+mod health;
+mod http;
+mod query;
 mod rest;
 pub mod routes;
 mod rows;
 mod sample;
+mod schema;
 mod service;
+mod source;
 mod sql;
 mod stack_traces;
+mod values;
 
-pub use client::Source;
 pub use error::{DataError, Outage};
-pub use rows::QueryResult;
+pub use health::{CheckReport, SourceHealth};
+pub use query::{QueryRequest, QueryResult};
 pub use sample::write_sample_database;
-pub use service::{DataSourceService, QueryRequest, SourceHealth};
-pub use sql::read_sqlite;
-
-use crate::settings::Protocol;
-
-/// Whether a query only reads, for services that have no guard of their own. Judged as PostgreSQL's SQL.
-pub async fn check_readable(query: &str) -> Result<(), DataError> {
-    sql::check_sql(query, Protocol::Rest, Vec::new()).await.map(|_| ())
-}
+pub use service::DataSourceService;
+pub use source::Source;
+pub use sql::{check_readable, read_sqlite};

@@ -4,9 +4,12 @@ use futures_util::StreamExt;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::client::{CheckReport, DataSourceClient, Query, Source, deadline_of, max_rows, source_label};
-use super::rest::is_auth_error;
-use super::{DataError, QueryResult};
+use super::DataError;
+use super::client::DataSourceClient;
+use super::health::SourceHealth;
+use super::query::{Query, QueryRequest, QueryResult};
+use super::schema::{SourceSchema, SourceTable};
+use super::source::{Source, max_rows, source_failed};
 use crate::kernel::{Deadline, Error, ResourceName};
 use crate::outbound::{AddressGuard, BreakerState, HttpClient};
 use crate::settings::{DataSourceSettings, Precondition, SharedSettings};
@@ -20,50 +23,6 @@ const MAX_CONCURRENT_CHECKS: usize = 256;
 pub struct DataSourceService {
     registry: Registry<DataSourceSettings>,
     client: DataSourceClient,
-}
-
-/// A query of a caller.
-#[derive(Clone, Debug, Default)]
-pub struct QueryRequest {
-    /// In the source's language: SQL, a Cube query, or what its service understands.
-    pub query: String,
-    /// Values of its `:name` parameters.
-    pub parameters: Map<String, Value>,
-    /// Rows wanted at most.
-    pub max_rows: Option<usize>,
-}
-
-/// How a source is.
-#[derive(Clone, Debug)]
-pub struct SourceHealth {
-    /// What was found, or why nothing was.
-    pub outcome: Result<CheckReport, DataError>,
-    /// How long that took.
-    pub response_time_ms: f64,
-    /// Whether queries go through to it.
-    pub breaker: BreakerState,
-}
-
-impl SourceHealth {
-    /// Whether it may be relied on.
-    pub fn is_healthy(&self) -> bool {
-        self.outcome.as_ref().is_ok_and(|checked| checked.ok)
-    }
-
-    /// Whether it is there, but does not let this server in.
-    pub(super) fn is_unauthorized(&self) -> bool {
-        self.outcome.as_ref().is_ok_and(|checked| checked.status.is_some_and(is_auth_error))
-    }
-
-    /// In the original's words.
-    pub fn message(&self) -> &'static str {
-        match &self.outcome {
-            Ok(checked) if checked.ok => "Datasource is reachable",
-            Ok(_) => "Datasource returned non-200 status",
-            Err(DataError::Failed { timed_out: true, .. }) => "Datasource did not respond within timeout period",
-            Err(_) => "Failed to connect to datasource",
-        }
-    }
 }
 
 impl DataSourceService {
@@ -120,19 +79,21 @@ impl DataSourceService {
     }
 
     /// The schema, in the source's own form.
-    pub async fn schema(&self, source: &Source, deadline: Deadline) -> Result<Value, DataError> {
+    pub async fn schema(&self, source: &Source, deadline: Deadline) -> Result<SourceSchema, DataError> {
         enabled(source)?;
         self.client.schema(source, deadline.at_most(source.effective.timeout())).await
     }
 
-    pub(super) async fn tables(&self, source: &Source) -> Result<Vec<Value>, DataError> {
+    /// The list of tables, in the source's own form.
+    pub(super) async fn tables(&self, source: &Source) -> Result<Vec<SourceTable>, DataError> {
         enabled(source)?;
         self.client.tables(source, self.deadline(source)).await
     }
 
     /// The deadline of a request to this source that comes from the API.
     pub(super) fn deadline(&self, source: &Source) -> Deadline {
-        deadline_of(source, self.registry.settings().snapshot().orchestration.timeout)
+        let whole = self.registry.settings().snapshot().orchestration.timeout;
+        Deadline::after(source.effective.timeout().min(whole))
     }
 
     /// The source of this name, or the error that a caller reads.
@@ -170,6 +131,6 @@ impl DataSourceService {
 fn enabled(source: &Source) -> Result<(), DataError> {
     match source.effective.enabled {
         true => Ok(()),
-        false => Err(DataError::failed(format!("{} is disabled", source_label(source)))),
+        false => Err(source_failed(source, "is disabled")),
     }
 }

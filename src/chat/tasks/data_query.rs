@@ -48,6 +48,8 @@ async fn write_and_ask(
 ) -> Result<QueryRun, TaskFailure> {
     let schema = context.datasources.schema(source, context.deadline).await;
     let schema = schema.map_err(|error| Error::new(kind_of(&error), error.text()))?;
+    // Services describe themselves in any form.
+    let schema = serde_json::to_value(schema).unwrap_or_default();
     let question = text_to_query::question(language, &schema, &context.user_request.prompt);
     let (query, usage) = write(context, language, question.clone()).await?;
     let objection = match try_out(context, source, &query).await {

@@ -3,13 +3,12 @@ use std::time::Duration;
 use axum::extract::State;
 use indexmap::IndexMap;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::datasources::DataSourceService;
-use crate::datasources::client::Source;
-use crate::datasources::service::SourceHealth;
+use crate::datasources::health::Authentication;
+use crate::datasources::{CheckReport, DataSourceService, Source, SourceHealth};
 use crate::kernel::{Deadline, Fields, SecretUrl};
 use crate::outbound::BreakerState;
 use crate::web::openapi::schema::{one_of, query, query_boolean};
@@ -98,7 +97,7 @@ struct DataSourceTestDetails {
     /// `reached`, `authenticated`, `version`, `read_only` and what else the type tells.
     #[serde(flatten)]
     #[schema(value_type = Object)]
-    findings: Map<String, Value>,
+    findings: Value,
 }
 
 /// How one source is.
@@ -154,7 +153,7 @@ pub(super) async fn test(
         return Ok(JsonReply::ok(skipped));
     }
     Ok(JsonReply::ok(match sources.check_health(&source, Deadline::after(MAX_TIMEOUT)).await {
-        Some(inspection) => tested(&source, inspection),
+        Some(health) => tested(&source, health),
         None => skipped,
     }))
 }
@@ -177,27 +176,27 @@ fn untested(source: &Source, success: bool, message: &'static str) -> DataSource
     }
 }
 
-fn tested(source: &Source, inspection: SourceHealth) -> DataSourceTestResponse {
-    let (success, message) = (inspection.is_healthy(), inspection.message());
+fn tested(source: &Source, health: SourceHealth) -> DataSourceTestResponse {
+    let (success, message) = (health.is_healthy(), health.message());
     let (connectivity_status, suggestion) = match success {
         true => ("reachable", None),
-        false if inspection.is_unauthorized() => ("refused", Some(UNAUTHORIZED_HINT)),
+        false if health.is_unauthorized() => ("refused", Some(UNAUTHORIZED_HINT)),
         false => ("unreachable", Some(UNREACHABLE_HINT)),
     };
     DataSourceTestResponse {
         connectivity_tested: true,
         connectivity_status,
         suggestion,
-        details: Some(details(source, inspection)),
+        details: Some(details(source, health)),
         ..untested(source, success, message)
     }
 }
 
-fn details(source: &Source, inspection: SourceHealth) -> DataSourceTestDetails {
-    let (success, message) = (inspection.is_healthy(), inspection.message());
-    let (status_code, error, findings) = match inspection.outcome {
-        Ok(checked) => (checked.status, None, checked.findings),
-        Err(error) => (None, Some(error.text().to_owned()), Map::from_iter([("reached".to_owned(), false.into())])),
+fn details(source: &Source, health: SourceHealth) -> DataSourceTestDetails {
+    let (success, message) = (health.is_healthy(), health.message());
+    let (status_code, error, findings) = match health.outcome {
+        Ok(report) => (report.status(), None, findings(report)),
+        Err(error) => (None, Some(error.text().to_owned()), json!({"reached": false})),
     };
     DataSourceTestDetails {
         success,
@@ -207,9 +206,44 @@ fn details(source: &Source, inspection: SourceHealth) -> DataSourceTestDetails {
         status_code,
         error,
         message,
-        response_time_ms: inspection.response_time_ms,
-        breaker: inspection.breaker,
+        response_time_ms: health.response_time_ms,
+        breaker: health.breaker,
         findings,
+    }
+}
+
+fn findings(report: CheckReport) -> Value {
+    match report {
+        CheckReport::Service { authentication, read_only, cubes, .. } => {
+            let authenticated = match authentication {
+                Authentication::Accepted => json!(true),
+                Authentication::Unverified => json!("accepted, though a health endpoint may not look at it"),
+                Authentication::Refused => json!(false),
+                Authentication::Unknown => Value::Null,
+            };
+            match cubes {
+                Some(cubes) => json!({
+                    "reached": true, "authenticated": authenticated, "read_only": read_only, "cubes": cubes
+                }),
+                None => json!({"reached": true, "authenticated": authenticated, "read_only": read_only}),
+            }
+        }
+        CheckReport::Server(account) => {
+            let warning = match (account.is_superuser, account.may_write) {
+                (true, _) => Some("The account is a superuser; give this source an account that may only SELECT"),
+                (_, true) => Some("The account may write; give this source an account that may only SELECT"),
+                _ => None,
+            };
+            json!({
+                "reached": true, "authenticated": true, "version": account.version, "account": account.user,
+                "read_only": account.read_only, "account_may_write": account.may_write,
+                "account_is_superuser": account.is_superuser, "warning": warning,
+            })
+        }
+        CheckReport::File(file) => json!({
+            "version": file.version, "read_only": file.read_only, "tables": file.tables, "reached": true,
+            "authenticated": null,
+        }),
     }
 }
 
@@ -222,19 +256,16 @@ pub(super) async fn health_of_all(State(sources): State<DataSourceService>) -> J
     let looked = sources.check_all(Deadline::after(MAX_TIMEOUT)).await;
     let all: IndexMap<_, _> = looked
         .into_iter()
-        .map(|(source, inspection)| {
-            let reached = inspection.as_ref().is_some_and(|inspection| inspection.outcome.is_ok());
+        .map(|(source, health)| {
+            let reached = health.as_ref().is_some_and(|health| health.outcome.is_ok());
             let shown = |text: String| if reached { text } else { String::new() };
             let health = DataSourceHealth {
-                healthy: inspection.as_ref().is_some_and(SourceHealth::is_healthy),
+                healthy: health.as_ref().is_some_and(SourceHealth::is_healthy),
                 r#type: shown(source.effective.kind.clone()),
-                message: inspection
-                    .as_ref()
-                    .map_or("Datasource not found or disabled", SourceHealth::message)
-                    .to_owned(),
+                message: health.as_ref().map_or("Datasource not found or disabled", SourceHealth::message).to_owned(),
                 url: shown(source.effective.url.to_string()),
-                breaker: inspection.as_ref().map(|inspection| inspection.breaker),
-                response_time_ms: inspection.map(|inspection| inspection.response_time_ms),
+                breaker: health.as_ref().map(|health| health.breaker),
+                response_time_ms: health.map(|health| health.response_time_ms),
             };
             (source.name.to_string(), health)
         })

@@ -7,6 +7,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::datasources::rows::MAX_ROWS;
+use crate::datasources::schema::{SourceSchema, SourceTable};
 use crate::datasources::{DataSourceService, QueryRequest};
 use crate::kernel::Fields;
 use crate::web::openapi::schema::{Members, any_object, integer, or_null, text};
@@ -81,7 +82,8 @@ pub(super) struct SchemaResponse {
     datasource: String,
     /// `tables` for databases, `cubes` for Cube, whatever it says for other services.
     #[serde(skip_serializing_if = "Option::is_none")]
-    schema: Option<Value>,
+    #[schema(value_type = Option<Value>)]
+    schema: Option<SourceSchema>,
     /// Why there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -96,7 +98,8 @@ pub(super) struct SchemaResponse {
 pub(super) struct TablesResponse {
     success: bool,
     datasource: String,
-    tables: Vec<Value>,
+    #[schema(value_type = Vec<Value>)]
+    tables: Vec<SourceTable>,
     count: usize,
     /// Why there are none.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,7 @@
 //! Tables of refused functions and relations, written in every way the engines take, one query a line.
 
-use super::guard::{Dialect, check};
+use super::dialect::Dialect;
+use super::guard::check;
 
 /// Functions and relations of PostgreSQL that are refused however they are written.
 const FUNCTIONS_POSTGRES: &str = r#"

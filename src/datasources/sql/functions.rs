@@ -5,8 +5,9 @@
 use indexmap::IndexSet;
 use sqlparser::tokenizer::Token;
 
-use super::guard::{Dialect, Refusal};
+use super::dialect::Dialect;
 use super::keywords::{is_listed, is_reserved};
+use super::refusal::Refusal;
 use super::relations::{is_outside_schema, is_refused_sqlite};
 use super::tokens::{is_unquoted, name};
 
@@ -281,12 +282,7 @@ pub(super) fn check_function(
         Dialect::MySql => is_listed(MYSQL_NAMES, &folded) || begins(MYSQL_PREFIXES, &folded),
         Dialect::Sqlite => is_listed(SQLITE_NAMES, &folded) || is_refused_sqlite(&folded),
     };
-    if refused { Err(refused_function(name)) } else { Ok(()) }
-}
-
-/// The refusal of a function.
-pub(super) fn refused_function(name: &str) -> Refusal {
-    Refusal::new(format!("The function {name} is not allowed in a query."))
+    if refused { Err(Refusal::function(name)) } else { Ok(()) }
 }
 
 /// Whether this name, in lower case, begins with one of `prefixes`.

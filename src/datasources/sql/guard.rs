@@ -1,13 +1,17 @@
 //! Lets read-only queries through and refuses everything else. What it knows is allowed; what it doesn't is refused,
 //! so that a newer parser or engine can't open a gap.
 
+use std::collections::HashSet;
+
 use sqlparser::ast::Statement;
-use sqlparser::dialect::{MySqlDialect, PostgreSqlDialect, SQLiteDialect};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::parameters::CheckedQuery;
+use super::dialect::Dialect;
+use super::functions::PossibleCall;
+use super::parameters::Piece;
+use super::refusal::Refusal;
 use super::rewrite::rewrite;
 use super::tokens::Lexeme;
 use super::{functions, parameters, relations, statements, tokens};
@@ -16,49 +20,39 @@ use super::{functions, parameters, relations, statements, tokens};
 /// what is used of it costs memory.
 const STACK: usize = 64 << 20;
 
-/// The engine a query is written for. MariaDB counts as MySQL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::datasources) enum Dialect {
-    /// PostgreSQL.
-    Postgres,
-    /// MySQL and MariaDB.
-    MySql,
-    /// SQLite.
-    Sqlite,
+/// A query that passed: its text in pieces, so that parameters can be numbered or expanded the engine's way. Nothing but the guard
+/// makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::datasources) struct CheckedQuery {
+    pieces: Vec<Piece>,
+    calls: Vec<PossibleCall>,
+    named: Vec<String>,
 }
 
-impl Dialect {
-    /// The parser's grammar for this engine.
-    pub(super) fn grammar(self) -> &'static dyn sqlparser::dialect::Dialect {
-        match self {
-            Self::Postgres => &PostgreSqlDialect {},
-            Self::MySql => &MySqlDialect {},
-            Self::Sqlite => &SQLiteDialect {},
-        }
-    }
-}
-
-/// Why a query is refused: a full sentence, fit for the caller and for a model that repairs its query.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(in crate::datasources) struct Refusal(String);
-
-impl Refusal {
-    /// A refusal for this reason.
-    pub(super) fn new(reason: impl Into<String>) -> Self {
-        Self(reason.into())
+impl CheckedQuery {
+    /// The pieces in order. Put together they are the query as given, without what followed its last word.
+    pub(super) fn pieces(&self) -> &[Piece] {
+        &self.pieces
     }
 
-    /// The refusal of anything but one query.
-    pub(super) fn not_one_query() -> Self {
-        Self::new(
-            "Only one statement is allowed, and it must be a query (SELECT, VALUES, WITH ... SELECT, or EXPLAIN of one).",
-        )
+    /// What a database may take for a call in it.
+    pub(super) fn calls(&self) -> &[PossibleCall] {
+        &self.calls
     }
 
-    /// The refusal of a clause.
-    pub(super) fn clause(clause: &str) -> Self {
-        Self::new(format!("{clause} is not allowed in a query."))
+    /// The functions beyond the engine's own that it may call.
+    pub(super) fn named(&self) -> &[String] {
+        &self.named
+    }
+
+    /// The names of the parameters, each once, in order of first appearance.
+    pub(in crate::datasources) fn names(&self) -> impl Iterator<Item = &str> {
+        let mut seen = HashSet::new();
+        let names = self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Parameter(name) => Some(name.as_str()),
+            Piece::Text(_) => None,
+        });
+        names.filter(move |name| seen.insert(*name))
     }
 }
 
@@ -88,10 +82,10 @@ fn check_here(sql: &str, dialect: Dialect, named: &[String]) -> Result<CheckedQu
     check_words(&significant, dialect)?;
     functions::check_calls(&significant, dialect, named)?;
     relations::check_words(&significant, dialect)?;
-    let (query, tokens) = parameters::find(sql, lexemes, dialect)?;
+    let (pieces, tokens) = parameters::find(sql, lexemes, dialect)?;
     let statement = parse(rewrite(tokens, dialect), dialect)?;
     statements::check(&statement, dialect, named)?;
-    Ok(query.with_calls(functions::calls(&significant, dialect)))
+    Ok(CheckedQuery { pieces, calls: functions::calls(&significant, dialect), named: named.to_vec() })
 }
 
 /// The tokens of the only statement, without what follows its last word.

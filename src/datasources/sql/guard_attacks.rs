@@ -1,6 +1,7 @@
 //! Tables of attacks, which must be refused, one a line.
 
-use super::guard::{Dialect, check};
+use super::dialect::Dialect;
+use super::guard::check;
 
 /// The engines.
 const ALL: [Dialect; 3] = [Dialect::Postgres, Dialect::MySql, Dialect::Sqlite];

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use sqlparser::tokenizer::Tokenizer;
 
-use super::guard::{Dialect, check, parse};
+use super::dialect::Dialect;
+use super::guard::{check, parse};
 use super::parameters::Piece;
 use super::rewrite::rewrite;
 

@@ -1,26 +1,27 @@
 //! MySQL and MariaDB. Every query runs in a read-only transaction with timeouts, over the prepared-statement protocol, which
 //! takes one statement at a time.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use futures_util::StreamExt;
 use serde_json::{Value, json};
 use sqlx::mysql::{
-    MySql, MySqlArguments, MySqlColumn, MySqlConnectOptions, MySqlRow, MySqlSslMode, MySqlTypeInfo, MySqlValueRef,
+    MySql, MySqlColumn, MySqlConnectOptions, MySqlConnection, MySqlRow, MySqlSslMode, MySqlTypeInfo, MySqlValueRef,
 };
 use sqlx::{
     Arguments as _, AssertSqlSafe, Column as _, Decode, Executor, Row, SqlSafeStr, Statement, Type, TypeInfo, ValueRef,
     raw_sql,
 };
 
-use super::parameters::CheckedQuery;
-use super::pools::{LeasedConnection, ServerPool, open_bridge};
-use super::schema::{CatalogColumn, group_by_table};
-use super::{BindValue, driver_error, expand_parameters, source_label};
+use super::bind::{arguments, expand_parameters};
+use super::engine::{EngineError, ServerUrl, collect, statement_timeout, url_error};
+use super::guard::CheckedQuery;
+use super::server_pool::{LeasedConnection, ServerPool, open_bridge};
 use super::{mysql_functions, relations};
-use crate::datasources::client::{CheckReport, Query, Source};
-use crate::datasources::rows::{RowCollector, float, integer, json_cell};
-use crate::datasources::{DataError, QueryResult};
+use crate::datasources::DataError;
+use crate::datasources::health::AccountReport;
+use crate::datasources::query::{Query, QueryResult};
+use crate::datasources::rows::RowCollector;
+use crate::datasources::schema::TableSchema;
+use crate::datasources::source::Source;
+use crate::datasources::values::{base64, float, fraction, integer, json_cell, short_float, text_or_base64};
 use crate::kernel::Deadline;
 use crate::outbound::AddressGuard;
 
@@ -28,108 +29,67 @@ const PORT: u16 = 3306;
 /// A subquery without rows.
 const EMPTY_SUBQUERY: &str = "SELECT NULL FROM DUAL WHERE 1 = 0";
 
+/// A pool for the server of this source.
 pub(super) fn open(source: &Source, guard: &AddressGuard) -> Result<ServerPool<MySql>, DataError> {
-    let settings = &source.effective;
-    let wrong = |what: &str| DataError::failed(format!("{}: its URL {what}", source_label(source)));
-    let url = settings.url.parse().ok_or_else(|| wrong("is not valid"))?;
-    let token = settings.auth_token.as_ref().map(|token| token.expose().to_owned());
-    let account = super::login_of(&url, token);
+    let url = ServerUrl::of(source, PORT)?;
     // The guard knows the server's own tables by their schema, which a query need not name there.
-    if relations::is_mysql_schema(&account.database) {
-        return Err(wrong("names a database of the server's own"));
+    if relations::is_mysql_schema(&url.database) {
+        return Err(url_error(source, "names a database of the server's own"));
     }
-    let port = url.port().unwrap_or(PORT);
-    let bridge = open_bridge(source, guard, port, "mysql")?;
-    let mut connect = MySqlConnectOptions::new()
-        .host(url.host_str().unwrap_or_default().trim_matches(['[', ']']))
-        .port(port)
+    let bridge = open_bridge(source, guard, url.port, "mysql")?;
+    let mut options = MySqlConnectOptions::new()
+        .host(&url.host)
+        .port(url.port)
         .socket(bridge.socket())
-        .username(&account.user)
-        .password(&account.password)
+        .username(&url.user)
+        .password(&url.password)
         .timezone(Some("+00:00".to_owned()))
         .statement_cache_capacity(0);
-    if !account.database.is_empty() {
-        connect = connect.database(&account.database);
+    if !url.database.is_empty() {
+        options = options.database(&url.database);
     }
-    for (key, value) in url.query_pairs() {
-        if matches!(key.as_ref(), "sslmode" | "ssl-mode") {
-            let mode: MySqlSslMode = value.parse().map_err(|_| wrong("has an unknown ssl-mode"))?;
-            connect = connect.ssl_mode(mode);
-        }
+    for mode in url.ssl_modes {
+        let mode: MySqlSslMode = mode.parse().map_err(|_| url_error(source, "has an unknown ssl-mode"))?;
+        options = options.ssl_mode(mode);
     }
-    Ok(ServerPool::new(source, bridge, connect))
+    Ok(ServerPool::new(source, bridge, options))
 }
 
+/// Runs a query, unless it may call a stored function that it may not.
 pub(super) async fn query(
     pool: &ServerPool<MySql>,
-    source: &Source,
     checked: &CheckedQuery,
     query: &Query<'_>,
-) -> Result<QueryResult, DataError> {
-    let failed = |error| driver_error(source, &error);
+) -> Result<QueryResult, EngineError> {
     let (sql, values) = expand_parameters(checked, query.parameters, EMPTY_SUBQUERY)?;
-    let mut arguments = MySqlArguments::default();
-    for value in values {
-        add(&mut arguments, value).map_err(|error| failed(sqlx::Error::Encode(error)))?;
-    }
-    let mut lease = begin(pool, source, query.deadline).await?;
-    let connection = lease.connection().map_err(failed)?;
-    if let Some(refusal) =
-        mysql_functions::refusal(connection, checked, &source.effective.functions()).await.map_err(failed)?
-    {
-        end(lease, source).await?;
-        return Err(DataError::invalid_query(refusal.to_string()));
+    let arguments = arguments::<MySql>(values, |arguments, value| arguments.add(value))?;
+    let mut lease = begin(pool, query.deadline).await?;
+    let connection = lease.connection()?;
+    if let Some(refusal) = mysql_functions::refusal(connection, checked).await? {
+        end(lease).await?;
+        return Err(refusal.into());
     }
     let mut collector = RowCollector::new(query.max_rows);
-    let statement = sqlx::query_with::<MySql, _>(AssertSqlSafe(sql), arguments).persistent(false);
-    let mut rows = statement.fetch(&mut *connection);
-    let mut complete = true;
-    while let Some(row) = rows.next().await {
-        let row = row.map_err(failed)?;
+    let statement = sqlx::query_with::<MySql, _>(AssertSqlSafe(sql.clone()), arguments).persistent(false);
+    let cell = |row: &MySqlRow, at: usize| row.try_get_raw(at).map_or(Value::Null, value);
+    let rows = statement.fetch(&mut *connection);
+    if collect(rows, &mut collector, |_, column| column_of(column), cell).await? {
         if !collector.has_columns() {
-            collector.set_columns(row.columns().iter().map(column_of));
-        }
-        if !collector.push((0..row.len()).map(|at| row.try_get_raw(at).map_or(Value::Null, value))) {
-            complete = false;
-            break;
-        }
-    }
-    drop(rows);
-    if complete {
-        if !collector.has_columns() {
-            let (sql, _) = expand_parameters(checked, query.parameters, EMPTY_SUBQUERY)?;
-            let described = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await.map_err(failed)?;
+            let described = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await?;
             collector.set_columns(described.columns().iter().map(column_of));
         }
-        end(lease, source).await?;
+        end(lease).await?;
     }
     Ok(collector.finish())
 }
 
-fn add(arguments: &mut MySqlArguments, value: BindValue) -> Result<(), sqlx::error::BoxDynError> {
-    match value {
-        BindValue::Null => arguments.add(Option::<String>::None),
-        BindValue::Bool(value) => arguments.add(value),
-        BindValue::Int(value) => arguments.add(value),
-        BindValue::Unsigned(value) => arguments.add(value),
-        BindValue::Float(value) => arguments.add(value),
-        BindValue::Text(value) => arguments.add(value),
-    }
-}
-
 /// MariaDB and MySQL have different names for what a session is limited to, and each refuses the other's.
-async fn begin(
-    pool: &ServerPool<MySql>,
-    source: &Source,
-    deadline: Deadline,
-) -> Result<LeasedConnection<MySql>, DataError> {
-    let failed = |error| driver_error(source, &error);
-    let mut lease = pool.acquire(source, deadline).await?;
-    let limit = super::statement_timeout(deadline);
+async fn begin(pool: &ServerPool<MySql>, deadline: Deadline) -> Result<LeasedConnection<MySql>, EngineError> {
+    let mut lease = pool.acquire(deadline).await?;
+    let limit = statement_timeout(deadline);
     let seconds = limit.as_secs().max(1);
-    let connection = lease.connection().map_err(failed)?;
-    let version: String = version(connection).await.map_err(failed)?;
-    let limits = match is_mariadb(&version) {
+    let connection = lease.connection()?;
+    let limits = match is_mariadb(&version(connection).await?) {
         true => format!("tx_read_only = 1, max_statement_time = {:.3}", limit.as_secs_f64().max(0.001)),
         false => format!("transaction_read_only = 1, max_execution_time = {}", limit.as_millis().max(1)),
     };
@@ -138,8 +98,8 @@ async fn begin(
         "SET SESSION {limits}, lock_wait_timeout = {seconds}, innodb_lock_wait_timeout = {seconds}, time_zone = '+00:00', \
          sql_mode = REPLACE(@@sql_mode, 'NO_BACKSLASH_ESCAPES', '')"
     );
-    connection.execute(raw_sql(AssertSqlSafe(sql))).await.map_err(failed)?;
-    connection.execute(raw_sql("START TRANSACTION READ ONLY")).await.map_err(failed)?;
+    connection.execute(raw_sql(AssertSqlSafe(sql))).await?;
+    connection.execute(raw_sql("START TRANSACTION READ ONLY")).await?;
     Ok(lease)
 }
 
@@ -147,13 +107,12 @@ fn is_mariadb(version: &str) -> bool {
     version.contains("MariaDB")
 }
 
-async fn version(connection: &mut sqlx::MySqlConnection) -> Result<String, sqlx::Error> {
+async fn version(connection: &mut MySqlConnection) -> Result<String, sqlx::Error> {
     sqlx::query_scalar("SELECT CAST(VERSION() AS CHAR)").persistent(false).fetch_one(connection).await
 }
 
-async fn end(mut lease: LeasedConnection<MySql>, source: &Source) -> Result<(), DataError> {
-    let ended = lease.connection().map_err(|error| driver_error(source, &error))?.execute(raw_sql("ROLLBACK")).await;
-    ended.map_err(|error| driver_error(source, &error))?;
+async fn end(mut lease: LeasedConnection<MySql>) -> Result<(), sqlx::Error> {
+    lease.connection()?.execute(raw_sql("ROLLBACK")).await?;
     lease.release();
     Ok(())
 }
@@ -184,10 +143,7 @@ fn value(raw: MySqlValueRef<'_>) -> Value {
     }
     let (kind, unsigned) = (type_name(&raw.type_info()), <u64 as Type<MySql>>::compatible(&raw.type_info()));
     let Ok(bytes) = <&[u8] as Decode<MySql>>::decode(raw) else { return Value::Null };
-    decode(&kind, unsigned, bytes).unwrap_or_else(|| match std::str::from_utf8(bytes) {
-        Ok(text) => text.into(),
-        Err(_) => BASE64.encode(bytes).into(),
-    })
+    decode(&kind, unsigned, bytes).unwrap_or_else(|| text_or_base64(bytes))
 }
 
 fn decode(kind: &str, unsigned: bool, bytes: &[u8]) -> Option<Value> {
@@ -200,7 +156,7 @@ fn decode(kind: &str, unsigned: bool, bytes: &[u8]) -> Option<Value> {
         },
         "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "BIGINT" | "YEAR" => integer(little_endian(bytes, unsigned)?),
         "BIT" => integer(bytes.iter().fold(0_i128, |number, byte| number << 8 | i128::from(*byte))),
-        "FLOAT" => f32::from_le_bytes(bytes.try_into().ok()?).to_string().parse::<f64>().map_or(Value::Null, float),
+        "FLOAT" => short_float(f32::from_le_bytes(bytes.try_into().ok()?)),
         "DOUBLE" => float(f64::from_le_bytes(bytes.try_into().ok()?)),
         "DATE" => moment(bytes, false)?.into(),
         "DATETIME" => moment(bytes, true)?.into(),
@@ -208,9 +164,7 @@ fn decode(kind: &str, unsigned: bool, bytes: &[u8]) -> Option<Value> {
         "TIMESTAMP" => format!("{}Z", moment(bytes, true)?).into(),
         "TIME" => time(bytes)?.into(),
         "JSON" => json_cell(bytes),
-        "BINARY" | "VARBINARY" | "TINYBLOB" | "BLOB" | "MEDIUMBLOB" | "LONGBLOB" | "GEOMETRY" => {
-            BASE64.encode(bytes).into()
-        }
+        "BINARY" | "VARBINARY" | "TINYBLOB" | "BLOB" | "MEDIUMBLOB" | "LONGBLOB" | "GEOMETRY" => base64(bytes),
         _ => return None,
     })
 }
@@ -238,7 +192,7 @@ fn moment(bytes: &[u8], with_time: bool) -> Option<String> {
         return Some(date);
     }
     let micros = at(8) | at(9) << 8 | at(10) << 16 | at(11) << 24;
-    Some(format!("{date}T{:02}:{:02}:{:02}{}", at(5), at(6), at(7), fraction(micros)))
+    Some(format!("{date}T{:02}:{:02}:{:02}{}", at(5), at(6), at(7), fraction(micros.into())))
 }
 
 /// Length, sign, days, hour, minute, second, microseconds: up to 838 hours.
@@ -248,11 +202,7 @@ fn time(bytes: &[u8]) -> Option<String> {
     let days = at(2) | at(3) << 8 | at(4) << 16 | at(5) << 24;
     let micros = at(9) | at(10) << 8 | at(11) << 16 | at(12) << 24;
     let hours = days.checked_mul(24)?.checked_add(at(6))?;
-    Some(format!("{sign}{hours:02}:{:02}:{:02}{}", at(7), at(8), fraction(micros)))
-}
-
-fn fraction(micros: u32) -> String {
-    if micros == 0 { String::new() } else { format!(".{micros:06}").trim_end_matches('0').to_owned() }
+    Some(format!("{sign}{hours:02}:{:02}:{:02}{}", at(7), at(8), fraction(micros.into())))
 }
 
 const CATALOG_SQL: &str = "
@@ -274,63 +224,35 @@ const CATALOG_SQL: &str = "
     LIMIT 20000";
 
 /// The tables that the account may read.
-pub(super) async fn schema(
-    pool: &ServerPool<MySql>,
-    source: &Source,
-    deadline: Deadline,
-) -> Result<Vec<Value>, DataError> {
-    let mut lease = begin(pool, source, deadline).await?;
-    let connection = lease.connection().map_err(|error| driver_error(source, &error))?;
-    let rows = sqlx::query(CATALOG_SQL).persistent(false).fetch_all(connection).await;
-    let rows = rows.map_err(|error| driver_error(source, &error))?;
-    end(lease, source).await?;
-    let column = |row: &MySqlRow| {
-        let references: Option<String> = row.try_get_unchecked(9)?;
-        Ok(CatalogColumn {
-            schema: row.try_get_unchecked(0)?,
-            table: row.try_get_unchecked(1)?,
-            kind: row.try_get_unchecked(2)?,
-            table_comment: row.try_get_unchecked(3)?,
-            name: row.try_get_unchecked(4)?,
-            data_type: row.try_get_unchecked(5)?,
-            nullable: row.try_get_unchecked::<i64, _>(6)? != 0,
-            default: row.try_get_unchecked(7)?,
-            primary_key: row.try_get_unchecked::<i64, _>(8)? != 0,
-            references: references.filter(|text| !text.is_empty()),
-            comment: row.try_get_unchecked(10)?,
-        })
-    };
-    let columns: Result<Vec<_>, sqlx::Error> = rows.iter().map(column).collect();
-    Ok(group_by_table(columns.map_err(|error| driver_error(source, &error))?))
+pub(super) async fn schema(pool: &ServerPool<MySql>, deadline: Deadline) -> Result<Vec<TableSchema>, EngineError> {
+    let mut lease = begin(pool, deadline).await?;
+    let rows = sqlx::query(CATALOG_SQL).persistent(false).fetch_all(lease.connection()?).await?;
+    end(lease).await?;
+    Ok(TableSchema::group(&rows)?)
 }
 
-pub(super) async fn check(
-    pool: &ServerPool<MySql>,
-    source: &Source,
-    deadline: Deadline,
-) -> Result<CheckReport, DataError> {
-    let failed = |error| driver_error(source, &error);
-    let mut lease = begin(pool, source, deadline).await?;
-    let connection = lease.connection().map_err(failed)?;
-    let version = version(connection).await.map_err(failed)?;
-    let user =
-        sqlx::query_scalar("SELECT CAST(CURRENT_USER() AS CHAR)").persistent(false).fetch_one(&mut *connection).await;
-    let read_only = match is_mariadb(&version) {
-        true => "SELECT CAST(@@session.tx_read_only AS SIGNED)",
-        false => "SELECT CAST(@@session.transaction_read_only AS SIGNED)",
+/// What the server says of the account.
+pub(super) async fn check(pool: &ServerPool<MySql>, deadline: Deadline) -> Result<AccountReport, EngineError> {
+    let mut lease = begin(pool, deadline).await?;
+    let connection = lease.connection()?;
+    let version = version(connection).await?;
+    let (name, read_only) = match is_mariadb(&version) {
+        true => ("MariaDB", "@@session.tx_read_only"),
+        false => ("MySQL", "@@session.transaction_read_only"),
     };
-    let read_only: Result<i64, _> = sqlx::query_scalar(read_only).persistent(false).fetch_one(&mut *connection).await;
-    let grants = sqlx::query("SHOW GRANTS").persistent(false).fetch_all(connection).await.map_err(failed)?;
-    end(lease, source).await?;
+    let session = format!("SELECT CAST(CURRENT_USER() AS CHAR), CAST({read_only} AS SIGNED)");
+    let session = sqlx::query_as::<_, (String, i64)>(AssertSqlSafe(session)).persistent(false);
+    let (user, read_only) = session.fetch_one(&mut *connection).await?;
+    let grants = sqlx::query("SHOW GRANTS").persistent(false).fetch_all(connection).await?;
+    end(lease).await?;
     let grants: Vec<String> = grants.iter().filter_map(|row| row.try_get_unchecked::<String, _>(0).ok()).collect();
-    let name = if is_mariadb(&version) { "MariaDB" } else { "MySQL" };
-    Ok(super::account_report(super::AccountInfo {
+    Ok(AccountReport {
         version: format!("{name} {version}"),
-        user: user.map_err(failed)?,
-        superuser: grants.iter().any(|grant| is_superuser(grant)),
+        user,
+        is_superuser: grants.iter().any(|grant| is_superuser(grant)),
         may_write: grants.iter().any(|grant| may_write(grant)),
-        read_only: read_only.map_err(failed)? == 1,
-    }))
+        read_only: read_only == 1,
+    })
 }
 
 /// What a line such as ``GRANT SELECT, INSERT ON `a`.* TO `b`@`%` `` grants, in upper case, and on what.

@@ -5,8 +5,8 @@ use sqlx::mysql::MySqlRow;
 use sqlx::{AssertSqlSafe, Executor, MySqlConnection, Row, raw_sql};
 
 use super::functions::{PossibleCall, is_named};
-use super::guard::Refusal;
-use super::parameters::CheckedQuery;
+use super::guard::CheckedQuery;
+use super::refusal::Refusal;
 
 /// The engine's own, and words before a bracket that call nothing: without a schema, these are never stored functions. Most queries
 /// call no others, which spares them the question.
@@ -76,11 +76,10 @@ const BUILT_IN: &[&str] = &[
     "year",
 ];
 
-/// Why a query is refused: it may call a stored function that `named` does not have.
+/// Why a query is refused: it may call a stored function that it is not allowed.
 pub(super) async fn refusal(
     connection: &mut MySqlConnection,
     query: &CheckedQuery,
-    named: &[String],
 ) -> Result<Option<Refusal>, sqlx::Error> {
     let is_own = |call: &PossibleCall| call.schema.is_none() && BUILT_IN.contains(&call.name.as_str());
     let calls: Vec<&PossibleCall> = query.calls().iter().filter(|call| !is_own(call)).collect();
@@ -90,7 +89,7 @@ pub(super) async fn refusal(
     let rows = connection.fetch_all(raw_sql(AssertSqlSafe(catalog_query(&calls)))).await?;
     let stored = rows.iter().map(stored_function).collect::<Result<Vec<_>, _>>()?;
     let is_called = |function: &&StoredFunction| calls.iter().any(|call| function.is_called_by(call));
-    let is_named = |function: &&StoredFunction| is_named(named, Some(&function.schema), &function.name);
+    let is_named = |function: &&StoredFunction| is_named(query.named(), Some(&function.schema), &function.name);
     let refused = stored.iter().filter(is_called).find(|function| !is_named(function));
     Ok(refused.map(|StoredFunction { schema, name, .. }| {
         Refusal::new(format!(

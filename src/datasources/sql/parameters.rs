@@ -1,55 +1,19 @@
 //! The `:name` parameters of a query: found among the tokens, so that one inside a string, a quoted name or a comment
 //! is none, and handed on as pieces, so that each engine can number them its own way.
 
-use std::collections::HashSet;
-
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::functions::PossibleCall;
-use super::guard::{Dialect, Refusal};
+use super::dialect::Dialect;
+use super::refusal::Refusal;
 use super::tokens::Lexeme;
 
-/// A query that passed: its text in pieces, so that parameters can be numbered or expanded the engine's way.
+/// A part of the text of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::datasources) struct CheckedQuery {
-    pieces: Vec<Piece>,
-    calls: Vec<PossibleCall>,
-}
-
-/// A part of the text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::datasources) enum Piece {
+pub(super) enum Piece {
     /// Text as it was given.
     Text(String),
     /// The name of a parameter, without its colon.
     Parameter(String),
-}
-
-impl CheckedQuery {
-    /// The pieces in order. Put together they are the query as given, without what followed its last word.
-    pub(in crate::datasources) fn pieces(&self) -> &[Piece] {
-        &self.pieces
-    }
-
-    /// This query, of which these may be calls.
-    pub(super) fn with_calls(self, calls: Vec<PossibleCall>) -> Self {
-        Self { calls, ..self }
-    }
-
-    /// What PostgreSQL may take for a call in it.
-    pub(super) fn calls(&self) -> &[PossibleCall] {
-        &self.calls
-    }
-
-    /// The names of the parameters, each once, in order of first appearance.
-    pub(in crate::datasources) fn names(&self) -> impl Iterator<Item = &str> {
-        let mut seen = HashSet::new();
-        let names = self.pieces.iter().filter_map(|piece| match piece {
-            Piece::Parameter(name) => Some(name.as_str()),
-            Piece::Text(_) => None,
-        });
-        names.filter(move |name| seen.insert(*name))
-    }
 }
 
 /// Splits the query at its parameters. Also gives the tokens for the parser, with a placeholder for each parameter.
@@ -57,7 +21,7 @@ pub(super) fn find(
     sql: &str,
     lexemes: &[Lexeme],
     dialect: Dialect,
-) -> Result<(CheckedQuery, Vec<TokenWithSpan>), Refusal> {
+) -> Result<(Vec<Piece>, Vec<TokenWithSpan>), Refusal> {
     let mut pieces = Vec::new();
     let mut tokens = Vec::with_capacity(lexemes.len());
     let mut text_from = 0;
@@ -84,7 +48,7 @@ pub(super) fn find(
         rest = after.get(1..).unwrap_or_default();
     }
     pieces.extend(text(sql, text_from, lexemes.last().map_or(text_from, |last| last.end)));
-    Ok((CheckedQuery { pieces, calls: Vec::new() }, tokens))
+    Ok((pieces, tokens))
 }
 
 /// The text between two parameters, if there is any.

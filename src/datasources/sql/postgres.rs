@@ -1,143 +1,113 @@
 //! PostgreSQL. Every query runs in a transaction that is read only and has timeouts, over the extended protocol, which takes
 //! one statement at a time.
 
-use futures_util::StreamExt;
 use serde_json::{Map, Value};
 use sqlx::postgres::{PgColumn, PgConnectOptions, PgConnection, PgRow, PgSslMode, PgTypeInfo, Postgres};
 use sqlx::{AssertSqlSafe, Column as _, Either, Executor, Row, SqlSafeStr, Statement, TypeInfo, raw_sql};
 
-use super::parameters::{CheckedQuery, Piece};
-use super::pools::{LeasedConnection, ServerPool, open_bridge};
+use super::bind::required_parameter;
+use super::engine::{EngineError, ServerUrl, collect, column_of, statement_timeout, url_error};
+use super::guard::CheckedQuery;
+use super::parameters::Piece;
+use super::postgres_functions;
 use super::postgres_value::{is_decodable, value};
-use super::schema::{CatalogColumn, group_by_table};
-use super::{column_of, driver_error, postgres_functions, source_label};
-use crate::datasources::client::{CheckReport, Query, Source};
+use super::server_pool::{LeasedConnection, ServerPool, open_bridge};
+use crate::datasources::DataError;
+use crate::datasources::health::AccountReport;
+use crate::datasources::query::{Query, QueryResult};
 use crate::datasources::rows::RowCollector;
-use crate::datasources::{DataError, QueryResult};
+use crate::datasources::schema::TableSchema;
+use crate::datasources::source::Source;
 use crate::kernel::Deadline;
 use crate::outbound::AddressGuard;
 
-pub(super) fn open(source: &Source, guard: &AddressGuard) -> Result<ServerPool<Postgres>, DataError> {
-    let options = connect_options(source)?;
-    let port = options.get_port();
-    let bridge = open_bridge(source, guard, port, &format!(".s.PGSQL.{port}"))?;
-    let folder = bridge.socket().parent().unwrap_or(bridge.socket());
-    let options = options.socket(folder);
-    Ok(ServerPool::new(source, bridge, options))
-}
-
 const PORT: u16 = 5432;
 
-/// Only what the source says: the driver would also take host, user and password from this server's environment.
-fn connect_options(source: &Source) -> Result<PgConnectOptions, DataError> {
-    let settings = &source.effective;
-    let wrong = |what: &str| DataError::failed(format!("{}: its URL {what}", source_label(source)));
-    let url = settings.url.parse().ok_or_else(|| wrong("is not valid"))?;
-    let token = settings.auth_token.as_ref().map(|token| token.expose().to_owned());
-    let account = super::login_of(&url, token);
+/// A pool for the server of this source.
+pub(super) fn open(source: &Source, guard: &AddressGuard) -> Result<ServerPool<Postgres>, DataError> {
+    let url = ServerUrl::of(source, PORT)?;
+    let bridge = open_bridge(source, guard, url.port, &format!(".s.PGSQL.{}", url.port))?;
+    let folder = bridge.socket().parent().unwrap_or(bridge.socket());
+    // Only what the source says: the driver would also take host, user and password from this server's environment.
     let mut options = PgConnectOptions::new_without_pgpass()
-        .host(url.host_str().unwrap_or_default().trim_matches(['[', ']']))
-        .port(url.port().unwrap_or(PORT))
-        .username(&account.user)
-        .password(&account.password)
-        .database(if account.database.is_empty() { &account.user } else { &account.database })
+        .host(&url.host)
+        .port(url.port)
+        .socket(folder)
+        .username(&url.user)
+        .password(&url.password)
+        .database(if url.database.is_empty() { &url.user } else { &url.database })
         .ssl_mode(PgSslMode::Prefer)
         .application_name("orchestrator-studio")
         // A plan that outlives a change of the table is an error.
         .statement_cache_capacity(0);
-    for (key, value) in url.query_pairs() {
-        if matches!(key.as_ref(), "sslmode" | "ssl-mode") {
-            options = options.ssl_mode(value.parse().map_err(|_| wrong("has an unknown sslmode"))?);
-        }
+    for mode in url.ssl_modes {
+        options = options.ssl_mode(mode.parse().map_err(|_| url_error(source, "has an unknown sslmode"))?);
     }
-    Ok(options)
+    Ok(ServerPool::new(source, bridge, options))
 }
 
+/// Runs a query, once the catalog has shown what it may call.
 pub(super) async fn query(
     pool: &ServerPool<Postgres>,
-    source: &Source,
     checked: &CheckedQuery,
     query: &Query<'_>,
-) -> Result<QueryResult, DataError> {
-    let failed = |error| driver_error(source, &error);
+) -> Result<QueryResult, EngineError> {
     for name in checked.names() {
-        super::required_parameter(query.parameters, name)?;
+        required_parameter(query.parameters, name)?;
     }
-    let (mut lease, answers) =
-        begin_with(pool, source, query.deadline, &postgres_functions::catalog_query(checked)).await?;
-    let functions = postgres_functions::functions(&answers).map_err(failed)?;
-    if let Err(refusal) = postgres_functions::check(checked, &functions, &source.effective.functions()) {
-        end(lease, source).await?;
-        return Err(DataError::invalid_query(refusal.to_string()));
+    let catalog_query = postgres_functions::catalog_query(checked);
+    let (mut lease, functions) = begin_with(pool, query.deadline, &catalog_query).await?;
+    let functions = postgres_functions::functions(&functions)?;
+    if let Err(refusal) = postgres_functions::check(checked, &functions) {
+        end(lease).await?;
+        return Err(refusal.into());
     }
-    let connection = lease.connection().map_err(failed)?;
-    let PreparedQuery { sql, arguments, columns } = prepare(connection, source, checked, query.parameters).await?;
+    let connection = lease.connection()?;
+    let PreparedQuery { sql, arguments, columns } = prepare(connection, checked, query.parameters).await?;
     let mut statement = sqlx::query::<Postgres>(AssertSqlSafe(sql)).persistent(false);
     for argument in arguments {
         statement = statement.bind(argument);
     }
     let mut collector = RowCollector::new(query.max_rows);
     collector.set_columns(columns.into_iter());
-    let mut rows = statement.fetch(&mut *connection);
-    let mut complete = true;
-    while let Some(row) = rows.next().await {
-        if !collector.push(values(&row.map_err(failed)?)) {
-            complete = false;
-            break;
-        }
-    }
-    drop(rows);
-    if complete {
-        end(lease, source).await?;
+    let cell = |row: &PgRow, at: usize| row.try_get_raw(at).map_or(Value::Null, |raw| value(&raw));
+    let is_complete = collect(statement.fetch(connection), &mut collector, |_, column| column_of(column), cell).await?;
+    if is_complete {
+        end(lease).await?;
     }
     Ok(collector.finish())
 }
 
-fn values(row: &PgRow) -> impl Iterator<Item = Value> {
-    (0..row.len()).map(|at| row.try_get_raw(at).map_or(Value::Null, |raw| value(&raw)))
-}
-
 /// A connection in a read-only transaction.
-async fn begin(
-    pool: &ServerPool<Postgres>,
-    source: &Source,
-    deadline: Deadline,
-) -> Result<LeasedConnection<Postgres>, DataError> {
-    begin_with(pool, source, deadline, "").await.map(|(lease, _)| lease)
+async fn begin(pool: &ServerPool<Postgres>, deadline: Deadline) -> Result<LeasedConnection<Postgres>, EngineError> {
+    begin_with(pool, deadline, "").await.map(|(lease, _)| lease)
 }
 
 /// A connection in a read-only transaction, and the rows of a first statement in it. The limits are set in the same round
 /// trip; those of the session would be lost behind a pooler.
 async fn begin_with(
     pool: &ServerPool<Postgres>,
-    source: &Source,
     deadline: Deadline,
-    question: &str,
-) -> Result<(LeasedConnection<Postgres>, Vec<PgRow>), DataError> {
-    let mut lease = pool.acquire(source, deadline).await?;
-    let limit = super::statement_timeout(deadline).as_millis().max(1);
+    first: &str,
+) -> Result<(LeasedConnection<Postgres>, Vec<PgRow>), EngineError> {
+    let mut lease = pool.acquire(deadline).await?;
+    let limit = statement_timeout(deadline).as_millis().max(1);
     let sql = format!(
         "BEGIN TRANSACTION READ ONLY; SET LOCAL statement_timeout = {limit}; SET LOCAL lock_timeout = {limit}; \
-         SET LOCAL idle_in_transaction_session_timeout = {limit}; SET LOCAL timezone = 'UTC'; {question}"
+         SET LOCAL idle_in_transaction_session_timeout = {limit}; SET LOCAL timezone = 'UTC'; {first}"
     );
-    let begun = async {
-        let connection = lease.connection()?;
-        let rows = connection.fetch_all(raw_sql(AssertSqlSafe(sql))).await?;
-        // From PostgreSQL 14 on: a query whose caller has left ends within a second.
-        if connection.server_version_num().is_some_and(|version| version >= 140_000) {
-            connection.execute(raw_sql("SET LOCAL client_connection_check_interval = 1000")).await?;
-        }
-        Ok(rows)
-    };
-    let rows = begun.await.map_err(|error| driver_error(source, &error))?;
+    let connection = lease.connection()?;
+    let rows = connection.fetch_all(raw_sql(AssertSqlSafe(sql))).await?;
+    // From PostgreSQL 14 on: a query whose caller has left ends within a second.
+    if connection.server_version_num().is_some_and(|version| version >= 140_000) {
+        connection.execute(raw_sql("SET LOCAL client_connection_check_interval = 1000")).await?;
+    }
     Ok((lease, rows))
 }
 
 /// Leaves no statement behind either: the driver forgets the names of those it has prepared.
-async fn end(mut lease: LeasedConnection<Postgres>, source: &Source) -> Result<(), DataError> {
-    let connection = lease.connection().map_err(|error| driver_error(source, &error))?;
-    let ended = connection.execute(raw_sql("ROLLBACK; DEALLOCATE ALL")).await;
-    ended.map_err(|error| driver_error(source, &error))?;
+async fn end(mut lease: LeasedConnection<Postgres>) -> Result<(), sqlx::Error> {
+    lease.connection()?.execute(raw_sql("ROLLBACK; DEALLOCATE ALL")).await?;
     lease.release();
     Ok(())
 }
@@ -154,21 +124,19 @@ struct PreparedQuery {
 /// of its parameter: exact for every type there is. Likewise it turns into text what this server can't read in binary form.
 async fn prepare(
     connection: &mut PgConnection,
-    source: &Source,
     checked: &CheckedQuery,
     parameters: &Map<String, Value>,
-) -> Result<PreparedQuery, DataError> {
+) -> Result<PreparedQuery, EngineError> {
     let names: Vec<&str> = checked.names().collect();
     let numbered = with_parameters(checked, &names, |number| format!("${number}"));
-    let statement = connection.prepare(AssertSqlSafe(numbered).into_sql_str()).await;
-    let statement = statement.map_err(|error| driver_error(source, &error))?;
+    let statement = connection.prepare(AssertSqlSafe(numbered).into_sql_str()).await?;
     let types: Vec<String> = match statement.parameters() {
         Some(Either::Left(types)) => types.iter().map(type_name).collect(),
         _ => Vec::new(),
     };
     let mut arguments = Vec::new();
     for (name, kind) in names.iter().zip(&types) {
-        arguments.push(parameter_text(name, super::required_parameter(parameters, name)?, kind)?);
+        arguments.push(parameter_text(name, required_parameter(parameters, name)?, kind)?);
     }
     let cast = |number: usize| {
         let kind = types.get(number - 1).map_or("text", String::as_str);
@@ -270,34 +238,12 @@ const CATALOG_SQL: &str = "
     ORDER BY n.nspname, c.relname, a.attnum
     LIMIT 20000";
 
-/// The columns that the account may read.
-pub(super) async fn schema(
-    pool: &ServerPool<Postgres>,
-    source: &Source,
-    deadline: Deadline,
-) -> Result<Vec<Value>, DataError> {
-    let mut lease = begin(pool, source, deadline).await?;
-    let connection = lease.connection().map_err(|error| driver_error(source, &error))?;
-    let rows = sqlx::query(CATALOG_SQL).persistent(false).fetch_all(connection).await;
-    let rows = rows.map_err(|error| driver_error(source, &error))?;
-    end(lease, source).await?;
-    let column = |row: &PgRow| {
-        Ok(CatalogColumn {
-            schema: row.try_get(0)?,
-            table: row.try_get(1)?,
-            kind: row.try_get(2)?,
-            table_comment: row.try_get(3)?,
-            name: row.try_get(4)?,
-            data_type: row.try_get(5)?,
-            nullable: row.try_get(6)?,
-            default: row.try_get(7)?,
-            primary_key: row.try_get(8)?,
-            references: row.try_get(9)?,
-            comment: row.try_get(10)?,
-        })
-    };
-    let columns: Result<Vec<_>, sqlx::Error> = rows.iter().map(column).collect();
-    Ok(group_by_table(columns.map_err(|error| driver_error(source, &error))?))
+/// The tables with the columns that the account may read.
+pub(super) async fn schema(pool: &ServerPool<Postgres>, deadline: Deadline) -> Result<Vec<TableSchema>, EngineError> {
+    let mut lease = begin(pool, deadline).await?;
+    let rows = sqlx::query(CATALOG_SQL).persistent(false).fetch_all(lease.connection()?).await?;
+    end(lease).await?;
+    Ok(TableSchema::group(&rows)?)
 }
 
 const ACCOUNT_SQL: &str = "
@@ -308,26 +254,18 @@ const ACCOUNT_SQL: &str = "
         current_setting('transaction_read_only') = 'on'
     FROM pg_roles WHERE rolname = current_user";
 
-pub(super) async fn check(
-    pool: &ServerPool<Postgres>,
-    source: &Source,
-    deadline: Deadline,
-) -> Result<CheckReport, DataError> {
-    let failed = |error| driver_error(source, &error);
-    let mut lease = begin(pool, source, deadline).await?;
-    let row = sqlx::query(ACCOUNT_SQL).persistent(false).fetch_one(lease.connection().map_err(failed)?).await;
-    let row = row.map_err(failed)?;
-    end(lease, source).await?;
-    let read = || -> Result<_, sqlx::Error> {
-        Ok(super::AccountInfo {
-            version: format!("PostgreSQL {}", row.try_get::<String, _>(0)?),
-            user: row.try_get(1)?,
-            superuser: row.try_get(2)?,
-            may_write: row.try_get(3)?,
-            read_only: row.try_get(4)?,
-        })
-    };
-    Ok(super::account_report(read().map_err(failed)?))
+/// What the server says of the account.
+pub(super) async fn check(pool: &ServerPool<Postgres>, deadline: Deadline) -> Result<AccountReport, EngineError> {
+    let mut lease = begin(pool, deadline).await?;
+    let row = sqlx::query(ACCOUNT_SQL).persistent(false).fetch_one(lease.connection()?).await?;
+    end(lease).await?;
+    Ok(AccountReport {
+        version: format!("PostgreSQL {}", row.try_get::<String, _>(0)?),
+        user: row.try_get(1)?,
+        is_superuser: row.try_get(2)?,
+        may_write: row.try_get(3)?,
+        read_only: row.try_get(4)?,
+    })
 }
 
 #[cfg(test)]

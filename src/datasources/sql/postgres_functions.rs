@@ -9,9 +9,10 @@ use std::collections::HashMap;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
-use super::functions::{PossibleCall, check_function, is_named, refused_function};
-use super::guard::{Dialect, Refusal};
-use super::parameters::CheckedQuery;
+use super::dialect::Dialect;
+use super::functions::{PossibleCall, check_function, is_named};
+use super::guard::CheckedQuery;
+use super::refusal::Refusal;
 
 /// Functions that PostgreSQL calls volatile only because their results differ, or because they ask for sizes.
 const HARMLESS_VOLATILE: &[&str] = &[
@@ -108,16 +109,15 @@ pub(super) fn functions(rows: &[PgRow]) -> Result<Vec<CatalogFunction>, sqlx::Er
     rows.iter().map(function).collect()
 }
 
-/// Refuses a query that may call a function which may not be called. `named` are those that the source's configuration
-/// allows.
-pub(super) fn check(query: &CheckedQuery, functions: &[CatalogFunction], named: &[String]) -> Result<(), Refusal> {
+/// Refuses a query that may call a function which may not be called.
+pub(super) fn check(query: &CheckedQuery, functions: &[CatalogFunction]) -> Result<(), Refusal> {
     let mut by_name: HashMap<&str, Vec<&CatalogFunction>> = HashMap::new();
     for function in functions {
         by_name.entry(&function.name).or_default().push(function);
     }
     query.calls().iter().try_for_each(|call| {
         let functions = by_name.get(call.name.as_str()).map(Vec::as_slice).unwrap_or_default();
-        check_call(call, functions, named)
+        check_call(call, functions, query.named())
     })
 }
 
@@ -135,7 +135,7 @@ fn check_call(call: &PossibleCall, functions: &[&CatalogFunction], named: &[Stri
         if function.owner == Owner::Engine {
             check_function(&function.name, None, Dialect::Postgres, &[])?;
             if function.volatility == Volatility::Volatile && !harmless {
-                return Err(refused_function(&qualified));
+                return Err(Refusal::function(&qualified));
             }
             continue;
         }
@@ -167,7 +167,7 @@ mod tests {
     fn verdict(sql: &str, functions: &[CatalogFunction], named: &[&str]) -> bool {
         let named: Vec<String> = named.iter().map(|name| (*name).to_owned()).collect();
         let query = super::super::guard::check(sql, Dialect::Postgres, &named).unwrap();
-        check(&query, functions, &named).is_ok()
+        check(&query, functions).is_ok()
     }
 
     #[test]

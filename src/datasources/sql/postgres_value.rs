@@ -2,15 +2,13 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::SignedDuration;
 use jiff::civil::{Date, DateTime, Time, date};
 use serde_json::{Value, json};
 use sqlx::postgres::{PgTypeInfo, PgTypeKind, PgValueRef};
 use sqlx::{TypeInfo as _, ValueRef as _};
 
-use crate::datasources::rows::{float, integer, json_cell};
+use crate::datasources::values::{base64, float, fraction, integer, json_cell, short_float, text_or_base64};
 
 /// A value as JSON; what this server does not know the format of is text, or else Base64.
 pub(super) fn value(raw: &PgValueRef<'_>) -> Value {
@@ -23,7 +21,7 @@ pub(super) fn value(raw: &PgValueRef<'_>) -> Value {
         PgTypeKind::Array(element) => array(bytes, base(element).name()),
         _ => scalar(info.name(), bytes),
     };
-    decoded.unwrap_or_else(|| text_or_base64(bytes))
+    decoded.unwrap_or_else(|| undecoded(bytes))
 }
 
 /// Whether the binary form of this type can be read here, be it because it is plain text.
@@ -77,11 +75,9 @@ fn base(kind: &PgTypeInfo) -> &PgTypeInfo {
     }
 }
 
-fn text_or_base64(bytes: &[u8]) -> Value {
-    match std::str::from_utf8(bytes) {
-        Ok(text) if !text.contains('\0') => text.into(),
-        _ => BASE64.encode(bytes).into(),
-    }
+/// Text is never cut by a zero byte there.
+fn undecoded(bytes: &[u8]) -> Value {
+    if bytes.contains(&0) { base64(bytes) } else { text_or_base64(bytes) }
 }
 
 fn scalar(kind: &str, bytes: &[u8]) -> Option<Value> {
@@ -91,11 +87,11 @@ fn scalar(kind: &str, bytes: &[u8]) -> Option<Value> {
         "INT4" => json!(i32::from_be_bytes(bytes.try_into().ok()?)),
         "INT8" => integer(i64::from_be_bytes(bytes.try_into().ok()?).into()),
         "OID" => json!(u32::from_be_bytes(bytes.try_into().ok()?)),
-        "FLOAT4" => float_of(f32::from_be_bytes(bytes.try_into().ok()?)),
+        "FLOAT4" => short_float(f32::from_be_bytes(bytes.try_into().ok()?)),
         "FLOAT8" => float(f64::from_be_bytes(bytes.try_into().ok()?)),
         "NUMERIC" => numeric(bytes)?.into(),
         "MONEY" => money(i64::from_be_bytes(bytes.try_into().ok()?)).into(),
-        "BYTEA" => BASE64.encode(bytes).into(),
+        "BYTEA" => base64(bytes),
         "JSON" => json_cell(bytes),
         // A version number stands before the text.
         "JSONB" => json_cell(bytes.get(1..)?),
@@ -111,11 +107,6 @@ fn scalar(kind: &str, bytes: &[u8]) -> Option<Value> {
         "BIT" | "VARBIT" => bits(bytes)?.into(),
         _ => return None,
     })
-}
-
-/// A float4 by its shortest text, not by the float8 nearest to it.
-fn float_of(number: f32) -> Value {
-    number.to_string().parse::<f64>().map_or(Value::Null, float)
 }
 
 /// Takes `N` bytes off the beginning.
@@ -150,7 +141,7 @@ fn elements(bytes: &mut &[u8], lengths: &[usize], element: &str) -> Option<Value
         let Ok(size) = usize::try_from(size) else { return Some(Value::Null) };
         let (item, rest) = bytes.split_at_checked(size)?;
         *bytes = rest;
-        return Some(scalar(element, item).unwrap_or_else(|| text_or_base64(item)));
+        return Some(scalar(element, item).unwrap_or_else(|| undecoded(item)));
     };
     (0..*length).map(|_| elements(bytes, inner, element)).collect::<Option<Vec<_>>>().map(Value::Array)
 }
@@ -253,9 +244,8 @@ fn clock(micros: i64) -> String {
             text.push_str(&format!("{sign}{number}{unit}"));
         }
     }
-    let fraction = if micros == 0 { String::new() } else { format!(".{micros:06}").trim_end_matches('0').to_owned() };
     if seconds % 60 != 0 || micros != 0 || text == "T" {
-        text.push_str(&format!("{sign}{}{fraction}S", seconds % 60));
+        text.push_str(&format!("{sign}{}{}S", seconds % 60, fraction(micros)));
     }
     text
 }

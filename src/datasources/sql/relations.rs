@@ -5,8 +5,9 @@
 use sqlparser::ast::{Ident, ObjectName};
 use sqlparser::tokenizer::Token;
 
-use super::guard::{Dialect, Refusal};
+use super::dialect::Dialect;
 use super::keywords::{is_listed, names_no_relation};
+use super::refusal::Refusal;
 use super::tokens::{is_unquoted, name};
 
 /// Relations of PostgreSQL's own, all of whose names begin with `pg_`.
@@ -160,7 +161,7 @@ pub(super) fn check_words(tokens: &[&Token], dialect: Dialect) -> Result<(), Ref
             Dialect::Sqlite => before != Some(&Token::Period) && is_refused_sqlite(word),
         };
         if suspicious {
-            return Err(refused(word));
+            return Err(Refusal::relation(word));
         }
     }
     Ok(())
@@ -193,7 +194,7 @@ pub(super) fn is_refused_sqlite(name: &str) -> bool {
 /// Refuses reading this relation.
 pub(super) fn check(relation: &ObjectName, dialect: Dialect) -> Result<(), Refusal> {
     let parts: Option<Vec<&Ident>> = relation.0.iter().map(|part| part.as_ident()).collect();
-    check_parts(&parts.ok_or_else(|| refused(&relation.to_string()))?, dialect)
+    check_parts(&parts.ok_or_else(|| Refusal::relation(&relation.to_string()))?, dialect)
 }
 
 /// Refuses reading the relation of this name, given as schema and name or name alone.
@@ -216,7 +217,7 @@ pub(super) fn check_parts(parts: &[&Ident], dialect: Dialect) -> Result<(), Refu
     };
     if is_refused {
         let name: Vec<&str> = parts.iter().map(|part| part.value.as_str()).collect();
-        return Err(refused(&name.join(".")));
+        return Err(Refusal::relation(&name.join(".")));
     }
     Ok(())
 }
@@ -233,11 +234,6 @@ fn is_refused_schema(schema: &str, table: &str) -> bool {
 /// Whether functions of this PostgreSQL schema are refused, whatever they are called.
 pub(super) fn is_outside_schema(schema: &str) -> bool {
     is_listed(POSTGRES_SCHEMAS, schema)
-}
-
-/// The refusal of a relation.
-fn refused(name: &str) -> Refusal {
-    Refusal::new(format!("The relation {name} is not allowed in a query."))
 }
 
 /// Whether this is the standard's schema of schemas.

@@ -5,7 +5,7 @@
 
 use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
-use super::guard::Dialect;
+use super::dialect::Dialect;
 use super::keywords::is_reserved;
 use super::tokens::is_unquoted;
 

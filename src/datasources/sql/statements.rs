@@ -6,7 +6,8 @@ use sqlparser::ast::{
     DescribeAlias, Expr, Ident, ObjectName, ShowCreateObject, ShowStatementOptions, Statement, UtilityOption, Visit,
 };
 
-use super::guard::{Dialect, Refusal};
+use super::dialect::Dialect;
+use super::refusal::Refusal;
 use super::relations;
 use super::visitor::QueryVisitor;
 

@@ -7,7 +7,8 @@ use std::str::CharIndices;
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Whitespace};
 
-use super::guard::{Dialect, Refusal};
+use super::dialect::Dialect;
+use super::refusal::Refusal;
 
 /// Longest query in bytes.
 const MAX_QUERY_BYTES: usize = 100_000;

@@ -7,7 +7,8 @@ use sqlparser::ast::{
     SelectFlavor, SetExpr, Statement, TableFactor, Value, ValueWithSpan, Visitor,
 };
 
-use super::guard::{Dialect, Refusal};
+use super::dialect::Dialect;
+use super::refusal::Refusal;
 use super::{functions, relations};
 
 /// The walk over all parts of a query.

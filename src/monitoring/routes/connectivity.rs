@@ -7,7 +7,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::agents::PingReport;
-use crate::datasources::{Source, SourceHealth};
+use crate::datasources::{CheckReport, Source, SourceHealth};
 use crate::monitoring::MonitoringService;
 use crate::monitoring::connectivity::ConnectivityReport;
 use crate::monitoring::store_health::ExternalStore;
@@ -157,11 +157,11 @@ fn of_source(source: &Source, inspection: Option<&SourceHealth>) -> (String, Ser
     let error = match outcome {
         None => Some(format!("DataSource '{}' is disabled", source.name)),
         Some(Err(error)) => Some(error.text().to_owned()),
-        Some(Ok(checked)) => (!checked.ok).then(|| inspection.map_or("", SourceHealth::message).to_owned()),
+        Some(Ok(checked)) => (!checked.is_ok()).then(|| inspection.map_or("", SourceHealth::message).to_owned()),
     };
     let reached = ServiceReachability {
         reachable: inspection.is_some_and(SourceHealth::is_healthy),
-        status_code: checked.and_then(|checked| checked.status).map(u64::from),
+        status_code: checked.and_then(CheckReport::status).map(u64::from),
         r#type: shown(source.effective.kind.clone()),
         url: shown(source.effective.url.to_string()),
         response_time_ms: inspection.map(|inspection| inspection.response_time_ms),

@@ -3,27 +3,24 @@
 use std::io::{self, BufRead, BufWriter, Write, stdin, stdout};
 use std::path::Path;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use futures_util::StreamExt;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 use serde_json::{Value, json};
-use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteColumn, SqliteConnectOptions, SqliteConnection, SqliteRow};
-use sqlx::{
-    Arguments as _, AssertSqlSafe, Column as _, ConnectOptions as _, Executor, Row, SqlSafeStr, Statement, TypeInfo,
-    ValueRef,
-};
+use sqlx::sqlite::{Sqlite, SqliteColumn, SqliteConnectOptions, SqliteConnection, SqliteRow};
+use sqlx::{AssertSqlSafe, Column as _, ConnectOptions as _, Executor, Row, SqlSafeStr, Statement, TypeInfo, ValueRef};
 use tokio::sync::mpsc;
 
-use super::WorkerRequest;
-use crate::datasources::QueryResult;
-use crate::datasources::rows::{RowCollector, float, integer};
-use crate::datasources::sql::schema::{CatalogColumn, group_by_table};
-use crate::datasources::sql::{BindValue, column_of};
+use super::protocol::WorkerRequest;
+use crate::datasources::health::FileReport;
+use crate::datasources::query::QueryResult;
+use crate::datasources::rows::RowCollector;
+use crate::datasources::schema::TableSchema;
+use crate::datasources::sql::bind::{BindValue, arguments};
+use crate::datasources::sql::engine::{collect, column_of};
+use crate::datasources::values::{base64, float, integer, text_or_base64};
 use crate::kernel::{Error, JsonReader};
 
-/// Memory that a reader may have, in bytes: what the largest result takes, and half as much again. Sorting goes to files long before.
+/// Memory that a worker may have, in bytes: what the largest result takes, and half as much again. Sorting goes to files long before.
 pub(super) const MAX_MEMORY: u64 = 400_000_000;
 /// Size that each of its temporary files may have, in bytes.
 const MAX_FILE_BYTES: u64 = 1_000_000_000;
@@ -55,8 +52,8 @@ pub async fn read_sqlite(file: &Path) -> Result<(), Error> {
 #[serde(untagged)]
 enum WorkerReply {
     Rows(QueryResult),
-    Tables(Vec<Value>),
-    Account(Value),
+    Tables(Vec<TableSchema>),
+    File(FileReport),
 }
 
 fn write_reply(answer: &Result<WorkerReply, String>) -> io::Result<()> {
@@ -97,7 +94,7 @@ async fn handle(file: &Path, open: &mut Option<SqliteConnection>, job: &str) -> 
             query(connection, sql, values, max_rows).await.map(WorkerReply::Rows)
         }
         WorkerRequest::Schema => schema(connection).await.map(WorkerReply::Tables),
-        WorkerRequest::Check => check(connection).await.map(WorkerReply::Account),
+        WorkerRequest::Check => check(connection).await.map(WorkerReply::File),
     }
 }
 
@@ -117,39 +114,16 @@ async fn query(
     values: Vec<BindValue>,
     max_rows: usize,
 ) -> Result<QueryResult, sqlx::Error> {
-    let mut arguments = SqliteArguments::default();
-    for value in values {
-        add(&mut arguments, value).map_err(sqlx::Error::Encode)?;
-    }
+    let too_large = |value| Err(format!("SQLite has no integer as large as {value}").into());
+    let arguments = arguments::<Sqlite>(values, |_, value| too_large(value))?;
     let mut collector = RowCollector::new(max_rows);
     let statement = sqlx::query_with::<Sqlite, _>(AssertSqlSafe(sql.clone()), arguments).persistent(false);
-    let mut rows = statement.fetch(&mut *connection);
-    while let Some(row) = rows.next().await {
-        let row = row?;
-        if !collector.has_columns() {
-            collector.set_columns(row.columns().iter().map(|column| column_in(&row, column)));
-        }
-        if !collector.push((0..row.len()).map(|at| value(&row, at))) {
-            break;
-        }
-    }
-    drop(rows);
+    collect(statement.fetch(&mut *connection), &mut collector, column_in, value).await?;
     if !collector.has_columns() {
         let described = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await?;
         collector.set_columns(described.columns().iter().map(column_of));
     }
     Ok(collector.finish())
-}
-
-fn add(arguments: &mut SqliteArguments, value: BindValue) -> Result<(), sqlx::error::BoxDynError> {
-    match value {
-        BindValue::Null => arguments.add(Option::<String>::None),
-        BindValue::Bool(value) => arguments.add(value),
-        BindValue::Int(value) => arguments.add(value),
-        BindValue::Unsigned(value) => Err(format!("SQLite has no integer as large as {value}").into()),
-        BindValue::Float(value) => arguments.add(value),
-        BindValue::Text(value) => arguments.add(value),
-    }
 }
 
 /// An expression has no declared type; that of its first value tells more than nothing.
@@ -169,6 +143,7 @@ fn value(row: &SqliteRow, at: usize) -> Value {
     }
     let kind = raw.type_info().name().to_owned();
     let declared = row.columns().get(at).map(|column| column.type_info().name().to_owned()).unwrap_or_default();
+    let bytes = || row.try_get_unchecked::<&[u8], _>(at);
     match kind.as_str() {
         "INTEGER" | "BOOLEAN" | "INT8" | "INT4" => match row.try_get_unchecked::<i64, _>(at) {
             Ok(number @ (0 | 1)) if declared == "BOOLEAN" => json!(number == 1),
@@ -176,11 +151,9 @@ fn value(row: &SqliteRow, at: usize) -> Value {
             Err(_) => Value::Null,
         },
         "REAL" => row.try_get_unchecked::<f64, _>(at).map_or(Value::Null, float),
-        "BLOB" => row.try_get_unchecked::<&[u8], _>(at).map_or(Value::Null, |bytes| BASE64.encode(bytes).into()),
-        _ => match row.try_get_unchecked::<&str, _>(at) {
-            Ok(text) => text.into(),
-            Err(_) => row.try_get_unchecked::<&[u8], _>(at).map_or(Value::Null, |bytes| BASE64.encode(bytes).into()),
-        },
+        "BLOB" => bytes().map_or(Value::Null, base64),
+        // Text may be no UTF-8.
+        _ => bytes().map_or(Value::Null, text_or_base64),
     }
 }
 
@@ -189,60 +162,42 @@ const CATALOG_SQL: &str = "
     WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
     ORDER BY name";
 
+/// The columns of table ?1 of kind ?2, as [`TableSchema::group`] takes them.
 const COLUMNS_SQL: &str = "
-    SELECT c.name, coalesce(c.type, ''), c.\"notnull\" = 0 AND c.pk = 0, c.dflt_value, c.pk > 0,
+    SELECT NULL, ?1, ?2, NULL, c.name, coalesce(c.type, ''), c.\"notnull\" = 0 AND c.pk = 0, c.dflt_value, c.pk > 0,
         (SELECT f.\"table\" || '.' || coalesce(f.\"to\", k.name, 'rowid') FROM pragma_foreign_key_list(?1) f
-            LEFT JOIN pragma_table_info(f.\"table\") k ON k.pk = f.seq + 1 WHERE f.\"from\" = c.name)
+            LEFT JOIN pragma_table_info(f.\"table\") k ON k.pk = f.seq + 1 WHERE f.\"from\" = c.name), NULL
     FROM pragma_table_xinfo(?1) c WHERE c.hidden <> 1
     ORDER BY c.cid";
 
-/// Most columns that are told.
+/// Columns that are told.
 const MAX_COLUMNS: usize = 20_000;
 
-async fn schema(connection: &mut SqliteConnection) -> Result<Vec<Value>, sqlx::Error> {
+async fn schema(connection: &mut SqliteConnection) -> Result<Vec<TableSchema>, sqlx::Error> {
     let catalog = sqlx::query_as::<_, (String, String)>(CATALOG_SQL).persistent(false);
     let mut columns = Vec::new();
     for (table, kind) in catalog.fetch_all(&mut *connection).await? {
-        match sqlx::query(COLUMNS_SQL).bind(&table).persistent(false).fetch_all(&mut *connection).await {
+        let of_table = sqlx::query(COLUMNS_SQL).bind(&table).bind(&kind).persistent(false);
+        match of_table.fetch_all(&mut *connection).await {
             // A view of what is no longer there can't be read, but the others can.
             Err(sqlx::Error::Database(error)) if kind == "view" && error.code().as_deref() == Some("1") => {}
-            rows => {
-                for row in rows? {
-                    columns.push(column_of_table(&table, &kind, &row)?);
-                }
-            }
+            rows => columns.extend(rows?),
         }
         if columns.len() >= MAX_COLUMNS {
             break;
         }
     }
-    Ok(group_by_table(columns))
+    TableSchema::group(&columns)
 }
 
-fn column_of_table(table: &str, kind: &str, row: &SqliteRow) -> Result<CatalogColumn, sqlx::Error> {
-    Ok(CatalogColumn {
-        schema: None,
-        table: table.to_owned(),
-        kind: kind.to_owned(),
-        table_comment: None,
-        name: row.try_get_unchecked(0)?,
-        data_type: row.try_get_unchecked(1)?,
-        nullable: row.try_get_unchecked::<i64, _>(2)? != 0,
-        default: row.try_get_unchecked(3)?,
-        primary_key: row.try_get_unchecked::<i64, _>(4)? != 0,
-        references: row.try_get_unchecked(5)?,
-        comment: None,
-    })
-}
-
-async fn check(connection: &mut SqliteConnection) -> Result<Value, sqlx::Error> {
+async fn check(connection: &mut SqliteConnection) -> Result<FileReport, sqlx::Error> {
     // Reads the file's head, which tells whether it is a database at all.
     let read = sqlx::query_as::<_, (String, bool, i64)>(
         "SELECT sqlite_version(), (SELECT query_only FROM pragma_query_only), count(*) FROM sqlite_master
             WHERE type IN ('table', 'view')",
     );
     let (version, read_only, tables) = read.persistent(false).fetch_one(connection).await?;
-    Ok(json!({"version": format!("SQLite {version}"), "read_only": read_only, "tables": tables}))
+    Ok(FileReport { version: format!("SQLite {version}"), read_only, tables })
 }
 
 #[cfg(test)]

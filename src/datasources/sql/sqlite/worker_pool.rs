@@ -14,16 +14,16 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::WorkerRequest;
+use super::protocol::WorkerRequest;
 use super::worker::MAX_MEMORY;
-use crate::datasources::client::{Source, source_label};
 use crate::datasources::rows::MAX_RESULT_BYTES;
-use crate::datasources::sql::pools::{IDLE_TIMEOUT, MAX_LIFETIME};
-use crate::datasources::sql::statement_timeout;
+use crate::datasources::source::{Source, source_error, source_label};
+use crate::datasources::sql::engine::statement_timeout;
+use crate::datasources::sql::server_pool::{IDLE_TIMEOUT, MAX_LIFETIME};
 use crate::datasources::{DataError, Outage};
 use crate::kernel::{Deadline, JsonReader};
 
-/// Longest answer taken from a reader: JSON writes some bytes as six.
+/// Size of a worker's reply: JSON writes some bytes as six.
 const MAX_REPLY_BYTES: u64 = 8 * MAX_RESULT_BYTES as u64;
 
 /// Reads as many values as the largest result has: a cell of empty text under a name of one letter weighs 7 bytes and is two
@@ -33,16 +33,18 @@ const REPLY_READER: JsonReader = JsonReader::new(MAX_RESULT_BYTES / 3);
 /// How long a process that says nothing any more may take to end.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Readers of all files that work at once: each may take [`MAX_MEMORY`].
+/// Workers on all files at once: each may take [`MAX_MEMORY`].
 pub(in crate::datasources::sql) const MAX_WORKERS: usize = 16;
 
-/// The processes that read one file, each of which works on one job at a time. Those without work are kept for a while.
+/// The processes that read one file, each of which works on one request at a time. Those without work are kept for a while.
 pub(in crate::datasources::sql) struct WorkerPool {
+    /// The source as it was when the pool was made.
+    source: Source,
     /// This program's own file.
     program: PathBuf,
     file: PathBuf,
-    /// Shared by the readers of all files, [`MAX_WORKERS`] of them.
-    places: Arc<Semaphore>,
+    /// Shared by the workers on all files, [`MAX_WORKERS`] of them.
+    permits: Arc<Semaphore>,
     idle: Idle,
     _sweeper: AbortOnDropHandle<()>,
 }
@@ -59,65 +61,60 @@ struct Worker {
 }
 
 impl WorkerPool {
-    pub(super) fn new(program: PathBuf, file: PathBuf, places: Arc<Semaphore>) -> Self {
+    pub(super) fn new(source: Source, program: PathBuf, file: PathBuf, permits: Arc<Semaphore>) -> Self {
         let idle = Idle::default();
         let sweeper = AbortOnDropHandle::new(tokio::spawn(close_idle(idle.clone())));
-        Self { program, file, places, idle, _sweeper: sweeper }
+        Self { source, program, file, permits, idle, _sweeper: sweeper }
     }
 
-    /// Has a reader do this. It is killed unless it is done with it in time.
+    /// Has a worker do this. It is killed unless it is done with it in time.
     pub(super) async fn request<T: DeserializeOwned + Send + 'static>(
         &self,
-        source: &Source,
-        job: &WorkerRequest,
+        request: &WorkerRequest,
         deadline: Deadline,
     ) -> Result<T, DataError> {
-        let failed = |what: String| DataError::failed(format!("{}: {what}", source_label(source)));
-        let job = serde_json::to_vec(job).map_err(|error| failed(error.to_string()))?;
-        let _place = self.enter(source, deadline).await?;
-        let reader = self.take().map_err(|error| failed(format!("its file can't be read: {error}")))?;
-        let Ok((reader, answer)) = timeout(statement_timeout(deadline), reader.work(job)).await else {
-            let text = format!("{}: the query was stopped: it did not finish in time", source_label(source));
-            return Err(DataError::Failed { text, timed_out: true, outage: Outage::No });
+        let failed = |what: String| source_error(&self.source, what);
+        let request = serde_json::to_vec(request).map_err(|error| failed(error.to_string()))?;
+        let _permit = self.permit(deadline).await?;
+        let worker = self.take().map_err(|error| failed(format!("its file can't be read: {error}")))?;
+        let Ok((worker, reply)) = timeout(statement_timeout(deadline), worker.work(request)).await else {
+            return Err(self.timed_out("the query was stopped: it did not finish in time"));
         };
-        let Some(answer) = answer else { return Err(failed(reader.exit_reason().await)) };
-        self.put_back(reader);
+        let Some(reply) = reply else { return Err(failed(worker.exit_reason().await)) };
+        self.put_back(worker);
         // A long one takes a while to parse.
-        let answer = tokio::task::spawn_blocking(move || REPLY_READER.read::<Result<T, String>>(&answer));
-        let answer = answer.await.map_err(|error| failed(error.to_string()))?;
-        answer.map_err(|error| failed(format!("its reader's answer is odd: {error}")))?.map_err(failed)
+        let reply = tokio::task::spawn_blocking(move || REPLY_READER.read::<Result<T, String>>(&reply));
+        let reply = reply.await.map_err(|error| failed(error.to_string()))?;
+        reply.map_err(|error| failed(format!("its reader's answer is odd: {error}")))?.map_err(failed)
     }
 
-    /// A place among those who work. That all are taken says nothing of the source.
-    async fn enter(&self, source: &Source, deadline: Deadline) -> Result<SemaphorePermit<'_>, DataError> {
-        match timeout(statement_timeout(deadline), self.places.acquire()).await {
-            Ok(Ok(place)) => Ok(place),
-            _ => {
-                let text = format!(
-                    "{}: {MAX_WORKERS} queries of SQLite files are running, and no more may",
-                    source_label(source)
-                );
-                Err(DataError::Failed { text, timed_out: true, outage: Outage::No })
-            }
-        }
+    /// A permit to have a worker work. That there is none left says nothing of the source.
+    async fn permit(&self, deadline: Deadline) -> Result<SemaphorePermit<'_>, DataError> {
+        let what = format!("{MAX_WORKERS} queries of SQLite files are running, and no more may");
+        let permit = timeout(statement_timeout(deadline), self.permits.acquire()).await.ok().and_then(Result::ok);
+        permit.ok_or_else(|| self.timed_out(&what))
+    }
+
+    fn timed_out(&self, what: &str) -> DataError {
+        DataError::timed_out(format!("{}: {what}", source_label(&self.source)), Outage::No)
     }
 
     fn take(&self) -> io::Result<Worker> {
         let mut idle = self.idle.lock();
-        while let Some(mut reader) = idle.pop() {
+        while let Some(mut worker) = idle.pop() {
             // Whatever else may kill a process.
-            if let Ok(None) = reader.process.try_wait() {
-                return Ok(reader);
+            if let Ok(None) = worker.process.try_wait() {
+                return Ok(worker);
             }
         }
         drop(idle);
         Worker::start(self)
     }
 
-    fn put_back(&self, reader: Worker) {
-        if reader.started.elapsed() < MAX_LIFETIME {
-            let reader = Worker { idle_since: Instant::now(), ..reader };
-            self.idle.lock().push(reader);
+    fn put_back(&self, worker: Worker) {
+        if worker.started.elapsed() < MAX_LIFETIME {
+            let worker = Worker { idle_since: Instant::now(), ..worker };
+            self.idle.lock().push(worker);
         }
     }
 }
@@ -126,16 +123,16 @@ impl WorkerPool {
 async fn close_idle(idle: Idle) {
     loop {
         tokio::time::sleep(IDLE_TIMEOUT).await;
-        idle.lock().retain(|reader| reader.idle_since.elapsed() < IDLE_TIMEOUT);
+        idle.lock().retain(|worker| worker.idle_since.elapsed() < IDLE_TIMEOUT);
     }
 }
 
 impl Worker {
-    fn start(readers: &WorkerPool) -> io::Result<Self> {
-        let mut process = Command::new(&readers.program)
+    fn start(pool: &WorkerPool) -> io::Result<Self> {
+        let mut process = Command::new(&pool.program)
             .arg0("orchestrator-studio")
             .arg("read-sqlite")
-            .arg(&readers.file)
+            .arg(&pool.file)
             .env_clear()
             // Where SQLite puts what it has no room for.
             .env("TMPDIR", std::env::temp_dir())

@@ -1,0 +1,187 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use sqlx::mysql::MySql;
+use sqlx::postgres::Postgres;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::check::check_sql;
+use super::engine::statement_timeout;
+use super::server_pool::{ServerPool, max_connections_of};
+use super::sqlite::{MAX_WORKERS, WorkerPool};
+use super::{mysql, postgres, sqlite};
+use crate::datasources::health::CheckReport;
+use crate::datasources::query::{Query, QueryResult};
+use crate::datasources::schema::TableSchema;
+use crate::datasources::source::{Source, protocol_of, source_label};
+use crate::datasources::{DataError, Outage};
+use crate::kernel::Deadline;
+use crate::outbound::AddressGuard;
+use crate::settings::Protocol;
+
+/// Sources with a pool at once; beyond that the one unused for longest loses its pool.
+const MAX_POOLS: usize = 200;
+
+/// Asks SQL databases. One pool per source, made at its first use and anew when its configuration has changed. Cheap to clone.
+#[derive(Clone)]
+pub(in crate::datasources) struct SqlClient(Arc<PoolRegistry>);
+
+struct PoolRegistry {
+    guard: AddressGuard,
+    /// This program's own file.
+    program: PathBuf,
+    /// As many as there may be workers on SQLite files.
+    workers: Arc<Semaphore>,
+    /// By the name of the source.
+    pools: Mutex<HashMap<String, PoolEntry>>,
+}
+
+struct PoolEntry {
+    /// The configuration that the pool was made for.
+    version: String,
+    used: u64,
+    /// As many as there may be queries at once.
+    permits: Arc<Semaphore>,
+    pool: SourcePool,
+}
+
+/// The pool of one source.
+#[derive(Clone)]
+enum SourcePool {
+    Postgres(ServerPool<Postgres>),
+    MySql(ServerPool<MySql>),
+    Sqlite(Arc<WorkerPool>),
+}
+
+impl fmt::Debug for SqlClient {
+    /// Options of a pool hold its password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SqlClient")
+    }
+}
+
+impl SqlClient {
+    /// `guard` watches the connections; `program` is this program's own file.
+    pub(in crate::datasources) fn new(guard: AddressGuard, program: PathBuf) -> Self {
+        let workers = Arc::new(Semaphore::new(MAX_WORKERS));
+        Self(Arc::new(PoolRegistry { guard, program, workers, pools: Mutex::default() }))
+    }
+
+    /// Runs a query that the guard lets through.
+    pub(in crate::datasources) async fn query(
+        &self,
+        source: &Source,
+        query: &Query<'_>,
+    ) -> Result<QueryResult, DataError> {
+        let checked = check_sql(query.text, protocol_of(source)?, source.effective.functions()).await?;
+        let (pool, _permit) = self.checkout(source, query.deadline).await?;
+        let result = match pool {
+            SourcePool::Postgres(pool) => postgres::query(&pool, &checked, query).await,
+            SourcePool::MySql(pool) => mysql::query(&pool, &checked, query).await,
+            SourcePool::Sqlite(workers) => sqlite::query(&workers, &checked, query).await,
+        };
+        result.map_err(|error| error.of(source))
+    }
+
+    /// Tables with their columns, types, nullability, keys and comments.
+    pub(in crate::datasources) async fn schema(
+        &self,
+        source: &Source,
+        deadline: Deadline,
+    ) -> Result<Vec<TableSchema>, DataError> {
+        let (pool, _permit) = self.checkout(source, deadline).await?;
+        let tables = match pool {
+            SourcePool::Postgres(pool) => postgres::schema(&pool, deadline).await,
+            SourcePool::MySql(pool) => mysql::schema(&pool, deadline).await,
+            SourcePool::Sqlite(workers) => sqlite::schema(&workers, deadline).await,
+        };
+        tables.map_err(|error| error.of(source))
+    }
+
+    /// What the database says of the account and the session.
+    pub(in crate::datasources) async fn check(
+        &self,
+        source: &Source,
+        deadline: Deadline,
+    ) -> Result<CheckReport, DataError> {
+        let (pool, _permit) = self.checkout(source, deadline).await?;
+        let report = match pool {
+            SourcePool::Postgres(pool) => postgres::check(&pool, deadline).await.map(CheckReport::Server),
+            SourcePool::MySql(pool) => mysql::check(&pool, deadline).await.map(CheckReport::Server),
+            SourcePool::Sqlite(workers) => sqlite::check(&workers, deadline).await.map(CheckReport::File),
+        };
+        report.map_err(|error| error.of(source))
+    }
+
+    /// The source's pool, and a permit to use it. That there is none left is no outage: whoever has them may ask for much.
+    async fn checkout(
+        &self,
+        source: &Source,
+        deadline: Deadline,
+    ) -> Result<(SourcePool, OwnedSemaphorePermit), DataError> {
+        let (pool, permits) = self.0.get(source)?;
+        match timeout(statement_timeout(deadline), permits.acquire_owned()).await {
+            Ok(Ok(permit)) => Ok((pool, permit)),
+            _ => {
+                let text = format!("{}: all its connections are in use", source_label(source));
+                Err(DataError::timed_out(text, Outage::No))
+            }
+        }
+    }
+
+    /// Closes the pool of a source that has changed or is no more.
+    pub(in crate::datasources) fn evict(&self, name: &str) {
+        let evicted = self.0.pools.lock().remove(name);
+        evicted.into_iter().for_each(|entry| entry.pool.close());
+    }
+}
+
+impl PoolRegistry {
+    fn get(&self, source: &Source) -> Result<(SourcePool, Arc<Semaphore>), DataError> {
+        let mut pools = self.pools.lock();
+        let now = pools.values().map(|entry| entry.used).max().unwrap_or_default() + 1;
+        if let Some(entry) = pools.get_mut(source.name.as_str())
+            && entry.version == source.version
+        {
+            entry.used = now;
+            return Ok((entry.pool.clone(), entry.permits.clone()));
+        }
+        let pool = self.open(source)?;
+        let permits = Arc::new(Semaphore::new(max_connections_of(source)));
+        let version = source.version.clone();
+        let fresh = PoolEntry { version, used: now, permits: permits.clone(), pool: pool.clone() };
+        let replaced = pools.insert(source.name.to_string(), fresh);
+        let oldest = pools.iter().min_by_key(|(_, entry)| entry.used).map(|(name, _)| name.clone());
+        let dropped = oldest.filter(|_| pools.len() > MAX_POOLS).and_then(|name| pools.remove(&name));
+        replaced.into_iter().chain(dropped).for_each(|entry| entry.pool.close());
+        Ok((pool, permits))
+    }
+
+    fn open(&self, source: &Source) -> Result<SourcePool, DataError> {
+        match protocol_of(source)? {
+            Protocol::Postgres => postgres::open(source, &self.guard).map(SourcePool::Postgres),
+            Protocol::MySql => mysql::open(source, &self.guard).map(SourcePool::MySql),
+            Protocol::Sqlite => {
+                let workers = sqlite::open(source, &self.program, self.workers.clone())?;
+                Ok(SourcePool::Sqlite(Arc::new(workers)))
+            }
+            Protocol::Cube | Protocol::Rest => Err(DataError::failed("This source has no database protocol")),
+        }
+    }
+}
+
+impl SourcePool {
+    /// Closes the pool once what runs on it has ended.
+    fn close(self) {
+        match self {
+            Self::Postgres(pool) => pool.close(),
+            Self::MySql(pool) => pool.close(),
+            // Whoever uses one of them holds it.
+            Self::Sqlite(workers) => drop(workers),
+        }
+    }
+}

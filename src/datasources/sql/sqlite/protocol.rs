@@ -1,0 +1,14 @@
+use serde::{Deserialize, Serialize};
+
+use crate::datasources::sql::bind::BindValue;
+
+/// What a worker is asked for, as a line of JSON. Its reply is one line too: a `Result` of what was found, or else why nothing was.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) enum WorkerRequest {
+    /// Answered by a `QueryResult`.
+    Query { sql: String, values: Vec<BindValue>, max_rows: usize },
+    /// Answered by a list of `TableSchema`.
+    Schema,
+    /// Answered by a `FileReport`.
+    Check,
+}
