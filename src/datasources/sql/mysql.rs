@@ -170,17 +170,10 @@ fn decode(kind: &str, unsigned: bool, bytes: &[u8]) -> Option<Value> {
 }
 
 fn little_endian(bytes: &[u8], unsigned: bool) -> Option<i128> {
-    Some(match (bytes.len(), unsigned) {
-        (1, true) => u8::from_le_bytes(bytes.try_into().ok()?).into(),
-        (1, false) => i8::from_le_bytes(bytes.try_into().ok()?).into(),
-        (2, true) => u16::from_le_bytes(bytes.try_into().ok()?).into(),
-        (2, false) => i16::from_le_bytes(bytes.try_into().ok()?).into(),
-        (4, true) => u32::from_le_bytes(bytes.try_into().ok()?).into(),
-        (4, false) => i32::from_le_bytes(bytes.try_into().ok()?).into(),
-        (8, true) => u64::from_le_bytes(bytes.try_into().ok()?).into(),
-        (8, false) => i64::from_le_bytes(bytes.try_into().ok()?).into(),
-        _ => return None,
-    })
+    let is_negative = !unsigned && bytes.last()? >= &0x80;
+    let mut wide = if is_negative { [0xff; 16] } else { [0; 16] };
+    wide.get_mut(..bytes.len()).filter(|_| matches!(bytes.len(), 1 | 2 | 4 | 8))?.copy_from_slice(bytes);
+    Some(i128::from_le_bytes(wide))
 }
 
 /// Length, year, month, day, hour, minute, second, microseconds; what is zero at the end is left out.

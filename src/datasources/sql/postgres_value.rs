@@ -17,53 +17,18 @@ pub(super) fn value(raw: &PgValueRef<'_>) -> Value {
     }
     let info = raw.type_info();
     let Ok(bytes) = raw.as_bytes() else { return Value::Null };
-    let decoded = match info.kind() {
-        PgTypeKind::Array(element) => array(bytes, base(element).name()),
+    match info.kind() {
+        PgTypeKind::Array(element) => array(bytes, base(element).name()).unwrap_or_else(|| undecoded(bytes)),
         _ => scalar(info.name(), bytes),
-    };
-    decoded.unwrap_or_else(|| undecoded(bytes))
+    }
 }
 
 /// Whether the binary form of this type can be read here, be it because it is plain text.
 pub(super) fn is_decodable(kind: &PgTypeInfo) -> bool {
-    const DECODABLE: &[&str] = &[
-        "BOOL",
-        "INT2",
-        "INT4",
-        "INT8",
-        "OID",
-        "FLOAT4",
-        "FLOAT8",
-        "NUMERIC",
-        "MONEY",
-        "BYTEA",
-        "JSON",
-        "JSONB",
-        "UUID",
-        "DATE",
-        "TIME",
-        "TIMETZ",
-        "TIMESTAMP",
-        "TIMESTAMPTZ",
-        "INTERVAL",
-        "INET",
-        "CIDR",
-        "MACADDR",
-        "MACADDR8",
-        "BIT",
-        "VARBIT",
-        "TEXT",
-        "VARCHAR",
-        "CHAR",
-        "\"CHAR\"",
-        "NAME",
-        "UNKNOWN",
-        "VOID",
-    ];
     match kind.kind() {
         PgTypeKind::Enum(_) => true,
         PgTypeKind::Array(element) | PgTypeKind::Domain(element) => is_decodable(element),
-        _ => DECODABLE.contains(&kind.name()),
+        _ => decoder(kind.name()).is_some(),
     }
 }
 
@@ -75,38 +40,50 @@ fn base(kind: &PgTypeInfo) -> &PgTypeInfo {
     }
 }
 
-/// Text is never cut by a zero byte there.
+/// A text never holds a zero byte there.
 fn undecoded(bytes: &[u8]) -> Value {
     if bytes.contains(&0) { base64(bytes) } else { text_or_base64(bytes) }
 }
 
-fn scalar(kind: &str, bytes: &[u8]) -> Option<Value> {
+fn scalar(kind: &str, bytes: &[u8]) -> Value {
+    decoder(kind).and_then(|decode| decode(bytes)).unwrap_or_else(|| undecoded(bytes))
+}
+
+/// What reads the values of the type of this name.
+fn decoder(kind: &str) -> Option<fn(&[u8]) -> Option<Value>> {
     Some(match kind {
-        "BOOL" => json!(bytes.first() == Some(&1)),
-        "INT2" => json!(i16::from_be_bytes(bytes.try_into().ok()?)),
-        "INT4" => json!(i32::from_be_bytes(bytes.try_into().ok()?)),
-        "INT8" => integer(i64::from_be_bytes(bytes.try_into().ok()?).into()),
-        "OID" => json!(u32::from_be_bytes(bytes.try_into().ok()?)),
-        "FLOAT4" => short_float(f32::from_be_bytes(bytes.try_into().ok()?)),
-        "FLOAT8" => float(f64::from_be_bytes(bytes.try_into().ok()?)),
-        "NUMERIC" => numeric(bytes)?.into(),
-        "MONEY" => money(i64::from_be_bytes(bytes.try_into().ok()?)).into(),
-        "BYTEA" => base64(bytes),
-        "JSON" => json_cell(bytes),
+        "BOOL" => |bytes| Some(json!(bytes.first() == Some(&1))),
+        "INT2" => |mut bytes| Some(json!(take(&mut bytes).map(i16::from_be_bytes)?)),
+        "INT4" => |mut bytes| Some(json!(take_i32(&mut bytes)?)),
+        "INT8" => |bytes| Some(integer(whole(bytes)?.into())),
+        "OID" => |mut bytes| Some(json!(take(&mut bytes).map(u32::from_be_bytes)?)),
+        "FLOAT4" => |mut bytes| take(&mut bytes).map(f32::from_be_bytes).map(short_float),
+        "FLOAT8" => |mut bytes| take(&mut bytes).map(f64::from_be_bytes).map(float),
+        "NUMERIC" => |bytes| Some(numeric(bytes)?.into()),
+        "MONEY" => |bytes| Some(money(whole(bytes)?).into()),
+        "BYTEA" => |bytes| Some(base64(bytes)),
+        "JSON" => |bytes| Some(json_cell(bytes)),
         // A version number stands before the text.
-        "JSONB" => json_cell(bytes.get(1..)?),
-        "UUID" => uuid::Uuid::from_slice(bytes).ok()?.to_string().into(),
-        "DATE" => day(i32::from_be_bytes(bytes.try_into().ok()?)).into(),
-        "TIME" => time(i64::from_be_bytes(bytes.try_into().ok()?))?.to_string().into(),
-        "TIMETZ" => time_with_zone(bytes)?.into(),
-        "TIMESTAMP" => moment(i64::from_be_bytes(bytes.try_into().ok()?), "").into(),
-        "TIMESTAMPTZ" => moment(i64::from_be_bytes(bytes.try_into().ok()?), "Z").into(),
-        "INTERVAL" => interval(bytes)?.into(),
-        "INET" | "CIDR" => network(bytes, kind == "CIDR")?.into(),
-        "MACADDR" | "MACADDR8" => hardware_address(bytes).into(),
-        "BIT" | "VARBIT" => bits(bytes)?.into(),
+        "JSONB" => |bytes| Some(json_cell(bytes.get(1..)?)),
+        "UUID" => |bytes| Some(uuid::Uuid::from_slice(bytes).ok()?.to_string().into()),
+        "DATE" => |mut bytes| Some(day(take_i32(&mut bytes)?).into()),
+        "TIME" => |bytes| Some(time(whole(bytes)?)?.to_string().into()),
+        "TIMETZ" => |bytes| Some(time_with_zone(bytes)?.into()),
+        "TIMESTAMP" => |bytes| Some(moment(whole(bytes)?, "").into()),
+        "TIMESTAMPTZ" => |bytes| Some(moment(whole(bytes)?, "Z").into()),
+        "INTERVAL" => |bytes| Some(interval(bytes)?.into()),
+        "INET" => |bytes| Some(network(bytes, false)?.into()),
+        "CIDR" => |bytes| Some(network(bytes, true)?.into()),
+        "MACADDR" | "MACADDR8" => |bytes| Some(hardware_address(bytes).into()),
+        "BIT" | "VARBIT" => |bytes| Some(bits(bytes)?.into()),
+        "TEXT" | "VARCHAR" | "CHAR" | "\"CHAR\"" | "NAME" | "UNKNOWN" | "VOID" => |bytes| Some(undecoded(bytes)),
         _ => return None,
     })
+}
+
+/// A number of eight bytes.
+fn whole(bytes: &[u8]) -> Option<i64> {
+    bytes.try_into().map(i64::from_be_bytes).ok()
 }
 
 /// Takes `N` bytes off the beginning.
@@ -141,7 +118,7 @@ fn elements(bytes: &mut &[u8], lengths: &[usize], element: &str) -> Option<Value
         let Ok(size) = usize::try_from(size) else { return Some(Value::Null) };
         let (item, rest) = bytes.split_at_checked(size)?;
         *bytes = rest;
-        return Some(scalar(element, item).unwrap_or_else(|| undecoded(item)));
+        return Some(scalar(element, item));
     };
     (0..*length).map(|_| elements(bytes, inner, element)).collect::<Option<Vec<_>>>().map(Value::Array)
 }

@@ -11,87 +11,28 @@ use super::refusal::Refusal;
 use super::tokens::{is_unquoted, name};
 
 /// Relations of PostgreSQL's own, all of whose names begin with `pg_`.
-const POSTGRES_CATALOG: &[&str] = &[
-    "pg_am",
-    "pg_attrdef",
-    "pg_attribute",
-    "pg_available_extensions",
-    "pg_class",
-    "pg_collation",
-    "pg_constraint",
-    "pg_database",
-    "pg_description",
-    "pg_enum",
-    "pg_extension",
-    "pg_index",
-    "pg_indexes",
-    "pg_inherits",
-    "pg_matviews",
-    "pg_namespace",
-    "pg_partitioned_table",
-    "pg_range",
-    "pg_sequence",
-    "pg_sequences",
-    "pg_shdescription",
-    "pg_stat_all_indexes",
-    "pg_stat_all_tables",
-    "pg_stat_user_indexes",
-    "pg_stat_user_tables",
-    "pg_statio_all_tables",
-    "pg_statio_user_tables",
-    "pg_tables",
-    "pg_timezone_abbrevs",
-    "pg_timezone_names",
-    "pg_type",
-    "pg_views",
-];
+const POSTGRES_CATALOG: &str = "pg_am pg_attrdef pg_attribute pg_available_extensions pg_class pg_collation \
+    pg_constraint pg_database pg_description pg_enum pg_extension pg_index pg_indexes pg_inherits pg_matviews \
+    pg_namespace pg_partitioned_table pg_range pg_sequence pg_sequences pg_shdescription pg_stat_all_indexes \
+    pg_stat_all_tables pg_stat_user_indexes pg_stat_user_tables pg_statio_all_tables pg_statio_user_tables \
+    pg_tables pg_timezone_abbrevs pg_timezone_names pg_type pg_views";
 
 /// Views of PostgreSQL's `information_schema`.
-const POSTGRES_INFORMATION: &[&str] = &[
-    "attributes",
-    "character_sets",
-    "check_constraints",
-    "collations",
-    "column_column_usage",
-    "column_domain_usage",
-    "column_udt_usage",
-    "columns",
-    "constraint_column_usage",
-    "constraint_table_usage",
-    "domain_constraints",
-    "domain_udt_usage",
-    "domains",
-    "element_types",
-    "information_schema_catalog_name",
-    "key_column_usage",
-    "referential_constraints",
-    "schemata",
-    "sequences",
-    "sql_features",
-    "sql_implementation_info",
-    "sql_sizing",
-    "table_constraints",
-    "tables",
-    "user_defined_types",
-    "view_column_usage",
-    "view_table_usage",
-    "views",
-];
+const POSTGRES_INFORMATION: &str = "attributes character_sets check_constraints collations column_column_usage \
+    column_domain_usage column_udt_usage columns constraint_column_usage constraint_table_usage domain_constraints \
+    domain_udt_usage domains element_types information_schema_catalog_name key_column_usage referential_constraints \
+    schemata sequences sql_features sql_implementation_info sql_sizing table_constraints tables user_defined_types \
+    view_column_usage view_table_usage views";
 
 /// Views of it that are refused without their schema too, in case it is on the search path.
-const POSTGRES_OPTIONS: &[&str] = &[
-    "foreign_data_wrapper_options",
-    "foreign_server_options",
-    "foreign_table_options",
-    "user_mapping_options",
-    "user_mappings",
-];
+const POSTGRES_OPTIONS: &str = "foreign_data_wrapper_options foreign_server_options foreign_table_options \
+    user_mapping_options user_mappings";
 
 /// Schemas of PostgreSQL extensions that act on the world outside or keep secrets.
-const POSTGRES_SCHEMAS: &[&str] = &["cron", "net", "aws_s3", "aws_lambda", "pgagent", "pgsodium", "vault"];
+const POSTGRES_SCHEMAS: &str = "cron net aws_s3 aws_lambda pgagent pgsodium vault";
 
 /// MySQL schemas that hold accounts and what others do.
-const MYSQL_SCHEMAS: &[&str] = &["mysql", "performance_schema", "sys", "ndbinfo"];
+const MYSQL_SCHEMAS: &str = "mysql performance_schema sys ndbinfo";
 
 /// Whether a database of this name is one of the server's own.
 pub(super) fn is_mysql_schema(name: &str) -> bool {
@@ -99,43 +40,20 @@ pub(super) fn is_mysql_schema(name: &str) -> bool {
 }
 
 /// What `information_schema` may be asked for in MySQL: the shape of the data.
-const MYSQL_INFORMATION: &[&str] = &[
-    "tables",
-    "columns",
-    "schemata",
-    "views",
-    "statistics",
-    "key_column_usage",
-    "table_constraints",
-    "partitions",
-    "referential_constraints",
-    "check_constraints",
-    "character_sets",
-    "collations",
-    "engines",
-    "keywords",
-    "collation_character_set_applicability",
-    "column_statistics",
-];
+const MYSQL_INFORMATION: &str = "tables columns schemata views statistics key_column_usage table_constraints \
+    partitions referential_constraints check_constraints character_sets collations engines keywords \
+    collation_character_set_applicability column_statistics";
 
 /// SQLite tables that are made up by the engine. They can be called too.
-const SQLITE_TABLES: &[&str] = &["dbstat", "fsdir", "zipfile", "bytecode", "tables_used"];
+const SQLITE_TABLES: &str = "dbstat fsdir zipfile bytecode tables_used";
 
 /// SQLite tables of the engine's own, whose names begin with `sqlite_`, that may be read; functions do too.
-const SQLITE_CATALOG: &[&str] = &[
-    "sqlite_master",
-    "sqlite_schema",
-    "sqlite_temp_master",
-    "sqlite_temp_schema",
-    "sqlite_sequence",
-    "sqlite_stat1",
-    "sqlite_version",
-    "sqlite_source_id",
-];
+const SQLITE_CATALOG: &str = "sqlite_master sqlite_schema sqlite_temp_master sqlite_temp_schema sqlite_sequence \
+    sqlite_stat1 sqlite_version sqlite_source_id";
 
 /// SQLite pragmas that may be read as tables; all others are refused.
-const SQLITE_PRAGMAS: &[&str] =
-    &["pragma_table_info", "pragma_table_xinfo", "pragma_foreign_key_list", "pragma_index_list", "pragma_index_info"];
+const SQLITE_PRAGMAS: &str = "pragma_table_info pragma_table_xinfo pragma_foreign_key_list pragma_index_list \
+    pragma_index_info";
 
 /// Refuses a relation of the engine's own wherever its name stands among the tokens, whatever the parser takes it for.
 pub(super) fn check_words(tokens: &[&Token], dialect: Dialect) -> Result<(), Refusal> {
@@ -176,7 +94,7 @@ fn is_refused_postgres(name: &str) -> bool {
 
 /// Whether this is the schema of PostgreSQL's own.
 fn is_postgres_catalog(name: &str) -> bool {
-    is_listed(&["pg_catalog"], name)
+    is_listed("pg_catalog", name)
 }
 
 /// Whether MySQL keeps what may not be read under this name of that schema.
@@ -187,7 +105,7 @@ fn is_refused_mysql(schema: &str, table: &str) -> bool {
 /// Whether this SQLite table shows more than data.
 pub(super) fn is_refused_sqlite(name: &str) -> bool {
     let folded = name.to_lowercase();
-    let unknown = |prefix: &str, known: &[&str]| folded.starts_with(prefix) && !known.contains(&folded.as_str());
+    let unknown = |prefix: &str, known: &str| folded.starts_with(prefix) && !is_listed(known, &folded);
     is_listed(SQLITE_TABLES, &folded) || unknown("pragma_", SQLITE_PRAGMAS) || unknown("sqlite_", SQLITE_CATALOG)
 }
 
@@ -238,5 +156,5 @@ pub(super) fn is_outside_schema(schema: &str) -> bool {
 
 /// Whether this is the standard's schema of schemas.
 fn is_information_schema(name: &str) -> bool {
-    is_listed(&["information_schema"], name)
+    is_listed("information_schema", name)
 }

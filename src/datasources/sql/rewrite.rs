@@ -3,48 +3,43 @@
 //! nothing can hide in what is left out here. That is keywords, names of columns and constants, and never a name of a
 //! relation or a function.
 
-use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
+use sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::dialect::Dialect;
+use super::dialect::Dialect::{self, MySql, Postgres, Sqlite};
 use super::keywords::is_reserved;
 use super::tokens::is_unquoted;
 
-/// Words that are left out, and one of those that stand before them; none means any.
-type Omission = (&'static [&'static str], &'static [&'static str]);
+/// What is left out: for these engines, behind this pattern, this pattern, if it stands before this one. A pattern is made of words,
+/// of signs, of alternatives with `|` between them, and of COLUMN, COLUMNS and CONSTANT; an empty one fits everywhere.
+type Omission = (&'static [Dialect], &'static str, &'static str, &'static str);
 
-/// What is left out for every engine whose parser lacks it.
-const FRAMES: &[Omission] = &[
-    (&["row", "preceding", "following"], &["exclude", "current", "row"]),
-    (&["row", "preceding", "following"], &["exclude", "group"]),
-    (&["row", "preceding", "following"], &["exclude", "ties"]),
-    (&["row", "preceding", "following"], &["exclude", "no", "others"]),
+const OMISSIONS: &[Omission] = &[
+    // Frames of windows.
+    (&[Postgres, Sqlite], "row|preceding|following", "exclude current row", ""),
+    (&[Postgres, Sqlite], "row|preceding|following", "exclude group|ties", ""),
+    (&[Postgres, Sqlite], "row|preceding|following", "exclude no others", ""),
+    (&[Postgres], "between", "symmetric|asymmetric", ""),
+    (&[Postgres], "by", "distinct", ""),
+    (&[Postgres], "table", "only", ""),
+    // All fields of a composite value.
+    (&[Postgres], ")|]", ". *", ""),
+    // How a recursive query searches.
+    (&[Postgres], ")|]", "search depth|breadth first by COLUMNS set COLUMN", ""),
+    (&[Postgres], ")|]", "cycle COLUMNS set COLUMN to CONSTANT default CONSTANT using COLUMN", ""),
+    (&[Postgres], ")|]", "cycle COLUMNS set COLUMN using COLUMN", ""),
+    (&[Postgres], "xmlelement|xmlpi (", "name", ""),
+    (&[Postgres], "xmlserialize (", "content|document", ""),
+    (&[MySql], "", "sounds", ""),
+    // How a common table expression is kept.
+    (&[Sqlite], "as", "materialized", "("),
+    (&[Sqlite], "as", "not materialized", "("),
+    // NOT before an operator that is a word.
+    (&[Sqlite], "", "not", "glob|regexp|match"),
 ];
-
-/// What is left out for PostgreSQL.
-const POSTGRES: &[Omission] = &[
-    (&["between"], &["symmetric"]),
-    (&["between"], &["asymmetric"]),
-    (&["by"], &["distinct"]),
-    (&["table"], &["only"]),
-];
-
-/// What is left out for MySQL.
-const MYSQL: &[Omission] = &[(&[], &["sounds"])];
 
 /// Units of time that are two of MySQL's reserved words in one.
-const MYSQL_UNITS: &[&str] = &[
-    "second_microsecond",
-    "minute_microsecond",
-    "minute_second",
-    "hour_microsecond",
-    "hour_second",
-    "hour_minute",
-    "day_microsecond",
-    "day_second",
-    "day_minute",
-    "day_hour",
-    "year_month",
-];
+const MYSQL_UNITS: &str = "second_microsecond minute_microsecond minute_second hour_microsecond hour_second \
+    hour_minute day_microsecond day_second day_minute day_hour year_month";
 
 /// The tokens as the parser understands them.
 pub(super) fn rewrite(tokens: Vec<TokenWithSpan>, dialect: Dialect) -> Vec<TokenWithSpan> {
@@ -74,131 +69,77 @@ fn rewritten(words: &[Token], dialect: Dialect) -> Vec<Option<Token>> {
 
 /// How many tokens are left out from here on.
 fn omitted(before: &[Token], rest: &[Token], dialect: Dialect) -> usize {
-    let lists = match dialect {
-        Dialect::Postgres => [FRAMES, POSTGRES],
-        Dialect::MySql => [&[], MYSQL],
-        Dialect::Sqlite => [FRAMES, &[]],
+    let length = |(dialects, after, omission, follows): &Omission| {
+        let length = fit(rest, omission).filter(|_| dialects.contains(&dialect))?;
+        let behind = before.len().checked_sub(after.split_whitespace().count())?;
+        fit(before.get(behind..)?, after)?;
+        fit(rest.get(length..)?, follows).map(|_| length)
     };
-    let Some(last) = before.last() else { return 0 };
-    let omission = lists.into_iter().flatten().find(|(after, words)| {
-        (after.is_empty() || after.iter().any(|word| is_unquoted(last, word))) && begins(rest, words)
-    });
-    match omission {
-        Some((_, words)) => words.len(),
-        None if dialect == Dialect::Postgres => omitted_postgres(before, rest).unwrap_or(0),
-        None if dialect == Dialect::Sqlite => omitted_sqlite(last, rest),
-        None => 0,
-    }
+    if before.is_empty() { 0 } else { OMISSIONS.iter().find_map(length).unwrap_or(0) }
 }
 
-/// Whether the tokens begin with these words.
-fn begins(tokens: &[Token], words: &[&str]) -> bool {
-    tokens.len() >= words.len() && tokens.iter().zip(words).all(|(token, word)| is_unquoted(token, word))
-}
-
-/// `(x).*`, the keyword in `xmlelement(NAME a)`, and what tells how a recursive query searches.
-fn omitted_postgres(before: &[Token], rest: &[Token]) -> Option<usize> {
-    if matches!(before.last()?, Token::RParen | Token::RBracket) {
-        if rest.starts_with(&[Token::Period, Token::Mul]) {
-            return Some(2);
+/// How many tokens fit this pattern, if they begin with what it says.
+fn fit(tokens: &[Token], pattern: &str) -> Option<usize> {
+    pattern.split_whitespace().try_fold(0, |at, part| {
+        let one = |at: usize, fits: fn(&Token) -> bool| tokens.get(at).filter(|token| fits(token)).map(|_| at + 1);
+        match part {
+            "COLUMN" => one(at, is_column),
+            "COLUMNS" => {
+                let mut end = one(at, is_column)?;
+                while tokens.get(end) == Some(&Token::Comma) {
+                    end = one(end + 1, is_column)?;
+                }
+                Some(end)
+            }
+            "CONSTANT" => one(at, is_constant),
+            words => tokens.get(at).filter(|token| words.split('|').any(|word| is_word(token, word))).map(|_| at + 1),
         }
-        return search(rest).or_else(|| cycle(rest));
-    }
-    let [.., function, Token::LParen] = before else { return None };
-    let keywords: &[&str] = match function {
-        function if is_unquoted(function, "xmlelement") || is_unquoted(function, "xmlpi") => &["name"],
-        function if is_unquoted(function, "xmlserialize") => &["content", "document"],
-        _ => return None,
-    };
-    keywords.iter().any(|keyword| begins(rest, &[keyword])).then_some(1)
+    })
 }
 
-/// `SEARCH DEPTH FIRST BY a, b SET c`.
-fn search(tokens: &[Token]) -> Option<usize> {
-    if !begins(tokens, &["search", "depth", "first", "by"]) && !begins(tokens, &["search", "breadth", "first", "by"]) {
-        return None;
-    }
-    let columns = columns(tokens, 4)?;
-    begins(tokens.get(columns..)?, &["set"]).then(|| column(tokens, columns + 1)).flatten()
-}
-
-/// `CYCLE a, b SET c TO 1 DEFAULT 0 USING d`.
-fn cycle(tokens: &[Token]) -> Option<usize> {
-    if !begins(tokens, &["cycle"]) {
-        return None;
-    }
-    let mut at = columns(tokens, 1)?;
-    if !begins(tokens.get(at..)?, &["set"]) {
-        return None;
-    }
-    at = column(tokens, at + 1)?;
-    if begins(tokens.get(at..)?, &["to"]) {
-        at = constant(tokens, at + 1)?;
-        if !begins(tokens.get(at..)?, &["default"]) {
-            return None;
-        }
-        at = constant(tokens, at + 1)?;
-    }
-    begins(tokens.get(at..)?, &["using"]).then(|| column(tokens, at + 1)).flatten()
-}
-
-/// Where a list of columns ends that begins here.
-fn columns(tokens: &[Token], from: usize) -> Option<usize> {
-    let mut at = column(tokens, from)?;
-    while *tokens.get(at)? == Token::Comma {
-        at = column(tokens, at + 1)?;
-    }
-    Some(at)
-}
-
-/// Where the name of a column ends that stands here.
-fn column(tokens: &[Token], at: usize) -> Option<usize> {
-    let Token::Word(Word { value, quote_style, .. }) = tokens.get(at)? else { return None };
-    (quote_style.is_some() || !is_reserved(value)).then_some(at + 1)
-}
-
-/// Where a constant ends that stands here.
-fn constant(tokens: &[Token], at: usize) -> Option<usize> {
-    match tokens.get(at)? {
-        Token::Number(..) | Token::SingleQuotedString(_) => Some(at + 1),
-        word if is_unquoted(word, "true") || is_unquoted(word, "false") => Some(at + 1),
-        _ => None,
+/// Whether this token is spelled like that.
+fn is_word(token: &Token, word: &str) -> bool {
+    match word {
+        "(" => *token == Token::LParen,
+        ")" => *token == Token::RParen,
+        "]" => *token == Token::RBracket,
+        "." => *token == Token::Period,
+        "*" => *token == Token::Mul,
+        word => is_unquoted(token, word),
     }
 }
 
-/// How a common table expression is kept, and NOT before an operator that is a word.
-fn omitted_sqlite(before: &Token, rest: &[Token]) -> usize {
-    let bracket = |at: usize| rest.get(at) == Some(&Token::LParen);
-    if is_unquoted(before, "as") {
-        if begins(rest, &["materialized"]) && bracket(1) {
-            return 1;
-        }
-        if begins(rest, &["not", "materialized"]) && bracket(2) {
-            return 2;
-        }
-    }
-    let operators = ["glob", "regexp", "match"];
-    usize::from(operators.iter().any(|operator| begins(rest, &["not", operator])))
+/// Whether this may be the name of a column.
+fn is_column(token: &Token) -> bool {
+    matches!(token, Token::Word(word) if word.quote_style.is_some() || !is_reserved(&word.value))
+}
+
+/// Whether this is a constant.
+fn is_constant(token: &Token) -> bool {
+    matches!(token, Token::Number(..) | Token::SingleQuotedString(_))
+        || is_word(token, "true")
+        || is_word(token, "false")
 }
 
 /// Words of MySQL's after which an expression begins.
-const MYSQL_BEFORE_EXPRESSIONS: &[&str] = &[
-    "select", "distinct", "all", "where", "on", "by", "having", "and", "or", "xor", "not", "between", "in", "like",
-    "when", "then", "else", "case", "div", "mod", "interval", "limit", "offset", "values", "regexp", "rlike", "binary",
-    "is",
-];
+const MYSQL_BEFORE_EXPRESSIONS: &str = "select distinct all where on by having and or xor not between in like when then \
+    else case div mod interval limit offset values regexp rlike binary is";
 
 /// A token of MySQL's as the parser knows it: MOD as an operator, and units of time.
 fn rewritten_token(before: &[Token], token: &Token, after: Option<&Token>) -> Token {
     if is_unquoted(token, "mod") {
         let follows_value = before.last().is_some_and(|before| match before {
-            Token::Word(_) => !MYSQL_BEFORE_EXPRESSIONS.iter().any(|word| is_unquoted(before, word)),
+            Token::Word(_) => !is_among(MYSQL_BEFORE_EXPRESSIONS, before),
             Token::RParen | Token::Number(..) | Token::SingleQuotedString(_) | Token::Placeholder(_) => true,
             _ => false,
         });
         let calls = after == Some(&Token::LParen) && !follows_value;
         return if calls { token.clone() } else { Token::Mod };
     }
-    let unit = MYSQL_UNITS.iter().any(|unit| is_unquoted(token, unit));
-    if unit { Token::make_keyword("HOUR") } else { token.clone() }
+    if is_among(MYSQL_UNITS, token) { Token::make_keyword("HOUR") } else { token.clone() }
+}
+
+/// Whether `words` hold this one, unquoted.
+fn is_among(words: &str, token: &Token) -> bool {
+    words.split(' ').any(|word| is_unquoted(token, word))
 }

@@ -7,41 +7,19 @@ use sqlparser::ast::{
 };
 
 use super::dialect::Dialect;
+use super::keywords::{has_word, is_listed};
 use super::refusal::Refusal;
 use super::relations;
 use super::visitor::QueryVisitor;
 
 /// Options of PostgreSQL's EXPLAIN that only plan. ANALYZE, and what needs it, executes the query.
-const PLANNING_OPTIONS: &[&str] =
-    &["verbose", "costs", "settings", "generic_plan", "buffers", "summary", "memory", "format"];
+const PLANNING_OPTIONS: &str = "verbose costs settings generic_plan buffers summary memory format";
 
 /// Settings that PostgreSQL may show: what a query's result depends on, and what the server is.
-const SHOWN_SETTINGS: &[&str] = &[
-    "bytea_output",
-    "client_encoding",
-    "datestyle",
-    "default_text_search_config",
-    "extra_float_digits",
-    "integer_datetimes",
-    "intervalstyle",
-    "lc_collate",
-    "lc_ctype",
-    "lc_monetary",
-    "lc_numeric",
-    "lc_time",
-    "max_identifier_length",
-    "search_path",
-    "server_encoding",
-    "server_version",
-    "server_version_num",
-    "standard_conforming_strings",
-    "statement_timeout",
-    "time zone",
-    "timezone",
-    "transaction isolation level",
-    "transaction_isolation",
-    "transaction_read_only",
-];
+const SHOWN_SETTINGS: &str = "bytea_output client_encoding datestyle default_text_search_config extra_float_digits \
+    integer_datetimes intervalstyle lc_collate lc_ctype lc_monetary lc_numeric lc_time max_identifier_length \
+    search_path server_encoding server_version server_version_num standard_conforming_strings statement_timeout \
+    timezone transaction_isolation transaction_read_only";
 
 /// Refuses all statements but a query and the explanation of its plan.
 pub(super) fn check(statement: &Statement, dialect: Dialect, named: &[String]) -> Result<(), Refusal> {
@@ -75,7 +53,8 @@ fn walk(part: &impl Visit, dialect: Dialect, named: &[String]) -> Result<(), Ref
 /// Refuses to show a setting of PostgreSQL that may be a secret, such as where its files are.
 fn check_setting(words: &[Ident]) -> Result<(), Refusal> {
     let name = words.iter().map(|word| word.value.to_lowercase()).collect::<Vec<_>>().join(" ");
-    match SHOWN_SETTINGS.contains(&name.as_str()) {
+    let is_phrase = ["time zone", "transaction isolation level"].contains(&name.as_str());
+    match is_phrase || has_word(SHOWN_SETTINGS, &name) {
         true => Ok(()),
         false => Err(Refusal::clause(&format!("SHOW {name}"))),
     }
@@ -109,7 +88,7 @@ fn check_database(name: &ObjectName) -> Result<(), Refusal> {
 
 /// Refuses options that make EXPLAIN execute the query.
 fn check_explain_option(option: &UtilityOption) -> Result<(), Refusal> {
-    let plans = PLANNING_OPTIONS.contains(&option.name.value.to_lowercase().as_str());
+    let plans = is_listed(PLANNING_OPTIONS, &option.name.value);
     let plain = matches!(option.arg, None | Some(Expr::Identifier(_) | Expr::Value(_)));
     if plans && plain { Ok(()) } else { Err(Refusal::clause(&format!("EXPLAIN ({})", option.name.value))) }
 }

@@ -258,66 +258,22 @@ impl QueryVisitor<'_> {
 /// Whether this kind of expression is part of the three engines' queries.
 fn is_allowed(expression: &Expr) -> bool {
     use Expr::*;
-    matches!(
-        expression,
-        Identifier(_)
-            | CompoundIdentifier(_)
-            | CompoundFieldAccess { .. }
-            | Value(_)
-            | Prefixed { .. }
-            | TypedString(_)
-    ) || matches!(
-        expression,
-        IsFalse(_)
-            | IsNotFalse(_)
-            | IsTrue(_)
-            | IsNotTrue(_)
-            | IsNull(_)
-            | IsNotNull(_)
-            | IsUnknown(_)
-            | IsNotUnknown(_)
-            | IsDistinctFrom(..)
-            | IsNotDistinctFrom(..)
-            | IsJson { .. }
-            | IsNormalized { .. }
-    ) || matches!(
-        expression,
-        In { target: InTarget::List(_) | InTarget::Subquery(_) | InTarget::Table { .. }, .. }
-            | Between { .. }
-            | BinaryOp { .. }
-            | UnaryOp { .. }
-            | Like { .. }
-            | ILike { .. }
-            | SimilarTo { .. }
-            | RLike { .. }
-            | AnyOp { .. }
-            | AllOp { .. }
-            | MemberOf(_)
-    ) || matches!(
-        expression,
-        Convert { .. }
-            | Cast { .. }
-            | AtTimeZone { .. }
-            | Extract { .. }
-            | Ceil { .. }
-            | Floor { .. }
-            | Position { .. }
-            | Substring { .. }
-            | Trim { .. }
-            | Overlay { .. }
-            | Collate { .. }
-            | Interval(_)
-            | MatchAgainst { .. }
-    ) || matches!(
-        expression,
-        Nested(_)
-            | Case { .. }
-            | Exists { .. }
-            | Subquery(_)
-            | GroupingSets(_)
-            | Cube(_)
-            | Rollup(_)
-            | Tuple(_)
-            | Array(_)
-    )
+    match expression {
+        // Names and values.
+        Identifier(_) | CompoundIdentifier(_) | CompoundFieldAccess { .. } | Value(_) | Prefixed { .. } => true,
+        TypedString(_) | Interval(_) | Array(_) | Tuple(_) => true,
+        // Comparisons.
+        IsFalse(_) | IsNotFalse(_) | IsTrue(_) | IsNotTrue(_) | IsNull(_) | IsNotNull(_) | IsUnknown(_)
+        | IsNotUnknown(_) => true,
+        IsDistinctFrom(..) | IsNotDistinctFrom(..) | IsJson { .. } | IsNormalized { .. } | Between { .. } => true,
+        In { target: InTarget::List(_) | InTarget::Subquery(_) | InTarget::Table { .. }, .. } => true,
+        Like { .. } | ILike { .. } | SimilarTo { .. } | RLike { .. } | MatchAgainst { .. } | MemberOf(_) => true,
+        // Operators, casts, and functions with a syntax of their own.
+        BinaryOp { .. } | UnaryOp { .. } | AnyOp { .. } | AllOp { .. } | Collate { .. } | AtTimeZone { .. } => true,
+        Convert { .. } | Cast { .. } | Extract { .. } | Ceil { .. } | Floor { .. } | Position { .. } => true,
+        Substring { .. } | Trim { .. } | Overlay { .. } => true,
+        // What expressions are put together with.
+        Nested(_) | Case { .. } | Exists { .. } | Subquery(_) | GroupingSets(_) | Cube(_) | Rollup(_) => true,
+        _ => false,
+    }
 }
