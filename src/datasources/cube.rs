@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::DataError;
 use super::health::{Authentication, CheckReport};
-use super::http::{body, endpoint_url, fetch, fetch_json, is_auth_error, parse, send};
+use super::http::{authentication, body, endpoint_url, fetch, fetch_json, parse, send};
 use super::query::{Query, QueryResult};
 use super::rows::RowCollector;
 use super::source::{Source, source_error, source_failed};
@@ -140,11 +140,7 @@ pub(super) async fn tables(http: &HttpClient, source: &Source, deadline: Deadlin
 pub(super) async fn check(http: &HttpClient, source: &Source, deadline: Deadline) -> Result<CheckReport, DataError> {
     let reply = send(http, source, &get_meta(source)?, deadline).await?;
     let status = reply.status();
-    let authentication = match status {
-        200 => Authentication::Accepted,
-        status if is_auth_error(status) => Authentication::Refused,
-        _ => Authentication::Unknown,
-    };
+    let authentication = authentication(status, Authentication::Accepted);
     let mut cubes = None;
     if status == 200 {
         let (bytes, reader) = body(source, reply, deadline).await?;

@@ -92,6 +92,17 @@ impl CheckReport {
     }
 }
 
+impl AccountReport {
+    /// What to say where only this server stands between a query and a write.
+    pub(super) fn warning(&self) -> Option<&'static str> {
+        match (self.is_superuser, self.may_write) {
+            (true, _) => Some("The account is a superuser; give this source an account that may only SELECT"),
+            (_, true) => Some("The account may write; give this source an account that may only SELECT"),
+            _ => None,
+        }
+    }
+}
+
 impl SourceHealth {
     /// Whether the source may be relied on.
     pub fn is_healthy(&self) -> bool {

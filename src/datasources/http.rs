@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::health::Authentication;
 use super::source::{Source, call_error, source_error, source_failed, source_label};
 use super::stack_traces::strip_stack_traces;
 use super::{DataError, Outage};
@@ -86,7 +87,15 @@ async fn status_error(source: &Source, reply: Reply, deadline: Deadline) -> Data
     DataError::Failed { text: format!("{} {did} {text}{said}", source_label(source)), timed_out: false, outage }
 }
 
-/// Whether a status says that the service does not let this server in.
-pub(super) fn is_auth_error(status: u16) -> bool {
+/// What the status of a check says of the credential; `accepted` is what a plain 200 says.
+pub(super) fn authentication(status: u16, accepted: Authentication) -> Authentication {
+    match status {
+        200 => accepted,
+        status if is_auth_error(status) => Authentication::Refused,
+        _ => Authentication::Unknown,
+    }
+}
+
+fn is_auth_error(status: u16) -> bool {
     matches!(status, 401 | 403)
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::DataError;
 use super::health::{Authentication, CheckReport};
-use super::http::{endpoint_url, fetch_json, is_auth_error, send};
+use super::http::{authentication, endpoint_url, fetch_json, send};
 use super::query::{Query, QueryResult};
 use super::source::{Source, source_failed};
 use super::stack_traces::strip_stack_traces;
@@ -59,11 +59,9 @@ pub(super) async fn tables(http: &HttpClient, source: &Source, deadline: Deadlin
 /// Asks for the service's health.
 pub(super) async fn check(http: &HttpClient, source: &Source, deadline: Deadline) -> Result<CheckReport, DataError> {
     let status = send(http, source, &get(source, "health")?, deadline).await?.status();
-    let authentication = match status {
-        status if is_auth_error(status) => Authentication::Refused,
-        200 if source.effective.auth_token.is_some() => Authentication::Unverified,
-        _ => Authentication::Unknown,
-    };
+    let has_token = source.effective.auth_token.is_some();
+    let accepted = if has_token { Authentication::Unverified } else { Authentication::Unknown };
+    let authentication = authentication(status, accepted);
     Ok(CheckReport::Service { status, authentication, read_only: None, cubes: None })
 }
 

@@ -3,7 +3,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
 
 use crate::kernel::Error;
 
@@ -47,54 +47,43 @@ pub async fn write_sample_database(path: &Path) -> Result<(), Error> {
 async fn fill(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     let mut rows = connection.begin().await?;
     rows.execute(sqlx::raw_sql(CREATE_TABLES)).await?;
+    rows.execute(sqlx::raw_sql(AssertSqlSafe(inserts()))).await?;
+    rows.commit().await
+}
+
+/// The statements that add the rows, whose values are all from here and have no quotes in them.
+fn inserts() -> String {
     let mut random = fastrand::Rng::with_seed(7);
     let pick = |random: &mut fastrand::Rng, list: &[&'static str]| random.choice(list).copied().unwrap_or_default();
+    let quoted = |text: String| format!("'{text}'");
+    let mut sql = String::new();
     for id in 1..=CUSTOMERS {
         let first = ["Ada", "Alan", "Grace", "Edsger", "Barbara", "Donald", "Radia", "Ken", "Margaret", "Linus"];
         let last = ["Moreau", "Silva", "Novak", "Okafor", "Larsen", "Rossi", "Haddad", "Tanaka", "Weber", "Doyle"];
         let name = format!("{} {} {id:03}", pick(&mut random, &first), pick(&mut random, &last));
         let signed_up = day(&mut random, 0, 700);
-        sqlx::query("INSERT INTO customers VALUES (?, ?, ?, ?, ?)")
-            .bind(id)
-            .bind(name)
-            .bind(pick(&mut random, &["Lisbon", "Porto", "Madrid", "Paris", "Berlin", "Oslo"]))
-            .bind(pick(&mut random, &["consumer", "small business", "enterprise"]))
-            .bind(&signed_up)
-            .execute(&mut *rows)
-            .await?;
+        let city = pick(&mut random, &["Lisbon", "Porto", "Madrid", "Paris", "Berlin", "Oslo"]);
+        let segment = pick(&mut random, &["consumer", "small business", "enterprise"]);
         let (plan, price) = *random.choice(&[("basic", 9.0), ("plus", 19.0), ("pro", 49.0)]).unwrap_or(&("basic", 9.0));
         // Cheap plans are cancelled more often, so that there is something to find.
         let leaves = random.u8(..100) < if plan == "basic" { 34 } else { 12 };
-        sqlx::query("INSERT INTO subscriptions VALUES (?, ?, ?, ?, ?, ?, ?)")
-            .bind(id)
-            .bind(id)
-            .bind(plan)
-            .bind(price)
-            .bind(signed_up)
-            .bind(leaves.then(|| day(&mut random, 700, 900)))
-            .bind(
-                leaves.then(|| {
-                    pick(&mut random, &["price", "missing feature", "moved to a competitor", "no longer needed"])
-                }),
-            )
-            .execute(&mut *rows)
-            .await?;
+        let cancelled = leaves.then(|| day(&mut random, 700, 900)).map_or("NULL".to_owned(), quoted);
+        let reasons = ["price", "missing feature", "moved to a competitor", "no longer needed"];
+        let reason = leaves.then(|| pick(&mut random, &reasons).to_owned()).map_or("NULL".to_owned(), quoted);
+        sql += &format!(
+            "INSERT INTO customers VALUES ({id}, '{name}', '{city}', '{segment}', '{signed_up}');
+             INSERT INTO subscriptions VALUES ({id}, {id}, '{plan}', {price:?}, '{signed_up}', {cancelled}, {reason});"
+        );
     }
     for id in 1..=SALES {
         let quantity = random.i64(1..=5);
         let (product, price) =
             *random.choice(&[("router", 79.0), ("cable", 12.5), ("camera", 149.0)]).unwrap_or(&("cable", 12.5));
-        sqlx::query("INSERT INTO sales VALUES (?, ?, ?, ?, ?, ?)")
-            .bind(id)
-            .bind(random.i64(1..=CUSTOMERS))
-            .bind(product)
-            .bind(quantity)
-            .bind(quantity as f64 * price)
-            .bind(day(&mut random, 365, 900))
-            .execute(&mut *rows)
-            .await?;
+        let (amount, customer) = (quantity as f64 * price, random.i64(1..=CUSTOMERS));
+        let sold = day(&mut random, 365, 900);
+        sql += &format!("INSERT INTO sales VALUES ({id}, {customer}, '{product}', {quantity}, {amount:?}, '{sold}');");
     }
-    rows.commit().await
+    sql
 }
 
 /// A day from 2024-01-01 on, between two numbers of days after it.

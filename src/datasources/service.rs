@@ -12,7 +12,7 @@ use super::schema::{SourceSchema, SourceTable};
 use super::source::{Source, max_rows, source_failed};
 use crate::kernel::{Deadline, Error, ResourceName};
 use crate::outbound::{AddressGuard, BreakerState, HttpClient};
-use crate::settings::{DataSourceSettings, Precondition, SharedSettings};
+use crate::settings::{DataSourceSettings, Precondition, Settings, SharedSettings};
 use crate::storage::{ConfigStore, Registry};
 
 /// How many sources are looked at at once.
@@ -21,6 +21,7 @@ const MAX_CONCURRENT_CHECKS: usize = 256;
 /// Keeps, tests and queries data sources. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct DataSourceService {
+    settings: SharedSettings,
     registry: Registry<DataSourceSettings>,
     client: DataSourceClient,
 }
@@ -35,7 +36,13 @@ impl DataSourceService {
         guard: AddressGuard,
         program: PathBuf,
     ) -> Self {
-        Self { registry: Registry::new(settings, store), client: DataSourceClient::new(http, guard, program) }
+        let (registry, client) = (Registry::new(settings.clone(), store), DataSourceClient::new(http, guard, program));
+        Self { settings, registry, client }
+    }
+
+    /// The settings as they are now.
+    pub(super) fn snapshot(&self) -> Settings {
+        self.settings.snapshot()
     }
 
     pub(super) fn registry(&self) -> &Registry<DataSourceSettings> {
@@ -85,20 +92,9 @@ impl DataSourceService {
     }
 
     /// The list of tables, in the source's own form.
-    pub(super) async fn tables(&self, source: &Source) -> Result<Vec<SourceTable>, DataError> {
+    pub(super) async fn tables(&self, source: &Source, deadline: Deadline) -> Result<Vec<SourceTable>, DataError> {
         enabled(source)?;
-        self.client.tables(source, self.deadline(source)).await
-    }
-
-    /// The deadline of a request to this source that comes from the API.
-    pub(super) fn deadline(&self, source: &Source) -> Deadline {
-        let whole = self.registry.settings().snapshot().orchestration.timeout;
-        Deadline::after(source.effective.timeout().min(whole))
-    }
-
-    /// The source of this name, or the error that a caller reads.
-    pub(super) fn require(&self, name: &str) -> Result<Source, Error> {
-        self.registry.require(name)
+        self.client.tables(source, deadline.at_most(source.effective.timeout())).await
     }
 
     /// Looks at one source, within its own timeout and before `deadline`; `None` if it is disabled.
@@ -113,18 +109,18 @@ impl DataSourceService {
     }
 
     /// Looks at all sources at once, each as [`DataSourceService::check_health`] does; the order is that of the catalog.
-    pub async fn check_all(&self, deadline: Deadline) -> Vec<(Source, Option<SourceHealth>)> {
-        let sources: Vec<_> = self.registry.catalog().iter().cloned().collect();
-        let look = |source: Source| async move {
-            let inspection = self.check_health(&source, deadline).await;
-            (source, inspection)
+    pub async fn check_all(&self, settings: &Settings, deadline: Deadline) -> Vec<(Source, Option<SourceHealth>)> {
+        let sources: Vec<_> = settings.datasources.iter().cloned().collect();
+        let check = |source: Source| async move {
+            let health = self.check_health(&source, deadline).await;
+            (source, health)
         };
-        futures_util::stream::iter(sources).map(look).buffered(MAX_CONCURRENT_CHECKS).collect().await
+        futures_util::stream::iter(sources).map(check).buffered(MAX_CONCURRENT_CHECKS).collect().await
     }
 
     /// The states of all sources' breakers.
-    pub fn breakers(&self) -> Vec<BreakerState> {
-        self.registry.catalog().iter().map(|source| self.client.breaker(source)).collect()
+    pub fn breakers(&self, settings: &Settings) -> Vec<BreakerState> {
+        settings.datasources.iter().map(|source| self.client.breaker(source)).collect()
     }
 }
 

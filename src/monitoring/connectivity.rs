@@ -50,7 +50,7 @@ impl MonitoringService {
             let (llm, agents, datasources, backends) = tokio::join!(
                 this.llm.health(),
                 this.agents.ping_all(deadline),
-                this.datasources.check_all(deadline),
+                this.datasources.check_all(&settings, deadline),
                 store_health::check_stores(&this.stores, &settings)
             );
             Arc::new(ConnectivityReport { llm, agents, datasources, backends })

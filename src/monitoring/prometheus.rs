@@ -71,7 +71,7 @@ impl MonitoringService {
     fn breaker_samples(&self) -> impl Iterator<Item = Sample> {
         let states =
             [("closed", BreakerState::Closed), ("open", BreakerState::Open), ("half_open", BreakerState::HalfOpen)];
-        let all = [("agent", self.agents.breakers()), ("datasource", self.datasources.breakers())];
+        let all = [("agent", self.agents.breakers()), ("datasource", self.datasources.breakers(&self.settings()))];
         all.into_iter().flat_map(move |(kind, breakers)| {
             states.map(|(name, state)| Sample {
                 name: "orchestrator_circuit_breakers",

@@ -5,6 +5,7 @@
 //! answers with [`JsonReply`] or [`ApiError`]. To add an extractor: a file here whose rejection is an [`ApiError`].
 
 mod body;
+mod connectivity_test;
 mod docs;
 mod error;
 mod layers;
@@ -21,6 +22,7 @@ mod state;
 mod system;
 
 pub use body::{JsonBody, OptionalBody};
+pub use connectivity_test::ConnectivityTestQuery;
 pub use docs::docs_router;
 pub use error::{ApiError, BodyErrors, ErrorBody, ReadErrors};
 pub use layers::{ReplySize, normalize_path, with_layers};

@@ -4,38 +4,20 @@ use axum::extract::State;
 use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::{Value, json};
-use utoipa::openapi::path::{Parameter, ParameterIn};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::datasources::health::Authentication;
 use crate::datasources::{CheckReport, DataSourceService, Source, SourceHealth};
-use crate::kernel::{Deadline, Fields, SecretUrl};
+use crate::kernel::{Deadline, SecretUrl};
 use crate::outbound::BreakerState;
-use crate::web::openapi::schema::{one_of, query, query_boolean};
-use crate::web::{ApiError, ErrorBody, FromFields, JsonReply, PathName, QueryParams, ReadErrors};
+use crate::web::openapi::schema::one_of;
+use crate::web::{ApiError, ConnectivityTestQuery, ErrorBody, JsonReply, PathName, QueryParams, ReadErrors};
 
 /// What counts are the sources' own timeouts, which are shorter.
 const MAX_TIMEOUT: Duration = Duration::from_secs(86_400);
 const UNREACHABLE_HINT: &str = "Ensure the datasource service is running and accessible, or use 'skip_connectivity=true' to \
     save without testing.";
 const UNAUTHORIZED_HINT: &str = "The datasource refuses this server: auth_token should be one that it takes.";
-
-/// How a source is tested.
-pub(super) struct SourceTestQuery {
-    skip_connectivity: bool,
-}
-
-impl FromFields for SourceTestQuery {
-    fn read(fields: &mut Fields<'_>) -> Self {
-        Self { skip_connectivity: fields.or("skip_connectivity", false) }
-    }
-}
-
-impl IntoParams for SourceTestQuery {
-    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        vec![query("skip_connectivity", "Only look at its configuration", query_boolean())]
-    }
-}
 
 one_of!(
     /// `closed`: calls go through; `open`: it keeps failing and is spared; `half_open`: one call is tried.
@@ -106,7 +88,7 @@ pub(super) struct DataSourceHealth {
     healthy: bool,
     /// `""` if it was not reached.
     r#type: String,
-    message: String,
+    message: &'static str,
     /// `""` if it was not reached.
     url: String,
     /// `closed`, `open` or `half_open`; null for a disabled source.
@@ -134,26 +116,27 @@ pub(super) struct DataSourcesHealth {
 /// Reaches the source, logs in where it can, and says what it found: version, account, whether it is read only. Answers 200
 /// whatever comes of it: `success` and `details` tell. Any body is ignored.
 #[utoipa::path(post, path = "/api/datasources/{name}/test", tag = "datasources", operation_id = "test_datasource",
-    params(PathName, SourceTestQuery),
+    params(PathName, ConnectivityTestQuery),
     responses((status = 200, description = "How the test went", body = DataSourceTestResponse),
         (status = 404, description = "No such data source", body = ErrorBody), ReadErrors))]
 pub(super) async fn test(
     State(sources): State<DataSourceService>,
     PathName(name): PathName,
-    QueryParams(query): QueryParams<SourceTestQuery>,
+    QueryParams(query): QueryParams<ConnectivityTestQuery>,
 ) -> Result<JsonReply<DataSourceTestResponse>, ApiError> {
-    let source = sources.require(name.as_str())?;
+    let settings = sources.snapshot();
+    let source = settings.datasources.require(name.as_str())?;
     if !source.effective.enabled {
         let message = "DataSource is disabled. Enable it to test connectivity.";
         let warning = Some("DataSource configuration is saved but datasource is disabled");
-        return Ok(JsonReply::ok(DataSourceTestResponse { warning, ..untested(&source, false, message) }));
+        return Ok(JsonReply::ok(DataSourceTestResponse { warning, ..untested(source, false, message) }));
     }
-    let skipped = untested(&source, true, "DataSource configuration is valid. Connectivity test skipped.");
+    let skipped = untested(source, true, "DataSource configuration is valid. Connectivity test skipped.");
     if query.skip_connectivity {
         return Ok(JsonReply::ok(skipped));
     }
-    Ok(JsonReply::ok(match sources.check_health(&source, Deadline::after(MAX_TIMEOUT)).await {
-        Some(health) => tested(&source, health),
+    Ok(JsonReply::ok(match sources.check_health(source, Deadline::after(MAX_TIMEOUT)).await {
+        Some(health) => tested(source, health),
         None => skipped,
     }))
 }
@@ -221,25 +204,17 @@ fn findings(report: CheckReport) -> Value {
                 Authentication::Refused => json!(false),
                 Authentication::Unknown => Value::Null,
             };
-            match cubes {
-                Some(cubes) => json!({
-                    "reached": true, "authenticated": authenticated, "read_only": read_only, "cubes": cubes
-                }),
-                None => json!({"reached": true, "authenticated": authenticated, "read_only": read_only}),
+            let mut findings = json!({"reached": true, "authenticated": authenticated, "read_only": read_only});
+            if let (Some(findings), Some(cubes)) = (findings.as_object_mut(), cubes) {
+                findings.insert("cubes".to_owned(), json!(cubes));
             }
+            findings
         }
-        CheckReport::Server(account) => {
-            let warning = match (account.is_superuser, account.may_write) {
-                (true, _) => Some("The account is a superuser; give this source an account that may only SELECT"),
-                (_, true) => Some("The account may write; give this source an account that may only SELECT"),
-                _ => None,
-            };
-            json!({
-                "reached": true, "authenticated": true, "version": account.version, "account": account.user,
-                "read_only": account.read_only, "account_may_write": account.may_write,
-                "account_is_superuser": account.is_superuser, "warning": warning,
-            })
-        }
+        CheckReport::Server(account) => json!({
+            "reached": true, "authenticated": true, "version": account.version, "account": account.user,
+            "read_only": account.read_only, "account_may_write": account.may_write,
+            "account_is_superuser": account.is_superuser, "warning": account.warning(),
+        }),
         CheckReport::File(file) => json!({
             "version": file.version, "read_only": file.read_only, "tables": file.tables, "reached": true,
             "authenticated": null,
@@ -253,23 +228,24 @@ fn findings(report: CheckReport) -> Value {
 #[utoipa::path(get, path = "/api/datasources/health/all", tag = "datasources", operation_id = "datasources_health",
     responses((status = 200, description = "How they are", body = DataSourcesHealth)))]
 pub(super) async fn health_of_all(State(sources): State<DataSourceService>) -> JsonReply<DataSourcesHealth> {
-    let looked = sources.check_all(Deadline::after(MAX_TIMEOUT)).await;
+    let looked = sources.check_all(&sources.snapshot(), Deadline::after(MAX_TIMEOUT)).await;
     let all: IndexMap<_, _> = looked
         .into_iter()
-        .map(|(source, health)| {
-            let reached = health.as_ref().is_some_and(|health| health.outcome.is_ok());
-            let shown = |text: String| if reached { text } else { String::new() };
-            let health = DataSourceHealth {
-                healthy: health.as_ref().is_some_and(SourceHealth::is_healthy),
-                r#type: shown(source.effective.kind.clone()),
-                message: health.as_ref().map_or("Datasource not found or disabled", SourceHealth::message).to_owned(),
-                url: shown(source.effective.url.to_string()),
-                breaker: health.as_ref().map(|health| health.breaker),
-                response_time_ms: health.map(|health| health.response_time_ms),
-            };
-            (source.name.to_string(), health)
-        })
+        .map(|(source, health)| (source.name.to_string(), summary(&source, health.as_ref())))
         .collect();
     let (total, healthy) = (all.len(), all.values().filter(|health| health.healthy).count());
     JsonReply::ok(DataSourcesHealth { datasources: all, total, healthy })
+}
+
+fn summary(source: &Source, health: Option<&SourceHealth>) -> DataSourceHealth {
+    let is_reached = health.is_some_and(|health| health.outcome.is_ok());
+    let shown = |text: String| if is_reached { text } else { String::new() };
+    DataSourceHealth {
+        healthy: health.is_some_and(SourceHealth::is_healthy),
+        r#type: shown(source.effective.kind.clone()),
+        message: health.map_or("Datasource not found or disabled", SourceHealth::message),
+        url: shown(source.effective.url.to_string()),
+        breaker: health.map(|health| health.breaker),
+        response_time_ms: health.map(|health| health.response_time_ms),
+    }
 }

@@ -8,8 +8,8 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::datasources::rows::MAX_ROWS;
 use crate::datasources::schema::{SourceSchema, SourceTable};
-use crate::datasources::{DataSourceService, QueryRequest};
-use crate::kernel::Fields;
+use crate::datasources::{DataSourceService, QueryRequest, QueryResult, Source};
+use crate::kernel::{Deadline, Error, Fields, ResourceName};
 use crate::web::openapi::schema::{Members, any_object, integer, or_null, text};
 use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, JsonReply, PathName, ReadErrors};
 
@@ -50,7 +50,7 @@ impl FromFields for QueryBody {
 }
 
 /// What a query gave. `metadata` has `columns` with their types, and `truncated` if there was more.
-#[derive(Serialize, ToSchema)]
+#[derive(Default, Serialize, ToSchema)]
 #[schema(example = json!({
     "success": true, "datasource": "crm", "data": [{"name": "Ada", "city": "Lisbon"}], "row_count": 1,
     "metadata": {"columns": [{"name": "name", "type": "text"}, {"name": "city", "type": "text"}], "truncated": false}
@@ -120,25 +120,26 @@ pub(super) async fn query(
     PathName(name): PathName,
     JsonBody(body): JsonBody<QueryBody>,
 ) -> Result<JsonReply<QueryResponse>, ApiError> {
-    let source = sources.require(name.as_str())?;
-    let parameters = body.parameters.unwrap_or_default();
-    let request = QueryRequest { query: body.query, parameters, max_rows: body.max_rows };
-    let datasource = name.to_string();
-    let reply = match sources.query(&source, &request, sources.deadline(&source)).await {
-        Ok(result) => QueryResponse {
-            success: true,
-            datasource,
-            error: None,
-            data: result.rows,
-            row_count: Some(result.row_count),
-            metadata: Some(result.metadata),
-        },
-        Err(error) => {
-            let error = Some(error.into_failure_text(&request.query, &request.parameters)?);
-            QueryResponse { success: false, datasource, error, data: Vec::new(), row_count: None, metadata: None }
+    let (source, deadline) = requested(&sources, &name)?;
+    let QueryBody { query, parameters, max_rows } = body;
+    let request = QueryRequest { query, parameters: parameters.unwrap_or_default(), max_rows };
+    let empty = QueryResponse { datasource: name.to_string(), ..QueryResponse::default() };
+    Ok(JsonReply::ok(match sources.query(&source, &request, deadline).await {
+        Ok(QueryResult { rows, row_count, metadata }) => {
+            QueryResponse { success: true, data: rows, row_count: Some(row_count), metadata: Some(metadata), ..empty }
         }
-    };
-    Ok(JsonReply::ok(reply))
+        Err(error) => {
+            let error = error.into_failure_text(&request.query, &request.parameters)?;
+            QueryResponse { error: Some(error), ..empty }
+        }
+    }))
+}
+
+/// The source of this name, and the deadline of a request to it.
+fn requested(sources: &DataSourceService, name: &ResourceName) -> Result<(Source, Deadline), Error> {
+    let settings = sources.snapshot();
+    let source = settings.datasources.require(name.as_str())?;
+    Ok((source.clone(), Deadline::after(settings.orchestration.timeout)))
 }
 
 /// Schema of a data source
@@ -152,12 +153,11 @@ pub(super) async fn schema(
     State(sources): State<DataSourceService>,
     PathName(name): PathName,
 ) -> Result<JsonReply<SchemaResponse>, ApiError> {
-    let source = sources.require(name.as_str())?;
-    let datasource = name.to_string();
-    Ok(JsonReply::ok(match sources.schema(&source, sources.deadline(&source)).await {
-        Ok(schema) => SchemaResponse { success: true, datasource, schema: Some(schema), error: None },
-        Err(error) => SchemaResponse { success: false, datasource, schema: None, error: Some(error.text().to_owned()) },
-    }))
+    let (source, deadline) = requested(&sources, &name)?;
+    let schema = sources.schema(&source, deadline).await;
+    let error = schema.as_ref().err().map(|error| error.text().to_owned());
+    let (datasource, schema) = (name.to_string(), schema.ok());
+    Ok(JsonReply::ok(SchemaResponse { success: error.is_none(), datasource, schema, error }))
 }
 
 /// Tables of a data source
@@ -171,10 +171,9 @@ pub(super) async fn tables(
     State(sources): State<DataSourceService>,
     PathName(name): PathName,
 ) -> Result<JsonReply<TablesResponse>, ApiError> {
-    let source = sources.require(name.as_str())?;
-    let outcome = sources.tables(&source).await;
-    let error = outcome.as_ref().err().map(|error| error.text().to_owned());
-    let tables = outcome.unwrap_or_default();
-    let (datasource, count) = (name.to_string(), tables.len());
-    Ok(JsonReply::ok(TablesResponse { success: error.is_none(), datasource, tables, count, error }))
+    let (source, deadline) = requested(&sources, &name)?;
+    let tables = sources.tables(&source, deadline).await;
+    let error = tables.as_ref().err().map(|error| error.text().to_owned());
+    let (datasource, tables) = (name.to_string(), tables.unwrap_or_default());
+    Ok(JsonReply::ok(TablesResponse { success: error.is_none(), datasource, count: tables.len(), tables, error }))
 }

@@ -1,6 +1,5 @@
 //! Parameters for the engines that number no placeholders and take the type of a value from the value.
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sqlx::error::BoxDynError;
 use sqlx::{Arguments, Database, Encode, Type};
@@ -15,38 +14,10 @@ const MAX_BOUND_VALUES: usize = 32_000;
 /// Bytes of all values of one query.
 const MAX_BOUND_BYTES: usize = 10_000_000;
 
-/// A value to be bound.
-#[derive(Debug, Deserialize, Serialize)]
-pub(super) enum BindValue {
-    Null,
-    Bool(bool),
-    Int(i64),
-    /// Beyond the signed range.
-    Unsigned(u64),
-    Float(f64),
-    Text(String),
-}
-
-impl From<&Value> for BindValue {
-    fn from(value: &Value) -> Self {
-        match value {
-            Value::Null => Self::Null,
-            Value::Bool(value) => Self::Bool(*value),
-            Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
-                (Some(int), ..) => Self::Int(int),
-                (_, Some(unsigned), _) => Self::Unsigned(unsigned),
-                (.., Some(float)) => Self::Float(float),
-                (None, None, None) => Self::Text(number.to_string()),
-            },
-            Value::String(text) => Self::Text(text.clone()),
-            Value::Array(_) | Value::Object(_) => Self::Text(value.to_string()),
-        }
-    }
-}
-
-/// The values as a driver takes them; `unsigned` adds those that only some engines have.
+/// The values as a driver takes them: null, truth values, numbers, and the text of all else. `unsigned` adds an integer beyond the
+/// signed range, which only some engines have.
 pub(super) fn arguments<DB: Database>(
-    values: Vec<BindValue>,
+    values: Vec<Value>,
     unsigned: impl Fn(&mut DB::Arguments, u64) -> Result<(), BoxDynError>,
 ) -> Result<DB::Arguments, sqlx::Error>
 where
@@ -59,12 +30,16 @@ where
     let mut arguments = DB::Arguments::default();
     for value in values {
         let added = match value {
-            BindValue::Null => arguments.add(Option::<String>::None),
-            BindValue::Bool(value) => arguments.add(value),
-            BindValue::Int(value) => arguments.add(value),
-            BindValue::Unsigned(value) => unsigned(&mut arguments, value),
-            BindValue::Float(value) => arguments.add(value),
-            BindValue::Text(value) => arguments.add(value),
+            Value::Null => arguments.add(Option::<String>::None),
+            Value::Bool(value) => arguments.add(value),
+            Value::String(text) => arguments.add(text),
+            Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+                (Some(value), ..) => arguments.add(value),
+                (_, Some(value), _) => unsigned(&mut arguments, value),
+                (.., Some(value)) => arguments.add(value),
+                _ => arguments.add(number.to_string()),
+            },
+            Value::Array(_) | Value::Object(_) => arguments.add(value.to_string()),
         };
         added.map_err(sqlx::Error::Encode)?;
     }
@@ -82,7 +57,7 @@ pub(super) fn expand_parameters(
     checked: &CheckedQuery,
     parameters: &Map<String, Value>,
     nothing: &str,
-) -> Result<(String, Vec<BindValue>), DataError> {
+) -> Result<(String, Vec<Value>), DataError> {
     let (mut sql, mut values, mut bytes) = (String::new(), Vec::new(), 0);
     for piece in checked.pieces() {
         match piece {
@@ -99,7 +74,7 @@ pub(super) fn expand_parameters(
                         )));
                     }
                     sql.push_str(&vec!["?"; items.len()].join(", "));
-                    values.extend(items.iter().map(BindValue::from));
+                    values.extend_from_slice(items);
                 }
             },
         }

@@ -5,11 +5,7 @@ use crate::settings::Protocol;
 
 /// Lets a query through, or says why not; `named` are functions that it may call because the source names them. A long one
 /// takes a while to look at, so this leaves the runtime's threads.
-pub(in crate::datasources) async fn check_sql(
-    text: &str,
-    protocol: Protocol,
-    named: Vec<String>,
-) -> Result<CheckedQuery, DataError> {
+pub(crate) async fn check_sql(text: &str, protocol: Protocol, named: Vec<String>) -> Result<CheckedQuery, DataError> {
     let text = text.to_owned();
     let checking = tokio::task::spawn_blocking(move || guard::check(&text, Dialect::of(protocol), &named));
     match checking.await {

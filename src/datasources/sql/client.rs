@@ -28,7 +28,7 @@ const MAX_POOLS: usize = 200;
 
 /// Asks SQL databases. One pool per source, made at its first use and anew when its configuration has changed. Cheap to clone.
 #[derive(Clone)]
-pub(in crate::datasources) struct SqlClient(Arc<PoolRegistry>);
+pub(crate) struct SqlClient(Arc<PoolRegistry>);
 
 struct PoolRegistry {
     guard: AddressGuard,
@@ -52,8 +52,8 @@ struct PoolEntry {
 /// The pool of one source.
 #[derive(Clone)]
 enum SourcePool {
-    Postgres(ServerPool<Postgres>),
-    MySql(ServerPool<MySql>),
+    Postgres(Arc<ServerPool<Postgres>>),
+    MySql(Arc<ServerPool<MySql>>),
     Sqlite(Arc<WorkerPool>),
 }
 
@@ -66,17 +66,13 @@ impl fmt::Debug for SqlClient {
 
 impl SqlClient {
     /// `guard` watches the connections; `program` is this program's own file.
-    pub(in crate::datasources) fn new(guard: AddressGuard, program: PathBuf) -> Self {
+    pub(crate) fn new(guard: AddressGuard, program: PathBuf) -> Self {
         let workers = Arc::new(Semaphore::new(MAX_WORKERS));
         Self(Arc::new(PoolRegistry { guard, program, workers, pools: Mutex::default() }))
     }
 
     /// Runs a query that the guard lets through.
-    pub(in crate::datasources) async fn query(
-        &self,
-        source: &Source,
-        query: &Query<'_>,
-    ) -> Result<QueryResult, DataError> {
+    pub(crate) async fn query(&self, source: &Source, query: &Query<'_>) -> Result<QueryResult, DataError> {
         let checked = check_sql(query.text, protocol_of(source)?, source.effective.functions()).await?;
         let (pool, _permit) = self.checkout(source, query.deadline).await?;
         let result = match pool {
@@ -88,11 +84,7 @@ impl SqlClient {
     }
 
     /// Tables with their columns, types, nullability, keys and comments.
-    pub(in crate::datasources) async fn schema(
-        &self,
-        source: &Source,
-        deadline: Deadline,
-    ) -> Result<Vec<TableSchema>, DataError> {
+    pub(crate) async fn schema(&self, source: &Source, deadline: Deadline) -> Result<Vec<TableSchema>, DataError> {
         let (pool, _permit) = self.checkout(source, deadline).await?;
         let tables = match pool {
             SourcePool::Postgres(pool) => postgres::schema(&pool, deadline).await,
@@ -103,11 +95,7 @@ impl SqlClient {
     }
 
     /// What the database says of the account and the session.
-    pub(in crate::datasources) async fn check(
-        &self,
-        source: &Source,
-        deadline: Deadline,
-    ) -> Result<CheckReport, DataError> {
+    pub(crate) async fn check(&self, source: &Source, deadline: Deadline) -> Result<CheckReport, DataError> {
         let (pool, _permit) = self.checkout(source, deadline).await?;
         let report = match pool {
             SourcePool::Postgres(pool) => postgres::check(&pool, deadline).await.map(CheckReport::Server),
@@ -134,7 +122,7 @@ impl SqlClient {
     }
 
     /// Closes the pool of a source that has changed or is no more.
-    pub(in crate::datasources) fn evict(&self, name: &str) {
+    pub(crate) fn evict(&self, name: &str) {
         let evicted = self.0.pools.lock().remove(name);
         evicted.into_iter().for_each(|entry| entry.pool.close());
     }
@@ -163,8 +151,8 @@ impl PoolRegistry {
 
     fn open(&self, source: &Source) -> Result<SourcePool, DataError> {
         match protocol_of(source)? {
-            Protocol::Postgres => postgres::open(source, &self.guard).map(SourcePool::Postgres),
-            Protocol::MySql => mysql::open(source, &self.guard).map(SourcePool::MySql),
+            Protocol::Postgres => Ok(SourcePool::Postgres(Arc::new(postgres::open(source, &self.guard)?))),
+            Protocol::MySql => Ok(SourcePool::MySql(Arc::new(mysql::open(source, &self.guard)?))),
             Protocol::Sqlite => {
                 let workers = sqlite::open(source, &self.program, self.workers.clone())?;
                 Ok(SourcePool::Sqlite(Arc::new(workers)))

@@ -4,7 +4,7 @@ use crate::settings::Protocol;
 
 /// The engine a query is written for. MariaDB counts as MySQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::datasources) enum Dialect {
+pub(crate) enum Dialect {
     /// PostgreSQL.
     Postgres,
     /// MySQL and MariaDB.

@@ -84,7 +84,7 @@ pub(super) fn is_named(named: &[String], schema: Option<&str>, function: &str) -
 
 /// Something that a database may take for a call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(in crate::datasources) struct PossibleCall {
+pub(crate) struct PossibleCall {
     /// The schema that is named with it.
     pub(super) schema: Option<String>,
     /// Its name as the catalog would have it.

@@ -23,7 +23,7 @@ const STACK: usize = 64 << 20;
 /// A query that passed: its text in pieces, so that parameters can be numbered or expanded the engine's way. Nothing but the guard
 /// makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::datasources) struct CheckedQuery {
+pub(crate) struct CheckedQuery {
     pieces: Vec<Piece>,
     calls: Vec<PossibleCall>,
     named: Vec<String>,
@@ -46,7 +46,7 @@ impl CheckedQuery {
     }
 
     /// The names of the parameters, each once, in order of first appearance.
-    pub(in crate::datasources) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         let mut seen = HashSet::new();
         let names = self.pieces.iter().filter_map(|piece| match piece {
             Piece::Parameter(name) => Some(name.as_str()),
@@ -62,7 +62,7 @@ impl CheckedQuery {
 /// it ever panicked, the query would be refused like any other that isn't understood.
 ///
 /// `named` are the functions beyond the engine's own that the source's configuration allows.
-pub(in crate::datasources) fn check(sql: &str, dialect: Dialect, named: &[String]) -> Result<CheckedQuery, Refusal> {
+pub(crate) fn check(sql: &str, dialect: Dialect, named: &[String]) -> Result<CheckedQuery, Refusal> {
     std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().name("sql-guard".to_owned()).stack_size(STACK);
         let judged = builder.spawn_scoped(scope, || check_here(sql, dialect, named)).map(|thread| thread.join());

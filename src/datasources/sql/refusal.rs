@@ -1,7 +1,7 @@
 /// Why a query is refused: a full sentence, fit for the caller and for a model that repairs its query.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub(in crate::datasources) struct Refusal(String);
+pub(crate) struct Refusal(String);
 
 impl Refusal {
     /// A refusal for this reason.

@@ -1,4 +1,3 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::{PoolConnection, PoolOptions};
@@ -34,18 +33,12 @@ pub(super) fn open_bridge(source: &Source, guard: &AddressGuard, port: u16, name
     bridge.map_err(|error| source_error(source, format_args!("no socket for it could be made: {error}")))
 }
 
-/// The pool of a server, to which the driver gets over a bridge. Cheap to clone.
+/// The pool of a server, to which the driver gets over a bridge.
 pub(super) struct ServerPool<DB: Database> {
     /// The source as it was when the pool was made.
     source: Source,
     pool: Pool<DB>,
-    bridge: Arc<Bridge>,
-}
-
-impl<DB: Database> Clone for ServerPool<DB> {
-    fn clone(&self) -> Self {
-        Self { source: self.source.clone(), pool: self.pool.clone(), bridge: self.bridge.clone() }
-    }
+    bridge: Bridge,
 }
 
 impl<DB: Database> ServerPool<DB> {
@@ -59,7 +52,7 @@ impl<DB: Database> ServerPool<DB> {
             // The deadline of the request comes first; this only ends what nobody waits for.
             .acquire_timeout(source.effective.timeout() + Duration::from_secs(1))
             .connect_lazy_with(options);
-        Self { source: source.clone(), pool, bridge: Arc::new(bridge) }
+        Self { source: source.clone(), pool, bridge }
     }
 
     /// A connection of the pool. Whoever comes here has a permit, so what keeps it from coming is the server.
@@ -86,8 +79,9 @@ impl<DB: Database> ServerPool<DB> {
     }
 
     /// Closes the pool once what runs on it has ended.
-    pub(super) fn close(self) {
-        tokio::spawn(async move { self.pool.close().await });
+    pub(super) fn close(&self) {
+        let pool = self.pool.clone();
+        tokio::spawn(async move { pool.close().await });
     }
 }
 

@@ -1,31 +1,14 @@
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use utoipa::openapi::path::{Parameter, ParameterIn};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
-use crate::kernel::{Error, FieldIssue, Fields};
+use crate::kernel::{Error, FieldIssue};
 use crate::tools::check::ToolCheck;
 use crate::tools::{Tool, ToolService};
-use crate::web::openapi::schema::{query, query_boolean};
-use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonReply, OptionalBody, PathName, QueryParams};
-
-/// How a tool is tested.
-pub(super) struct ToolTestQuery {
-    skip_connectivity: bool,
-}
-
-impl FromFields for ToolTestQuery {
-    fn read(fields: &mut Fields<'_>) -> Self {
-        Self { skip_connectivity: fields.or("skip_connectivity", false) }
-    }
-}
-
-impl IntoParams for ToolTestQuery {
-    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        vec![query("skip_connectivity", "Only look at its configuration", query_boolean())]
-    }
-}
+use crate::web::{
+    ApiError, BodyErrors, ConnectivityTestQuery, ErrorBody, JsonReply, OptionalBody, PathName, QueryParams,
+};
 
 /// How a test of a tool went.
 #[derive(Serialize, ToSchema)]
@@ -71,13 +54,13 @@ pub(super) struct ToolTestResponse {
 /// Looks whether it can do its work: reaches its server, lists an MCP server's tools, runs a line of code in the sandbox.
 /// Answers 200 whatever comes of it: `success` and `message` tell. The body is ignored.
 #[utoipa::path(post, path = "/api/tools/{name}/test", tag = "tools", operation_id = "test_tool",
-    params(PathName, ToolTestQuery),
+    params(PathName, ConnectivityTestQuery),
     responses((status = 200, description = "How the test went", body = ToolTestResponse),
         (status = 404, description = "No such tool", body = ErrorBody), BodyErrors))]
 pub(super) async fn test(
     State(tools): State<ToolService>,
     PathName(name): PathName,
-    QueryParams(query): QueryParams<ToolTestQuery>,
+    QueryParams(query): QueryParams<ConnectivityTestQuery>,
     OptionalBody(body): OptionalBody,
 ) -> Result<JsonReply<ToolTestResponse>, ApiError> {
     if let Some(other) = body.filter(|body| !body.is_object()) {

@@ -19,11 +19,7 @@ use crate::kernel::Deadline;
 const EMPTY_SUBQUERY: &str = "SELECT NULL WHERE 1 = 0";
 
 /// Workers on the file of this source; `permits` are shared by all files.
-pub(in crate::datasources::sql) fn open(
-    source: &Source,
-    program: &Path,
-    permits: Arc<Semaphore>,
-) -> Result<WorkerPool, DataError> {
+pub(crate) fn open(source: &Source, program: &Path, permits: Arc<Semaphore>) -> Result<WorkerPool, DataError> {
     let path = path_of(source.effective.url.expose());
     let shown = path.display();
     let missing = |error| source_error(source, format_args!("can't open {shown}: {error}"));
@@ -52,7 +48,7 @@ fn is_own_store(path: &Path) -> bool {
 }
 
 /// Runs a query.
-pub(in crate::datasources::sql) async fn query(
+pub(crate) async fn query(
     workers: &WorkerPool,
     checked: &CheckedQuery,
     query: &Query<'_>,
@@ -63,18 +59,12 @@ pub(in crate::datasources::sql) async fn query(
 }
 
 /// The tables and views of the file.
-pub(in crate::datasources::sql) async fn schema(
-    workers: &WorkerPool,
-    deadline: Deadline,
-) -> Result<Vec<TableSchema>, EngineError> {
+pub(crate) async fn schema(workers: &WorkerPool, deadline: Deadline) -> Result<Vec<TableSchema>, EngineError> {
     Ok(workers.request(&WorkerRequest::Schema, deadline).await?)
 }
 
 /// What SQLite says of the file.
-pub(in crate::datasources::sql) async fn check(
-    workers: &WorkerPool,
-    deadline: Deadline,
-) -> Result<FileReport, EngineError> {
+pub(crate) async fn check(workers: &WorkerPool, deadline: Deadline) -> Result<FileReport, EngineError> {
     Ok(workers.request(&WorkerRequest::Check, deadline).await?)
 }
 

@@ -15,7 +15,7 @@ use crate::datasources::health::FileReport;
 use crate::datasources::query::QueryResult;
 use crate::datasources::rows::RowCollector;
 use crate::datasources::schema::TableSchema;
-use crate::datasources::sql::bind::{BindValue, arguments};
+use crate::datasources::sql::bind::arguments;
 use crate::datasources::sql::engine::{collect, column_of};
 use crate::datasources::values::{base64, float, integer, text_or_base64};
 use crate::kernel::{Error, JsonReader};
@@ -111,7 +111,7 @@ fn connect_options(path: &Path) -> SqliteConnectOptions {
 async fn query(
     connection: &mut SqliteConnection,
     sql: String,
-    values: Vec<BindValue>,
+    values: Vec<Value>,
     max_rows: usize,
 ) -> Result<QueryResult, sqlx::Error> {
     let too_large = |value| Err(format!("SQLite has no integer as large as {value}").into());

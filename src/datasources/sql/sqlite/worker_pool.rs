@@ -12,7 +12,6 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout};
-use tokio_util::task::AbortOnDropHandle;
 
 use super::protocol::WorkerRequest;
 use super::worker::MAX_MEMORY;
@@ -21,7 +20,7 @@ use crate::datasources::source::{Source, source_error, source_label};
 use crate::datasources::sql::engine::statement_timeout;
 use crate::datasources::sql::server_pool::{IDLE_TIMEOUT, MAX_LIFETIME};
 use crate::datasources::{DataError, Outage};
-use crate::kernel::{Deadline, JsonReader};
+use crate::kernel::{BackgroundTask, Deadline, JsonReader};
 
 /// Size of a worker's reply: JSON writes some bytes as six.
 const MAX_REPLY_BYTES: u64 = 8 * MAX_RESULT_BYTES as u64;
@@ -34,10 +33,10 @@ const REPLY_READER: JsonReader = JsonReader::new(MAX_RESULT_BYTES / 3);
 const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Workers on all files at once: each may take [`MAX_MEMORY`].
-pub(in crate::datasources::sql) const MAX_WORKERS: usize = 16;
+pub(crate) const MAX_WORKERS: usize = 16;
 
 /// The processes that read one file, each of which works on one request at a time. Those without work are kept for a while.
-pub(in crate::datasources::sql) struct WorkerPool {
+pub(crate) struct WorkerPool {
     /// The source as it was when the pool was made.
     source: Source,
     /// This program's own file.
@@ -46,7 +45,7 @@ pub(in crate::datasources::sql) struct WorkerPool {
     /// Shared by the workers on all files, [`MAX_WORKERS`] of them.
     permits: Arc<Semaphore>,
     idle: Idle,
-    _sweeper: AbortOnDropHandle<()>,
+    _sweeper: BackgroundTask,
 }
 
 type Idle = Arc<Mutex<Vec<Worker>>>;
@@ -63,7 +62,8 @@ struct Worker {
 impl WorkerPool {
     pub(super) fn new(source: Source, program: PathBuf, file: PathBuf, permits: Arc<Semaphore>) -> Self {
         let idle = Idle::default();
-        let sweeper = AbortOnDropHandle::new(tokio::spawn(close_idle(idle.clone())));
+        let swept = idle.clone();
+        let sweeper = BackgroundTask::spawn("sqlite_readers", move || close_idle(swept.clone()));
         Self { source, program, file, permits, idle, _sweeper: sweeper }
     }
 
