@@ -12,6 +12,7 @@ pub mod mcp;
 pub mod postgres;
 pub mod process_memory;
 pub mod program;
+pub mod prometheus;
 pub mod proxy;
 pub mod redis;
 pub mod server;

@@ -36,6 +36,19 @@ impl Program {
         program
     }
 
+    /// Its figures, once it has looked at how its parts are; a scrape does not wait for that.
+    pub async fn metrics(&self) -> String {
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            let text = self.client.get("/metrics").await.text;
+            if text.contains("\norchestrator_degraded") {
+                return text;
+            }
+            assert!(Instant::now() < until, "nobody found out how the parts are");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Runs a sub-command to its end.
     pub fn run(command: &str, folder: &Path, variables: &[(&str, &str)]) -> Output {
         bare(command, folder, variables).output().unwrap()

@@ -8,8 +8,7 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::api::resources::encode;
-use crate::common::program::free_port;
+use crate::common::prometheus::Prometheus;
 use crate::common::upstream::{json_reply, openai, reply};
 use crate::common::{Act, Client, Program, TestServer, Upstream};
 
@@ -305,64 +304,26 @@ async fn a_chat_whose_client_leaves_counts_as_cancelled() {
     panic!("{}", scrape(&program).await);
 }
 
-/// A real Prometheus, to be ended with the test.
-struct Prometheus(std::process::Child);
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
 #[tokio::test]
 async fn a_real_prometheus_scrapes_the_server_and_answers_questions_about_it() {
-    let (upstream, folder, own) = (upstream().await, TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (upstream, folder) = (upstream().await, TempDir::new().unwrap());
     let program = start(&upstream, &folder).await;
     for _ in 0..3 {
         program.client.get("/api/agents/nobody").await.expect(404);
     }
-    let job = json!({"job_name": "studio", "static_configs": [{"targets": [format!("127.0.0.1:{}", program.port)]}]});
-    // JSON is YAML.
-    let config = json!({"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": [job]});
-    std::fs::write(own.path().join("prometheus.yml"), config.to_string()).unwrap();
-    let port = free_port();
-    let started = Command::new("prometheus")
-        .args(["--config.file=prometheus.yml", "--storage.tsdb.path=data"])
-        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-        .current_dir(own.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let Ok(child) = started else {
+    let Some(prometheus) = Prometheus::start("studio", &[&program], None) else {
         assert!(!programs_are_required(), "no prometheus on PATH; install the package prometheus");
         return;
     };
-    let _prometheus = Prometheus(child);
-    let client = Client::new(format!("http://127.0.0.1:{port}"));
     let nobody = "orchestrator_http_requests_total{route=\"/api/agents/{name}\",status=\"4xx\"}";
     for query in [
         "up{job=\"studio\"} == 1",
         &format!("{nobody} == 3"),
         "histogram_quantile(0.99, sum by (le) (orchestrator_http_request_duration_seconds_bucket))",
     ] {
-        let mut told = Value::Null;
-        for _ in 0..300 {
-            let asked = client.request("GET", &format!("/api/v1/query?query={}", encode(query))).send().await;
-            if let Ok(reply) = asked
-                && reply.status() == 200
-            {
-                told = serde_json::from_str(&reply.text().await.unwrap()).unwrap();
-                if told["data"]["result"].as_array().is_some_and(|found| found.len() == 1) {
-                    break;
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        assert_eq!(told["data"]["result"].as_array().map(Vec::len), Some(1), "{query}: {told}");
+        assert_eq!(prometheus.query(query).await.len(), 1, "{query}");
     }
-    let targets = client.get("/api/v1/targets").await.expect(200);
+    let targets = prometheus.wait_for("/api/v1/targets", &[], |_| true).await;
     let target = &targets["data"]["activeTargets"][0];
     assert_eq!((&target["health"], &target["lastError"]), (&json!("up"), &json!("")), "{target}");
 }

@@ -2,6 +2,7 @@
 
 mod configuration;
 mod demo;
+mod deploy;
 mod log_privacy;
 mod logs;
 mod metrics;
