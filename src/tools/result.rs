@@ -21,6 +21,14 @@ impl ToolStatus {
     /// What they are called in replies.
     pub const NAMES: [&str; 4] = ["success", "failure", "timeout", "error"];
 
+    /// What it is called in replies.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            other => other.as_str(),
+        }
+    }
+
     /// Its name, for figures. A success is `ok`, as of all that is called.
     pub(super) fn as_str(self) -> &'static str {
         match self {

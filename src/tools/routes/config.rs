@@ -67,6 +67,7 @@ pub(super) fn code_executor() -> Schema {
         .key("allowed_languages", "Languages.", list_or_text(one, comma_separated(&format!("(?:{languages})"))))
         .key("max_memory", memory, megabytes())
         .key("sandbox_enabled", "False has an effect only with `ALLOW_UNSANDBOXED_CODE=true`.", boolean())
+        .key("auto_execute", "True lets chat run code that a model wrote though no request asks for it.", boolean())
         .object("Settings of a sandbox.")
 }
 

@@ -120,7 +120,7 @@ pub(super) async fn types() -> JsonReply<ToolTypesResponse> {
                 "code_executor",
                 "Execute code in a sandboxed environment",
                 json!([]),
-                json!(["timeout", "max_memory", "allowed_languages", "sandbox_enabled"]),
+                json!(["timeout", "max_memory", "allowed_languages", "sandbox_enabled", "auto_execute"]),
             ),
             of(
                 "mcp",

@@ -101,6 +101,7 @@ async fn a_configuration_that_cannot_work_is_refused_and_its_key_named_and_an_em
         ("code_executor", "max_memory", json!(1)),
         ("code_executor", "max_memory", json!("-5")),
         ("code_executor", "sandbox_enabled", json!("perhaps")),
+        ("code_executor", "auto_execute", json!("perhaps")),
         ("mcp", "url", json!("nowhere")),
         ("mcp", "command", json!(["npx"])),
         ("mcp", "command", json!("/bin/sh")),

@@ -47,6 +47,8 @@ pub struct CodeOptions {
     pub max_memory: u64,
     /// `sandbox_enabled`: false has an effect only with `ALLOW_UNSANDBOXED_CODE=true`.
     pub sandbox_enabled: bool,
+    /// `auto_execute`: whether chat runs code that a model wrote though no request asks for it.
+    pub auto_execute: bool,
 }
 
 const MEGABYTE: u64 = 1 << 20;
@@ -59,6 +61,7 @@ impl CodeOptions {
             timeout: read_timeout(fields),
             max_memory: read_memory(fields),
             sandbox_enabled: fields.or("sandbox_enabled", true),
+            auto_execute: fields.or("auto_execute", false),
         }
     }
 }
