@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::planner::Plan;
+use super::plan::Plan;
 use crate::kernel::Deadline;
 
 /// Time kept for each stage to come, if there is enough of it.
@@ -8,8 +8,8 @@ const STAGE_RESERVE: Duration = Duration::from_secs(30);
 /// Time kept for saving an answer.
 const SAVING_RESERVE: Duration = Duration::from_millis(500);
 
-/// Parts of the time that tasks keep for those that build on them, so that what was found is told even if one of them hangs,
-/// and a moment for saving the answer.
+/// The time that tasks leave for those that build on them, so that what was found is told even if one of them hangs, and a
+/// moment for saving the answer.
 pub(super) struct DeadlineBudget {
     deadline: Deadline,
     for_stage: Duration,
@@ -20,7 +20,7 @@ impl DeadlineBudget {
     /// The budget of a plan's tasks in what is left until `deadline`.
     pub(super) fn of(plan: &Plan, deadline: Deadline) -> Self {
         let left = deadline.remaining();
-        let has_results = plan.tasks.len() > 1 || !plan.is_repeatable() || !plan.offer.tools.is_empty();
+        let has_results = !plan.is_repeatable() || !plan.functions.is_empty();
         let for_saving = if has_results { (left / 20).min(SAVING_RESERVE) } else { Duration::ZERO };
         Self { deadline, for_stage: (left / 4).min(STAGE_RESERVE), for_saving }
     }

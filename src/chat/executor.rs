@@ -1,101 +1,158 @@
 use std::collections::HashMap;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
+use tracing::{Instrument, info_span};
 
-use super::planner::Task;
-use super::tasks::{TaskFailure, TaskOutput, WebSource};
+use super::context::{ChatContext, TaskContext, millis};
+use super::deadline_budget::DeadlineBudget;
+use super::plan::Plan;
+use super::prompt::PromptBuilder;
+use super::response::Progress;
+use super::task::{Action, Inputs, Task, TaskFailure, TaskOutput};
+use super::tasks;
 use crate::kernel::{Error, ErrorKind};
+use crate::storage::{Step, StepStatus};
 
-/// What a task builds on, in the order of its dependencies.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Inputs {
-    /// What those that completed found.
-    pub(super) results: Vec<String>,
-    /// Why the others found nothing.
-    pub(super) failures: Vec<String>,
-    /// The pages that searches found so far, by their numbers.
-    pub(super) sources: Vec<WebSource>,
+/// Runs a plan: its steps side by side as far as they can be, then the answer. What comes of each is recorded and told as it
+/// ends, and the answer is known before anything of it is written.
+pub(super) async fn execute<'a>(
+    chat: &'a ChatContext<'a>,
+    plan: &'a Plan,
+    prompt: PromptBuilder<'a>,
+    progress: &mut Progress,
+) -> Result<(), Error> {
+    let budget = DeadlineBudget::of(plan, chat.deadline);
+    let start = |task: &'a Task, inputs| {
+        let deadline = budget.deadline(plan.stages_after(&task.id));
+        run_task(TaskContext { chat, plan, prompt, deadline, task: &task.id }, task, inputs)
+    };
+    let settings = &chat.settings;
+    let (concurrent, rounds) = (settings.tool_policy.max_concurrent, settings.orchestration.max_iterations);
+    let mut executor = Executor::new(plan, ExecutionLimits { concurrent, rounds });
+    while let Some(report) = executor.next(start).await {
+        progress.iterations = progress.iterations.max(executor.rounds);
+        let step = report.step();
+        progress.absorb_step(&format!("{} {}", step.action, step.status.as_str()), report.result);
+        chat.record_step(step).await;
+    }
+    let report = match executor.inputs_of(&plan.answer) {
+        Ok(inputs) => start(&plan.answer, inputs).await,
+        Err(error) => TaskReport::skipped(&plan.answer, error),
+    };
+    progress.iterations = progress.iterations.max(executor.rounds);
+    let step = report.step();
+    let answered = progress.absorb_answer(chat, plan, report.result).await;
+    chat.record_step(step).await;
+    answered
+}
+
+/// Runs one task, and measures how long it took.
+async fn run_task<'a>(context: TaskContext<'a>, task: &'a Task, inputs: Inputs) -> TaskReport<'a> {
+    let started = Instant::now();
+    let span = info_span!("task", task = task.id, action = task.kind.action().as_str(), target = task.kind.target());
+    let result = tasks::run(&task.kind, &context, inputs).instrument(span).await;
+    TaskReport::ended(task, result, started.elapsed())
 }
 
 /// How a task ended.
 #[derive(Debug)]
-pub(super) enum TaskOutcome {
-    Completed(TaskOutput),
-    Failed(TaskFailure),
-    /// Not begun, and why.
-    Skipped(Error),
+struct TaskReport<'a> {
+    task: &'a Task,
+    status: StepStatus,
+    result: Result<TaskOutput, TaskFailure>,
+    took: Duration,
 }
 
-/// A task that has ended.
-#[derive(Debug)]
-pub(super) struct TaskReport {
-    pub(super) id: String,
-    pub(super) ending: TaskOutcome,
-    pub(super) duration_ms: i64,
+impl<'a> TaskReport<'a> {
+    fn ended(task: &'a Task, result: Result<TaskOutput, TaskFailure>, took: Duration) -> Self {
+        let status = match &result {
+            // A tool that gave nothing of use has failed; a model that answered with less has not.
+            Ok(output) if output.gap.is_some() && task.kind.action() == Action::ToolExecution => StepStatus::Failed,
+            Ok(_) => StepStatus::Completed,
+            Err(_) => StepStatus::Failed,
+        };
+        Self { task, status, result, took }
+    }
+
+    /// A task that is not begun, and why.
+    fn skipped(task: &'a Task, error: Error) -> Self {
+        Self { task, status: StepStatus::Skipped, result: Err(error.into()), took: Duration::ZERO }
+    }
+
+    /// The record of the task.
+    fn step(&self) -> Step {
+        let (output, failure) = (self.result.as_ref().ok(), self.result.as_ref().err());
+        let planned = || self.task.kind.target().map(str::to_owned);
+        let error = failure.map(|failure| failure.error.public_detail().to_owned());
+        let query =
+            output.map_or_else(|| failure.and_then(|failure| failure.query.clone()), |output| output.query.clone());
+        Step {
+            id: self.task.id.clone(),
+            action: self.task.kind.action().as_str().to_owned(),
+            target: output.and_then(|output| output.target.clone()).or_else(planned),
+            status: self.status,
+            error: error.or_else(|| output?.gap.clone()),
+            query,
+            output: output.map(|output| output.text.clone()),
+            duration_ms: millis(self.took),
+        }
+    }
 }
 
-/// Bounds of one executor.
+/// Bounds of one run.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ExecutionLimits {
+struct ExecutionLimits {
     /// Tasks at once.
-    pub(super) concurrent: usize,
+    concurrent: usize,
     /// Longest chain of tasks.
-    pub(super) rounds: usize,
+    rounds: usize,
 }
 
-/// Runs a plan: every task as soon as its dependencies are done, `limits.concurrent` at a time. A failed task is data: what
-/// builds on nothing else is skipped, the others go on, and the last task, which gives the answer, is done in any case. Each
-/// ended task is handed out by [`Executor::next`]; dropping the execution
-/// stops what runs.
-pub(super) struct Executor<'a, F> {
-    tasks: &'a [Task],
+/// Runs the steps of a plan: every one as soon as its dependencies are done, `limits.concurrent` at a time. A failed step is
+/// data: what builds on nothing else is skipped, the others go on. Each is handed out by [`Executor::next`] when it has ended;
+/// dropping the executor stops what runs.
+struct Executor<'a, F> {
     limits: ExecutionLimits,
     waiting: Vec<&'a Task>,
     running: FuturesUnordered<F>,
-    /// By id: the round in which a task ended, and its result or why there is none.
+    /// By id: the round in which a step ended, and its result or why there is none.
     ended: HashMap<&'a str, (usize, Result<String, String>)>,
+    /// The longest chain of tasks that was begun.
     rounds: usize,
-    sources: Vec<WebSource>,
 }
 
 impl<'a, F> Executor<'a, F>
 where
-    F: Future<Output = TaskReport>,
+    F: Future<Output = TaskReport<'a>>,
 {
-    pub(super) fn new(tasks: &'a [Task], limits: ExecutionLimits) -> Self {
-        let waiting = tasks.iter().rev().collect();
-        let (running, ended) = (FuturesUnordered::new(), HashMap::new());
-        Self { tasks, limits, waiting, running, ended, rounds: 0, sources: Vec::new() }
+    fn new(plan: &'a Plan, limits: ExecutionLimits) -> Self {
+        let waiting = plan.steps.iter().rev().collect();
+        Self { limits, waiting, running: FuturesUnordered::new(), ended: HashMap::new(), rounds: 0 }
     }
 
-    /// The next task that has ended; `None` when all have. `start` makes the work of a task out of its inputs.
-    pub(super) async fn next(&mut self, start: impl Fn(&'a Task, Inputs) -> F) -> Option<TaskReport> {
+    /// The next step that has ended; `None` when all have. `start` makes the work of a task out of its inputs.
+    async fn next(&mut self, start: impl Fn(&'a Task, Inputs) -> F) -> Option<TaskReport<'a>> {
         loop {
             let ready = self.waiting.iter().rposition(|task| self.round_of(task).is_some());
-            match ready {
+            let report = match ready {
                 Some(at) if self.running.len() < self.limits.concurrent => {
                     let task = self.waiting.remove(at);
-                    match self.inputs_of(task) {
-                        Ok(inputs) => self.running.push(start(task, inputs)),
-                        Err(why) => {
-                            let ending = TaskOutcome::Skipped(why);
-                            return Some(self.end(TaskReport { id: task.id.clone(), ending, duration_ms: 0 }));
+                    match self.inputs_of(task).and_then(|inputs| with_results(task, inputs)) {
+                        Ok(inputs) => {
+                            self.running.push(start(task, inputs));
+                            continue;
                         }
+                        Err(why) => TaskReport::skipped(task, why),
                     }
                 }
-                _ => {
-                    let finished = self.running.next().await?;
-                    return Some(self.end(finished));
-                }
-            }
+                _ => self.running.next().await?,
+            };
+            self.end(&report);
+            return Some(report);
         }
-    }
-
-    /// The longest chain of tasks that was begun.
-    pub(super) fn rounds(&self) -> usize {
-        self.rounds
     }
 
     /// The round a task belongs to, once all its dependencies have ended.
@@ -105,147 +162,139 @@ where
         Some(rounds?.into_iter().max().unwrap_or(0) + 1)
     }
 
+    /// What a task builds on, which is going to be begun.
     fn inputs_of(&mut self, task: &Task) -> Result<Inputs, Error> {
         let round = self.round_of(task).unwrap_or(1);
         if round > self.limits.rounds {
             let text = format!("Maximum iterations exceeded ({})", self.limits.rounds);
             return Err(Error::new(ErrorKind::Timeout, text));
         }
-        let mut inputs = Inputs { sources: self.sources.clone(), ..Inputs::default() };
+        self.rounds = self.rounds.max(round);
+        let mut inputs = Inputs::default();
         for (_, outcome) in task.depends_on.iter().filter_map(|id| self.ended.get(id.as_str())) {
             match outcome {
                 Ok(result) => inputs.results.push(result.clone()),
                 Err(failure) => inputs.failures.push(failure.clone()),
             }
         }
-        let is_last = self.tasks.last().is_some_and(|last| last.id == task.id);
-        if inputs.results.is_empty() && !inputs.failures.is_empty() && !is_last {
-            let text = format!("it needs {}, which failed", task.depends_on.join(", "));
-            return Err(Error::new(ErrorKind::Upstream, text));
-        }
-        self.rounds = self.rounds.max(round);
         Ok(inputs)
     }
 
-    fn end(&mut self, finished: TaskReport) -> TaskReport {
-        if let TaskOutcome::Completed(output) = &finished.ending {
-            WebSource::merge(&mut self.sources, output.sources.as_deref().unwrap_or_default());
-        }
-        if let Some(task) = self.tasks.iter().find(|task| task.id == finished.id) {
-            let result = match &finished.ending {
-                TaskOutcome::Completed(output) => Ok(output.text.clone()),
-                TaskOutcome::Failed(TaskFailure { error, .. }) => {
-                    Err(format!("{} failed: {}", task.action.as_str(), error.public_detail()))
-                }
-                TaskOutcome::Skipped(why) => {
-                    Err(format!("{} was skipped: {}", task.action.as_str(), why.public_detail()))
-                }
-            };
-            let round = self.round_of(task).unwrap_or(1);
-            self.ended.insert(&task.id, (round, result));
-        }
-        finished
+    fn end(&mut self, TaskReport { task, status, result, .. }: &TaskReport<'a>) {
+        let result = match result {
+            Ok(output) => Ok(output.text.clone()),
+            Err(failure) => {
+                let how = if *status == StepStatus::Skipped { "was skipped" } else { "failed" };
+                Err(format!("{} {how}: {}", task.kind.action().as_str(), failure.error.public_detail()))
+            }
+        };
+        let round = self.round_of(task).unwrap_or(1);
+        self.ended.insert(&task.id, (round, result));
     }
 }
 
-/// Runs one task's work and notes how it ended and how long it took.
-pub(super) async fn timed(id: String, work: impl Future<Output = Result<TaskOutput, TaskFailure>>) -> TaskReport {
-    let started = Instant::now();
-    let ending = match work.await {
-        Ok(output) => TaskOutcome::Completed(output),
-        Err(failure) => TaskOutcome::Failed(failure),
-    };
-    TaskReport { id, ending, duration_ms: i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX) }
+/// The inputs of a step, unless all that it builds on has failed.
+fn with_results(task: &Task, inputs: Inputs) -> Result<Inputs, Error> {
+    if inputs.results.is_empty() && !inputs.failures.is_empty() {
+        let text = format!("it needs {}, which failed", task.depends_on.join(", "));
+        return Err(Error::new(ErrorKind::Upstream, text));
+    }
+    Ok(inputs)
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use super::super::planner::Action;
-    use super::super::tasks::TaskKind;
+    use super::super::task::TaskKind;
     use super::*;
 
     fn task(id: &str, depends_on: &[&str]) -> Task {
         let depends_on = depends_on.iter().map(|id| (*id).to_owned()).collect();
-        Task { id: id.to_owned(), action: Action::LlmCall, kind: TaskKind::LlmCall, depends_on }
+        Task { id: id.to_owned(), kind: TaskKind::LlmCall, depends_on }
+    }
+
+    fn plan(steps: Vec<Task>) -> Plan {
+        let before: Vec<_> = steps.iter().map(|task| task.id.as_str()).collect();
+        let answer = task("answer", &before);
+        let (gaps, functions) = (Vec::new(), Vec::new());
+        Plan { steps, answer, gaps, functions, wants_tool: false, names_tools: false, idle_code_tool: None }
     }
 
     const LIMITS: ExecutionLimits = ExecutionLimits { concurrent: 5, rounds: 10 };
 
-    /// Runs the tasks; each gives its id and inputs, tasks called `bad` fail. Returns "id status output" in order of ending.
-    async fn run(tasks: &[Task], limits: ExecutionLimits) -> (Vec<String>, usize) {
-        let mut executor = Executor::new(tasks, limits);
-        let start = |task: &Task, inputs: Inputs| {
-            let id = task.id.clone();
-            let text = format!("{id}({})", inputs.results.join(","));
-            timed(id.clone(), async move {
-                match id.starts_with("bad") {
-                    true => Err(Error::new(ErrorKind::Upstream, "broken").into()),
-                    false => Ok(TaskOutput { text, ..TaskOutput::default() }),
-                }
-            })
+    async fn run_one(task: &Task, inputs: Inputs) -> TaskReport<'_> {
+        let text = format!("{}({})", task.id, inputs.results.join(","));
+        let result = match task.id.starts_with("bad") {
+            true => Err(Error::new(ErrorKind::Upstream, "broken").into()),
+            false => Ok(TaskOutput { text, ..TaskOutput::default() }),
         };
+        TaskReport::ended(task, result, Duration::ZERO)
+    }
+
+    /// Runs the steps; each gives its id and inputs, those called `bad` fail. Returns "id status output" in order of ending, the
+    /// inputs of the answer, and the rounds.
+    async fn run(plan: &Plan, limits: ExecutionLimits) -> (Vec<String>, String, usize) {
+        let mut executor = Executor::new(plan, limits);
         let mut log = vec![];
-        while let Some(finished) = executor.next(start).await {
-            log.push(match finished.ending {
-                TaskOutcome::Completed(output) => output.text,
-                TaskOutcome::Failed(failure) => format!("{} failed: {}", finished.id, failure.error),
-                TaskOutcome::Skipped(error) => format!("{} skipped: {error}", finished.id),
+        while let Some(TaskReport { task, status, result, .. }) = executor.next(run_one).await {
+            log.push(match result {
+                Ok(output) => output.text,
+                Err(failure) => format!("{} {}: {}", task.id, status.as_str(), failure.error),
             });
         }
-        (log, executor.rounds())
+        let inputs = executor.inputs_of(&plan.answer).map_or_else(|error| error.to_string(), |i| i.results.join(" "));
+        (log, inputs, executor.rounds)
     }
 
     #[tokio::test]
     async fn a_task_gets_the_results_of_its_dependencies() {
-        let tasks = [task("a", &[]), task("b", &["a"]), task("c", &["a", "b"])];
-        let (log, rounds) = run(&tasks, LIMITS).await;
+        let plan = plan(vec![task("a", &[]), task("b", &["a"]), task("c", &["a", "b"])]);
+        let (log, inputs, rounds) = run(&plan, LIMITS).await;
         assert_eq!(log, ["a()", "b(a())", "c(a(),b(a()))"]);
-        assert_eq!(rounds, 3);
+        assert_eq!((inputs.as_str(), rounds), ("a() b(a()) c(a(),b(a()))", 4));
     }
 
     #[tokio::test]
     async fn what_depends_on_a_failed_task_is_skipped_and_the_rest_goes_on() {
-        let tasks = [
+        let plan = plan(vec![
             task("bad", &[]),
             task("x", &["bad"]),
             task("y", &["x"]),
             task("z", &[]),
             task("w", &["bad", "z"]),
-            task("last", &["bad", "y"]),
-        ];
-        let (mut log, _) = run(&tasks, LIMITS).await;
+        ]);
+        let (mut log, inputs, _) = run(&plan, LIMITS).await;
         log.sort();
         let skipped = ["x skipped: it needs bad, which failed", "y skipped: it needs x, which failed"];
-        assert_eq!(log, ["bad failed: broken", "last()", "w(z())", skipped[0], skipped[1], "z()"]);
+        assert_eq!(log, ["bad failed: broken", "w(z())", skipped[0], skipped[1], "z()"]);
+        assert_eq!(inputs, "z() w(z())");
     }
 
     #[tokio::test]
     async fn a_chain_on_the_limit_completes_and_one_beyond_it_does_not() {
-        let tasks = [task("a", &[]), task("b", &["a"])];
-        assert_eq!(run(&tasks, ExecutionLimits { rounds: 2, ..LIMITS }).await.0.len(), 2);
-        let (log, rounds) = run(&tasks, ExecutionLimits { rounds: 1, ..LIMITS }).await;
-        assert_eq!((log[1].as_str(), rounds), ("b skipped: Maximum iterations exceeded (1)", 1));
+        let plan = plan(vec![task("a", &[]), task("b", &["a"])]);
+        assert_eq!(run(&plan, ExecutionLimits { rounds: 3, ..LIMITS }).await.1, "a() b(a())");
+        let (log, inputs, rounds) = run(&plan, ExecutionLimits { rounds: 1, ..LIMITS }).await;
+        let exceeded = "Maximum iterations exceeded (1)";
+        assert_eq!((log[1].as_str(), inputs.as_str(), rounds), (&*format!("b skipped: {exceeded}"), exceeded, 1));
     }
 
     #[tokio::test]
     async fn ready_tasks_overlap_up_to_the_limit() {
-        let tasks = [task("a", &[]), task("b", &[]), task("c", &[])];
+        let plan = plan(vec![task("a", &[]), task("b", &[]), task("c", &[])]);
         let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let start = |task: &Task, _: Inputs| {
-            timed(task.id.clone(), async {
-                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                tokio::task::yield_now().await;
-                running.fetch_sub(1, Ordering::SeqCst);
-                Ok(TaskOutput::default())
-            })
+        let start = async |task, inputs| {
+            most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            running.fetch_sub(1, Ordering::SeqCst);
+            run_one(task, inputs).await
         };
         for concurrent in [3, 2, 1] {
             most.store(0, Ordering::SeqCst);
-            let mut executor = Executor::new(&tasks, ExecutionLimits { concurrent, ..LIMITS });
+            let mut executor = Executor::new(&plan, ExecutionLimits { concurrent, ..LIMITS });
             let mut ended = 0;
-            while executor.next(start).await.is_some() {
+            while executor.next(&start).await.is_some() {
                 ended += 1;
             }
             assert_eq!((ended, most.load(Ordering::SeqCst)), (3, concurrent));

@@ -1,103 +1,202 @@
 use std::time::Duration;
 
-use super::executor::{TaskOutcome, TaskReport};
-use super::planner::{Action, Plan, Task};
-use super::progress::{Answer, Progress};
-use super::recorder::StepRecorder;
-use super::request::UserRequest;
-use super::tasks::{TaskFailure, TaskOutput, WebSource};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::answer::Answer;
+use super::context::{ChatContext, millis};
+use super::events::StepSummary;
+use super::gap::Gap;
+use super::intent::Classification;
+use super::plan::Plan;
+use super::selection::tools::code_options;
+use super::task::{TaskFailure, TaskOutput};
+use super::tasks::program_in;
+use super::web_sources::WebSource;
 use crate::kernel::{Error, ErrorKind};
-use crate::settings::Settings;
-use crate::storage::{Step, StepStatus};
-use crate::telemetry::metrics;
+use crate::llm::Usage;
 
-/// The answer: what the last task says, and below it what earlier ones want to be shown, and the sources. If the last one
-/// failed, what was found stands for itself.
-pub(super) async fn compose(
-    found: &[TaskOutput],
-    last: &Result<TaskOutput, Error>,
-    log: &StepRecorder,
-    progress: &mut Progress,
-) -> Option<Answer> {
-    let events = log.events();
-    let shown: Vec<&str> = found.iter().filter_map(|output| output.for_answer.as_deref()).collect();
-    let (mut answer, addition) = match last {
-        Ok(output) => {
-            let sources = progress.sources.as_deref().and_then(WebSource::list);
-            let shown: Vec<_> = shown.into_iter().chain(sources.as_deref()).collect();
-            (Answer::from(output.clone()), shown.join("\n\n"))
-        }
-        Err(_) if found.is_empty() => return None,
-        Err(error) => {
-            let why = format!("No model could put this into words: {}", error.public_detail());
-            progress.lacking.push(why);
-            let all = found.iter().map(|output| output.for_answer.as_deref().unwrap_or(&output.text));
-            (Answer::default(), all.collect::<Vec<_>>().join("\n\n"))
-        }
-    };
-    if !addition.is_empty() {
-        let before = events.heard().await.unwrap_or_else(|| answer.text.clone());
-        let begins = before.is_empty() || before.ends_with("\n\n");
-        let addition = if begins { addition } else { format!("\n\n{addition}") };
-        answer.text.push_str(&addition);
-        events.delta(addition).await;
-    }
-    // What a model said before it broke off can't be taken back: the answer is what was heard.
-    if let Some(heard) = events.heard().await {
-        answer.text = heard;
-    }
-    Some(answer.masked(log.redaction()))
+/// What is said below code that could have been run, had anybody allowed it.
+const NOT_RUN: &str = "The code was not run: `metadata.execute: true` has it run.";
+
+/// What a client is told in the end.
+#[derive(Debug)]
+pub(super) struct ChatResponse {
+    /// Empty if there is none.
+    pub(super) answer: String,
+    pub(super) metadata: Value,
+    pub(super) execution_id: String,
+    /// Why there is no answer, and everything that is missing.
+    pub(super) error: Option<String>,
+    /// Why there is no answer.
+    pub(super) failure: Option<Error>,
 }
 
-/// The record of an ended task, and its result.
-pub(super) fn describe(plan: &Plan, finished: TaskReport) -> (Step, Result<TaskOutput, TaskFailure>) {
-    let task = plan.tasks.iter().find(|task| task.id == finished.id);
-    let action = task.map_or("", |task| task.action.as_str());
-    let planned = task.and_then(Task::target);
-    let (status, result) = match finished.ending {
-        TaskOutcome::Completed(output) => (StepStatus::Completed, Ok(output)),
-        TaskOutcome::Failed(failure) => (StepStatus::Failed, Err(failure)),
-        TaskOutcome::Skipped(error) => (StepStatus::Skipped, Err(error.into())),
-    };
-    let output = result.as_ref().ok();
-    let lacks = output.and_then(|output| output.lacks.clone());
-    // A tool that gave nothing of use has failed; a model that answered with less has not.
-    let status = if lacks.is_some() && action == Action::ToolExecution.as_str() { StepStatus::Failed } else { status };
-    let query = match &result {
-        Ok(output) => &output.query,
-        Err(failure) => &failure.query,
-    };
-    let step = Step {
-        id: finished.id,
-        action: action.to_owned(),
-        target: output.and_then(|output| output.target.clone()).or(planned.map(str::to_owned)),
-        status,
-        error: result.as_ref().err().map(|failure| failure.error.public_detail().to_owned()).or(lacks),
-        query: query.clone(),
-        output: output.map(|output| output.text.clone()),
-        duration_ms: finished.duration_ms,
-    };
-    (step, result)
+/// What a request has come to so far. It outlives the work, so that a request that runs out of time can still be told about.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    pub(super) classification: Option<Classification>,
+    pub(super) gaps: Vec<Gap>,
+    /// Rounds of tasks, and of a model's calls.
+    pub(super) iterations: usize,
+    pub(super) answer: Option<Answer>,
+    pub(super) cached: bool,
+    pub(super) memory_saved: Option<bool>,
+    /// What data sources gave.
+    data: Vec<Value>,
+    /// What was found, for an answer below or without a model's.
+    found: Vec<TaskOutput>,
+    /// Tokens used by steps before the answer.
+    usage: Option<Usage>,
+    /// What did not work as it should, though the answer lacks nothing.
+    pub(super) warnings: Vec<String>,
 }
 
-/// Tells figures and log how a request ended.
-pub(super) fn record(
-    user_request: &UserRequest,
-    progress: &Progress,
-    failure: Option<&Error>,
-    took: Duration,
-    settings: &Settings,
-) {
-    let outcome = match failure {
-        Some(error) if error.kind() == ErrorKind::Timeout => "timeout",
-        Some(_) => "failed",
-        None if progress.is_degraded() => "degraded",
-        None => "completed",
-    };
-    let intent = progress.classification.map_or("none", |classification| classification.intent.as_str());
-    metrics::chat(intent, outcome, took);
-    if settings.monitoring.log_content {
-        let answer = progress.answer.as_ref().map(|answer| answer.text.as_str());
-        tracing::info!(user_id = %user_request.user, prompt = user_request.prompt, answer, outcome, "content");
+/// `metadata` of a reply.
+#[derive(Serialize)]
+struct ReplyMetadata<'a> {
+    execution_id: &'a str,
+    intent: Option<&'static str>,
+    intent_confidence: Option<f64>,
+    iterations: usize,
+    has_error: bool,
+    steps: Vec<StepSummary>,
+    model: Option<&'a str>,
+    usage: Option<Usage>,
+    cached: bool,
+    degraded: bool,
+    warnings: &'a [String],
+    memory_saved: Option<bool>,
+    missing: Vec<&'a str>,
+    duration_ms: i64,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    data: &'a [Value],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sources: Option<Vec<WebSource>>,
+}
+
+impl Progress {
+    /// Takes over what a step gave, or why it gave nothing: then the answer is only a partial one.
+    pub(super) fn absorb_step(&mut self, what: &str, result: Result<TaskOutput, TaskFailure>) {
+        match result {
+            Ok(mut output) => {
+                self.absorb(&mut output);
+                self.usage = Usage::sum(self.usage, output.usage);
+                self.found.push(output);
+            }
+            Err(failure) => {
+                let error = self.absorb_failure(failure);
+                self.gaps.push(Gap::new(format!("{what}: {}", error.public_detail()), true));
+            }
+        }
     }
+
+    /// Takes over the answer: what its task says, and below it what steps want to be shown, and the sources. If the task
+    /// failed, what was found stands for itself.
+    pub(super) async fn absorb_answer(
+        &mut self,
+        chat: &ChatContext<'_>,
+        plan: &Plan,
+        result: Result<TaskOutput, TaskFailure>,
+    ) -> Result<(), Error> {
+        let (mut answer, addition) = match result {
+            Ok(mut output) => {
+                self.absorb(&mut output);
+                let shown = self.found.iter().filter_map(|found| found.for_answer.clone());
+                let note = idle_code_note(plan, &output.text);
+                let shown: Vec<_> = note.into_iter().chain(shown).chain(chat.sources.list()).collect();
+                (Answer { text: String::new(), model: output.model, usage: output.usage }, shown.join("\n\n"))
+            }
+            Err(failure) => {
+                let error = self.absorb_failure(failure);
+                if self.found.is_empty() {
+                    return Err(error);
+                }
+                self.gaps.push(Gap::internal(format!("No model could put this into words: {}", error.public_detail())));
+                chat.answer.retract();
+                let all = self.found.iter().map(|found| found.for_answer.as_deref().unwrap_or(&found.text));
+                (Answer::default(), all.collect::<Vec<_>>().join("\n\n"))
+            }
+        };
+        if !addition.is_empty() {
+            chat.answer.push_paragraph(&addition).await;
+        }
+        answer.text = chat.answer.text().await;
+        self.answer = Some(answer.masked(chat.recorder.redaction()));
+        Ok(())
+    }
+
+    fn absorb(&mut self, output: &mut TaskOutput) {
+        self.iterations += output.rounds;
+        self.data.extend(output.data.take());
+        self.gaps.extend(output.gap.take().map(|gap| Gap::new(gap, true)));
+    }
+
+    fn absorb_failure(&mut self, failure: TaskFailure) -> Error {
+        self.iterations += failure.rounds;
+        self.usage = Usage::sum(self.usage, failure.usage);
+        self.found.extend(failure.found.map(|text| TaskOutput { text, ..TaskOutput::default() }));
+        failure.error
+    }
+
+    /// Whether anything was not as it should be.
+    fn is_degraded(&self) -> bool {
+        self.gaps.iter().any(Gap::degrades) || !self.warnings.is_empty()
+    }
+
+    /// How the request ended, for figures and the log.
+    pub(super) fn outcome(&self, failure: Option<&Error>) -> &'static str {
+        match failure {
+            Some(error) if error.kind() == ErrorKind::Timeout => "timeout",
+            Some(_) => "failed",
+            None if self.is_degraded() => "degraded",
+            None => "completed",
+        }
+    }
+
+    /// What the client is told of a request that has ended.
+    pub(super) fn response(self, chat: &ChatContext<'_>, failure: Option<Error>, took: Duration) -> ChatResponse {
+        let redaction = chat.recorder.redaction();
+        let metadata = redaction.json(self.metadata(chat, failure.is_some(), took));
+        let failure = failure.map(|error| error.masked(redaction));
+        let lacking = self.gaps.iter().filter(|gap| gap.degrades()).map(|gap| redaction.text(&gap.text));
+        let why = failure.as_ref().map(|error| error.public_detail().to_owned());
+        let all: Vec<_> = why.into_iter().chain(lacking).collect();
+        ChatResponse {
+            answer: self.answer.unwrap_or_default().text,
+            metadata,
+            execution_id: chat.recorder.id().to_owned(),
+            error: (!all.is_empty()).then(|| all.join("; ")),
+            failure,
+        }
+    }
+
+    fn metadata(&self, chat: &ChatContext<'_>, has_error: bool, took: Duration) -> Value {
+        let (answer, gaps) = (self.answer.as_ref(), self.gaps.iter());
+        let metadata = ReplyMetadata {
+            execution_id: chat.recorder.id(),
+            intent: self.classification.map(|classification| classification.intent.as_str()),
+            intent_confidence: self.classification.map(|classification| classification.confidence),
+            iterations: self.iterations,
+            has_error,
+            steps: chat.recorder.steps().into_iter().map(StepSummary::from).collect(),
+            model: answer.and_then(|answer| answer.model.as_deref()),
+            usage: Usage::sum(self.usage, answer.and_then(|answer| answer.usage)),
+            cached: self.cached,
+            degraded: self.is_degraded(),
+            warnings: &self.warnings,
+            memory_saved: self.memory_saved,
+            missing: gaps.filter(|gap| gap.is_listed()).map(|gap| gap.text.as_str()).collect(),
+            duration_ms: millis(took),
+            data: &self.data,
+            sources: chat.sources.all(),
+        };
+        serde_json::to_value(metadata).unwrap_or_default()
+    }
+}
+
+/// What is said below an answer with a program that could have been run.
+fn idle_code_note(plan: &Plan, answer: &str) -> Option<String> {
+    let languages = code_options(plan.idle_code_tool.as_ref()?)?.languages;
+    program_in(answer, &languages).map(|_| NOT_RUN.to_owned())
 }

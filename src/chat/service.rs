@@ -1,29 +1,29 @@
-use serde_json::{Map, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument, info_span};
 
-use super::cancel_guard::CancelGuard;
-use super::classifier;
-use super::deadline_budget::DeadlineBudget;
-use super::events::EventSink;
-use super::executor::{ExecutionLimits, Executor, timed};
-use super::planner::{self, Action, Plan};
-use super::progress::{Answer, ChatResponse, Progress};
-use super::recorder::StepRecorder;
+use super::answer::{Answer, AnswerBuffer};
+use super::context::ChatContext;
+use super::events::{ChatEvent, EventSender, PlannedExecution};
+use super::executor;
+use super::gap::Gap;
+use super::intent;
+use super::plan::{Plan, PlannedTask};
+use super::planner;
+use super::prompt::PromptBuilder;
 use super::request::UserRequest;
-use super::response::{compose, describe, record};
-use super::tasks::{self, TaskContext, TaskOutput};
-use super::tool_functions;
+use super::response::{ChatResponse, Progress};
+use super::services::ChatServices;
 use super::tool_support::ToolSupport;
-use crate::agents::AgentService;
-use crate::datasources::DataSourceService;
-use crate::kernel::{Clock, Deadline, Error, ErrorKind, Role, new_id};
-use crate::llm::{LlmClient, Usage};
-use crate::memory::{ContextMessage, MemoryService, ResponseCache};
+use super::web_sources::WebSources;
+use crate::executions::{ExecutionEnd, ExecutionRecorder};
+use crate::kernel::{Clock, Deadline, Error, ErrorKind, Role};
+use crate::memory::{ContextMessage, ResponseCache};
 use crate::settings::{Settings, SharedSettings};
-use crate::storage::{Execution, ExecutionStatus, ExecutionStore, Outcome};
-use crate::telemetry::{RequestContext, in_context};
-use crate::tools::ToolService;
+use crate::storage::ExecutionStore;
+use crate::telemetry::{RequestContext, in_context, metrics};
 
 /// Tokens of conversation shown to the model, as in the original.
 const CONTEXT_TOKENS: usize = 2000;
@@ -36,28 +36,11 @@ pub struct ChatService {
     services: ChatServices,
     clock: Clock,
     background: TaskTracker,
-    support: ToolSupport,
-}
-
-/// The modules that chat works with.
-#[derive(Clone, Debug)]
-pub struct ChatServices {
-    /// Answers, and writes queries.
-    pub llm: LlmClient,
-    /// Hands work over.
-    pub agents: AgentService,
-    /// Asks for data.
-    pub datasources: DataSourceService,
-    /// Do things.
-    pub tools: ToolService,
-    /// Remembers.
-    pub memory: MemoryService,
-    /// Keeps answers.
-    pub cache: ResponseCache,
+    tool_support: ToolSupport,
 }
 
 impl ChatService {
-    /// A service that runs on these services; work that must outlive a request goes to `background`.
+    /// A service that runs on these; work that must outlive a request goes to `background`.
     pub fn new(
         settings: SharedSettings,
         executions: ExecutionStore,
@@ -65,278 +48,198 @@ impl ChatService {
         clock: Clock,
         background: TaskTracker,
     ) -> Self {
-        Self { settings, executions, services, clock, background, support: ToolSupport::default() }
+        Self { settings, executions, services, clock, background, tool_support: ToolSupport::default() }
     }
 
-    /// ProgramRun that outlives a request, waited for when the server stops.
+    /// Work that outlives a request, waited for when the server stops.
     pub(super) fn background(&self) -> &TaskTracker {
         &self.background
     }
 
     /// Carries out one request. Dropping the future ends all work for it, upstream too, and records it as cancelled.
-    pub(super) async fn chat(&self, user_request: UserRequest, events: EventSink) -> ChatResponse {
+    pub(super) async fn chat(&self, request: UserRequest, events: EventSender) -> ChatResponse {
         let settings = self.settings.snapshot();
-        let deadline = Deadline::after(settings.orchestration.timeout);
-        let started = Instant::now();
-        let id = new_id();
-        RequestContext::set_execution(&id);
-        let guard = CancelGuard::new(&self.executions, &self.background, &id);
-
-        let mut progress = Progress::default();
         let redaction = self.settings.redactions(&settings).replies().clone();
-        let log = StepRecorder::new(self.executions.clone(), id.clone(), events, redaction.clone());
-        let work = self.run_plan(&user_request, &settings, deadline, &log, &mut progress);
-        let outcome = timeout_at(deadline.instant(), work).await.unwrap_or_else(|_| Err(too_late(&settings)));
-        progress.steps = log.steps();
+        let answer = AnswerBuffer::new(events.clone(), redaction.clone());
+        let recorder = ExecutionRecorder::new(self.executions.clone(), self.background.clone(), redaction);
+        RequestContext::set_execution(recorder.id());
+        let span = info_span!("chat", execution_id = recorder.id(), user_id = %request.user);
+        let (services, tool_support, sources) = (&self.services, &self.tool_support, WebSources::default());
+        let deadline = Deadline::after(settings.orchestration.timeout);
+        let chat =
+            ChatContext { services, tool_support, settings, request, deadline, recorder, events, answer, sources };
+        self.respond(chat).instrument(span).await
+    }
+
+    /// The response to a request, as soon as its execution is recorded.
+    async fn respond(&self, chat: ChatContext<'_>) -> ChatResponse {
+        let started = Instant::now();
+        let mut progress = Progress::default();
+        let work = self.run(&chat, &mut progress);
+        let outcome = timeout_at(chat.deadline.instant(), work).await.unwrap_or_else(|_| Err(too_late(&chat.settings)));
 
         // An answer that exists is given, even if the time ran out while it was being saved.
         let failure = outcome.err().filter(|_| progress.answer.is_none());
         progress.warnings = self.services.memory.degraded();
         // For a client that does not read it is in the answer.
-        drop(timeout_at(deadline.instant(), log.events().flush()).await);
-        record(&user_request, &progress, failure.as_ref(), started.elapsed(), &settings);
-        let metadata = redaction.json(progress.metadata(&id, failure.is_some(), started.elapsed()));
-        let lacking = progress.lacking.iter().map(|lacking| redaction.text(lacking)).collect();
-        let failure = failure.map(|error| error.masked(&redaction));
-        let answer = progress.answer.unwrap_or_default().text;
-        let reply = ChatResponse { answer, metadata, execution_id: id, failure, lacking };
-        guard.disarm();
-        self.finish(&reply).await;
-        reply
+        drop(timeout_at(chat.deadline.instant(), chat.answer.flush()).await);
+        report(&chat, &progress, failure.as_ref(), started);
+        let response = progress.response(&chat, failure, started.elapsed());
+        let answer = response.failure.is_none().then(|| response.answer.clone());
+        let (error, metadata) = (response.error.clone(), response.metadata.clone());
+        chat.recorder.finish(ExecutionEnd { answer, error, metadata }).await;
+        response
     }
 
     /// The flow: intent, plan, tasks, answer, memory.
-    async fn run_plan(
-        &self,
-        user_request: &UserRequest,
-        settings: &Settings,
-        deadline: Deadline,
-        log: &StepRecorder,
-        progress: &mut Progress,
-    ) -> Result<(), Error> {
-        let (id, events) = (log.execution(), log.events());
-        self.begin(id, user_request).await;
-        let classification = classifier::classify(&self.services.llm, user_request, settings, deadline).await;
+    async fn run(&self, chat: &ChatContext<'_>, progress: &mut Progress) -> Result<(), Error> {
+        let ChatContext { services, settings, request, deadline, recorder, .. } = chat;
+        recorder.begin(request.user.as_str(), &request.prompt, self.clock.now_ms()).await;
+        let classification = intent::classify(&services.llm, request, settings, *deadline).await;
         progress.classification = Some(classification);
-        let mut plan = planner::plan(classification.intent, user_request, settings)?;
-        for run in plan.runs() {
-            tasks::check_run(&self.services.tools, run, settings, deadline).await?;
-        }
-        let offered = &tool_functions::offered(&self.services.tools, &mut plan, user_request, settings, deadline).await;
-        (progress.missing, progress.lacking) = (plan.missing.clone(), plan.denied.clone());
-        let recorded =
-            self.executions.plan(id, classification.intent.as_str(), classification.confidence, &plan.to_json()).await;
-        log_failure("the plan could not be recorded", recorded);
-        events.begun(id, &classification, &plan).await;
+        let plan = planner::plan(classification.intent, request, settings, &services.tools, *deadline).await?;
+        progress.gaps.clone_from(&plan.gaps);
+        let (intent, intent_confidence) = (classification.intent.as_str(), classification.confidence);
+        let execution_id = recorder.id().to_owned();
+        let shown = serde_json::to_value(plan.shown()).unwrap_or_default();
+        recorder.plan(intent, intent_confidence, &shown).await;
+        let planned = PlannedExecution { execution_id, intent, intent_confidence, plan: shown };
+        chat.events.send(ChatEvent::Execution(planned)).await;
 
-        let ChatServices { llm, agents, datasources, tools, .. } = &self.services;
-        let conversation = &self.recall(user_request, settings, progress).await;
-        let (missing, offer, support) = (plan.missing.as_slice(), &plan.offer, &self.support);
-        let context = TaskContext {
-            settings,
-            llm,
-            agents,
-            datasources,
-            tools,
-            offered,
-            offer,
-            support,
-            user_request,
-            conversation,
-            missing,
-            deadline,
-            events,
-            log,
-            task: "",
-        };
-        let answer = self.answer(&plan, &context, progress).await?;
+        let conversation = self.recall(chat, progress).await;
+        let prompt = PromptBuilder { conversation: &conversation, prompt: &request.prompt };
+        let answer = self.answer(chat, &plan, prompt, progress).await?;
         if settings.memory.enabled {
             // Until it is saved it is not, even if the time runs out.
             progress.memory_saved = Some(false);
-            progress.lacking.push("The conversation could not be saved".to_owned());
-            if self.remember(user_request, answer).await {
+            progress.gaps.push(Gap::internal("The conversation could not be saved"));
+            if self.remember(request, answer).await {
                 progress.memory_saved = Some(true);
-                progress.lacking.pop();
+                progress.gaps.pop();
             }
         }
         Ok(())
     }
 
     /// The answer from the cache, or else from the plan's tasks. It is part of the progress before it is kept anywhere.
-    async fn answer(&self, plan: &Plan, context: &TaskContext<'_>, progress: &mut Progress) -> Result<String, Error> {
-        let key = cache_key(context, plan);
+    async fn answer(
+        &self,
+        chat: &ChatContext<'_>,
+        plan: &Plan,
+        prompt: PromptBuilder<'_>,
+        progress: &mut Progress,
+    ) -> Result<String, Error> {
+        let cache = &self.services.cache;
+        let key = cache_key(chat, plan, prompt);
         if let Some(key) = &key
-            && let Some(answer) = self.services.cache.get::<Answer>(key).await
+            && let Some(answer) = cache.get::<Answer>(key).await
         {
             progress.cached = true;
-            let text = progress.answer.insert(answer.masked(context.log.redaction())).text.clone();
-            context.events.delta(text.clone()).await;
+            let text = progress.answer.insert(answer.masked(chat.recorder.redaction())).text.clone();
+            chat.answer.push(text.clone()).await;
             return Ok(text);
         }
-        let lacking = progress.lacking.len();
-        self.execute(plan, context, progress).await?;
+        let gaps = progress.gaps.len();
+        executor::execute(chat, plan, prompt, progress).await?;
         let answer = progress.answer.clone().unwrap_or_default();
         // What a tool gave may be another thing the next time, and what was missing may be there.
-        let used_tools = context.log.steps().iter().any(|step| step.action == Action::ToolExecution.as_str());
-        if let Some(key) = key.as_ref().filter(|_| !used_tools && progress.lacking.len() == lacking) {
-            self.services.cache.put(key, &answer, &context.settings.cache).await;
+        let is_plain = progress.gaps.len() == gaps && chat.recorder.steps().len() == 1;
+        if let Some(key) = key.filter(|_| is_plain) {
+            cache.put(&key, &answer, &chat.settings.cache).await;
         }
         Ok(answer.text)
     }
 
     /// The conversation so far. One that can't be read is taken as empty, and makes the reply degraded.
-    async fn recall(
-        &self,
-        user_request: &UserRequest,
-        settings: &Settings,
-        progress: &mut Progress,
-    ) -> Vec<ContextMessage> {
-        if !settings.memory.enabled {
+    async fn recall(&self, chat: &ChatContext<'_>, progress: &mut Progress) -> Vec<ContextMessage> {
+        if !chat.settings.memory.enabled {
             return Vec::new();
         }
-        self.services.memory.context(&user_request.user, CONTEXT_TOKENS).await.unwrap_or_else(|error| {
+        self.services.memory.context(&chat.request.user, CONTEXT_TOKENS).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "the conversation could not be read");
-            progress.lacking.push("The conversation could not be read".to_owned());
+            progress.gaps.push(Gap::internal("The conversation could not be read"));
             Vec::new()
         })
     }
 
-    /// Runs the plan; the answer is that of its last task, and known before anything is written.
-    async fn execute(&self, plan: &Plan, context: &TaskContext<'_>, progress: &mut Progress) -> Result<(), Error> {
-        let settings = context.settings;
-        let rounds = settings.orchestration.max_iterations;
-        let limits = ExecutionLimits { concurrent: settings.tool_policy.max_concurrent, rounds };
-        let last = plan.tasks.last().map(|task| task.id.as_str()).unwrap_or_default();
-        let budget = DeadlineBudget::of(plan, context.deadline);
-        let start = |task: &planner::Task, inputs| {
-            let (kind, is_last) = (task.kind.clone(), task.id == last);
-            let (id, deadline) = (task.id.clone(), budget.deadline(plan.stages_after(&task.id)));
-            timed(task.id.clone(), async move {
-                let context = TaskContext { deadline, task: &id, ..*context };
-                tasks::run(kind, &context, inputs, is_last).await
-            })
-        };
-        let mut execution = Executor::new(&plan.tasks, limits);
-        let mut outcome = Err(Error::new(ErrorKind::Upstream, "No answer was made"));
-        let mut found = Vec::new();
-        while let Some(finished) = execution.next(&start).await {
-            progress.iterations = progress.iterations.max(execution.rounds());
-            let is_last = finished.id == last;
-            let (step, result) = describe(plan, finished);
-            match result {
-                Ok(output) => {
-                    progress.absorb(&output);
-                    if is_last {
-                        outcome = Ok(output);
-                    } else {
-                        progress.usage = Usage::sum(progress.usage, output.usage);
-                        found.push(output);
-                    }
-                }
-                Err(failure) => {
-                    progress.usage = Usage::sum(progress.usage, failure.usage);
-                    let (sources, rounds) = (failure.sources, failure.rounds);
-                    progress.absorb(&TaskOutput { sources, rounds, ..TaskOutput::default() });
-                    found.extend(failure.found.map(|text| TaskOutput { text, ..TaskOutput::default() }));
-                    if is_last {
-                        outcome = Err(failure.error);
-                    } else {
-                        progress.record_gap(&step, &failure.error);
-                    }
-                }
-            }
-            if is_last && let Some(answer) = compose(&found, &outcome, context.log, progress).await {
-                progress.answer = Some(answer);
-            }
-            context.log.add(step).await;
-        }
-        // What was found is an answer too, even if the last task failed.
-        if progress.answer.is_some() { Ok(()) } else { outcome.map(|_| ()) }
-    }
-
     /// Saves both turns. Once begun this goes on even if the request is dropped, so that what is stored and what the
     /// client is told differ in one direction only.
-    async fn remember(&self, user_request: &UserRequest, answer: String) -> bool {
+    async fn remember(&self, request: &UserRequest, answer: String) -> bool {
+        let (memory, user) = (self.services.memory.clone(), request.user.clone());
         let turns = [
-            self.services.memory.message(Role::User, user_request.prompt.clone(), user_request.metadata.clone()),
-            self.services.memory.message(Role::Assistant, answer, Map::new()),
+            memory.message(Role::User, request.prompt.clone(), request.metadata.clone()),
+            memory.message(Role::Assistant, answer, Map::new()),
         ];
-        let (memory, user) = (self.services.memory.clone(), user_request.user.clone());
         let saving = self.background.spawn(in_context(async move {
             let saved = memory.append(&user, &turns).await;
-            let ok = saved.is_ok();
-            log_failure("the conversation could not be saved", saved);
-            ok
+            saved.inspect_err(|error| tracing::warn!(%error, "the conversation could not be saved")).is_ok()
         }));
         saving.await.unwrap_or(false)
     }
-
-    async fn begin(&self, id: &str, user_request: &UserRequest) {
-        let record = Execution {
-            id: id.to_owned(),
-            user_id: user_request.user.to_string(),
-            status: ExecutionStatus::Running,
-            prompt: user_request.prompt.clone(),
-            intent: None,
-            plan: None,
-            answer: None,
-            error: None,
-            metadata: None,
-            started_ms: self.clock.now_ms(),
-            finished_ms: None,
-        };
-        log_failure("the execution could not be recorded", self.executions.begin(&record).await);
-    }
-
-    async fn finish(&self, reply: &ChatResponse) {
-        let outcome = Outcome {
-            status: if reply.failure.is_none() { ExecutionStatus::Completed } else { ExecutionStatus::Failed },
-            answer: reply.failure.is_none().then(|| reply.answer.clone()),
-            error: reply.error(),
-            metadata: reply.metadata.clone(),
-        };
-        let (executions, id) = (self.executions.clone(), reply.execution_id.clone());
-        // The client's leaving now must not leave the record open.
-        let finishing = self.background.spawn(in_context(async move {
-            log_failure("the execution could not be recorded", executions.finish(&id, &outcome).await);
-        }));
-        drop(finishing.await);
-    }
 }
 
-/// A digest of everything that shapes the answer, if the cache is to be used.
-fn cache_key(context: &TaskContext<'_>, plan: &Plan) -> Option<String> {
-    let (settings, user_request) = (context.settings, context.user_request);
-    if !settings.cache.enabled || user_request.options.use_cache == Some(false) || !plan.is_repeatable() {
+/// Everything that shapes the answer.
+#[derive(Serialize)]
+struct CacheKey<'a> {
+    server: &'a Option<String>,
+    provider: &'a str,
+    models: (&'a Option<String>, &'a Vec<String>),
+    temperature: f64,
+    max_tokens: Option<i64>,
+    plan: Vec<PlannedTask<'a>>,
+    missing: Vec<&'a str>,
+    tools: Vec<(&'a str, &'a str, &'a Value)>,
+    conversation: &'a [ContextMessage],
+    prompt: &'a str,
+    metadata: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idle_code_tool: Option<&'a str>,
+}
+
+/// The key of the answer, if the cache is to be used.
+fn cache_key(chat: &ChatContext<'_>, plan: &Plan, prompt: PromptBuilder<'_>) -> Option<String> {
+    let ChatContext { settings, request, .. } = chat;
+    if !settings.cache.enabled || request.options.use_cache == Some(false) || !plan.is_repeatable() {
         return None;
     }
     let llm = settings.llm.effective();
-    let mut metadata = user_request.metadata.clone();
+    let mut metadata = request.metadata.clone();
     metadata.remove("use_cache");
-    Some(ResponseCache::key(&json!({
-        "server": llm.base_url,
-        "provider": llm.provider.as_str(),
-        "models": [llm.default_model, llm.fallback_models],
-        "temperature": llm.temperature,
-        "max_tokens": llm.max_tokens,
-        "plan": plan.to_json(),
-        "missing": plan.missing,
-        "tools": context.offered.iter().map(|function| json!([function.name, function.description, function.parameters])).collect::<Vec<_>>(),
-        "conversation": context.conversation,
-        "prompt": user_request.prompt,
-        "metadata": metadata,
-    })))
+    let key = CacheKey {
+        server: &llm.base_url,
+        provider: llm.provider.as_str(),
+        models: (&llm.default_model, &llm.fallback_models),
+        temperature: llm.temperature,
+        max_tokens: llm.max_tokens,
+        plan: plan.shown(),
+        missing: plan.gaps.iter().map(|gap| gap.text.as_str()).collect(),
+        tools: plan
+            .functions
+            .iter()
+            .map(|one| (one.name.as_str(), one.description.as_str(), &one.parameters))
+            .collect(),
+        conversation: prompt.conversation,
+        prompt: prompt.prompt,
+        metadata,
+        idle_code_tool: plan.idle_code_tool.as_ref().map(|tool| tool.name.as_str()),
+    };
+    Some(ResponseCache::key(&serde_json::to_value(key).ok()?))
+}
+
+/// Tells figures and log how a request ended.
+fn report(chat: &ChatContext<'_>, progress: &Progress, failure: Option<&Error>, started: Instant) {
+    let ChatContext { settings, request, .. } = chat;
+    let outcome = progress.outcome(failure);
+    let intent = progress.classification.map_or("none", |classification| classification.intent.as_str());
+    metrics::chat(intent, outcome, started.elapsed());
+    if settings.monitoring.log_content {
+        let answer = progress.answer.as_ref().map(|answer| answer.text.as_str());
+        tracing::info!(user_id = %request.user, prompt = request.prompt, answer, outcome, "content");
+    }
 }
 
 fn too_late(settings: &Settings) -> Error {
     let seconds = settings.orchestration.timeout.as_secs();
     let text = format!("No answer within {seconds} seconds (ORCHESTRATION_TIMEOUT_SECONDS)");
     Error::new(ErrorKind::Timeout, text)
-}
-
-/// A record that can't be written must not cost the client an answer.
-fn log_failure(what: &str, outcome: Result<(), Error>) {
-    if let Err(error) = outcome {
-        tracing::warn!(%error, "{what}");
-    }
 }

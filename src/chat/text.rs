@@ -1,9 +1,25 @@
 //! Texts that go to models and agents and come back from them.
 
-use serde_json::{Value, json};
+use regex::Regex;
+use serde_json::Value;
 
 use crate::kernel::JsonReader;
 use crate::outbound::{ReportedError, reported_error};
+
+/// Characters of a prompt that are looked at where it is classified or put into a question: what is wanted stands at its
+/// beginning, the rest may be a long text to work on.
+pub(super) const MAX_PROMPT_CHARS: usize = 4000;
+
+/// What is looked at of a prompt.
+pub(super) fn beginning(prompt: &str) -> String {
+    prompt.chars().take(MAX_PROMPT_CHARS).collect()
+}
+
+/// A pattern that stands in the source.
+#[expect(clippy::expect_used, reason = "the unit tests of whoever calls it compile each")]
+pub(super) fn constant_regex(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("constant pattern")
+}
 
 /// The first characters of a text.
 pub(super) fn excerpt(text: &str, chars: usize) -> String {
@@ -85,14 +101,22 @@ pub(super) fn table(columns: &[String], rows: &[Value], most: usize) -> String {
     }
     if columns.is_empty() {
         // A service over HTTP may give rows that are no objects.
-        let rows: Vec<Value> = rows.iter().map(|row| json!({"value": row})).collect();
-        return table(&["value".to_owned()], &rows, most);
+        return table_of(&["value".to_owned()], rows, most, |row, _| Some(row));
     }
+    table_of(columns, rows, most, |row, column| row.get(column))
+}
+
+fn table_of<'a>(
+    columns: &[String],
+    rows: &'a [Value],
+    most: usize,
+    value: impl Fn(&'a Value, &str) -> Option<&'a Value>,
+) -> String {
     let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
     let mut table = line(columns.iter().map(|name| cell(&Value::String(name.clone()))).collect());
     table.push_str(&line(columns.iter().map(|_| "---".to_owned()).collect()));
     for row in rows.iter().take(most) {
-        table.push_str(&line(columns.iter().map(|name| row.get(name).map_or_else(String::new, cell)).collect()));
+        table.push_str(&line(columns.iter().map(|name| value(row, name).map_or_else(String::new, cell)).collect()));
     }
     if rows.len() > most {
         table.push_str(&format!("\n… and {}", count(rows.len() - most, "more row")));

@@ -1,8 +1,10 @@
 //! Executions: the record of each chat request, under `/v1/executions`.
 //!
-//! `service` pages and finds records, `routes` shows them. The record is written by whoever carries the request out.
+//! `service` pages and finds records, `routes` shows them. Chat writes them through [`ExecutionRecorder`].
 
+mod recorder;
 pub mod routes;
 mod service;
 
+pub use recorder::{ExecutionEnd, ExecutionRecorder};
 pub use service::ExecutionService;

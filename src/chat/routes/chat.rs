@@ -8,10 +8,10 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::ChatState;
 use super::stream::{AnswerEvent, stream};
-use crate::chat::events::EventSink;
+use crate::chat::events::EventSender;
 use crate::chat::intent::Intent;
-use crate::chat::progress::ChatResponse;
 use crate::chat::request::{ChatOptions, UserRequest};
+use crate::chat::response::ChatResponse;
 use crate::kernel::{Fields, UserId};
 use crate::web::openapi::schema::{
     Members, any_object, any_of, boolean, list_or_text, name_of, or_null, pattern, text,
@@ -173,7 +173,7 @@ pub(super) async fn chat(
     if body.stream || wants_stream(&headers) {
         return stream(state.chat, body.into());
     }
-    let (reply, error) = chat_json(state.chat.chat(body.into(), EventSink::default()).await);
+    let (reply, error) = chat_json(state.chat.chat(body.into(), EventSender::default()).await);
     match error {
         Some(error) => JsonReply::with_status(error.status(), reply).into_response(),
         None => JsonReply::ok(reply).into_response(),
@@ -191,11 +191,10 @@ pub(super) async fn health(State(state): State<ChatState>) -> JsonReply<ChatHeal
 }
 
 /// The body of a reply; for a failure it has the members of an error too.
-pub(super) fn chat_json(reply: ChatResponse) -> (Value, Option<ApiError>) {
-    let error = reply.error();
-    let answer = ChatAnswer { answer: reply.answer, metadata: reply.metadata, execution_id: reply.execution_id, error };
-    let mut body = json!(answer);
-    let failure = reply.failure.map(ApiError::from);
+pub(super) fn chat_json(response: ChatResponse) -> (Value, Option<ApiError>) {
+    let ChatResponse { answer, metadata, execution_id, error, failure } = response;
+    let mut body = json!(ChatAnswer { answer, metadata, execution_id, error });
+    let failure = failure.map(ApiError::from);
     if let (Some(failure), Value::Object(body)) = (&failure, &mut body)
         && let Value::Object(members) = failure.body()
     {

@@ -12,7 +12,7 @@ use crate::web::AppState;
 /// What the handlers work with.
 #[derive(Clone, Debug)]
 pub struct ChatState {
-    /// What every module budget.
+    /// What every module shares.
     pub app: AppState,
     /// The service.
     pub chat: ChatService,

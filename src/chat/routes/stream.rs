@@ -13,7 +13,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::chat::chat_json;
 use crate::chat::ChatService;
-use crate::chat::events::{ChatEvent, EventSink};
+use crate::chat::events::{ChatEvent, EventSender};
 use crate::chat::request::UserRequest;
 use crate::telemetry;
 use crate::web::openapi::schema::event;
@@ -41,28 +41,28 @@ impl PartialSchema for AnswerEvent {
 impl ToSchema for AnswerEvent {}
 
 /// Answers with server-sent events. When the client leaves, the stream is dropped, and the work with it.
-pub(super) fn stream(service: ChatService, user_request: UserRequest) -> Response {
+pub(super) fn stream(service: ChatService, request: UserRequest) -> Response {
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE_INTERVAL).text("ping");
     let headers = [
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
     ];
-    (headers, Sse::new(events(service, user_request)).keep_alive(keep_alive)).into_response()
+    (headers, Sse::new(events(service, request)).keep_alive(keep_alive)).into_response()
 }
 
-fn events(service: ChatService, user_request: UserRequest) -> impl Stream<Item = Result<Event, Infallible>> {
-    let (sink, mut receiver) = EventSink::streaming();
+fn events(service: ChatService, request: UserRequest) -> impl Stream<Item = Result<Event, Infallible>> {
+    let (sink, mut receiver) = EventSender::streaming();
     // A task of its own: deadlines hold even when the client is too slow to read.
     let background = service.background().clone();
-    let work = async move { chat_json(service.chat(user_request, sink).await) };
+    let work = async move { chat_json(service.chat(request, sink).await) };
     let work = AbortOnDropHandle::new(background.spawn(telemetry::in_timed_context(work)));
     yielding! {
         let mut number = 0;
         while let Some(event) = receiver.recv().await {
             number += 1;
             let (name, data) = match event {
-                ChatEvent::Execution(data) => (EXECUTION, data),
-                ChatEvent::Step(data) => (STEP, data),
+                ChatEvent::Execution(planned) => (EXECUTION, json!(planned)),
+                ChatEvent::Step(step) => (STEP, json!(step)),
                 ChatEvent::Delta(text) => (DELTA, json!({"content": text})),
             };
             yield Ok(frame(number, name, &data));

@@ -1,12 +1,15 @@
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
-use super::text_to_query::{self, QueryLanguage};
-use super::{TaskContext, TaskFailure, TaskOutput};
-use crate::chat::target_selection::DataSourceEntry;
+use super::query_language::QueryLanguage;
+use super::text_to_query;
+use crate::chat::context::TaskContext;
+use crate::chat::task::{DataSourceEntry, TaskFailure, TaskOutput};
 use crate::chat::text;
-use crate::datasources::{DataError, Outage, QueryRequest, QueryResult};
+use crate::datasources::{DataError, Outage, QueryRequest, QueryResult, check_readable};
 use crate::kernel::{Error, ErrorKind};
-use crate::llm::{ChatRequest, Usage};
+use crate::llm::Usage;
+use crate::settings::Protocol;
 
 /// Rows asked for at most: an answer is to be read.
 const MAX_ROWS: usize = 200;
@@ -24,13 +27,24 @@ struct QueryRun {
     usage: Option<Usage>,
 }
 
+/// The rows as `metadata.data` of the reply shows them.
+#[derive(Serialize)]
+struct QueryData<'a> {
+    datasource: &'a str,
+    query: &'a str,
+    columns: Value,
+    rows: Vec<Value>,
+    row_count: u64,
+    truncated: bool,
+}
+
 /// Asks a data source: with the query in the prompt if there is one, else with one that a model writes.
 pub(super) async fn run(context: &TaskContext<'_>, source: &DataSourceEntry) -> Result<TaskOutput, TaskFailure> {
     let language = QueryLanguage::of(source).ok_or_else(|| {
         let text = format!("DataSource '{}': unsupported type '{}'", source.name, source.effective.kind);
         Error::new(ErrorKind::Upstream, text)
     })?;
-    let ran = match language.query_in(&context.user_request.prompt) {
+    let ran = match language.query_in(context.prompt.prompt) {
         Some(query) => match ask(context, source, &query).await {
             Ok(result) => QueryRun { query, result, usage: None },
             Err(error) => return Err(failed(&error, error.text().to_owned(), query, None)),
@@ -46,11 +60,11 @@ async fn write_and_ask(
     source: &DataSourceEntry,
     language: QueryLanguage,
 ) -> Result<QueryRun, TaskFailure> {
-    let schema = context.datasources.schema(source, context.deadline).await;
+    let schema = context.chat.services.datasources.schema(source, context.deadline).await;
     let schema = schema.map_err(|error| Error::new(kind_of(&error), error.text()))?;
     // Services describe themselves in any form.
     let schema = serde_json::to_value(schema).unwrap_or_default();
-    let question = text_to_query::question(language, &schema, &context.user_request.prompt);
+    let question = text_to_query::question(language, &schema, context.prompt.prompt);
     let (query, usage) = write(context, language, question.clone()).await?;
     let objection = match try_out(context, source, &query).await {
         Ok(result) => return Ok(QueryRun { query, result, usage }),
@@ -88,8 +102,8 @@ async fn try_out(context: &TaskContext<'_>, source: &DataSourceEntry, query: &st
 
 async fn ask(context: &TaskContext<'_>, source: &DataSourceEntry, query: &str) -> Result<QueryResult, DataError> {
     let request = QueryRequest { query: query.to_owned(), max_rows: Some(MAX_ROWS), ..QueryRequest::default() };
-    text_to_query::check(source, query).await?;
-    context.datasources.query(source, &request, context.deadline).await
+    check(source, query).await?;
+    context.chat.services.datasources.query(source, &request, context.deadline).await
 }
 
 async fn write(
@@ -97,17 +111,19 @@ async fn write(
     language: QueryLanguage,
     question: String,
 ) -> Result<(String, Option<Usage>), Error> {
-    let request = ChatRequest {
-        model: context.user_request.options.model.clone(),
-        temperature: Some(0.0),
-        ..ChatRequest::question(question)
-    };
-    let answer = context.llm.complete(context.settings.llm.effective(), &request, context.deadline).await;
-    let answer = answer.map_err(|error| {
+    let answer = context.ask(question, context.deadline).await.map_err(|error| {
         let error = Error::from(error);
         Error::new(error.kind(), format!("No query could be written: {}", error.public_detail()))
     })?;
     Ok((language.query_from_model(&answer.content).unwrap_or_default(), answer.usage))
+}
+
+/// A query on its way to a service that has no guard of its own: SQL must be a query, and nothing else.
+async fn check(source: &DataSourceEntry, query: &str) -> Result<(), DataError> {
+    match (source.effective.protocol(), QueryLanguage::of(source)) {
+        (Some(Protocol::Rest), Some(QueryLanguage::Sql(_))) => check_readable(query).await,
+        _ => Ok(()),
+    }
 }
 
 fn output(source: &DataSourceEntry, ran: QueryRun) -> TaskOutput {
@@ -124,15 +140,16 @@ fn output(source: &DataSourceEntry, ran: QueryRun) -> TaskOutput {
             text::table(&columns, &result.rows, MAX_ROWS_FOR_MODEL)
         ),
         for_answer: Some(format!("{heading}:\n\n{}", text::table(&columns, &result.rows, MAX_ROWS_IN_ANSWER))),
-        data: Some(json!({
-            "datasource": source.name.as_str(),
-            "query": query,
-            "columns": result.metadata.get("columns").cloned().unwrap_or_else(|| json!(columns)),
-            "rows": result.rows,
+        data: serde_json::to_value(QueryData {
+            datasource: source.name.as_str(),
+            query: &query,
+            columns: result.metadata.get("columns").cloned().unwrap_or_else(|| columns.into()),
             // Services over HTTP need not count.
-            "row_count": result.row_count.max(result.rows.len() as u64),
-            "truncated": truncated,
-        })),
+            row_count: result.row_count.max(result.rows.len() as u64),
+            rows: result.rows,
+            truncated,
+        })
+        .ok(),
         query: Some(query),
         usage,
         ..TaskOutput::default()

@@ -1,26 +1,28 @@
 use super::tool_calls::ToolCalls;
-use super::{TaskContext, TaskFailure, TaskOutput, llm_call, tool_choice};
-use crate::chat::executor::Inputs;
-use crate::chat::prompt;
+use super::{llm_call, tool_choice};
+use crate::chat::context::TaskContext;
+use crate::chat::task::{Inputs, TaskFailure, TaskOutput};
 use crate::kernel::Error;
-use crate::llm::{Completion, LlmError, ToolSpec, Usage};
+use crate::llm::{ChatMessage, Completion, LlmError, ToolSpec, Usage};
+use crate::tools::ToolFunction;
 
 /// What a model is told where the user asks for a tool.
 const TOOL_WANTED: &str =
     "The user wants a tool to be used for the next request. Call the one that fits, if there is one.";
 
 /// What is missing where the request names tools.
-const NO_TOOLS: &str = "the tools that the request names were not used, since the model takes none";
-
+const NO_TOOL_USED: &str = "the tools that the request names were not used, since the model takes none";
 /// What is missing where a model goes round in circles.
-const OVER_AND_OVER: &str = "no more tools were run, since the model asked for the same call over and over";
+const SAME_CALL: &str = "no more tools were run, since the model asked for the same call over and over";
+/// What is missing where tools took all the time that there was for them.
+const LATE: &str = "no more tools were run, since the time for them was up";
 
 /// Has a model answer that may ask for tools on the way: what it asks for is done and told to it, round after round, until it
 /// answers or a bound is reached; then it answers with what there is. A model that can't be offered tools answers without
 /// them, or, where the user asks for one, names it in JSON.
 pub(super) async fn run(context: &TaskContext<'_>, inputs: Inputs) -> Result<TaskOutput, TaskFailure> {
-    let calls = ToolCalls::new(context, inputs.sources.clone());
-    let mut tool_loop = ToolLoop { context, inputs, calls, said: String::new(), usage: None, asked: 0, stopped: None };
+    let calls = ToolCalls::new(context);
+    let mut tool_loop = ToolLoop { context, inputs, calls, usage: None, asked: 0, stopped: None };
     match tool_loop.run().await {
         Ok(last) => Ok(tool_loop.output(last)),
         Err(error) => Err(tool_loop.failure(error)),
@@ -32,8 +34,6 @@ struct ToolLoop<'a> {
     context: &'a TaskContext<'a>,
     inputs: Inputs,
     calls: ToolCalls<'a>,
-    /// What the model said before it asked for tools.
-    said: String,
     usage: Option<Usage>,
     /// How often the model was asked.
     asked: usize,
@@ -43,78 +43,73 @@ struct ToolLoop<'a> {
 
 impl ToolLoop<'_> {
     async fn run(&mut self) -> Result<Completion, Error> {
-        let context = self.context;
-        let (llm, model) = (context.settings.llm.effective(), context.user_request.options.model.as_deref());
-        if context.support.is_refused(llm, model) {
-            return self.by_plan().await;
+        let (chat, plan) = (self.context.chat, self.context.plan);
+        let (llm, model) = (chat.settings.llm.effective(), chat.request.options.model.as_deref());
+        if chat.tool_support.is_refused(llm, model) {
+            return self.without_offering().await;
         }
-        let specs: Vec<_> = context.offered.iter().map(spec).collect();
-        let mut messages = prompt::messages(context, &self.inputs, context.offer.is_wanted.then_some(TOOL_WANTED));
-        let most = context.settings.orchestration.max_iterations;
+        let specs: Vec<_> = plan.functions.iter().map(spec).collect();
+        let mut messages = self.context.messages(&self.inputs, plan.wants_tool.then_some(TOOL_WANTED));
+        let max_rounds = chat.settings.orchestration.max_iterations;
         for round in 1.. {
-            // Where a tool is wished for, words without a call are not the answer yet.
-            let aloud = round > 1 || !context.offer.is_wanted;
-            let answer = match aloud {
-                true => llm_call::say(context, messages.clone(), specs.clone()).await,
-                false => llm_call::ask_with(context, messages.clone(), specs.clone()).await,
-            };
-            let reply = match self.count(answer) {
+            // Where a tool is wanted, words without a call are not the answer yet.
+            let is_streamed = round > 1 || !plan.wants_tool;
+            let reply = match self.ask(messages.clone(), specs.clone(), is_streamed).await {
                 Err(error) if round == 1 && error.refuses_tools() => {
                     tracing::info!(error = error.log_safe(), untrusted = %error, "the model can't be offered tools; it works by plan");
-                    context.support.note_refusal(llm, model);
-                    return self.by_plan().await;
+                    chat.tool_support.note_refusal(llm, model);
+                    return self.without_offering().await;
                 }
                 // Another request may offer others.
                 Err(error) if round == 1 && error.rejects_these_tools() => {
                     self.stopped = Some(format!("tools could not be offered to the model: {error}"));
-                    return self.by_plan().await;
+                    return self.without_offering().await;
                 }
-                other => other?,
+                reply => reply?,
             };
             if reply.tool_calls.is_empty() {
                 return match reply.content.trim().is_empty() {
                     true => self.final_answer().await,
-                    false if aloud => Ok(reply),
+                    false if is_streamed => Ok(reply),
                     false => self.force_tool_choice(reply).await,
                 };
             }
-            self.emit(&reply.content, aloud).await;
-            let Some(told) = self.calls.answer(&reply.content, reply.tool_calls).await else {
-                self.stopped = Some(OVER_AND_OVER.to_owned());
-                break;
-            };
-            messages.extend(told);
-            if round == most {
-                let why = format!("no more tools were run after {most} rounds (ORCHESTRATION_MAX_ITERATIONS)");
-                self.stopped = Some(why);
-                break;
+            self.emit(&reply.content, is_streamed).await;
+            match self.calls.run_all(&reply.content, reply.tool_calls).await {
+                Some(told) => messages.extend(told),
+                None => self.stopped = Some(SAME_CALL.to_owned()),
             }
-            if self.calls.is_late() {
-                self.stopped = Some("no more tools were run, since the time for them was up".to_owned());
+            if self.stopped.is_none() && round == max_rounds {
+                let why = format!("no more tools were run after {max_rounds} rounds (ORCHESTRATION_MAX_ITERATIONS)");
+                self.stopped = Some(why);
+            } else if self.stopped.is_none() && self.calls.is_late() {
+                self.stopped = Some(LATE.to_owned());
+            }
+            if self.stopped.is_some() {
                 break;
             }
         }
         self.final_answer().await
     }
 
-    /// A model that can't be offered tools.
-    async fn by_plan(&mut self) -> Result<Completion, Error> {
-        if self.context.offer.is_wanted {
+    /// The answer of a model that can't be offered tools.
+    async fn without_offering(&mut self) -> Result<Completion, Error> {
+        if self.context.plan.wants_tool {
             self.choose().await;
         }
-        if self.context.offer.is_named() && self.calls.are_none() {
-            self.stopped.get_or_insert_with(|| NO_TOOLS.to_owned());
+        if self.context.plan.names_tools && self.calls.are_none() {
+            self.stopped.get_or_insert_with(|| NO_TOOL_USED.to_owned());
         }
         self.final_answer().await
     }
 
-    /// The model answered in words though a tool is wished for: some models overlook what they are offered.
+    /// The answer of a model that used words though a tool is wanted: some models overlook what they are offered.
     async fn force_tool_choice(&mut self, reply: Completion) -> Result<Completion, Error> {
         self.choose().await;
         if self.calls.found().is_some() || !self.inputs.results.is_empty() {
             return self.final_answer().await;
         }
-        self.context.events.delta(reply.content.clone()).await;
+        self.context.chat.answer.push(reply.content.clone()).await;
         Ok(reply)
     }
 
@@ -124,7 +119,7 @@ impl ToolLoop<'_> {
         let (call, usage) = tool_choice::choose(self.context).await;
         self.usage = Usage::sum(self.usage, usage);
         if let Some(call) = call {
-            self.calls.answer("", vec![call]).await;
+            self.calls.run_all("", vec![call]).await;
         }
     }
 
@@ -134,56 +129,58 @@ impl ToolLoop<'_> {
         let mut inputs = self.inputs.clone();
         inputs.results.extend(self.calls.results());
         inputs.failures.extend(self.stopped.clone());
-        let messages = prompt::messages(self.context, &inputs, None);
-        let last = llm_call::say(self.context, messages, Vec::new()).await;
-        let last = self.count(last)?;
-        if last.content.trim().is_empty() { Err(llm_call::without_text()) } else { Ok(last) }
+        let last = self.ask(self.context.messages(&inputs, None), Vec::new(), true).await?;
+        llm_call::with_text(last)
+    }
+
+    /// Asks the model, for a part of the answer if that is streamed.
+    async fn ask(
+        &mut self,
+        messages: Vec<ChatMessage>,
+        tools: Vec<ToolSpec>,
+        is_streamed: bool,
+    ) -> Result<Completion, LlmError> {
+        self.asked += 1;
+        let context = self.context;
+        let reply = match is_streamed {
+            true => llm_call::stream_answer(context, messages, tools).await?,
+            false => context.complete(&context.llm_request(messages, tools), context.deadline).await?,
+        };
+        self.usage = Usage::sum(self.usage, reply.usage);
+        Ok(reply)
     }
 
     /// What the model says before it asks for tools is part of the answer, in a paragraph of its own.
-    async fn emit(&mut self, text: &str, was_streamed: bool) {
+    async fn emit(&self, text: &str, was_streamed: bool) {
         if text.trim().is_empty() {
             return;
         }
+        let answer = &self.context.chat.answer;
         if !was_streamed {
-            self.context.events.delta(text.to_owned()).await;
+            answer.push(text).await;
         }
-        self.context.events.delta("\n\n".to_owned()).await;
-        self.said.push_str(text);
-        self.said.push_str("\n\n");
-    }
-
-    fn count(&mut self, answer: Result<Completion, LlmError>) -> Result<Completion, LlmError> {
-        self.asked += 1;
-        self.usage = Usage::sum(self.usage, answer.as_ref().ok().and_then(|answer| answer.usage));
-        answer
+        answer.push("\n\n").await;
     }
 
     fn failure(self, error: Error) -> TaskFailure {
-        TaskFailure {
-            found: self.calls.found(),
-            sources: self.calls.sources,
-            rounds: self.asked.saturating_sub(1),
-            usage: self.usage,
-            ..error.into()
-        }
+        let rounds = self.asked.saturating_sub(1);
+        TaskFailure { found: self.calls.found(), rounds, usage: self.usage, ..error.into() }
     }
 
     fn output(self, last: Completion) -> TaskOutput {
         TaskOutput {
             target: Some(last.model.clone()),
             model: Some(last.model),
-            text: format!("{}{}", self.said, last.content),
-            sources: self.calls.sources,
+            text: self.context.chat.answer.written(),
             usage: self.usage,
-            lacks: self.stopped,
+            gap: self.stopped,
             rounds: self.asked.saturating_sub(1),
             ..TaskOutput::default()
         }
     }
 }
 
-fn spec(function: &crate::tools::ToolFunction) -> ToolSpec {
+fn spec(function: &ToolFunction) -> ToolSpec {
     ToolSpec {
         name: function.call_name.clone(),
         description: function.description.clone(),

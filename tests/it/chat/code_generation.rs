@@ -9,6 +9,9 @@ use crate::common::{TestServer, Upstream, code};
 const ADD: &str = "Here it is:\n```python\nprint(19 + 23)\n```";
 const BROKEN: &str = "Here it is:\n```python\nprint(19 + twenty_three)\n```";
 
+/// What an answer says below code that could have been run.
+const NOT_RUN: &str = "\n\nThe code was not run: `metadata.execute: true` has it run.";
+
 /// What it takes to run the code of these stories.
 pub const PROGRAMS: [&str; 2] = ["bwrap", "python3"];
 
@@ -28,10 +31,13 @@ async fn code_is_written_and_not_run() {
     for (prompt, metadata) in [
         ("Write a Python program that adds 19 and 23", json!({})),
         ("Write a Python script and tell me how to run it", json!({})),
+        ("Write a Python program that adds 19 and 23 and run it", json!({})),
         ("Write a Python program that adds 19 and 23 and run it", json!({"execute": false})),
     ] {
-        let reply = ask(&server, prompt, metadata).await;
-        assert_eq!((&reply["answer"], &reply["metadata"]["intent"]), (&json!(ADD), &json!("code_generation")));
+        let reply = ask(&server, prompt, metadata.clone()).await;
+        let note = if metadata["execute"] == false { "" } else { NOT_RUN };
+        assert_eq!(reply["answer"], format!("{ADD}{note}"), "{prompt}");
+        assert_eq!(reply["metadata"]["intent"], "code_generation");
         assert_eq!(of_action(&reply, "tool_execution", "id").len(), 0, "{prompt}");
         assert_eq!(reply["metadata"]["missing"], json!([]));
     }
@@ -46,7 +52,7 @@ async fn a_model_is_let_run_code_only_where_the_request_has_it_run() {
         ("What is 20 + 23?", json!({"execute": false}), &[]),
         ("What is 21 + 23?", json!({"tools": ["code"]}), &["code"]),
         ("What is 22 + 23?", json!({"tools": ["code"], "execute": false}), &[]),
-        ("Run this: print(23 + 23)", json!({"intent": "general_llm"}), &["code"]),
+        ("Run this: print(23 + 23)", json!({"intent": "general_llm"}), &[]),
         ("Run this: print(24 + 23)", json!({"intent": "general_llm", "execute": false}), &[]),
         ("What is 25 + 23?", json!({"intent": "general_llm", "execute": true}), &["code"]),
     ];
@@ -72,9 +78,9 @@ async fn code_is_run_on_request() {
         return;
     }
     for (prompt, metadata) in [
-        ("Write a Python program that adds 19 and 23 and run it", json!({})),
         ("Write a Python program that adds 19 and 23", json!({"execute": true})),
         ("What is 19 + 23?", json!({"execute": "yes"})),
+        ("Write a Python program that adds 19 and 23", json!({"tools": ["code"]})),
     ] {
         let reply = ask(&server, prompt, metadata).await;
         let ran = "I ran this python program, and it ended without an error. It printed:\n\n```text\n42\n```";
@@ -93,6 +99,26 @@ async fn code_is_run_on_request() {
     let frames = server.chat_events(&body).await;
     let said: String = frames.iter().filter_map(|frame| frame.data["content"].as_str()).collect();
     assert_eq!(json!(said), frames.last().unwrap().data["answer"]);
+}
+
+#[tokio::test]
+async fn an_operator_has_code_run_and_a_request_may_rule_it_out() {
+    let llm = model(vec![Say::Text(ADD)]).await;
+    let tool = json!({"type": "code_executor", "config": {"allowed_languages": "python", "auto_execute": true}});
+    let server = with_tools(&llm, &[("code", tool)], &[("PATH", code::PATH)]).await;
+    let prompt = "Write a Python program that adds 19 and 23 and run it";
+    let reply = ask(&server, prompt, json!({"execute": false})).await;
+    assert_eq!((&reply["answer"], of_action(&reply, "tool_execution", "id").len()), (&json!(ADD), 0));
+    let reply = ask(&server, "What is 19 + 23?", json!({"execute": false})).await;
+    assert_eq!((&reply["answer"], offered(&llm.chats()[1]).len()), (&json!(ADD), 0));
+    ask(&server, "What is 20 + 23?", json!({})).await;
+    assert_eq!(offered(&llm.chats()[2]), ["code"]);
+    if !code::has(&PROGRAMS) {
+        return;
+    }
+    let reply = ask(&server, "Write a Python program that adds 19 and 23", json!({})).await;
+    assert_eq!(of_action(&reply, "tool_execution", "status"), ["completed"], "{reply}");
+    assert!(reply["answer"].as_str().unwrap().ends_with("It printed:\n\n```text\n42\n```"), "{reply}");
 }
 
 #[tokio::test]
@@ -123,7 +149,7 @@ async fn a_program_that_fails_is_mended_once() {
 
 #[tokio::test]
 async fn what_can_not_be_run_is_said() {
-    // No tool at all, where the request insists and where only the prompt does.
+    // No tool at all.
     let llm = model(vec![Say::Text(ADD)]).await;
     let server = TestServer::with_llm(&llm, &[]).await;
     let reply = ask(&server, "Write a Python program", json!({"execute": true})).await;
@@ -131,7 +157,7 @@ async fn what_can_not_be_run_is_said() {
     assert_eq!((&reply["answer"], &reply["error"]), (&json!(ADD), &json!(why)));
     assert_eq!((texts(&reply["metadata"]["missing"]), &reply["metadata"]["degraded"]), (vec![why], &json!(true)));
     let reply = ask(&server, "Write a Python program and run it", json!({})).await;
-    assert_eq!((texts(&reply["metadata"]["missing"]), &reply["metadata"]["degraded"]), (vec![why], &json!(false)));
+    assert_eq!((&reply["answer"], &reply["metadata"]["missing"]), (&json!(ADD), &json!([])), "nobody could run it");
     // Another tool, and tools switched off.
     let api = weather().await;
     let server = with_tools(&llm, &[("weather", http_tool(&api))], &[]).await;

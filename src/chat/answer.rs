@@ -1,0 +1,110 @@
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::events::{ChatEvent, EventSender};
+use crate::kernel::{Redaction, StreamRedactor};
+use crate::llm::Usage;
+
+/// An answer and what is worth knowing about it; also what the cache keeps.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Answer {
+    pub(super) text: String,
+    /// None if the answer is no model's.
+    pub(super) model: Option<String>,
+    pub(super) usage: Option<Usage>,
+}
+
+impl Answer {
+    /// The answer without secrets.
+    pub(super) fn masked(self, redaction: &Redaction) -> Self {
+        let model = self.model.map(|model| redaction.text(&model));
+        Self { text: redaction.text(&self.text), model, ..self }
+    }
+}
+
+/// The answer's text as it is written: whoever writes a part of it puts it here, and a streaming client hears it at once.
+#[derive(Debug)]
+pub(super) struct AnswerBuffer {
+    events: EventSender,
+    state: Mutex<BufferState>,
+}
+
+#[derive(Debug, Default)]
+struct BufferState {
+    /// All that was written.
+    written: String,
+    redactor: StreamRedactor,
+    /// What a streaming client has heard of it: the same without secrets.
+    heard: String,
+}
+
+impl AnswerBuffer {
+    /// An empty buffer; secrets are masked in what is sent, however it is cut into pieces.
+    pub(super) fn new(events: EventSender, redaction: Redaction) -> Self {
+        let redactor = StreamRedactor::new(redaction);
+        Self { events, state: Mutex::new(BufferState { redactor, ..BufferState::default() }) }
+    }
+
+    /// Whether a client hears the pieces.
+    pub(super) fn is_streaming(&self) -> bool {
+        self.events.is_streaming()
+    }
+
+    /// Adds to the answer. What may be the beginning of a secret is not sent until that is certain.
+    pub(super) async fn push(&self, text: impl Into<String>) {
+        let text = text.into();
+        self.state().written.push_str(&text);
+        if self.is_streaming() {
+            let shown = self.state().redactor.push(text);
+            self.send(shown).await;
+        }
+    }
+
+    /// Adds a paragraph, below what is there.
+    pub(super) async fn push_paragraph(&self, text: &str) {
+        self.flush().await;
+        let begins = {
+            let state = self.state();
+            let before = if self.is_streaming() { &state.heard } else { &state.written };
+            before.is_empty() || before.ends_with("\n\n")
+        };
+        self.push(if begins { text.to_owned() } else { format!("\n\n{text}") }).await;
+    }
+
+    /// Sends what still waits: nobody adds to it.
+    pub(super) async fn flush(&self) {
+        let rest = self.state().redactor.finish();
+        self.send(rest).await;
+    }
+
+    /// Takes back what nobody has heard; a streaming client has heard all.
+    pub(super) fn retract(&self) {
+        if !self.is_streaming() {
+            self.state().written.clear();
+        }
+    }
+
+    /// All that was written so far, secrets included.
+    pub(super) fn written(&self) -> String {
+        self.state().written.clone()
+    }
+
+    /// The whole text: what a streaming client has heard is the answer.
+    pub(super) async fn text(&self) -> String {
+        self.flush().await;
+        let state = self.state();
+        if self.is_streaming() { state.heard.clone() } else { state.written.clone() }
+    }
+
+    async fn send(&self, text: String) {
+        if !text.is_empty() {
+            self.state().heard.push_str(&text);
+            self.events.send(ChatEvent::Delta(text)).await;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, BufferState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

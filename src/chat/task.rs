@@ -1,0 +1,149 @@
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::kernel::Error;
+use crate::llm::Usage;
+use crate::settings::{AgentSettings, CatalogEntry, DataSourceSettings};
+use crate::tools::Tool;
+
+/// An agent of the catalog.
+pub(super) type AgentEntry = Arc<CatalogEntry<AgentSettings>>;
+/// A data source of the catalog.
+pub(super) type DataSourceEntry = Arc<CatalogEntry<DataSourceSettings>>;
+
+/// A kind of work, by the original's label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    LlmCall,
+    ToolExecution,
+    ExternalAgent,
+    DataQuery,
+}
+
+impl Action {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::LlmCall => "llm_call",
+            Self::ToolExecution => "tool_execution",
+            Self::ExternalAgent => "external_agent",
+            Self::DataQuery => "data_query",
+        }
+    }
+}
+
+/// The agent that serves: known, or to be chosen from a few by a model.
+#[derive(Clone, Debug)]
+pub(super) enum AgentChoice {
+    One(AgentEntry),
+    Among(Vec<AgentEntry>),
+}
+
+/// A tool that the request names, and what to run it with.
+#[derive(Clone, Debug)]
+pub(super) struct ToolRun {
+    pub(super) tool: Tool,
+    /// As the request names it; `server__tool` for a tool of an MCP server.
+    pub(super) name: String,
+    /// A search that is given no query takes it from the prompt.
+    pub(super) arguments: Map<String, Value>,
+}
+
+/// What a task does, and with what.
+#[derive(Clone, Debug)]
+pub(super) enum TaskKind {
+    /// A model answers, given the conversation and what other tasks found.
+    LlmCall,
+    /// An agent is asked.
+    ExternalAgent(AgentChoice),
+    /// A data source is queried.
+    DataQuery(DataSourceEntry),
+    /// A tool runs that the plan names; models ask for others while they answer.
+    ToolRun(ToolRun),
+    /// A model answers with a program, and the tool runs it.
+    Program(Tool),
+}
+
+impl TaskKind {
+    /// The label of such work.
+    pub(super) fn action(&self) -> Action {
+        match self {
+            Self::LlmCall => Action::LlmCall,
+            Self::ExternalAgent(_) => Action::ExternalAgent,
+            Self::DataQuery(_) => Action::DataQuery,
+            Self::ToolRun(_) | Self::Program(_) => Action::ToolExecution,
+        }
+    }
+
+    /// What the task is done with, as far as it is known beforehand.
+    pub(super) fn target(&self) -> Option<&str> {
+        match self {
+            Self::DataQuery(source) => Some(source.name.as_str()),
+            Self::ExternalAgent(AgentChoice::One(agent)) => Some(agent.name.as_str()),
+            Self::ToolRun(run) => Some(&run.name),
+            Self::Program(tool) => Some(tool.name.as_str()),
+            Self::ExternalAgent(AgentChoice::Among(_)) | Self::LlmCall => None,
+        }
+    }
+}
+
+/// One node of the plan's DAG.
+#[derive(Clone, Debug)]
+pub(super) struct Task {
+    pub(super) id: String,
+    pub(super) kind: TaskKind,
+    /// Ids of the tasks whose results it builds on; they stand before it in the plan.
+    pub(super) depends_on: Vec<String>,
+}
+
+/// What a task builds on, in the order of its dependencies.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Inputs {
+    /// What those that completed found.
+    pub(super) results: Vec<String>,
+    /// Why the others found nothing.
+    pub(super) failures: Vec<String>,
+}
+
+/// What came of a task.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TaskOutput {
+    /// What it was done with: a model, an agent, a data source, a tool.
+    pub(super) target: Option<String>,
+    /// The model that wrote the text, if one did.
+    pub(super) model: Option<String>,
+    /// The result in words, for the tasks that build on it.
+    pub(super) text: String,
+    /// What belongs into the answer whatever a model makes of the result.
+    pub(super) for_answer: Option<String>,
+    /// The result as data, for the caller.
+    pub(super) data: Option<Value>,
+    /// What a data source was asked, or what a tool was run with.
+    pub(super) query: Option<String>,
+    /// What it failed to do, though it gave something.
+    pub(super) gap: Option<String>,
+    /// How often a model was asked beyond the first time.
+    pub(super) rounds: usize,
+    /// Tokens used.
+    pub(super) usage: Option<Usage>,
+}
+
+/// Why a task gave nothing.
+#[derive(Debug)]
+pub(super) struct TaskFailure {
+    pub(super) error: Error,
+    /// What was found before it failed, in words.
+    pub(super) found: Option<String>,
+    /// What a data source was asked, or would have been, or what a tool was run with.
+    pub(super) query: Option<String>,
+    /// How often a model was asked beyond the first time.
+    pub(super) rounds: usize,
+    /// Tokens used all the same.
+    pub(super) usage: Option<Usage>,
+}
+
+impl From<Error> for TaskFailure {
+    fn from(error: Error) -> Self {
+        Self { error, found: None, query: None, rounds: 0, usage: None }
+    }
+}

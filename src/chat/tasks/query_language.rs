@@ -1,0 +1,183 @@
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use crate::chat::task::DataSourceEntry;
+use crate::chat::text::{constant_regex, json_in};
+use crate::settings::Protocol;
+
+/// What a source is asked in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum QueryLanguage {
+    /// SQL in this dialect.
+    Sql(&'static str),
+    /// A JSON query of Cube, or SQL if that is what is given.
+    Cube,
+    /// Whatever its service understands: the prompt goes there as it is.
+    Text,
+}
+
+impl QueryLanguage {
+    /// The language of a source; `None` if nobody here speaks its protocol. A service over HTTP takes SQL, as the original's
+    /// did, unless `config.query_language` is `text`.
+    pub(super) fn of(source: &DataSourceEntry) -> Option<Self> {
+        let settings = &source.effective;
+        Some(match settings.protocol()? {
+            Protocol::Postgres => Self::Sql("PostgreSQL"),
+            Protocol::MySql => Self::Sql("MySQL"),
+            Protocol::Sqlite => Self::Sql("SQLite"),
+            Protocol::Cube => Self::Cube,
+            Protocol::Rest if settings.config.text("query_language") == Some("text") => Self::Text,
+            Protocol::Rest => Self::Sql("SQL"),
+        })
+    }
+
+    /// The query that a prompt spells out: in a fenced block, or from its first word on.
+    pub(super) fn query_in(self, prompt: &str) -> Option<String> {
+        let prompt = prompt.trim();
+        if self == Self::Text {
+            return Some(prompt.to_owned());
+        }
+        let fenced = blocks(prompt).find(|block| self.is_query(block));
+        let whole = || Some(prompt).filter(|prompt| self.is_query(prompt) && is_spelled_out(prompt));
+        let after_colon = || {
+            let rest = prompt.split_once(':').map(|(_, rest)| rest.trim());
+            rest.filter(|rest| self.is_query(rest) && is_spelled_out(rest))
+        };
+        fenced.or_else(whole).or_else(after_colon).map(str::to_owned)
+    }
+
+    /// The query in a model's answer; prose around it is forgiven.
+    pub(super) fn query_from_model(self, answer: &str) -> Option<String> {
+        let answer = answer.trim();
+        if let Some(block) = blocks(answer).find(|block| self.is_query(block)).or_else(|| blocks(answer).next()) {
+            return Some(block.to_owned()).filter(|block| !block.is_empty());
+        }
+        if self == Self::Cube
+            && let Some(json) = json_in(answer)
+        {
+            return Some(json.to_string());
+        }
+        let rest = answer.get(QUERY_LINE.find(answer)?.start()..)?.trim();
+        // What follows a blank line, or the `;` at the end of a line, is prose again, unless it goes on as SQL.
+        let goes_on = |end: usize| rest.get(end..).is_some_and(|rest| GOES_ON.is_match(rest));
+        let end = GAP.find_iter(rest).find(|gap| !goes_on(gap.end())).map_or(rest.len(), |gap| gap.start());
+        let query = rest.get(..end).unwrap_or(rest).trim();
+        (!query.is_empty()).then(|| query.to_owned())
+    }
+
+    fn is_query(self, text: &str) -> bool {
+        (self == Self::Cube && text.starts_with('{')) || SQL_START.is_match(text)
+    }
+}
+
+/// How SQL begins, writes included: those are refused with a reason, not taken for prose.
+static SQL_START: LazyLock<Regex> = LazyLock::new(|| {
+    constant_regex(
+        r"^(?i:select|with|values|explain|insert|update|delete|drop|create|alter|truncate|merge|grant|call)\s",
+    )
+});
+
+/// A line of prose may begin with `select` too; what a query selects stands in clauses.
+static SPELLED_OUT: LazyLock<Regex> = LazyLock::new(|| {
+    constant_regex(
+        r"(?is:^(select|with|explain)\b.*\bfrom\b)|(?i:^select\s+[\d*'(\w]+\s*[(;,]|^select\s+[\d*]+\s*$)|(?is:^values\s*\()|(?is:^(insert\s+into|update\s+\S+\s+set|delete\s+from|drop\s+(table|view|database|index|schema)|create\s+(table|view|index|or\s)|alter\s+table|truncate\s+|merge\s+into|grant\s+\w+\s+on)\b)",
+    )
+});
+
+static QUERY_LINE: LazyLock<Regex> =
+    LazyLock::new(|| constant_regex(r"(?im:^\s*\(*\s*(select|with|values|explain|insert|update|delete|drop)\s)"));
+
+/// Where a query without a fence may end.
+static GAP: LazyLock<Regex> = LazyLock::new(|| constant_regex(r";[ \t]*\r?\n|\r?\n[ \t]*\r?\n"));
+
+/// How SQL goes on after a gap. Prose begins with one capital.
+static GOES_ON: LazyLock<Regex> = LazyLock::new(|| {
+    const WORDS: &str = "select|from|where|and|or|(left|right|inner|full|cross|natural)?[ ]?join|group|having|order|limit|offset|union|except|intersect|window|insert|update|delete|drop|alter|create|truncate";
+    constant_regex(&format!(r"^\s*([(),]|--|({}|{WORDS})\b)", WORDS.to_uppercase()))
+});
+
+static FENCE: LazyLock<Regex> = LazyLock::new(|| constant_regex(r"(?s:```(?:[a-zA-Z]*[ \t]*\r?\n|sql[ \t]+)(.*?)```)"));
+
+fn is_spelled_out(text: &str) -> bool {
+    text.starts_with('{') || SPELLED_OUT.is_match(text)
+}
+
+/// The fenced blocks.
+fn blocks(text: &str) -> impl Iterator<Item = &str> {
+    FENCE.captures_iter(text).filter_map(|found| Some(found.get(1)?.as_str().trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SQL: QueryLanguage = QueryLanguage::Sql("SQLite");
+
+    #[test]
+    fn a_query_in_the_prompt_is_found_and_prose_is_not_taken_for_one() {
+        let found = [
+            ("SELECT * FROM sales", "SELECT * FROM sales"),
+            ("select 1", "select 1"),
+            ("Please run this query: SELECT name FROM customers LIMIT 5", "SELECT name FROM customers LIMIT 5"),
+            ("Run\n```sql\nWITH a AS (SELECT 1) SELECT * FROM a\n```\nplease", "WITH a AS (SELECT 1) SELECT * FROM a"),
+            ("DROP TABLE customers", "DROP TABLE customers"),
+            ("delete from sales", "delete from sales"),
+            ("VALUES (1), (2)", "VALUES (1), (2)"),
+        ];
+        for (prompt, query) in found {
+            assert_eq!(SQL.query_in(prompt).as_deref(), Some(query), "{prompt}");
+        }
+        for prose in [
+            "Select the best customers for me",
+            "With whom do we earn most?",
+            "Update me on sales",
+            "Query the database: how many customers are there?",
+            "Delete nothing, just count customers",
+            "Create a report about sales",
+        ] {
+            assert_eq!(SQL.query_in(prose), None, "{prose}");
+        }
+        let cube = r#"{"measures": ["Orders.count"]}"#;
+        assert_eq!(QueryLanguage::Cube.query_in(cube).as_deref(), Some(cube));
+        assert_eq!(SQL.query_in(cube), None);
+    }
+
+    #[test]
+    fn a_models_query_is_found_in_its_prose() {
+        let answers = [
+            "```sql\nSELECT 1\n```",
+            "Here you are:\n```\nSELECT 1\n```\nIt counts.",
+            "SELECT 1",
+            "Sure!\nSELECT 1\n\nThis gives one.",
+            "SELECT 1;\nThis gives one.",
+            "First `a`:\n```json\n{}\n```\nthen\n```sql\nSELECT 1\n```",
+            "```sql SELECT 1```",
+        ];
+        for answer in answers {
+            let found = SQL.query_from_model(answer).unwrap();
+            assert_eq!(found.trim_end_matches(';'), "SELECT 1", "{answer}");
+        }
+        let cube = QueryLanguage::Cube.query_from_model("Sure: {\"measures\": [\"a.b\"]} bye").unwrap();
+        assert_eq!(cube, r#"{"measures":["a.b"]}"#);
+        for nothing in ["  ", "I can't tell from this schema."] {
+            assert_eq!(SQL.query_from_model(nothing), None);
+        }
+        for whole in
+            ["SELECT a\nFROM b\n\nWHERE c\n\n  AND d", "SELECT 1;\nDROP TABLE a", "with x as (select 1)\n\nselect 2"]
+        {
+            assert_eq!(SQL.query_from_model(whole).as_deref(), Some(whole), "nothing is cut out of a query");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read(text in "(?s:.{0,80})") {
+            for language in [SQL, QueryLanguage::Cube, QueryLanguage::Text] {
+                drop((language.query_in(&text), language.query_from_model(&text)));
+            }
+        }
+    }
+}

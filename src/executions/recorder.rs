@@ -1,0 +1,128 @@
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::Value;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use crate::kernel::{Error, Redaction, new_id};
+use crate::storage::{Execution, ExecutionStatus, ExecutionStore, Outcome, Step};
+use crate::telemetry::{in_context, metrics};
+
+/// Records one execution: its beginning, its plan, its steps as they end, and its end. One that is dropped before its end is
+/// recorded as cancelled. A record that can't be written must not cost the client an answer, so that is logged only.
+#[derive(Debug)]
+pub struct ExecutionRecorder {
+    executions: ExecutionStore,
+    background: TaskTracker,
+    id: String,
+    redaction: Redaction,
+    steps: Mutex<Vec<Step>>,
+    started: Instant,
+    is_finished: bool,
+}
+
+/// The end of an execution.
+#[derive(Clone, Debug)]
+pub struct ExecutionEnd {
+    /// What was answered; none if the execution failed.
+    pub answer: Option<String>,
+    /// What went wrong, also with an answer.
+    pub error: Option<String>,
+    /// The metadata of the reply.
+    pub metadata: Value,
+}
+
+impl ExecutionRecorder {
+    /// Records a new execution in this store. Writing that must not be cut short goes on in `background`.
+    pub fn new(executions: ExecutionStore, background: TaskTracker, redaction: Redaction) -> Self {
+        let (id, steps, started) = (new_id(), Mutex::default(), Instant::now());
+        Self { executions, background, id, redaction, steps, started, is_finished: false }
+    }
+
+    /// The id of the execution.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// What masks the secrets in what is recorded.
+    pub fn redaction(&self) -> &Redaction {
+        &self.redaction
+    }
+
+    /// The execution begins.
+    pub async fn begin(&self, user_id: &str, prompt: &str, started_ms: i64) {
+        let record = Execution {
+            id: self.id.clone(),
+            user_id: user_id.to_owned(),
+            status: ExecutionStatus::Running,
+            prompt: prompt.to_owned(),
+            intent: None,
+            plan: None,
+            answer: None,
+            error: None,
+            metadata: None,
+            started_ms,
+            finished_ms: None,
+        };
+        log_failure("the execution could not be recorded", self.executions.begin(&record).await);
+    }
+
+    /// The plan is made.
+    pub async fn plan(&self, intent: &str, confidence: f64, plan: &Value) {
+        let recorded = self.executions.plan(&self.id, intent, confidence, plan).await;
+        log_failure("the plan could not be recorded", recorded);
+    }
+
+    /// A step has ended. Gives it back without secrets.
+    pub async fn step(&self, step: Step) -> Step {
+        let step = step.masked(&self.redaction);
+        metrics::step(&step.action, step.status.as_str());
+        let ordinal = {
+            let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+            steps.push(step.clone());
+            i64::try_from(steps.len() - 1).unwrap_or(i64::MAX)
+        };
+        log_failure("a step could not be recorded", self.executions.step(&self.id, ordinal, &step).await);
+        step
+    }
+
+    /// All steps so far, without secrets.
+    pub fn steps(&self) -> Vec<Step> {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The execution ends. Writing goes on even if the client leaves now.
+    pub async fn finish(mut self, end: ExecutionEnd) {
+        self.is_finished = true;
+        let status = if end.answer.is_some() { ExecutionStatus::Completed } else { ExecutionStatus::Failed };
+        drop(self.write_end(status, end).await);
+    }
+
+    fn write_end(&self, status: ExecutionStatus, end: ExecutionEnd) -> tokio::task::JoinHandle<()> {
+        let ExecutionEnd { answer, error, metadata } = end;
+        let outcome = Outcome { status, answer, error, metadata };
+        let (executions, id) = (self.executions.clone(), self.id.clone());
+        let what = match status {
+            ExecutionStatus::Cancelled => "a cancelled execution could not be recorded",
+            _ => "the execution could not be recorded",
+        };
+        self.background.spawn(in_context(async move { log_failure(what, executions.finish(&id, &outcome).await) }))
+    }
+}
+
+impl Drop for ExecutionRecorder {
+    fn drop(&mut self) {
+        if self.is_finished {
+            return;
+        }
+        metrics::chat("none", "cancelled", self.started.elapsed());
+        let error = Some("Cancelled: the client left, or the server was stopped".to_owned());
+        drop(self.write_end(ExecutionStatus::Cancelled, ExecutionEnd { answer: None, error, metadata: Value::Null }));
+    }
+}
+
+fn log_failure(what: &str, outcome: Result<(), Error>) {
+    if let Err(error) = outcome {
+        tracing::warn!(%error, "{what}");
+    }
+}
