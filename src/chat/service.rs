@@ -23,7 +23,7 @@ use crate::kernel::{Clock, Deadline, Error, ErrorKind, Role};
 use crate::memory::{ContextMessage, ResponseCache};
 use crate::settings::{Settings, SharedSettings};
 use crate::storage::ExecutionStore;
-use crate::telemetry::{RequestContext, in_context, metrics};
+use crate::telemetry::metrics;
 
 /// Tokens of conversation shown to the model, as in the original.
 const CONTEXT_TOKENS: usize = 2000;
@@ -62,7 +62,6 @@ impl ChatService {
         let redaction = self.settings.redactions(&settings).replies().clone();
         let answer = AnswerBuffer::new(events.clone(), redaction.clone());
         let recorder = ExecutionRecorder::new(self.executions.clone(), self.background.clone(), redaction);
-        RequestContext::set_execution(recorder.id());
         let span = info_span!("chat", execution_id = recorder.id(), user_id = %request.user);
         let (services, tool_support, sources) = (&self.services, &self.tool_support, WebSources::default());
         let deadline = Deadline::after(settings.orchestration.timeout);
@@ -170,11 +169,11 @@ impl ChatService {
             memory.message(Role::User, request.prompt.clone(), request.metadata.clone()),
             memory.message(Role::Assistant, answer, Map::new()),
         ];
-        let saving = self.background.spawn(in_context(async move {
+        let saving = async move {
             let saved = memory.append(&user, &turns).await;
             saved.inspect_err(|error| tracing::warn!(%error, "the conversation could not be saved")).is_ok()
-        }));
-        saving.await.unwrap_or(false)
+        };
+        self.background.spawn(saving.in_current_span()).await.unwrap_or(false)
     }
 }
 

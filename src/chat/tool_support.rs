@@ -1,7 +1,8 @@
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::settings::LlmSettings;
@@ -20,13 +21,13 @@ pub(super) struct ToolSupport {
 impl ToolSupport {
     /// Whether this model refused tools a short while ago.
     pub(super) fn is_refused(&self, llm: &LlmSettings, model: Option<&str>) -> bool {
-        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = self.refused.lock();
         refused.get(&key(llm, model)).is_some_and(|since| since.elapsed() < REFUSAL_TTL)
     }
 
     /// This model has just refused tools.
     pub(super) fn note_refusal(&self, llm: &LlmSettings, model: Option<&str>) {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refused = self.refused.lock();
         refused.retain(|_, since| since.elapsed() < REFUSAL_TTL);
         if refused.len() < MAX_MODELS {
             refused.insert(key(llm, model), Instant::now());

@@ -1,12 +1,12 @@
-use std::sync::{Mutex, PoisonError};
-
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::kernel::{Error, Redaction, new_id};
 use crate::storage::{Execution, ExecutionStatus, ExecutionStore, Outcome, Step};
-use crate::telemetry::{in_context, metrics};
+use crate::telemetry::metrics;
 
 /// Records one execution: its beginning, its plan, its steps as they end, and its end. One that is dropped before its end is
 /// recorded as cancelled. A record that can't be written must not cost the client an answer, so that is logged only.
@@ -78,7 +78,7 @@ impl ExecutionRecorder {
         let step = step.masked(&self.redaction);
         metrics::step(&step.action, step.status.as_str());
         let ordinal = {
-            let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut steps = self.steps.lock();
             steps.push(step.clone());
             i64::try_from(steps.len() - 1).unwrap_or(i64::MAX)
         };
@@ -88,7 +88,7 @@ impl ExecutionRecorder {
 
     /// All steps so far, without secrets.
     pub fn steps(&self) -> Vec<Step> {
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.steps.lock().clone()
     }
 
     /// The execution ends. Writing goes on even if the client leaves now.
@@ -106,7 +106,8 @@ impl ExecutionRecorder {
             ExecutionStatus::Cancelled => "a cancelled execution could not be recorded",
             _ => "the execution could not be recorded",
         };
-        self.background.spawn(in_context(async move { log_failure(what, executions.finish(&id, &outcome).await) }))
+        let writing = async move { log_failure(what, executions.finish(&id, &outcome).await) };
+        self.background.spawn(writing.in_current_span())
     }
 }
 

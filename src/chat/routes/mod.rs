@@ -1,22 +1,14 @@
 //! `/v1/chat`. The prefix is `API_PREFIX`.
 
+mod body;
 mod chat;
+mod reply;
 mod stream;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::ChatService;
-use crate::web::AppState;
-
-/// What the handlers work with.
-#[derive(Clone, Debug)]
-pub struct ChatState {
-    /// What every module shares.
-    pub app: AppState,
-    /// The service.
-    pub chat: ChatService,
-}
+pub use chat::ChatState;
 
 /// The module's routes, without their prefix.
 pub fn router() -> OpenApiRouter<ChatState> {

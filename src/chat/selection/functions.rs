@@ -1,7 +1,7 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::tools::is_search;
 use crate::chat::relevance::Keywords;
@@ -70,7 +70,7 @@ pub(in crate::chat) async fn check_arguments(
     let mut arguments = run.arguments.clone();
     if is_search(&run.tool) {
         // What to search for may still have to be worked out of the prompt.
-        arguments.entry("query").or_insert_with(|| json!("anything"));
+        arguments.entry("query").or_insert_with(|| "anything".into());
     }
     service.check_arguments(function, &Value::Object(arguments)).map_err(|wrong| {
         let loc = vec!["body".into(), "metadata".into(), "tool_params".into()];
