@@ -10,7 +10,6 @@ use tokio_util::task::TaskTracker;
 
 use super::router;
 use crate::agents::AgentService;
-use crate::chat::routes::ChatState;
 use crate::chat::{self, ChatService};
 use crate::datasources::DataSourceService;
 use crate::executions::ExecutionService;
@@ -195,7 +194,7 @@ impl App {
             datasources,
             tools: tools.clone(),
             memory: MemoryState { app: state.clone(), memory },
-            chat: ChatState { app: state.clone(), chat },
+            chat,
             executions: ExecutionService::new(stores.executions.clone()),
             monitoring: monitoring.clone(),
         };

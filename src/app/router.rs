@@ -3,7 +3,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::agents::AgentService;
-use crate::chat::routes::ChatState;
+use crate::chat::ChatService;
 use crate::datasources::DataSourceService;
 use crate::executions::ExecutionService;
 use crate::kernel::Error;
@@ -23,7 +23,7 @@ pub(super) struct Modules {
     pub(super) datasources: DataSourceService,
     pub(super) tools: ToolService,
     pub(super) memory: MemoryState,
-    pub(super) chat: ChatState,
+    pub(super) chat: ChatService,
     pub(super) executions: ExecutionService,
     pub(super) monitoring: MonitoringService,
 }

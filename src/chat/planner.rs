@@ -83,7 +83,7 @@ struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     fn new(intent: Intent, request: &'a UserRequest, settings: &'a Settings) -> Result<Self, Error> {
-        let tools::OfferedTools { tools: offered, denied } = tools::offered(&request.options, intent, settings)?;
+        let (offered, denied) = tools::offered(&request.options, intent, settings)?;
         let mut gaps: Vec<_> = denied.into_iter().map(|why| Gap::new(why, true)).collect();
         let (mut answer, mut idle_code_tool) = (TaskKind::LlmCall, None);
         if intent == Intent::CodeGeneration {

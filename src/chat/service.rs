@@ -1,5 +1,4 @@
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Map;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info_span};
@@ -10,7 +9,7 @@ use super::events::{ChatEvent, EventSender, PlannedExecution};
 use super::executor;
 use super::gap::Gap;
 use super::intent;
-use super::plan::{Plan, PlannedTask};
+use super::plan::Plan;
 use super::planner;
 use super::prompt::PromptBuilder;
 use super::request::UserRequest;
@@ -49,6 +48,11 @@ impl ChatService {
         background: TaskTracker,
     ) -> Self {
         Self { settings, executions, services, clock, background, tool_support: ToolSupport::default() }
+    }
+
+    /// The version of the server, for its health.
+    pub(super) fn version(&self) -> String {
+        self.settings.snapshot().server.app_version.clone()
     }
 
     /// Work that outlives a request, waited for when the server stops.
@@ -177,25 +181,7 @@ impl ChatService {
     }
 }
 
-/// Everything that shapes the answer.
-#[derive(Serialize)]
-struct CacheKey<'a> {
-    server: &'a Option<String>,
-    provider: &'a str,
-    models: (&'a Option<String>, &'a Vec<String>),
-    temperature: f64,
-    max_tokens: Option<i64>,
-    plan: Vec<PlannedTask<'a>>,
-    missing: Vec<&'a str>,
-    tools: Vec<(&'a str, &'a str, &'a Value)>,
-    conversation: &'a [ContextMessage],
-    prompt: &'a str,
-    metadata: Map<String, Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    idle_code_tool: Option<&'a str>,
-}
-
-/// The key of the answer, if the cache is to be used.
+/// The key of the answer, a digest of everything that shapes it, if the cache is to be used.
 fn cache_key(chat: &ChatContext<'_>, plan: &Plan, prompt: PromptBuilder<'_>) -> Option<String> {
     let ChatContext { settings, request, .. } = chat;
     if !settings.cache.enabled || request.options.use_cache == Some(false) || !plan.is_repeatable() {
@@ -204,25 +190,15 @@ fn cache_key(chat: &ChatContext<'_>, plan: &Plan, prompt: PromptBuilder<'_>) -> 
     let llm = settings.llm.effective();
     let mut metadata = request.metadata.clone();
     metadata.remove("use_cache");
-    let key = CacheKey {
-        server: &llm.base_url,
-        provider: llm.provider.as_str(),
-        models: (&llm.default_model, &llm.fallback_models),
-        temperature: llm.temperature,
-        max_tokens: llm.max_tokens,
-        plan: plan.shown(),
-        missing: plan.gaps.iter().map(|gap| gap.text.as_str()).collect(),
-        tools: plan
-            .functions
-            .iter()
-            .map(|one| (one.name.as_str(), one.description.as_str(), &one.parameters))
-            .collect(),
-        conversation: prompt.conversation,
-        prompt: prompt.prompt,
-        metadata,
-        idle_code_tool: plan.idle_code_tool.as_ref().map(|tool| tool.name.as_str()),
-    };
-    Some(ResponseCache::key(&serde_json::to_value(key).ok()?))
+    let tools = plan.functions.iter().map(|tool| (&tool.name, &tool.description, &tool.parameters));
+    let missing = plan.gaps.iter().map(|gap| &gap.text);
+    let shapes = (
+        (&llm.base_url, llm.provider.as_str(), &llm.default_model, &llm.fallback_models),
+        (llm.temperature, llm.max_tokens),
+        (plan.shown(), plan.idle_code_tool.is_some(), missing.collect::<Vec<_>>(), tools.collect::<Vec<_>>()),
+        (prompt.conversation, prompt.prompt, metadata),
+    );
+    Some(ResponseCache::key(&serde_json::to_value(shapes).ok()?))
 }
 
 /// Tells figures and log how a request ended.

@@ -9,16 +9,7 @@ use super::reply::{ChatAnswer, ChatFailure, chat_json};
 use super::stream::{AnswerEvent, stream};
 use crate::chat::ChatService;
 use crate::chat::events::EventSender;
-use crate::web::{AppState, BodyErrors, JsonBody, JsonReply};
-
-/// What the handlers work with.
-#[derive(Clone, Debug)]
-pub struct ChatState {
-    /// What every module shares.
-    pub app: AppState,
-    /// The service.
-    pub chat: ChatService,
-}
+use crate::web::{BodyErrors, JsonBody, JsonReply};
 
 /// Whether chat is there.
 #[derive(Serialize, ToSchema)]
@@ -44,14 +35,14 @@ pub(super) struct ChatHealth {
     (status = 503, description = "No LLM is configured", body = ChatFailure),
     (status = 504, description = "The LLM, or the request as a whole, took too long", body = ChatFailure)))]
 pub(super) async fn chat(
-    State(state): State<ChatState>,
+    State(service): State<ChatService>,
     headers: HeaderMap,
     JsonBody(body): JsonBody<ChatBody>,
 ) -> Response {
     if body.stream || wants_stream(&headers) {
-        return stream(state.chat, body.into());
+        return stream(service, body.into());
     }
-    let (reply, error) = chat_json(state.chat.chat(body.into(), EventSender::default()).await);
+    let (reply, error) = chat_json(service.chat(body.into(), EventSender::default()).await);
     match error {
         Some(error) => JsonReply::with_status(error.status(), reply).into_response(),
         None => JsonReply::ok(reply).into_response(),
@@ -63,8 +54,8 @@ pub(super) async fn chat(
 /// Answers as long as the module is served; contacts nothing.
 #[utoipa::path(get, path = "/chat/health", tag = "chat", operation_id = "chat_health",
     responses((status = 200, description = "It is there", body = ChatHealth)))]
-pub(super) async fn health(State(state): State<ChatState>) -> JsonReply<ChatHealth> {
-    let version = state.app.settings.snapshot().server.app_version.clone();
+pub(super) async fn health(State(service): State<ChatService>) -> JsonReply<ChatHealth> {
+    let version = service.version();
     JsonReply::ok(ChatHealth { status: "healthy", service: "chat", version })
 }
 

@@ -8,9 +8,9 @@ mod stream;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use chat::ChatState;
+use super::ChatService;
 
 /// The module's routes, without their prefix.
-pub fn router() -> OpenApiRouter<ChatState> {
+pub fn router() -> OpenApiRouter<ChatService> {
     OpenApiRouter::new().routes(routes!(chat::chat)).routes(routes!(chat::health))
 }

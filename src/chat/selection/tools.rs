@@ -16,42 +16,31 @@ const SWITCHED_OFF: &str = "tools are switched off for this request (metadata.us
 
 const SEARCH: &str = "web_search";
 
-/// The tools that a model may ask for while it answers.
-#[derive(Debug, Default)]
-pub(in crate::chat) struct OfferedTools {
-    pub(in crate::chat) tools: Vec<Tool>,
-    /// The tools that the request names and that can't be used, and why.
-    pub(in crate::chat) denied: Vec<String>,
-}
-
-/// The tools to offer for an intent.
+/// The tools that a model may ask for while it answers, and why others that the request names can't be used.
 pub(in crate::chat) fn offered(
     options: &ChatOptions,
     intent: Intent,
     settings: &Settings,
-) -> Result<OfferedTools, Error> {
-    let mut offered = OfferedTools::default();
+) -> Result<(Vec<Tool>, Vec<String>), Error> {
+    let (mut tools, mut denied) = (Vec::<Tool>::new(), Vec::new());
     for name in options.tools.iter().flatten() {
         match named(settings, name, "tools")? {
-            Selection::Use(tool) if offered.tools.iter().any(|known| known.name == tool.name) => {}
-            Selection::Use(tool) => offered.tools.push(tool),
-            Selection::Unavailable(why) => offered.denied.push(why),
+            Selection::Use(tool) if tools.iter().any(|known| known.name == tool.name) => {}
+            Selection::Use(tool) => tools.push(tool),
+            Selection::Unavailable(why) => denied.push(why),
         }
     }
     // A request that names one tool has it run, and no other.
     if options.use_tools == Some(false) || options.tool.is_some() {
-        return Ok(OfferedTools::default());
+        return Ok(Default::default());
     }
     if options.tools.is_none() {
-        offered.tools = usable(settings).collect();
+        tools = usable(settings).collect();
     }
     // Code that is to be written is run by plan, if at all.
-    let may_run = |tool: &Tool| match code_options(tool) {
-        Some(code) => intent != Intent::CodeGeneration && may_execute(options, &code),
-        None => true,
-    };
-    offered.tools.retain(may_run);
-    Ok(offered)
+    let may_run = |code: CodeOptions| intent != Intent::CodeGeneration && may_execute(options, &code);
+    tools.retain(|tool| code_options(tool).is_none_or(may_run));
+    Ok((tools, denied))
 }
 
 /// Whether code may be executed: as `metadata.execute` says; else if the request names the tool among those that may be used,

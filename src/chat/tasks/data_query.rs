@@ -20,11 +20,12 @@ const MAX_ROWS_FOR_MODEL: usize = 50;
 /// Rows of the table in the answer.
 const MAX_ROWS_IN_ANSWER: usize = 20;
 
-/// A query that was run, and what it gave.
+/// A query that was tried, and what came of it.
 struct QueryRun {
+    /// Empty if the model wrote none.
     query: String,
-    result: QueryResult,
     usage: Option<Usage>,
+    result: Result<QueryResult, DataError>,
 }
 
 /// The rows as `metadata.data` of the reply shows them.
@@ -44,48 +45,50 @@ pub(super) async fn run(context: &TaskContext<'_>, source: &DataSourceEntry) -> 
         let text = format!("DataSource '{}': unsupported type '{}'", source.name, source.effective.kind);
         Error::new(ErrorKind::Upstream, text)
     })?;
-    let ran = match language.query_in(context.prompt.prompt) {
-        Some(query) => match ask(context, source, &query).await {
-            Ok(result) => QueryRun { query, result, usage: None },
-            Err(error) => return Err(failed(&error, error.text().to_owned(), query, None)),
-        },
+    let (run, lead) = match language.query_in(context.prompt.prompt) {
+        Some(query) => {
+            let result = ask(context, source, &query).await;
+            (QueryRun { query, usage: None, result }, "")
+        }
         None => write_and_ask(context, source, language).await?,
     };
-    Ok(output(source, ran))
+    let QueryRun { query, usage, result } = run;
+    match result {
+        Ok(result) => Ok(output(source, query, usage, result)),
+        Err(error) => {
+            let error = Error::new(kind_of(&error), format!("{lead}{}", error.text()));
+            Err(TaskFailure { query: non_empty(query), usage, ..error.into() })
+        }
+    }
 }
 
-/// Has a model write the query. What the guard or the source objects to is shown to it once.
+/// Has a model write the query. What the guard or the source objects to is shown to it once; what is said before the objection
+/// to the second attempt comes with it.
 async fn write_and_ask(
     context: &TaskContext<'_>,
     source: &DataSourceEntry,
     language: QueryLanguage,
-) -> Result<QueryRun, TaskFailure> {
+) -> Result<(QueryRun, &'static str), TaskFailure> {
     let schema = context.chat.services.datasources.schema(source, context.deadline).await;
     let schema = schema.map_err(|error| Error::new(kind_of(&error), error.text()))?;
     // Services describe themselves in any form.
     let schema = serde_json::to_value(schema).unwrap_or_default();
     let question = text_to_query::question(language, &schema, context.prompt.prompt);
     let (query, usage) = write(context, language, question.clone()).await?;
-    let objection = match try_out(context, source, &query).await {
-        Ok(result) => return Ok(QueryRun { query, result, usage }),
-        Err(error) if is_about_any_query(&error) => return Err(failed(&error, error.text().to_owned(), query, usage)),
-        Err(error) => error.text().to_owned(),
+    let first = try_out(context, source, query, usage).await;
+    let objection = match &first.result {
+        Err(error) if !is_about_any_query(error) => error.text(),
+        _ => return Ok((first, "")),
     };
     tracing::info!(source = %source.name, untrusted = %objection, "a written query is to be mended");
-    let again = text_to_query::repair(&question, &query, &objection);
+    let again = text_to_query::repair(&question, &first.query, objection);
     let (query, more) = match write(context, language, again).await {
         Ok(written) => written,
-        Err(error) => return Err(TaskFailure { query: some(query), usage, ..error.into() }),
+        Err(error) => return Err(TaskFailure { query: non_empty(first.query), usage, ..error.into() }),
     };
-    let usage = Usage::sum(usage, more);
-    match try_out(context, source, &query).await {
-        Ok(result) => Ok(QueryRun { query, result, usage }),
-        Err(error) if is_about_any_query(&error) => Err(failed(&error, error.text().to_owned(), query, usage)),
-        Err(error) => {
-            let text = format!("The LLM wrote no query that works: {}", error.text());
-            Err(failed(&error, text, query, usage))
-        }
-    }
+    let second = try_out(context, source, query, Usage::sum(usage, more)).await;
+    let is_its_fault = second.result.as_ref().is_err_and(|error| !is_about_any_query(error));
+    Ok((second, if is_its_fault { "The LLM wrote no query that works: " } else { "" }))
 }
 
 /// Whether another query would meet the same error.
@@ -93,16 +96,21 @@ fn is_about_any_query(error: &DataError) -> bool {
     matches!(error, DataError::Failed { outage, timed_out, .. } if *timed_out || *outage != Outage::No)
 }
 
-async fn try_out(context: &TaskContext<'_>, source: &DataSourceEntry, query: &str) -> Result<QueryResult, DataError> {
-    if query.is_empty() {
-        return Err(DataError::Refused { field: "query", reason: "There is no query in the answer".to_owned() });
-    }
-    ask(context, source, query).await
+async fn try_out(context: &TaskContext<'_>, source: &DataSourceEntry, query: String, usage: Option<Usage>) -> QueryRun {
+    let result = match query.as_str() {
+        "" => Err(DataError::Refused { field: "query", reason: "There is no query in the answer".to_owned() }),
+        query => ask(context, source, query).await,
+    };
+    QueryRun { query, usage, result }
 }
 
+/// Asks the source. A service over HTTP has no guard of its own: there SQL must be a query, and nothing else.
 async fn ask(context: &TaskContext<'_>, source: &DataSourceEntry, query: &str) -> Result<QueryResult, DataError> {
+    let protocol = source.effective.protocol();
+    if let (Some(Protocol::Rest), Some(QueryLanguage::Sql(_))) = (protocol, QueryLanguage::of(source)) {
+        check_readable(query).await?;
+    }
     let request = QueryRequest { query: query.to_owned(), max_rows: Some(MAX_ROWS), ..QueryRequest::default() };
-    check(source, query).await?;
     context.chat.services.datasources.query(source, &request, context.deadline).await
 }
 
@@ -118,16 +126,7 @@ async fn write(
     Ok((language.query_from_model(&answer.content).unwrap_or_default(), answer.usage))
 }
 
-/// A query on its way to a service that has no guard of its own: SQL must be a query, and nothing else.
-async fn check(source: &DataSourceEntry, query: &str) -> Result<(), DataError> {
-    match (source.effective.protocol(), QueryLanguage::of(source)) {
-        (Some(Protocol::Rest), Some(QueryLanguage::Sql(_))) => check_readable(query).await,
-        _ => Ok(()),
-    }
-}
-
-fn output(source: &DataSourceEntry, ran: QueryRun) -> TaskOutput {
-    let QueryRun { query, mut result, usage } = ran;
+fn output(source: &DataSourceEntry, query: String, usage: Option<Usage>, mut result: QueryResult) -> TaskOutput {
     let columns = result.columns();
     let cut = keep_first(&mut result.rows, MAX_BYTES);
     let truncated = result.truncated() || cut;
@@ -173,10 +172,6 @@ fn kind_of(error: &DataError) -> ErrorKind {
     if matches!(error, DataError::Failed { timed_out: true, .. }) { ErrorKind::Timeout } else { ErrorKind::Upstream }
 }
 
-fn failed(error: &DataError, text: String, query: String, usage: Option<Usage>) -> TaskFailure {
-    TaskFailure { query: some(query), usage, ..Error::new(kind_of(error), text).into() }
-}
-
-fn some(query: String) -> Option<String> {
+fn non_empty(query: String) -> Option<String> {
     Some(query).filter(|query| !query.is_empty())
 }

@@ -6,11 +6,12 @@ use tokio::time::Instant;
 use super::code_block::{Program, program_in};
 use super::llm_call;
 use super::tool_result::{shown, step_of, text_of};
+use super::tool_run::function_of;
 use crate::chat::context::{TaskContext, millis};
 use crate::chat::selection::tools::code_options;
 use crate::chat::task::{Action, Inputs, TaskFailure, TaskOutput};
 use crate::chat::text::{excerpt, fenced};
-use crate::kernel::{Error, ErrorKind, Role};
+use crate::kernel::{Error, Role};
 use crate::llm::{ChatMessage, Completion, Usage};
 use crate::settings::Language;
 use crate::storage::{Step, StepStatus};
@@ -23,7 +24,7 @@ const MAX_OUTPUT_CHARS: usize = 4000;
 /// what the program gave.
 pub(super) async fn run(context: &TaskContext<'_>, tool: &Tool, inputs: &Inputs) -> Result<TaskOutput, TaskFailure> {
     let languages = code_options(tool).map(|options| options.languages).unwrap_or_default();
-    let function = function_of(context, tool).await?;
+    let function = function_of(context, tool, tool.name.as_str()).await?;
     let names: Vec<_> = languages.iter().map(|language| language.as_str()).collect();
     let instruction = format!(
         "The program that is asked for next is going to be run as it stands in your answer: write it whole, into one fenced \
@@ -36,17 +37,6 @@ pub(super) async fn run(context: &TaskContext<'_>, tool: &Tool, inputs: &Inputs)
     match ended {
         Ok((program, gap)) => Ok(work.output(program.as_ref(), gap)),
         Err(error) => Err(TaskFailure { usage: work.usage, ..error.into() }),
-    }
-}
-
-/// The tool's function.
-async fn function_of(context: &TaskContext<'_>, tool: &Tool) -> Result<ToolFunction, Error> {
-    let chat = context.chat;
-    let found = chat.services.tools.functions(vec![tool.clone()], &chat.settings, context.deadline).await;
-    let problem = || format!("Tool '{}' can't be run", tool.name);
-    match found.all.into_iter().next() {
-        Some(function) => Ok(function),
-        None => Err(Error::new(ErrorKind::Upstream, found.problems.into_iter().next().unwrap_or_else(problem))),
     }
 }
 

@@ -7,14 +7,14 @@ use crate::chat::selection::tools::is_search;
 use crate::chat::task::{TaskFailure, TaskOutput, ToolRun};
 use crate::chat::text::{excerpt, one_line};
 use crate::kernel::{Error, ErrorKind, Role};
-use crate::tools::{ToolFunction, ToolStatus};
+use crate::tools::{Tool, ToolFunction, ToolStatus};
 
 /// Longest text taken from a tool, in characters: an answer is to be read.
 const MAX_TEXT_CHARS: usize = 100_000;
 
 /// Runs a tool that the plan names.
 pub(super) async fn run(context: &TaskContext<'_>, run: &ToolRun) -> Result<TaskOutput, TaskFailure> {
-    let function = function(context, run).await?;
+    let function = function_of(context, &run.tool, &run.name).await?;
     let mut arguments = run.arguments.clone();
     if is_search(&run.tool) {
         arguments.entry("query").or_insert_with(|| Value::String(query(context)));
@@ -37,18 +37,16 @@ pub(super) async fn run(context: &TaskContext<'_>, run: &ToolRun) -> Result<Task
     Ok(TaskOutput { target: Some(function.name), text, query, ..TaskOutput::default() })
 }
 
-/// The function that is meant: the tool's own, or that of an MCP server which the request names.
-async fn function(context: &TaskContext<'_>, run: &ToolRun) -> Result<ToolFunction, Error> {
+/// The function of this name: the tool's own, or one of an MCP server.
+pub(super) async fn function_of(context: &TaskContext<'_>, tool: &Tool, name: &str) -> Result<ToolFunction, Error> {
     let chat = context.chat;
-    let mut found = chat.services.tools.functions(vec![run.tool.clone()], &chat.settings, context.deadline).await;
-    if let Some(at) = found.all.iter().position(|function| function.has_name(&run.name)) {
-        return Ok(found.all.swap_remove(at));
-    }
+    let found = chat.services.tools.functions(vec![tool.clone()], &chat.settings, context.deadline).await;
     let names: Vec<_> = found.all.iter().map(|function| one_line(&function.name)).collect();
     let problem = found.problems.into_iter().next().unwrap_or_else(|| {
-        format!("Tool '{}' is not one that can be run; metadata.tool may be one of: {}", run.name, names.join(", "))
+        format!("Tool '{name}' is not one that can be run; metadata.tool may be one of: {}", names.join(", "))
     });
-    Err(Error::new(ErrorKind::Upstream, problem))
+    let function = found.all.into_iter().find(|function| function.has_name(name));
+    function.ok_or_else(|| Error::new(ErrorKind::Upstream, problem))
 }
 
 /// What to search for: what the prompt wants to be searched for, or what was said before if that is nothing.
