@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use redis::AsyncCommands;
 
-use super::failover::{Failover, Handle};
+use super::failover::{Failover, prefer_remote};
 use super::redis::{REQUEST_TIMEOUT, Redis, RedisConnection, call};
-use super::sqlite::{Database, failed};
+use super::sqlite::{Database, failed, int};
 use crate::kernel::{Clock, Error};
 
 /// Entries kept at most; a purge drops those that would expire first.
@@ -28,36 +28,23 @@ impl CacheStore {
 
     /// The value under `key`, unless it has expired.
     pub async fn get(&self, key: &str) -> Result<Option<String>, Error> {
-        if let Some((failover, handle)) = self.handle() {
-            let mut connection = handle.connection.clone();
-            match call(REQUEST_TIMEOUT, connection.get(format!("{KEY_PREFIX}{key}"))).await {
-                Err(failure) => failover.report_failure(&handle, failure)?,
-                Ok(value) => return Ok(value),
-            }
-        }
-        self.embedded.get(key).await
+        let reading = |mut connection: RedisConnection| async move {
+            call(REQUEST_TIMEOUT, connection.get(format!("{KEY_PREFIX}{key}"))).await
+        };
+        prefer_remote(self.redis.as_ref(), reading, || self.embedded.get(key)).await
     }
 
     /// Puts `value` under `key` for `ttl`.
     pub async fn put(&self, key: &str, value: &str, ttl: Duration) -> Result<(), Error> {
-        if let Some((failover, handle)) = self.handle() {
-            let mut connection = handle.connection.clone();
+        let writing = |mut connection: RedisConnection| async move {
             let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-            match call(REQUEST_TIMEOUT, connection.pset_ex(format!("{KEY_PREFIX}{key}"), value, ttl_ms)).await {
-                Err(failure) => failover.report_failure(&handle, failure)?,
-                Ok(()) => return Ok(()),
-            }
-        }
-        self.embedded.put(key, value, ttl).await
+            call(REQUEST_TIMEOUT, connection.pset_ex(format!("{KEY_PREFIX}{key}"), value, ttl_ms)).await
+        };
+        prefer_remote(self.redis.as_ref(), writing, || self.embedded.put(key, value, ttl)).await
     }
 
     pub(super) async fn purge(&self) -> Result<(), Error> {
         self.embedded.purge().await
-    }
-
-    fn handle(&self) -> Option<(&Failover<Redis>, Handle<RedisConnection>)> {
-        let failover = self.redis.as_ref()?;
-        Some((failover, failover.handle()?))
     }
 }
 
@@ -83,7 +70,7 @@ impl EmbeddedCache {
     }
 
     async fn put(&self, key: &str, value: &str, ttl: Duration) -> Result<(), Error> {
-        let expires_at = self.clock.now_ms().saturating_add(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX));
+        let expires_at = self.clock.now_ms().saturating_add(int(ttl.as_millis()));
         sqlx::query("INSERT OR REPLACE INTO cache_entry (key, value, expires_at) VALUES (?1, ?2, ?3)")
             .bind(key)
             .bind(value)
@@ -95,20 +82,19 @@ impl EmbeddedCache {
     }
 
     async fn purge(&self) -> Result<(), Error> {
-        const WHAT: &str = "could not delete expired cache entries";
-        sqlx::query("DELETE FROM cache_entry WHERE expires_at <= ?1")
-            .bind(self.clock.now_ms())
+        let work = async {
+            sqlx::query("DELETE FROM cache_entry WHERE expires_at <= ?1")
+                .bind(self.clock.now_ms())
+                .execute(self.database.writer())
+                .await?;
+            sqlx::query(
+                "DELETE FROM cache_entry WHERE key IN (SELECT key FROM cache_entry ORDER BY expires_at
+                     LIMIT max(0, (SELECT COUNT(*) FROM cache_entry) - ?1))",
+            )
+            .bind(MAX_ENTRIES)
             .execute(self.database.writer())
             .await
-            .map_err(failed(WHAT))?;
-        sqlx::query(
-            "DELETE FROM cache_entry WHERE key IN (SELECT key FROM cache_entry ORDER BY expires_at
-                 LIMIT max(0, (SELECT COUNT(*) FROM cache_entry) - ?1))",
-        )
-        .bind(MAX_ENTRIES)
-        .execute(self.database.writer())
-        .await
-        .map(|_| ())
-        .map_err(failed(WHAT))
+        };
+        work.await.map(|_| ()).map_err(failed("could not delete expired cache entries"))
     }
 }

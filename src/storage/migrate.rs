@@ -11,6 +11,7 @@ const SQLITE: &MigrationList = &[
     (1, "initial", include_str!("../../migrations/sqlite/0001_initial.sql")),
     (2, "step query", include_str!("../../migrations/sqlite/0002_step_query.sql")),
     (3, "outside services", include_str!("../../migrations/sqlite/0003_outside_services.sql")),
+    (4, "table names", include_str!("../../migrations/sqlite/0004_table_names.sql")),
 ];
 
 const POSTGRES: &MigrationList = &[(1, "initial", include_str!("../../migrations/postgres/0001_initial.sql"))];

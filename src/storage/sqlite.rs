@@ -72,8 +72,8 @@ impl Database {
     }
 
     /// A transaction for writing; the database is locked from its start, so it can't fail half-way as busy.
-    pub(super) async fn write(&self) -> Result<Transaction<'static, Sqlite>, Error> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed("could not begin to write"))
+    pub(super) async fn write(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await
     }
 
     /// How its connections are used.
@@ -81,39 +81,29 @@ impl Database {
         [PoolStatus::of("embedded_writer", &self.writer), PoolStatus::of("embedded_readers", &self.readers)]
     }
 
-    /// What was noted under this name.
+    /// The fact of this name.
     pub(super) async fn meta(&self, name: &str) -> Result<Option<String>, Error> {
-        sqlx::query_scalar("SELECT value FROM note WHERE name = ?1")
+        sqlx::query_scalar("SELECT value FROM meta WHERE name = ?1")
             .bind(name)
             .fetch_optional(&self.readers)
             .await
-            .map_err(failed("could not read a note"))
+            .map_err(failed("could not read a fact"))
     }
 
-    /// Notes a value, in the place of what was noted before.
-    pub(super) async fn set_meta(&self, name: &str, value: &str) -> Result<(), Error> {
-        sqlx::query("INSERT OR REPLACE INTO note (name, value) VALUES (?1, ?2)")
-            .bind(name)
-            .bind(value)
-            .execute(&self.writer)
-            .await
-            .map(|_| ())
-            .map_err(failed("could not write a note"))
-    }
-
-    /// Removes a note.
-    pub(super) async fn remove_meta(&self, name: &str) -> Result<(), Error> {
-        sqlx::query("DELETE FROM note WHERE name = ?1")
-            .bind(name)
-            .execute(&self.writer)
-            .await
-            .map(|_| ())
-            .map_err(failed("could not remove a note"))
+    /// Sets a fact, in the place of what it was before, or removes it.
+    pub(super) async fn set_meta(&self, name: &str, value: Option<&str>) -> Result<(), Error> {
+        let setting = match value {
+            Some(value) => {
+                sqlx::query("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)").bind(name).bind(value)
+            }
+            None => sqlx::query("DELETE FROM meta WHERE name = ?1").bind(name),
+        };
+        setting.execute(&self.writer).await.map(|_| ()).map_err(failed("could not write a fact"))
     }
 
     /// The id of this installation, which outlives the process.
     pub(super) async fn installation(&self) -> Result<String, Error> {
-        sqlx::query("INSERT OR IGNORE INTO note (name, value) VALUES ('installation', ?1)")
+        sqlx::query("INSERT OR IGNORE INTO meta (name, value) VALUES ('installation', ?1)")
             .bind(new_id())
             .execute(&self.writer)
             .await
@@ -138,9 +128,14 @@ impl Database {
     }
 }
 
-/// Turns a database error into ours; `what` says what was being done.
+/// Turns a database's error into ours; `what` says what was being done.
 pub(super) fn failed(what: &'static str) -> impl Fn(sqlx::Error) -> Error {
     move |error| Error::internal(what, error)
+}
+
+/// A count or a length as SQL has numbers; what is too large is the largest.
+pub(super) fn int(number: impl TryInto<i64>) -> i64 {
+    number.try_into().unwrap_or(i64::MAX)
 }
 
 fn pool(size: u32) -> SqlitePoolOptions {

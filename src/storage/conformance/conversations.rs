@@ -258,7 +258,7 @@ async fn expired_conversations_are_deleted_a_few_at_a_time() {
     }
     bench.say(Role::User, "stays", MANY).await;
     let store = EmbeddedConversations::new(bench.stores.database.clone(), bench.clock.clone());
-    assert_eq!(store.purge_some(bench.clock.now_ms() + 1000).await.unwrap(), 50);
+    assert_eq!(store.purge_batch(bench.clock.now_ms() + 1000).await.unwrap(), 50);
     tokio::time::sleep(Duration::from_millis(5)).await;
     store.purge().await.unwrap();
     let left: i64 =

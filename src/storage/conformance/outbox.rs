@@ -36,7 +36,7 @@ async fn an_outage_that_never_ends_keeps_the_newest_changes_that_there_is_room_f
     assert_eq!(pending(), (6, 6));
     assert_eq!(owners(redis).await, ["4", "5", "6", "7", "8", "9"]);
     assert_eq!(owners(postgres).await, ["7", "7", "8", "8", "9", "9"]);
-    stores.database.set_meta(RUN_ID, "the one that was seen").await.unwrap();
+    stores.database.set_meta(RUN_ID, Some("the one that was seen")).await.unwrap();
     stores.trim_outboxes(1).await.unwrap();
     assert_eq!(stores.database.meta(RUN_ID).await.unwrap(), None, "the copies still have what is given up here");
 }
@@ -72,7 +72,7 @@ async fn what_cant_be_read_any_more_keeps_nothing_else_from_its_service() {
     let folder = TempDir::new().unwrap();
     let (stores, user) = (away(&folder).await, new_id());
     for service in ["redis", "postgres"] {
-        let odd = "INSERT INTO pending (service, owner, bytes, body) VALUES (?1, 'x', 1, '{')";
+        let odd = "INSERT INTO outbox (service, owner, bytes, body) VALUES (?1, 'x', 1, '{')";
         sqlx::query(odd).bind(service).execute(stores.database.writer()).await.unwrap();
     }
     say(&stores, &user).await;

@@ -13,7 +13,7 @@ async fn a_postgres_whose_connections_are_all_in_use_is_not_away() {
     let Some(bench) = TestStores::postgres().await else { return };
     let (store, known) = (&bench.stores.executions, bench.execution(&new_id()));
     store.begin(&known).await.unwrap();
-    let pool = bench.stores.postgres.as_ref().unwrap().handle().unwrap().connection.pool;
+    let pool = bench.stores.postgres.as_ref().unwrap().connection().unwrap().pool;
     let busy = join_all((0..4).map(|_| pool.acquire())).await;
 
     let error = store.get(&known.id).await.unwrap_err();

@@ -7,10 +7,10 @@ use serde_json::{Map, json};
 use tempfile::TempDir;
 
 use super::{TestStores, settings, url};
-use crate::kernel::{Clock, Role, UserId, new_id};
+use crate::kernel::{Clock, Role, Secret, UserId, new_id};
 use crate::storage::conversation::{EmbeddedConversations, replay, restore};
-use crate::storage::failover::{Outbox, OutboxEntry, RemoteBackend};
-use crate::storage::redis::{Redis, RedisConnection};
+use crate::storage::failover::OutboxEntry;
+use crate::storage::redis::{RUN_ID, RedisConnection};
 use crate::storage::{Message, Retention, Stores};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -31,7 +31,7 @@ async fn said(stores: &Stores, user: &UserId) -> Vec<String> {
 
 impl TestStores {
     fn connection(&self) -> RedisConnection {
-        self.stores.redis.as_ref().unwrap().handle().unwrap().connection
+        self.stores.redis.as_ref().unwrap().connection().unwrap()
     }
 
     async fn ask<T: redis::FromRedisValue>(&self, command: &mut Cmd) -> T {
@@ -53,9 +53,8 @@ impl TestStores {
     }
 
     async fn restore_from(&self, stores: &Stores) {
-        let database = stores.database.clone();
-        let copies = EmbeddedConversations::new(database.clone(), self.clock.clone());
-        restore(&copies, &Outbox::new(database, Redis::KEY), &self.connection()).await.unwrap();
+        let copies = EmbeddedConversations::new(stores.database.clone(), self.clock.clone());
+        restore(&copies, &self.connection()).await.unwrap();
     }
 
     async fn write_back(&self, owners: &[(&UserId, serde_json::Value)]) {
@@ -156,32 +155,53 @@ async fn neighbour(folder: &TempDir) -> Stores {
 }
 
 #[tokio::test]
-async fn what_several_servers_give_back_stands_in_the_order_in_which_it_was_said() {
+async fn a_copy_is_given_back_whole_only_where_there_is_nothing() {
     let Some(bench) = TestStores::redis().await else { return };
     let folder = TempDir::new().unwrap();
     let other = neighbour(&folder).await;
-    for number in 0..20 {
-        let stores = if number % 3 == 0 { &bench.stores } else { &other };
-        say(stores, &bench.user, &number.to_string()).await;
+    for (stores, content) in [(&bench.stores, "0"), (&other, "1"), (&bench.stores, "2"), (&other, "3")] {
+        say(stores, &bench.user, content).await;
     }
-    let before = said(&bench.stores, &bench.user).await;
-    for [first, second] in [[&bench.stores, &other], [&other, &bench.stores]] {
+    for ([first, second], expected) in [([&bench.stores, &other], ["0", "2"]), ([&other, &bench.stores], ["1", "3"])] {
         bench.forget_in_redis().await;
         bench.restore_from(first).await;
-        // One that tells no time stays where it is.
-        let _: i64 = bench.ask(redis::cmd("LPUSH").arg(bench.key("")).arg("no time")).await;
         bench.restore_from(second).await;
-        let mut found = said(&bench.stores, &bench.user).await;
-        found.retain(|content| content != "no time");
-        assert_eq!(found, before);
+        bench.restore_from(first).await;
+        assert_eq!(said(&bench.stores, &bench.user).await, expected, "copies are not merged");
         let lives: i64 = bench.ask(redis::cmd("PTTL").arg(bench.key(""))).await;
         assert!(lives > 3_500_000, "{lives}");
+    }
+    // Whose copy was not given back adds to what is there from now on.
+    say(&bench.stores, &bench.user, "4").await;
+    assert_eq!(said(&bench.stores, &bench.user).await, ["1", "3", "4"]);
+    bench.restore().await;
+    assert_eq!(said(&bench.stores, &bench.user).await, ["1", "3", "4"]);
+    other.close().await;
+}
+
+#[tokio::test]
+async fn of_servers_that_give_back_at_once_one_comes_first_and_is_not_interrupted() {
+    let Some(bench) = TestStores::redis().await else { return };
+    let folder = TempDir::new().unwrap();
+    let other = neighbour(&folder).await;
+    let mut copies = Vec::new();
+    for (stores, letter) in [(&bench.stores, "a"), (&other, "b")] {
+        let texts: Vec<String> = (0..4).map(|number| letter.repeat(100_000 + number)).collect();
+        for text in &texts {
+            say(stores, &bench.user, text).await;
+        }
+        copies.push(texts);
+    }
+    for _ in 0..10 {
+        bench.forget_in_redis().await;
+        tokio::join!(bench.restore_from(&bench.stores), bench.restore_from(&other));
+        assert!(copies.contains(&said(&bench.stores, &bench.user).await));
     }
     other.close().await;
 }
 
 #[tokio::test]
-async fn what_several_servers_have_summed_up_is_given_back_by_each_of_them_once() {
+async fn a_summary_is_given_back_with_its_copy_or_not_at_all() {
     let Some(bench) = TestStores::redis().await else { return };
     let folder = TempDir::new().unwrap();
     let other = neighbour(&folder).await;
@@ -196,18 +216,111 @@ async fn what_several_servers_have_summed_up_is_given_back_by_each_of_them_once(
     bench.restore().await;
     assert_eq!(summary().await, "They spoke.", "what was summed up in it is there");
 
-    for [first, second] in [[&bench.stores, &other], [&other, &bench.stores]] {
+    for ([first, second], expected) in
+        [([&bench.stores, &other], "They met."), ([&other, &bench.stores], "They spoke.")]
+    {
         bench.forget_in_redis().await;
         bench.restore_from(first).await;
         bench.restore_from(second).await;
-        let both = summary().await;
-        assert!(both.contains("They met.") && both.contains("They spoke."), "{both}");
-        bench.restore_from(first).await;
-        assert_eq!(summary().await, both, "each was there already");
+        assert_eq!(summary().await, expected);
         let lives: i64 = bench.ask(redis::cmd("PTTL").arg(bench.key("_summary"))).await;
         assert!(lives > 3_500_000, "{lives}");
     }
     other.close().await;
+}
+
+#[tokio::test]
+async fn a_redis_that_has_lost_the_last_moments_gets_the_end_of_the_copy_in_order_and_once() {
+    let Some(bench) = TestStores::redis().await else { return };
+    for number in 0..4 {
+        say(&bench.stores, &bench.user, &number.to_string()).await;
+    }
+    // As a restart leaves it that has lost two steps.
+    let newest: Vec<String> = bench.ask(redis::cmd("ZREVRANGE").arg(bench.key("_applied")).arg(0).arg(1)).await;
+    let _: i64 = bench.ask(redis::cmd("ZREM").arg(bench.key("_applied")).arg(newest)).await;
+    let _: () = bench.ask(redis::cmd("LTRIM").arg(bench.key("")).arg(2).arg(-1)).await;
+    assert_eq!(said(&bench.stores, &bench.user).await, ["0", "1"]);
+    for _ in 0..2 {
+        bench.restore().await;
+        assert_eq!(said(&bench.stores, &bench.user).await, ["0", "1", "2", "3"]);
+    }
+}
+
+#[tokio::test]
+async fn what_another_server_has_cleared_is_not_given_back_while_redis_knows_its_steps() {
+    let Some(bench) = TestStores::redis().await else { return };
+    let folder = TempDir::new().unwrap();
+    let other = neighbour(&folder).await;
+    say(&bench.stores, &bench.user, "secret").await;
+    other.conversations.clear(&bench.user).await.unwrap();
+    bench.restore().await;
+    assert_eq!(said(&bench.stores, &bench.user).await, Vec::<String>::new());
+    other.close().await;
+}
+
+/// While Redis is away, steps go to the outbox and to the copy. Restoring leaves them to the outbox, whatever the limit has
+/// dropped from the copy, and whatever was cleared meanwhile.
+#[tokio::test]
+async fn what_is_queued_comes_after_what_is_given_back_in_order_and_once() {
+    let Some(url) = url("TEST_REDIS_URL") else { return };
+    let folder = TempDir::new().unwrap();
+    let open =
+        async |url: &Secret| Stores::open(&settings(&folder, Some(url.clone()), None), Clock::system()).await.unwrap();
+    let users = [(); 4].map(|()| UserId::parse(&new_id()).unwrap());
+    let [kept, lost, cleared, trimmed] = &users;
+    let stores = open(&url).await;
+    for user in &users {
+        say(&stores, user, "before").await;
+    }
+    let mut connection = stores.redis.as_ref().unwrap().connection().unwrap();
+    for user in [lost, trimmed] {
+        let keys = ["", "_summary", "_applied", "_epoch"].map(|kind| format!("conversation{kind}:{user}"));
+        let _: i64 = redis::cmd("DEL").arg(&keys).query_async(&mut connection).await.unwrap();
+    }
+    stores.close().await;
+
+    // Nobody listens there.
+    let stores = open(&Secret::new("redis://127.0.0.1:1")).await;
+    for user in &users {
+        say(&stores, user, "during").await;
+    }
+    stores.conversations.clear(cleared).await.unwrap();
+    for user in &users {
+        say(&stores, user, "later").await;
+    }
+    let last = Message { role: Role::User, content: "last".to_owned(), metadata: Map::new(), created_ms: 9 };
+    stores.conversations.append(trimmed, &[last], HOUR, Retention::Newest(2)).await.unwrap();
+    stores.database.set_meta(RUN_ID, None).await.unwrap();
+    stores.close().await;
+
+    let stores = open(&url).await;
+    assert_eq!(stores.redis().unwrap().pending, 0);
+    assert_eq!(said(&stores, kept).await, ["before", "during", "later"]);
+    assert_eq!(said(&stores, lost).await, ["before", "during", "later"]);
+    assert_eq!(said(&stores, cleared).await, ["later"]);
+    assert_eq!(said(&stores, trimmed).await, ["later", "last"]);
+    stores.close().await;
+}
+
+#[tokio::test]
+async fn a_conversation_that_was_given_back_in_part_is_completed() {
+    let Some(bench) = TestStores::redis().await else { return };
+    for letter in ["w", "x", "y", "z"] {
+        say(&bench.stores, &bench.user, &letter.repeat(200_000)).await;
+    }
+    let before = said(&bench.stores, &bench.user).await;
+    bench.forget_in_redis().await;
+    bench.restore().await;
+    // As it is if the connection breaks after the second piece.
+    let newest: Vec<String> = bench.ask(redis::cmd("ZRANGE").arg(bench.key("_applied")).arg(0).arg(-1)).await;
+    assert_eq!(newest.len(), 4);
+    let rows = "SELECT operation FROM message WHERE user_id = ?1 ORDER BY id DESC LIMIT 2";
+    let newest: Vec<String> =
+        sqlx::query_scalar(rows).bind(bench.user.as_str()).fetch_all(bench.stores.database.read()).await.unwrap();
+    let _: i64 = bench.ask(redis::cmd("ZREM").arg(bench.key("_applied")).arg(newest)).await;
+    let _: () = bench.ask(redis::cmd("LTRIM").arg(bench.key("")).arg(2).arg(-1)).await;
+    bench.restore().await;
+    assert!(said(&bench.stores, &bench.user).await == before);
 }
 
 #[tokio::test]

@@ -7,16 +7,21 @@ use sqlx::{AssertSqlSafe, Connection, Row};
 use tempfile::TempDir;
 
 use super::executions::step;
-use super::{TestStores, new_database, settings};
+use super::{TestStores, new_database, settings, url};
 use crate::kernel::{Clock, Secret, UserId, new_id};
 use crate::storage::{ExecutionFilter, ExecutionStatus, Stores};
 
 /// The embedded database as each earlier version of this server left it, with some data.
-const EARLIER: [&[&str]; 2] = [
+const EARLIER: [&[&str]; 3] = [
     &[include_str!("../../../migrations/sqlite/0001_initial.sql")],
     &[
         include_str!("../../../migrations/sqlite/0001_initial.sql"),
         include_str!("../../../migrations/sqlite/0002_step_query.sql"),
+    ],
+    &[
+        include_str!("../../../migrations/sqlite/0001_initial.sql"),
+        include_str!("../../../migrations/sqlite/0002_step_query.sql"),
+        include_str!("../../../migrations/sqlite/0003_outside_services.sql"),
     ],
 ];
 const DATA: &str = "INSERT INTO conversation VALUES ('ada', 'They met.', 9000000000000);
@@ -27,7 +32,7 @@ const DATA: &str = "INSERT INTO conversation VALUES ('ada', 'They met.', 9000000
 async fn an_embedded_database_of_each_earlier_version_is_brought_up_to_date() {
     for (version, changes) in EARLIER.iter().enumerate() {
         let folder = TempDir::new().unwrap();
-        as_left_by(&folder, changes).await;
+        as_left_by(&folder, changes).await.close().await.unwrap();
         let stores = Stores::open(&settings(&folder, None, None), Clock::system()).await.unwrap();
         assert_eq!(stores.database.migrated.from, i64::try_from(version + 1).unwrap());
         let conversation = stores.conversations.recent(&UserId::parse("ada").unwrap(), 9).await.unwrap();
@@ -37,7 +42,38 @@ async fn an_embedded_database_of_each_earlier_version_is_brought_up_to_date() {
     }
 }
 
-async fn as_left_by(folder: &TempDir, changes: &[&'static str]) {
+#[tokio::test]
+async fn what_an_earlier_version_has_queued_and_knows_is_not_lost() {
+    let Some(redis) = url("TEST_REDIS_URL") else { return };
+    let (folder, ada, bob) = (TempDir::new().unwrap(), new_id(), new_id());
+    let mut connection = as_left_by(&folder, EARLIER[2]).await;
+    let message = r#"{"role":"user","content":"queued","timestamp":"2026-11-22T17:10:03.374000","metadata":{}}"#;
+    let body = json!({"id": new_id(), "messages": [message], "most": 9}).to_string();
+    for (sql, values) in [
+        ("INSERT INTO note VALUES ('installation', ?1)", vec!["the first"]),
+        ("INSERT INTO conversation VALUES (?1, NULL, 9000000000000)", vec![&ada]),
+        ("INSERT INTO pending (service, owner, bytes, body) VALUES ('redis', ?1, 1, ?2)", vec![&ada, &body]),
+        ("INSERT INTO cleared VALUES (?1, 'op', 9000000000000)", vec![&bob]),
+    ] {
+        let query = values.into_iter().fold(sqlx::query(sql), |query, value| query.bind(value.to_owned()));
+        query.execute(&mut connection).await.unwrap();
+    }
+    connection.close().await.unwrap();
+
+    let stores = Stores::open(&settings(&folder, Some(redis), None), Clock::system()).await.unwrap();
+    assert_eq!(stores.database.installation().await.unwrap(), "the first");
+    let status = stores.redis().unwrap();
+    assert!(status.connected && status.pending == 0, "{status:?}");
+    let found = stores.conversations.recent(&UserId::parse(&ada).unwrap(), 9).await.unwrap();
+    assert_eq!(found.messages[0].content, "queued", "it has come to Redis");
+    let mut connection = stores.redis.as_ref().unwrap().connection().unwrap();
+    let key = format!("conversation_epoch:{bob}");
+    let epoch: String = redis::cmd("GET").arg(key).query_async(&mut connection).await.unwrap();
+    assert_eq!(epoch, "op", "what was cleared is told to Redis");
+    stores.close().await;
+}
+
+async fn as_left_by(folder: &TempDir, changes: &[&'static str]) -> sqlx::SqliteConnection {
     use sqlx::migrate::{Migration, MigrationType, Migrator};
     let url = format!("sqlite:{}?mode=rwc", folder.path().join("studio.db").display());
     let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
@@ -48,7 +84,7 @@ async fn as_left_by(folder: &TempDir, changes: &[&'static str]) {
     let migrator = Migrator::with_migrations(changes.iter().enumerate().map(migration).collect());
     migrator.run(&mut connection).await.unwrap();
     sqlx::raw_sql(DATA).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
+    connection
 }
 
 #[tokio::test]
@@ -141,7 +177,7 @@ async fn a_new_table_is_read_by_its_indexes_from_the_start() {
         bench.stores.executions.step(&id, 0, &step("task_1")).await.unwrap();
         bench.finish(&id, ExecutionStatus::Completed).await;
     }
-    let pool = bench.stores.postgres.as_ref().unwrap().handle().unwrap().connection.pool;
+    let pool = bench.stores.postgres.as_ref().unwrap().connection().unwrap().pool;
     for connection in join_all((0..4).map(|_| pool.acquire())).await {
         let mut connection = connection.unwrap();
         // Each tells what it has counted when it ends its next statement.

@@ -1,14 +1,15 @@
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 use tokio::time::sleep;
 
-use super::{Conversation, Excess, Message, MessageIdentity, codec};
+use super::codec;
+use super::types::{AppendBatch, Conversation, Excess, Message, MessageIdentity, QueuedStep, Tombstone};
 use crate::kernel::{Clock, Error, JsonReader, Role, UserId};
 use crate::storage::failover::Outbox;
-use crate::storage::sqlite::{Database, failed};
+use crate::storage::sqlite::{Database, failed, int};
 
 /// Expired conversations that are deleted in one go: in the time that takes, nobody else can write.
 const PURGE_BATCH: i64 = 50;
@@ -16,33 +17,6 @@ const PURGE_BATCH: i64 = 50;
 const PURGE_PAUSE: Duration = Duration::from_millis(10);
 /// How long it is remembered that a conversation was cleared: a Redis with older data should not come back.
 const TOMBSTONE_LIFETIME_MS: i64 = 30 * 86_400_000;
-
-/// Messages that are added in one step.
-#[derive(Debug)]
-pub(super) struct AppendBatch<'a> {
-    /// The id of the step, by which it is known that it was done.
-    pub(super) operation: String,
-    /// Oldest first.
-    pub(super) messages: &'a [Message],
-    /// How long the conversation lives on.
-    pub(super) ttl: Duration,
-    /// How many messages it may hold.
-    pub(super) max_messages: i64,
-}
-
-impl AppendBatch<'_> {
-    pub(super) fn ttl_ms(&self) -> i64 {
-        i64::try_from(self.ttl.as_millis()).unwrap_or(i64::MAX)
-    }
-}
-
-/// A conversation is forgotten.
-#[derive(Debug)]
-pub(super) struct Tombstone {
-    /// The id of the step, by which it is known that it was done.
-    pub(super) operation: String,
-    pub(super) at_ms: i64,
-}
 
 /// Conversations in the embedded database.
 #[derive(Clone, Debug)]
@@ -63,81 +37,73 @@ impl EmbeddedConversations {
         batch: &AppendBatch<'_>,
         outbox: Option<&Outbox>,
     ) -> Result<usize, Error> {
-        const WHAT: &str = "could not append to a conversation";
-        let mut tx = self.database.write().await?;
-        self.drop_expired(&mut tx, user).await?;
-        let expires_at = self.clock.now_ms().saturating_add(batch.ttl_ms());
-        sqlx::query(
-            "INSERT INTO conversation (user_id, expires_at) VALUES (?1, ?2)
-             ON CONFLICT (user_id) DO UPDATE SET expires_at = excluded.expires_at",
-        )
-        .bind(user.as_str())
-        .bind(expires_at)
-        .execute(&mut *tx)
-        .await
-        .map_err(failed(WHAT))?;
-        for message in batch.messages {
+        let work = async {
+            let mut tx = self.database.write().await?;
+            sqlx::query("DELETE FROM conversation WHERE user_id = ?1 AND expires_at <= ?2")
+                .bind(user.as_str())
+                .bind(self.clock.now_ms())
+                .execute(&mut *tx)
+                .await?;
             sqlx::query(
-                "INSERT INTO message (user_id, role, content, metadata, created_at, operation)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO conversation (user_id, expires_at) VALUES (?1, ?2)
+                 ON CONFLICT (user_id) DO UPDATE SET expires_at = excluded.expires_at",
             )
             .bind(user.as_str())
-            .bind(message.role.as_str())
-            .bind(&message.content)
-            .bind(Value::Object(message.metadata.clone()).to_string())
-            .bind(message.created_ms)
-            .bind(&batch.operation)
+            .bind(self.clock.now_ms().saturating_add(batch.ttl_ms()))
             .execute(&mut *tx)
-            .await
-            .map_err(failed(WHAT))?;
-        }
-        let kept = trim(&mut tx, user, batch.max_messages).await?;
-        if let Some(outbox) = outbox {
-            let messages: Vec<String> = batch.messages.iter().map(codec::to_text).collect();
-            let body = json!({"id": batch.operation, "messages": messages, "most": batch.max_messages});
-            outbox.add(&mut tx, user.as_str(), &body.to_string()).await?;
-        }
-        tx.commit().await.map_err(failed(WHAT))?;
-        Ok(kept)
+            .await?;
+            for message in batch.messages {
+                sqlx::query(
+                    "INSERT INTO message (user_id, role, content, metadata, created_at, operation)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                )
+                .bind(user.as_str())
+                .bind(message.role.as_str())
+                .bind(&message.content)
+                .bind(Value::Object(message.metadata.clone()).to_string())
+                .bind(message.created_ms)
+                .bind(&batch.operation)
+                .execute(&mut *tx)
+                .await?;
+            }
+            let kept = trim(&mut tx, user, batch.max_messages).await?;
+            if let Some(outbox) = outbox {
+                let (id, max_messages) = (batch.operation.clone(), batch.max_messages);
+                let messages = batch.messages.iter().map(codec::to_text).collect();
+                outbox.add(&mut tx, user.as_str(), &QueuedStep::Append { id, messages, max_messages }).await?;
+            }
+            tx.commit().await?;
+            Ok(kept)
+        };
+        work.await.map_err(failed("could not append to a conversation"))
     }
 
     /// The newest `limit` messages, newest first, and the summary.
     pub(super) async fn recent(&self, user: &UserId, limit: usize) -> Result<Conversation, Error> {
-        const WHAT: &str = "could not read a conversation";
-        let mut tx = self.database.read().begin().await.map_err(failed(WHAT))?;
-        let Some(summary) = self.live_summary(&mut tx, user).await? else { return Ok(Conversation::default()) };
-        let rows = sqlx::query(
-            "SELECT role, content, metadata, created_at FROM message WHERE user_id = ?1 ORDER BY id DESC LIMIT ?2",
-        )
-        .bind(user.as_str())
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(failed(WHAT))?;
-        let messages = rows.iter().map(read_message).collect::<Result<_, _>>().map_err(failed(WHAT))?;
-        Ok(Conversation { summary, messages })
+        let query =
+            "SELECT role, content, metadata, created_at FROM message WHERE user_id = ?1 ORDER BY id DESC LIMIT ?2";
+        self.read(user, query, limit).await
     }
 
     /// The newest messages with at most `chars` characters in all, newest first, every system message, and the summary. The
     /// message that no longer fits is left out, and so is all that is older.
     pub(super) async fn window(&self, user: &UserId, chars: usize) -> Result<Conversation, Error> {
-        const WHAT: &str = "could not read a conversation";
-        let mut tx = self.database.read().begin().await.map_err(failed(WHAT))?;
-        let Some(summary) = self.live_summary(&mut tx, user).await? else { return Ok(Conversation::default()) };
         // SQLite adds up the lengths from the newest on, so a long conversation is not read into memory.
-        let rows = sqlx::query(
-            "SELECT role, content, metadata, created_at FROM (
+        let query = "SELECT role, content, metadata, created_at FROM (
                  SELECT *, SUM(CASE role WHEN 'system' THEN 0 ELSE length(content) END) OVER (ORDER BY id DESC) AS total
                  FROM message WHERE user_id = ?1)
-             WHERE role = 'system' OR total <= ?2 ORDER BY id DESC",
-        )
-        .bind(user.as_str())
-        .bind(i64::try_from(chars).unwrap_or(i64::MAX))
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(failed(WHAT))?;
-        let messages = rows.iter().map(read_message).collect::<Result<_, _>>().map_err(failed(WHAT))?;
-        Ok(Conversation { summary, messages })
+             WHERE role = 'system' OR total <= ?2 ORDER BY id DESC";
+        self.read(user, query, chars).await
+    }
+
+    async fn read(&self, user: &UserId, query: &'static str, limit: usize) -> Result<Conversation, Error> {
+        let work = async {
+            let mut tx = self.database.read().begin().await?;
+            let Some(summary) = self.live_summary(&mut tx, user).await? else { return Ok(Conversation::default()) };
+            let rows = sqlx::query(query).bind(user.as_str()).bind(int(limit)).fetch_all(&mut *tx).await?;
+            Ok(Conversation { summary, messages: rows.iter().map(read_message).collect::<Result<_, _>>()? })
+        };
+        work.await.map_err(failed("could not read a conversation"))
     }
 
     /// Forgets the conversation, remembers that, and puts it into the outbox if there is one.
@@ -147,25 +113,22 @@ impl EmbeddedConversations {
         tombstone: &Tombstone,
         outbox: Option<&Outbox>,
     ) -> Result<(), Error> {
-        const WHAT: &str = "could not clear a conversation";
-        let mut tx = self.database.write().await?;
-        sqlx::query("DELETE FROM conversation WHERE user_id = ?1")
-            .bind(user.as_str())
-            .execute(&mut *tx)
-            .await
-            .map_err(failed(WHAT))?;
-        sqlx::query("INSERT OR REPLACE INTO cleared (user_id, operation, cleared_at) VALUES (?1, ?2, ?3)")
-            .bind(user.as_str())
-            .bind(&tombstone.operation)
-            .bind(tombstone.at_ms)
-            .execute(&mut *tx)
-            .await
-            .map_err(failed(WHAT))?;
-        if let Some(outbox) = outbox {
-            let body = json!({"id": tombstone.operation, "cleared": tombstone.at_ms});
-            outbox.add(&mut tx, user.as_str(), &body.to_string()).await?;
-        }
-        tx.commit().await.map_err(failed(WHAT))
+        let work = async {
+            let mut tx = self.database.write().await?;
+            sqlx::query("DELETE FROM conversation WHERE user_id = ?1").bind(user.as_str()).execute(&mut *tx).await?;
+            sqlx::query("INSERT OR REPLACE INTO tombstone (user_id, operation, cleared_at) VALUES (?1, ?2, ?3)")
+                .bind(user.as_str())
+                .bind(&tombstone.operation)
+                .bind(tombstone.at_ms)
+                .execute(&mut *tx)
+                .await?;
+            if let Some(outbox) = outbox {
+                let Tombstone { operation: id, at_ms } = tombstone.clone();
+                outbox.add(&mut tx, user.as_str(), &QueuedStep::Clear { id, at_ms }).await?;
+            }
+            tx.commit().await
+        };
+        work.await.map_err(failed("could not clear a conversation"))
     }
 
     /// The messages beyond the newest `keep`, oldest first, at most `max_messages` of them.
@@ -175,54 +138,44 @@ impl EmbeddedConversations {
         keep: usize,
         max_messages: usize,
     ) -> Result<Option<Excess>, Error> {
-        const WHAT: &str = "could not read the oldest messages of a conversation";
-        let mut tx = self.database.read().begin().await.map_err(failed(WHAT))?;
-        let Some(summary) = self.live_summary(&mut tx, user).await? else { return Ok(None) };
-        let rows = sqlx::query(
-            "SELECT id, role, content, metadata, created_at FROM message
-             WHERE user_id = ?1 AND role <> 'system' AND id NOT IN
-                 (SELECT id FROM message WHERE user_id = ?1 ORDER BY id DESC LIMIT ?2)
-             ORDER BY id LIMIT ?3",
-        )
-        .bind(user.as_str())
-        .bind(i64::try_from(keep).unwrap_or(i64::MAX))
-        .bind(i64::try_from(max_messages).unwrap_or(i64::MAX))
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(failed(WHAT))?;
-        let ids = rows.iter().map(|row| row.try_get("id")).collect::<Result<Vec<i64>, _>>().map_err(failed(WHAT))?;
-        let messages = rows.iter().map(read_message).collect::<Result<Vec<_>, _>>().map_err(failed(WHAT))?;
-        Ok(if ids.is_empty() {
-            None
-        } else {
-            Some(Excess { messages, summary, place: MessageIdentity::Embedded(ids) })
-        })
+        let work = async {
+            let mut tx = self.database.read().begin().await?;
+            let Some(summary) = self.live_summary(&mut tx, user).await? else { return Ok(None) };
+            let rows = sqlx::query(
+                "SELECT id, role, content, metadata, created_at FROM message
+                 WHERE user_id = ?1 AND role <> 'system' AND id NOT IN
+                     (SELECT id FROM message WHERE user_id = ?1 ORDER BY id DESC LIMIT ?2)
+                 ORDER BY id LIMIT ?3",
+            )
+            .bind(user.as_str())
+            .bind(int(keep))
+            .bind(int(max_messages))
+            .fetch_all(&mut *tx)
+            .await?;
+            let ids = rows.iter().map(|row| row.try_get("id")).collect::<Result<Vec<i64>, _>>()?;
+            let messages = rows.iter().map(read_message).collect::<Result<_, _>>()?;
+            let identity = MessageIdentity::Embedded(ids);
+            Ok((!rows.is_empty()).then_some(Excess { messages, summary, identity }))
+        };
+        work.await.map_err(failed("could not read the oldest messages of a conversation"))
     }
 
     /// Puts `summary` in the place of the messages with these ids, if all of them are still there.
     pub(super) async fn summarize(&self, user: &UserId, ids: &[i64], summary: &str) -> Result<bool, Error> {
-        const WHAT: &str = "could not store a summary";
-        let mut tx = self.database.write().await?;
-        for id in ids {
-            let deleted = sqlx::query("DELETE FROM message WHERE id = ?1 AND user_id = ?2")
-                .bind(id)
-                .bind(user.as_str())
-                .execute(&mut *tx)
-                .await
-                .map_err(failed(WHAT))?;
-            if deleted.rows_affected() == 0 {
-                // Dropping the transaction takes the other deletions back.
-                return Ok(false);
+        let work = async {
+            let mut tx = self.database.write().await?;
+            for id in ids {
+                let deleting = sqlx::query("DELETE FROM message WHERE id = ?1 AND user_id = ?2");
+                if deleting.bind(id).bind(user.as_str()).execute(&mut *tx).await?.rows_affected() == 0 {
+                    // Dropping the transaction takes the other deletions back.
+                    return Ok(false);
+                }
             }
-        }
-        sqlx::query("UPDATE conversation SET summary = ?2 WHERE user_id = ?1")
-            .bind(user.as_str())
-            .bind(summary)
-            .execute(&mut *tx)
-            .await
-            .map_err(failed(WHAT))?;
-        tx.commit().await.map_err(failed(WHAT))?;
-        Ok(true)
+            set_summary(&mut tx, user, summary).await?;
+            tx.commit().await?;
+            Ok(true)
+        };
+        work.await.map_err(failed("could not store a summary"))
     }
 
     /// Does to the copy what was done to the conversation in Redis. Messages that another server stored are not there.
@@ -232,47 +185,44 @@ impl EmbeddedConversations {
         summarized: &[Message],
         summary: &str,
     ) -> Result<(), Error> {
-        const WHAT: &str = "could not summarize the copy of a conversation";
-        let mut tx = self.database.write().await?;
-        for message in summarized {
-            sqlx::query(
-                "DELETE FROM message WHERE id = (SELECT id FROM message
-                     WHERE user_id = ?1 AND created_at = ?2 AND role = ?3 AND content = ?4 ORDER BY id LIMIT 1)",
-            )
-            .bind(user.as_str())
-            .bind(message.created_ms)
-            .bind(message.role.as_str())
-            .bind(&message.content)
-            .execute(&mut *tx)
-            .await
-            .map_err(failed(WHAT))?;
-        }
-        sqlx::query("UPDATE conversation SET summary = ?2 WHERE user_id = ?1")
-            .bind(user.as_str())
-            .bind(summary)
-            .execute(&mut *tx)
-            .await
-            .map_err(failed(WHAT))?;
-        tx.commit().await.map_err(failed(WHAT))
+        let work = async {
+            let mut tx = self.database.write().await?;
+            for message in summarized {
+                sqlx::query(
+                    "DELETE FROM message WHERE id = (SELECT id FROM message
+                         WHERE user_id = ?1 AND created_at = ?2 AND role = ?3 AND content = ?4 ORDER BY id LIMIT 1)",
+                )
+                .bind(user.as_str())
+                .bind(message.created_ms)
+                .bind(message.role.as_str())
+                .bind(&message.content)
+                .execute(&mut *tx)
+                .await?;
+            }
+            set_summary(&mut tx, user, summary).await?;
+            tx.commit().await
+        };
+        work.await.map_err(failed("could not summarize the copy of a conversation"))
     }
 
     /// Deletes what has expired, a few conversations at a time with pauses, so that other writers are not kept waiting.
     pub(in crate::storage) async fn purge(&self) -> Result<(), Error> {
-        const WHAT: &str = "could not delete expired conversations";
         let now_ms = self.clock.now_ms();
-        sqlx::query("DELETE FROM cleared WHERE cleared_at <= ?1")
-            .bind(now_ms.saturating_sub(TOMBSTONE_LIFETIME_MS))
-            .execute(self.database.writer())
-            .await
-            .map_err(failed(WHAT))?;
-        while self.purge_some(now_ms).await.map_err(failed(WHAT))? > 0 {
-            sleep(PURGE_PAUSE).await;
-        }
-        Ok(())
+        let work = async {
+            sqlx::query("DELETE FROM tombstone WHERE cleared_at <= ?1")
+                .bind(now_ms.saturating_sub(TOMBSTONE_LIFETIME_MS))
+                .execute(self.database.writer())
+                .await?;
+            while self.purge_batch(now_ms).await? > 0 {
+                sleep(PURGE_PAUSE).await;
+            }
+            Ok(())
+        };
+        work.await.map_err(failed("could not delete expired conversations"))
     }
 
     /// One piece of that; says how many conversations went.
-    pub(in crate::storage) async fn purge_some(&self, now_ms: i64) -> Result<u64, sqlx::Error> {
+    pub(in crate::storage) async fn purge_batch(&self, now_ms: i64) -> Result<u64, sqlx::Error> {
         let deleting = sqlx::query(
             "DELETE FROM conversation WHERE user_id IN
                  (SELECT user_id FROM conversation WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
@@ -286,34 +236,24 @@ impl EmbeddedConversations {
         &self,
         tx: &mut Transaction<'_, Sqlite>,
         user: &UserId,
-    ) -> Result<Option<Option<String>>, Error> {
+    ) -> Result<Option<Option<String>>, sqlx::Error> {
         sqlx::query_scalar("SELECT summary FROM conversation WHERE user_id = ?1 AND expires_at > ?2")
             .bind(user.as_str())
             .bind(self.clock.now_ms())
             .fetch_optional(&mut **tx)
             .await
-            .map_err(failed("could not read a conversation"))
-    }
-
-    async fn drop_expired(&self, tx: &mut Transaction<'_, Sqlite>, user: &UserId) -> Result<(), Error> {
-        sqlx::query("DELETE FROM conversation WHERE user_id = ?1 AND expires_at <= ?2")
-            .bind(user.as_str())
-            .bind(self.clock.now_ms())
-            .execute(&mut **tx)
-            .await
-            .map(|_| ())
-            .map_err(failed("could not drop an expired conversation"))
     }
 }
 
+async fn set_summary(tx: &mut Transaction<'_, Sqlite>, user: &UserId, summary: &str) -> Result<(), sqlx::Error> {
+    let setting = sqlx::query("UPDATE conversation SET summary = ?2 WHERE user_id = ?1");
+    setting.bind(user.as_str()).bind(summary).execute(&mut **tx).await.map(|_| ())
+}
+
 /// Deletes what is beyond the limit, system messages last; returns how many messages are left.
-async fn trim(tx: &mut Transaction<'_, Sqlite>, user: &UserId, max_messages: i64) -> Result<usize, Error> {
-    const WHAT: &str = "could not trim a conversation";
-    let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM message WHERE user_id = ?1")
-        .bind(user.as_str())
-        .fetch_one(&mut **tx)
-        .await
-        .map_err(failed(WHAT))?;
+async fn trim(tx: &mut Transaction<'_, Sqlite>, user: &UserId, max_messages: i64) -> Result<usize, sqlx::Error> {
+    let counting = sqlx::query_scalar("SELECT COUNT(*) FROM message WHERE user_id = ?1");
+    let count: i64 = counting.bind(user.as_str()).fetch_one(&mut **tx).await?;
     if count > max_messages {
         sqlx::query(
             "DELETE FROM message WHERE id IN
@@ -322,8 +262,7 @@ async fn trim(tx: &mut Transaction<'_, Sqlite>, user: &UserId, max_messages: i64
         .bind(user.as_str())
         .bind(count - max_messages)
         .execute(&mut **tx)
-        .await
-        .map_err(failed(WHAT))?;
+        .await?;
     }
     Ok(usize::try_from(count.min(max_messages)).unwrap_or(0))
 }

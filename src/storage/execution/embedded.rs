@@ -1,19 +1,17 @@
 use std::time::Duration;
 
-use serde_json::json;
 use sqlx::SqliteExecutor;
 use tokio::time::sleep;
 
-use super::record::{ExecutionChange, INTERRUPTED};
-use super::{DELETE_BATCH, DELETE_PAUSE, Execution, ExecutionFilter, Step, rows};
+use super::change::{DELETE_BATCH, DELETE_PAUSE, ExecutionChange, INTERRUPTED};
+use super::record::{Execution, ExecutionFilter, Step};
+use super::rows::{ExecutionRow, SELECT_STEPS, StepRow, detail, execution, select_execution};
 use crate::kernel::{Clock, Error};
 use crate::storage::failover::Outbox;
-use crate::storage::sqlite::{Database, failed};
+use crate::storage::sqlite::{Database, failed, int};
 
 /// Long texts are cut, so that a page stays small.
-const LIST_QUERY: &str =
-    "SELECT position, id, user_id, status, substr(prompt, 1, 1000) AS prompt, intent, intent_confidence, plan,
-    substr(answer, 1, 1000) AS answer, error, metadata, started_at, finished_at FROM execution WHERE position < ";
+const LIST_QUERY: &str = select_execution!("substr(prompt, 1, 1000)", "substr(answer, 1, 1000)", "position < ");
 
 /// Executions in the embedded database.
 #[derive(Clone, Debug)]
@@ -29,29 +27,27 @@ impl EmbeddedExecutions {
 
     /// Makes a change, and puts it into the outbox if there is one.
     pub(super) async fn apply(&self, change: &ExecutionChange, outbox: Option<&Outbox>) -> Result<(), Error> {
-        let wrong = failed(change.what());
-        let Some(outbox) = outbox else { return run(change, self.database.writer()).await.map_err(wrong) };
-        let mut tx = self.database.write().await?;
-        run(change, &mut *tx).await.map_err(&wrong)?;
-        outbox.add(&mut tx, change.id(), &json!(change).to_string()).await?;
-        tx.commit().await.map_err(wrong)
+        let work = async {
+            let Some(outbox) = outbox else { return run(change, self.database.writer()).await };
+            let mut tx = self.database.write().await?;
+            run(change, &mut *tx).await?;
+            outbox.add(&mut tx, change.id(), change).await?;
+            tx.commit().await
+        };
+        work.await.map_err(failed(change.what()))
     }
 
     pub(super) async fn get(&self, id: &str) -> Result<Option<(Execution, Vec<Step>)>, Error> {
-        const WHAT: &str = "could not read an execution";
-        let row = sqlx::query("SELECT * FROM execution WHERE id = ?1")
-            .bind(id)
-            .fetch_optional(self.database.read())
-            .await
-            .map_err(failed(WHAT))?;
-        let Some(row) = row else { return Ok(None) };
-        let steps = sqlx::query("SELECT * FROM execution_step WHERE execution_id = ?1 ORDER BY ordinal")
-            .bind(id)
-            .fetch_all(self.database.read())
-            .await
-            .map_err(failed(WHAT))?;
-        let steps = steps.iter().map(rows::step).collect::<Result<_, _>>().map_err(failed(WHAT))?;
-        Ok(Some((rows::execution(&row).map_err(failed(WHAT))?, steps)))
+        let work = async {
+            let row: Option<ExecutionRow> = sqlx::query_as(select_execution!("prompt", "answer", "id = ?1"))
+                .bind(id)
+                .fetch_optional(self.database.read())
+                .await?;
+            let Some(row) = row else { return Ok(None) };
+            let steps: Vec<StepRow> = sqlx::query_as(SELECT_STEPS).bind(id).fetch_all(self.database.read()).await?;
+            detail(row, steps).map(Some)
+        };
+        work.await.map_err(failed("could not read an execution"))
     }
 
     pub(super) async fn list(
@@ -60,7 +56,6 @@ impl EmbeddedExecutions {
         before: i64,
         limit: usize,
     ) -> Result<Vec<(i64, Execution)>, Error> {
-        const WHAT: &str = "could not list executions";
         let mut query = sqlx::QueryBuilder::<sqlx::Sqlite>::new(LIST_QUERY);
         query.push_bind(before);
         if let Some(user_id) = &filter.user_id {
@@ -69,59 +64,55 @@ impl EmbeddedExecutions {
         if let Some(status) = filter.status {
             query.push(" AND status = ").push_bind(status.as_str());
         }
-        query.push(" ORDER BY position DESC LIMIT ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
-        let rows = query.build().fetch_all(self.database.read()).await.map_err(failed(WHAT))?;
-        rows.iter().map(rows::listed).collect::<Result<_, _>>().map_err(failed(WHAT))
+        query.push(" ORDER BY position DESC LIMIT ").push_bind(int(limit));
+        let rows = query.build_query_as::<ExecutionRow>().fetch_all(self.database.read()).await;
+        let executions = rows.and_then(|rows| rows.into_iter().map(execution).collect());
+        executions.map_err(failed("could not list executions"))
     }
 
     /// A few at a time with pauses, so that other writers are not kept waiting.
     pub(super) async fn retain(&self, age: Duration, max_rows: i64) -> Result<(), Error> {
-        const WHAT: &str = "could not delete old executions";
-        let before = self.clock.now_ms().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
-        // Positions have gaps, so the records themselves are counted.
-        let surplus: Option<i64> =
-            sqlx::query_scalar("SELECT position FROM execution ORDER BY position DESC LIMIT 1 OFFSET ?1")
-                .bind(max_rows)
-                .fetch_optional(self.database.read())
-                .await
-                .map_err(failed(WHAT))?;
-        loop {
+        let before = self.clock.now_ms().saturating_sub(int(age.as_millis()));
+        let work = async {
+            // Positions have gaps, so the records themselves are counted.
+            let surplus: Option<i64> =
+                sqlx::query_scalar("SELECT position FROM execution ORDER BY position DESC LIMIT 1 OFFSET ?1")
+                    .bind(max_rows)
+                    .fetch_optional(self.database.read())
+                    .await?;
             // Positions grow as records come in, so the first thousand tell whether there is anything to delete.
-            let deleted = sqlx::query(
-                "DELETE FROM execution WHERE position IN (
-                     SELECT position FROM (SELECT position, started_at FROM execution WHERE status <> 'running'
-                         ORDER BY position LIMIT 1000)
-                     WHERE started_at < ?1 OR position <= ?2 LIMIT ?3)",
-            )
-            .bind(before)
-            .bind(surplus.unwrap_or(0))
-            .bind(DELETE_BATCH)
-            .execute(self.database.writer())
-            .await
-            .map_err(failed(WHAT))?;
-            if deleted.rows_affected() == 0 {
-                return Ok(());
+            let deleting = "DELETE FROM execution WHERE position IN (
+                 SELECT position FROM (SELECT position, started_at FROM execution WHERE status <> 'running'
+                     ORDER BY position LIMIT 1000)
+                 WHERE started_at < ?1 OR position <= ?2 LIMIT ?3)";
+            loop {
+                let deleting = sqlx::query(deleting).bind(before).bind(surplus.unwrap_or(0)).bind(DELETE_BATCH);
+                if deleting.execute(self.database.writer()).await?.rows_affected() == 0 {
+                    return Ok(());
+                }
+                sleep(DELETE_PAUSE).await;
             }
-            sleep(DELETE_PAUSE).await;
-        }
+        };
+        work.await.map_err(failed("could not delete old executions"))
     }
 
     /// Forgets executions that were written back, unless something of them still waits.
     pub(super) async fn forget(&self, ids: &[String], written_until: i64) -> Result<(), Error> {
-        const WHAT: &str = "could not remove executions that were written back";
-        let mut tx = self.database.write().await?;
-        for id in ids {
-            sqlx::query(
-                "DELETE FROM execution WHERE id = ?1 AND NOT EXISTS
-                     (SELECT 1 FROM pending WHERE service = 'postgres' AND owner = ?1 AND position > ?2)",
-            )
-            .bind(id)
-            .bind(written_until)
-            .execute(&mut *tx)
-            .await
-            .map_err(failed(WHAT))?;
-        }
-        tx.commit().await.map_err(failed(WHAT))
+        let work = async {
+            let mut tx = self.database.write().await?;
+            for id in ids {
+                sqlx::query(
+                    "DELETE FROM execution WHERE id = ?1 AND NOT EXISTS
+                         (SELECT 1 FROM outbox WHERE service = 'postgres' AND owner = ?1 AND position > ?2)",
+                )
+                .bind(id)
+                .bind(written_until)
+                .execute(&mut *tx)
+                .await?;
+            }
+            tx.commit().await
+        };
+        work.await.map_err(failed("could not remove executions that were written back"))
     }
 }
 
@@ -166,16 +157,16 @@ async fn run(change: &ExecutionChange, executor: impl SqliteExecutor<'_>) -> Res
             .execute(executor)
             .await
         }
-        ExecutionChange::Finish { id, end, finished_ms } => {
+        ExecutionChange::Finish { id, outcome, finished_ms } => {
             sqlx::query(
                 "UPDATE execution SET status = ?2, answer = ?3, error = ?4, metadata = ?5, finished_at = ?6
                  WHERE id = ?1 AND status = 'running'",
             )
             .bind(id)
-            .bind(end.status.as_str())
-            .bind(&end.answer)
-            .bind(&end.error)
-            .bind(&end.metadata)
+            .bind(outcome.status.as_str())
+            .bind(&outcome.answer)
+            .bind(&outcome.error)
+            .bind(&outcome.metadata)
             .bind(finished_ms)
             .execute(executor)
             .await

@@ -1,24 +1,24 @@
 use sqlx::{Postgres, QueryBuilder};
 use tokio::time::sleep;
 
+use super::change::{DELETE_BATCH, DELETE_PAUSE, ExecutionChange, INTERRUPTED};
 use super::embedded::EmbeddedExecutions;
 use super::postgres_batch::{replace_nul, run};
-use super::record::{ExecutionChange, INTERRUPTED};
-use super::{DELETE_BATCH, DELETE_PAUSE, Execution, ExecutionFilter, Step, rows};
+use super::record::{Execution, ExecutionFilter, Step};
+use super::rows::{ExecutionRow, SELECT_STEPS, StepRow, detail, execution, select_execution};
 use crate::kernel::JsonReader;
 use crate::storage::failover::{Failure, OutboxEntry, timeout_for};
 use crate::storage::postgres::{BACKGROUND_TIMEOUT, PostgresConnection, REQUEST_TIMEOUT, call};
+use crate::storage::sqlite::int;
 
 /// An execution may run for a day at most, and its server may be away for another.
 const STALE_AFTER_MS: i64 = 2 * 86_400_000;
 
 /// Long texts are cut, so that a page stays small.
-const LIST_QUERY: &str =
-    "SELECT position, id, user_id, status, left(prompt, 1000) AS prompt, intent, intent_confidence, plan,
-    left(answer, 1000) AS answer, error, metadata, started_at, finished_at FROM execution WHERE position < ";
+const LIST_QUERY: &str = select_execution!("left(prompt, 1000)", "left(answer, 1000)", "position < ");
 
-pub(super) async fn apply(connection: &PostgresConnection, change: &ExecutionChange) -> Result<(), Failure> {
-    call(timeout_for(REQUEST_TIMEOUT, change.bytes()), alone(change, connection)).await
+pub(super) async fn apply(connection: PostgresConnection, change: &ExecutionChange) -> Result<(), Failure> {
+    call(timeout_for(REQUEST_TIMEOUT, change.bytes()), alone(change, &connection)).await
 }
 
 async fn alone(change: &ExecutionChange, connection: &PostgresConnection) -> Result<(), sqlx::Error> {
@@ -26,30 +26,31 @@ async fn alone(change: &ExecutionChange, connection: &PostgresConnection) -> Res
     run(std::slice::from_ref(change), &connection.server, &mut pooled).await
 }
 
-pub(super) async fn get(connection: &PostgresConnection, id: &str) -> Result<Option<(Execution, Vec<Step>)>, Failure> {
+pub(super) async fn get(connection: PostgresConnection, id: &str) -> Result<Option<(Execution, Vec<Step>)>, Failure> {
     let reading = async {
-        let row =
-            sqlx::query("SELECT * FROM execution WHERE id = $1").bind(id).fetch_optional(&connection.pool).await?;
-        let Some(row) = row else { return Ok(None) };
-        let steps = sqlx::query("SELECT * FROM execution_step WHERE execution_id = $1 ORDER BY ordinal")
+        let row: Option<ExecutionRow> = sqlx::query_as(select_execution!("prompt", "answer", "id = $1"))
             .bind(id)
-            .fetch_all(&connection.pool)
+            .fetch_optional(&connection.pool)
             .await?;
-        let steps = steps.iter().map(rows::step).collect::<Result<_, _>>()?;
-        Ok(Some((rows::execution(&row)?, steps)))
+        let Some(row) = row else { return Ok(None) };
+        let steps: Vec<StepRow> = sqlx::query_as(SELECT_STEPS).bind(id).fetch_all(&connection.pool).await?;
+        detail(row, steps).map(Some)
     };
     call(REQUEST_TIMEOUT, reading).await
 }
 
 pub(super) async fn list(
-    connection: &PostgresConnection,
+    connection: PostgresConnection,
     filter: &ExecutionFilter,
     before: i64,
     limit: usize,
 ) -> Result<Vec<(i64, Execution)>, Failure> {
     let mut query = page(filter, before, limit);
-    let rows = call(REQUEST_TIMEOUT, query.build().fetch_all(&connection.pool)).await?;
-    call(REQUEST_TIMEOUT, async { rows.iter().map(rows::listed).collect() }).await
+    let reading = async {
+        let rows: Vec<ExecutionRow> = query.build_query_as().fetch_all(&connection.pool).await?;
+        rows.into_iter().map(execution).collect()
+    };
+    call(REQUEST_TIMEOUT, reading).await
 }
 
 fn page(filter: &ExecutionFilter, before: i64, limit: usize) -> QueryBuilder<Postgres> {
@@ -61,7 +62,7 @@ fn page(filter: &ExecutionFilter, before: i64, limit: usize) -> QueryBuilder<Pos
     if let Some(status) = filter.status {
         query.push(" AND status = ").push_bind(status.as_str());
     }
-    query.push(" ORDER BY position DESC LIMIT ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
+    query.push(" ORDER BY position DESC LIMIT ").push_bind(int(limit));
     query
 }
 
@@ -153,5 +154,5 @@ pub(in crate::storage) async fn write_back(
     let there = sqlx::query_scalar("SELECT id FROM execution WHERE id = ANY($1)").bind(ids).fetch_all(&connection.pool);
     let there: Vec<String> = call(BACKGROUND_TIMEOUT, there).await?;
     let last = entries.last().map_or(0, |entry| entry.position);
-    store.forget(&there, last).await.map_err(Failure::Rejected)
+    Ok(store.forget(&there, last).await?)
 }

@@ -3,8 +3,8 @@ use std::borrow::Cow;
 use indexmap::IndexMap;
 use sqlx::postgres::PgConnection;
 
-use super::record::{ExecutionChange, INTERRUPTED, StoredOutcome};
-use super::{Execution, Step};
+use super::change::{ExecutionChange, INTERRUPTED, StoredOutcome};
+use super::record::{Execution, Step};
 
 /// Makes changes that stand in this order. Each kind takes one statement, however many there are: of one execution, the
 /// kinds follow each other anyway.
@@ -117,16 +117,16 @@ async fn step(changes: &[ExecutionChange], connection: &mut PgConnection) -> Res
 async fn finish(changes: &[ExecutionChange], connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let mut ended = IndexMap::new();
     for change in changes {
-        if let ExecutionChange::Finish { id, end, finished_ms } = change {
+        if let ExecutionChange::Finish { id, outcome, finished_ms } = change {
             // The first end counts.
-            ended.entry(id.as_str()).or_insert((end, *finished_ms));
+            ended.entry(id.as_str()).or_insert((outcome, *finished_ms));
         }
     }
     if ended.is_empty() {
         return Ok(());
     }
     let optional = |field: fn(&StoredOutcome) -> Option<&str>| -> Vec<_> {
-        ended.values().map(|(end, _)| field(end).map(|text| replace_nul(text).into_owned())).collect()
+        ended.values().map(|(outcome, _)| field(outcome).map(|text| replace_nul(text).into_owned())).collect()
     };
     sqlx::query(
         "UPDATE execution SET status = given.status, answer = given.answer, error = given.error,
@@ -136,10 +136,10 @@ async fn finish(changes: &[ExecutionChange], connection: &mut PgConnection) -> R
          WHERE execution.id = given.id AND execution.status = 'running'",
     )
     .bind(ended.keys().copied().collect::<Vec<_>>())
-    .bind(ended.values().map(|(end, _)| end.status.as_str()).collect::<Vec<_>>())
-    .bind(optional(|end| end.answer.as_deref()))
-    .bind(optional(|end| end.error.as_deref()))
-    .bind(ended.values().map(|(end, _)| end.metadata.as_str()).collect::<Vec<_>>())
+    .bind(ended.values().map(|(outcome, _)| outcome.status.as_str()).collect::<Vec<_>>())
+    .bind(optional(|outcome| outcome.answer.as_deref()))
+    .bind(optional(|outcome| outcome.error.as_deref()))
+    .bind(ended.values().map(|(outcome, _)| outcome.metadata.as_str()).collect::<Vec<_>>())
     .bind(ended.values().map(|(_, finished_ms)| *finished_ms).collect::<Vec<_>>())
     .execute(connection)
     .await

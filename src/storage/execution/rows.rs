@@ -1,91 +1,100 @@
 use serde_json::Value;
-use sqlx::{ColumnIndex, Decode, Row, Type};
 
-use super::{Execution, ExecutionStatus, Step, StepStatus};
+use super::record::{Execution, ExecutionStatus, Step, StepStatus};
 use crate::kernel::JsonReader;
 
 /// Values that the plan or the metadata of a record may have: those of a reply with as many rows as fit in one.
 const MAX_VALUES: usize = 1_000_000;
 
-/// A row of either database: the columns have the same names and types in both.
-pub(super) trait RecordRow {
-    /// Reads a column that is text, or empty.
-    fn text(&self, column: &str) -> Result<Option<String>, sqlx::Error>;
-    /// Reads a column that is a whole number, or empty.
-    fn number(&self, column: &str) -> Result<Option<i64>, sqlx::Error>;
-    /// Reads a column that is a fraction, or empty.
-    fn fraction(&self, column: &str) -> Result<Option<f64>, sqlx::Error>;
+/// Reads executions, each with its position. Both databases have the same columns; `$prompt` and `$answer` may cut them.
+macro_rules! select_execution {
+    ($prompt:literal, $answer:literal, $rest:literal) => {
+        concat!(
+            "SELECT position, id, user_id, status, ",
+            $prompt,
+            ", intent, intent_confidence, plan, ",
+            $answer,
+            ", error, metadata, started_at, finished_at FROM execution WHERE ",
+            $rest
+        )
+    };
+}
+pub(super) use select_execution;
+
+/// Reads the steps of an execution.
+pub(super) const SELECT_STEPS: &str = "SELECT id, action, target, status, error, query, output, duration_ms
+    FROM execution_step WHERE execution_id = $1 ORDER BY ordinal";
+
+pub(super) type ExecutionRow = (
+    i64,
+    String,
+    String,
+    String,
+    String,
+    Option<String>,
+    Option<f64>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    i64,
+    Option<i64>,
+);
+
+pub(super) type StepRow = (String, String, Option<String>, String, Option<String>, Option<String>, Option<String>, i64);
+
+/// An execution with its position.
+pub(super) fn execution(row: ExecutionRow) -> Result<(i64, Execution), sqlx::Error> {
+    let (
+        position,
+        id,
+        user_id,
+        name,
+        prompt,
+        intent,
+        confidence,
+        plan,
+        answer,
+        error,
+        metadata,
+        started_ms,
+        finished_ms,
+    ) = row;
+    let execution = Execution {
+        id,
+        user_id,
+        status: status(&name, ExecutionStatus::parse)?,
+        prompt,
+        intent: intent.zip(confidence),
+        plan: json("plan", plan),
+        answer,
+        error,
+        metadata: json("metadata", metadata),
+        started_ms,
+        finished_ms,
+    };
+    Ok((position, execution))
 }
 
-impl<R: Row> RecordRow for R
-where
-    for<'c> &'c str: ColumnIndex<R>,
-    for<'r> String: Decode<'r, R::Database> + Type<R::Database>,
-    for<'r> i64: Decode<'r, R::Database> + Type<R::Database>,
-    for<'r> f64: Decode<'r, R::Database> + Type<R::Database>,
-{
-    fn text(&self, column: &str) -> Result<Option<String>, sqlx::Error> {
-        self.try_get(column)
-    }
-
-    fn number(&self, column: &str) -> Result<Option<i64>, sqlx::Error> {
-        self.try_get(column)
-    }
-
-    fn fraction(&self, column: &str) -> Result<Option<f64>, sqlx::Error> {
-        self.try_get(column)
-    }
+/// One execution with its steps.
+pub(super) fn detail(execution_row: ExecutionRow, steps: Vec<StepRow>) -> Result<(Execution, Vec<Step>), sqlx::Error> {
+    let (_, execution) = execution(execution_row)?;
+    Ok((execution, steps.into_iter().map(step).collect::<Result<_, _>>()?))
 }
 
-/// Reads an execution.
-pub(super) fn execution(row: &impl RecordRow) -> Result<Execution, sqlx::Error> {
-    Ok(Execution {
-        id: required(row.text("id")?)?,
-        user_id: required(row.text("user_id")?)?,
-        status: status(row, ExecutionStatus::parse)?,
-        prompt: required(row.text("prompt")?)?,
-        intent: row.text("intent")?.zip(row.fraction("intent_confidence")?),
-        plan: json(row, "plan")?,
-        answer: row.text("answer")?,
-        error: row.text("error")?,
-        metadata: json(row, "metadata")?,
-        started_ms: required(row.number("started_at")?)?,
-        finished_ms: row.number("finished_at")?,
-    })
+fn step((id, action, target, name, error, query, output, duration_ms): StepRow) -> Result<Step, sqlx::Error> {
+    let status = status(&name, StepStatus::parse)?;
+    Ok(Step { id, action, target, status, error, query, output, duration_ms })
 }
 
-/// Reads an execution that is part of a list, with its position.
-pub(super) fn listed(row: &impl RecordRow) -> Result<(i64, Execution), sqlx::Error> {
-    Ok((required(row.number("position")?)?, execution(row)?))
+fn status<T>(name: &str, parse: fn(&str) -> Option<T>) -> Result<T, sqlx::Error> {
+    parse(name).ok_or_else(|| sqlx::Error::Decode(format!("unknown status {name}").into()))
 }
 
-/// Reads a step.
-pub(super) fn step(row: &impl RecordRow) -> Result<Step, sqlx::Error> {
-    Ok(Step {
-        id: required(row.text("id")?)?,
-        action: required(row.text("action")?)?,
-        target: row.text("target")?,
-        status: status(row, StepStatus::parse)?,
-        error: row.text("error")?,
-        query: row.text("query")?,
-        output: row.text("output")?,
-        duration_ms: required(row.number("duration_ms")?)?,
-    })
-}
-
-fn status<T>(row: &impl RecordRow, parse: fn(&str) -> Option<T>) -> Result<T, sqlx::Error> {
-    let name = required(row.text("status")?)?;
-    parse(&name).ok_or_else(|| sqlx::Error::Decode(format!("unknown status {name}").into()))
-}
-
-fn required<T>(value: Option<T>) -> Result<T, sqlx::Error> {
-    value.ok_or_else(|| sqlx::Error::Decode("a value is missing".into()))
-}
-
-fn json(row: &impl RecordRow, column: &str) -> Result<Option<Value>, sqlx::Error> {
+fn json(column: &str, text: Option<String>) -> Option<Value> {
     // One record that can't be read must not hide the others.
-    Ok(row.text(column)?.and_then(|text| {
+    text.and_then(|text| {
         let read = JsonReader::new(MAX_VALUES).read(text.as_bytes());
         read.inspect_err(|error| tracing::warn!(%error, column, "a stored value can't be read")).ok()
-    }))
+    })
 }

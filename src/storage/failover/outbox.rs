@@ -1,8 +1,13 @@
-use sqlx::{Row, Sqlite, Transaction};
+use serde::Serialize;
+use sqlx::{Sqlite, Transaction};
 
-use super::{MAX_PAGE_BYTES, MAX_PAGE_ENTRIES};
 use crate::kernel::Error;
-use crate::storage::sqlite::{Database, failed};
+use crate::storage::sqlite::{Database, failed, int};
+
+/// Operations that are written back in one go, at most.
+pub(in crate::storage) const MAX_PAGE_ENTRIES: usize = 200;
+/// Bytes that are written back in one go, unless a single operation has more. Connection and allocator keep what that took.
+pub(in crate::storage) const MAX_PAGE_BYTES: usize = 250_000;
 
 /// Operations that wait for one service, in the embedded database: they survive a restart.
 #[derive(Clone, Debug)]
@@ -32,22 +37,22 @@ impl Outbox {
         &self,
         tx: &mut Transaction<'_, Sqlite>,
         owner: &str,
-        body: &str,
-    ) -> Result<(), Error> {
-        sqlx::query("INSERT INTO pending (service, owner, bytes, body) VALUES (?1, ?2, ?3, ?4)")
+        operation: &impl Serialize,
+    ) -> Result<(), sqlx::Error> {
+        let body = serde_json::to_string(operation).map_err(|error| sqlx::Error::Encode(error.into()))?;
+        sqlx::query("INSERT INTO outbox (service, owner, bytes, body) VALUES (?1, ?2, ?3, ?4)")
             .bind(self.service)
             .bind(owner)
-            .bind(i64::try_from(body.len()).unwrap_or(i64::MAX))
+            .bind(int(body.len()))
             .bind(body)
             .execute(&mut **tx)
             .await
             .map(|_| ())
-            .map_err(failed("could not keep an operation for later"))
     }
 
     /// How many wait.
     pub(in crate::storage) async fn count(&self) -> Result<u64, Error> {
-        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM pending WHERE service = ?1")
+        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM outbox WHERE service = ?1")
             .bind(self.service)
             .fetch_one(self.database.read())
             .await
@@ -57,39 +62,25 @@ impl Outbox {
 
     /// The oldest ones: at most [`MAX_PAGE_ENTRIES`], and none beyond [`MAX_PAGE_BYTES`], but at least one.
     pub(in crate::storage) async fn oldest_page(&self) -> Result<Vec<OutboxEntry>, Error> {
-        let rows = sqlx::query(
-            "SELECT position, owner, body FROM pending JOIN
+        let rows: Vec<(i64, String, String)> = sqlx::query_as(
+            "SELECT position, owner, body FROM outbox JOIN
                  (SELECT position, SUM(bytes) OVER (ORDER BY position) - bytes AS earlier FROM
-                     (SELECT position, bytes FROM pending WHERE service = ?1 ORDER BY position LIMIT ?2))
+                     (SELECT position, bytes FROM outbox WHERE service = ?1 ORDER BY position LIMIT ?2))
              USING (position) WHERE earlier < ?3 ORDER BY position",
         )
         .bind(self.service)
-        .bind(i64::try_from(MAX_PAGE_ENTRIES).unwrap_or(i64::MAX))
-        .bind(i64::try_from(MAX_PAGE_BYTES).unwrap_or(i64::MAX))
+        .bind(int(MAX_PAGE_ENTRIES))
+        .bind(int(MAX_PAGE_BYTES))
         .fetch_all(self.database.read())
-        .await;
-        read(rows)
-    }
-
-    /// All of one owner, oldest first, as they stand in this transaction.
-    pub(in crate::storage) async fn of_owner(
-        &self,
-        tx: &mut Transaction<'_, Sqlite>,
-        owner: &str,
-    ) -> Result<Vec<OutboxEntry>, Error> {
-        let rows = sqlx::query(
-            "SELECT position, owner, body FROM pending WHERE service = ?1 AND owner = ?2 ORDER BY position",
-        )
-        .bind(self.service)
-        .bind(owner)
-        .fetch_all(&mut **tx)
-        .await;
-        read(rows)
+        .await
+        .map_err(failed("could not read the operations that wait"))?;
+        let entry = |(position, owner, body)| OutboxEntry { position, owner, body };
+        Ok(rows.into_iter().map(entry).collect())
     }
 
     /// Removes those up to `position`, which have been carried out; says how many those were.
     pub(in crate::storage) async fn remove_until(&self, position: i64) -> Result<u64, Error> {
-        sqlx::query("DELETE FROM pending WHERE service = ?1 AND position <= ?2")
+        sqlx::query("DELETE FROM outbox WHERE service = ?1 AND position <= ?2")
             .bind(self.service)
             .bind(position)
             .execute(self.database.writer())
@@ -102,7 +93,7 @@ impl Outbox {
     pub(super) async fn trim_to(&self, max_bytes: i64) -> Result<u64, Error> {
         let cut: Option<i64> = sqlx::query_scalar(
             "SELECT MAX(position) FROM
-                 (SELECT position, SUM(bytes) OVER (ORDER BY position DESC) AS newer FROM pending WHERE service = ?1)
+                 (SELECT position, SUM(bytes) OVER (ORDER BY position DESC) AS newer FROM outbox WHERE service = ?1)
              WHERE newer > ?2",
         )
         .bind(self.service)
@@ -115,12 +106,4 @@ impl Outbox {
             None => Ok(0),
         }
     }
-}
-
-fn read(rows: Result<Vec<sqlx::sqlite::SqliteRow>, sqlx::Error>) -> Result<Vec<OutboxEntry>, Error> {
-    let entry = |row: sqlx::sqlite::SqliteRow| {
-        Ok(OutboxEntry { position: row.try_get("position")?, owner: row.try_get("owner")?, body: row.try_get("body")? })
-    };
-    let entries = rows.and_then(|rows| rows.into_iter().map(entry).collect());
-    entries.map_err(failed("could not read the operations that wait"))
 }

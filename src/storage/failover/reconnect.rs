@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Failover, Failure, MAX_PAGE_BYTES, MAX_PAGE_ENTRIES, RemoteBackend, timeout_for};
+use super::outbox::{MAX_PAGE_BYTES, MAX_PAGE_ENTRIES};
+use super::remote::{Failure, RemoteBackend, timeout_for};
+use super::state::Failover;
 
 /// How often a connection that nobody complains about is looked at.
 const CHECK_INTERVAL: Duration = Duration::from_secs(3);
@@ -78,7 +80,7 @@ impl<B: RemoteBackend> Failover<B> {
         written: &mut usize,
         limit: Option<Duration>,
     ) -> Result<bool, Failure> {
-        let entries = self.outbox().oldest_page().await.map_err(Failure::Rejected)?;
+        let entries = self.outbox().oldest_page().await?;
         let Some(last) = entries.last() else { return Ok(false) };
         let bytes = entries.iter().map(|entry| entry.body.len()).sum();
         let writing = self.backend().write_back(connection, &entries);
@@ -89,7 +91,7 @@ impl<B: RemoteBackend> Failover<B> {
                 timeout(timeout_for(limit, bytes), writing).await.map_err(|_| slow())??;
             }
         }
-        self.dequeued(self.outbox().remove_until(last.position).await.map_err(Failure::Rejected)?);
+        self.dequeued(self.outbox().remove_until(last.position).await?);
         *written += entries.len();
         Ok(entries.len() == MAX_PAGE_ENTRIES || bytes >= MAX_PAGE_BYTES)
     }

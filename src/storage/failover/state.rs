@@ -5,10 +5,11 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, OwnedRwLockReadGuard, RwLock, RwLockWriteGuard};
 
-use super::{Failure, Outbox, RemoteBackend};
+use super::outbox::Outbox;
+use super::remote::{Failure, RemoteBackend};
 use crate::kernel::{Clock, Error};
 
-/// How an outside service is doing. Known without asking it.
+/// How a remote service is doing. Known without asking it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackendStatus {
     /// Whether it is in use; if not, the embedded store stands in for it.
@@ -24,6 +25,7 @@ pub struct BackendStatus {
 }
 
 /// The connection to a service, and what to do without it. Cheap to clone.
+#[derive(Clone)]
 pub(in crate::storage) struct Failover<B: RemoteBackend> {
     backend: B,
     outbox: Outbox,
@@ -35,7 +37,7 @@ struct FailoverShared<C> {
     state: Mutex<FailoverState<C>>,
     /// Read while an operation is put into the outbox, written while the last ones are taken out.
     queue: Arc<RwLock<()>>,
-    /// Tells the keeper that there is something to do, or to look at.
+    /// Tells the reconnect task that there is something to do, or to look at.
     wake: Notify,
 }
 
@@ -49,27 +51,9 @@ struct FailoverState<C> {
 }
 
 /// A connection to carry out one operation with.
-pub(in crate::storage) struct Handle<C> {
-    pub(in crate::storage) connection: C,
+pub(super) struct Handle<C> {
+    pub(super) connection: C,
     generation: u64,
-}
-
-/// A place in the outbox: as long as it is held, the service does not return.
-pub(in crate::storage) type OutboxGuard = OwnedRwLockReadGuard<()>;
-
-/// Where an operation goes.
-pub(in crate::storage) enum Route<C> {
-    /// To the service.
-    Remote(Handle<C>),
-    /// To the embedded store and the outbox.
-    Outbox(OutboxGuard),
-}
-
-impl<B: RemoteBackend> Clone for Failover<B> {
-    fn clone(&self) -> Self {
-        let Self { backend, outbox, clock, shared } = self;
-        Self { backend: backend.clone(), outbox: outbox.clone(), clock: clock.clone(), shared: shared.clone() }
-    }
 }
 
 impl<B: RemoteBackend> fmt::Debug for Failover<B> {
@@ -79,7 +63,7 @@ impl<B: RemoteBackend> fmt::Debug for Failover<B> {
 }
 
 impl<B: RemoteBackend> Failover<B> {
-    /// A failover that has no connection yet.
+    /// One that has no connection yet.
     pub(in crate::storage) async fn new(backend: B, outbox: Outbox, clock: Clock) -> Result<Self, Error> {
         let pending = outbox.count().await?;
         let status =
@@ -102,26 +86,18 @@ impl<B: RemoteBackend> Failover<B> {
         self.state().status.clone()
     }
 
-    /// The connection, for reading: if there is none, the embedded store answers.
-    pub(in crate::storage) fn handle(&self) -> Option<Handle<B::Connection>> {
+    /// The connection, if the service is in use.
+    pub(in crate::storage) fn connection(&self) -> Option<B::Connection> {
+        self.state().connection.clone()
+    }
+
+    pub(super) fn handle(&self) -> Option<Handle<B::Connection>> {
         let state = self.state();
         state.connection.clone().map(|connection| Handle { connection, generation: state.generation })
     }
 
-    /// Where to write.
-    pub(in crate::storage) async fn route(&self) -> Route<B::Connection> {
-        if let Some(handle) = self.handle() {
-            return Route::Remote(handle);
-        }
-        let queue = self.shared.queue.clone().read_owned().await;
-        match self.handle() {
-            Some(handle) => Route::Remote(handle),
-            None => Route::Outbox(queue),
-        }
-    }
-
-    /// Notes that the service failed. Nobody else will try it until the keeper has.
-    pub(in crate::storage) fn mark_failed(&self, handle: &Handle<B::Connection>, failure: &Failure) {
+    /// The service failed. Nobody else tries it until the reconnect task has.
+    pub(super) fn mark_failed(&self, handle: &Handle<B::Connection>, failure: &Failure) {
         let mut state = self.state();
         let text = failure.text();
         state.status.failures += 1;
@@ -134,44 +110,25 @@ impl<B: RemoteBackend> Failover<B> {
         }
     }
 
-    /// For reading: a failure of the service is noted, and the embedded store answers; a refusal is the caller's.
-    pub(in crate::storage) fn report_failure(
-        &self,
-        handle: &Handle<B::Connection>,
-        failure: Failure,
-    ) -> Result<(), Error> {
+    /// Counts a failure of the service; after a timeout the others go on, and the reconnect task has a look. A rejection is the
+    /// caller's error.
+    pub(super) fn report_failure(&self, handle: &Handle<B::Connection>, failure: Failure) -> Result<(), Error> {
         match failure {
             Failure::Rejected(error) => return Err(error),
-            Failure::Timeout(text) => self.report_timeout(text),
+            Failure::Timeout(text) => {
+                let mut state = self.state();
+                state.status.failures += 1;
+                state.status.last_error = Some(text);
+                drop(state);
+                self.shared.wake.notify_one();
+            }
             failure => self.mark_failed(handle, &failure),
         }
         Ok(())
     }
 
-    /// Notes that one operation was not done in time. The others go on; the keeper has a look at the service.
-    fn report_timeout(&self, text: String) {
-        let mut state = self.state();
-        state.status.failures += 1;
-        state.status.last_error = Some(text);
-        drop(state);
-        self.shared.wake.notify_one();
-    }
-
-    /// For writing: a failure of the service sends the operation to the outbox; a refusal is the caller's. Even if the
-    /// service is back already, it is left alone until the operation has been written back.
-    pub(in crate::storage) async fn fail_over(
-        &self,
-        handle: &Handle<B::Connection>,
-        failure: Failure,
-    ) -> Result<OutboxGuard, Error> {
-        self.report_failure(handle, failure)?;
-        let queue = self.shared.queue.clone().read_owned().await;
-        self.mark_down();
-        Ok(queue)
-    }
-
     /// Counts an operation that was put into the outbox.
-    pub(in crate::storage) fn enqueued(&self) {
+    pub(super) fn enqueued(&self) {
         self.state().status.pending += 1;
     }
 
@@ -211,6 +168,11 @@ impl<B: RemoteBackend> Failover<B> {
         self.state().connection.is_none()
     }
 
+    /// A place in the outbox: as long as it is held, the service does not return.
+    pub(super) async fn queue(&self) -> OwnedRwLockReadGuard<()> {
+        self.shared.queue.clone().read_owned().await
+    }
+
     /// Keeps operations out of the outbox.
     pub(super) async fn block_writers(&self) -> RwLockWriteGuard<'_, ()> {
         self.shared.queue.write().await
@@ -223,25 +185,25 @@ impl<B: RemoteBackend> Failover<B> {
     }
 
     /// The service is in use from now on. The outbox is empty, and the guard keeps it so.
-    pub(super) fn mark_up(&self, connection: B::Connection, written_back: usize, _closed: RwLockWriteGuard<'_, ()>) {
+    pub(super) fn mark_up(&self, connection: B::Connection, written_back: usize, _blocked: RwLockWriteGuard<'_, ()>) {
         let mut state = self.state();
         let now = self.clock.now_ms();
         state.status.pending = 0;
-        let first = state.generation == 0;
+        let is_first = state.generation == 0;
         let seconds = now.saturating_sub(state.status.since_ms) / 1000;
-        let tells = first || state.outage_logged;
+        let is_news = is_first || state.outage_logged;
         state.outage_logged = false;
         state.generation += 1;
         state.connection = Some(connection);
         state.status.connected = true;
         state.status.since_ms = now;
         drop(state);
-        if tells {
-            tracing::info!(written_back, seconds, "{} {}", B::NAME, if first { "is in use" } else { "is back" });
+        if is_news {
+            tracing::info!(written_back, seconds, "{} {}", B::NAME, if is_first { "is in use" } else { "is back" });
         }
     }
 
-    /// Notes an attempt to connect that failed; the log is told of the first.
+    /// An attempt to connect has failed; the log is told of the first.
     pub(in crate::storage) fn connect_failed(&self, failure: &Failure) {
         let mut state = self.state();
         let text = failure.text();

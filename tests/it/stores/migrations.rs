@@ -12,10 +12,11 @@ use crate::common::databases::postgres;
 use crate::common::{Client, Program, TestServer, Upstream};
 
 /// Each schema of the embedded database, oldest first, as a list of changes.
-const CHANGES: [&str; 3] = [
+const CHANGES: [&str; 4] = [
     include_str!("../../../migrations/sqlite/0001_initial.sql"),
     include_str!("../../../migrations/sqlite/0002_step_query.sql"),
     include_str!("../../../migrations/sqlite/0003_outside_services.sql"),
+    include_str!("../../../migrations/sqlite/0004_table_names.sql"),
 ];
 
 /// A database as the first `version` changes made it, with what somebody said and was answered.

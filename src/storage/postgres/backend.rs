@@ -7,15 +7,12 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgSs
 use sqlx::{Connection as _, Executor};
 use tokio::time::{Instant, timeout};
 
-use super::execution::{self, EmbeddedExecutions};
-use super::failover::{Failure, OutboxEntry, RemoteBackend};
-use super::migrate::{self, MigrationReport};
+use super::connection::{PostgresConnection, REQUEST_TIMEOUT, call};
 use crate::kernel::{Error, Redaction, Secret, SecretUrl};
+use crate::storage::execution::{self, EmbeddedExecutions};
+use crate::storage::failover::{Failure, OutboxEntry, RemoteBackend};
+use crate::storage::migrate::{self, MigrationReport};
 
-/// How long a request waits for Postgres.
-pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long background work waits for it.
-pub(super) const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long connecting may take, names, TLS and signing in included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long migrations may take, waiting for those of another server included.
@@ -28,19 +25,9 @@ const PORT: u16 = 5432;
 const SESSION_SETTINGS: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s';
     SET idle_in_transaction_session_timeout = '10s'; SET enable_seqscan = off";
 
-/// A pool whose schema is ours.
-#[derive(Clone, Debug)]
-pub(super) struct PostgresConnection {
-    pub(super) pool: PgPool,
-    /// One more, to find out how Postgres is while those of the pool are all in use.
-    watch: PgPool,
-    /// The name of this installation, which stands in what it records.
-    pub(super) server: Arc<str>,
-}
-
 /// Where Postgres is, and what it is kept up to date from.
 #[derive(Clone, Debug)]
-pub(super) struct Postgres {
+pub(in crate::storage) struct Postgres {
     options: PgConnectOptions,
     redaction: Redaction,
     server: Arc<str>,
@@ -48,7 +35,7 @@ pub(super) struct Postgres {
 }
 
 impl Postgres {
-    pub(super) fn new(dsn: &Secret, server: String, executions: EmbeddedExecutions) -> Result<Self, Error> {
+    pub(in crate::storage) fn new(dsn: &Secret, server: String, executions: EmbeddedExecutions) -> Result<Self, Error> {
         let url = SecretUrl::new(dsn.expose());
         Ok(Self {
             options: options(&url)?,
@@ -59,14 +46,14 @@ impl Postgres {
     }
 
     /// A round trip of its own.
-    pub(super) async fn ping(&self, connection: &PostgresConnection) -> Result<Duration, Failure> {
+    pub(in crate::storage) async fn ping(&self, connection: &PostgresConnection) -> Result<Duration, Failure> {
         let started = Instant::now();
         call(REQUEST_TIMEOUT, connection.watch.execute("SELECT 1")).await?;
         Ok(started.elapsed())
     }
 
     /// Brings the schema up to date. Several servers may do so at once: they take turns.
-    pub(super) async fn migrate(&self) -> Result<MigrationReport, Failure> {
+    pub(in crate::storage) async fn migrate(&self) -> Result<MigrationReport, Failure> {
         let mut connection = call(CONNECT_TIMEOUT, PgConnection::connect_with(&self.options)).await?;
         let migrating = timeout(MIGRATION_TIMEOUT, migrate::postgres(&mut connection)).await;
         let migrated = match migrating {
@@ -116,10 +103,7 @@ impl RemoteBackend for Postgres {
     const KEY: &'static str = "postgres";
 
     async fn connect(&self) -> Result<PostgresConnection, Failure> {
-        self.open().await.map_err(|failure| match failure {
-            Failure::Unavailable(text) => Failure::Unavailable(self.redaction.text(&text)),
-            failure => failure,
-        })
+        self.open().await.map_err(|failure| failure.masked(&self.redaction))
     }
 
     async fn check(&self, connection: &PostgresConnection) -> Result<(), Failure> {
@@ -160,24 +144,4 @@ fn options(dsn: &SecretUrl) -> Result<PgConnectOptions, Error> {
         };
     }
     Ok(options)
-}
-
-/// Waits for an answer, but not longer than `limit`.
-pub(super) async fn call<T>(limit: Duration, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Failure> {
-    match timeout(limit, work).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) if is_rejection(&error) => {
-            Err(Failure::Rejected(Error::internal("Postgres does not take a record", error)))
-        }
-        Ok(Err(error @ sqlx::Error::PoolTimedOut)) => Err(Failure::Timeout(error.to_string())),
-        Ok(Err(error)) => Err(Failure::Unavailable(error.to_string())),
-        Err(_) => Err(Failure::Timeout(format!("no answer within {} ms", limit.as_millis()))),
-    }
-}
-
-/// Whether it lies with the data: a value that does not fit, a record that is not there. Everything else may pass.
-fn is_rejection(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    let of_data = code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"));
-    of_data || matches!(error, sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. })
 }

@@ -1,0 +1,98 @@
+use std::time::Duration;
+
+use super::embedded::EmbeddedConversations;
+use super::redis;
+use super::types::{AppendBatch, Conversation, Excess, Message, MessageIdentity, Retention, Tombstone};
+use crate::kernel::{Error, UserId, new_id};
+use crate::storage::failover::{Failover, prefer_remote, try_remote, write};
+use crate::storage::redis::Redis;
+
+/// Conversations by user.
+#[derive(Clone, Debug)]
+pub struct ConversationStore {
+    embedded: EmbeddedConversations,
+    redis: Option<Failover<Redis>>,
+}
+
+impl ConversationStore {
+    pub(in crate::storage) fn new(embedded: EmbeddedConversations, redis: Option<Failover<Redis>>) -> Self {
+        Self { embedded, redis }
+    }
+
+    /// Adds messages, oldest first, in one step: all or none. The conversation lives on for `ttl` from now; one that has
+    /// expired begins anew. Returns how many messages it holds.
+    pub async fn append(
+        &self,
+        user: &UserId,
+        messages: &[Message],
+        ttl: Duration,
+        retention: Retention,
+    ) -> Result<usize, Error> {
+        let batch = &AppendBatch { operation: new_id(), messages, ttl, max_messages: retention.max_messages() };
+        let operation = |connection| async move {
+            let held = redis::append(connection, user, batch).await?;
+            copied(self.embedded.append(user, batch, None).await);
+            Ok(held)
+        };
+        write(self.redis.as_ref(), operation, |outbox| self.embedded.append(user, batch, outbox)).await
+    }
+
+    /// The newest `limit` messages, newest first, and the summary.
+    pub async fn recent(&self, user: &UserId, limit: usize) -> Result<Conversation, Error> {
+        let reading = |connection| redis::recent(connection, user, limit);
+        prefer_remote(self.redis.as_ref(), reading, || self.embedded.recent(user, limit)).await
+    }
+
+    /// The newest messages with at most `chars` characters in all, newest first, every system message, and the summary. The
+    /// message that no longer fits is left out, and so is all that is older.
+    pub async fn window(&self, user: &UserId, chars: usize) -> Result<Conversation, Error> {
+        let reading = |connection| redis::window(connection, user, chars);
+        prefer_remote(self.redis.as_ref(), reading, || self.embedded.window(user, chars)).await
+    }
+
+    /// Forgets the conversation: messages and summary.
+    pub async fn clear(&self, user: &UserId) -> Result<(), Error> {
+        let tombstone = &Tombstone { operation: new_id(), at_ms: self.embedded.clock.now_ms() };
+        let operation = |connection| async move {
+            redis::clear(connection, user, tombstone).await?;
+            Ok(self.embedded.clear(user, tombstone, None).await?)
+        };
+        write(self.redis.as_ref(), operation, |outbox| self.embedded.clear(user, tombstone, outbox)).await
+    }
+
+    /// The messages beyond the newest `keep`, oldest first, at most `max_messages` of them. System messages are not among them: they
+    /// are instructions, which a summary would turn into prose. None while Redis is away: summarizing waits for it.
+    pub async fn excess(&self, user: &UserId, keep: usize, max_messages: usize) -> Result<Option<Excess>, Error> {
+        if self.redis.is_none() {
+            return self.embedded.excess(user, keep, max_messages).await;
+        }
+        let reading = try_remote(self.redis.as_ref(), |it| redis::excess(it, user, keep, max_messages));
+        Ok(reading.await?.flatten())
+    }
+
+    /// Puts `summary` in the place of the excess. Does nothing and returns false if the conversation was cleared, or has
+    /// begun anew, since the excess was read.
+    pub async fn summarize(&self, user: &UserId, excess: &Excess, summary: &str) -> Result<bool, Error> {
+        let (epoch, texts) = match &excess.identity {
+            MessageIdentity::Embedded(ids) => return self.embedded.summarize(user, ids, summary).await,
+            MessageIdentity::Redis { epoch, texts } => (epoch, texts),
+        };
+        let summarizing = try_remote(self.redis.as_ref(), |it| redis::summarize(it, user, (epoch, texts), summary));
+        let is_done = summarizing.await?.unwrap_or(false);
+        if is_done {
+            copied(self.embedded.summarize_copy(user, &excess.messages, summary).await);
+        }
+        Ok(is_done)
+    }
+
+    pub(in crate::storage) async fn purge(&self) -> Result<(), Error> {
+        self.embedded.purge().await
+    }
+}
+
+/// What Redis holds counts; a copy that could not be made is only missed if Redis is lost.
+fn copied<T>(outcome: Result<T, Error>) {
+    if let Err(error) = outcome {
+        tracing::warn!(%error, "a conversation could not be copied to the embedded store");
+    }
+}

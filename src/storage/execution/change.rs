@@ -1,0 +1,77 @@
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::record::{Execution, ExecutionStatus, Step};
+
+/// Why an execution that was cut off has no answer.
+pub(super) const INTERRUPTED: &str = "The server stopped while this ran";
+/// Old executions that are deleted in one go: in the time that takes, nobody else can write.
+pub(super) const DELETE_BATCH: i64 = 20;
+/// Pause after that, for those who wait.
+pub(super) const DELETE_PAUSE: Duration = Duration::from_millis(10);
+
+/// How an execution ended, as it is stored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct StoredOutcome {
+    pub(super) status: ExecutionStatus,
+    pub(super) answer: Option<String>,
+    pub(super) error: Option<String>,
+    pub(super) metadata: String,
+}
+
+/// A change of a record. Each can be made again without harm, and has no more effect then. JSON is text: as part of a change
+/// it could be too deep to be read again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ExecutionChange {
+    /// It has begun.
+    Begin(Execution),
+    /// What was decided to be done.
+    Plan { id: String, intent: String, confidence: f64, plan: String },
+    /// A task has ended.
+    Step { id: String, ordinal: i64, step: Step },
+    /// It has ended. One that has ended already stays as it is.
+    Finish {
+        id: String,
+        #[serde(rename = "end")]
+        outcome: StoredOutcome,
+        finished_ms: i64,
+    },
+    /// Whatever this server was at before `before_ms` was cut off.
+    Interrupt { before_ms: i64 },
+}
+
+impl ExecutionChange {
+    /// The execution that it is about.
+    pub(super) fn id(&self) -> &str {
+        match self {
+            Self::Begin(execution) => &execution.id,
+            Self::Plan { id, .. } | Self::Step { id, .. } | Self::Finish { id, .. } => id,
+            Self::Interrupt { .. } => "",
+        }
+    }
+
+    /// About how much it is to send.
+    pub(super) fn bytes(&self) -> usize {
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        match self {
+            Self::Begin(execution) => execution.prompt.len(),
+            Self::Plan { plan, .. } => plan.len(),
+            Self::Step { step, .. } => length(&step.output) + length(&step.query),
+            Self::Finish { outcome, .. } => outcome.metadata.len() + length(&outcome.answer),
+            Self::Interrupt { .. } => 0,
+        }
+    }
+
+    /// What was being done, for an error.
+    pub(super) fn what(&self) -> &'static str {
+        match self {
+            Self::Begin(_) => "could not record an execution",
+            Self::Plan { .. } => "could not record a plan",
+            Self::Step { .. } => "could not record a step",
+            Self::Finish { .. } => "could not record the end of an execution",
+            Self::Interrupt { .. } => "could not mark interrupted executions",
+        }
+    }
+}

@@ -1,0 +1,128 @@
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::change::{ExecutionChange, StoredOutcome};
+use super::cursor::ExecutionCursor;
+use super::embedded::EmbeddedExecutions;
+use super::postgres;
+use super::record::{Execution, ExecutionFilter, Outcome, Step};
+use crate::kernel::{Clock, Error, ErrorKind};
+use crate::storage::failover::{Failover, try_remote, write};
+use crate::storage::postgres::Postgres;
+use crate::storage::sqlite::int;
+
+/// Executions and their steps.
+#[derive(Clone, Debug)]
+pub struct ExecutionStore {
+    embedded: EmbeddedExecutions,
+    postgres: Option<Failover<Postgres>>,
+    clock: Clock,
+}
+
+impl ExecutionStore {
+    pub(in crate::storage) fn new(
+        embedded: EmbeddedExecutions,
+        postgres: Option<Failover<Postgres>>,
+        clock: Clock,
+    ) -> Self {
+        Self { embedded, postgres, clock }
+    }
+
+    /// Records that an execution has begun.
+    pub async fn begin(&self, execution: &Execution) -> Result<(), Error> {
+        self.record(ExecutionChange::Begin(execution.clone())).await
+    }
+
+    /// Records what was decided to be done.
+    pub async fn plan(&self, id: &str, intent: &str, confidence: f64, plan: &Value) -> Result<(), Error> {
+        self.record(ExecutionChange::Plan {
+            id: id.to_owned(),
+            intent: intent.to_owned(),
+            confidence,
+            plan: plan.to_string(),
+        })
+        .await
+    }
+
+    /// Records a finished task.
+    pub async fn step(&self, execution_id: &str, ordinal: i64, step: &Step) -> Result<(), Error> {
+        self.record(ExecutionChange::Step { id: execution_id.to_owned(), ordinal, step: step.clone() }).await
+    }
+
+    /// Records how an execution ended. One that has ended stays as it is.
+    pub async fn finish(&self, id: &str, outcome: &Outcome) -> Result<(), Error> {
+        let finished_ms = self.clock.now_ms();
+        let Outcome { status, answer, error, metadata } = outcome.clone();
+        let outcome = StoredOutcome { status, answer, error, metadata: metadata.to_string() };
+        self.record(ExecutionChange::Finish { id: id.to_owned(), outcome, finished_ms }).await
+    }
+
+    /// One execution with its steps. While Postgres is away, an execution that is not in the embedded store may be there; one
+    /// from before Postgres was used is here.
+    pub async fn get(&self, id: &str) -> Result<Option<(Execution, Vec<Step>)>, Error> {
+        // No id has one, and Postgres takes none.
+        if id.contains('\0') {
+            return Ok(None);
+        }
+        let remote = try_remote(self.postgres.as_ref(), |connection| postgres::get(connection, id)).await?;
+        let is_certain = remote.is_some() || self.postgres.is_none();
+        if let Some(found) = remote.flatten() {
+            return Ok(Some(found));
+        }
+        let found = self.embedded.get(id).await?;
+        if found.is_none() && !is_certain {
+            let detail = format!("Postgres is away, and execution '{id}' may be there; please try again later");
+            return Err(Error::new(ErrorKind::NotConfigured, detail));
+        }
+        Ok(found)
+    }
+
+    /// The newest executions first, prompt and answer cut to 1000 characters, each with the cursor that as `before` gives
+    /// what follows it. While Postgres is away: those that the embedded store has.
+    pub async fn list(
+        &self,
+        filter: &ExecutionFilter,
+        limit: usize,
+    ) -> Result<Vec<(ExecutionCursor, Execution)>, Error> {
+        let before = |in_postgres| match filter.before {
+            None => Ok(i64::MAX),
+            Some(cursor) => cursor.position_in(in_postgres, self.postgres.is_some()),
+        };
+        let with_cursors = |found: Vec<(i64, Execution)>, in_postgres| {
+            found.into_iter().map(|(position, it)| (ExecutionCursor::new(position, in_postgres), it)).collect()
+        };
+        let reading = |connection| async { postgres::list(connection, filter, before(true)?, limit).await };
+        if let Some(found) = try_remote(self.postgres.as_ref(), reading).await? {
+            return Ok(with_cursors(found, true));
+        }
+        Ok(with_cursors(self.embedded.list(filter, before(false)?, limit).await?, false))
+    }
+
+    /// Deletes executions that began more than `age` ago, and the oldest beyond the newest `max_rows`.
+    pub async fn retain(&self, age: Duration, max_rows: i64) -> Result<(), Error> {
+        self.embedded.retain(age, max_rows).await?;
+        let Some(connection) = self.postgres.as_ref().and_then(Failover::connection) else { return Ok(()) };
+        let now_ms = self.clock.now_ms();
+        let before_ms = now_ms.saturating_sub(int(age.as_millis()));
+        // Deleting may take its time; that says nothing of how Postgres serves others.
+        if let Err(failure) = postgres::retain(&connection, now_ms, before_ms, max_rows).await {
+            tracing::warn!(
+                error = failure.text(),
+                "old executions could not be deleted from Postgres; the next round tries"
+            );
+        }
+        Ok(())
+    }
+
+    /// Marks what an earlier process was at as interrupted: here, and in Postgres once it is connected to, which is later.
+    pub(in crate::storage) async fn interrupt(&self) -> Result<(), Error> {
+        self.record(ExecutionChange::Interrupt { before_ms: self.clock.now_ms() }).await
+    }
+
+    async fn record(&self, change: ExecutionChange) -> Result<(), Error> {
+        let change = &change;
+        let operation = |connection| postgres::apply(connection, change);
+        write(self.postgres.as_ref(), operation, |outbox| self.embedded.apply(change, outbox)).await
+    }
+}

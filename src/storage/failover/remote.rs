@@ -1,0 +1,74 @@
+use std::time::Duration;
+
+use super::outbox::OutboxEntry;
+use crate::kernel::{Error, Redaction};
+
+/// Bytes that a service takes per millisecond even on a bad day.
+const BYTES_PER_MS: usize = 5_000;
+
+/// `limit`, and the time that sending so many bytes may take.
+pub(in crate::storage) fn timeout_for(limit: Duration, bytes: usize) -> Duration {
+    limit.saturating_add(Duration::from_millis(u64::try_from(bytes / BYTES_PER_MS).unwrap_or(u64::MAX)))
+}
+
+/// A service: Redis or Postgres.
+pub(in crate::storage) trait RemoteBackend: Clone + Send + Sync + 'static {
+    /// What operations are carried out with.
+    type Connection: Clone + Send + Sync + 'static;
+
+    /// Its name for people.
+    const NAME: &'static str;
+    /// Its name in the outbox.
+    const KEY: &'static str;
+
+    /// Connects and makes sure that the service can be used.
+    fn connect(&self) -> impl Future<Output = Result<Self::Connection, Failure>> + Send;
+
+    /// One round trip.
+    fn check(&self, connection: &Self::Connection) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Carries out queued operations, in order. It may be called again with the same ones, and must then carry out only those
+    /// that were not.
+    fn write_back(
+        &self,
+        connection: &Self::Connection,
+        entries: &[OutboxEntry],
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// Why an operation did not succeed.
+#[derive(Debug)]
+pub(in crate::storage) enum Failure {
+    /// The service is gone, or not able to work; what it said, without credentials.
+    Unavailable(String),
+    /// No answer in time. That may lie with this operation alone: the reconnect task finds out.
+    Timeout(String),
+    /// The service works, but does not take this operation; or the embedded store failed, which is no fault of the service.
+    Rejected(Error),
+    /// The service must not be used: its schema is not ours.
+    IncompatibleSchema(String),
+}
+
+impl Failure {
+    /// What went wrong, for the log and for a status.
+    pub(in crate::storage) fn text(&self) -> String {
+        match self {
+            Self::Unavailable(text) | Self::Timeout(text) | Self::IncompatibleSchema(text) => text.clone(),
+            Self::Rejected(error) => error.to_string(),
+        }
+    }
+
+    /// The failure with what a connection has said of credentials masked.
+    pub(in crate::storage) fn masked(self, redaction: &Redaction) -> Self {
+        match self {
+            Self::Unavailable(text) => Self::Unavailable(redaction.text(&text)),
+            failure => failure,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Rejected(error)
+    }
+}

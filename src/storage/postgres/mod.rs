@@ -1,0 +1,7 @@
+//! Postgres: the pool with its limits of time, its schema, and how it is brought up to date after an absence.
+
+mod backend;
+mod connection;
+
+pub(super) use backend::Postgres;
+pub(super) use connection::{BACKGROUND_TIMEOUT, PostgresConnection, REQUEST_TIMEOUT, call};

@@ -1,0 +1,103 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{AsyncConnectionConfig, Client};
+use tokio::sync::Mutex;
+
+use super::connection::{REQUEST_TIMEOUT, RedisConnection, call, round_trip};
+use crate::kernel::{Error, Redaction, Secret, SecretUrl};
+use crate::storage::conversation::{EmbeddedConversations, replay, restore};
+use crate::storage::failover::{Failure, OutboxEntry, RemoteBackend};
+use crate::storage::sqlite::Database;
+
+/// How long a sign of life may take: one command can keep Redis from all others.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long connecting may take, names, TLS and signing in included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// The fact that holds the run of Redis that was seen last. Without it, copies are given back.
+pub(in crate::storage) const RUN_ID: &str = "redis run";
+
+/// Where Redis is, and what it is kept up to date from.
+#[derive(Clone, Debug)]
+pub(in crate::storage) struct Redis {
+    client: Client,
+    redaction: Redaction,
+    database: Database,
+    conversations: EmbeddedConversations,
+    /// One more connection, to find out how Redis is while the other waits for something slow.
+    watch: Arc<Mutex<Option<RedisConnection>>>,
+}
+
+impl Redis {
+    pub(in crate::storage) fn new(
+        url: &Secret,
+        database: Database,
+        conversations: EmbeddedConversations,
+    ) -> Result<Self, Error> {
+        let client = Client::open(url.expose())
+            .map_err(|error| Error::internal_public("REDIS_URL can't be used".to_owned(), error))?;
+        let redaction = Redaction::new(SecretUrl::new(url.expose()).secrets());
+        Ok(Self { client, redaction, database, conversations, watch: Arc::default() })
+    }
+
+    /// A round trip of its own.
+    pub(in crate::storage) async fn ping(&self, limit: Duration) -> Result<Duration, Failure> {
+        let mut watch = self.watch.lock().await;
+        if let Some(connection) = watch.take()
+            && let Ok(took) = round_trip(&connection, limit).await
+        {
+            *watch = Some(connection);
+            return Ok(took);
+        }
+        // It may have been this connection alone.
+        let connection = self.dial().await?;
+        let took = round_trip(&connection, limit).await?;
+        *watch = Some(connection);
+        Ok(took)
+    }
+
+    async fn dial(&self) -> Result<RedisConnection, Failure> {
+        // Each command has its own limit.
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(None);
+        let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
+        call(CONNECT_TIMEOUT, connecting).await.map_err(|failure| failure.masked(&self.redaction))
+    }
+
+    /// A Redis that was restarted may have lost what it had acknowledged: what this server has a copy of is given back.
+    async fn restore_after_restart(&self, connection: &RedisConnection) -> Result<(), Failure> {
+        let mut asking = connection.clone();
+        // An account that may not ask is told nothing: then everything is offered each time.
+        let info = call(REQUEST_TIMEOUT, redis::cmd("INFO").arg("server").query_async::<String>(&mut asking)).await;
+        let info = info.unwrap_or_default();
+        let run = info.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap_or_default();
+        let seen = self.database.meta(RUN_ID).await?;
+        if !run.is_empty() && seen.as_deref() == Some(run) {
+            return Ok(());
+        }
+        restore(&self.conversations, connection).await?;
+        Ok(self.database.set_meta(RUN_ID, Some(run)).await?)
+    }
+}
+
+impl RemoteBackend for Redis {
+    type Connection = RedisConnection;
+
+    const NAME: &'static str = "Redis";
+    const KEY: &'static str = "redis";
+
+    async fn connect(&self) -> Result<RedisConnection, Failure> {
+        let connection = self.dial().await?;
+        round_trip(&connection, REQUEST_TIMEOUT).await?;
+        self.restore_after_restart(&connection).await?;
+        Ok(connection)
+    }
+
+    async fn check(&self, _connection: &RedisConnection) -> Result<(), Failure> {
+        self.ping(CHECK_TIMEOUT).await.map(|_| ())
+    }
+
+    async fn write_back(&self, connection: &RedisConnection, entries: &[OutboxEntry]) -> Result<(), Failure> {
+        replay(&self.conversations, connection, entries).await
+    }
+}

@@ -1,0 +1,49 @@
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{ErrorKind, RedisError};
+use tokio::time::{Instant, timeout};
+
+use crate::kernel::Error;
+use crate::storage::failover::Failure;
+
+/// How long a request waits for Redis.
+pub(in crate::storage) const REQUEST_TIMEOUT: Duration = Duration::from_millis(200);
+/// How long background work waits for it, which may send a lot at once.
+pub(in crate::storage) const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// All commands go over one connection, each with its own answer.
+pub(in crate::storage) type RedisConnection = MultiplexedConnection;
+
+/// Waits for an answer, but not longer than `limit`.
+pub(in crate::storage) async fn call<T>(
+    limit: Duration,
+    command: impl Future<Output = Result<T, RedisError>>,
+) -> Result<T, Failure> {
+    match timeout(limit, command).await {
+        Ok(outcome) => classify(outcome),
+        Err(_) => Err(Failure::Timeout(format!("no answer within {} ms", limit.as_millis()))),
+    }
+}
+
+/// Whether an error lies with the operation or with Redis.
+pub(in crate::storage) fn classify<T>(outcome: Result<T, RedisError>) -> Result<T, Failure> {
+    outcome.map_err(|error| {
+        if is_rejection(&error) {
+            return Failure::Rejected(Error::internal("Redis does not take an operation", error));
+        }
+        Failure::Unavailable(error.to_string())
+    })
+}
+
+/// Whether it lies with the data: a key holds something else than it should. Everything else may pass.
+fn is_rejection(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::UnexpectedReturnType || error.to_string().contains("WRONGTYPE")
+}
+
+/// Asks for a sign of life; says how long that took.
+pub(super) async fn round_trip(connection: &RedisConnection, limit: Duration) -> Result<Duration, Failure> {
+    let started = Instant::now();
+    call(limit, redis::cmd("PING").query_async::<()>(&mut connection.clone())).await?;
+    Ok(started.elapsed())
+}

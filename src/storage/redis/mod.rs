@@ -1,0 +1,7 @@
+//! Redis: the connection with its limits of time, and how it is brought up to date after an absence.
+
+mod backend;
+mod connection;
+
+pub(super) use backend::{RUN_ID, Redis};
+pub(super) use connection::{BACKGROUND_TIMEOUT, REQUEST_TIMEOUT, RedisConnection, call, classify};

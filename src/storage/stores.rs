@@ -1,0 +1,214 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::cache::{CacheStore, EmbeddedCache};
+use super::config::ConfigStore;
+use super::conversation::{ConversationStore, EmbeddedConversations};
+use super::execution::{EmbeddedExecutions, ExecutionStore};
+use super::failover::{BackendStatus, Failover, Failure, Outbox, RemoteBackend};
+use super::migrate::MigrationReport;
+use super::pool::PoolStatus;
+use super::postgres::Postgres;
+use super::redis::{self, Redis};
+use super::sqlite::Database;
+use crate::kernel::{Clock, Error};
+use crate::settings::StorageSettings;
+
+/// How long the start waits for outside services; after that they are connected to in the background.
+const START_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Bytes that may wait for a service: on disk, in the embedded database.
+const MAX_OUTBOX_BYTES: i64 = 500_000_000;
+
+/// All stores. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    /// Conversations and their summaries.
+    pub conversations: ConversationStore,
+    /// Cached answers.
+    pub cache: CacheStore,
+    /// Executions and their steps.
+    pub executions: ExecutionStore,
+    /// What was configured through the API.
+    pub config: ConfigStore,
+    pub(super) database: Database,
+    pub(super) redis: Option<Failover<Redis>>,
+    pub(super) postgres: Option<Failover<Postgres>>,
+    reconnecting: Arc<Mutex<JoinSet<()>>>,
+}
+
+impl Stores {
+    /// Opens the embedded store under `DATA_DIR`, creating and migrating what is missing. Executions that an earlier
+    /// process left running are marked as interrupted. Outside services are connected to, but not waited for.
+    pub async fn open(settings: &StorageSettings, clock: Clock) -> Result<Self, Error> {
+        let config = ConfigStore::new(&settings.data_dir);
+        let database = Database::open(&settings.data_dir).await?;
+        let conversations = EmbeddedConversations::new(database.clone(), clock.clone());
+        let executions = EmbeddedExecutions::new(database.clone(), clock.clone());
+        let redis = match &settings.redis_url {
+            None => {
+                // What is said without Redis is given to it, should it be used again.
+                database.set_meta(redis::RUN_ID, None).await?;
+                None
+            }
+            Some(url) => {
+                let outbox = Outbox::new(database.clone(), Redis::KEY);
+                let redis = Redis::new(url, database.clone(), conversations.clone())?;
+                Some(Failover::new(redis, outbox, clock.clone()).await?)
+            }
+        };
+        let postgres = match &settings.postgres_dsn {
+            None => None,
+            Some(dsn) => {
+                let outbox = Outbox::new(database.clone(), Postgres::KEY);
+                let postgres = Postgres::new(dsn, database.installation().await?, executions.clone())?;
+                Some(Failover::new(postgres, outbox, clock.clone()).await?)
+            }
+        };
+        let executions = ExecutionStore::new(executions, postgres.clone(), clock.clone());
+        executions.interrupt().await?;
+        let reconnecting = connect(redis.as_ref(), postgres.as_ref()).await?;
+        Ok(Self {
+            conversations: ConversationStore::new(conversations, redis.clone()),
+            cache: CacheStore::new(EmbeddedCache::new(database.clone(), clock), redis.clone()),
+            executions,
+            config,
+            database,
+            redis,
+            postgres,
+            reconnecting: Arc::new(Mutex::new(reconnecting)),
+        })
+    }
+
+    /// How Redis is doing; None if there is none. Costs nothing.
+    pub fn redis(&self) -> Option<BackendStatus> {
+        self.redis.as_ref().map(Failover::status)
+    }
+
+    /// A round trip to Redis, and how long it took; or why there was none.
+    pub async fn ping_redis(&self) -> Result<Duration, String> {
+        let failover = self.redis.as_ref().ok_or("Redis is not configured")?;
+        if failover.connection().is_none() {
+            return Err(unavailable_text(Redis::NAME, &failover.status()));
+        }
+        failover.backend().ping(redis::REQUEST_TIMEOUT).await.map_err(|failure| failure.text())
+    }
+
+    /// How Postgres is doing; None if there is none. Costs nothing.
+    pub fn postgres(&self) -> Option<BackendStatus> {
+        self.postgres.as_ref().map(Failover::status)
+    }
+
+    /// A round trip to Postgres, and how long it took; or why there was none.
+    pub async fn ping_postgres(&self) -> Result<Duration, String> {
+        let failover = self.postgres.as_ref().ok_or("Postgres is not configured")?;
+        let connection = failover.connection().ok_or_else(|| unavailable_text(Postgres::NAME, &failover.status()))?;
+        failover.backend().ping(&connection).await.map_err(|failure| failure.text())
+    }
+
+    /// How the pools of connections are used. Costs nothing.
+    pub fn pools(&self) -> Vec<PoolStatus> {
+        let postgres = self.postgres.as_ref().and_then(Failover::connection);
+        let postgres = postgres.map(|connection| PoolStatus::of("postgres", &connection.pool));
+        self.database.pools().into_iter().chain(postgres).collect()
+    }
+
+    /// What the embedded store stands in for at the moment, as sentences.
+    pub fn degraded(&self) -> Vec<String> {
+        let away = |status: Option<BackendStatus>| status.is_some_and(|status| !status.connected);
+        let mut sentences = Vec::new();
+        if away(self.redis()) {
+            sentences.push("Redis is away; conversations are kept in the embedded store until it returns".to_owned());
+        }
+        if away(self.postgres()) {
+            sentences.push("Postgres is away; executions are kept in the embedded store until it returns".to_owned());
+        }
+        sentences
+    }
+
+    /// Brings the schemas of the embedded database and of Postgres up to date without serving; says what was done.
+    pub async fn migrate(settings: &StorageSettings) -> Result<Vec<String>, Error> {
+        let database = Database::open(&settings.data_dir).await?;
+        let mut done = vec![describe("the embedded database", database.migrated)];
+        if let Some(dsn) = &settings.postgres_dsn {
+            let executions = EmbeddedExecutions::new(database.clone(), Clock::system());
+            let migrated = Postgres::new(dsn, String::new(), executions)?.migrate().await;
+            let migrated =
+                migrated.map_err(|failure| Error::internal_public("Postgres could not be migrated", failure.text()))?;
+            done.push(describe("Postgres", migrated));
+        }
+        database.close().await;
+        Ok(done)
+    }
+
+    /// Whether the embedded store answers.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.database.ping().await
+    }
+
+    /// Deletes what has expired or is beyond what `settings` retain. To be called now and then.
+    pub async fn purge(&self, settings: &StorageSettings) -> Result<(), Error> {
+        self.conversations.purge().await?;
+        self.cache.purge().await?;
+        self.trim_outboxes(MAX_OUTBOX_BYTES).await?;
+        self.executions.retain(settings.execution_retention, settings.execution_max_rows).await
+    }
+
+    /// Gives up what has waited longest for services that are away for too long.
+    pub(super) async fn trim_outboxes(&self, max_bytes: i64) -> Result<(), Error> {
+        if let Some(redis) = &self.redis
+            && redis.trim_outbox(max_bytes).await? > 0
+        {
+            // The copies still have it.
+            self.database.set_meta(redis::RUN_ID, None).await?;
+        }
+        if let Some(postgres) = &self.postgres {
+            postgres.trim_outbox(max_bytes).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes everything out and closes the store.
+    pub async fn close(&self) {
+        self.reconnecting.lock().await.shutdown().await;
+        self.database.close().await;
+    }
+}
+
+/// Connects to what there is, and leaves it to the background.
+async fn connect(redis: Option<&Failover<Redis>>, postgres: Option<&Failover<Postgres>>) -> Result<JoinSet<()>, Error> {
+    let mut reconnecting = JoinSet::new();
+    tokio::try_join!(connect_at_start(redis), connect_at_start(postgres))?;
+    redis.map(|failover| reconnecting.spawn(failover.clone().run_reconnect()));
+    postgres.map(|failover| reconnecting.spawn(failover.clone().run_reconnect()));
+    Ok(reconnecting)
+}
+
+/// Connects before the first request if the service is there. Only a service that must not be used stops the start.
+async fn connect_at_start<B: RemoteBackend>(failover: Option<&Failover<B>>) -> Result<(), Error> {
+    let Some(failover) = failover else { return Ok(()) };
+    let late = || Err(Failure::Unavailable(format!("no connection within {} s", START_TIMEOUT.as_secs())));
+    match timeout(START_TIMEOUT, failover.connect()).await.unwrap_or_else(|_| late()) {
+        Err(Failure::IncompatibleSchema(text)) => Err(Error::internal_public(format!("can't use {}", B::NAME), text)),
+        Err(failure) => {
+            failover.connect_failed(&failure);
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+fn unavailable_text(name: &str, status: &BackendStatus) -> String {
+    match &status.last_error {
+        Some(error) => format!("{name} is not in use: {error}"),
+        None => format!("{name} is not in use: what has waited for it is being written back"),
+    }
+}
+
+fn describe(what: &str, MigrationReport { from, to }: MigrationReport) -> String {
+    if from == to { format!("{what} is up to date at version {to}") } else { format!("{what}: version {from} -> {to}") }
+}
