@@ -6,7 +6,7 @@ use super::context::{ContextMessage, chars_of, window};
 use super::summarizer::SummaryQueue;
 use crate::kernel::{Clock, Error, ErrorKind, Role, Secret, SecretUrl, UserId};
 use crate::settings::{Settings, SharedSettings};
-use crate::storage::{Message, Retention, Stores};
+use crate::storage::{Message, Stores};
 
 /// Conversations: reading, adding, clearing.
 #[derive(Clone, Debug)]
@@ -91,12 +91,9 @@ impl MemoryService {
             return Err(Error::new(ErrorKind::NotConfigured, "Conversation memory is disabled (MEMORY_ENABLED=false)"));
         }
         let summarizing = can_summarize(&settings);
-        let retain = if summarizing {
-            Retention::UntilSummarized(memory.max_messages)
-        } else {
-            Retention::Newest(memory.max_messages)
-        };
-        let held = self.stores.conversations.append(user, messages, memory.ttl, retain).await?;
+        // Older messages wait to be summarized.
+        let kept = if summarizing { memory.max_messages.saturating_mul(2).max(10_000) } else { memory.max_messages };
+        let held = self.stores.conversations.append(user, messages, memory.ttl, kept).await?;
         if summarizing && summary_is_due(held, memory.max_messages) {
             self.summaries.push(user.clone());
         }

@@ -23,7 +23,7 @@ mod stores;
 
 pub use cache::CacheStore;
 pub use config::ConfigStore;
-pub use conversation::{Conversation, Excess, Message, Retention};
+pub use conversation::{Conversation, Excess, Message};
 pub use execution::{
     Execution, ExecutionCursor, ExecutionFilter, ExecutionStatus, ExecutionStore, Outcome, Step, StepStatus,
 };

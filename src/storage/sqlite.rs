@@ -23,13 +23,13 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The embedded database. Writes go through one connection, so they queue here instead of failing as busy; reads have
 /// their own and see the last commit (WAL).
 #[derive(Clone, Debug)]
-pub(super) struct Database {
+pub(crate) struct Database {
     writer: SqlitePool,
     readers: SqlitePool,
     /// Held while this server uses the folder: a second one would take its running executions for interrupted ones.
     lock: Arc<File>,
     /// What was done to its schema when it was opened.
-    pub(super) migrated: MigrationReport,
+    pub(crate) migrated: MigrationReport,
 }
 
 impl Database {

@@ -1,25 +1,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
-use tokio::task::JoinSet;
-use tokio::time::timeout;
+use futures_util::FutureExt;
+use futures_util::future::OptionFuture;
+use parking_lot::Mutex;
 
 use super::cache::{CacheStore, EmbeddedCache};
 use super::config::ConfigStore;
 use super::conversation::{ConversationStore, EmbeddedConversations};
 use super::execution::{EmbeddedExecutions, ExecutionStore};
-use super::failover::{BackendStatus, Failover, Failure, Outbox, RemoteBackend};
+use super::failover::{BackendStatus, Failover, Outbox, RemoteBackend};
 use super::migrate::MigrationReport;
 use super::pool::PoolStatus;
 use super::postgres::Postgres;
 use super::redis::{self, Redis};
 use super::sqlite::Database;
-use crate::kernel::{Clock, Error};
+use crate::kernel::{BackgroundTask, Clock, Error};
 use crate::settings::StorageSettings;
-
-/// How long the start waits for outside services; after that they are connected to in the background.
-const START_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Bytes that may wait for a service: on disk, in the embedded database.
 const MAX_OUTBOX_BYTES: i64 = 500_000_000;
@@ -38,7 +35,7 @@ pub struct Stores {
     pub(super) database: Database,
     pub(super) redis: Option<Failover<Redis>>,
     pub(super) postgres: Option<Failover<Postgres>>,
-    reconnecting: Arc<Mutex<JoinSet<()>>>,
+    reconnecting: Arc<Mutex<Vec<BackgroundTask>>>,
 }
 
 impl Stores {
@@ -71,7 +68,10 @@ impl Stores {
         };
         let executions = ExecutionStore::new(executions, postgres.clone(), clock.clone());
         executions.interrupt().await?;
-        let reconnecting = connect(redis.as_ref(), postgres.as_ref()).await?;
+        let (of_redis, of_postgres) = tokio::try_join!(
+            OptionFuture::from(redis.as_ref().map(Failover::start)).map(Option::transpose),
+            OptionFuture::from(postgres.as_ref().map(Failover::start)).map(Option::transpose),
+        )?;
         Ok(Self {
             conversations: ConversationStore::new(conversations, redis.clone()),
             cache: CacheStore::new(EmbeddedCache::new(database.clone(), clock), redis.clone()),
@@ -80,7 +80,7 @@ impl Stores {
             database,
             redis,
             postgres,
-            reconnecting: Arc::new(Mutex::new(reconnecting)),
+            reconnecting: Arc::new(Mutex::new(of_redis.into_iter().chain(of_postgres).collect())),
         })
     }
 
@@ -91,11 +91,7 @@ impl Stores {
 
     /// A round trip to Redis, and how long it took; or why there was none.
     pub async fn ping_redis(&self) -> Result<Duration, String> {
-        let failover = self.redis.as_ref().ok_or("Redis is not configured")?;
-        if failover.connection().is_none() {
-            return Err(unavailable_text(Redis::NAME, &failover.status()));
-        }
-        failover.backend().ping(redis::REQUEST_TIMEOUT).await.map_err(|failure| failure.text())
+        self.redis.as_ref().ok_or("Redis is not configured")?.ping().await
     }
 
     /// How Postgres is doing; None if there is none. Costs nothing.
@@ -105,9 +101,7 @@ impl Stores {
 
     /// A round trip to Postgres, and how long it took; or why there was none.
     pub async fn ping_postgres(&self) -> Result<Duration, String> {
-        let failover = self.postgres.as_ref().ok_or("Postgres is not configured")?;
-        let connection = failover.connection().ok_or_else(|| unavailable_text(Postgres::NAME, &failover.status()))?;
-        failover.backend().ping(&connection).await.map_err(|failure| failure.text())
+        self.postgres.as_ref().ok_or("Postgres is not configured")?.ping().await
     }
 
     /// How the pools of connections are used. Costs nothing.
@@ -174,38 +168,8 @@ impl Stores {
 
     /// Writes everything out and closes the store.
     pub async fn close(&self) {
-        self.reconnecting.lock().await.shutdown().await;
+        self.reconnecting.lock().clear();
         self.database.close().await;
-    }
-}
-
-/// Connects to what there is, and leaves it to the background.
-async fn connect(redis: Option<&Failover<Redis>>, postgres: Option<&Failover<Postgres>>) -> Result<JoinSet<()>, Error> {
-    let mut reconnecting = JoinSet::new();
-    tokio::try_join!(connect_at_start(redis), connect_at_start(postgres))?;
-    redis.map(|failover| reconnecting.spawn(failover.clone().run_reconnect()));
-    postgres.map(|failover| reconnecting.spawn(failover.clone().run_reconnect()));
-    Ok(reconnecting)
-}
-
-/// Connects before the first request if the service is there. Only a service that must not be used stops the start.
-async fn connect_at_start<B: RemoteBackend>(failover: Option<&Failover<B>>) -> Result<(), Error> {
-    let Some(failover) = failover else { return Ok(()) };
-    let late = || Err(Failure::Unavailable(format!("no connection within {} s", START_TIMEOUT.as_secs())));
-    match timeout(START_TIMEOUT, failover.connect()).await.unwrap_or_else(|_| late()) {
-        Err(Failure::IncompatibleSchema(text)) => Err(Error::internal_public(format!("can't use {}", B::NAME), text)),
-        Err(failure) => {
-            failover.connect_failed(&failure);
-            Ok(())
-        }
-        Ok(()) => Ok(()),
-    }
-}
-
-fn unavailable_text(name: &str, status: &BackendStatus) -> String {
-    match &status.last_error {
-        Some(error) => format!("{name} is not in use: {error}"),
-        None => format!("{name} is not in use: what has waited for it is being written back"),
     }
 }
 

@@ -7,10 +7,10 @@ use serde_json::{Map, json};
 use super::{TestStores, stories};
 use crate::kernel::{Role, UserId, new_id};
 use crate::storage::conversation::EmbeddedConversations;
-use crate::storage::{Conversation, Message, Retention};
+use crate::storage::{Conversation, Message};
 
 const HOUR: Duration = Duration::from_secs(3600);
-const MANY: Retention = Retention::Newest(1000);
+const MANY: usize = 1000;
 
 stories!(embedded: turns_come_back_as_they_were_newest_first, the_oldest_go_first_and_instructions_last,
     a_window_holds_the_newest_turns_that_fit_and_every_instruction, a_conversation_ends_with_its_time,
@@ -28,7 +28,7 @@ impl TestStores {
         Message { role, content: content.to_owned(), metadata: Map::new(), created_ms: self.clock.now_ms() }
     }
 
-    async fn say(&self, role: Role, content: &str, retain: Retention) -> usize {
+    async fn say(&self, role: Role, content: &str, retain: usize) -> usize {
         let message = self.message(role, content);
         self.stores.conversations.append(&self.user, &[message], HOUR, retain).await.unwrap()
     }
@@ -60,13 +60,13 @@ async fn the_oldest_go_first_and_instructions_last(bench: &TestStores) {
     bench.say(Role::User, "0", MANY).await;
     bench.say(Role::System, "rule", MANY).await;
     for number in 1..6 {
-        bench.say(Role::User, &number.to_string(), Retention::Newest(3)).await;
+        bench.say(Role::User, &number.to_string(), 3).await;
     }
     assert_eq!(contents(&bench.recent().await), ["rule", "4", "5"]);
-    bench.say(Role::System, "second rule", Retention::Newest(3)).await;
-    bench.say(Role::System, "third rule", Retention::Newest(3)).await;
+    bench.say(Role::System, "second rule", 3).await;
+    bench.say(Role::System, "third rule", 3).await;
     assert_eq!(contents(&bench.recent().await), ["rule", "second rule", "third rule"]);
-    assert_eq!(bench.say(Role::System, "fourth rule", Retention::Newest(3)).await, 3);
+    assert_eq!(bench.say(Role::System, "fourth rule", 3).await, 3);
     assert_eq!(contents(&bench.recent().await), ["second rule", "third rule", "fourth rule"]);
 }
 
@@ -126,7 +126,7 @@ async fn summarized(bench: &TestStores) {
     let excess = bench.stores.conversations.excess(&bench.user, 3, 2).await.unwrap().unwrap();
     let texts: Vec<_> = excess.messages.iter().map(|message| message.content.as_str()).collect();
     assert_eq!((texts, excess.summary.as_deref()), (vec!["0", "1"], None));
-    assert!(bench.stores.conversations.summarize(&bench.user, &excess, "two numbers").await.unwrap());
+    assert!(bench.stores.conversations.summarize(&bench.user, &excess, usize::MAX, "two numbers").await.unwrap());
 }
 
 async fn a_summary_takes_the_place_of_the_oldest_turns(bench: &TestStores) {
@@ -137,10 +137,9 @@ async fn a_summary_takes_the_place_of_the_oldest_turns(bench: &TestStores) {
         (contents(&conversation), conversation.summary.as_deref()),
         (vec!["2", "3", "4", "5"], Some("two numbers"))
     );
-    let mut excess = bench.stores.conversations.excess(&bench.user, 1, 9).await.unwrap().unwrap();
+    let excess = bench.stores.conversations.excess(&bench.user, 1, 9).await.unwrap().unwrap();
     assert_eq!((excess.messages.len(), excess.summary.as_deref()), (3, Some("two numbers")));
-    excess.truncate(0);
-    assert!(bench.stores.conversations.summarize(&bench.user, &excess, "three numbers").await.unwrap());
+    assert!(bench.stores.conversations.summarize(&bench.user, &excess, 1, "three numbers").await.unwrap());
     let conversation = bench.stores.conversations.window(&bench.user, 100).await.unwrap();
     assert_eq!(
         (contents(&conversation), conversation.summary.as_deref()),
@@ -155,7 +154,7 @@ async fn turns_that_come_while_a_summary_is_written_stay(bench: &TestStores) {
     }
     let excess = bench.stores.conversations.excess(&bench.user, 3, 9).await.unwrap().unwrap();
     bench.say(Role::User, "late", MANY).await;
-    assert!(bench.stores.conversations.summarize(&bench.user, &excess, "s").await.unwrap());
+    assert!(bench.stores.conversations.summarize(&bench.user, &excess, usize::MAX, "s").await.unwrap());
     assert_eq!(contents(&bench.recent().await), ["3", "4", "5", "late"]);
 }
 
@@ -166,9 +165,9 @@ async fn a_summary_of_what_was_cleared_does_nothing(bench: &TestStores) {
     store.append(&bench.user, &turns, HOUR, MANY).await.unwrap();
     let excess = store.excess(&bench.user, 1, 9).await.unwrap().unwrap();
     store.clear(&bench.user).await.unwrap();
-    assert!(!store.summarize(&bench.user, &excess, "of the cleared one").await.unwrap());
+    assert!(!store.summarize(&bench.user, &excess, usize::MAX, "of the cleared one").await.unwrap());
     store.append(&bench.user, &turns, HOUR, MANY).await.unwrap();
-    assert!(!store.summarize(&bench.user, &excess, "of the cleared one").await.unwrap());
+    assert!(!store.summarize(&bench.user, &excess, usize::MAX, "of the cleared one").await.unwrap());
     let conversation = bench.recent().await;
     assert_eq!((conversation.messages.len(), conversation.summary), (3, None));
 }
@@ -180,8 +179,8 @@ async fn two_summaries_of_the_same_turns_are_one(bench: &TestStores) {
     let store = &bench.stores.conversations;
     let excess = store.excess(&bench.user, 4, 9).await.unwrap().unwrap();
     let again = excess.clone();
-    assert!(store.summarize(&bench.user, &excess, "first").await.unwrap());
-    assert!(!store.summarize(&bench.user, &again, "second").await.unwrap());
+    assert!(store.summarize(&bench.user, &excess, usize::MAX, "first").await.unwrap());
+    assert!(!store.summarize(&bench.user, &again, usize::MAX, "second").await.unwrap());
     let conversation = bench.recent().await;
     assert_eq!((contents(&conversation), conversation.summary.as_deref()), (vec!["2", "3", "4", "5"], Some("first")));
 }
@@ -193,7 +192,7 @@ async fn instructions_are_never_summarized(bench: &TestStores) {
     let store = &bench.stores.conversations;
     let excess = store.excess(&bench.user, 1, 9).await.unwrap().unwrap();
     assert_eq!(excess.messages.len(), 2);
-    assert!(store.summarize(&bench.user, &excess, "s").await.unwrap());
+    assert!(store.summarize(&bench.user, &excess, usize::MAX, "s").await.unwrap());
     assert_eq!(contents(&bench.recent().await), ["rule", "2"]);
 }
 
@@ -207,7 +206,7 @@ async fn turns_behind_many_instructions_are_summarized(bench: &TestStores) {
     assert_eq!(excess.messages.len(), 7);
     let excess = bench.stores.conversations.excess(&bench.user, 10, 99).await.unwrap().unwrap();
     assert_eq!(excess.messages.len(), 20);
-    assert!(bench.stores.conversations.summarize(&bench.user, &excess, "s").await.unwrap());
+    assert!(bench.stores.conversations.summarize(&bench.user, &excess, usize::MAX, "s").await.unwrap());
     assert_eq!(bench.recent().await.messages.len(), 110);
 }
 

@@ -10,7 +10,7 @@ use super::{new_database, settings, url};
 use crate::kernel::{Clock, Role, Secret, UserId, new_id};
 use crate::storage::failover::{Failover, RemoteBackend};
 use crate::storage::redis::RUN_ID;
-use crate::storage::{ExecutionStatus, Message, Outcome, Retention, Stores};
+use crate::storage::{ExecutionStatus, Message, Outcome, Stores};
 
 #[tokio::test]
 async fn an_outage_that_never_ends_keeps_the_newest_changes_that_there_is_room_for() {
@@ -146,5 +146,5 @@ async fn say(stores: &Stores, user: &str) {
     let user = UserId::parse(user).unwrap();
     let message = Message { role: Role::User, content: "Hello".to_owned(), metadata: Map::new(), created_ms: 0 };
     let hour = Duration::from_secs(3600);
-    stores.conversations.append(&user, &[message], hour, Retention::Newest(9)).await.unwrap();
+    stores.conversations.append(&user, &[message], hour, 9).await.unwrap();
 }

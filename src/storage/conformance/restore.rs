@@ -11,14 +11,14 @@ use crate::kernel::{Clock, Role, Secret, UserId, new_id};
 use crate::storage::conversation::{EmbeddedConversations, replay, restore};
 use crate::storage::failover::OutboxEntry;
 use crate::storage::redis::{RUN_ID, RedisConnection};
-use crate::storage::{Message, Retention, Stores};
+use crate::storage::{Message, Stores};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 async fn say(stores: &Stores, user: &UserId, content: &str) {
     let created_ms = Clock::system().now_ms();
     let message = Message { role: Role::User, content: content.to_owned(), metadata: Map::new(), created_ms };
-    stores.conversations.append(user, &[message], HOUR, Retention::Newest(10_000)).await.unwrap();
+    stores.conversations.append(user, &[message], HOUR, 10_000).await.unwrap();
     // Each at a time of its own.
     tokio::time::sleep(Duration::from_millis(2)).await;
 }
@@ -210,7 +210,7 @@ async fn a_summary_is_given_back_with_its_copy_or_not_at_all() {
             say(stores, &bench.user, &number.to_string()).await;
         }
         let excess = stores.conversations.excess(&bench.user, 2, 9).await.unwrap().unwrap();
-        assert!(stores.conversations.summarize(&bench.user, &excess, summary).await.unwrap());
+        assert!(stores.conversations.summarize(&bench.user, &excess, usize::MAX, summary).await.unwrap());
     }
     let summary = async || bench.stores.conversations.recent(&bench.user, 9).await.unwrap().summary.unwrap();
     bench.restore().await;
@@ -289,7 +289,7 @@ async fn what_is_queued_comes_after_what_is_given_back_in_order_and_once() {
         say(&stores, user, "later").await;
     }
     let last = Message { role: Role::User, content: "last".to_owned(), metadata: Map::new(), created_ms: 9 };
-    stores.conversations.append(trimmed, &[last], HOUR, Retention::Newest(2)).await.unwrap();
+    stores.conversations.append(trimmed, &[last], HOUR, 2).await.unwrap();
     stores.database.set_meta(RUN_ID, None).await.unwrap();
     stores.close().await;
 

@@ -86,7 +86,7 @@ impl ConversationCopy<'_> {
         .fetch_optional(&mut *self.tx)
         .await
         .map_err(failed(READING))?;
-        Ok(row.map(|(operation, at_ms)| Tombstone { operation, at_ms }))
+        Ok(row.map(|(id, at_ms)| Tombstone { id, at_ms }))
     }
 
     /// The steps that are not queued, newest first: the id of each, and the row of its last message.

@@ -20,13 +20,13 @@ const TOMBSTONE_LIFETIME_MS: i64 = 30 * 86_400_000;
 
 /// Conversations in the embedded database.
 #[derive(Clone, Debug)]
-pub(in crate::storage) struct EmbeddedConversations {
+pub(crate) struct EmbeddedConversations {
     pub(super) database: Database,
     pub(super) clock: Clock,
 }
 
 impl EmbeddedConversations {
-    pub(in crate::storage) fn new(database: Database, clock: Clock) -> Self {
+    pub(crate) fn new(database: Database, clock: Clock) -> Self {
         Self { database, clock }
     }
 
@@ -49,7 +49,7 @@ impl EmbeddedConversations {
                  ON CONFLICT (user_id) DO UPDATE SET expires_at = excluded.expires_at",
             )
             .bind(user.as_str())
-            .bind(self.clock.now_ms().saturating_add(batch.ttl_ms()))
+            .bind(self.clock.now_ms().saturating_add(batch.ttl_ms))
             .execute(&mut *tx)
             .await?;
             for message in batch.messages {
@@ -62,13 +62,13 @@ impl EmbeddedConversations {
                 .bind(&message.content)
                 .bind(Value::Object(message.metadata.clone()).to_string())
                 .bind(message.created_ms)
-                .bind(&batch.operation)
+                .bind(&batch.id)
                 .execute(&mut *tx)
                 .await?;
             }
             let kept = trim(&mut tx, user, batch.max_messages).await?;
             if let Some(outbox) = outbox {
-                let (id, max_messages) = (batch.operation.clone(), batch.max_messages);
+                let (id, max_messages) = (batch.id.clone(), batch.max_messages);
                 let messages = batch.messages.iter().map(codec::to_text).collect();
                 outbox.add(&mut tx, user.as_str(), &QueuedStep::Append { id, messages, max_messages }).await?;
             }
@@ -118,13 +118,12 @@ impl EmbeddedConversations {
             sqlx::query("DELETE FROM conversation WHERE user_id = ?1").bind(user.as_str()).execute(&mut *tx).await?;
             sqlx::query("INSERT OR REPLACE INTO tombstone (user_id, operation, cleared_at) VALUES (?1, ?2, ?3)")
                 .bind(user.as_str())
-                .bind(&tombstone.operation)
+                .bind(&tombstone.id)
                 .bind(tombstone.at_ms)
                 .execute(&mut *tx)
                 .await?;
             if let Some(outbox) = outbox {
-                let Tombstone { operation: id, at_ms } = tombstone.clone();
-                outbox.add(&mut tx, user.as_str(), &QueuedStep::Clear { id, at_ms }).await?;
+                outbox.add(&mut tx, user.as_str(), tombstone).await?;
             }
             tx.commit().await
         };
@@ -182,7 +181,7 @@ impl EmbeddedConversations {
     pub(super) async fn summarize_copy(
         &self,
         user: &UserId,
-        summarized: &[Message],
+        summarized: impl Iterator<Item = &Message>,
         summary: &str,
     ) -> Result<(), Error> {
         let work = async {
@@ -206,7 +205,7 @@ impl EmbeddedConversations {
     }
 
     /// Deletes what has expired, a few conversations at a time with pauses, so that other writers are not kept waiting.
-    pub(in crate::storage) async fn purge(&self) -> Result<(), Error> {
+    pub(crate) async fn purge(&self) -> Result<(), Error> {
         let now_ms = self.clock.now_ms();
         let work = async {
             sqlx::query("DELETE FROM tombstone WHERE cleared_at <= ?1")
@@ -222,7 +221,7 @@ impl EmbeddedConversations {
     }
 
     /// One piece of that; says how many conversations went.
-    pub(in crate::storage) async fn purge_batch(&self, now_ms: i64) -> Result<u64, sqlx::Error> {
+    pub(crate) async fn purge_batch(&self, now_ms: i64) -> Result<u64, sqlx::Error> {
         let deleting = sqlx::query(
             "DELETE FROM conversation WHERE user_id IN
                  (SELECT user_id FROM conversation WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",

@@ -18,4 +18,4 @@ pub(super) use embedded::EmbeddedConversations;
 pub(super) use replay::replay;
 pub(super) use restore::restore;
 pub use store::ConversationStore;
-pub use types::{Conversation, Excess, Message, Retention};
+pub use types::{Conversation, Excess, Message};

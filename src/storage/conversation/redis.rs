@@ -20,10 +20,10 @@ pub(super) async fn append(
 ) -> Result<usize, Failure> {
     let update = ConversationUpdate {
         now_ms: batch.messages.iter().map(|message| message.created_ms).max().unwrap_or_default(),
-        ttl_ms: batch.ttl_ms(),
+        ttl_ms: batch.ttl_ms,
         may_shorten: true,
         max_messages: batch.max_messages,
-        steps: vec![(batch.operation.clone(), batch.messages.iter().map(codec::to_text).collect())],
+        steps: vec![(batch.id.clone(), batch.messages.iter().map(codec::to_text).collect())],
         ..ConversationUpdate::default()
     };
     update.apply(connection, user).await
@@ -84,14 +84,12 @@ pub(super) async fn excess(
 pub(super) async fn summarize(
     mut connection: RedisConnection,
     user: &UserId,
-    (epoch, texts): (&str, &[Vec<u8>]),
+    epoch: &str,
+    texts: &[&[u8]],
     summary: &str,
 ) -> Result<bool, Failure> {
     let mut script = SUMMARIZE.prepare_invoke();
-    script.key(messages_key(user)).key(summary_key(user)).key(epoch_key(user)).arg(epoch).arg(summary);
-    for text in texts {
-        script.arg(text.as_slice());
-    }
+    script.key(messages_key(user)).key(summary_key(user)).key(epoch_key(user)).arg(epoch).arg(summary).arg(texts);
     call(REQUEST_TIMEOUT, script.invoke_async(&mut connection)).await
 }
 

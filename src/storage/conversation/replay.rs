@@ -2,13 +2,13 @@ use indexmap::IndexMap;
 
 use super::embedded::EmbeddedConversations;
 use super::script::{ConversationUpdate, apply_all};
-use super::types::{QueuedStep, Tombstone};
+use super::types::QueuedStep;
 use crate::kernel::{JsonReader, UserId};
 use crate::storage::failover::{Failure, OutboxEntry};
 use crate::storage::redis::RedisConnection;
 
 /// Carries out in Redis what was queued, in order, in one step for each user. What was carried out before is skipped.
-pub(in crate::storage) async fn replay(
+pub(crate) async fn replay(
     store: &EmbeddedConversations,
     connection: &RedisConnection,
     entries: &[OutboxEntry],
@@ -44,9 +44,9 @@ fn update_of(queued: Vec<QueuedStep>, now_ms: i64) -> ConversationUpdate {
                 update.steps.push((id, messages));
                 update.max_messages = max_messages;
             }
-            QueuedStep::Clear { id: operation, at_ms } => {
-                let earlier = update.cleared.replace(Tombstone { operation, at_ms });
-                update.steps.extend(earlier.map(|tombstone| (tombstone.operation, Vec::new())));
+            QueuedStep::Clear(tombstone) => {
+                let earlier = update.cleared.replace(tombstone);
+                update.steps.extend(earlier.map(|tombstone| (tombstone.id, Vec::new())));
                 update.steps.iter_mut().for_each(|(_, messages)| messages.clear());
             }
         }

@@ -17,10 +17,7 @@ static KNOWN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/
 /// this server stored after the newest of its steps that Redis knows. If Redis knows none of them, another server has given back
 /// its copy, or somebody has begun anew: the conversation stays as it is, this copy is not merged into it, and the log says how
 /// many those are. A clearing that Redis has forgotten is repeated first, and spares what was said since.
-pub(in crate::storage) async fn restore(
-    store: &EmbeddedConversations,
-    connection: &RedisConnection,
-) -> Result<(), Failure> {
+pub(crate) async fn restore(store: &EmbeddedConversations, connection: &RedisConnection) -> Result<(), Failure> {
     let installation = store.database.installation().await?;
     let (mut last, mut differing) = (String::new(), 0);
     loop {

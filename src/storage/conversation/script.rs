@@ -1,6 +1,6 @@
 use std::sync::LazyLock;
 
-use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind, Value};
+use redis::{RedisResult, Script, ScriptInvocation, Value};
 
 use super::codec;
 use super::types::Tombstone;
@@ -81,40 +81,29 @@ impl ConversationUpdate {
         texts.map(String::len).sum()
     }
 
-    /// The script's keys and arguments.
-    fn arguments(&self, command: &mut Cmd, user: &UserId) {
-        command.arg(4).arg(messages_key(user)).arg(summary_key(user)).arg(applied_key(user)).arg(epoch_key(user));
-        let condition = match &self.condition {
+    fn invocation(&self, user: &UserId) -> ScriptInvocation<'static> {
+        let mut script = APPLY.prepare_invoke();
+        script.key(messages_key(user)).key(summary_key(user)).key(applied_key(user)).key(epoch_key(user));
+        script.arg(match &self.condition {
             Condition::Always => "",
             Condition::Absent => "absent",
             Condition::Follows(id) => id,
-        };
-        command.arg(condition).arg(self.now_ms).arg(self.ttl_ms).arg(i32::from(self.may_shorten));
-        let (cleared, until) = match &self.cleared {
-            Some(tombstone) if self.is_late => (tombstone.operation.as_str(), codec::time(tombstone.at_ms)),
-            Some(tombstone) => (tombstone.operation.as_str(), String::new()),
-            None => ("", String::new()),
-        };
-        command.arg(self.max_messages).arg(cleared).arg(until).arg(self.summary.as_deref().unwrap_or_default());
+        });
+        script.arg(self.now_ms).arg(self.ttl_ms).arg(i32::from(self.may_shorten)).arg(self.max_messages);
+        let cleared = self.cleared.as_ref();
+        script.arg(cleared.map_or("", |tombstone| &tombstone.id));
+        let until = cleared.filter(|_| self.is_late).map(|tombstone| codec::time(tombstone.at_ms));
+        script.arg(until.unwrap_or_default()).arg(self.summary.as_deref().unwrap_or_default());
         for (id, messages) in &self.steps {
-            command.arg(id).arg(messages.len()).arg(messages);
+            script.arg(id).arg(messages.len()).arg(messages);
         }
+        script
     }
 
     /// Carries the update out; returns how many messages the conversation holds.
     pub(super) async fn apply(&self, mut connection: RedisConnection, user: &UserId) -> Result<usize, Failure> {
-        let mut command = redis::cmd("EVALSHA");
-        self.arguments(command.arg(APPLY.get_hash()), user);
-        let work = async {
-            match command.query_async(&mut connection).await {
-                Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {}
-                outcome => return outcome,
-            }
-            let mut command = redis::cmd("EVAL");
-            self.arguments(command.arg(APPLY_CODE), user);
-            command.query_async(&mut connection).await
-        };
-        call(timeout_for(REQUEST_TIMEOUT, self.bytes()), work).await
+        let limit = timeout_for(REQUEST_TIMEOUT, self.bytes());
+        call(limit, self.invocation(user).invoke_async(&mut connection)).await
     }
 }
 
@@ -129,9 +118,7 @@ pub(super) async fn apply_all(
     let mut pipeline = redis::pipe();
     pipeline.ignore_errors().cmd("SCRIPT").arg("LOAD").arg(APPLY_CODE);
     for (user, update) in all {
-        let mut command = redis::cmd("EVALSHA");
-        update.arguments(command.arg(APPLY.get_hash()), user);
-        pipeline.add_command(command);
+        pipeline.invoke_script(&update.invocation(user));
     }
     let bytes = all.iter().map(|(_, update)| update.bytes()).sum();
     let outcomes: Vec<RedisResult<Value>> =

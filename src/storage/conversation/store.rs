@@ -2,10 +2,11 @@ use std::time::Duration;
 
 use super::embedded::EmbeddedConversations;
 use super::redis;
-use super::types::{AppendBatch, Conversation, Excess, Message, MessageIdentity, Retention, Tombstone};
+use super::types::{AppendBatch, Conversation, Excess, Message, MessageIdentity, Tombstone};
 use crate::kernel::{Error, UserId, new_id};
 use crate::storage::failover::{Failover, prefer_remote, try_remote, write};
 use crate::storage::redis::Redis;
+use crate::storage::sqlite::int;
 
 /// Conversations by user.
 #[derive(Clone, Debug)]
@@ -15,20 +16,21 @@ pub struct ConversationStore {
 }
 
 impl ConversationStore {
-    pub(in crate::storage) fn new(embedded: EmbeddedConversations, redis: Option<Failover<Redis>>) -> Self {
+    pub(crate) fn new(embedded: EmbeddedConversations, redis: Option<Failover<Redis>>) -> Self {
         Self { embedded, redis }
     }
 
     /// Adds messages, oldest first, in one step: all or none. The conversation lives on for `ttl` from now; one that has
-    /// expired begins anew. Returns how many messages it holds.
+    /// expired begins anew. Beyond the newest `max_messages`, messages are dropped. Returns how many it holds.
     pub async fn append(
         &self,
         user: &UserId,
         messages: &[Message],
         ttl: Duration,
-        retention: Retention,
+        max_messages: usize,
     ) -> Result<usize, Error> {
-        let batch = &AppendBatch { operation: new_id(), messages, ttl, max_messages: retention.max_messages() };
+        let (ttl_ms, max_messages) = (int(ttl.as_millis()), int(max_messages));
+        let batch = &AppendBatch { id: new_id(), messages, ttl_ms, max_messages };
         let operation = |connection| async move {
             let held = redis::append(connection, user, batch).await?;
             copied(self.embedded.append(user, batch, None).await);
@@ -52,7 +54,7 @@ impl ConversationStore {
 
     /// Forgets the conversation: messages and summary.
     pub async fn clear(&self, user: &UserId) -> Result<(), Error> {
-        let tombstone = &Tombstone { operation: new_id(), at_ms: self.embedded.clock.now_ms() };
+        let tombstone = &Tombstone { id: new_id(), at_ms: self.embedded.clock.now_ms() };
         let operation = |connection| async move {
             redis::clear(connection, user, tombstone).await?;
             Ok(self.embedded.clear(user, tombstone, None).await?)
@@ -70,22 +72,27 @@ impl ConversationStore {
         Ok(reading.await?.flatten())
     }
 
-    /// Puts `summary` in the place of the excess. Does nothing and returns false if the conversation was cleared, or has
-    /// begun anew, since the excess was read.
-    pub async fn summarize(&self, user: &UserId, excess: &Excess, summary: &str) -> Result<bool, Error> {
+    /// Puts `summary` in the place of the oldest `count` messages of the excess. Does nothing and returns false if the
+    /// conversation was cleared, or has begun anew, since the excess was read.
+    pub async fn summarize(&self, user: &UserId, excess: &Excess, count: usize, summary: &str) -> Result<bool, Error> {
         let (epoch, texts) = match &excess.identity {
-            MessageIdentity::Embedded(ids) => return self.embedded.summarize(user, ids, summary).await,
+            MessageIdentity::Embedded(ids) => {
+                let ids: Vec<i64> = ids.iter().take(count).copied().collect();
+                return self.embedded.summarize(user, &ids, summary).await;
+            }
             MessageIdentity::Redis { epoch, texts } => (epoch, texts),
         };
-        let summarizing = try_remote(self.redis.as_ref(), |it| redis::summarize(it, user, (epoch, texts), summary));
-        let is_done = summarizing.await?.unwrap_or(false);
+        let texts: Vec<&[u8]> = texts.iter().take(count).map(Vec::as_slice).collect();
+        let summarizing = |connection| redis::summarize(connection, user, epoch, &texts, summary);
+        let is_done = try_remote(self.redis.as_ref(), summarizing).await?.unwrap_or(false);
         if is_done {
-            copied(self.embedded.summarize_copy(user, &excess.messages, summary).await);
+            let summarized = excess.messages.iter().take(count);
+            copied(self.embedded.summarize_copy(user, summarized, summary).await);
         }
         Ok(is_done)
     }
 
-    pub(in crate::storage) async fn purge(&self) -> Result<(), Error> {
+    pub(crate) async fn purge(&self) -> Result<(), Error> {
         self.embedded.purge().await
     }
 }

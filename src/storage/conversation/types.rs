@@ -1,10 +1,7 @@
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::kernel::Role;
-use crate::storage::sqlite::int;
 
 /// One message of a conversation.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,24 +25,6 @@ pub struct Conversation {
     pub messages: Vec<Message>,
 }
 
-/// How much of a conversation survives an append.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retention {
-    /// The newest messages; older ones are dropped.
-    Newest(usize),
-    /// Twice as many, since older messages wait to be summarized; never less than ten thousand.
-    UntilSummarized(usize),
-}
-
-impl Retention {
-    pub(super) fn max_messages(self) -> i64 {
-        match self {
-            Self::Newest(max) => int(max),
-            Self::UntilSummarized(max) => int(max).saturating_mul(2).max(10_000),
-        }
-    }
-}
-
 /// The oldest messages of a conversation, about to be summarized.
 #[derive(Clone, Debug)]
 pub struct Excess {
@@ -65,46 +44,24 @@ pub(super) enum MessageIdentity {
     Redis { epoch: String, texts: Vec<Vec<u8>> },
 }
 
-impl Excess {
-    /// Keeps the oldest messages up to `chars` characters in all, but at least one.
-    pub fn truncate(&mut self, chars: usize) {
-        let mut total = 0;
-        let fitting = self.messages.iter().take_while(|message| {
-            total += message.content.chars().count();
-            total <= chars
-        });
-        let count = fitting.count().max(1);
-        self.messages.truncate(count);
-        match &mut self.identity {
-            MessageIdentity::Embedded(ids) => ids.truncate(count),
-            MessageIdentity::Redis { texts, .. } => texts.truncate(count),
-        }
-    }
-}
-
 /// Messages that are added in one step.
 #[derive(Debug)]
 pub(super) struct AppendBatch<'a> {
     /// The id of the step, by which it is known that it was done.
-    pub(super) operation: String,
+    pub(super) id: String,
     /// Oldest first.
     pub(super) messages: &'a [Message],
     /// How long the conversation lives on.
-    pub(super) ttl: Duration,
+    pub(super) ttl_ms: i64,
     pub(super) max_messages: i64,
 }
 
-impl AppendBatch<'_> {
-    pub(super) fn ttl_ms(&self) -> i64 {
-        int(self.ttl.as_millis())
-    }
-}
-
 /// A conversation was cleared.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Tombstone {
     /// The id of the step, by which it is known that it was done.
-    pub(super) operation: String,
+    pub(super) id: String,
+    #[serde(rename = "cleared")]
     pub(super) at_ms: i64,
 }
 
@@ -118,9 +75,5 @@ pub(super) enum QueuedStep {
         #[serde(rename = "most")]
         max_messages: i64,
     },
-    Clear {
-        id: String,
-        #[serde(rename = "cleared")]
-        at_ms: i64,
-    },
+    Clear(Tombstone),
 }

@@ -15,13 +15,13 @@ const LIST_QUERY: &str = select_execution!("substr(prompt, 1, 1000)", "substr(an
 
 /// Executions in the embedded database.
 #[derive(Clone, Debug)]
-pub(in crate::storage) struct EmbeddedExecutions {
+pub(crate) struct EmbeddedExecutions {
     pub(super) database: Database,
     pub(super) clock: Clock,
 }
 
 impl EmbeddedExecutions {
-    pub(in crate::storage) fn new(database: Database, clock: Clock) -> Self {
+    pub(crate) fn new(database: Database, clock: Clock) -> Self {
         Self { database, clock }
     }
 

@@ -118,7 +118,7 @@ async fn interrupt_stale(connection: &PostgresConnection, now_ms: i64) -> Result
 
 /// Does in Postgres what the embedded store did while it was away: all in one transaction, or, if Postgres refuses something,
 /// one by one without what it refuses.
-pub(in crate::storage) async fn write_back(
+pub(crate) async fn write_back(
     store: &EmbeddedExecutions,
     connection: &PostgresConnection,
     entries: &[OutboxEntry],

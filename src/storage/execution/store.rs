@@ -21,11 +21,7 @@ pub struct ExecutionStore {
 }
 
 impl ExecutionStore {
-    pub(in crate::storage) fn new(
-        embedded: EmbeddedExecutions,
-        postgres: Option<Failover<Postgres>>,
-        clock: Clock,
-    ) -> Self {
+    pub(crate) fn new(embedded: EmbeddedExecutions, postgres: Option<Failover<Postgres>>, clock: Clock) -> Self {
         Self { embedded, postgres, clock }
     }
 
@@ -116,7 +112,7 @@ impl ExecutionStore {
     }
 
     /// Marks what an earlier process was at as interrupted: here, and in Postgres once it is connected to, which is later.
-    pub(in crate::storage) async fn interrupt(&self) -> Result<(), Error> {
+    pub(crate) async fn interrupt(&self) -> Result<(), Error> {
         self.record(ExecutionChange::Interrupt { before_ms: self.clock.now_ms() }).await
     }
 

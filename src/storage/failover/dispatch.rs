@@ -13,7 +13,7 @@ enum Route<C> {
 }
 
 /// What the service says; None if there is none, or it is away. An operation that it rejects is the caller's error.
-pub(in crate::storage) async fn try_remote<B: RemoteBackend, T, F>(
+pub(crate) async fn try_remote<B: RemoteBackend, T, F>(
     failover: Option<&Failover<B>>,
     operation: impl FnOnce(B::Connection) -> F,
 ) -> Result<Option<T>, Error>
@@ -30,7 +30,7 @@ where
 }
 
 /// What the service says, or `stand_in` if there is none, or it is away.
-pub(in crate::storage) async fn prefer_remote<B: RemoteBackend, T, F, G>(
+pub(crate) async fn prefer_remote<B: RemoteBackend, T, F, G>(
     failover: Option<&Failover<B>>,
     operation: impl FnOnce(B::Connection) -> F,
     stand_in: impl FnOnce() -> G,
@@ -47,7 +47,7 @@ where
 
 /// Writes to the service. While it is away, `stand_in` writes to the embedded store and, in the same transaction, to the outbox
 /// that it is given. It is given none if there is no service.
-pub(in crate::storage) async fn write<'a, B: RemoteBackend, T, F, G>(
+pub(crate) async fn write<'a, B: RemoteBackend, T, F, G>(
     failover: Option<&'a Failover<B>>,
     operation: impl FnOnce(B::Connection) -> F,
     stand_in: impl FnOnce(Option<&'a Outbox>) -> G,

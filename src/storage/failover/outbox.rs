@@ -5,35 +5,35 @@ use crate::kernel::Error;
 use crate::storage::sqlite::{Database, failed, int};
 
 /// Operations that are written back in one go, at most.
-pub(in crate::storage) const MAX_PAGE_ENTRIES: usize = 200;
+pub(crate) const MAX_PAGE_ENTRIES: usize = 200;
 /// Bytes that are written back in one go, unless a single operation has more. Connection and allocator keep what that took.
-pub(in crate::storage) const MAX_PAGE_BYTES: usize = 250_000;
+pub(crate) const MAX_PAGE_BYTES: usize = 250_000;
 
 /// Operations that wait for one service, in the embedded database: they survive a restart.
 #[derive(Clone, Debug)]
-pub(in crate::storage) struct Outbox {
+pub(crate) struct Outbox {
     database: Database,
     service: &'static str,
 }
 
 /// One operation that waits.
 #[derive(Debug)]
-pub(in crate::storage) struct OutboxEntry {
+pub(crate) struct OutboxEntry {
     /// Grows with each operation.
-    pub(in crate::storage) position: i64,
+    pub(crate) position: i64,
     /// Whose it is: a user or an execution.
-    pub(in crate::storage) owner: String,
+    pub(crate) owner: String,
     /// What is to be done, as JSON. Whoever carries it out reads it, and passes over what can't be read.
-    pub(in crate::storage) body: String,
+    pub(crate) body: String,
 }
 
 impl Outbox {
-    pub(in crate::storage) fn new(database: Database, service: &'static str) -> Self {
+    pub(crate) fn new(database: Database, service: &'static str) -> Self {
         Self { database, service }
     }
 
     /// Adds an operation, in the transaction that carries it out in the embedded store.
-    pub(in crate::storage) async fn add(
+    pub(crate) async fn add(
         &self,
         tx: &mut Transaction<'_, Sqlite>,
         owner: &str,
@@ -51,7 +51,7 @@ impl Outbox {
     }
 
     /// How many wait.
-    pub(in crate::storage) async fn count(&self) -> Result<u64, Error> {
+    pub(crate) async fn count(&self) -> Result<u64, Error> {
         let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM outbox WHERE service = ?1")
             .bind(self.service)
             .fetch_one(self.database.read())
@@ -61,7 +61,7 @@ impl Outbox {
     }
 
     /// The oldest ones: at most [`MAX_PAGE_ENTRIES`], and none beyond [`MAX_PAGE_BYTES`], but at least one.
-    pub(in crate::storage) async fn oldest_page(&self) -> Result<Vec<OutboxEntry>, Error> {
+    pub(crate) async fn oldest_page(&self) -> Result<Vec<OutboxEntry>, Error> {
         let rows: Vec<(i64, String, String)> = sqlx::query_as(
             "SELECT position, owner, body FROM outbox JOIN
                  (SELECT position, SUM(bytes) OVER (ORDER BY position) - bytes AS earlier FROM
@@ -79,7 +79,7 @@ impl Outbox {
     }
 
     /// Removes those up to `position`, which have been carried out; says how many those were.
-    pub(in crate::storage) async fn remove_until(&self, position: i64) -> Result<u64, Error> {
+    pub(crate) async fn remove_until(&self, position: i64) -> Result<u64, Error> {
         sqlx::query("DELETE FROM outbox WHERE service = ?1 AND position <= ?2")
             .bind(self.service)
             .bind(position)

@@ -5,7 +5,10 @@ use tokio::time::{Instant, sleep, timeout};
 use super::outbox::{MAX_PAGE_BYTES, MAX_PAGE_ENTRIES};
 use super::remote::{Failure, RemoteBackend, timeout_for};
 use super::state::Failover;
+use crate::kernel::{BackgroundTask, Error};
 
+/// How long the start waits for the service; after that it is connected to in the background.
+const START_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often a connection that nobody complains about is looked at.
 const CHECK_INTERVAL: Duration = Duration::from_secs(3);
 /// Pause after the first attempt that failed; it doubles with each.
@@ -21,8 +24,23 @@ const CONCURRENT_DRAIN_TIME: Duration = Duration::from_secs(3);
 const LAST_PAGE_TIMEOUT: Duration = Duration::from_millis(500);
 
 impl<B: RemoteBackend> Failover<B> {
+    /// Connects before the first request if the service is there, and goes on in the background. Only a service that must not be
+    /// used is an error.
+    pub(crate) async fn start(&self) -> Result<BackgroundTask, Error> {
+        let late = || Err(Failure::Unavailable(format!("no connection within {} s", START_TIMEOUT.as_secs())));
+        match timeout(START_TIMEOUT, self.connect()).await.unwrap_or_else(|_| late()) {
+            Err(Failure::IncompatibleSchema(text)) => {
+                return Err(Error::internal_public(format!("can't use {}", B::NAME), text));
+            }
+            Err(failure) => self.connect_failed(&failure),
+            Ok(()) => {}
+        }
+        let failover = self.clone();
+        Ok(BackgroundTask::spawn(B::TASK, move || failover.clone().run_reconnect()))
+    }
+
     /// Connects, watches the connection and writes back what has waited. Never ends.
-    pub(in crate::storage) async fn run_reconnect(self) {
+    async fn run_reconnect(self) {
         let mut backoff = INITIAL_BACKOFF;
         let mut connected_at = Instant::now();
         loop {
@@ -45,7 +63,7 @@ impl<B: RemoteBackend> Failover<B> {
     }
 
     /// One attempt to connect and to write back.
-    pub(in crate::storage) async fn connect(&self) -> Result<(), Failure> {
+    async fn connect(&self) -> Result<(), Failure> {
         let connection = self.backend().connect().await?;
         let mut written = 0;
         let mut left = u64::MAX;
@@ -100,7 +118,7 @@ impl<B: RemoteBackend> Failover<B> {
     /// queued it was cut off.
     async fn probe(&self) {
         let Some(handle) = self.handle() else { return };
-        if let Err(failure) = self.backend().check(&handle.connection).await {
+        if let Err(failure) = self.backend().ping(&handle.connection, B::CHECK_TIMEOUT).await {
             self.mark_failed(&handle, &failure);
         } else if self.outbox().count().await.is_ok_and(|waiting| waiting > 0) {
             self.mark_down();

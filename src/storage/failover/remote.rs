@@ -7,12 +7,12 @@ use crate::kernel::{Error, Redaction};
 const BYTES_PER_MS: usize = 5_000;
 
 /// `limit`, and the time that sending so many bytes may take.
-pub(in crate::storage) fn timeout_for(limit: Duration, bytes: usize) -> Duration {
+pub(crate) fn timeout_for(limit: Duration, bytes: usize) -> Duration {
     limit.saturating_add(Duration::from_millis(u64::try_from(bytes / BYTES_PER_MS).unwrap_or(u64::MAX)))
 }
 
 /// A service: Redis or Postgres.
-pub(in crate::storage) trait RemoteBackend: Clone + Send + Sync + 'static {
+pub(crate) trait RemoteBackend: Clone + Send + Sync + 'static {
     /// What operations are carried out with.
     type Connection: Clone + Send + Sync + 'static;
 
@@ -20,12 +20,22 @@ pub(in crate::storage) trait RemoteBackend: Clone + Send + Sync + 'static {
     const NAME: &'static str;
     /// Its name in the outbox.
     const KEY: &'static str;
+    /// The name of the task that reconnects.
+    const TASK: &'static str;
+    /// How long a request waits for it.
+    const REQUEST_TIMEOUT: Duration;
+    /// How long a sign of life may take before the service counts as away.
+    const CHECK_TIMEOUT: Duration;
 
     /// Connects and makes sure that the service can be used.
     fn connect(&self) -> impl Future<Output = Result<Self::Connection, Failure>> + Send;
 
-    /// One round trip.
-    fn check(&self, connection: &Self::Connection) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// One round trip, and how long it took.
+    fn ping(
+        &self,
+        connection: &Self::Connection,
+        limit: Duration,
+    ) -> impl Future<Output = Result<Duration, Failure>> + Send;
 
     /// Carries out queued operations, in order. It may be called again with the same ones, and must then carry out only those
     /// that were not.
@@ -38,7 +48,7 @@ pub(in crate::storage) trait RemoteBackend: Clone + Send + Sync + 'static {
 
 /// Why an operation did not succeed.
 #[derive(Debug)]
-pub(in crate::storage) enum Failure {
+pub(crate) enum Failure {
     /// The service is gone, or not able to work; what it said, without credentials.
     Unavailable(String),
     /// No answer in time. That may lie with this operation alone: the reconnect task finds out.
@@ -51,7 +61,7 @@ pub(in crate::storage) enum Failure {
 
 impl Failure {
     /// What went wrong, for the log and for a status.
-    pub(in crate::storage) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         match self {
             Self::Unavailable(text) | Self::Timeout(text) | Self::IncompatibleSchema(text) => text.clone(),
             Self::Rejected(error) => error.to_string(),
@@ -59,7 +69,7 @@ impl Failure {
     }
 
     /// The failure with what a connection has said of credentials masked.
-    pub(in crate::storage) fn masked(self, redaction: &Redaction) -> Self {
+    pub(crate) fn masked(self, redaction: &Redaction) -> Self {
         match self {
             Self::Unavailable(text) => Self::Unavailable(redaction.text(&text)),
             failure => failure,

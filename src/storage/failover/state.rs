@@ -26,7 +26,7 @@ pub struct BackendStatus {
 
 /// The connection to a service, and what to do without it. Cheap to clone.
 #[derive(Clone)]
-pub(in crate::storage) struct Failover<B: RemoteBackend> {
+pub(crate) struct Failover<B: RemoteBackend> {
     backend: B,
     outbox: Outbox,
     clock: Clock,
@@ -64,7 +64,7 @@ impl<B: RemoteBackend> fmt::Debug for Failover<B> {
 
 impl<B: RemoteBackend> Failover<B> {
     /// One that has no connection yet.
-    pub(in crate::storage) async fn new(backend: B, outbox: Outbox, clock: Clock) -> Result<Self, Error> {
+    pub(crate) async fn new(backend: B, outbox: Outbox, clock: Clock) -> Result<Self, Error> {
         let pending = outbox.count().await?;
         let status =
             BackendStatus { connected: false, since_ms: clock.now_ms(), last_error: None, pending, failures: 0 };
@@ -73,22 +73,32 @@ impl<B: RemoteBackend> Failover<B> {
         Ok(Self { backend, outbox, clock, shared })
     }
 
-    pub(in crate::storage) fn backend(&self) -> &B {
+    pub(super) fn backend(&self) -> &B {
         &self.backend
     }
 
-    pub(in crate::storage) fn outbox(&self) -> &Outbox {
+    pub(crate) fn outbox(&self) -> &Outbox {
         &self.outbox
     }
 
     /// How the service is doing.
-    pub(in crate::storage) fn status(&self) -> BackendStatus {
+    pub(crate) fn status(&self) -> BackendStatus {
         self.state().status.clone()
     }
 
     /// The connection, if the service is in use.
-    pub(in crate::storage) fn connection(&self) -> Option<B::Connection> {
+    pub(crate) fn connection(&self) -> Option<B::Connection> {
         self.state().connection.clone()
+    }
+
+    /// A round trip, and how long it took; or why there was none.
+    pub(crate) async fn ping(&self) -> Result<Duration, String> {
+        let Some(connection) = self.connection() else {
+            let why = self.status().last_error;
+            let why = why.unwrap_or_else(|| "what has waited for it is being written back".to_owned());
+            return Err(format!("{} is not in use: {why}", B::NAME));
+        };
+        self.backend.ping(&connection, B::REQUEST_TIMEOUT).await.map_err(|failure| failure.text())
     }
 
     pub(super) fn handle(&self) -> Option<Handle<B::Connection>> {
@@ -98,10 +108,8 @@ impl<B: RemoteBackend> Failover<B> {
 
     /// The service failed. Nobody else tries it until the reconnect task has.
     pub(super) fn mark_failed(&self, handle: &Handle<B::Connection>, failure: &Failure) {
-        let mut state = self.state();
         let text = failure.text();
-        state.status.failures += 1;
-        state.status.last_error = Some(text.clone());
+        let mut state = self.count_failure(text.clone());
         if state.generation == handle.generation && state.connection.is_some() {
             self.drop_connection(&mut state);
             state.outage_logged = true;
@@ -116,10 +124,7 @@ impl<B: RemoteBackend> Failover<B> {
         match failure {
             Failure::Rejected(error) => return Err(error),
             Failure::Timeout(text) => {
-                let mut state = self.state();
-                state.status.failures += 1;
-                state.status.last_error = Some(text);
-                drop(state);
+                drop(self.count_failure(text));
                 self.shared.wake.notify_one();
             }
             failure => self.mark_failed(handle, &failure),
@@ -134,7 +139,7 @@ impl<B: RemoteBackend> Failover<B> {
 
     /// Gives up the oldest operations beyond the newest ones with `max_bytes` bytes: an outage may last longer than there is room
     /// for. Returns how many those were.
-    pub(in crate::storage) async fn trim_outbox(&self, max_bytes: i64) -> Result<u64, Error> {
+    pub(crate) async fn trim_outbox(&self, max_bytes: i64) -> Result<u64, Error> {
         let given_up = self.outbox.trim_to(max_bytes).await?;
         if given_up > 0 {
             self.dequeued(given_up);
@@ -204,16 +209,21 @@ impl<B: RemoteBackend> Failover<B> {
     }
 
     /// An attempt to connect has failed; the log is told of the first.
-    pub(in crate::storage) fn connect_failed(&self, failure: &Failure) {
-        let mut state = self.state();
+    pub(super) fn connect_failed(&self, failure: &Failure) {
         let text = failure.text();
-        state.status.failures += 1;
-        state.status.last_error = Some(text.clone());
+        let mut state = self.count_failure(text.clone());
         if !state.outage_logged {
             state.outage_logged = true;
             drop(state);
             tracing::warn!(error = text, "{} can't be used; the embedded store stands in for it", B::NAME);
         }
+    }
+
+    fn count_failure(&self, text: String) -> MutexGuard<'_, FailoverState<B::Connection>> {
+        let mut state = self.state();
+        state.status.failures += 1;
+        state.status.last_error = Some(text);
+        state
     }
 
     fn state(&self) -> MutexGuard<'_, FailoverState<B::Connection>> {

@@ -27,7 +27,7 @@ const SESSION_SETTINGS: &str = "SET statement_timeout = '10s'; SET lock_timeout 
 
 /// Where Postgres is, and what it is kept up to date from.
 #[derive(Clone, Debug)]
-pub(in crate::storage) struct Postgres {
+pub(crate) struct Postgres {
     options: PgConnectOptions,
     redaction: Redaction,
     server: Arc<str>,
@@ -35,7 +35,7 @@ pub(in crate::storage) struct Postgres {
 }
 
 impl Postgres {
-    pub(in crate::storage) fn new(dsn: &Secret, server: String, executions: EmbeddedExecutions) -> Result<Self, Error> {
+    pub(crate) fn new(dsn: &Secret, server: String, executions: EmbeddedExecutions) -> Result<Self, Error> {
         let url = SecretUrl::new(dsn.expose());
         Ok(Self {
             options: options(&url)?,
@@ -45,15 +45,8 @@ impl Postgres {
         })
     }
 
-    /// A round trip of its own.
-    pub(in crate::storage) async fn ping(&self, connection: &PostgresConnection) -> Result<Duration, Failure> {
-        let started = Instant::now();
-        call(REQUEST_TIMEOUT, connection.watch.execute("SELECT 1")).await?;
-        Ok(started.elapsed())
-    }
-
     /// Brings the schema up to date. Several servers may do so at once: they take turns.
-    pub(in crate::storage) async fn migrate(&self) -> Result<MigrationReport, Failure> {
+    pub(crate) async fn migrate(&self) -> Result<MigrationReport, Failure> {
         let mut connection = call(CONNECT_TIMEOUT, PgConnection::connect_with(&self.options)).await?;
         let migrating = timeout(MIGRATION_TIMEOUT, migrate::postgres(&mut connection)).await;
         let migrated = match migrating {
@@ -101,13 +94,18 @@ impl RemoteBackend for Postgres {
 
     const NAME: &'static str = "Postgres";
     const KEY: &'static str = "postgres";
+    const TASK: &'static str = "postgres_reconnect";
+    const REQUEST_TIMEOUT: Duration = REQUEST_TIMEOUT;
+    const CHECK_TIMEOUT: Duration = REQUEST_TIMEOUT;
 
     async fn connect(&self) -> Result<PostgresConnection, Failure> {
         self.open().await.map_err(|failure| failure.masked(&self.redaction))
     }
 
-    async fn check(&self, connection: &PostgresConnection) -> Result<(), Failure> {
-        self.ping(connection).await.map(|_| ())
+    async fn ping(&self, connection: &PostgresConnection, limit: Duration) -> Result<Duration, Failure> {
+        let started = Instant::now();
+        call(limit, connection.watch.execute("SELECT 1")).await?;
+        Ok(started.elapsed())
     }
 
     async fn write_back(&self, connection: &PostgresConnection, entries: &[OutboxEntry]) -> Result<(), Failure> {

@@ -8,25 +8,22 @@ use crate::kernel::Error;
 use crate::storage::failover::Failure;
 
 /// How long a request waits for Postgres.
-pub(in crate::storage) const REQUEST_TIMEOUT: Duration = Duration::from_millis(500);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long background work waits for it.
-pub(in crate::storage) const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A pool whose schema is ours.
 #[derive(Clone, Debug)]
-pub(in crate::storage) struct PostgresConnection {
-    pub(in crate::storage) pool: PgPool,
+pub(crate) struct PostgresConnection {
+    pub(crate) pool: PgPool,
     /// One more, to find out how Postgres is while those of the pool are all in use.
     pub(super) watch: PgPool,
     /// The name of this installation, which stands in what it records.
-    pub(in crate::storage) server: Arc<str>,
+    pub(crate) server: Arc<str>,
 }
 
 /// Waits for an answer, but not longer than `limit`.
-pub(in crate::storage) async fn call<T>(
-    limit: Duration,
-    work: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, Failure> {
+pub(crate) async fn call<T>(limit: Duration, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Failure> {
     match timeout(limit, work).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) if is_rejection(&error) => {

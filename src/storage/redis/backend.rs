@@ -10,16 +10,14 @@ use crate::storage::conversation::{EmbeddedConversations, replay, restore};
 use crate::storage::failover::{Failure, OutboxEntry, RemoteBackend};
 use crate::storage::sqlite::Database;
 
-/// How long a sign of life may take: one command can keep Redis from all others.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long connecting may take, names, TLS and signing in included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The fact that holds the run of Redis that was seen last. Without it, copies are given back.
-pub(in crate::storage) const RUN_ID: &str = "redis run";
+pub(crate) const RUN_ID: &str = "redis run";
 
 /// Where Redis is, and what it is kept up to date from.
 #[derive(Clone, Debug)]
-pub(in crate::storage) struct Redis {
+pub(crate) struct Redis {
     client: Client,
     redaction: Redaction,
     database: Database,
@@ -29,31 +27,11 @@ pub(in crate::storage) struct Redis {
 }
 
 impl Redis {
-    pub(in crate::storage) fn new(
-        url: &Secret,
-        database: Database,
-        conversations: EmbeddedConversations,
-    ) -> Result<Self, Error> {
+    pub(crate) fn new(url: &Secret, database: Database, conversations: EmbeddedConversations) -> Result<Self, Error> {
         let client = Client::open(url.expose())
             .map_err(|error| Error::internal_public("REDIS_URL can't be used".to_owned(), error))?;
         let redaction = Redaction::new(SecretUrl::new(url.expose()).secrets());
         Ok(Self { client, redaction, database, conversations, watch: Arc::default() })
-    }
-
-    /// A round trip of its own.
-    pub(in crate::storage) async fn ping(&self, limit: Duration) -> Result<Duration, Failure> {
-        let mut watch = self.watch.lock().await;
-        if let Some(connection) = watch.take()
-            && let Ok(took) = round_trip(&connection, limit).await
-        {
-            *watch = Some(connection);
-            return Ok(took);
-        }
-        // It may have been this connection alone.
-        let connection = self.dial().await?;
-        let took = round_trip(&connection, limit).await?;
-        *watch = Some(connection);
-        Ok(took)
     }
 
     async fn dial(&self) -> Result<RedisConnection, Failure> {
@@ -85,6 +63,10 @@ impl RemoteBackend for Redis {
 
     const NAME: &'static str = "Redis";
     const KEY: &'static str = "redis";
+    const TASK: &'static str = "redis_reconnect";
+    const REQUEST_TIMEOUT: Duration = REQUEST_TIMEOUT;
+    /// One command can keep Redis from all others.
+    const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
     async fn connect(&self) -> Result<RedisConnection, Failure> {
         let connection = self.dial().await?;
@@ -93,8 +75,20 @@ impl RemoteBackend for Redis {
         Ok(connection)
     }
 
-    async fn check(&self, _connection: &RedisConnection) -> Result<(), Failure> {
-        self.ping(CHECK_TIMEOUT).await.map(|_| ())
+    /// Over a connection of its own: the other may be waiting for something slow.
+    async fn ping(&self, _: &RedisConnection, limit: Duration) -> Result<Duration, Failure> {
+        let mut watch = self.watch.lock().await;
+        if let Some(connection) = watch.take()
+            && let Ok(took) = round_trip(&connection, limit).await
+        {
+            *watch = Some(connection);
+            return Ok(took);
+        }
+        // It may have been this connection alone.
+        let connection = self.dial().await?;
+        let took = round_trip(&connection, limit).await?;
+        *watch = Some(connection);
+        Ok(took)
     }
 
     async fn write_back(&self, connection: &RedisConnection, entries: &[OutboxEntry]) -> Result<(), Failure> {

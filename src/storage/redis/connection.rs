@@ -8,15 +8,15 @@ use crate::kernel::Error;
 use crate::storage::failover::Failure;
 
 /// How long a request waits for Redis.
-pub(in crate::storage) const REQUEST_TIMEOUT: Duration = Duration::from_millis(200);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_millis(200);
 /// How long background work waits for it, which may send a lot at once.
-pub(in crate::storage) const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// All commands go over one connection, each with its own answer.
-pub(in crate::storage) type RedisConnection = MultiplexedConnection;
+pub(crate) type RedisConnection = MultiplexedConnection;
 
 /// Waits for an answer, but not longer than `limit`.
-pub(in crate::storage) async fn call<T>(
+pub(crate) async fn call<T>(
     limit: Duration,
     command: impl Future<Output = Result<T, RedisError>>,
 ) -> Result<T, Failure> {
@@ -27,7 +27,7 @@ pub(in crate::storage) async fn call<T>(
 }
 
 /// Whether an error lies with the operation or with Redis.
-pub(in crate::storage) fn classify<T>(outcome: Result<T, RedisError>) -> Result<T, Failure> {
+pub(crate) fn classify<T>(outcome: Result<T, RedisError>) -> Result<T, Failure> {
     outcome.map_err(|error| {
         if is_rejection(&error) {
             return Failure::Rejected(Error::internal("Redis does not take an operation", error));
