@@ -163,7 +163,7 @@ impl App {
         let datasources = DataSourceService::new(settings.clone(), stores.config.clone(), http, guard, program);
         let llm = LlmService::new(settings.clone(), stores.config.clone(), client.clone());
         let (summaries, summarizer) = Summarizer::new(settings.clone(), stores.clone());
-        let memory = MemoryService::new(settings.clone(), stores.clone(), clock.clone(), summaries);
+        let memory = MemoryService::new(stores.clone(), clock.clone(), summaries);
         let monitoring = MonitoringService::new(
             settings.clone(),
             stores.clone(),

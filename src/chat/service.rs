@@ -116,7 +116,7 @@ impl ChatService {
             // Until it is saved it is not, even if the time runs out.
             progress.memory_saved = Some(false);
             progress.gaps.push(Gap::internal("The conversation could not be saved"));
-            if self.remember(request, answer).await {
+            if self.remember(chat, answer).await {
                 progress.memory_saved = Some(true);
                 progress.gaps.pop();
             }
@@ -167,14 +167,15 @@ impl ChatService {
 
     /// Saves both turns. Once begun this goes on even if the request is dropped, so that what is stored and what the
     /// client is told differ in one direction only.
-    async fn remember(&self, request: &UserRequest, answer: String) -> bool {
+    async fn remember(&self, chat: &ChatContext<'_>, answer: String) -> bool {
+        let (request, settings) = (&chat.request, chat.settings.clone());
         let (memory, user) = (self.services.memory.clone(), request.user.clone());
         let turns = [
             memory.message(Role::User, request.prompt.clone(), request.metadata.clone()),
             memory.message(Role::Assistant, answer, Map::new()),
         ];
         let saving = async move {
-            let saved = memory.append(&user, &turns).await;
+            let saved = memory.append(&user, &turns, &settings).await;
             saved.inspect_err(|error| tracing::warn!(%error, "the conversation could not be saved")).is_ok()
         };
         self.background.spawn(saving.in_current_span()).await.unwrap_or(false)

@@ -64,7 +64,7 @@ impl ExecutionRecorder {
             started_ms,
             finished_ms: None,
         };
-        log_failure("the execution could not be recorded", self.executions.begin(&record).await);
+        log_failure("the execution could not be recorded", self.executions.begin(record).await);
     }
 
     /// The plan is made.
@@ -82,7 +82,7 @@ impl ExecutionRecorder {
             steps.push(step.clone());
             i64::try_from(steps.len() - 1).unwrap_or(i64::MAX)
         };
-        log_failure("a step could not be recorded", self.executions.step(&self.id, ordinal, &step).await);
+        log_failure("a step could not be recorded", self.executions.step(&self.id, ordinal, step.clone()).await);
         step
     }
 
@@ -100,13 +100,13 @@ impl ExecutionRecorder {
 
     fn write_end(&self, status: ExecutionStatus, end: ExecutionEnd) -> tokio::task::JoinHandle<()> {
         let ExecutionEnd { answer, error, metadata } = end;
-        let outcome = Outcome { status, answer, error, metadata };
+        let outcome = Outcome { status, answer, error, metadata: metadata.to_string() };
         let (executions, id) = (self.executions.clone(), self.id.clone());
         let what = match status {
             ExecutionStatus::Cancelled => "a cancelled execution could not be recorded",
             _ => "the execution could not be recorded",
         };
-        let writing = async move { log_failure(what, executions.finish(&id, &outcome).await) };
+        let writing = async move { log_failure(what, executions.finish(&id, outcome).await) };
         self.background.spawn(writing.in_current_span())
     }
 }

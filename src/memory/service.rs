@@ -1,49 +1,82 @@
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::context::{ContextMessage, chars_of, window};
 use super::summarizer::SummaryQueue;
 use crate::kernel::{Clock, Error, ErrorKind, Role, Secret, SecretUrl, UserId};
-use crate::settings::{Settings, SharedSettings};
+use crate::settings::{MemorySettings, Settings, StorageSettings};
 use crate::storage::{Message, Stores};
 
-/// Conversations: reading, adding, clearing.
+/// Conversations: reading, adding, clearing. Callers give the settings that they work with.
 #[derive(Clone, Debug)]
 pub struct MemoryService {
-    settings: SharedSettings,
     stores: Stores,
     clock: Clock,
     summaries: SummaryQueue,
 }
 
-/// Numbers about a conversation.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Numbers about a conversation, in the original's shape.
+#[derive(Clone, Debug, Serialize)]
 pub struct MemoryStats {
-    /// All messages.
-    pub total: usize,
-    /// Messages by the person.
-    pub user: usize,
-    /// Messages by the model.
-    pub assistant: usize,
-    /// System messages.
-    pub system: usize,
-    /// Characters (code points) in all messages.
-    pub characters: usize,
-    /// Whether older turns were summarized.
-    pub has_summary: bool,
+    total_messages: usize,
+    user_messages: usize,
+    assistant_messages: usize,
+    system_messages: usize,
+    /// Code points.
+    total_characters: usize,
+    has_summary: bool,
+    memory_enabled: bool,
+    max_messages: usize,
+}
+
+/// Whether conversations can be stored.
+#[derive(Debug)]
+pub struct MemoryReport {
+    /// Whether every store that is configured answers.
+    pub healthy: bool,
+    /// Each store.
+    pub stores: Vec<StoreHealth>,
+    /// What the embedded store stands in for at the moment, as sentences.
+    pub degraded: Vec<String>,
+}
+
+/// Whether one store answers, in the original's shape.
+#[derive(Debug, Serialize)]
+pub struct StoreHealth {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    status: StoreStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum StoreStatus {
+    Healthy,
+    Unhealthy,
+    NotConfigured,
 }
 
 impl MemoryService {
-    /// A service on these stores; what outgrows the limit is handed to `summaries`.
-    pub fn new(settings: SharedSettings, stores: Stores, clock: Clock, summaries: SummaryQueue) -> Self {
-        Self { settings, stores, clock, summaries }
+    /// A service on these stores; conversations that outgrow their limit are named to `summaries`.
+    pub fn new(stores: Stores, clock: Clock, summaries: SummaryQueue) -> Self {
+        Self { stores, clock, summaries }
     }
 
     /// The newest messages, newest first. No limit, 0, and more than `MEMORY_MAX_MESSAGES` all mean that many.
-    pub async fn history(&self, user: &UserId, limit: Option<usize>) -> Result<Vec<Message>, Error> {
-        let max_messages = self.settings.snapshot().memory.max_messages;
-        let limit = limit.filter(|limit| *limit > 0).map_or(max_messages, |limit| limit.min(max_messages));
+    pub async fn history(
+        &self,
+        user: &UserId,
+        limit: Option<usize>,
+        settings: &MemorySettings,
+    ) -> Result<Vec<Message>, Error> {
+        let max = settings.max_messages;
+        let limit = limit.filter(|limit| *limit > 0).map_or(max, |limit| limit.min(max));
         Ok(self.stores.conversations.recent(user, limit).await?.messages)
     }
 
@@ -53,23 +86,24 @@ impl MemoryService {
         Ok(window(&conversation, max_tokens))
     }
 
-    /// The summary of what was summarized.
+    /// The summary of older messages.
     pub async fn summary(&self, user: &UserId) -> Result<Option<String>, Error> {
         Ok(self.stores.conversations.recent(user, 0).await?.summary)
     }
 
     /// Numbers about the messages that [`MemoryService::history`] shows.
-    pub async fn stats(&self, user: &UserId) -> Result<MemoryStats, Error> {
-        let max_messages = self.settings.snapshot().memory.max_messages;
-        let conversation = self.stores.conversations.recent(user, max_messages).await?;
+    pub async fn stats(&self, user: &UserId, settings: &MemorySettings) -> Result<MemoryStats, Error> {
+        let conversation = self.stores.conversations.recent(user, settings.max_messages).await?;
         let count = |role| conversation.messages.iter().filter(|message| message.role == role).count();
         Ok(MemoryStats {
-            total: conversation.messages.len(),
-            user: count(Role::User),
-            assistant: count(Role::Assistant),
-            system: count(Role::System),
-            characters: conversation.messages.iter().map(|message| message.content.chars().count()).sum(),
+            total_messages: conversation.messages.len(),
+            user_messages: count(Role::User),
+            assistant_messages: count(Role::Assistant),
+            system_messages: count(Role::System),
+            total_characters: conversation.messages.iter().map(|message| message.content.chars().count()).sum(),
             has_summary: conversation.summary.is_some(),
+            memory_enabled: settings.enabled,
+            max_messages: settings.max_messages,
         })
     }
 
@@ -84,13 +118,12 @@ impl MemoryService {
     }
 
     /// Adds messages, oldest first: all or none.
-    pub async fn append(&self, user: &UserId, messages: &[Message]) -> Result<(), Error> {
-        let settings = self.settings.snapshot();
+    pub async fn append(&self, user: &UserId, messages: &[Message], settings: &Settings) -> Result<(), Error> {
         let memory = &settings.memory;
         if !memory.enabled {
             return Err(Error::new(ErrorKind::NotConfigured, "Conversation memory is disabled (MEMORY_ENABLED=false)"));
         }
-        let summarizing = can_summarize(&settings);
+        let summarizing = can_summarize(settings);
         // Older messages wait to be summarized.
         let kept = if summarizing { memory.max_messages.saturating_mul(2).max(10_000) } else { memory.max_messages };
         let held = self.stores.conversations.append(user, messages, memory.ttl, kept).await?;
@@ -100,27 +133,17 @@ impl MemoryService {
         Ok(())
     }
 
-    /// Whether the store answers, in the original's shape.
-    pub async fn health(&self) -> Value {
-        let settings = self.settings.snapshot();
-        let embedded = self.stores.ping().await;
-        let sqlite = match &embedded {
-            Ok(()) => json!({"type": "sqlite", "status": "healthy"}),
-            Err(error) => json!({"type": "sqlite", "status": "unhealthy", "error": error.public_detail()}),
-        };
-        let stores = &settings.storage;
+    /// Whether each store answers.
+    pub async fn health(&self, settings: &StorageSettings) -> MemoryReport {
+        let embedded = self.stores.ping().await.map_err(|error| error.public_detail().to_owned());
         let (redis, postgres) = tokio::join!(self.stores.ping_redis(), self.stores.ping_postgres());
-        let healthy = embedded.is_ok() && (stores.redis_url.is_none() || redis.is_ok());
-        json!({
-            "healthy": healthy,
-            "enabled": settings.memory.enabled,
-            "storage": [
-                outside("redis", stores.redis_url.as_ref(), redis),
-                outside("postgres", stores.postgres_dsn.as_ref(), postgres),
-                sqlite,
-            ],
-            "degraded": self.stores.degraded(),
-        })
+        let healthy = embedded.is_ok() && (settings.redis_url.is_none() || redis.is_ok());
+        let stores = vec![
+            remote("redis", settings.redis_url.as_ref(), redis),
+            remote("postgres", settings.postgres_dsn.as_ref(), postgres),
+            StoreHealth::of("sqlite", embedded, None),
+        ];
+        MemoryReport { healthy, stores, degraded: self.stores.degraded() }
     }
 
     /// What the embedded store stands in for at the moment, as sentences.
@@ -129,12 +152,19 @@ impl MemoryService {
     }
 }
 
-/// An outside store in the original's shape.
-fn outside(kind: &str, url: Option<&Secret>, ping: Result<Duration, String>) -> Value {
-    match (url, ping) {
-        (None, _) => json!({"type": kind, "status": "not_configured"}),
-        (Some(url), Ok(_)) => json!({"type": kind, "status": "healthy", "url": shown(url)}),
-        (Some(_), Err(error)) => json!({"type": kind, "status": "unhealthy", "error": error}),
+impl StoreHealth {
+    fn of<T>(kind: &'static str, ping: Result<T, String>, url: Option<String>) -> Self {
+        match ping {
+            Ok(_) => Self { kind, status: StoreStatus::Healthy, url, error: None },
+            Err(error) => Self { kind, status: StoreStatus::Unhealthy, url: None, error: Some(error) },
+        }
+    }
+}
+
+fn remote(kind: &'static str, url: Option<&Secret>, ping: Result<Duration, String>) -> StoreHealth {
+    match url {
+        None => StoreHealth { kind, status: StoreStatus::NotConfigured, url: None, error: None },
+        Some(url) => StoreHealth::of(kind, ping, Some(shown(url))),
     }
 }
 

@@ -4,14 +4,15 @@ mod requests;
 
 use axum::extract::State;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::requests::{ContextQuery, HistoryQuery, MessageQuery, NewMessage};
-use super::{ContextMessage, MemoryService};
-use crate::kernel::{Clock, Error, Role, UserId};
+use super::context::ContextMessage;
+use super::service::{MemoryReport, MemoryService, MemoryStats, StoreHealth};
+use crate::kernel::{Clock, Role};
 use crate::storage::Message;
 use crate::web::openapi::schema::one_of;
 use crate::web::{
@@ -116,7 +117,7 @@ struct Stats {
     success: bool,
     user_id: String,
     #[schema(value_type = Object)]
-    stats: Value,
+    stats: MemoryStats,
 }
 
 /// Done.
@@ -159,7 +160,8 @@ struct MemoryConfig {
 struct MemoryHealth {
     healthy: bool,
     enabled: bool,
-    storage: Vec<Value>,
+    #[schema(value_type = Vec<Value>)]
+    storage: Vec<StoreHealth>,
     /// What the embedded store stands in for at the moment.
     degraded: Vec<String>,
 }
@@ -175,8 +177,9 @@ async fn history(
     PathUser(user): PathUser,
     QueryParams(query): QueryParams<HistoryQuery>,
 ) -> Result<JsonReply<History>, ApiError> {
+    let memory = state.app.settings.snapshot().memory;
     let messages: Vec<MessageView> =
-        state.memory.history(&user, query.limit).await?.into_iter().map(Into::into).collect();
+        state.memory.history(&user, query.limit, &memory).await?.into_iter().map(Into::into).collect();
     let count = messages.len();
     Ok(JsonReply::ok(History { success: true, user_id: user.to_string(), messages, count }))
 }
@@ -215,18 +218,7 @@ async fn summary(State(state): State<MemoryState>, PathUser(user): PathUser) -> 
     params(PathUser),
     responses((status = 200, description = "The numbers", body = Stats), ReadErrors))]
 async fn stats(State(state): State<MemoryState>, PathUser(user): PathUser) -> Result<JsonReply<Stats>, ApiError> {
-    let stats = state.memory.stats(&user).await?;
-    let memory = state.app.settings.snapshot().memory;
-    let stats = json!({
-        "total_messages": stats.total,
-        "user_messages": stats.user,
-        "assistant_messages": stats.assistant,
-        "system_messages": stats.system,
-        "total_characters": stats.characters,
-        "has_summary": stats.has_summary,
-        "memory_enabled": memory.enabled,
-        "max_messages": memory.max_messages,
-    });
+    let stats = state.memory.stats(&user, &state.app.settings.snapshot().memory).await?;
     Ok(JsonReply::ok(Stats { success: true, user_id: user.to_string(), stats }))
 }
 
@@ -262,17 +254,13 @@ async fn add_message(
     query: MessageQuery,
     body: OptionalBody,
 ) -> Result<JsonReply<AddMessageResponse>, ApiError> {
-    let limits = state.app.settings.snapshot().server.object_limits;
-    let role = store(&state, &user, NewMessage::combine(query, body, limits)?).await?;
-    let message = "Message added to conversation history";
-    Ok(JsonReply::ok(AddMessageResponse { success: true, message, user_id: user.to_string(), role: role.as_str() }))
-}
-
-async fn store(state: &MemoryState, user: &UserId, message: NewMessage) -> Result<Role, Error> {
+    let settings = state.app.settings.snapshot();
+    let message = NewMessage::combine(query, body, settings.server.object_limits)?;
     let role = message.role()?;
     let message = state.memory.message(role, message.content, message.metadata);
-    state.memory.append(user, &[message]).await?;
-    Ok(role)
+    state.memory.append(&user, &[message], &settings).await?;
+    let message = "Message added to conversation history";
+    Ok(JsonReply::ok(AddMessageResponse { success: true, message, user_id: user.to_string(), role: role.as_str() }))
 }
 
 /// Memory configuration
@@ -296,6 +284,8 @@ async fn config(State(state): State<MemoryState>) -> JsonReply<MemoryConfig> {
 /// Asks each store that is in use whether it answers.
 #[utoipa::path(get, path = "/api/memory/health", tag = "memory", operation_id = "memory_health",
     responses((status = 200, description = "Whether memory works", body = MemoryHealth)))]
-async fn health(State(state): State<MemoryState>) -> JsonReply<Value> {
-    JsonReply::ok(state.memory.health().await)
+async fn health(State(state): State<MemoryState>) -> JsonReply<MemoryHealth> {
+    let settings = state.app.settings.snapshot();
+    let MemoryReport { healthy, stores, degraded } = state.memory.health(&settings.storage).await;
+    JsonReply::ok(MemoryHealth { healthy, enabled: settings.memory.enabled, storage: stores, degraded })
 }

@@ -25,12 +25,12 @@ impl TestStores {
     /// Records an execution that began so long ago.
     async fn begin(&self, id: &str, age: Duration) {
         let started_ms = self.clock.now_ms() - i64::try_from(age.as_millis()).unwrap();
-        self.stores.executions.begin(&Execution { started_ms, ..self.execution(id) }).await.unwrap();
+        self.stores.executions.begin(Execution { started_ms, ..self.execution(id) }).await.unwrap();
     }
 
     pub(super) async fn finish(&self, id: &str, status: ExecutionStatus) {
-        let outcome = Outcome { status, answer: Some("That.".to_owned()), error: None, metadata: json!({}) };
-        self.stores.executions.finish(id, &outcome).await.unwrap();
+        let outcome = Outcome { status, answer: Some("That.".to_owned()), error: None, metadata: "{}".to_owned() };
+        self.stores.executions.finish(id, outcome).await.unwrap();
     }
 
     async fn ids(&self, filter: &ExecutionFilter, limit: usize) -> Vec<String> {
@@ -72,20 +72,20 @@ pub(super) fn step(id: &str) -> Step {
 async fn a_record_comes_back_as_it_was_made(bench: &TestStores) {
     let (store, id) = (&bench.stores.executions, new_id());
     let begun = bench.execution(&id);
-    store.begin(&begun).await.unwrap();
+    store.begin(begun.clone()).await.unwrap();
     assert_eq!(store.get(&id).await.unwrap().unwrap(), (begun.clone(), vec![]));
     let plan = json!({"tasks": [{"id": "task_1", "é": null}]});
     store.plan(&id, "data_query", 0.85, &plan).await.unwrap();
-    store.step(&id, 0, &step("task_1")).await.unwrap();
-    store.step(&id, 1, &step("task_2")).await.unwrap();
+    store.step(&id, 0, step("task_1")).await.unwrap();
+    store.step(&id, 1, step("task_2")).await.unwrap();
     let metadata = json!({"usage": {"total": 3}});
     let outcome = Outcome {
         status: ExecutionStatus::Failed,
         answer: None,
         error: Some("out of luck".to_owned()),
-        metadata: metadata.clone(),
+        metadata: metadata.to_string(),
     };
-    store.finish(&id, &outcome).await.unwrap();
+    store.finish(&id, outcome).await.unwrap();
     let (found, steps) = store.get(&id).await.unwrap().unwrap();
     assert!(found.finished_ms.unwrap() >= begun.started_ms);
     let expected = Execution {
@@ -127,7 +127,7 @@ async fn pages_follow_each_other_without_gaps(bench: &TestStores) {
     seen.reverse();
     assert_eq!(seen, all);
     let long = Execution { prompt: "é".repeat(3000), ..bench.execution(&new_id()) };
-    bench.stores.executions.begin(&long).await.unwrap();
+    bench.stores.executions.begin(long.clone()).await.unwrap();
     let newest = bench.stores.executions.list(&ExecutionFilter::default(), 1).await.unwrap();
     assert_eq!(newest[0].1.prompt, "é".repeat(1000), "lists cut long texts");
     assert_eq!(bench.stores.executions.get(&long.id).await.unwrap().unwrap().0.prompt.chars().count(), 3000);
@@ -141,7 +141,7 @@ async fn filters_narrow_the_list(bench: &TestStores) {
         ("4", "ada", None),
     ] {
         let execution = Execution { user_id: user.to_owned(), ..bench.execution(id) };
-        bench.stores.executions.begin(&execution).await.unwrap();
+        bench.stores.executions.begin(execution).await.unwrap();
         if let Some(status) = status {
             bench.finish(id, status).await;
         }
@@ -162,7 +162,7 @@ async fn old_and_surplus_records_go_with_their_steps(bench: &TestStores) {
         let id = number.to_string();
         bench.begin(&id, Duration::from_secs(u64::from(1200 - number))).await;
         if number % 100 == 0 {
-            bench.stores.executions.step(&id, 0, &step("task_1")).await.unwrap();
+            bench.stores.executions.step(&id, 0, step("task_1")).await.unwrap();
         }
         if number != 7 {
             bench.finish(&id, ExecutionStatus::Completed).await;
@@ -193,8 +193,8 @@ async fn unknown_records_are_none(bench: &TestStores) {
 async fn odd_texts_can_be_recorded(bench: &TestStores) {
     let (store, id) = (&bench.stores.executions, new_id());
     let odd = Execution { prompt: "a\0b \u{10FFFF} '\"\\".to_owned(), ..bench.execution(&id) };
-    store.begin(&odd).await.unwrap();
-    store.step(&id, 0, &Step { output: Some("\0".to_owned()), ..step("task_1") }).await.unwrap();
+    store.begin(odd).await.unwrap();
+    store.step(&id, 0, Step { output: Some("\0".to_owned()), ..step("task_1") }).await.unwrap();
     store.plan(&id, "x", 1.0, &json!("\0")).await.unwrap();
     let (found, steps) = store.get(&id).await.unwrap().unwrap();
     assert!(found.prompt.starts_with('a') && found.prompt.ends_with(" \u{10FFFF} '\"\\"), "{}", found.prompt);

@@ -137,9 +137,10 @@ async fn record(stores: &Stores, id: &str) {
 
 async fn record_with(stores: &Stores, id: &str, metadata: Value) {
     let begun = begun(id, "ada", Clock::system().now_ms());
-    stores.executions.begin(&begun).await.unwrap();
-    let outcome = Outcome { status: ExecutionStatus::Completed, answer: None, error: None, metadata };
-    stores.executions.finish(id, &outcome).await.unwrap();
+    stores.executions.begin(begun.clone()).await.unwrap();
+    let outcome =
+        Outcome { status: ExecutionStatus::Completed, answer: None, error: None, metadata: metadata.to_string() };
+    stores.executions.finish(id, outcome).await.unwrap();
 }
 
 async fn say(stores: &Stores, user: &str) {

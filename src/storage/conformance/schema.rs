@@ -172,9 +172,9 @@ async fn a_new_table_is_read_by_its_indexes_from_the_start() {
     for _ in 0..30 {
         let id = new_id();
         let begun = bench.execution(&id);
-        bench.stores.executions.begin(&begun).await.unwrap();
+        bench.stores.executions.begin(begun.clone()).await.unwrap();
         bench.stores.executions.plan(&id, "general_llm", 0.5, &json!({})).await.unwrap();
-        bench.stores.executions.step(&id, 0, &step("task_1")).await.unwrap();
+        bench.stores.executions.step(&id, 0, step("task_1")).await.unwrap();
         bench.finish(&id, ExecutionStatus::Completed).await;
     }
     let pool = bench.stores.postgres.as_ref().unwrap().connection().unwrap().pool;

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{Execution, ExecutionStatus, Step};
+use super::record::{Execution, Outcome, Step};
 
 /// Why an execution that was cut off has no answer.
 pub(super) const INTERRUPTED: &str = "The server stopped while this ran";
@@ -10,15 +10,6 @@ pub(super) const INTERRUPTED: &str = "The server stopped while this ran";
 pub(super) const DELETE_BATCH: i64 = 20;
 /// Pause after that, for those who wait.
 pub(super) const DELETE_PAUSE: Duration = Duration::from_millis(10);
-
-/// How an execution ended, as it is stored.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct StoredOutcome {
-    pub(super) status: ExecutionStatus,
-    pub(super) answer: Option<String>,
-    pub(super) error: Option<String>,
-    pub(super) metadata: String,
-}
 
 /// A change of a record. Each can be made again without harm, and has no more effect then. JSON is text: as part of a change
 /// it could be too deep to be read again.
@@ -35,7 +26,7 @@ pub(super) enum ExecutionChange {
     Finish {
         id: String,
         #[serde(rename = "end")]
-        outcome: StoredOutcome,
+        outcome: Outcome,
         finished_ms: i64,
     },
     /// Whatever this server was at before `before_ms` was cut off.

@@ -3,8 +3,8 @@ use std::borrow::Cow;
 use indexmap::IndexMap;
 use sqlx::postgres::PgConnection;
 
-use super::change::{ExecutionChange, INTERRUPTED, StoredOutcome};
-use super::record::{Execution, Step};
+use super::change::{ExecutionChange, INTERRUPTED};
+use super::record::{Execution, Outcome, Step};
 
 /// Makes changes that stand in this order. Each kind takes one statement, however many there are: of one execution, the
 /// kinds follow each other anyway.
@@ -125,7 +125,7 @@ async fn finish(changes: &[ExecutionChange], connection: &mut PgConnection) -> R
     if ended.is_empty() {
         return Ok(());
     }
-    let optional = |field: fn(&StoredOutcome) -> Option<&str>| -> Vec<_> {
+    let optional = |field: fn(&Outcome) -> Option<&str>| -> Vec<_> {
         ended.values().map(|(outcome, _)| field(outcome).map(|text| replace_nul(text).into_owned())).collect()
     };
     sqlx::query(

@@ -69,7 +69,7 @@ pub struct Execution {
 }
 
 /// What is known about an execution when it ends.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// How it ended.
     pub status: ExecutionStatus,
@@ -77,8 +77,8 @@ pub struct Outcome {
     pub answer: Option<String>,
     /// What went wrong.
     pub error: Option<String>,
-    /// The metadata of the reply.
-    pub metadata: Value,
+    /// The metadata of the reply, as JSON.
+    pub metadata: String,
 }
 
 /// How a task ended.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::change::{ExecutionChange, StoredOutcome};
+use super::change::ExecutionChange;
 use super::cursor::ExecutionCursor;
 use super::embedded::EmbeddedExecutions;
 use super::postgres;
@@ -26,31 +26,24 @@ impl ExecutionStore {
     }
 
     /// Records that an execution has begun.
-    pub async fn begin(&self, execution: &Execution) -> Result<(), Error> {
-        self.record(ExecutionChange::Begin(execution.clone())).await
+    pub async fn begin(&self, execution: Execution) -> Result<(), Error> {
+        self.record(ExecutionChange::Begin(execution)).await
     }
 
     /// Records what was decided to be done.
     pub async fn plan(&self, id: &str, intent: &str, confidence: f64, plan: &Value) -> Result<(), Error> {
-        self.record(ExecutionChange::Plan {
-            id: id.to_owned(),
-            intent: intent.to_owned(),
-            confidence,
-            plan: plan.to_string(),
-        })
-        .await
+        let (id, intent, plan) = (id.to_owned(), intent.to_owned(), plan.to_string());
+        self.record(ExecutionChange::Plan { id, intent, confidence, plan }).await
     }
 
     /// Records a finished task.
-    pub async fn step(&self, execution_id: &str, ordinal: i64, step: &Step) -> Result<(), Error> {
-        self.record(ExecutionChange::Step { id: execution_id.to_owned(), ordinal, step: step.clone() }).await
+    pub async fn step(&self, execution_id: &str, ordinal: i64, step: Step) -> Result<(), Error> {
+        self.record(ExecutionChange::Step { id: execution_id.to_owned(), ordinal, step }).await
     }
 
     /// Records how an execution ended. One that has ended stays as it is.
-    pub async fn finish(&self, id: &str, outcome: &Outcome) -> Result<(), Error> {
+    pub async fn finish(&self, id: &str, outcome: Outcome) -> Result<(), Error> {
         let finished_ms = self.clock.now_ms();
-        let Outcome { status, answer, error, metadata } = outcome.clone();
-        let outcome = StoredOutcome { status, answer, error, metadata: metadata.to_string() };
         self.record(ExecutionChange::Finish { id: id.to_owned(), outcome, finished_ms }).await
     }
 
