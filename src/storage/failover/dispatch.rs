@@ -13,13 +13,10 @@ enum Route<C> {
 }
 
 /// What the service says; None if there is none, or it is away. An operation that it rejects is the caller's error.
-pub(crate) async fn try_remote<B: RemoteBackend, T, F>(
+pub(crate) async fn try_remote<B: RemoteBackend, T>(
     failover: Option<&Failover<B>>,
-    operation: impl FnOnce(B::Connection) -> F,
-) -> Result<Option<T>, Error>
-where
-    F: Future<Output = Result<T, Failure>>,
-{
+    operation: impl AsyncFnOnce(B::Connection) -> Result<T, Failure>,
+) -> Result<Option<T>, Error> {
     let Some((failover, handle)) = failover.and_then(|failover| Some((failover, failover.handle()?))) else {
         return Ok(None);
     };
@@ -30,15 +27,11 @@ where
 }
 
 /// What the service says, or `stand_in` if there is none, or it is away.
-pub(crate) async fn prefer_remote<B: RemoteBackend, T, F, G>(
+pub(crate) async fn prefer_remote<B: RemoteBackend, T>(
     failover: Option<&Failover<B>>,
-    operation: impl FnOnce(B::Connection) -> F,
-    stand_in: impl FnOnce() -> G,
-) -> Result<T, Error>
-where
-    F: Future<Output = Result<T, Failure>>,
-    G: Future<Output = Result<T, Error>>,
-{
+    operation: impl AsyncFnOnce(B::Connection) -> Result<T, Failure>,
+    stand_in: impl AsyncFnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
     match try_remote(failover, operation).await? {
         Some(answer) => Ok(answer),
         None => stand_in().await,
@@ -47,15 +40,11 @@ where
 
 /// Writes to the service. While it is away, `stand_in` writes to the embedded store and, in the same transaction, to the outbox
 /// that it is given. It is given none if there is no service.
-pub(crate) async fn write<'a, B: RemoteBackend, T, F, G>(
+pub(crate) async fn write<'a, B: RemoteBackend, T, F: Future<Output = Result<T, Error>>>(
     failover: Option<&'a Failover<B>>,
-    operation: impl FnOnce(B::Connection) -> F,
-    stand_in: impl FnOnce(Option<&'a Outbox>) -> G,
-) -> Result<T, Error>
-where
-    F: Future<Output = Result<T, Failure>>,
-    G: Future<Output = Result<T, Error>>,
-{
+    operation: impl AsyncFnOnce(B::Connection) -> Result<T, Failure>,
+    stand_in: impl FnOnce(Option<&'a Outbox>) -> F,
+) -> Result<T, Error> {
     let Some(failover) = failover else { return stand_in(None).await };
     let queue = match route(failover).await {
         Route::Remote(handle) => match operation(handle.connection.clone()).await {
