@@ -9,4 +9,4 @@ pub mod routes;
 mod service;
 
 pub use client::{AgentAnswer, AgentFailure, Payload};
-pub use service::{AgentCall, AgentService, PingReport};
+pub use service::{AgentCall, AgentError, AgentService, PingReport};

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use super::client::{AgentAnswer, AgentClient, AgentFailure, AgentReply};
 use crate::kernel::{Deadline, Error, FieldIssue};
 use crate::outbound::{BreakerState, CallError, HttpClient, join_url};
-use crate::settings::{AgentSettings, CatalogEntry, SharedSettings};
-use crate::storage::{ConfigStore, Registry};
+use crate::settings::{AgentSettings, CatalogEntry, Settings, SharedSettings};
+use crate::storage::{ConfigRepository, ConfigStore};
 use crate::telemetry::metrics::{self, Callee};
 
 /// How many agents are asked for a sign of life at once.
@@ -23,7 +23,7 @@ pub(super) const DEFAULT_ENDPOINT: &str = "/execute";
 /// Keeps, tests and calls agents. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AgentService {
-    registry: Registry<AgentSettings>,
+    config: ConfigRepository,
     client: AgentClient,
 }
 
@@ -43,6 +43,21 @@ pub struct AgentCall {
 impl Default for AgentCall {
     fn default() -> Self {
         Self { endpoint: DEFAULT_ENDPOINT.to_owned(), method: "POST".to_owned(), timeout_seconds: None, body: None }
+    }
+}
+
+/// Why an agent gave no answer.
+#[derive(Debug)]
+pub enum AgentError {
+    /// The caller asked for what can't be.
+    InvalidCall(Error),
+    /// The agent failed, or can't be called.
+    Failed(AgentFailure),
+}
+
+impl From<Error> for AgentError {
+    fn from(error: Error) -> Self {
+        Self::InvalidCall(error)
     }
 }
 
@@ -72,42 +87,51 @@ pub struct PingReport {
 impl AgentService {
     /// A service on these settings, whose changes go to `store`.
     pub fn new(settings: SharedSettings, store: ConfigStore, http: HttpClient) -> Self {
-        Self { registry: Registry::new(settings, store), client: AgentClient::new(http) }
+        Self { config: ConfigRepository::new(settings, store), client: AgentClient::new(http) }
     }
 
-    pub(super) fn registry(&self) -> &Registry<AgentSettings> {
-        &self.registry
+    pub(super) fn config(&self) -> &ConfigRepository {
+        &self.config
     }
 
-    /// Calls an agent for a caller of the API, who may take the answer as a stream. The outer error is the caller's fault.
-    pub(super) async fn call(&self, name: &str, call: AgentCall) -> Result<Result<CallOutcome, AgentFailure>, Error> {
-        let entry = self.registry.require(name)?;
-        let limit = limit_of(&entry, call.timeout_seconds)?;
-        let whole = self.registry.settings().snapshot().orchestration.timeout.max(limit);
+    /// The settings as they are now: a request takes them once.
+    pub fn snapshot(&self) -> Settings {
+        self.config.snapshot()
+    }
+
+    /// Calls an agent for a caller of the API, who may take the answer as a stream.
+    pub(super) async fn call(
+        &self,
+        settings: &Settings,
+        entry: &Arc<CatalogEntry<AgentSettings>>,
+        call: &AgentCall,
+    ) -> Result<CallOutcome, AgentError> {
+        let limit = limit_of(entry, call.timeout_seconds)?;
+        let whole = settings.orchestration.timeout.max(limit);
         let (deadline, started) = (Deadline::after(limit), Instant::now());
-        let outcome = match self.send(&entry, &call, ACCEPT_ANY, deadline).await? {
-            Err(failure) => Err(failure),
+        let outcome = match self.send(entry, call, ACCEPT_ANY, deadline).await {
+            Err(error) => Err(error),
             Ok(reply) if reply.is_stream() => Ok(CallOutcome::Stream(reply.stream(limit, Deadline::after(whole)))),
-            Ok(reply) => reply.read(deadline).await.map(CallOutcome::Answer),
+            Ok(reply) => reply.read(deadline).await.map(CallOutcome::Answer).map_err(AgentError::Failed),
         };
-        count(&entry, &outcome, started);
-        Ok(outcome)
+        count(entry, &outcome, started);
+        outcome
     }
 
-    /// Calls an agent for chat, which wants the whole answer before `deadline`. The outer error is the caller's fault.
+    /// Calls an agent for chat, which wants the whole answer before `deadline`.
     pub async fn ask(
         &self,
         entry: &Arc<CatalogEntry<AgentSettings>>,
         call: &AgentCall,
         deadline: Deadline,
-    ) -> Result<Result<AgentAnswer, AgentFailure>, Error> {
+    ) -> Result<AgentAnswer, AgentError> {
         let (deadline, started) = (deadline.at_most(entry.effective.timeout()), Instant::now());
-        let outcome = match self.send(entry, call, "application/json", deadline).await? {
-            Ok(reply) => reply.read(deadline).await,
-            Err(failure) => Err(failure),
+        let outcome = match self.send(entry, call, "application/json", deadline).await {
+            Ok(reply) => reply.read(deadline).await.map_err(AgentError::Failed),
+            Err(error) => Err(error),
         };
         count(entry, &outcome, started);
-        Ok(outcome)
+        outcome
     }
 
     async fn send(
@@ -116,16 +140,17 @@ impl AgentService {
         call: &AgentCall,
         accept: &'static str,
         deadline: Deadline,
-    ) -> Result<Result<AgentReply, AgentFailure>, Error> {
+    ) -> Result<AgentReply, AgentError> {
         let agent = &entry.effective;
         let url = join_url(agent.url.expose(), &call.endpoint)
             .map_err(|expected| wrong_query("endpoint", expected, call.endpoint.as_str().into()))?;
         if !agent.enabled {
             let error = format!("Agent '{}' is disabled", entry.name);
-            return Ok(Err(AgentFailure { status: 400, error, timed_out: false }));
+            return Err(AgentError::Failed(AgentFailure { status: 400, error, timed_out: false }));
         }
         let body = call.body.clone().map(Value::Object);
-        Ok(self.client.call(entry, &call.method, url, body.as_ref(), accept, deadline).await)
+        let reply = self.client.call(entry, &call.method, url, body.as_ref(), accept, deadline).await;
+        reply.map_err(AgentError::Failed)
     }
 
     /// Asks one agent for a sign of life, within its own timeout and before `deadline`; `None` if it is disabled.
@@ -154,8 +179,12 @@ impl AgentService {
     }
 
     /// Asks all agents at once, each as [`AgentService::ping`] does; the order is that of the catalog.
-    pub async fn ping_all(&self, deadline: Deadline) -> Vec<(Arc<CatalogEntry<AgentSettings>>, Option<PingReport>)> {
-        let entries: Vec<_> = self.registry.catalog().iter().cloned().collect();
+    pub async fn ping_all(
+        &self,
+        settings: &Settings,
+        deadline: Deadline,
+    ) -> Vec<(Arc<CatalogEntry<AgentSettings>>, Option<PingReport>)> {
+        let entries: Vec<_> = settings.agents.iter().cloned().collect();
         let ask = |entry: Arc<CatalogEntry<AgentSettings>>| async move {
             let ping = self.ping(&entry, deadline).await;
             (entry, ping)
@@ -164,17 +193,18 @@ impl AgentService {
     }
 
     /// The states of all agents' breakers.
-    pub fn breakers(&self) -> Vec<BreakerState> {
-        self.registry.catalog().iter().map(|entry| self.client.breaker(entry)).collect()
+    pub fn breakers(&self, settings: &Settings) -> Vec<BreakerState> {
+        settings.agents.iter().map(|entry| self.client.breaker(entry)).collect()
     }
 }
 
-/// Tells the figures how a call ended.
-fn count<T>(entry: &CatalogEntry<AgentSettings>, outcome: &Result<T, AgentFailure>, started: Instant) {
+/// Tells the figures how a call ended, if one was made.
+fn count<T>(entry: &CatalogEntry<AgentSettings>, outcome: &Result<T, AgentError>, started: Instant) {
     let outcome = match outcome {
         Ok(_) => "ok",
-        Err(AgentFailure { timed_out: true, .. }) => "timeout",
-        Err(_) => "error",
+        Err(AgentError::Failed(AgentFailure { timed_out: true, .. })) => "timeout",
+        Err(AgentError::Failed(_)) => "error",
+        Err(AgentError::InvalidCall(_)) => return,
     };
     metrics::call(Callee::Agent, entry.name.as_str(), outcome, started.elapsed());
 }

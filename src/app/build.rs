@@ -20,8 +20,8 @@ use crate::memory::{MemoryService, ResponseCache, Summarizer};
 use crate::monitoring::MonitoringService;
 use crate::outbound::{AddressGuard, HttpClient, NameResolver};
 use crate::settings::{
-    AgentSettings, Catalog, DataSourceSettings, Environment, JsonFile, LlmPatch, LoadedSettings, OutboundPolicy,
-    Resource, Settings, SharedSettings, StorageSettings, ToolSettings, load,
+    AgentSettings, Catalog, DataSourceSettings, Environment, LlmSection, LoadedSettings, OutboundPolicy, Settings,
+    SharedSettings, StorageSettings, ToolSettings, read,
 };
 use crate::storage::{ConfigStore, Stores};
 use crate::telemetry;
@@ -96,51 +96,14 @@ pub fn load_settings(environment: Environment) -> Result<LoadedSettings, StartEr
     if let Some(Err(expected)) = environment.get("LOG_LEVEL").map(telemetry::check_level) {
         issues.push(FieldIssue::new("value_error", vec!["LOG_LEVEL".into()], expected, Value::Null));
     }
+    let (mut settings, wrong) = read(&environment);
+    issues.extend(wrong);
     let store = ConfigStore::new(StorageSettings::data_dir(&environment));
-    let loaded = load(environment).map_err(|more| issues.extend(more)).ok();
-    let mut read = |section| store.read(section).map_err(|issue| issues.push(issue)).ok().flatten();
-    let files = [LlmService::SECTION, AgentSettings::SECTION, DataSourceSettings::SECTION, ToolSettings::SECTION];
-    let [llm, agents, datasources, tools] = files.map(&mut read);
-    let loaded = with_llm(loaded, llm, &mut issues);
-    let loaded = with_catalog::<AgentSettings>(loaded, agents, &mut issues);
-    let loaded = with_catalog::<DataSourceSettings>(loaded, datasources, &mut issues);
-    let loaded = with_catalog::<ToolSettings>(loaded, tools, &mut issues);
-    match loaded {
-        Some(loaded) if issues.is_empty() => Ok(loaded),
-        _ => Err(StartError::Settings(issues)),
-    }
-}
-
-/// Lays what is stored over the settings; its fields are checked even if there are no settings to lay it over.
-fn with_llm(
-    loaded: Option<LoadedSettings>,
-    stored: Option<JsonFile>,
-    issues: &mut Vec<FieldIssue>,
-) -> Option<LoadedSettings> {
-    let Some(file) = stored else { return loaded };
-    let mut fields = file.fields();
-    let patch = LlmPatch::from_json(&mut fields);
-    issues.extend(file.locate(fields.into_issues()));
-    let mut loaded = loaded?;
-    match loaded.settings.llm.with_stored(patch, &loaded.environment) {
-        Ok(llm) => loaded.settings.llm = Arc::new(llm),
-        Err(unusable) => issues.extend(file.locate(unusable)),
-    }
-    Some(loaded)
-}
-
-fn with_catalog<T: Resource>(
-    loaded: Option<LoadedSettings>,
-    stored: Option<JsonFile>,
-    issues: &mut Vec<FieldIssue>,
-) -> Option<LoadedSettings> {
-    let Some(file) = stored else { return loaded };
-    let mut loaded = loaded?;
-    match Catalog::clone(T::catalog(&loaded.settings)).with_stored(&file, &loaded.environment) {
-        Ok(catalog) => loaded.settings = T::with_catalog(&loaded.settings, Arc::new(catalog)),
-        Err(wrong) => issues.extend(wrong),
-    }
-    Some(loaded)
+    settings = store.overlay::<LlmSection>(settings, &environment, &mut issues);
+    settings = store.overlay::<Catalog<AgentSettings>>(settings, &environment, &mut issues);
+    settings = store.overlay::<Catalog<DataSourceSettings>>(settings, &environment, &mut issues);
+    settings = store.overlay::<Catalog<ToolSettings>>(settings, &environment, &mut issues);
+    if issues.is_empty() { Ok(LoadedSettings { settings, environment }) } else { Err(StartError::Settings(issues)) }
 }
 
 impl App {

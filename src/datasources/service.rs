@@ -13,7 +13,7 @@ use super::source::{Source, max_rows, source_failed};
 use crate::kernel::{Deadline, Error, ResourceName};
 use crate::outbound::{AddressGuard, BreakerState, HttpClient};
 use crate::settings::{DataSourceSettings, Precondition, Settings, SharedSettings};
-use crate::storage::{ConfigStore, Registry};
+use crate::storage::{ConfigRepository, ConfigStore};
 
 /// How many sources are looked at at once.
 const MAX_CONCURRENT_CHECKS: usize = 256;
@@ -21,8 +21,7 @@ const MAX_CONCURRENT_CHECKS: usize = 256;
 /// Keeps, tests and queries data sources. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct DataSourceService {
-    settings: SharedSettings,
-    registry: Registry<DataSourceSettings>,
+    config: ConfigRepository,
     client: DataSourceClient,
 }
 
@@ -36,17 +35,16 @@ impl DataSourceService {
         guard: AddressGuard,
         program: PathBuf,
     ) -> Self {
-        let (registry, client) = (Registry::new(settings.clone(), store), DataSourceClient::new(http, guard, program));
-        Self { settings, registry, client }
+        Self { config: ConfigRepository::new(settings, store), client: DataSourceClient::new(http, guard, program) }
     }
 
-    /// The settings as they are now.
-    pub(super) fn snapshot(&self) -> Settings {
-        self.settings.snapshot()
+    pub(super) fn config(&self) -> &ConfigRepository {
+        &self.config
     }
 
-    pub(super) fn registry(&self) -> &Registry<DataSourceSettings> {
-        &self.registry
+    /// The settings as they are now: a request takes them once.
+    pub fn snapshot(&self) -> Settings {
+        self.config.snapshot()
     }
 
     /// Replaces a source; a connection to what it was is closed.
@@ -56,14 +54,14 @@ impl DataSourceService {
         expected: Precondition,
         body: Map<String, Value>,
     ) -> Result<Source, Error> {
-        let source = self.registry.update(name.to_string(), expected, body).await?;
+        let source = self.config.update(name.to_string(), expected, body).await?;
         self.client.evict(name.as_str());
         Ok(source)
     }
 
     /// Removes a source and closes the connections to it.
     pub(super) async fn remove(&self, name: &ResourceName, expected: Precondition) -> Result<(), Error> {
-        self.registry.remove(name.to_string(), expected).await?;
+        self.config.remove::<DataSourceSettings>(name.to_string(), expected).await?;
         self.client.evict(name.as_str());
         Ok(())
     }

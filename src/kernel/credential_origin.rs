@@ -3,7 +3,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::secret::is_credential_name;
+use super::mask::is_credential_name;
 use super::url_origin::UrlOrigin;
 use super::{FieldIssue, MASK, Properties, SecretUrl, Segment};
 

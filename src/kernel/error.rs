@@ -6,8 +6,9 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::Redaction;
-use super::excerpt::{MAX_QUOTED, cut, excerpt, excerpt_of_text};
-use super::secret::quotable;
+use super::excerpt::{MAX_QUOTED, excerpt};
+use super::properties::quotable;
+use super::truncate_bytes;
 
 /// Bytes of values that one error quotes in all, roughly.
 const MAX_QUOTED_IN_ALL: usize = 100_000;
@@ -132,6 +133,8 @@ pub enum Segment {
     Key(Arc<str>),
     /// An index.
     Index(usize),
+    /// A file, in which the rest of the path stands.
+    File(Arc<str>),
 }
 
 impl From<&str> for Segment {
@@ -143,7 +146,7 @@ impl From<&str> for Segment {
 impl Serialize for Segment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Key(key) => serializer.serialize_str(key),
+            Self::Key(text) | Self::File(text) => serializer.serialize_str(text),
             Self::Index(index) => index.serialize(serializer),
         }
     }
@@ -175,7 +178,7 @@ impl FieldIssue {
             _ => "",
         };
         let input = Box::new(excerpt(&quotable(name, &input), &mut MAX_QUOTED.clone()));
-        Self { kind, loc, msg: excerpt_of_text(&msg.into()), input, ctx: None }
+        Self { kind, loc, msg: truncate_bytes(&msg.into(), MAX_QUOTED), input, ctx: None }
     }
 
     /// Cuts what callers made long.
@@ -185,23 +188,29 @@ impl FieldIssue {
             if let Segment::Key(key) = segment
                 && key.len() > MAX_KEY
             {
-                *key = cut(key, MAX_KEY).into();
+                *key = truncate_bytes(key, MAX_KEY).into();
             }
         }
     }
 
-    /// The path as a person writes it: `timeout_seconds`, `agents[2].url`.
+    /// The path as a person writes it: `timeout_seconds`, `config/agents.json: agents[2].url`.
     pub fn path(&self) -> String {
         let mut path = String::new();
         for segment in &self.loc {
             match segment {
                 Segment::Index(index) => path.push_str(&format!("[{index}]")),
-                Segment::Key(key) if path.is_empty() => path.push_str(key),
+                Segment::File(name) => path.push_str(&format!("{name}: ")),
+                Segment::Key(key) if path.is_empty() || path.ends_with(": ") => path.push_str(key),
                 Segment::Key(key) => path.push_str(&format!(".{key}")),
             }
         }
         path
     }
+}
+
+/// Issues of something that stands at this place.
+pub fn prefixed(at: &[Segment], issues: Vec<FieldIssue>) -> Vec<FieldIssue> {
+    issues.into_iter().map(|issue| FieldIssue { loc: [at, &issue.loc].concat(), ..issue }).collect()
 }
 
 impl fmt::Display for FieldIssue {

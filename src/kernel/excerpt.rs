@@ -1,5 +1,7 @@
 use serde_json::{Map, Value};
 
+use super::truncate_bytes;
+
 /// Bytes of a value that an error quotes, roughly.
 pub(super) const MAX_QUOTED: usize = 8_000;
 /// What stands in the place of the rest.
@@ -26,19 +28,6 @@ pub(super) fn excerpt(value: &Value, left: &mut usize) -> Value {
     let quoted = copy(value, true, &mut own);
     *left -= most - own;
     quoted
-}
-
-/// A text as far as an error quotes it.
-pub(super) fn excerpt_of_text(text: &str) -> String {
-    cut(text, MAX_QUOTED)
-}
-
-/// A text, or its beginning of at most so many bytes, with an ellipsis.
-pub(super) fn cut(text: &str, most: usize) -> String {
-    if text.len() <= most {
-        return text.to_owned();
-    }
-    format!("{}{ELLIPSIS}", text.get(..text.floor_char_boundary(most)).unwrap_or_default())
 }
 
 fn copy(value: &Value, cut_texts: bool, left: &mut usize) -> Value {
@@ -76,7 +65,7 @@ fn members(object: &Map<String, Value>, cut_texts: bool, left: &mut usize) -> Va
 
 /// The text, or as much of it as is left.
 fn take(text: &str, cut_texts: bool, left: &mut usize) -> String {
-    let taken = cut(text, if cut_texts { *left } else { usize::MAX });
+    let taken = truncate_bytes(text, if cut_texts { *left } else { usize::MAX });
     *left = left.saturating_sub(text.len());
     taken
 }

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use serde_json::{Map, Value};
 
 use super::excerpt::{members_without_excess, without_excess};
-use super::{Error, FieldIssue, Lenient, Patch, Segment};
+use super::{Error, FieldIssue, Lenient, Segment};
 
 /// Reads the fields of one object and collects everything that is wrong with them, so that a caller hears of all
 /// problems at once. Used alike for request bodies, query strings, configuration files and the environment.
@@ -58,31 +58,15 @@ impl<'a> Fields<'a> {
         if number == default || self.within(name, &number, &range) { number } else { default }
     }
 
+    /// A number with a default, within `range`.
+    pub fn float_or(&mut self, name: &'static str, default: f64, range: RangeInclusive<f64>) -> f64 {
+        let number = self.or(name, default);
+        if self.within(name, &number, &range) { number } else { default }
+    }
+
     /// An integer within `range` that may be missing or null.
     pub fn int_optional(&mut self, name: &'static str, range: RangeInclusive<i64>) -> Option<i64> {
         self.optional(name).filter(|number| self.within(name, number, &range))
-    }
-
-    /// A field of a partial change: missing keeps, null clears.
-    pub fn patch<T: Lenient>(&mut self, name: &'static str) -> Patch<T> {
-        match self.value(name) {
-            None => Patch::Keep,
-            Some(Value::Null) => Patch::Clear,
-            Some(value) => self.read(name, value).map_or(Patch::Keep, Patch::Set),
-        }
-    }
-
-    /// Keeps a set value only when it lies within `range`; otherwise the issue is noted.
-    pub fn bound<T: PartialOrd + Display>(
-        &mut self,
-        name: &'static str,
-        patch: Patch<T>,
-        range: RangeInclusive<T>,
-    ) -> Patch<T> {
-        match patch {
-            Patch::Set(value) if !self.within(name, &value, &range) => Patch::Keep,
-            other => other,
-        }
     }
 
     /// The raw value of a field, null included.
@@ -163,7 +147,7 @@ mod tests {
         let name: String = fields.required("name");
         fields.optional::<String>("role");
         fields.int_or("limit", 10, 1..=50);
-        fields.patch::<f64>("ratio");
+        fields.float_or("ratio", 0.5, 0.0..=1.0);
         assert_eq!(name, "");
         let error = fields.finish(()).unwrap_err();
         let kinds: Vec<_> = error.issues().iter().map(|issue| (issue.kind, issue.path())).collect();

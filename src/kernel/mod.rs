@@ -3,6 +3,7 @@
 //! Every room may import this one; it imports none. A thing belongs here only when rooms of different levels
 //! need the same word for it. To add one more: a file of its own, a re-export below, no dependency on a service.
 
+mod backoff;
 mod clock;
 mod credential_origin;
 mod deadline;
@@ -12,7 +13,7 @@ mod fields;
 mod ids;
 mod json;
 mod lenient;
-mod patch;
+mod mask;
 mod properties;
 mod redaction;
 mod resource_name;
@@ -22,26 +23,29 @@ mod secret_url;
 mod secret_variants;
 mod stopwatch;
 mod supervisor;
+mod text;
 mod url_origin;
 mod user_id;
 
+pub use backoff::Backoff;
 pub use clock::Clock;
 pub use credential_origin::{CredentialOrigin, check_credential_origin};
 pub use deadline::Deadline;
-pub use error::{Error, ErrorKind, FieldIssue, Segment};
+pub use error::{Error, ErrorKind, FieldIssue, Segment, prefixed};
 pub use fields::Fields;
 pub use ids::new_id;
 pub use json::{JsonError, JsonReader, ObjectLimits, ValueCounter};
 pub use lenient::Lenient;
-pub use patch::Patch;
+pub use mask::{MASK, is_credential_name};
 pub(crate) use properties::assignment_before_mask;
 pub use properties::{Properties, unmask};
 pub use redaction::{Redaction, StreamRedactor};
 pub use resource_name::ResourceName;
 pub use role::Role;
-pub use secret::{MASK, Secret, is_credential_name};
+pub use secret::Secret;
 pub use secret_url::SecretUrl;
 pub(crate) use secret_url::looks_like_url;
 pub use stopwatch::{Stopwatch, WaitGuard};
 pub use supervisor::{BackgroundTask, background_panics, count_panics, supervise_thread};
+pub use text::{media_type, one_line, truncate_bytes, truncate_chars};
 pub use user_id::UserId;

@@ -3,9 +3,9 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::secret::is_credential_name;
+use super::mask::{MASK, is_credential_name};
 use super::secret_url::{looks_like_url, shown_url};
-use super::{MASK, Secret, SecretUrl};
+use super::{Secret, SecretUrl};
 
 /// A free-form JSON object of a resource, such as `config`. Values whose key names a credential (`api_key`, `password`,
 /// `Authorization`, ...) are masked when it is shown; [`Properties::expose`] gives them as they are.
@@ -113,12 +113,12 @@ impl ValueContext {
 }
 
 /// Whether some of what stands under this key is secret whatever it is called there.
-pub(super) fn is_sensitive_container(key: &str) -> bool {
+fn is_sensitive_container(key: &str) -> bool {
     !matches!(ValueContext::Plain.below(key), ValueContext::Plain | ValueContext::Secret)
 }
 
 /// What is shown of the value of the member `key`.
-pub(super) fn masked_member(key: &str, value: &Value) -> Value {
+fn masked_member(key: &str, value: &Value) -> Value {
     shown(ValueContext::Plain.below(key), value)
 }
 
@@ -203,6 +203,26 @@ fn unmask_value(place: ValueContext, given: &mut Value, stored: &Value) {
     }
 }
 
+/// The value of the field `name`, fit to be quoted in an error: credentials in it are masked, by the names of their
+/// fields, and those of URLs.
+pub(super) fn quotable(name: &str, value: &Value) -> Value {
+    match value {
+        Value::Null => Value::Null,
+        _ if is_credential_name(name) => Value::String(MASK.to_owned()),
+        Value::Object(_) | Value::Array(_) if is_sensitive_container(name) => masked_member(name, value),
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), quotable(key, value))).collect(),
+        Value::Array(items) => items.iter().map(|item| quotable(name, item)).collect(),
+        Value::String(text) if names_a_url(name) => SecretUrl::new(text.as_str()).to_string().into(),
+        Value::String(text) => shown_url(text).unwrap_or_else(|| text.clone()).into(),
+        other => other.clone(),
+    }
+}
+
+fn names_a_url(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["url", "endpoint", "proxy"].iter().any(|end| name.ends_with(end))
+}
+
 impl fmt::Debug for Properties {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.masked().fmt(f)
@@ -283,5 +303,14 @@ mod tests {
         assert_eq!(given, stored);
         let plain = Properties::new(object(json!({"env": "production", "args": "--level=3"})));
         assert_eq!((plain.masked(), plain.secrets().len()), (plain.expose().clone(), 0));
+    }
+
+    #[test]
+    fn a_quoted_value_hides_what_its_fields_name_as_secret() {
+        let body = json!({"name": "a", "max_tokens": 5, "api_key": ["k"], "deep": [{"auth_token": "t", "Password": 1}], "token": null});
+        let shown = json!({"name": "a", "max_tokens": 5, "api_key": MASK, "deep": [{"auth_token": MASK, "Password": MASK}], "token": null});
+        assert_eq!(quotable("body", &body), shown);
+        assert_eq!(quotable("env", &json!({"A": "b"})), json!({"A": MASK}));
+        assert_eq!(quotable("args", &json!(["--token", "b", 1])), json!(["--token", MASK, 1]));
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use aho_corasick::{AhoCorasick, MatchKind};
 use serde_json::Value;
 
+use super::MASK;
 use super::secret_variants::secret_variants;
-use super::{MASK, Secret};
 
 /// Shorter secrets are placeholders such as `ollama` or `EMPTY`: masking them would only garble answers. A text that ends in
 /// the middle of a secret is masked from this much of it on.
@@ -31,20 +31,19 @@ struct SecretMatcher {
 
 impl Redaction {
     /// Masks these secrets, however they are spelt.
-    pub fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
+    pub(super) fn of_texts<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
         Self::of(secrets, |text| text.len() >= MIN_SECRET_BYTES)
     }
 
     /// Masks shorter ones too: in a log it matters less if too much is missing.
-    pub fn for_log(secrets: impl IntoIterator<Item = Secret>) -> Self {
+    pub(super) fn of_texts_for_log<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
         let is_word = |text: &str| text.chars().all(|c| c.is_alphabetic() || c == '-' || c == '_');
         let is_short_secret = |text: &str| text.len() >= MIN_LOG_SECRET_BYTES && !is_word(text);
         Self::of(secrets, |text| text.len() >= MIN_SECRET_BYTES || is_short_secret(text))
     }
 
-    fn of(secrets: impl IntoIterator<Item = Secret>, is_secret: impl Fn(&str) -> bool) -> Self {
-        let sorted: BTreeSet<String> =
-            secrets.into_iter().flat_map(|secret| secret_variants(secret.expose())).collect();
+    fn of<'a>(secrets: impl IntoIterator<Item = &'a str>, is_secret: impl Fn(&str) -> bool) -> Self {
+        let sorted: BTreeSet<String> = secrets.into_iter().flat_map(secret_variants).collect();
         let variants: Vec<String> = sorted.into_iter().filter(|text| is_secret(text)).collect();
         let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&variants);
         // It fails only beyond two billion bytes of secrets.
@@ -241,7 +240,7 @@ mod tests {
     use super::*;
 
     fn redaction(secrets: &[&str]) -> Redaction {
-        Redaction::new(secrets.iter().map(|secret| Secret::new(*secret)))
+        Redaction::of_texts(secrets.iter().copied())
     }
 
     /// The text as it is shown piece by piece, and all of it.
@@ -321,7 +320,7 @@ mod tests {
             cuts.extend([0, text.len()]);
             cuts.sort_unstable();
             let pieces: Vec<_> = cuts.windows(2).map(|pair| &text[pair[0]..pair[1]]).collect();
-            let redaction = Redaction::new(secrets.iter().map(|secret| Secret::new(secret.as_str())));
+            let redaction = Redaction::of_texts(secrets.iter().map(String::as_str));
             let (_, all) = streamed(&redaction, &pieces);
             prop_assert_eq!(&all, &redaction.text(&text));
             for secret in &secrets {

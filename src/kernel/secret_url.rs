@@ -4,7 +4,7 @@ use std::ops::Range;
 use serde::{Serialize, Serializer};
 use url::Url;
 
-use super::secret::is_credential_name;
+use super::mask::is_credential_name;
 use super::url_origin::UrlOrigin;
 use super::{MASK, Secret};
 
@@ -41,6 +41,16 @@ impl SecretUrl {
     /// The address, taken apart.
     pub fn parse(&self) -> Option<Url> {
         Url::parse(&self.0).ok()
+    }
+
+    /// The address without user, password, query and fragment; `None` for a text that is no URL.
+    pub fn location(&self) -> Option<String> {
+        let mut url = self.parse()?;
+        // Both fail only for URLs that can't have credentials.
+        let _ = (url.set_username("").is_ok(), url.set_password(None).is_ok());
+        url.set_query(None);
+        url.set_fragment(None);
+        Some(url.into())
     }
 
     /// The secrets in it, as they were written.

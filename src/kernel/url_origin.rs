@@ -1,7 +1,7 @@
 use url::Url;
 
 use super::MASK;
-use super::secret::is_credential_name;
+use super::mask::is_credential_name;
 
 /// Where a URL leads and how, as far as that decides on who gets a credential that goes there. Paths below an HTTP service
 /// don't count.

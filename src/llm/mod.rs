@@ -17,5 +17,5 @@ mod types;
 
 pub use client::LlmClient;
 pub use error::LlmError;
-pub use service::LlmService;
+pub use service::{LlmPing, LlmService};
 pub use types::{ChatMessage, ChatRequest, Chunk, Completion, ToolCall, ToolSpec, Usage};

@@ -3,14 +3,14 @@
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::service::ModelList;
-use super::{LlmError, LlmService};
-use crate::kernel::{Fields, Secret};
+use super::{LlmError, LlmPing, LlmService};
+use crate::kernel::{Error, ErrorKind, Fields, Secret};
 use crate::settings::{LlmProvider, LlmSettings, bounds};
 use crate::web::openapi::schema::{Members, decimal, integer, list_or_text, one_of, or_blank, or_null, text, word};
 use crate::web::openapi::texts;
@@ -195,7 +195,7 @@ struct LlmHealth {
 #[utoipa::path(get, path = "/api/llm/config", tag = "llm", operation_id = "get_llm_config",
     responses((status = 200, description = "The configuration", body = LlmConfig)))]
 async fn get_config(State(llm): State<LlmService>) -> JsonReply<LlmConfig> {
-    JsonReply::ok(llm.config().into())
+    JsonReply::ok(llm.snapshot().llm.written().clone().into())
 }
 
 /// Change the LLM connection
@@ -228,14 +228,22 @@ async fn delete_config(State(llm): State<LlmService>) -> Result<JsonReply<LlmCon
 #[utoipa::path(post, path = "/api/llm/test", tag = "llm", operation_id = "test_llm", request_body = LlmTestRequest,
     responses((status = 200, description = "How the test went", body = LlmTestResponse), BodyErrors))]
 async fn test(State(llm): State<LlmService>, JsonBody(body): JsonBody<LlmTestRequest>) -> JsonReply<LlmTestResponse> {
-    let outcome = llm.test(&body.prompt, body.model).await;
-    JsonReply::ok(LlmTestResponse {
-        success: outcome.success,
-        message: outcome.message,
-        response: outcome.response,
-        error: outcome.error,
-        response_time_ms: outcome.response_time_ms,
-    })
+    let (settings, started) = (llm.snapshot(), Instant::now());
+    let answer = llm.test(&settings, &body.prompt, body.model).await;
+    let response_time_ms = answer.is_ok().then(|| started.elapsed().as_secs_f64() * 1000.0);
+    let (message, error) = match &answer {
+        Ok(_) => ("LLM connection successful", None),
+        Err(LlmError::NoBaseUrl) => ("LLM base URL not configured", Some("LLM base URL is required".to_owned())),
+        Err(LlmError::NoModel) => {
+            let error = "Either configure a default model or specify one in the request";
+            ("No LLM model specified", Some(error.to_owned()))
+        }
+        Err(error) => ("LLM connection failed", Some(error.to_string())),
+    };
+    let response = answer.ok().map(|answer| {
+        json!({"response": answer.raw, "model_used": answer.model, "attempts": answer.attempts, "success": true})
+    });
+    JsonReply::ok(LlmTestResponse { success: response.is_some(), message, response, error, response_time_ms })
 }
 
 /// List models
@@ -246,7 +254,13 @@ async fn test(State(llm): State<LlmService>, JsonBody(body): JsonBody<LlmTestReq
     (status = 400, description = "No LLM is configured", body = ErrorBody),
     ReadErrors))]
 async fn models(State(llm): State<LlmService>) -> Result<JsonReply<LlmModels>, ApiError> {
-    let ModelList { models, default_model, error } = llm.models().await?;
+    let settings = llm.snapshot();
+    let default_model = settings.llm.written().default_model.clone();
+    let (models, error) = match llm.models(&settings).await {
+        Ok(models) => (models, None),
+        Err(error @ LlmError::NoBaseUrl) => return Err(Error::new(ErrorKind::BadRequest, error.to_string()).into()),
+        Err(error) => (default_model.iter().map(|name| json!({"id": name, "name": name})).collect(), Some(error)),
+    };
     Ok(JsonReply::ok(LlmModels {
         success: !error.as_ref().is_some_and(LlmError::is_refused_key),
         models,
@@ -262,5 +276,18 @@ async fn models(State(llm): State<LlmService>) -> Result<JsonReply<LlmModels>, A
 #[utoipa::path(get, path = "/api/llm/health", tag = "llm", operation_id = "llm_health",
     responses((status = 200, description = "Whether it is up", body = LlmHealth)))]
 async fn health(State(llm): State<LlmService>) -> JsonReply<Value> {
-    JsonReply::ok(llm.health().await)
+    let settings = llm.snapshot();
+    let LlmSettings { base_url, default_model, .. } = settings.llm.written();
+    JsonReply::ok(match llm.health(&settings).await {
+        Ok(LlmPing { status, provider, response_time_ms }) => json!({
+            "healthy": status == 200,
+            "status_code": status,
+            "base_url": base_url,
+            "default_model": default_model,
+            "provider": provider,
+            "response_time_ms": response_time_ms,
+        }),
+        Err(LlmError::NoBaseUrl) => json!({"healthy": false, "message": "LLM not configured"}),
+        Err(error) => json!({"healthy": false, "error": error.to_string(), "base_url": base_url}),
+    })
 }

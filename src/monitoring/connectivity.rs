@@ -1,13 +1,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::MonitoringService;
 use super::store_health::{self, ExternalStore};
 use crate::agents::PingReport;
 use crate::datasources::{Source, SourceHealth};
 use crate::kernel::Deadline;
+use crate::llm::{LlmError, LlmPing};
 use crate::settings::{AgentSettings, Catalog, CatalogEntry, DataSourceSettings, LlmSection};
 
 /// Longest wait for all of them; each has its own timeout besides.
@@ -16,8 +15,8 @@ const CONNECTIVITY_TIMEOUT: Duration = Duration::from_secs(10);
 /// What was found when everything was reached for.
 #[derive(Debug)]
 pub(super) struct ConnectivityReport {
-    /// As `GET /api/llm/health` tells it.
-    pub(super) llm: Value,
+    /// The connection that was asked, and its answer.
+    pub(super) llm: (Arc<LlmSection>, Result<LlmPing, LlmError>),
     pub(super) agents: Vec<(Arc<CatalogEntry<AgentSettings>>, Option<PingReport>)>,
     pub(super) datasources: Vec<(Source, Option<SourceHealth>)>,
     pub(super) backends: [ExternalStore; 2],
@@ -48,12 +47,12 @@ impl MonitoringService {
         let reach = async move {
             let deadline = Deadline::after(CONNECTIVITY_TIMEOUT);
             let (llm, agents, datasources, backends) = tokio::join!(
-                this.llm.health(),
-                this.agents.ping_all(deadline),
+                this.llm.health(&settings),
+                this.agents.ping_all(&settings, deadline),
                 this.datasources.check_all(&settings, deadline),
                 store_health::check_stores(&this.stores, &settings)
             );
-            Arc::new(ConnectivityReport { llm, agents, datasources, backends })
+            Arc::new(ConnectivityReport { llm: (settings.llm, llm), agents, datasources, backends })
         };
         self.connectivity.get(ConnectivityKey { llm, agents, datasources }, reach).await
     }

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
 use super::MonitoringService;
 use super::store_health::{self, ExternalStore};
+use crate::llm::LlmError;
 use crate::settings::{LlmSection, Settings};
 
 /// Longest wait for any part.
@@ -60,19 +60,24 @@ impl MonitoringService {
     }
 
     async fn ask(self, settings: Settings) -> Arc<HealthReport> {
-        let (llm, store, backends) =
-            tokio::join!(self.probe_llm(), self.probe_store(), store_health::check_stores(&self.stores, &settings));
+        let (llm, store, backends) = tokio::join!(
+            self.probe_llm(&settings),
+            self.probe_store(),
+            store_health::check_stores(&self.stores, &settings)
+        );
         Arc::new(HealthReport { llm, store, backends })
     }
 
-    async fn probe_llm(&self) -> ComponentHealth {
+    async fn probe_llm(&self, settings: &Settings) -> ComponentHealth {
         let started = Instant::now();
-        let said = timeout(PROBE_TIMEOUT, self.llm.health()).await.unwrap_or_default();
-        let ok = said.get("healthy") == Some(&Value::Bool(true));
-        let error = ["error", "message"].iter().find_map(|key| said.get(*key)?.as_str()).map(str::to_owned);
-        let status = said.get("status_code").and_then(Value::as_u64).map(|status| format!("answered {status}"));
-        let error = (!ok).then(|| error.or(status).unwrap_or_else(|| "did not answer in time".to_owned()));
-        ComponentHealth { ok, latency_ms: millis(started), error }
+        let error = match timeout(PROBE_TIMEOUT, self.llm.health(settings)).await {
+            Ok(Ok(ping)) if ping.is_healthy() => None,
+            Ok(Ok(ping)) => Some(format!("answered {}", ping.status)),
+            Ok(Err(LlmError::NoBaseUrl)) => Some("LLM not configured".to_owned()),
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("did not answer in time".to_owned()),
+        };
+        ComponentHealth { ok: error.is_none(), latency_ms: millis(started), error }
     }
 
     async fn probe_store(&self) -> ComponentHealth {

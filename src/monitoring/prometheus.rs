@@ -1,6 +1,7 @@
 use super::MonitoringService;
 use crate::kernel::{Error, background_panics};
 use crate::outbound::BreakerState;
+use crate::settings::Settings;
 use crate::storage::BackendStatus;
 use crate::telemetry::{Sample, exposition, lost_lines};
 
@@ -13,10 +14,11 @@ impl MonitoringService {
             labels: vec![("version", env!("CARGO_PKG_VERSION").to_owned())],
             value: 1.0,
         }];
-        samples.extend(self.health_samples());
+        let settings = self.settings();
+        samples.extend(self.health_samples(&settings));
         samples.extend(self.pool_samples());
-        samples.extend(self.breaker_samples());
-        samples.extend(self.resource_samples());
+        samples.extend(self.breaker_samples(&settings));
+        samples.extend(resource_samples(&settings));
         samples.extend(self.process_samples().await);
         samples.push(lost_lines_sample());
         samples.extend(panic_samples());
@@ -24,13 +26,12 @@ impl MonitoringService {
     }
 
     /// What health said last, in figures. A scrape waits for nobody; until there is a verdict, there is no figure.
-    fn health_samples(&self) -> Vec<Sample> {
-        let settings = self.settings();
+    fn health_samples(&self, settings: &Settings) -> Vec<Sample> {
         let stores = [("redis", self.stores.redis()), ("postgres", self.stores.postgres())];
         let are_connected = stores.iter().all(|(_, status)| status.as_ref().is_none_or(|status| status.connected));
         let sample = |name, help, value| Sample { name, help, labels: Vec::new(), value };
-        let report_samples = self.last_report(&settings).into_iter().flat_map(|(report, age)| {
-            let is_degraded = !(report.is_healthy(&settings) && are_connected);
+        let report_samples = self.last_report(settings).into_iter().flat_map(|(report, age)| {
+            let is_degraded = !(report.is_healthy(settings) && are_connected);
             [
                 sample(
                     "orchestrator_degraded",
@@ -68,10 +69,10 @@ impl MonitoringService {
         connections.chain(idle).chain(limits).collect()
     }
 
-    fn breaker_samples(&self) -> impl Iterator<Item = Sample> {
+    fn breaker_samples(&self, settings: &Settings) -> impl Iterator<Item = Sample> + use<> {
         let states =
             [("closed", BreakerState::Closed), ("open", BreakerState::Open), ("half_open", BreakerState::HalfOpen)];
-        let all = [("agent", self.agents.breakers()), ("datasource", self.datasources.breakers(&self.settings()))];
+        let all = [("agent", self.agents.breakers(settings)), ("datasource", self.datasources.breakers(settings))];
         all.into_iter().flat_map(move |(kind, breakers)| {
             states.map(|(name, state)| Sample {
                 name: "orchestrator_circuit_breakers",
@@ -80,22 +81,6 @@ impl MonitoringService {
                 value: breakers.iter().filter(|breaker| **breaker == state).count() as f64,
             })
         })
-    }
-
-    fn resource_samples(&self) -> impl Iterator<Item = Sample> {
-        let settings = self.settings();
-        let entries = [
-            ("agent", settings.agents.iter().len()),
-            ("datasource", settings.datasources.iter().len()),
-            ("tool", settings.tools.iter().len()),
-        ];
-        let entries = entries.map(|(kind, count)| Sample {
-            name: "orchestrator_resources",
-            help: "Agents, data sources and tools that are configured",
-            labels: vec![("kind", kind.to_owned())],
-            value: count as f64,
-        });
-        entries.into_iter()
     }
 
     async fn process_samples(&self) -> [Sample; 6] {
@@ -118,6 +103,21 @@ impl MonitoringService {
 
 fn number(is_so: bool) -> f64 {
     f64::from(u8::from(is_so))
+}
+
+fn resource_samples(settings: &Settings) -> impl Iterator<Item = Sample> + use<> {
+    let entries = [
+        ("agent", settings.agents.iter().len()),
+        ("datasource", settings.datasources.iter().len()),
+        ("tool", settings.tools.iter().len()),
+    ];
+    let entries = entries.map(|(kind, count)| Sample {
+        name: "orchestrator_resources",
+        help: "Agents, data sources and tools that are configured",
+        labels: vec![("kind", kind.to_owned())],
+        value: count as f64,
+    });
+    entries.into_iter()
 }
 
 fn store_samples(stores: &[(&'static str, Option<BackendStatus>)]) -> Vec<Sample> {

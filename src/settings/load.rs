@@ -1,8 +1,12 @@
 use std::sync::Arc;
 
-use super::resources::ResourceCatalogs;
-use super::*;
-use crate::kernel::{FieldIssue, Fields};
+use super::llm::{LlmLayer, by_variable};
+use super::resources::{self, ResourceCatalogs};
+use super::{
+    CacheSettings, Environment, JsonFile, LlmSection, MemorySettings, MonitoringSettings, OrchestrationSettings,
+    OutboundSettings, ServerSettings, Settings, StorageSettings, ToolPolicy, auth,
+};
+use crate::kernel::{FieldIssue, Fields, prefixed};
 
 /// Settings as the environment and the files give them, before what was changed through the API is laid on top.
 #[derive(Debug)]
@@ -15,24 +19,29 @@ pub struct LoadedSettings {
 
 /// Reads everything and checks it; the error lists all problems at once.
 pub fn load(environment: Environment) -> Result<LoadedSettings, Vec<FieldIssue>> {
-    let mut env = environment.fields();
-    let settings = read(&environment, &mut env);
-    let issues = env.into_issues();
+    let (settings, issues) = read(&environment);
     if issues.is_empty() { Ok(LoadedSettings { settings, environment }) } else { Err(issues) }
+}
+
+/// The settings, with defaults for what is wrong, and all that is.
+pub fn read(environment: &Environment) -> (Settings, Vec<FieldIssue>) {
+    let mut env = environment.fields();
+    let settings = read_sections(environment, &mut env);
+    (settings, env.into_issues())
 }
 
 /// The names of all variables that are read, for the test that holds them against `.env.example`.
 pub fn variable_names() -> Vec<&'static str> {
     let environment = Environment::default();
     let mut env = environment.fields();
-    read(&environment, &mut env);
+    read_sections(&environment, &mut env);
     let mut names = env.asked().to_vec();
     names.sort_unstable();
     names.dedup();
     names
 }
 
-fn read(environment: &Environment, env: &mut Fields<'_>) -> Settings {
+fn read_sections(environment: &Environment, env: &mut Fields<'_>) -> Settings {
     auth::check(env);
     let ResourceCatalogs { agents, datasources, tools } = resources::read(environment, env);
     Settings {
@@ -48,40 +57,26 @@ fn read(environment: &Environment, env: &mut Fields<'_>) -> Settings {
         agents,
         datasources,
         tools,
+        redactions: Arc::default(),
     }
 }
 
 fn read_llm(environment: &Environment, env: &mut Fields<'_>) -> LlmSection {
     let path: String = env.or("LLM_CONFIG_PATH", "config/llm.json".to_owned());
-    let mut in_file = LlmPatch::default();
     let file = JsonFile::read(path.as_ref()).unwrap_or_else(|issue| {
         env.extend([issue]);
         None
     });
-    if let Some(file) = &file {
-        let mut fields = file.fields();
-        in_file = LlmPatch::from_json(&mut fields);
-        env.extend(file.locate(fields.into_issues()));
-    }
-    let variables = LlmPatch::from_variables(env);
-    LlmSection::new(in_file, variables, LlmPatch::default(), environment).unwrap_or_else(|issues| {
-        for issue in issues {
-            env.extend(name_origin(issue, environment, file.as_ref()));
-        }
+    let place = file.iter().map(|file| file.place().clone()).collect::<Vec<_>>();
+    let (in_file, issues) = file.as_ref().map(|file| LlmLayer::from_json(file.object())).unwrap_or_default();
+    env.extend(prefixed(&place, issues));
+    let variables = LlmLayer::from_variables(env);
+    LlmSection::new(in_file, variables.clone(), environment).unwrap_or_else(|issues| {
+        let (of_variables, of_file) = issues.into_iter().partition(|issue| variables.sets(&issue.path()));
+        env.extend(Vec::into_iter(of_variables).map(by_variable));
+        env.extend(prefixed(&place, of_file));
         LlmSection::default()
     })
-}
-
-/// Names the variable, or else the place in the file, that a wrong LLM value came from.
-fn name_origin(issue: FieldIssue, environment: &Environment, file: Option<&JsonFile>) -> Vec<FieldIssue> {
-    let variable = LlmSection::variable_of(&issue.path()).filter(|name| environment.get(name).is_some());
-    match (variable, file) {
-        (None, Some(file)) => file.locate(vec![issue]),
-        (variable, _) => {
-            let loc = variable.map_or(issue.loc, |name| vec![name.into()]);
-            vec![FieldIssue { loc, ..issue }]
-        }
-    }
 }
 
 #[cfg(test)]

@@ -45,9 +45,6 @@ pub struct OrchestrationSettings {
 
 impl OrchestrationSettings {
     pub(super) fn read(env: &mut Fields<'_>) -> Self {
-        let threshold = env.patch("GROUNDING_SIMILARITY_THRESHOLD");
-        let mut grounding_threshold = 0.7;
-        env.bound("GROUNDING_SIMILARITY_THRESHOLD", threshold, 0.0..=1.0).apply(&mut grounding_threshold, 0.7);
         let seconds = |value: i64| Duration::from_secs(value.unsigned_abs());
         let count = |value: i64| usize::try_from(value).unwrap_or(1);
         Self {
@@ -56,7 +53,7 @@ impl OrchestrationSettings {
             intent_classifier: env.or("INTENT_CLASSIFIER", IntentClassifier::Rules),
             grounding_enabled: env.or("GROUNDING_ENABLED", true),
             grounding_top_k: count(env.int_or("GROUNDING_TOP_K", 5, 1..=100)),
-            grounding_threshold,
+            grounding_threshold: env.float_or("GROUNDING_SIMILARITY_THRESHOLD", 0.7, 0.0..=1.0),
         }
     }
 }

@@ -1,4 +1,7 @@
+use serde_json::json;
+
 use super::Environment;
+use crate::kernel::{FieldIssue, Segment};
 
 /// The variable that a value of the form `${NAME}` refers to.
 pub(super) fn variable(value: &str) -> Option<&str> {
@@ -17,6 +20,12 @@ pub(super) fn resolve(written: &str, environment: &Environment) -> Result<String
             None => Err(format!("Environment variable {name}, which this value refers to, is not set")),
         },
     }
+}
+
+/// The issue of a value that stands at `loc` and refers to a variable that callers of the API may not read.
+pub(super) fn refused(loc: Vec<Segment>, variable: &str) -> FieldIssue {
+    let msg = format!("Input should not refer to {variable}, which API_REFERENCES does not name");
+    FieldIssue::new("value_error", loc, msg, json!(format!("${{{variable}}}")))
 }
 
 #[cfg(test)]

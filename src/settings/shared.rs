@@ -1,10 +1,9 @@
-use std::future::Future;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
 use tokio::sync::Mutex;
 
-use super::redactions::RedactionCache;
+use super::credentials::credentials;
 use super::{Environment, LoadedSettings, Redactions, Settings};
 use crate::kernel::Error;
 
@@ -14,7 +13,8 @@ pub struct SharedSettings {
     live: Arc<RwLock<Settings>>,
     writers: Arc<Mutex<()>>,
     environment: Environment,
-    redactions: Arc<RedactionCache>,
+    #[cfg(test)]
+    snapshots: Arc<std::sync::atomic::AtomicUsize>,
 }
 
 impl SharedSettings {
@@ -22,15 +22,24 @@ impl SharedSettings {
     pub fn new(loaded: LoadedSettings) -> Self {
         Self {
             live: Arc::new(RwLock::new(loaded.settings)),
-            writers: Arc::new(Mutex::new(())),
+            writers: Arc::default(),
             environment: loaded.environment,
-            redactions: Arc::default(),
+            #[cfg(test)]
+            snapshots: Arc::default(),
         }
     }
 
     /// The settings as they are now; later changes don't show in it.
     pub fn snapshot(&self) -> Settings {
+        #[cfg(test)]
+        self.snapshots.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         self.live.read().clone()
+    }
+
+    /// How many snapshots were taken.
+    #[cfg(test)]
+    pub fn snapshots_taken(&self) -> usize {
+        self.snapshots.load(std::sync::atomic::Ordering::SeqCst)
     }
 
     /// The variables that `${NAME}` refers to.
@@ -40,25 +49,31 @@ impl SharedSettings {
 
     /// What masks the secrets of these settings, live or not any more.
     pub fn redactions(&self, of: &Settings) -> Redactions {
-        self.redactions.get(of, &self.environment)
+        of.redactions.get_or_init(|| Redactions::new(credentials(of, &self.environment))).clone()
     }
 
-    /// Changes the settings: `edit` validates, `persist` stores, then the new settings become live. Writers take turns.
-    /// If either step fails, the old settings stay. A caller that goes away in the middle does not stop the change, so
-    /// what is stored and what is live can't drift apart.
-    pub async fn change<E, P, F>(&self, edit: E, persist: P) -> Result<Settings, Error>
+    /// What masks the secrets of the settings as they are now.
+    pub fn live_redactions(&self) -> Redactions {
+        self.redactions(&self.live.read())
+    }
+
+    /// Changes the settings: `edit` validates, `persist` stores, then the new settings become live; what `edit` gives beside them is
+    /// the result. Writers take turns. If either step fails, the old settings stay. A caller that goes away in the middle does not
+    /// stop the change, so what is stored and what is live can't drift apart.
+    pub async fn change<R, E, P, F>(&self, edit: E, persist: P) -> Result<R, Error>
     where
-        E: FnOnce(&Settings, &Environment) -> Result<Settings, Error> + Send + 'static,
+        R: Send + 'static,
+        E: FnOnce(&Settings, &Environment) -> Result<(Settings, R), Error> + Send + 'static,
         P: FnOnce(Settings) -> F + Send + 'static,
         F: Future<Output = Result<(), Error>> + Send,
     {
         let this = self.clone();
         let work = tokio::spawn(async move {
             let _turn = this.writers.lock().await;
-            let next = edit(&this.snapshot(), &this.environment)?;
+            let (next, result) = edit(&this.snapshot(), &this.environment)?;
             persist(next.clone()).await?;
-            *this.live.write() = next.clone();
-            Ok(next)
+            *this.live.write() = next;
+            Ok(result)
         });
         work.await.unwrap_or_else(|stopped| Err(Error::internal("a change of settings did not finish", stopped)))
     }
@@ -70,10 +85,10 @@ mod tests {
     use super::*;
     use crate::settings::ServerSettings;
 
-    fn rename(name: &'static str) -> impl FnOnce(&Settings, &Environment) -> Result<Settings, Error> + Send {
+    fn rename(name: &'static str) -> impl FnOnce(&Settings, &Environment) -> Result<(Settings, ()), Error> + Send {
         move |current, _| {
             let server = ServerSettings { app_name: name.to_owned(), ..ServerSettings::clone(&current.server) };
-            Ok(Settings { server: Arc::new(server), ..current.clone() })
+            Ok((Settings { server: Arc::new(server), ..current.clone() }, ()))
         }
     }
 
@@ -104,7 +119,7 @@ mod tests {
             _ = seen => {}
         }
         go.send(()).unwrap();
-        shared.change(|current, _| Ok(current.clone()), |_| async { Ok(()) }).await.unwrap();
+        shared.change(|current, _| Ok((current.clone(), ())), |_| async { Ok(()) }).await.unwrap();
         assert_eq!(shared.snapshot().server.app_name, "kept");
     }
 }

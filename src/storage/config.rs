@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::kernel::{Error, ErrorKind, FieldIssue};
-use crate::settings::JsonFile;
+use crate::settings::{Environment, JsonFile, LiveSection, Settings};
 
 /// What was configured through the API: one JSON file per section under `DATA_DIR/config`, readable by the server's user
 /// only. A write is whole or not at all, and on disk before it is acknowledged.
@@ -21,18 +21,32 @@ impl ConfigStore {
         Self { folder: data_dir.join("config") }
     }
 
-    /// The section as it was last written; the error names file, line and column.
-    pub fn read(&self, section: &str) -> Result<Option<JsonFile>, FieldIssue> {
+    /// Lays what is stored of a section over the settings; what is wrong with it goes to `issues`.
+    pub fn overlay<S: LiveSection>(
+        &self,
+        settings: Settings,
+        environment: &Environment,
+        issues: &mut Vec<FieldIssue>,
+    ) -> Settings {
+        match self.read(S::NAME) {
+            Ok(None) => {}
+            Ok(Some(file)) => match S::of(&settings).with_stored(&file, environment) {
+                Ok(section) => return settings.with(section),
+                Err(wrong) => issues.extend(wrong),
+            },
+            Err(issue) => issues.push(issue),
+        }
+        settings
+    }
+
+    /// The section as it was last written; the error names the file.
+    fn read(&self, section: &str) -> Result<Option<JsonFile>, FieldIssue> {
         JsonFile::read(&self.path(section))
     }
 
-    /// Replaces the section, or removes it.
-    pub async fn write(&self, section: &str, value: Option<Value>) -> Result<(), Error> {
-        self.write_with(section, || value).await
-    }
-
-    /// [`ConfigStore::write`] of a value that takes some work to make; the runtime's threads are spared it.
-    pub async fn write_with(
+    /// Replaces the section by what `make` gives, or removes it. Making it may take some work, which the runtime's threads are
+    /// spared.
+    pub(super) async fn write(
         &self,
         section: &str,
         make: impl FnOnce() -> Option<Value> + Send + 'static,
@@ -103,13 +117,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = ConfigStore::new(folder.path());
         assert!(store.read("llm").unwrap().is_none());
-        store.write("llm", Some(json!({"api_key": "a long first value"}))).await.unwrap();
-        store.write("llm", Some(json!({"api_key": "b"}))).await.unwrap();
+        store.write("llm", || Some(json!({"api_key": "a long first value"}))).await.unwrap();
+        store.write("llm", || Some(json!({"api_key": "b"}))).await.unwrap();
         assert_eq!(store.read("llm").unwrap().unwrap().object()["api_key"], "b");
         let mode = fs::metadata(folder.path().join("config/llm.json")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        store.write("llm", None).await.unwrap();
-        store.write("llm", None).await.unwrap();
+        store.write("llm", || None).await.unwrap();
+        store.write("llm", || None).await.unwrap();
         assert!(store.read("llm").unwrap().is_none());
     }
 }

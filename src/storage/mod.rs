@@ -8,6 +8,7 @@
 
 mod cache;
 mod config;
+mod config_repository;
 #[cfg(test)]
 mod conformance;
 mod conversation;
@@ -17,16 +18,15 @@ mod migrate;
 mod pool;
 mod postgres;
 mod redis;
-mod registry;
 mod sqlite;
 mod stores;
 
 pub use cache::CacheStore;
 pub use config::ConfigStore;
+pub use config_repository::ConfigRepository;
 pub use conversation::{Conversation, Excess, Message};
 pub use execution::{
     Execution, ExecutionCursor, ExecutionFilter, ExecutionStatus, ExecutionStore, Outcome, Step, StepStatus,
 };
 pub use failover::BackendStatus;
-pub use registry::Registry;
 pub use stores::Stores;

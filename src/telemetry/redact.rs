@@ -19,7 +19,7 @@ impl Redactor {
     /// `text` without secrets.
     pub(super) fn redact(&self, text: &str) -> String {
         match &*self.0.read() {
-            Some(settings) => mask_patterns(&settings.redactions(&settings.snapshot()).log().text(text)),
+            Some(settings) => mask_patterns(&settings.live_redactions().log().text(text)),
             None => mask_patterns(text),
         }
     }

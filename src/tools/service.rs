@@ -10,7 +10,7 @@ use super::{Tool, ToolFunction, resolve_name};
 use crate::kernel::{Deadline, Error, FieldIssue, ResourceName};
 use crate::outbound::HttpClient;
 use crate::settings::{Precondition, Settings, SharedSettings, ToolSettings};
-use crate::storage::{ConfigStore, Registry};
+use crate::storage::{ConfigRepository, ConfigStore};
 
 /// Longest test of a tool. The original gave five seconds; a child process may need more to start.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(15);
@@ -21,7 +21,7 @@ const MAX_LISTED_NAMES: usize = 100;
 /// Keeps, tests and runs tools. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ToolService {
-    registry: Registry<ToolSettings>,
+    config: ConfigRepository,
     runtime: ToolRuntime,
 }
 
@@ -29,11 +29,16 @@ impl ToolService {
     /// A service on these settings, whose changes go to `store`.
     pub fn new(settings: SharedSettings, store: ConfigStore, http: HttpClient) -> Self {
         let runtime = ToolRuntime::new(http, settings.environment(), &settings.snapshot().tool_policy);
-        Self { registry: Registry::new(settings, store), runtime }
+        Self { config: ConfigRepository::new(settings, store), runtime }
     }
 
-    pub(super) fn registry(&self) -> &Registry<ToolSettings> {
-        &self.registry
+    pub(super) fn config(&self) -> &ConfigRepository {
+        &self.config
+    }
+
+    /// The settings as they are now: a request takes them once.
+    pub fn snapshot(&self) -> Settings {
+        self.config.snapshot()
     }
 
     /// Replaces a tool. Whoever still uses it as it was may come to an end, then a connection to that is closed.
@@ -43,14 +48,14 @@ impl ToolService {
         expected: Precondition,
         body: Map<String, Value>,
     ) -> Result<Tool, Error> {
-        let tool = self.registry.update(name.to_string(), expected, body).await?;
+        let tool = self.config.update(name.to_string(), expected, body).await?;
         self.runtime.forget(name.as_str());
         Ok(tool)
     }
 
     /// Removes a tool. A connection to it is closed once nobody uses it any longer.
     pub(super) async fn remove(&self, name: &ResourceName, expected: Precondition) -> Result<(), Error> {
-        self.registry.remove(name.to_string(), expected).await?;
+        self.config.remove::<ToolSettings>(name.to_string(), expected).await?;
         self.runtime.forget(name.as_str());
         Ok(())
     }
@@ -62,7 +67,7 @@ impl ToolService {
 
     /// The functions of all enabled tools. Tools of a type that nobody can run have none, which is no problem here.
     pub(super) async fn all_functions(&self) -> ToolFunctions {
-        let settings = self.registry.settings().snapshot();
+        let settings = self.snapshot();
         let deadline = Deadline::after(settings.orchestration.timeout);
         let known = |tool: &&Tool| !tool.effective.is_unsupported();
         self.functions(settings.tools.enabled().filter(known).cloned().collect(), &settings, deadline).await
@@ -92,7 +97,7 @@ impl ToolService {
         member: Option<&str>,
         arguments: Map<String, Value>,
     ) -> Result<ToolResult, Error> {
-        let settings = self.registry.settings().snapshot();
+        let settings = self.snapshot();
         let deadline = Deadline::after(settings.orchestration.timeout);
         let found = resolve_name(settings.tools.iter(), name);
         let (tool, is_function) = found.map(|(tool, its_own)| (tool, its_own.is_some())).ok_or_else(|| {
@@ -116,12 +121,12 @@ impl ToolService {
 
     /// The tool of this name, or the error that a caller reads.
     pub(super) fn require(&self, name: &str) -> Result<Tool, Error> {
-        self.registry.require(name)
+        self.snapshot().tools.require(name).cloned()
     }
 
     /// Looks whether a tool of a known type can do its work; and how many milliseconds that took.
     pub(super) async fn check(&self, tool: &Tool) -> (ToolCheck, f64) {
-        let rules = &self.registry.settings().snapshot().tool_policy;
+        let rules = &self.snapshot().tool_policy;
         let started = Instant::now();
         let check = self.runtime.check(tool, rules, Deadline::after(CHECK_TIMEOUT)).await;
         (check, started.elapsed().as_secs_f64() * 1000.0)

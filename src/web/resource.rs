@@ -1,19 +1,16 @@
-use std::sync::Arc;
-
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::{ApiError, IfNoneMatch, JsonReply, ListQuery, not_modified};
 use crate::kernel::ResourceName;
-use crate::settings::{CatalogEntry, Resource};
-use crate::storage::Registry;
+use crate::settings::{Catalog, CatalogEntry, Resource};
 
 /// The reply to a list of resources: each as a `V`, or 304 if the caller has this list.
-pub fn list_reply<T: Resource, V>(registry: &Registry<T>, query: &ListQuery, known: &IfNoneMatch) -> Response
+pub fn list_reply<T: Resource, V>(catalog: &Catalog<T>, query: &ListQuery, known: &IfNoneMatch) -> Response
 where
     V: Serialize + for<'a> From<&'a CatalogEntry<T>>,
 {
-    let (entries, version) = query.select(&registry.catalog());
+    let (entries, version) = query.select(catalog);
     if known.has(&version) {
         return not_modified(&version);
     }
@@ -23,14 +20,14 @@ where
 
 /// The reply to a request for one resource: as a `V`, or 304 if the caller has this version.
 pub fn show_reply<T: Resource, V>(
-    registry: &Registry<T>,
+    catalog: &Catalog<T>,
     name: &ResourceName,
     known: &IfNoneMatch,
 ) -> Result<Response, ApiError>
 where
     V: Serialize + for<'a> From<&'a CatalogEntry<T>>,
 {
-    let entry: Arc<CatalogEntry<T>> = registry.require(name.as_str())?;
+    let entry = catalog.require(name.as_str())?;
     if known.has(&entry.version) {
         return Ok(not_modified(&entry.version));
     }

@@ -12,7 +12,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::agents::service::{CallOutcome, DEFAULT_ENDPOINT};
-use crate::agents::{AgentAnswer, AgentCall, AgentFailure, AgentService, Payload};
+use crate::agents::{AgentAnswer, AgentCall, AgentError, AgentFailure, AgentService, Payload};
 use crate::kernel::Fields;
 use crate::settings::bounds::CALL_SECONDS;
 use crate::web::openapi::schema::{Members, query, query_integer, strict_integer, text, word};
@@ -105,10 +105,13 @@ pub(super) async fn call(
     body: OptionalBody,
 ) -> Result<Response, ApiError> {
     let body = body_for(&call.method, body)?;
-    let reply = match agents.call(name.as_str(), AgentCall { body, ..call }).await? {
+    let settings = agents.snapshot();
+    let entry = settings.agents.require(name.as_str())?;
+    let reply = match agents.call(&settings, entry, &AgentCall { body, ..call }).await {
         Ok(CallOutcome::Stream(lines)) => return Ok(pass_through(lines)),
         Ok(CallOutcome::Answer(answer)) => answered(name.to_string(), answer),
-        Err(failure) => failed(name.to_string(), failure),
+        Err(AgentError::Failed(failure)) => failed(name.to_string(), failure),
+        Err(AgentError::InvalidCall(error)) => return Err(error.into()),
     };
     Ok(JsonReply::ok(reply).into_response())
 }

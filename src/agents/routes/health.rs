@@ -84,9 +84,10 @@ pub(super) async fn test(
     State(agents): State<AgentService>,
     PathName(name): PathName,
 ) -> Result<JsonReply<AgentTestResponse>, ApiError> {
-    let entry = agents.registry().require(name.as_str())?;
+    let settings = agents.snapshot();
+    let entry = settings.agents.require(name.as_str())?;
     let (agent, url) = (name.to_string(), entry.effective.url.clone());
-    let tested = match agents.ping(&entry, Deadline::after(MAX_HEALTH_TIMEOUT)).await {
+    let tested = match agents.ping(entry, Deadline::after(MAX_HEALTH_TIMEOUT)).await {
         Some(ping) => AgentTestResponse {
             success: ping.healthy,
             agent,
@@ -117,7 +118,7 @@ pub(super) async fn test(
 #[utoipa::path(get, path = "/api/agents/health/all", tag = "agents", operation_id = "agents_health",
     responses((status = 200, description = "How they are", body = AgentsHealth)))]
 pub(super) async fn health_of_all(State(agents): State<AgentService>) -> JsonReply<AgentsHealth> {
-    let asked = agents.ping_all(Deadline::after(MAX_HEALTH_TIMEOUT)).await;
+    let asked = agents.ping_all(&agents.snapshot(), Deadline::after(MAX_HEALTH_TIMEOUT)).await;
     let all: IndexMap<_, _> = asked
         .into_iter()
         .map(|(entry, ping)| {

@@ -109,7 +109,7 @@ pub(super) async fn list(
     QueryParams(query): QueryParams<ListQuery>,
     known: IfNoneMatch,
 ) -> Response {
-    list_reply::<_, Agent>(agents.registry(), &query, &known)
+    list_reply::<_, Agent>(&agents.snapshot().agents, &query, &known)
 }
 
 /// Show an agent
@@ -125,7 +125,7 @@ pub(super) async fn get(
     PathName(name): PathName,
     known: IfNoneMatch,
 ) -> Result<Response, ApiError> {
-    show_reply::<_, Agent>(agents.registry(), &name, &known)
+    show_reply::<_, Agent>(&agents.snapshot().agents, &name, &known)
 }
 
 /// Add an agent
@@ -138,7 +138,7 @@ pub(super) async fn create(
     State(agents): State<AgentService>,
     body: OptionalBody,
 ) -> Result<JsonReply<AgentChangeResponse>, ApiError> {
-    let entry = agents.registry().create(body.into_object()?).await?;
+    let entry = agents.config().create::<AgentSettings>(body.into_object()?).await?;
     let message = format!("Agent '{}' created successfully", entry.name);
     let changed = AgentChangeResponse { success: true, message, agent: entry.as_ref().into() };
     Ok(JsonReply::with_status(StatusCode::CREATED, changed).tagged(&entry.version))
@@ -160,7 +160,7 @@ pub(super) async fn update(
     IfMatch(expected): IfMatch,
     body: OptionalBody,
 ) -> Result<JsonReply<AgentChangeResponse>, ApiError> {
-    let entry = agents.registry().update(name.to_string(), expected, body.into_object()?).await?;
+    let entry = agents.config().update::<AgentSettings>(name.to_string(), expected, body.into_object()?).await?;
     let message = format!("Agent '{name}' updated successfully");
     let changed = AgentChangeResponse { success: true, message, agent: entry.as_ref().into() };
     Ok(JsonReply::ok(changed).tagged(&entry.version))
@@ -179,6 +179,6 @@ pub(super) async fn delete(
     PathName(name): PathName,
     IfMatch(expected): IfMatch,
 ) -> Result<JsonReply<AgentDeleteResponse>, ApiError> {
-    agents.registry().remove(name.to_string(), expected).await?;
+    agents.config().remove::<AgentSettings>(name.to_string(), expected).await?;
     Ok(JsonReply::ok(AgentDeleteResponse { success: true, message: format!("Agent '{name}' deleted successfully") }))
 }

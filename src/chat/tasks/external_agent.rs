@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::agents::{AgentAnswer, AgentCall, AgentFailure, Payload};
+use crate::agents::{AgentAnswer, AgentCall, AgentError, AgentFailure, Payload};
 use crate::chat::context::TaskContext;
 use crate::chat::task::{AgentChoice, AgentEntry, Inputs, TaskFailure, TaskOutput};
 use crate::chat::text::{self, MAX_PROMPT_CHARS};
@@ -47,14 +47,11 @@ async fn call(context: &TaskContext<'_>, agent: &AgentEntry, inputs: &Inputs) ->
     if let Some(endpoint) = metadata.text("endpoint") {
         call.endpoint = endpoint.to_owned();
     }
-    let answer = context
-        .chat
-        .services
-        .agents
-        .ask(agent, &call, context.deadline)
-        .await
-        .map_err(|error| misconfigured(agent, &error))?;
-    let answer = answer.map_err(failure)?;
+    let ask = context.chat.services.agents.ask(agent, &call, context.deadline);
+    let answer = ask.await.map_err(|error| match error {
+        AgentError::InvalidCall(error) => misconfigured(agent, &error),
+        AgentError::Failed(failed) => failure(failed),
+    })?;
     let gap = check(agent, &answer)?;
     // What came in pieces is whole only now.
     let text = agent.redaction().text(&text_of(agent, answer)?);

@@ -85,7 +85,7 @@ pub(super) async fn list(
     QueryParams(query): QueryParams<ListQuery>,
     known: IfNoneMatch,
 ) -> Response {
-    list_reply::<_, DataSource>(sources.registry(), &query, &known)
+    list_reply::<_, DataSource>(&sources.snapshot().datasources, &query, &known)
 }
 
 /// Show a data source
@@ -101,7 +101,7 @@ pub(super) async fn get(
     PathName(name): PathName,
     known: IfNoneMatch,
 ) -> Result<Response, ApiError> {
-    show_reply::<_, DataSource>(sources.registry(), &name, &known)
+    show_reply::<_, DataSource>(&sources.snapshot().datasources, &name, &known)
 }
 
 /// Add a data source
@@ -114,7 +114,7 @@ pub(super) async fn create(
     State(sources): State<DataSourceService>,
     body: OptionalBody,
 ) -> Result<JsonReply<DataSourceChangeResponse>, ApiError> {
-    let entry = sources.registry().create(body.into_object()?).await?;
+    let entry = sources.config().create::<DataSourceSettings>(body.into_object()?).await?;
     let message = format!("DataSource '{}' created successfully", entry.name);
     let changed = DataSourceChangeResponse { success: true, message, datasource: entry.as_ref().into() };
     Ok(JsonReply::with_status(StatusCode::CREATED, changed).tagged(&entry.version))

@@ -3,15 +3,15 @@ use std::sync::Arc;
 use axum::extract::State;
 use indexmap::IndexMap;
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::agents::PingReport;
 use crate::datasources::{CheckReport, Source, SourceHealth};
+use crate::llm::{LlmError, LlmPing};
 use crate::monitoring::MonitoringService;
 use crate::monitoring::connectivity::ConnectivityReport;
 use crate::monitoring::store_health::ExternalStore;
-use crate::settings::{AgentSettings, CatalogEntry};
+use crate::settings::{AgentSettings, CatalogEntry, LlmSection};
 use crate::web::JsonReply;
 
 /// What can be reached.
@@ -116,17 +116,19 @@ fn services(found: &ConnectivityReport) -> ConnectivityServices {
     }
 }
 
-fn of_llm(said: &Value) -> ServiceReachability {
-    let text = |key: &str| said.get(key).and_then(Value::as_str).map(str::to_owned);
-    let url = text("base_url");
-    let (reachable, status) = (said.get("healthy") == Some(&Value::Bool(true)), said.get("status_code"));
-    let answered = status.filter(|_| !reachable).map(|status| format!("answered {status}"));
+fn of_llm((section, health): &(Arc<LlmSection>, Result<LlmPing, LlmError>)) -> ServiceReachability {
+    let ping = health.as_ref().ok();
+    let error = match health {
+        Ok(ping) => (!ping.is_healthy()).then(|| format!("answered {}", ping.status)),
+        Err(LlmError::NoBaseUrl) => Some("Not configured".to_owned()),
+        Err(error) => Some(error.to_string()),
+    };
     ServiceReachability {
-        reachable,
-        status_code: status.and_then(Value::as_u64),
-        response_time_ms: said.get("response_time_ms").and_then(Value::as_f64),
-        error: if url.is_none() { Some("Not configured".to_owned()) } else { text("error").or(answered) },
-        url,
+        reachable: ping.is_some_and(LlmPing::is_healthy),
+        status_code: ping.map(|ping| ping.status.into()),
+        url: section.written().base_url.clone(),
+        response_time_ms: ping.map(|ping| ping.response_time_ms),
+        error,
         ..ServiceReachability::default()
     }
 }

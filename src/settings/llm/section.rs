@@ -1,42 +1,82 @@
-use super::patch::{JSON_NAMES, VARIABLE_NAMES};
-use super::{LlmPatch, LlmSettings};
-use crate::kernel::FieldIssue;
-use crate::settings::Environment;
+use serde_json::{Map, Value};
+
+use super::LlmSettings;
+use super::layer::{FIELDS, LlmLayer};
+use crate::kernel::{Error, FieldIssue, Segment, check_credential_origin, prefixed};
+use crate::settings::{Environment, JsonFile, Section};
 
 /// The layers of the LLM connection and what they come to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct LlmSection {
-    file: LlmPatch,
-    environment: LlmPatch,
-    stored: LlmPatch,
+    file: LlmLayer,
+    environment: LlmLayer,
+    stored: LlmLayer,
     written: LlmSettings,
     effective: LlmSettings,
 }
 
 impl LlmSection {
-    /// Stacks the layers; the error lists what can't be used, by JSON field.
+    /// What the file and the variables say; the error lists what can't be used, by JSON field.
     pub(in crate::settings) fn new(
-        file: LlmPatch,
-        environment: LlmPatch,
-        stored: LlmPatch,
+        file: LlmLayer,
+        environment: LlmLayer,
         variables: &Environment,
     ) -> Result<Self, Vec<FieldIssue>> {
-        let mut written = LlmSettings::default();
-        for layer in [&file, &environment, &stored] {
-            written.apply(layer);
-        }
+        Self::stack(file, environment, LlmLayer::default(), variables)
+    }
+
+    fn stack(
+        file: LlmLayer,
+        environment: LlmLayer,
+        stored: LlmLayer,
+        variables: &Environment,
+    ) -> Result<Self, Vec<FieldIssue>> {
+        let written = stored.over(&environment.over(&file)).settings();
         let effective = written.resolve(variables)?;
         Ok(Self { file, environment, stored, written, effective })
     }
 
-    /// This section with another stored layer.
-    pub fn with_stored(&self, stored: LlmPatch, variables: &Environment) -> Result<Self, Vec<FieldIssue>> {
-        Self::new(self.file.clone(), self.environment.clone(), stored, variables)
+    /// With another layer of what was changed through the API.
+    fn with_layer(&self, stored: LlmLayer, variables: &Environment) -> Result<Self, Vec<FieldIssue>> {
+        Self::stack(self.file.clone(), self.environment.clone(), stored, variables)
     }
 
-    /// What was changed through the API.
-    pub fn stored(&self) -> &LlmPatch {
-        &self.stored
+    /// With a change from the body of a PUT: missing and null fields keep, `""` clears. All that is wrong is told at once. A stored
+    /// key does not follow the base URL to another server; `released` are the variables that the body may refer to.
+    pub fn with_change(
+        &self,
+        body: &Map<String, Value>,
+        released: &[String],
+        variables: &Environment,
+    ) -> Result<Self, Error> {
+        let (change, mut issues) = LlmLayer::from_put(body);
+        let refused = change.check_references(released);
+        match self.with_layer(change.over(&self.stored), variables) {
+            _ if !refused.is_empty() => issues.extend(refused),
+            Ok(next) => {
+                issues.extend(self.check_origin(&next, &change).err());
+                if issues.is_empty() {
+                    return Ok(next);
+                }
+            }
+            Err(unusable) => issues.extend(unusable),
+        }
+        issues.sort_by_key(|issue| FIELDS.iter().position(|(name, _)| *name == issue.path()));
+        Err(Error::invalid(prefixed(&["body".into()], issues)))
+    }
+
+    /// Without what was changed through the API.
+    pub fn without_changes(&self, variables: &Environment) -> Result<Self, Error> {
+        self.with_layer(LlmLayer::default(), variables).map_err(Error::invalid)
+    }
+
+    /// A key without a server so far goes to the first.
+    fn check_origin(&self, next: &Self, change: &LlmLayer) -> Result<(), FieldIssue> {
+        let (before, after) = (&self.effective, &next.effective);
+        let same_key = before.api_key.is_some() && before.api_key == after.api_key;
+        let is_kept = before.base_url.is_some() && same_key && !change.sets_literal_key();
+        let kept = || is_kept.then(|| vec![Segment::from("api_key")]);
+        check_credential_origin(&before.credential_origin(), &after.credential_origin(), kept)
     }
 
     /// The values as they were written, `${NAME}` included: for showing.
@@ -51,66 +91,86 @@ impl LlmSection {
 
     /// The variables that are set, but overridden by what was changed through the API.
     pub fn overridden_variables(&self) -> Vec<&'static str> {
-        let both = self.environment.changed_fields().into_iter().zip(self.stored.changed_fields());
-        VARIABLE_NAMES.iter().zip(both).filter(|(_, (env, stored))| *env && *stored).map(|(name, _)| *name).collect()
+        let both = FIELDS.iter().filter(|(name, _)| self.environment.sets(name) && self.stored.sets(name));
+        both.map(|(_, variable)| *variable).collect()
     }
 
     /// Which layer each value comes from, by the variable that it can be set with: `default`, `file`, `environment` or `api`.
     pub fn sources(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let layers = [("api", &self.stored), ("environment", &self.environment), ("file", &self.file)];
-        let layers = layers.map(|(name, layer)| (name, layer.changed_fields()));
-        VARIABLE_NAMES.iter().enumerate().map(move |(at, variable)| {
-            let from = layers.iter().find(|(_, changed_fields)| changed_fields.get(at) == Some(&true));
-            (*variable, from.map_or("default", |(name, _)| *name))
+        FIELDS.iter().map(move |(name, variable)| {
+            let from = layers.iter().find(|(_, layer)| layer.sets(name));
+            (*variable, from.map_or("default", |(layer, _)| *layer))
         })
     }
+}
 
-    pub(in crate::settings) fn variable_of(field: &str) -> Option<&'static str> {
-        let index = JSON_NAMES.iter().position(|name| *name == field)?;
-        VARIABLE_NAMES.get(index).copied()
+impl Default for LlmSection {
+    fn default() -> Self {
+        let (file, environment, stored) = Default::default();
+        let written = LlmLayer::default().settings();
+        Self { file, environment, stored, effective: written.clone(), written }
+    }
+}
+
+impl Section for LlmSection {
+    const NAME: &'static str = "llm";
+
+    fn to_stored(&self) -> Option<Value> {
+        self.stored.to_stored()
+    }
+
+    fn with_stored(&self, file: &JsonFile, environment: &Environment) -> Result<Self, Vec<FieldIssue>> {
+        let (stored, mut issues) = LlmLayer::from_json(file.object());
+        let section = self.with_layer(stored, environment).map_err(|unusable| issues.extend(unusable));
+        section.ok().filter(|_| issues.is_empty()).ok_or_else(|| prefixed(&[file.place().clone()], issues))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
-    use crate::kernel::{Fields, MASK, Secret};
+    use crate::kernel::{MASK, Secret};
 
-    fn patch(body: Value) -> LlmPatch {
-        let (patch, issues) = LlmPatch::from_put(body.as_object().unwrap());
+    fn layer(body: Value) -> LlmLayer {
+        let (layer, issues) = LlmLayer::from_put(body.as_object().unwrap());
         assert_eq!(issues, []);
-        patch
+        layer
     }
 
     #[test]
     fn null_and_mask_keep_and_empty_clears() {
-        let first = patch(json!({"base_url": "http://a", "api_key": "k", "max_tokens": "12", "temperature": 1}));
-        let second = patch(json!({"base_url": null, "api_key": MASK, "max_tokens": "", "default_model": "m"}));
-        let section = LlmSection::default().with_stored(second.over(first), &Environment::default()).unwrap();
+        let first = layer(json!({"base_url": "http://a", "api_key": "k", "max_tokens": "12", "temperature": 1}));
+        let second = layer(json!({"base_url": null, "api_key": MASK, "max_tokens": "", "default_model": "m"}));
+        let section = LlmSection::default().with_layer(second.over(&first), &Environment::default()).unwrap();
         let llm = section.effective();
         assert_eq!(llm.base_url.as_deref(), Some("http://a"));
         assert_eq!(llm.api_key.as_ref().map(Secret::expose), Some("k"));
         assert_eq!((llm.max_tokens, llm.temperature, llm.default_model.as_deref()), (None, 1.0, Some("m")));
+        assert!(!format!("{section:?}").contains("\"k\""));
     }
 
     #[test]
-    fn what_is_stored_reads_back_the_same() {
-        let original = patch(json!({"base_url": "http://a", "api_key": "k", "max_tokens": "", "timeout_seconds": "30",
-            "provider": "ollama", "fallback_models": "b, c"}));
-        let stored = original.to_stored();
-        let mut fields = Fields::new(stored.as_object().unwrap(), Vec::new());
-        assert_eq!(LlmPatch::from_json(&mut fields), original);
-        assert_eq!(fields.into_issues(), []);
+    fn what_is_stored_is_normal_and_reads_back_the_same() {
+        let original =
+            layer(json!({"base_url": " http://a", "api_key": "k", "max_tokens": "", "timeout_seconds": "30",
+            "provider": "Ollama", "fallback_models": "b, c", "temperature": 1, "other": 1}));
+        let stored = original.to_stored().unwrap();
+        let expected = json!({"base_url": "http://a", "api_key": "k", "timeout_seconds": 30, "temperature": 1.0,
+            "max_tokens": null, "provider": "ollama", "fallback_models": ["b", "c"]});
+        assert_eq!(stored, expected);
+        assert_eq!(LlmLayer::from_json(stored.as_object().unwrap()), (original, vec![]));
+        assert_eq!(layer(json!({})).to_stored(), None);
     }
 
     #[test]
     fn a_stored_value_wins_over_the_environment_and_is_named() {
         let variables = Environment::from_pairs([("LLM_BASE_URL", "http://env"), ("LLM_DEFAULT_MODEL", "env-model")]);
-        let environment = LlmPatch::from_variables(&mut variables.fields());
-        let stored = patch(json!({"default_model": "api-model"}));
-        let section = LlmSection::new(LlmPatch::default(), environment, stored, &variables).unwrap();
+        let environment = LlmLayer::from_variables(&mut variables.fields());
+        let section = LlmSection::new(LlmLayer::default(), environment, &variables).unwrap();
+        let section = section.with_layer(layer(json!({"default_model": "api-model"})), &variables).unwrap();
         assert_eq!(section.effective().base_url.as_deref(), Some("http://env"));
         assert_eq!(section.effective().default_model.as_deref(), Some("api-model"));
         assert_eq!(section.overridden_variables(), ["LLM_DEFAULT_MODEL"]);
@@ -135,7 +195,7 @@ mod tests {
             "http://a\\b",
         ];
         for url in urls {
-            let section = LlmSection::default().with_stored(patch(json!({"base_url": url})), &Environment::default());
+            let section = LlmSection::default().with_layer(layer(json!({"base_url": url})), &Environment::default());
             assert_eq!(section.unwrap_err().first().unwrap().path(), "base_url", "{url}");
         }
     }

@@ -1,13 +1,12 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::resource::{Resolver, check_http_url, read_token, references_in};
-use super::{Catalog, Resource};
-use crate::kernel::{CredentialOrigin, FieldIssue, Fields, Properties, Secret, SecretUrl, Segment};
-use crate::settings::{Environment, Settings, bounds};
+use super::Resource;
+use super::resource::{Resolver, check_http_url, read_token};
+use crate::kernel::{CredentialOrigin, FieldIssue, Fields, Properties, Secret, SecretUrl};
+use crate::settings::{Environment, bounds};
 
 /// An external agent.
 #[derive(Clone, Debug, Serialize)]
@@ -35,6 +34,7 @@ impl Resource for AgentSettings {
     const SECTION: &'static str = "agents";
     const LABEL: &'static str = "Agent";
     const SECRETS: &'static [&'static str] = &["auth_token"];
+    const RESOLVED: &'static [&'static str] = &["url", "auth_token"];
 
     fn read(fields: &mut Fields<'_>) -> Self {
         Self {
@@ -64,14 +64,6 @@ impl Resource for AgentSettings {
         resolver.finish(Self { url, auth_token, ..self.clone() })
     }
 
-    fn references(&self) -> Vec<(Vec<Segment>, String)> {
-        let token = self.auth_token.as_ref().map(Secret::expose);
-        [("url", Some(self.url.expose())), ("auth_token", token)]
-            .into_iter()
-            .flat_map(|(field, text)| references_in(vec![field.into()], &json!(text)))
-            .collect()
-    }
-
     fn secrets(&self) -> Vec<(&'static str, Secret)> {
         let token = self.auth_token.iter().map(|token| ("auth_token", token.clone()));
         token.chain(self.metadata.secrets().into_iter().map(|secret| ("metadata", secret))).collect()
@@ -91,13 +83,5 @@ impl Resource for AgentSettings {
 
     fn description(&self) -> Option<&str> {
         self.metadata.text("description")
-    }
-
-    fn catalog(settings: &Settings) -> &Arc<Catalog<Self>> {
-        &settings.agents
-    }
-
-    fn with_catalog(settings: &Settings, catalog: Arc<Catalog<Self>>) -> Settings {
-        Settings { agents: catalog, ..settings.clone() }
     }
 }

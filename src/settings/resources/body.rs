@@ -1,13 +1,13 @@
 use std::collections::HashSet;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{CatalogEntry, Resource};
 use crate::kernel::{
-    Error, FieldIssue, Fields, MASK, ResourceName, Secret, SecretUrl, Segment, assignment_before_mask,
-    check_credential_origin, looks_like_url, unmask,
+    Error, FieldIssue, Fields, MASK, Properties, ResourceName, Secret, SecretUrl, Segment, assignment_before_mask,
+    check_credential_origin, looks_like_url, prefixed, unmask,
 };
-use crate::settings::Environment;
+use crate::settings::{Environment, reference};
 
 /// Reads a body over what is stored under the name, which gives the credentials that the body leaves out or masks. All that
 /// is wrong is told at once.
@@ -34,7 +34,7 @@ pub(super) fn read_body<T: Resource>(
             Ok(effective) => effective.forbidden(environment),
             Err(unusable) => unusable,
         };
-        let unusable = below(&["body".into()], unusable);
+        let unusable = prefixed(&["body".into()], unusable);
         let news: Vec<_> = unusable.into_iter().filter(|new| issues.iter().all(|old| old.loc != new.loc)).collect();
         issues.extend(news);
     }
@@ -101,7 +101,7 @@ fn refuse_masks(value: &Value, at: &mut Vec<Segment>, issues: &mut Vec<FieldIssu
         Value::String(text) if is_mask(text) => {
             let msg = "Input should be the value itself: nothing is stored that the mask could stand for, or it belongs to \
                 another server, account or database or to a stronger connection";
-            return issues.push(FieldIssue::new("value_error", at.clone(), msg, json!(MASK)));
+            return issues.push(FieldIssue::new("value_error", at.clone(), msg, MASK.into()));
         }
         Value::Object(map) => map.iter().map(|(key, value)| (key.as_str().into(), value)).collect(),
         Value::Array(items) => items.iter().enumerate().map(|(at, item)| (Segment::Index(at), item)).collect(),
@@ -123,10 +123,8 @@ fn is_mask(text: &str) -> bool {
 fn refuse_references<T: Resource>(given: &T, stored: Option<&T>, released: &[String]) -> Vec<FieldIssue> {
     let known: HashSet<_> = stored.map(Resource::references).into_iter().flatten().collect();
     let refused = unreleased_references(given, released).filter(|found| !known.contains(found));
-    let issue = |(loc, variable): (Vec<Segment>, String)| {
-        let msg = format!("Input should not refer to {variable}, which API_REFERENCES does not name");
-        FieldIssue::new("value_error", [vec!["body".into()], loc].concat(), msg, json!(format!("${{{variable}}}")))
-    };
+    let issue =
+        |(loc, variable): (Vec<Segment>, String)| reference::refused([vec!["body".into()], loc].concat(), &variable);
     refused.take(Error::MAX_ISSUES).map(issue).collect()
 }
 
@@ -148,9 +146,11 @@ pub(super) fn refuse_moved_credentials<T: Resource>(
 ) -> Result<(), Error> {
     let kept = || {
         // The body alone, without what is stored, has what the caller knows.
-        let given = T::read(&mut Fields::new(body, Vec::new())).secrets();
-        let given: HashSet<_> = given.iter().map(|(field, secret)| (*field, secret.expose())).collect();
-        let is_kept = |(field, secret): &(&'static str, Secret)| !given.contains(&(*field, secret.expose()));
+        let url = body.get("url").and_then(Value::as_str).map(SecretUrl::new);
+        let given =
+            [Properties::new(body.clone()).secrets(), url.map(|url| url.secrets()).unwrap_or_default()].concat();
+        let given: HashSet<_> = given.iter().map(|secret| secret.expose().trim()).collect();
+        let is_kept = |(_, secret): &(&'static str, Secret)| !given.contains(secret.expose().trim());
         let kept = new.written.secrets().into_iter().find(is_kept);
         let kept = kept.map(|(field, _)| vec![field.into()]);
         let at = kept.or_else(|| unreleased_references(&new.written, released).next().map(|(at, _)| at))?;
@@ -158,9 +158,4 @@ pub(super) fn refuse_moved_credentials<T: Resource>(
     };
     let (stored, given) = (old.effective.credential_origin(), new.effective.credential_origin());
     check_credential_origin(&stored, &given, kept).map_err(|issue| Error::invalid(vec![issue]))
-}
-
-/// Issues of something that stands at this place.
-pub(super) fn below(at: &[Segment], issues: Vec<FieldIssue>) -> Vec<FieldIssue> {
-    issues.into_iter().map(|issue| FieldIssue { loc: [at, &issue.loc].concat(), ..issue }).collect()
 }

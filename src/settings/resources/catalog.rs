@@ -1,29 +1,16 @@
 use std::collections::BTreeSet;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
-use super::body::{below, body_error, read_body, read_name, refuse_moved_credentials};
-use super::{Resource, not_a_list, not_an_object};
-use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, Redaction, ResourceName, Segment};
-use crate::settings::{Environment, JsonFile};
+use super::body::{body_error, read_body, read_name, refuse_moved_credentials};
+use super::{CatalogEntry, Precondition, Resource};
+use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, ResourceName, Segment, prefixed};
+use crate::settings::{Environment, JsonFile, Section};
 
-/// One agent, data source or tool under its name.
-#[derive(Debug)]
-pub struct CatalogEntry<T> {
-    /// Its name.
-    pub name: ResourceName,
-    /// As it was written, `${NAME}` included: for showing.
-    pub written: T,
-    /// To work with.
-    pub effective: T,
-    /// Changes whenever the entry does, its credentials included.
-    pub version: String,
-    revision: u64,
-    redaction: OnceLock<Redaction>,
-}
+/// Resources as they were written, by name, each with the place where it stands.
+pub(super) type WrittenEntries<T> = IndexMap<ResourceName, (Vec<Segment>, T)>;
 
 type Entries<T> = IndexMap<ResourceName, Arc<CatalogEntry<T>>>;
 
@@ -47,24 +34,14 @@ impl<T> Default for Catalog<T> {
     }
 }
 
-/// What a caller expects to find before it changes an entry.
-#[derive(Clone, Debug, Default)]
-pub enum Precondition {
-    /// Anything.
-    #[default]
-    Any,
-    /// One of these versions.
-    Versions(Vec<String>),
-}
-
 impl<T: Resource> Catalog<T> {
-    /// A catalog of what the files and the environment say.
-    pub(super) fn new(base: IndexMap<ResourceName, T>, environment: &Environment) -> Result<Self, Vec<FieldIssue>> {
+    /// A catalog of what the files and the environment say, each entry with the place where it stands.
+    pub(super) fn new(base: WrittenEntries<T>, environment: &Environment) -> Result<Self, Vec<FieldIssue>> {
         let (mut entries, mut issues) = (Entries::with_capacity(base.len()), Vec::new());
-        for (name, written) in base {
+        for (name, (at, written)) in base {
             match CatalogEntry::new(name.clone(), written, 0, environment) {
                 Ok(entry) => drop(entries.insert(name, Arc::new(entry))),
-                Err(wrong) => issues.extend(below(&[T::SECTION.into(), name.as_str().into()], wrong)),
+                Err(wrong) => issues.extend(prefixed(&at, wrong)),
             }
         }
         let catalog = Self { base: Arc::new(entries), ..Self::default() };
@@ -150,49 +127,6 @@ impl<T: Resource> Catalog<T> {
         Ok(next.rebuilt())
     }
 
-    /// With what an earlier process stored; the error names the places in the file.
-    pub fn with_stored(mut self, file: &JsonFile, environment: &Environment) -> Result<Self, Vec<FieldIssue>> {
-        let mut fields = file.fields();
-        self.revision = fields.int_or("revision", 0, 0..=i64::MAX).unsigned_abs();
-        self.removed = fields.or("removed", Vec::<String>::new()).into_iter().collect();
-        let entries = file.object().get(T::SECTION).and_then(Value::as_array);
-        if entries.is_none() {
-            fields.extend([not_a_list(T::SECTION)]);
-        }
-        for (index, entry) in entries.into_iter().flatten().enumerate() {
-            let at = vec![T::SECTION.into(), Segment::Index(index)];
-            let Some(object) = entry.as_object() else {
-                fields.extend([not_an_object(at)]);
-                continue;
-            };
-            let mut entry = Fields::new(object, at.clone());
-            let (name, written) = (read_name(&mut entry), T::read(&mut entry));
-            let revision = entry.int_or("revision", 0, 0..=i64::MAX).unsigned_abs();
-            fields.extend(entry.into_issues());
-            let Some(name) = name else { continue };
-            match CatalogEntry::new(name.clone(), written, revision, environment) {
-                Ok(entry) => drop(self.stored.insert(name, Arc::new(entry))),
-                Err(wrong) => fields.extend(below(&at, wrong)),
-            }
-        }
-        let issues = fields.into_issues();
-        if issues.is_empty() { Ok(self.rebuilt()) } else { Err(file.locate(issues)) }
-    }
-
-    /// What was changed through the API, in the form in which it is stored: with credentials. `None` if nothing was.
-    pub fn to_stored(&self) -> Option<Value> {
-        if self.revision == 0 {
-            return None;
-        }
-        let entries = self.stored.values().map(|entry| {
-            let mut object = Map::from_iter([("name".to_owned(), json!(entry.name.as_str()))]);
-            object.extend(entry.written.to_stored());
-            object.insert("revision".to_owned(), json!(entry.revision));
-            Value::Object(object)
-        });
-        Some(json!({"revision": self.revision, T::SECTION: entries.collect::<Vec<_>>(), "removed": self.removed}))
-    }
-
     fn rename(&mut self, old: &ResourceName, new: &ResourceName) {
         if let Some((at, _, entry)) = self.stored.shift_remove_full(old) {
             self.stored.shift_insert(at, new.clone(), entry);
@@ -210,7 +144,7 @@ impl<T: Resource> Catalog<T> {
     ) -> Result<Arc<CatalogEntry<T>>, Error> {
         self.revision += 1;
         let entry = CatalogEntry::new(name.clone(), written, self.revision, environment);
-        let entry = Arc::new(entry.map_err(|issues| Error::invalid(below(&["body".into()], issues)))?);
+        let entry = Arc::new(entry.map_err(|issues| Error::invalid(prefixed(&["body".into()], issues)))?);
         self.removed.remove(name.as_str());
         self.stored.insert(name, entry.clone());
         Ok(entry)
@@ -224,30 +158,40 @@ impl<T: Resource> Catalog<T> {
     }
 }
 
-impl<T: Resource> CatalogEntry<T> {
-    fn new(name: ResourceName, written: T, revision: u64, environment: &Environment) -> Result<Self, Vec<FieldIssue>> {
-        let effective = written.resolve(environment)?;
-        // Credentials are masked in the content, so that the digest can't be used to guess one; the revision tells of their
-        // changes.
-        let digest = Sha256::digest(format!("{revision} {name} {}", json!(written)));
-        let version = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { name, written, effective, version, revision, redaction: OnceLock::new() })
-    }
+impl<T: Resource> Section for Catalog<T> {
+    const NAME: &'static str = T::SECTION;
 
-    /// What masks its credentials in what its server says.
-    pub fn redaction(&self) -> &Redaction {
-        let secrets = || self.effective.secrets().into_iter().map(|(_, secret)| secret);
-        self.redaction.get_or_init(|| Redaction::new(secrets()))
-    }
-
-    fn check(&self, expected: &Precondition) -> Result<(), Error> {
-        match expected {
-            Precondition::Versions(versions) if !versions.contains(&self.version) => {
-                let text = format!("{} '{}' has changed since it was read; read it again", T::LABEL, self.name);
-                Err(Error::new(ErrorKind::Stale, text))
+    fn with_stored(&self, file: &JsonFile, environment: &Environment) -> Result<Self, Vec<FieldIssue>> {
+        let mut next = self.clone();
+        let mut fields = file.fields();
+        next.revision = fields.int_or("revision", 0, 0..=i64::MAX).unsigned_abs();
+        next.removed = fields.or("removed", Vec::<String>::new()).into_iter().collect();
+        let mut issues = fields.into_issues();
+        for (at, object) in file.list(T::SECTION, &mut issues) {
+            let mut fields = Fields::new(object, at.clone());
+            let (name, written) = (read_name(&mut fields), T::read(&mut fields));
+            let revision = fields.int_or("revision", 0, 0..=i64::MAX).unsigned_abs();
+            issues.extend(fields.into_issues());
+            let Some(name) = name else { continue };
+            match CatalogEntry::new(name.clone(), written, revision, environment) {
+                Ok(entry) => drop(next.stored.insert(name, Arc::new(entry))),
+                Err(wrong) => issues.extend(prefixed(&at, wrong)),
             }
-            _ => Ok(()),
         }
+        if issues.is_empty() { Ok(next.rebuilt()) } else { Err(issues) }
+    }
+
+    fn to_stored(&self) -> Option<Value> {
+        if self.revision == 0 {
+            return None;
+        }
+        let entries = self.stored.values().map(|entry| {
+            let mut object = Map::from_iter([("name".to_owned(), json!(entry.name.as_str()))]);
+            object.extend(entry.written.to_stored());
+            object.insert("revision".to_owned(), json!(entry.revision));
+            Value::Object(object)
+        });
+        Some(json!({"revision": self.revision, T::SECTION: entries.collect::<Vec<_>>(), "removed": self.removed}))
     }
 }
 

@@ -1,13 +1,12 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::resource::{Resolver, check_http_url, is_plain, read_kind, read_token, references_in};
-use super::{Catalog, Resource};
-use crate::kernel::{CredentialOrigin, FieldIssue, Fields, Properties, Secret, SecretUrl, Segment};
-use crate::settings::{Environment, Settings, bounds};
+use super::Resource;
+use super::resource::{Resolver, check_http_url, is_plain, read_kind, read_token};
+use crate::kernel::{CredentialOrigin, FieldIssue, Fields, Properties, Secret, SecretUrl};
+use crate::settings::{Environment, bounds};
 
 /// A source of data.
 #[derive(Clone, Debug, Serialize)]
@@ -140,6 +139,7 @@ impl Resource for DataSourceSettings {
     const SECTION: &'static str = "datasources";
     const LABEL: &'static str = "DataSource";
     const SECRETS: &'static [&'static str] = &["auth_token"];
+    const RESOLVED: &'static [&'static str] = &["url", "auth_token", "config"];
 
     fn read(fields: &mut Fields<'_>) -> Self {
         Self {
@@ -175,15 +175,6 @@ impl Resource for DataSourceSettings {
         resolver.finish(Self { url, auth_token, config, ..self.clone() })
     }
 
-    fn references(&self) -> Vec<(Vec<Segment>, String)> {
-        let token = self.auth_token.as_ref().map(Secret::expose);
-        let config = Value::Object(self.config.expose().clone());
-        [("url", json!(self.url.expose())), ("auth_token", json!(token)), ("config", config)]
-            .into_iter()
-            .flat_map(|(field, value)| references_in(vec![field.into()], &value))
-            .collect()
-    }
-
     fn secrets(&self) -> Vec<(&'static str, Secret)> {
         let token = self.auth_token.iter().map(|token| ("auth_token", token.clone()));
         let of_url = self.url.secrets().into_iter().map(|secret| ("url", secret));
@@ -204,13 +195,5 @@ impl Resource for DataSourceSettings {
 
     fn description(&self) -> Option<&str> {
         self.config.text("description")
-    }
-
-    fn catalog(settings: &Settings) -> &Arc<Catalog<Self>> {
-        &settings.datasources
-    }
-
-    fn with_catalog(settings: &Settings, catalog: Arc<Catalog<Self>>) -> Settings {
-        Settings { datasources: catalog, ..settings.clone() }
     }
 }

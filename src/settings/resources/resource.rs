@@ -1,13 +1,11 @@
 use std::fmt::Debug;
-use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::Catalog;
 use crate::kernel::{CredentialOrigin, Error, FieldIssue, Fields, Properties, Secret, SecretUrl, Segment};
 use crate::settings::bounds::{MAX_TYPE_CHARS, MAX_URL_CHARS};
-use crate::settings::{Environment, Settings, reference};
+use crate::settings::{Environment, reference};
 
 /// What agents, data sources and tools have in common. Serializing one masks its credentials.
 pub trait Resource: Clone + Debug + Serialize + Send + Sync + 'static {
@@ -17,6 +15,8 @@ pub trait Resource: Clone + Debug + Serialize + Send + Sync + 'static {
     const LABEL: &'static str;
     /// Fields that hold a credential and are kept when a change leaves them out.
     const SECRETS: &'static [&'static str];
+    /// Fields in which `${NAME}` is replaced.
+    const RESOLVED: &'static [&'static str];
 
     /// Reads all fields but the name.
     fn read(fields: &mut Fields<'_>) -> Self;
@@ -34,7 +34,15 @@ pub trait Resource: Clone + Debug + Serialize + Send + Sync + 'static {
     }
 
     /// The variables that it refers to as `${NAME}`, and where.
-    fn references(&self) -> Vec<(Vec<Segment>, String)>;
+    fn references(&self) -> Vec<(Vec<Segment>, String)> {
+        let fields = self.to_stored();
+        let mut found = Vec::new();
+        for field in Self::RESOLVED {
+            let value = fields.get(*field).unwrap_or(&Value::Null);
+            collect_references(&mut vec![(*field).into()], value, &mut found);
+        }
+        found
+    }
 
     /// Its credentials as written, and the field of each.
     fn secrets(&self) -> Vec<(&'static str, Secret)>;
@@ -50,12 +58,6 @@ pub trait Resource: Clone + Debug + Serialize + Send + Sync + 'static {
 
     /// What it is for, in words that a person or an LLM understands.
     fn description(&self) -> Option<&str>;
-
-    /// The catalog of its sort.
-    fn catalog(settings: &Settings) -> &Arc<Catalog<Self>>;
-
-    /// `settings` with another catalog of its sort.
-    fn with_catalog(settings: &Settings, catalog: Arc<Catalog<Self>>) -> Settings;
 }
 
 /// The credential of a resource; `""` means none.
@@ -156,25 +158,18 @@ impl<'a> Resolver<'a> {
 }
 
 /// The references in a JSON value that stands at `at`.
-pub(super) fn references_in(mut at: Vec<Segment>, value: &Value) -> Vec<(Vec<Segment>, String)> {
-    fn collect(at: &mut Vec<Segment>, value: &Value, found: &mut Vec<(Vec<Segment>, String)>) {
-        let mut below = |segment: Segment, value: &Value| {
-            at.push(segment);
-            collect(at, value, found);
-            at.pop();
-        };
-        match value {
-            Value::String(text) => found.extend(reference::variable(text).map(|name| (at.clone(), name.to_owned()))),
-            Value::Array(items) => {
-                items.iter().enumerate().for_each(|(index, item)| below(Segment::Index(index), item))
-            }
-            Value::Object(map) => map.iter().for_each(|(key, value)| below(key.as_str().into(), value)),
-            _ => {}
-        }
+fn collect_references(at: &mut Vec<Segment>, value: &Value, found: &mut Vec<(Vec<Segment>, String)>) {
+    let mut below = |segment: Segment, value: &Value| {
+        at.push(segment);
+        collect_references(at, value, found);
+        at.pop();
+    };
+    match value {
+        Value::String(text) => found.extend(reference::variable(text).map(|name| (at.clone(), name.to_owned()))),
+        Value::Array(items) => items.iter().enumerate().for_each(|(index, item)| below(Segment::Index(index), item)),
+        Value::Object(map) => map.iter().for_each(|(key, value)| below(key.as_str().into(), value)),
+        _ => {}
     }
-    let mut found = Vec::new();
-    collect(&mut at, value, &mut found);
-    found
 }
 
 /// Checks the base URL of an HTTP service: `None` if it can be used, else what was expected.

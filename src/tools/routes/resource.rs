@@ -77,7 +77,7 @@ pub(super) async fn list(
     QueryParams(query): QueryParams<ListQuery>,
     known: IfNoneMatch,
 ) -> Response {
-    list_reply::<_, ToolView>(tools.registry(), &query, &known)
+    list_reply::<_, ToolView>(&tools.snapshot().tools, &query, &known)
 }
 
 /// Show a tool
@@ -93,7 +93,7 @@ pub(super) async fn get(
     PathName(name): PathName,
     known: IfNoneMatch,
 ) -> Result<Response, ApiError> {
-    show_reply::<_, ToolView>(tools.registry(), &name, &known)
+    show_reply::<_, ToolView>(&tools.snapshot().tools, &name, &known)
 }
 
 /// Add a tool
@@ -106,7 +106,7 @@ pub(super) async fn create(
     State(tools): State<ToolService>,
     body: OptionalBody,
 ) -> Result<JsonReply<ToolChangeResponse>, ApiError> {
-    let entry = tools.registry().create(body.into_object()?).await?;
+    let entry = tools.config().create::<ToolSettings>(body.into_object()?).await?;
     let message = format!("Tool '{}' created successfully", entry.name);
     let changed = ToolChangeResponse { success: true, message, tool: entry.as_ref().into() };
     Ok(JsonReply::with_status(StatusCode::CREATED, changed).tagged(&entry.version))

@@ -129,7 +129,7 @@ async fn check_config_names_the_place_and_shows_no_piece() {
     let output = Program::run("check-config", folder.path(), &variables);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("datasources.json: line 1, column"), "{said}");
+    assert!(said.contains("datasources.json: datasources[0].url: "), "{said}");
     assert_hidden(&said, "a file");
 }
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::read_timeout;
+use super::fields::read_timeout;
 use crate::kernel::{Fields, Lenient};
 use crate::settings::bounds::MEMORY_MEGABYTES;
 

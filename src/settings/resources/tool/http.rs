@@ -1,7 +1,7 @@
 use std::time::Duration;
 
+use super::fields::{read_headers, read_secret, read_service, read_timeout};
 use super::host_pattern::HostPattern;
-use super::{read_headers, read_secret, read_service, read_timeout};
 use crate::kernel::{Fields, Secret, SecretUrl};
 
 /// Options of `http_request`.

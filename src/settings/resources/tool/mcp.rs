@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::{Map, json};
 
-use super::{read_headers, read_secret, read_timeout, read_url};
+use super::fields::{read_headers, read_secret, read_timeout, read_url};
 use crate::kernel::{FieldIssue, Fields, Secret, SecretUrl};
 use crate::settings::bounds::{DANGEROUS_VARIABLE_PREFIXES, DANGEROUS_VARIABLES};
 use crate::settings::{Environment, ToolPolicy};

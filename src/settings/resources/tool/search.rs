@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{read_secret, read_service, read_timeout};
+use super::fields::{read_secret, read_service, read_timeout};
 use crate::kernel::{Fields, Lenient, Secret, SecretUrl};
 use crate::settings::bounds;
 

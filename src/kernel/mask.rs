@@ -1,0 +1,44 @@
+/// Stands in replies and logs in the place of a secret.
+pub const MASK: &str = "********";
+
+/// Whether a field of this name holds a credential.
+pub fn is_credential_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace('-', "_");
+    let harmless = ["primary_key", "foreign_key", "sort_key", "partition_key"];
+    let ends = [
+        "key",
+        "token",
+        "authorization",
+        "cookie",
+        "passwd",
+        "pwd",
+        "dsn",
+        "connection_string",
+        "_auth",
+        "_pass",
+        "_pat",
+    ];
+    // Others in the plural are counts, such as `max_tokens`, or names of columns.
+    let plurals =
+        ["api_keys", "access_keys", "auth_keys", "api_tokens", "access_tokens", "auth_tokens", "refresh_tokens"];
+    let parts = ["password", "passphrase", "secret", "credential", "private_key"];
+    ["pass", "auth", "pat"].contains(&name.as_str())
+        || plurals.iter().any(|end| name.ends_with(end))
+        || ends.iter().any(|end| name.ends_with(end)) && !harmless.contains(&name.as_str())
+        || parts.iter().any(|part| name.contains(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_known_by_their_names() {
+        for name in ["API_KEYS", "DB_PASS", "GITHUB_PAT", "X-Auth", "auth", "api-key", "private-key", "access_tokens"] {
+            assert!(is_credential_name(name), "{name}");
+        }
+        for name in ["max_tokens", "primary_key", "sort-key", "author", "path", "bypass", "primary_keys", "tokens"] {
+            assert!(!is_credential_name(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+use std::sync::OnceLock;
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::Resource;
+use crate::kernel::{Error, ErrorKind, FieldIssue, Redaction, ResourceName};
+use crate::settings::Environment;
+
+/// One agent, data source or tool under its name.
+#[derive(Debug)]
+pub struct CatalogEntry<T> {
+    /// Its name.
+    pub name: ResourceName,
+    /// As it was written, `${NAME}` included: for showing.
+    pub written: T,
+    /// To work with.
+    pub effective: T,
+    /// Changes whenever the entry does, its credentials included.
+    pub version: String,
+    /// The count of changes at the last of its own.
+    pub(super) revision: u64,
+    redaction: OnceLock<Redaction>,
+}
+
+/// What a caller expects to find before it changes an entry.
+#[derive(Clone, Debug, Default)]
+pub enum Precondition {
+    /// Anything.
+    #[default]
+    Any,
+    /// One of these versions.
+    Versions(Vec<String>),
+}
+
+impl<T: Resource> CatalogEntry<T> {
+    pub(super) fn new(
+        name: ResourceName,
+        written: T,
+        revision: u64,
+        environment: &Environment,
+    ) -> Result<Self, Vec<FieldIssue>> {
+        let effective = written.resolve(environment)?;
+        // Credentials are masked in the content, so that the digest can't be used to guess one; the revision tells of their
+        // changes.
+        let digest = Sha256::digest(format!("{revision} {name} {}", json!(written)));
+        let version = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { name, written, effective, version, revision, redaction: OnceLock::new() })
+    }
+
+    /// What masks its credentials in what its server says.
+    pub fn redaction(&self) -> &Redaction {
+        self.redaction.get_or_init(|| Redaction::new(self.effective.secrets().into_iter().map(|(_, secret)| secret)))
+    }
+
+    pub(super) fn check(&self, expected: &Precondition) -> Result<(), Error> {
+        match expected {
+            Precondition::Versions(versions) if !versions.contains(&self.version) => {
+                let text = format!("{} '{}' has changed since it was read; read it again", T::LABEL, self.name);
+                Err(Error::new(ErrorKind::Stale, text))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+use std::sync::{Arc, OnceLock};
+
+use super::{
+    AgentSettings, CacheSettings, Catalog, DataSourceSettings, LlmSection, MemorySettings, MonitoringSettings,
+    OrchestrationSettings, OutboundSettings, Redactions, Section, ServerSettings, StorageSettings, ToolPolicy,
+    ToolSettings,
+};
+
+/// One consistent set of settings. Cloning it is cheap: every section is behind an `Arc`.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Name, address, CORS, limits of the HTTP server.
+    pub server: Arc<ServerSettings>,
+    /// The LLM connection.
+    pub llm: Arc<LlmSection>,
+    /// Conversation memory.
+    pub memory: Arc<MemorySettings>,
+    /// The response cache.
+    pub cache: Arc<CacheSettings>,
+    /// How a chat request is carried out.
+    pub orchestration: Arc<OrchestrationSettings>,
+    /// Logs and metrics.
+    pub monitoring: Arc<MonitoringSettings>,
+    /// Where state lives.
+    pub storage: Arc<StorageSettings>,
+    /// Which addresses may be called.
+    pub outbound: Arc<OutboundSettings>,
+    /// External agents.
+    pub agents: Arc<Catalog<AgentSettings>>,
+    /// Sources of data.
+    pub datasources: Arc<Catalog<DataSourceSettings>>,
+    /// What tools may do.
+    pub tool_policy: Arc<ToolPolicy>,
+    /// Tools.
+    pub tools: Arc<Catalog<ToolSettings>>,
+    /// Made when they are asked for: collecting secrets takes a look at every resource.
+    pub(super) redactions: Arc<OnceLock<Redactions>>,
+}
+
+/// A [`Section`] and its place in [`Settings`].
+pub trait LiveSection: Section {
+    /// The section in these settings.
+    fn of(settings: &Settings) -> &Arc<Self>;
+    /// Its place in these settings.
+    fn slot(settings: &mut Settings) -> &mut Arc<Self>;
+}
+
+impl Settings {
+    /// These settings with another section in its place.
+    pub fn with<S: LiveSection>(&self, section: S) -> Self {
+        let mut next = Self { redactions: Arc::default(), ..self.clone() };
+        *S::slot(&mut next) = Arc::new(section);
+        next
+    }
+}
+
+macro_rules! live_section {
+    ($section:ty, $field:ident) => {
+        impl LiveSection for $section {
+            fn of(settings: &Settings) -> &Arc<Self> {
+                &settings.$field
+            }
+
+            fn slot(settings: &mut Settings) -> &mut Arc<Self> {
+                &mut settings.$field
+            }
+        }
+    };
+}
+
+live_section!(LlmSection, llm);
+live_section!(Catalog<AgentSettings>, agents);
+live_section!(Catalog<DataSourceSettings>, datasources);
+live_section!(Catalog<ToolSettings>, tools);
