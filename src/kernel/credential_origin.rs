@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::mask::is_credential_name;
 use super::url_origin::UrlOrigin;
@@ -74,7 +74,7 @@ pub fn check_credential_origin(
         "Input should be given again, or left empty for none: '{moved}' would send what is stored to another server, account \
          or program, or over a weaker connection"
     );
-    Err(FieldIssue::new("value_error", loc, msg, json!(MASK)))
+    Err(FieldIssue::new("value_error", loc, msg, MASK.into()))
 }
 
 impl fmt::Debug for CredentialOrigin {
@@ -123,6 +123,8 @@ fn words(name: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn origin(url: &str, config: Value) -> CredentialOrigin {

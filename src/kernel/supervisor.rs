@@ -2,7 +2,6 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -10,10 +9,11 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Pause before a task that has panicked is started again; it doubles with each panic.
-const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
-const MAX_BACKOFF: Duration = Duration::from_secs(30);
-/// A task that ran for this long before it panicked gets the initial pause again.
+use super::Backoff;
+
+/// Pauses before a task that has panicked is started again.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(30));
+/// A task that ran for this long before it panicked gets the shortest pause again.
 const STABLE_AFTER: Duration = Duration::from_secs(60);
 
 /// Panics of each background task since the process was started.
@@ -35,17 +35,14 @@ impl BackgroundTask {
     {
         panics().entry(name).or_default();
         let supervise = async move {
-            let mut backoff = INITIAL_BACKOFF;
+            let mut panics_in_a_row = 0;
             loop {
                 let started = Instant::now();
                 if count_panics(name, async { start().await }).await.is_some() {
                     return;
                 }
-                if started.elapsed() >= STABLE_AFTER {
-                    backoff = INITIAL_BACKOFF;
-                }
-                tokio::time::sleep(backoff).await;
-                backoff = (backoff * 2).min(MAX_BACKOFF);
+                panics_in_a_row = if started.elapsed() < STABLE_AFTER { panics_in_a_row + 1 } else { 1 };
+                tokio::time::sleep(BACKOFF.after(panics_in_a_row)).await;
             }
         };
         Self { _task: AbortOnDropHandle::new(tokio::spawn(supervise)) }
@@ -64,7 +61,7 @@ pub fn supervise_thread(name: &'static str, mut work: impl FnMut()) {
     panics().entry(name).or_default();
     while let Err(panic) = catch_unwind(AssertUnwindSafe(&mut work)) {
         record(name, &*panic);
-        std::thread::sleep(INITIAL_BACKOFF);
+        std::thread::sleep(BACKOFF.after(1));
     }
 }
 
@@ -105,10 +102,10 @@ mod tests {
         while starts.load(Ordering::SeqCst) < 4 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        assert!(begun.elapsed() >= INITIAL_BACKOFF * 7, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() >= BACKOFF.after(1) * 7, "{:?}", begun.elapsed());
         assert_eq!(background_panics()["supervisor-test"], 3);
         drop(task);
-        tokio::time::sleep(MAX_BACKOFF * 2).await;
+        tokio::time::sleep(BACKOFF.after(u32::MAX) * 2).await;
         assert_eq!(starts.load(Ordering::SeqCst), 4, "dropping it ends it");
     }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::api_dialect::ApiDialect;
 use super::endpoint::{Endpoint, content_type};
 use super::probe::DialectProbe;
+use super::response_stream::ResponseStream;
 use super::{ChatRequest, Chunk, Completion, LlmError};
 use crate::kernel::{Clock, Deadline};
 use crate::outbound::{Call, HttpClient, Reply, RetryPolicy, retry, retry_after};
@@ -28,7 +29,7 @@ trait ReplyMode {
     fn accept(dialect: ApiDialect) -> &'static str;
 
     fn take(
-        endpoint: &Endpoint<'_>,
+        endpoint: &Endpoint,
         reply: Reply,
         model: &str,
         deadline: Deadline,
@@ -49,12 +50,7 @@ impl ReplyMode for Buffered {
         "application/json"
     }
 
-    async fn take(
-        endpoint: &Endpoint<'_>,
-        reply: Reply,
-        model: &str,
-        deadline: Deadline,
-    ) -> Result<Completion, LlmError> {
+    async fn take(endpoint: &Endpoint, reply: Reply, model: &str, deadline: Deadline) -> Result<Completion, LlmError> {
         let raw = endpoint.read_json(reply, deadline).await?;
         let answer = endpoint.dialect.completion(&raw).map_err(|what| endpoint.bad_reply(&what))?;
         Ok(Completion { raw, ..named(endpoint.masked(answer), model) })
@@ -69,12 +65,7 @@ impl ReplyMode for Streaming {
         dialect.stream_type()
     }
 
-    async fn take(
-        endpoint: &Endpoint<'_>,
-        reply: Reply,
-        model: &str,
-        _: Deadline,
-    ) -> Result<(Reply, String), LlmError> {
+    async fn take(endpoint: &Endpoint, reply: Reply, model: &str, _: Deadline) -> Result<(Reply, String), LlmError> {
         let kind = content_type(&reply);
         if kind.starts_with("text/html") {
             return Err(endpoint.bad_reply(&format!("answered with {kind} instead of a stream")));
@@ -116,7 +107,7 @@ impl LlmClient {
         let endpoint = self.endpoint(llm, until_head).await?;
         let ((reply, model), attempts, call) =
             self.first_success::<Streaming>(&endpoint, llm, request, until_head).await?;
-        let chunks = endpoint.stream(reply, timeout_of(llm), deadline);
+        let chunks = ResponseStream { endpoint, silence: timeout_of(llm), deadline }.chunks(reply);
         let mut call = Some(call);
         Ok(chunks.map(move |chunk| {
             count(&mut call, &chunk);
@@ -130,7 +121,7 @@ impl LlmClient {
     /// The models the server offers, as it lists them.
     pub(super) async fn models(&self, llm: &LlmSettings, deadline: Deadline) -> Result<Vec<Value>, LlmError> {
         let endpoint = self.endpoint(llm, deadline).await?;
-        let call = Call::get(endpoint.dialect.models_url(endpoint.base)).bearer(endpoint.key);
+        let call = Call::get(endpoint.dialect.models_url(&endpoint.base)).bearer(endpoint.key.as_ref());
         let reply = self.checked(&endpoint, &call, deadline).await?;
         let raw = endpoint.read_json(reply, deadline).await?;
         endpoint.dialect.models(&raw).ok_or_else(|| endpoint.bad_reply("answered without a list of models"))
@@ -140,8 +131,8 @@ impl LlmClient {
     pub(super) async fn ping(&self, llm: &LlmSettings, deadline: Deadline) -> Result<(u16, &'static str), LlmError> {
         let endpoint = self.endpoint(llm, deadline).await?;
         let mut status = 0;
-        for url in endpoint.dialect.health_urls(endpoint.base) {
-            let reply = self.http.send(&Call::get(url).bearer(endpoint.key), deadline).await;
+        for url in endpoint.dialect.health_urls(&endpoint.base) {
+            let reply = self.http.send(&Call::get(url).bearer(endpoint.key.as_ref()), deadline).await;
             status = reply.map_err(|cause| endpoint.failed(cause))?.status();
             // A server that knows us not is up, but of no use: no point in asking elsewhere.
             if matches!(status, 200 | 401 | 403) {
@@ -155,7 +146,7 @@ impl LlmClient {
     /// answers is still to be ended.
     async fn first_success<M: ReplyMode>(
         &self,
-        endpoint: &Endpoint<'_>,
+        endpoint: &Endpoint,
         llm: &LlmSettings,
         request: &ChatRequest,
         deadline: Deadline,
@@ -210,21 +201,22 @@ impl LlmClient {
 
     async fn post(
         &self,
-        endpoint: &Endpoint<'_>,
+        endpoint: &Endpoint,
         body: Value,
         accept: &'static str,
         deadline: Deadline,
     ) -> Result<Reply, LlmError> {
-        let call = Call::post(endpoint.dialect.chat_url(endpoint.base), &body).bearer(endpoint.key).accept(accept);
+        let call =
+            Call::post(endpoint.dialect.chat_url(&endpoint.base), &body).bearer(endpoint.key.as_ref()).accept(accept);
         let outcome = self.checked(endpoint, &call, deadline).await;
         if matches!(outcome, Err(LlmError::Status { code: 404, .. })) {
-            self.probe.forget(endpoint.base);
+            self.probe.forget(&endpoint.base);
         }
         outcome
     }
 
     /// Sends the call; a status other than 2xx is an error that quotes what the server said.
-    async fn checked(&self, endpoint: &Endpoint<'_>, call: &Call, deadline: Deadline) -> Result<Reply, LlmError> {
+    async fn checked(&self, endpoint: &Endpoint, call: &Call, deadline: Deadline) -> Result<Reply, LlmError> {
         let reply = self.http.send(call, deadline).await.map_err(|cause| endpoint.failed(cause))?;
         let code = reply.status();
         if (200..300).contains(&code) {
@@ -236,7 +228,7 @@ impl LlmClient {
         Err(LlmError::Status { server: endpoint.shown.clone(), code, status, text, retry_after: wait })
     }
 
-    async fn endpoint<'a>(&self, llm: &'a LlmSettings, deadline: Deadline) -> Result<Endpoint<'a>, LlmError> {
+    async fn endpoint(&self, llm: &LlmSettings, deadline: Deadline) -> Result<Endpoint, LlmError> {
         let base = llm.base_url.as_deref().filter(|base| !base.is_empty()).ok_or(LlmError::NoBaseUrl)?;
         let key = llm.api_key.as_ref();
         let dialect = match llm.provider {

@@ -1,37 +1,33 @@
-use std::time::Duration;
-
 use bytes::Bytes;
-use futures_util::Stream;
 use serde_json::Value;
 
 use super::api_dialect::ApiDialect;
 use super::error::{excerpt, message_in};
-use super::response_stream::ResponseStream;
-use super::{Chunk, Completion, LlmError};
+use super::{Completion, LlmError};
 use crate::kernel::{Deadline, JsonError, JsonReader, Redaction, Secret};
 use crate::outbound::{CallError, Reply, display_url};
 
 /// Largest answer accepted, in bytes.
 pub(super) const MAX_ANSWER_BYTES: usize = 20_000_000;
 
-/// One server, ready to be called: its format, its address, its key. Reads replies with the key masked.
-pub(super) struct Endpoint<'a> {
+/// One server, ready to be called: its dialect, address and key. Reads replies with the key masked.
+pub(super) struct Endpoint {
     pub(super) dialect: ApiDialect,
-    pub(super) base: &'a str,
+    pub(super) base: String,
     /// The name in messages.
     pub(super) shown: String,
-    pub(super) key: Option<&'a Secret>,
+    pub(super) key: Option<Secret>,
     /// Masks the key.
     redaction: Redaction,
 }
 
-impl<'a> Endpoint<'a> {
-    pub(super) fn new(dialect: ApiDialect, base: &'a str, key: Option<&'a Secret>) -> Self {
+impl Endpoint {
+    pub(super) fn new(dialect: ApiDialect, base: &str, key: Option<&Secret>) -> Self {
         Self {
             dialect,
-            base,
+            base: base.to_owned(),
             shown: display_url(base),
-            key,
+            key: key.cloned(),
             redaction: key.map(Secret::redaction).cloned().unwrap_or_default(),
         }
     }
@@ -63,17 +59,6 @@ impl<'a> Endpoint<'a> {
         let said = excerpt(&said, 300);
         if said.is_empty() { said } else { format!(": {said}") }
     }
-
-    /// The chunks of a streamed reply; `silence` bounds each pause.
-    pub(super) fn stream(
-        &self,
-        reply: Reply,
-        silence: Duration,
-        deadline: Deadline,
-    ) -> impl Stream<Item = Result<Chunk, LlmError>> + Send + use<> {
-        let (dialect, server, redaction) = (self.dialect, self.shown.clone(), self.redaction.clone());
-        ResponseStream { dialect, server, redaction, silence, deadline }.chunks(reply)
-    }
 }
 
 pub(super) fn content_type(reply: &Reply) -> String {
@@ -81,7 +66,7 @@ pub(super) fn content_type(reply: &Reply) -> String {
 }
 
 /// Reads a reply as JSON, the key masked; the error says what came instead.
-pub(super) fn parse(bytes: &[u8], reader: JsonReader, redaction: &Redaction) -> Result<Value, String> {
+fn parse(bytes: &[u8], reader: JsonReader, redaction: &Redaction) -> Result<Value, String> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err("answered with an empty body".to_owned());
     }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::kernel::{Error, ErrorKind};
+use crate::kernel::{Error, ErrorKind, one_line};
 use crate::outbound::{CallError, RetryDecision};
 
 /// Why there is no answer. Its text names the server and the cause, and never holds the key.
@@ -169,13 +169,10 @@ pub(super) fn message_in(body: &Value) -> Option<&str> {
     places.into_iter().flatten().find_map(Value::as_str)
 }
 
-/// The first `chars` characters of what a server said, on one line. To be redacted before: half a key is one too.
+/// The beginning of what a server said, on one line. To be redacted before: half a key is one too.
 pub(super) fn excerpt(body: &str, chars: usize) -> String {
-    let text = body.split_whitespace().collect::<Vec<_>>().join(" ");
-    if text.starts_with('<') {
-        return "(an HTML page)".to_owned();
-    }
-    text.chars().take(chars).collect()
+    let text = one_line(body);
+    if text.starts_with('<') { "(an HTML page)".to_owned() } else { text.chars().take(chars).collect() }
 }
 
 #[cfg(test)]

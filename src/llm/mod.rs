@@ -5,6 +5,7 @@
 
 mod api_dialect;
 mod client;
+mod common_json;
 mod endpoint;
 mod error;
 mod ollama;

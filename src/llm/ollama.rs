@@ -1,8 +1,9 @@
 use serde_json::{Map, Value, json};
 
+use super::common_json::{items, read_piece, text};
 use super::error::message_in;
-use super::{ChatMessage, ChatRequest, Completion, ToolCall, ToolSpec, Usage};
-use crate::kernel::{JsonError, JsonReader, ValueCounter, new_id};
+use super::{ChatMessage, ChatRequest, Completion, ToolCall, Usage, common_json};
+use crate::kernel::{JsonReader, ValueCounter, new_id};
 use crate::settings::LlmSettings;
 
 /// The body of `POST /api/chat` (ollama: docs/api.md). Sampling goes into `options`; `stream` defaults to true there.
@@ -12,19 +13,14 @@ pub(super) fn body(request: &ChatRequest, model: &str, llm: &LlmSettings, stream
     if let Some(max_tokens) = llm.max_tokens {
         options.insert("num_predict".to_owned(), json!(max_tokens));
     }
-    let mut body = Map::new();
-    body.insert("model".to_owned(), json!(model));
-    body.insert("messages".to_owned(), request.messages.iter().map(message).collect());
+    let mut body = common_json::body(request, model, message);
     body.insert("stream".to_owned(), json!(stream));
     body.insert("options".to_owned(), Value::Object(options));
-    if !request.tools.is_empty() {
-        body.insert("tools".to_owned(), request.tools.iter().map(ToolSpec::to_json).collect());
-    }
     Value::Object(body)
 }
 
 fn message(message: &ChatMessage) -> Value {
-    let mut object = message.to_map();
+    let mut object = common_json::message(message);
     if !message.tool_calls.is_empty() {
         let call = |call: &ToolCall| json!({"function": {"name": call.name, "arguments": call.arguments}});
         object.insert("tool_calls".to_owned(), message.tool_calls.iter().map(call).collect());
@@ -43,13 +39,12 @@ pub(super) fn completion(reply: &Value) -> Result<Completion, String> {
     let Some(message) = reply.get("message").filter(|message| message.is_object()) else {
         return Err("answered without a message".to_owned());
     };
-    let calls = message.get("tool_calls").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     Ok(Completion {
-        content: message.get("content").and_then(Value::as_str).unwrap_or_default().to_owned(),
-        tool_calls: calls.iter().map(tool_call).collect(),
+        content: text(message, "content").to_owned(),
+        tool_calls: items(message, "tool_calls").iter().map(tool_call).collect(),
         finish_reason: reply.get("done_reason").and_then(Value::as_str).map(str::to_owned),
         usage: usage(reply),
-        model: reply.get("model").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        model: text(reply, "model").to_owned(),
         ..Completion::default()
     })
 }
@@ -65,7 +60,7 @@ fn tool_call(call: &Value) -> ToolCall {
     ToolCall {
         // Ollama gives its calls no ids.
         id: new_id(),
-        name: function.get("name").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        name: text(function, "name").to_owned(),
         arguments: function.get("arguments").cloned().unwrap_or_else(|| json!({})),
     }
 }
@@ -91,29 +86,25 @@ impl OllamaReader {
         if line.trim().is_empty() {
             return Ok(None);
         }
-        let text = line.as_bytes();
-        let line: Value = JsonReader::embedded().read(text).map_err(|error| match error {
-            JsonError::TooManyValues(_) => format!("sent a line that can't be read: {error}"),
-            JsonError::Invalid(_) => "sent a line that is not JSON".to_owned(),
-        })?;
-        if let Some(message) = line.get("error").and(message_in(&line)) {
+        let value = read_piece(line, "line")?;
+        if let Some(message) = value.get("error").and(message_in(&value)) {
             return Err(format!("broke off with an error: {message}"));
         }
-        let done = line.get("done").and_then(Value::as_bool) == Some(true);
+        let done = value.get("done").and_then(Value::as_bool) == Some(true);
         // The last line of some versions has no message.
-        let piece = if done { completion(&line).unwrap_or_default() } else { completion(&line)? };
+        let piece = if done { completion(&value).unwrap_or_default() } else { completion(&value)? };
         self.done |= done;
         if !piece.tool_calls.is_empty() {
             // They are kept as they are read, whatever their number.
-            self.calls.feed(text);
+            self.calls.feed(line.as_bytes());
             JsonReader::embedded().check(self.calls).map_err(|error| format!("calls too many tools: {error}"))?;
         }
         self.answer.tool_calls.extend(piece.tool_calls);
         self.answer.content.push_str(&piece.content);
-        if let Some(reason) = line.get("done_reason").and_then(Value::as_str) {
+        if let Some(reason) = value.get("done_reason").and_then(Value::as_str) {
             self.answer.finish_reason = Some(reason.to_owned());
         }
-        self.answer.usage = usage(&line).or(self.answer.usage);
+        self.answer.usage = usage(&value).or(self.answer.usage);
         if !piece.model.is_empty() {
             self.answer.model = piece.model;
         }

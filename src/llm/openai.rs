@@ -1,21 +1,17 @@
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::common_json::{items, read_piece, text};
 use super::error::message_in;
-use super::{ChatMessage, ChatRequest, Completion, ToolCall, ToolSpec, Usage};
-use crate::kernel::{JsonError, JsonReader, ValueCounter, new_id};
+use super::{ChatMessage, ChatRequest, Completion, ToolCall, Usage, common_json};
+use crate::kernel::{JsonReader, ValueCounter, new_id};
 use crate::settings::LlmSettings;
 
 /// The body of `POST /v1/chat/completions`.
 pub(super) fn body(request: &ChatRequest, model: &str, llm: &LlmSettings, stream: bool) -> Value {
-    let mut body = Map::new();
-    body.insert("model".to_owned(), json!(model));
-    body.insert("messages".to_owned(), request.messages.iter().map(message).collect());
+    let mut body = common_json::body(request, model, message);
     body.insert("temperature".to_owned(), json!(request.temperature.unwrap_or(llm.temperature)));
     if let Some(max_tokens) = llm.max_tokens {
         body.insert("max_tokens".to_owned(), json!(max_tokens));
-    }
-    if !request.tools.is_empty() {
-        body.insert("tools".to_owned(), request.tools.iter().map(ToolSpec::to_json).collect());
     }
     if stream {
         body.insert("stream".to_owned(), json!(true));
@@ -25,7 +21,7 @@ pub(super) fn body(request: &ChatRequest, model: &str, llm: &LlmSettings, stream
 }
 
 fn message(message: &ChatMessage) -> Value {
-    let mut object = message.to_map();
+    let mut object = common_json::message(message);
     if !message.tool_calls.is_empty() {
         let call = |call: &ToolCall| {
             // Arguments travel as text; text that was not JSON goes back as it came.
@@ -49,14 +45,13 @@ pub(super) fn completion(reply: &Value) -> Result<Completion, String> {
         return Err("answered without any choices".to_owned());
     };
     let message = choice.get("message").unwrap_or(&Value::Null);
-    let calls = message.get("tool_calls").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let mut seen = ValueCounter::default();
     Ok(Completion {
         content: text_of(message.get("content")),
-        tool_calls: calls.iter().map(|call| tool_call(call, &mut seen)).collect(),
+        tool_calls: items(message, "tool_calls").iter().map(|call| tool_call(call, &mut seen)).collect(),
         finish_reason: choice.get("finish_reason").and_then(Value::as_str).map(str::to_owned),
         usage: usage(reply),
-        model: reply.get("model").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        model: text(reply, "model").to_owned(),
         ..Completion::default()
     })
 }
@@ -77,8 +72,7 @@ fn text_of(content: Option<&Value>) -> String {
 
 fn tool_call(call: &Value, seen: &mut ValueCounter) -> ToolCall {
     let function = call.get("function").unwrap_or(&Value::Null);
-    let name = function.get("name").and_then(Value::as_str).unwrap_or_default();
-    let id = call.get("id").and_then(Value::as_str).unwrap_or_default();
+    let (name, id) = (text(function, "name"), text(call, "id"));
     let arguments = match function.get("arguments") {
         Some(Value::String(text)) => arguments(text, seen),
         Some(object) => object.clone(),
@@ -107,8 +101,7 @@ fn usage(reply: &Value) -> Option<Usage> {
 }
 
 fn error_in(reply: &Value) -> Option<String> {
-    let is_error = reply.get("error").is_some_and(|error| !error.is_null())
-        || reply.get("object").and_then(Value::as_str) == Some("error");
+    let is_error = reply.get("error").is_some_and(|error| !error.is_null()) || text(reply, "object") == "error";
     is_error.then(|| message_in(reply).unwrap_or("(no message)").to_owned())
 }
 
@@ -138,15 +131,12 @@ impl OpenAiReader {
             self.done = true;
             return Ok(None);
         }
-        let chunk: Value = JsonReader::embedded().read(data.as_bytes()).map_err(|error| match error {
-            JsonError::TooManyValues(_) => format!("sent a chunk that can't be read: {error}"),
-            JsonError::Invalid(_) => "sent a chunk that is not JSON".to_owned(),
-        })?;
+        let chunk = read_piece(data, "chunk")?;
         if let Some(message) = error_in(&chunk) {
             return Err(format!("broke off with an error: {message}"));
         }
-        if let Some(model) = chunk.get("model").and_then(Value::as_str).filter(|model| !model.is_empty()) {
-            self.answer.model = model.to_owned();
+        if !text(&chunk, "model").is_empty() {
+            self.answer.model = text(&chunk, "model").to_owned();
         }
         self.answer.usage = usage(&chunk).or(self.answer.usage);
         let Some(choice) = chunk.get("choices").and_then(|choices| choices.get(0)) else { return Ok(None) };
@@ -155,7 +145,7 @@ impl OpenAiReader {
         }
         // A server that ignores `stream` sends `message` in the place of `delta`.
         let delta = choice.get("delta").or_else(|| choice.get("message")).unwrap_or(&Value::Null);
-        for call in delta.get("tool_calls").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default() {
+        for call in items(delta, "tool_calls") {
             self.add_call(call);
         }
         let text = text_of(delta.get("content"));
@@ -169,11 +159,10 @@ impl OpenAiReader {
             self.calls.push(PartialCall { index, ..PartialCall::default() });
         }
         let Some(call) = self.calls.iter_mut().find(|call| call.index == index) else { return };
-        let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
-        let function = piece.get("function");
-        call.id.push_str(&text(piece.get("id")));
-        call.name.push_str(&text(function.and_then(|function| function.get("name"))));
-        match function.and_then(|function| function.get("arguments")) {
+        let function = piece.get("function").unwrap_or(&Value::Null);
+        call.id.push_str(text(piece, "id"));
+        call.name.push_str(text(function, "name"));
+        match function.get("arguments") {
             Some(Value::String(part)) => call.arguments.push_str(part),
             Some(Value::Null) | None => {}
             Some(whole) => call.arguments = whole.to_string(),

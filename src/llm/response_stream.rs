@@ -6,53 +6,51 @@ use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::time::timeout;
 
 use super::api_dialect::{ApiDialect, StreamReader};
-use super::endpoint::{MAX_ANSWER_BYTES, content_type, parse};
+use super::endpoint::{Endpoint, MAX_ANSWER_BYTES, content_type};
 use super::{Chunk, LlmError};
-use crate::kernel::{Deadline, Redaction};
+use crate::kernel::Deadline;
 use crate::outbound::{CallError, Reply, SseLimits, read_lines, sse_events};
 
 /// How long the end of a connection is waited for once the answer is complete.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// A stream whose head has arrived.
+/// A streamed reply whose head has arrived.
 pub(super) struct ResponseStream {
-    pub(super) dialect: ApiDialect,
-    pub(super) server: String,
-    pub(super) redaction: Redaction,
+    pub(super) endpoint: Endpoint,
+    /// Longest pause.
     pub(super) silence: Duration,
     pub(super) deadline: Deadline,
 }
 
 impl ResponseStream {
     pub(super) fn chunks(self, reply: Reply) -> impl Stream<Item = Result<Chunk, LlmError>> + Send {
-        let is_whole = self.dialect == ApiDialect::OpenAi && content_type(&reply).starts_with("application/json");
+        let dialect = self.endpoint.dialect;
+        let is_whole = dialect == ApiDialect::OpenAi && content_type(&reply).starts_with("application/json");
         try_stream! {
             if is_whole {
                 // The server ignored `stream` and answered in one piece.
-                let (deadline, json) = (self.deadline.at_most(self.silence), reply.reader());
-                let bytes = reply.bytes(MAX_ANSWER_BYTES, deadline).await.map_err(|cause| self.failed(cause))?;
-                let raw = parse(&bytes, json, &self.redaction).map_err(|what| self.bad_reply(what))?;
-                let answer = self.dialect.completion(&raw).map_err(|what| self.bad_reply(what))?;
+                let raw = self.endpoint.read_json(reply, self.deadline.at_most(self.silence)).await?;
+                let answer = dialect.completion(&raw).map_err(|what| self.endpoint.bad_reply(&what))?;
                 yield Chunk::Text(answer.content.clone());
-                yield Chunk::End(answer.masked(&self.redaction));
+                yield Chunk::End(self.endpoint.masked(answer));
                 return;
             }
             let mut events = self.events(reply);
-            let mut reader = self.dialect.reader();
+            let mut reader = dialect.reader();
             let mut received = 0;
             while let Some(data) = self.next(&mut events, &reader).await? {
                 received += data.len();
                 if received > MAX_ANSWER_BYTES {
-                    Err(self.failed(CallError::TooLarge(MAX_ANSWER_BYTES)))?;
+                    Err(self.endpoint.failed(CallError::TooLarge(MAX_ANSWER_BYTES)))?;
                 }
-                if let Some(text) = reader.feed(&data).map_err(|what| self.bad_reply(what))? {
+                if let Some(text) = reader.feed(&data).map_err(|what| self.endpoint.bad_reply(&what))? {
                     yield Chunk::Text(text);
                 }
             }
             let has_ended = reader.has_ended();
             let answer = if received == 0 { Err("answered with an empty stream".to_owned()) } else { reader.finish() };
-            let answer = answer.map_err(|what| self.bad_reply(what))?;
-            yield Chunk::End(answer.masked(&self.redaction));
+            let answer = answer.map_err(|what| self.endpoint.bad_reply(&what))?;
+            yield Chunk::End(self.endpoint.masked(answer));
             if has_ended {
                 // A connection that is read to its end can be used again.
                 drop(timeout(DRAIN_TIMEOUT, events.next()).await);
@@ -61,7 +59,7 @@ impl ResponseStream {
     }
 
     fn events(&self, reply: Reply) -> BoxStream<'static, Result<String, CallError>> {
-        match self.dialect {
+        match self.endpoint.dialect {
             ApiDialect::OpenAi => {
                 let events = sse_events(reply.stream(), SseLimits::default());
                 events.try_filter_map(async |event| Ok(event.data)).boxed()
@@ -83,17 +81,9 @@ impl ResponseStream {
         let limit = self.silence.min(self.deadline.remaining());
         match timeout(limit, events.next()).await.unwrap_or(Some(Err(CallError::Timeout))) {
             Some(Err(_)) if reader.is_complete() => Ok(None),
-            Some(Err(cause)) => Err(self.failed(cause)),
+            Some(Err(cause)) => Err(self.endpoint.failed(cause)),
             Some(Ok(data)) => Ok(Some(data)),
             None => Ok(None),
         }
-    }
-
-    fn failed(&self, cause: CallError) -> LlmError {
-        LlmError::Call { server: self.server.clone(), cause }
-    }
-
-    fn bad_reply(&self, what: String) -> LlmError {
-        LlmError::BadReply { server: self.server.clone(), what: self.redaction.text(&what) }
     }
 }

@@ -1,5 +1,5 @@
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use crate::kernel::{Redaction, Role};
 
@@ -21,12 +21,6 @@ impl ChatMessage {
     pub fn new(role: Role, content: impl Into<String>) -> Self {
         Self { role, content: content.into(), tool_calls: Vec::new(), answers: None }
     }
-
-    /// Role and content, which both wire formats name alike.
-    pub(super) fn to_map(&self) -> Map<String, Value> {
-        let members = [("role".to_owned(), json!(self.role)), ("content".to_owned(), json!(self.content))];
-        members.into_iter().collect()
-    }
 }
 
 /// A tool offered to the model.
@@ -38,14 +32,6 @@ pub struct ToolSpec {
     pub description: String,
     /// JSON schema of its arguments.
     pub parameters: Value,
-}
-
-impl ToolSpec {
-    /// The form both wire formats share.
-    pub(super) fn to_json(&self) -> Value {
-        let (name, description, parameters) = (&self.name, &self.description, &self.parameters);
-        json!({"type": "function", "function": {"name": name, "description": description, "parameters": parameters}})
-    }
 }
 
 /// A model's wish to have a tool called.

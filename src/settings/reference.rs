@@ -1,5 +1,3 @@
-use serde_json::json;
-
 use super::Environment;
 use crate::kernel::{FieldIssue, Segment};
 
@@ -25,7 +23,7 @@ pub(super) fn resolve(written: &str, environment: &Environment) -> Result<String
 /// The issue of a value that stands at `loc` and refers to a variable that callers of the API may not read.
 pub(super) fn refused(loc: Vec<Segment>, variable: &str) -> FieldIssue {
     let msg = format!("Input should not refer to {variable}, which API_REFERENCES does not name");
-    FieldIssue::new("value_error", loc, msg, json!(format!("${{{variable}}}")))
+    FieldIssue::new("value_error", loc, msg, format!("${{{variable}}}").into())
 }
 
 #[cfg(test)]

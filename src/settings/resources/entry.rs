@@ -1,6 +1,5 @@
 use std::sync::OnceLock;
 
-use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::Resource;
@@ -43,7 +42,8 @@ impl<T: Resource> CatalogEntry<T> {
         let effective = written.resolve(environment)?;
         // Credentials are masked in the content, so that the digest can't be used to guess one; the revision tells of their
         // changes.
-        let digest = Sha256::digest(format!("{revision} {name} {}", json!(written)));
+        let shown = serde_json::to_string(&written).unwrap_or_default();
+        let digest = Sha256::digest(format!("{revision} {name} {shown}"));
         let version = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
         Ok(Self { name, written, effective, version, revision, redaction: OnceLock::new() })
     }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::body::read_name;
 use super::catalog::WrittenEntries;
@@ -111,9 +111,14 @@ fn read_single<T: Resource>(
     let token: Option<String> = env.optional(token);
     let timeout = env.int_or(timeout, 30, 1..=3600);
     let Some(url) = url else { return };
-    let entry = json!({"type": "api", "url": url, "auth_token": token, "timeout_seconds": timeout});
-    let at = vec![T::SECTION.into(), "default".into()];
-    read_entry(env, "default", entry.as_object().unwrap_or(&Map::new()), at, found);
+    let entry = [
+        ("type", "api".into()),
+        ("url", url.into()),
+        ("auth_token", token.map_or(Value::Null, Value::String)),
+        ("timeout_seconds", timeout.into()),
+    ];
+    let entry: Map<_, _> = entry.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    read_entry(env, "default", &entry, vec![T::SECTION.into(), "default".into()], found);
 }
 
 /// Reads an entry that stands under its name.
@@ -132,6 +137,6 @@ fn read_entry<T: Resource>(
             let place = vec![T::SECTION.into(), name.as_str().into()];
             found.insert(name, (place, resource));
         }
-        Err(expected) => env.extend([FieldIssue::new("value_error", at, expected, json!(name))]),
+        Err(expected) => env.extend([FieldIssue::new("value_error", at, expected, name.into())]),
     }
 }

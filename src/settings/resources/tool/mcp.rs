@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use serde_json::{Map, json};
+use serde_json::Map;
 
 use super::fields::{read_headers, read_secret, read_timeout, read_url};
 use crate::kernel::{FieldIssue, Fields, Secret, SecretUrl};
@@ -59,7 +59,12 @@ impl McpOptions {
         match &self.transport {
             Some(McpTransport::Stdio { command, .. }) if !rules.mcp_stdio_commands.contains(command) => {
                 let msg = "Input should be one of the commands that MCP_STDIO_COMMANDS allows";
-                vec![FieldIssue::new("value_error", vec!["config".into(), "command".into()], msg, json!(command))]
+                vec![FieldIssue::new(
+                    "value_error",
+                    vec!["config".into(), "command".into()],
+                    msg,
+                    command.as_str().into(),
+                )]
             }
             _ => Vec::new(),
         }
