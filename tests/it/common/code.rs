@@ -10,21 +10,16 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::program::free_port;
-use super::{Client, TestServer};
+use super::{Client, TestServer, programs_are_required};
 
 /// Where the programs are that the tests themselves find.
 pub const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
-
-#[expect(clippy::disallowed_methods, reason = "asks how the tests are run, not how the server is configured")]
-fn is_required() -> bool {
-    std::env::var("ORCHESTRATOR_TESTS").is_ok_and(|value| value == "required")
-}
 
 /// Whether these programs are there; where they are required, a missing one fails the test.
 pub fn has(programs: &[&str]) -> bool {
     let found = |name: &&&str| PATH.split(':').any(|folder| Path::new(folder).join(name).is_file());
     let missing: Vec<_> = programs.iter().filter(|name| !found(name)).collect();
-    assert!(missing.is_empty() || !is_required(), "not installed: {missing:?}");
+    assert!(missing.is_empty() || !programs_are_required(), "not installed: {missing:?}");
     missing.is_empty()
 }
 

@@ -24,3 +24,9 @@ pub use client::{Answer, Client};
 pub use program::Program;
 pub use server::TestServer;
 pub use upstream::{Act, Seen, Upstream};
+
+/// Whether a test that lacks an outside program fails instead of passing.
+#[expect(clippy::disallowed_methods, reason = "asks how the tests are run, not how the server is configured")]
+pub fn programs_are_required() -> bool {
+    std::env::var("ORCHESTRATOR_TESTS").is_ok_and(|tests| tests == "required")
+}

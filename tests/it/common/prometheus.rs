@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::program::free_port;
-use super::{Client, Program};
+use super::{Client, Program, programs_are_required};
 
 /// Ends with the test.
 pub struct Prometheus {
@@ -25,7 +25,7 @@ impl Drop for Prometheus {
 }
 
 impl Prometheus {
-    /// Scrapes these programs every second as one job, with the rules of a file. None if there is no Prometheus on this machine.
+    /// Scrapes these programs every second as one job, with the rules of a file. None if there is no Prometheus on this machine, and need not be.
     pub fn start(job: &str, programs: &[&Program], rules: Option<&Path>) -> Option<Self> {
         let folder = TempDir::new().unwrap();
         let targets: Vec<_> = programs.iter().map(|program| format!("127.0.0.1:{}", program.port)).collect();
@@ -44,8 +44,11 @@ impl Prometheus {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
+            .spawn();
+        let Ok(process) = process else {
+            assert!(!programs_are_required(), "no prometheus on PATH; install the package prometheus");
+            return None;
+        };
         Some(Self { process, client: Client::new(format!("http://127.0.0.1:{port}")), _folder: folder })
     }
 

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::api::resources::encode;
 use crate::common::databases::postgres;
 use crate::common::redis::RedisServer;
-use crate::common::{Client, Program, TestServer};
+use crate::common::{Client, Program, TestServer, programs_are_required};
 
 /// What URLs, configuration files and shells would each take for something else.
 const ODD: &str = "p@s:s/w%41rd#? &+é'\"\\";
@@ -111,11 +111,6 @@ fn certificates(folder: &Path) -> bool {
         assert!(output.status.success(), "{output:?}");
         true
     })
-}
-
-#[expect(clippy::disallowed_methods, reason = "asks how the tests are run, not how the server is configured")]
-fn programs_are_required() -> bool {
-    std::env::var("ORCHESTRATOR_TESTS").is_ok_and(|tests| tests == "required")
 }
 
 #[tokio::test]
