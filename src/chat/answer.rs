@@ -62,12 +62,8 @@ impl AnswerBuffer {
 
     /// Adds a paragraph, below what is there.
     pub(super) async fn push_paragraph(&self, text: &str) {
-        self.flush().await;
-        let begins = {
-            let state = self.state();
-            let before = if self.is_streaming() { &state.heard } else { &state.written };
-            before.is_empty() || before.ends_with("\n\n")
-        };
+        let before = self.text().await;
+        let begins = before.is_empty() || before.ends_with("\n\n");
         self.push(if begins { text.to_owned() } else { format!("\n\n{text}") }).await;
     }
 

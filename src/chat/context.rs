@@ -5,15 +5,35 @@ use super::events::{ChatEvent, EventSender};
 use super::plan::Plan;
 use super::prompt::PromptBuilder;
 use super::request::UserRequest;
-use super::services::ChatServices;
 use super::task::Inputs;
 use super::tool_support::ToolSupport;
 use super::web_sources::WebSources;
+use crate::agents::AgentService;
+use crate::datasources::DataSourceService;
 use crate::executions::ExecutionRecorder;
 use crate::kernel::Deadline;
-use crate::llm::{ChatMessage, ChatRequest, Completion, LlmError, ToolSpec};
+use crate::llm::{ChatMessage, ChatRequest, Completion, LlmClient, LlmError, ToolSpec};
+use crate::memory::{MemoryService, ResponseCache};
 use crate::settings::Settings;
 use crate::storage::Step;
+use crate::tools::ToolService;
+
+/// The services that chat works with. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ChatServices {
+    /// Answers, and writes queries.
+    pub llm: LlmClient,
+    /// Hands work over.
+    pub agents: AgentService,
+    /// Asks for data.
+    pub datasources: DataSourceService,
+    /// Do things.
+    pub tools: ToolService,
+    /// Remembers.
+    pub memory: MemoryService,
+    /// Keeps answers.
+    pub cache: ResponseCache,
+}
 
 /// What one request works with from its beginning to its end.
 pub(super) struct ChatContext<'a> {

@@ -31,7 +31,7 @@ pub(super) async fn execute<'a>(
     };
     let settings = &chat.settings;
     let (concurrent, rounds) = (settings.tool_policy.max_concurrent, settings.orchestration.max_iterations);
-    let mut executor = Executor::new(plan, ExecutionLimits { concurrent, rounds });
+    let mut executor = Executor::new(plan, concurrent, rounds);
     while let Some(report) = executor.next(start).await {
         progress.iterations = progress.iterations.max(executor.rounds);
         let step = report.step();
@@ -102,20 +102,14 @@ impl<'a> TaskReport<'a> {
     }
 }
 
-/// Bounds of one run.
-#[derive(Clone, Copy, Debug)]
-struct ExecutionLimits {
-    /// Tasks at once.
-    concurrent: usize,
-    /// Longest chain of tasks.
-    rounds: usize,
-}
-
-/// Runs the steps of a plan: every one as soon as its dependencies are done, `limits.concurrent` at a time. A failed step is
+/// Runs the steps of a plan: every one as soon as its dependencies are done, `concurrent` at a time. A failed step is
 /// data: what builds on nothing else is skipped, the others go on. Each is handed out by [`Executor::next`] when it has ended;
 /// dropping the executor stops what runs.
 struct Executor<'a, F> {
-    limits: ExecutionLimits,
+    /// Tasks at once.
+    concurrent: usize,
+    /// Longest chain of tasks.
+    max_rounds: usize,
     waiting: Vec<&'a Task>,
     running: FuturesUnordered<F>,
     /// By id: the round in which a step ended, and its result or why there is none.
@@ -128,9 +122,9 @@ impl<'a, F> Executor<'a, F>
 where
     F: Future<Output = TaskReport<'a>>,
 {
-    fn new(plan: &'a Plan, limits: ExecutionLimits) -> Self {
-        let waiting = plan.steps.iter().rev().collect();
-        Self { limits, waiting, running: FuturesUnordered::new(), ended: HashMap::new(), rounds: 0 }
+    fn new(plan: &'a Plan, concurrent: usize, max_rounds: usize) -> Self {
+        let (running, ended) = (FuturesUnordered::new(), HashMap::new());
+        Self { concurrent, max_rounds, waiting: plan.steps.iter().rev().collect(), running, ended, rounds: 0 }
     }
 
     /// The next step that has ended; `None` when all have. `start` makes the work of a task out of its inputs.
@@ -138,9 +132,13 @@ where
         loop {
             let ready = self.waiting.iter().rposition(|task| self.round_of(task).is_some());
             let report = match ready {
-                Some(at) if self.running.len() < self.limits.concurrent => {
+                Some(at) if self.running.len() < self.concurrent => {
                     let task = self.waiting.remove(at);
-                    match self.inputs_of(task).and_then(|inputs| with_results(task, inputs)) {
+                    match self.inputs_of(task) {
+                        Ok(inputs) if inputs.results.is_empty() && !inputs.failures.is_empty() => {
+                            let why = format!("it needs {}, which failed", task.depends_on.join(", "));
+                            TaskReport::skipped(task, Error::new(ErrorKind::Upstream, why))
+                        }
                         Ok(inputs) => {
                             self.running.push(start(task, inputs));
                             continue;
@@ -165,8 +163,8 @@ where
     /// What a task builds on, which is going to be begun.
     fn inputs_of(&mut self, task: &Task) -> Result<Inputs, Error> {
         let round = self.round_of(task).unwrap_or(1);
-        if round > self.limits.rounds {
-            let text = format!("Maximum iterations exceeded ({})", self.limits.rounds);
+        if round > self.max_rounds {
+            let text = format!("Maximum iterations exceeded ({})", self.max_rounds);
             return Err(Error::new(ErrorKind::Timeout, text));
         }
         self.rounds = self.rounds.max(round);
@@ -193,15 +191,6 @@ where
     }
 }
 
-/// The inputs of a step, unless all that it builds on has failed.
-fn with_results(task: &Task, inputs: Inputs) -> Result<Inputs, Error> {
-    if inputs.results.is_empty() && !inputs.failures.is_empty() {
-        let text = format!("it needs {}, which failed", task.depends_on.join(", "));
-        return Err(Error::new(ErrorKind::Upstream, text));
-    }
-    Ok(inputs)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -221,8 +210,6 @@ mod tests {
         Plan { steps, answer, gaps, functions, wants_tool: false, names_tools: false, idle_code_tool: None }
     }
 
-    const LIMITS: ExecutionLimits = ExecutionLimits { concurrent: 5, rounds: 10 };
-
     async fn run_one(task: &Task, inputs: Inputs) -> TaskReport<'_> {
         let text = format!("{}({})", task.id, inputs.results.join(","));
         let result = match task.id.starts_with("bad") {
@@ -234,8 +221,8 @@ mod tests {
 
     /// Runs the steps; each gives its id and inputs, those called `bad` fail. Returns "id status output" in order of ending, the
     /// inputs of the answer, and the rounds.
-    async fn run(plan: &Plan, limits: ExecutionLimits) -> (Vec<String>, String, usize) {
-        let mut executor = Executor::new(plan, limits);
+    async fn run(plan: &Plan, max_rounds: usize) -> (Vec<String>, String, usize) {
+        let mut executor = Executor::new(plan, 5, max_rounds);
         let mut log = vec![];
         while let Some(TaskReport { task, status, result, .. }) = executor.next(run_one).await {
             log.push(match result {
@@ -250,7 +237,7 @@ mod tests {
     #[tokio::test]
     async fn a_task_gets_the_results_of_its_dependencies() {
         let plan = plan(vec![task("a", &[]), task("b", &["a"]), task("c", &["a", "b"])]);
-        let (log, inputs, rounds) = run(&plan, LIMITS).await;
+        let (log, inputs, rounds) = run(&plan, 10).await;
         assert_eq!(log, ["a()", "b(a())", "c(a(),b(a()))"]);
         assert_eq!((inputs.as_str(), rounds), ("a() b(a()) c(a(),b(a()))", 4));
     }
@@ -264,7 +251,7 @@ mod tests {
             task("z", &[]),
             task("w", &["bad", "z"]),
         ]);
-        let (mut log, inputs, _) = run(&plan, LIMITS).await;
+        let (mut log, inputs, _) = run(&plan, 10).await;
         log.sort();
         let skipped = ["x skipped: it needs bad, which failed", "y skipped: it needs x, which failed"];
         assert_eq!(log, ["bad failed: broken", "w(z())", skipped[0], skipped[1], "z()"]);
@@ -274,8 +261,8 @@ mod tests {
     #[tokio::test]
     async fn a_chain_on_the_limit_completes_and_one_beyond_it_does_not() {
         let plan = plan(vec![task("a", &[]), task("b", &["a"])]);
-        assert_eq!(run(&plan, ExecutionLimits { rounds: 3, ..LIMITS }).await.1, "a() b(a())");
-        let (log, inputs, rounds) = run(&plan, ExecutionLimits { rounds: 1, ..LIMITS }).await;
+        assert_eq!(run(&plan, 3).await.1, "a() b(a())");
+        let (log, inputs, rounds) = run(&plan, 1).await;
         let exceeded = "Maximum iterations exceeded (1)";
         assert_eq!((log[1].as_str(), inputs.as_str(), rounds), (&*format!("b skipped: {exceeded}"), exceeded, 1));
     }
@@ -292,7 +279,7 @@ mod tests {
         };
         for concurrent in [3, 2, 1] {
             most.store(0, Ordering::SeqCst);
-            let mut executor = Executor::new(&plan, ExecutionLimits { concurrent, ..LIMITS });
+            let mut executor = Executor::new(&plan, concurrent, 10);
             let mut ended = 0;
             while executor.next(&start).await.is_some() {
                 ended += 1;

@@ -2,37 +2,20 @@
 #[derive(Clone, Debug)]
 pub(super) struct Gap {
     pub(super) text: String,
-    kind: GapKind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum GapKind {
-    /// The intent would use it, nobody asked for it by name.
-    Optional,
-    /// The request names it, or a task that was begun failed.
-    Partial,
-    /// The server failed at something around the answer, as at saving the conversation.
-    Internal,
+    /// Whether the answer is only a partial one for it: the request names it, or a task that was begun failed.
+    pub(super) degrades: bool,
+    /// Whether `metadata.missing` lists it, as everything but the server's own failures.
+    pub(super) is_listed: bool,
 }
 
 impl Gap {
-    /// Something that the answer does without; `is_named` if the request asks for it by name, so that the answer is a partial one.
-    pub(super) fn new(text: String, is_named: bool) -> Self {
-        Self { text, kind: if is_named { GapKind::Partial } else { GapKind::Optional } }
+    /// Something that was to be used for the answer.
+    pub(super) fn new(text: String, degrades: bool) -> Self {
+        Self { text, degrades, is_listed: true }
     }
 
-    /// A failure of the server itself.
+    /// A failure of the server at something around the answer, as at saving the conversation.
     pub(super) fn internal(text: impl Into<String>) -> Self {
-        Self { text: text.into(), kind: GapKind::Internal }
-    }
-
-    /// Whether the reply is degraded by it, and `error` tells of it.
-    pub(super) fn degrades(&self) -> bool {
-        self.kind != GapKind::Optional
-    }
-
-    /// Whether `metadata.missing` lists it.
-    pub(super) fn is_listed(&self) -> bool {
-        self.kind != GapKind::Internal
+        Self { text: text.into(), degrades: true, is_listed: false }
     }
 }

@@ -24,12 +24,11 @@ pub mod routes;
 mod search_query;
 mod selection;
 mod service;
-mod services;
 mod task;
 mod tasks;
 mod text;
 mod tool_support;
 mod web_sources;
 
+pub use context::ChatServices;
 pub use service::ChatService;
-pub use services::ChatServices;

@@ -262,7 +262,7 @@ mod tests {
         }
         let off = request(named("off"));
         let gaps = draft(Intent::GeneralLlm, &off, &settings).unwrap().gaps;
-        assert_eq!((gaps[0].text.as_str(), gaps[0].degrades()), ("Tool 'off' is disabled", true));
+        assert_eq!((gaps[0].text.as_str(), gaps[0].degrades), ("Tool 'off' is disabled", true));
     }
 
     #[tokio::test]

@@ -141,7 +141,7 @@ impl Progress {
 
     /// Whether anything was not as it should be.
     fn is_degraded(&self) -> bool {
-        self.gaps.iter().any(Gap::degrades) || !self.warnings.is_empty()
+        self.gaps.iter().any(|gap| gap.degrades) || !self.warnings.is_empty()
     }
 
     /// How the request ended, for figures and the log.
@@ -159,7 +159,7 @@ impl Progress {
         let redaction = chat.recorder.redaction();
         let metadata = redaction.json(self.metadata(chat, failure.is_some(), took));
         let failure = failure.map(|error| error.masked(redaction));
-        let lacking = self.gaps.iter().filter(|gap| gap.degrades()).map(|gap| redaction.text(&gap.text));
+        let lacking = self.gaps.iter().filter(|gap| gap.degrades).map(|gap| redaction.text(&gap.text));
         let why = failure.as_ref().map(|error| error.public_detail().to_owned());
         let all: Vec<_> = why.into_iter().chain(lacking).collect();
         ChatResponse {
@@ -186,7 +186,7 @@ impl Progress {
             degraded: self.is_degraded(),
             warnings: &self.warnings,
             memory_saved: self.memory_saved,
-            missing: gaps.filter(|gap| gap.is_listed()).map(|gap| gap.text.as_str()).collect(),
+            missing: gaps.filter(|gap| gap.is_listed).map(|gap| gap.text.as_str()).collect(),
             duration_ms: millis(took),
             data: &self.data,
             sources: chat.sources.all(),

@@ -4,7 +4,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info_span};
 
 use super::answer::{Answer, AnswerBuffer};
-use super::context::ChatContext;
+use super::context::{ChatContext, ChatServices};
 use super::events::{ChatEvent, EventSender, PlannedExecution};
 use super::executor;
 use super::gap::Gap;
@@ -14,7 +14,6 @@ use super::planner;
 use super::prompt::PromptBuilder;
 use super::request::UserRequest;
 use super::response::{ChatResponse, Progress};
-use super::services::ChatServices;
 use super::tool_support::ToolSupport;
 use super::web_sources::WebSources;
 use crate::executions::{ExecutionEnd, ExecutionRecorder};

@@ -2,15 +2,14 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::datasources::Source;
 use crate::kernel::Error;
 use crate::llm::Usage;
-use crate::settings::{AgentSettings, CatalogEntry, DataSourceSettings};
+use crate::settings::{AgentSettings, CatalogEntry};
 use crate::tools::Tool;
 
 /// An agent of the catalog.
 pub(super) type AgentEntry = Arc<CatalogEntry<AgentSettings>>;
-/// A data source of the catalog.
-pub(super) type DataSourceEntry = Arc<CatalogEntry<DataSourceSettings>>;
 
 /// A kind of work, by the original's label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +56,7 @@ pub(super) enum TaskKind {
     /// An agent is asked.
     ExternalAgent(AgentChoice),
     /// A data source is queried.
-    DataQuery(DataSourceEntry),
+    DataQuery(Source),
     /// A tool runs that the plan names; models ask for others while they answer.
     ToolRun(ToolRun),
     /// A model answers with a program, and the tool runs it.

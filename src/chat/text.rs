@@ -1,7 +1,7 @@
 //! Texts that go to models and agents and come back from them.
 
 use regex::Regex;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::kernel::JsonReader;
 use crate::outbound::{ReportedError, reported_error};
@@ -101,22 +101,14 @@ pub(super) fn table(columns: &[String], rows: &[Value], most: usize) -> String {
     }
     if columns.is_empty() {
         // A service over HTTP may give rows that are no objects.
-        return table_of(&["value".to_owned()], rows, most, |row, _| Some(row));
+        let row = |row: &Value| Map::from_iter([("value".to_owned(), row.clone())]).into();
+        return table(&["value".to_owned()], &rows.iter().map(row).collect::<Vec<_>>(), most);
     }
-    table_of(columns, rows, most, |row, column| row.get(column))
-}
-
-fn table_of<'a>(
-    columns: &[String],
-    rows: &'a [Value],
-    most: usize,
-    value: impl Fn(&'a Value, &str) -> Option<&'a Value>,
-) -> String {
     let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
     let mut table = line(columns.iter().map(|name| cell(&Value::String(name.clone()))).collect());
     table.push_str(&line(columns.iter().map(|_| "---".to_owned()).collect()));
     for row in rows.iter().take(most) {
-        table.push_str(&line(columns.iter().map(|name| value(row, name).map_or_else(String::new, cell)).collect()));
+        table.push_str(&line(columns.iter().map(|name| row.get(name).map_or_else(String::new, cell)).collect()));
     }
     if rows.len() > most {
         table.push_str(&format!("\n… and {}", count(rows.len() - most, "more row")));

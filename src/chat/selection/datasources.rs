@@ -4,7 +4,7 @@ use super::{Selection, is_default, named, preferred, serves};
 use crate::chat::intent::Intent;
 use crate::chat::relevance::Keywords;
 use crate::chat::request::UserRequest;
-use crate::chat::task::DataSourceEntry;
+use crate::datasources::Source;
 use crate::kernel::Error;
 use crate::settings::{Resource, Settings};
 
@@ -15,7 +15,7 @@ pub(in crate::chat) fn choose(
     request: &UserRequest,
     intent: Intent,
     settings: &Settings,
-) -> Result<Selection<Vec<DataSourceEntry>>, Error> {
+) -> Result<Selection<Vec<Source>>, Error> {
     let (catalog, orchestration) = (&settings.datasources, &settings.orchestration);
     if let Some(name) = &request.options.datasource {
         return Ok(named(catalog, name, "datasource")?.map(|source| vec![source]));
@@ -42,7 +42,7 @@ pub(in crate::chat) fn any_relevant(prompt: &str, settings: &Settings) -> bool {
 
 /// Those that share about as many words with the prompt as the best one does. Where none shares any, `config.default` marks
 /// the ones to ask; else all are.
-fn most_relevant(sources: Vec<DataSourceEntry>, prompt: &str, threshold: f64) -> Vec<DataSourceEntry> {
+fn most_relevant(sources: Vec<Source>, prompt: &str, threshold: f64) -> Vec<Source> {
     let keywords = Keywords::of(prompt);
     let mut scored: Vec<_> = sources.into_iter().map(|source| (score(&source, &keywords), source)).collect();
     let best = scored.iter().map(|(score, _)| *score).max().unwrap_or(0);
@@ -55,7 +55,7 @@ fn most_relevant(sources: Vec<DataSourceEntry>, prompt: &str, threshold: f64) ->
     scored.into_iter().map(|(_, source)| source).collect()
 }
 
-fn score(source: &DataSourceEntry, keywords: &Keywords) -> usize {
+fn score(source: &Source, keywords: &Keywords) -> usize {
     keywords.score(&format!("{} {}", source.name, source.effective.description().unwrap_or_default()))
 }
 

@@ -4,9 +4,9 @@ use serde_json::Value;
 use super::query_language::QueryLanguage;
 use super::text_to_query;
 use crate::chat::context::TaskContext;
-use crate::chat::task::{DataSourceEntry, TaskFailure, TaskOutput};
+use crate::chat::task::{TaskFailure, TaskOutput};
 use crate::chat::text;
-use crate::datasources::{DataError, Outage, QueryRequest, QueryResult, check_readable};
+use crate::datasources::{DataError, Outage, QueryRequest, QueryResult, Source, check_readable};
 use crate::kernel::{Error, ErrorKind};
 use crate::llm::Usage;
 use crate::settings::Protocol;
@@ -40,7 +40,7 @@ struct QueryData<'a> {
 }
 
 /// Asks a data source: with the query in the prompt if there is one, else with one that a model writes.
-pub(super) async fn run(context: &TaskContext<'_>, source: &DataSourceEntry) -> Result<TaskOutput, TaskFailure> {
+pub(super) async fn run(context: &TaskContext<'_>, source: &Source) -> Result<TaskOutput, TaskFailure> {
     let language = QueryLanguage::of(source).ok_or_else(|| {
         let text = format!("DataSource '{}': unsupported type '{}'", source.name, source.effective.kind);
         Error::new(ErrorKind::Upstream, text)
@@ -66,7 +66,7 @@ pub(super) async fn run(context: &TaskContext<'_>, source: &DataSourceEntry) -> 
 /// to the second attempt comes with it.
 async fn write_and_ask(
     context: &TaskContext<'_>,
-    source: &DataSourceEntry,
+    source: &Source,
     language: QueryLanguage,
 ) -> Result<(QueryRun, &'static str), TaskFailure> {
     let schema = context.chat.services.datasources.schema(source, context.deadline).await;
@@ -96,7 +96,7 @@ fn is_about_any_query(error: &DataError) -> bool {
     matches!(error, DataError::Failed { outage, timed_out, .. } if *timed_out || *outage != Outage::No)
 }
 
-async fn try_out(context: &TaskContext<'_>, source: &DataSourceEntry, query: String, usage: Option<Usage>) -> QueryRun {
+async fn try_out(context: &TaskContext<'_>, source: &Source, query: String, usage: Option<Usage>) -> QueryRun {
     let result = match query.as_str() {
         "" => Err(DataError::Refused { field: "query", reason: "There is no query in the answer".to_owned() }),
         query => ask(context, source, query).await,
@@ -105,7 +105,7 @@ async fn try_out(context: &TaskContext<'_>, source: &DataSourceEntry, query: Str
 }
 
 /// Asks the source. A service over HTTP has no guard of its own: there SQL must be a query, and nothing else.
-async fn ask(context: &TaskContext<'_>, source: &DataSourceEntry, query: &str) -> Result<QueryResult, DataError> {
+async fn ask(context: &TaskContext<'_>, source: &Source, query: &str) -> Result<QueryResult, DataError> {
     let protocol = source.effective.protocol();
     if let (Some(Protocol::Rest), Some(QueryLanguage::Sql(_))) = (protocol, QueryLanguage::of(source)) {
         check_readable(query).await?;
@@ -126,7 +126,7 @@ async fn write(
     Ok((language.query_from_model(&answer.content).unwrap_or_default(), answer.usage))
 }
 
-fn output(source: &DataSourceEntry, query: String, usage: Option<Usage>, mut result: QueryResult) -> TaskOutput {
+fn output(source: &Source, query: String, usage: Option<Usage>, mut result: QueryResult) -> TaskOutput {
     let columns = result.columns();
     let cut = keep_first(&mut result.rows, MAX_BYTES);
     let truncated = result.truncated() || cut;

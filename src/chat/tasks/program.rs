@@ -147,8 +147,8 @@ fn is_programs_fault(result: &ToolResult) -> bool {
 }
 
 fn arguments(program: &Program) -> Value {
-    let arguments = [("language", program.language.as_str()), ("code", &program.code)];
-    Value::Object(arguments.into_iter().map(|(key, value)| (key.to_owned(), Value::from(value))).collect::<Map<_, _>>())
+    let (language, code) = (program.language.as_str(), program.code.as_str());
+    Map::from_iter([("language".to_owned(), language.into()), ("code".to_owned(), code.into())]).into()
 }
 
 fn step_of_writing(written: &Result<Completion, Error>, took: Duration) -> Step {

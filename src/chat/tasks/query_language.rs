@@ -2,8 +2,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::chat::task::DataSourceEntry;
 use crate::chat::text::{constant_regex, json_in};
+use crate::datasources::Source;
 use crate::settings::Protocol;
 
 /// What a source is asked in.
@@ -20,7 +20,7 @@ pub(super) enum QueryLanguage {
 impl QueryLanguage {
     /// The language of a source; `None` if nobody here speaks its protocol. A service over HTTP takes SQL, as the original's
     /// did, unless `config.query_language` is `text`.
-    pub(super) fn of(source: &DataSourceEntry) -> Option<Self> {
+    pub(super) fn of(source: &Source) -> Option<Self> {
         let settings = &source.effective;
         Some(match settings.protocol()? {
             Protocol::Postgres => Self::Sql("PostgreSQL"),

@@ -50,8 +50,9 @@ impl ToolLoop<'_> {
         }
         let specs: Vec<_> = plan.functions.iter().map(spec).collect();
         let mut messages = self.context.messages(&self.inputs, plan.wants_tool.then_some(TOOL_WANTED));
-        let max_rounds = chat.settings.orchestration.max_iterations;
-        for round in 1.. {
+        let mut round = 0;
+        loop {
+            round += 1;
             // Where a tool is wanted, words without a call are not the answer yet.
             let is_streamed = round > 1 || !plan.wants_tool;
             let reply = match self.ask(messages.clone(), specs.clone(), is_streamed).await {
@@ -75,21 +76,25 @@ impl ToolLoop<'_> {
                 };
             }
             self.emit(&reply.content, is_streamed).await;
-            match self.calls.run_all(&reply.content, reply.tool_calls).await {
-                Some(told) => messages.extend(told),
-                None => self.stopped = Some(SAME_CALL.to_owned()),
-            }
-            if self.stopped.is_none() && round == max_rounds {
-                let why = format!("no more tools were run after {max_rounds} rounds (ORCHESTRATION_MAX_ITERATIONS)");
-                self.stopped = Some(why);
-            } else if self.stopped.is_none() && self.calls.is_late() {
-                self.stopped = Some(LATE.to_owned());
-            }
+            let told = self.calls.run_all(&reply.content, reply.tool_calls).await;
+            self.stopped = self.bound_reached(round, told.is_none());
             if self.stopped.is_some() {
-                break;
+                return self.final_answer().await;
             }
+            messages.extend(told.unwrap_or_default());
         }
-        self.final_answer().await
+    }
+
+    /// Why no more tools are run after this round, if none are.
+    fn bound_reached(&self, round: usize, is_repeated: bool) -> Option<String> {
+        let max_rounds = self.context.chat.settings.orchestration.max_iterations;
+        if is_repeated {
+            Some(SAME_CALL.to_owned())
+        } else if round == max_rounds {
+            Some(format!("no more tools were run after {max_rounds} rounds (ORCHESTRATION_MAX_ITERATIONS)"))
+        } else {
+            self.calls.is_late().then(|| LATE.to_owned())
+        }
     }
 
     /// The answer of a model that can't be offered tools.
