@@ -1,18 +1,21 @@
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::answer::AnswerBuffer;
 use super::events::{ChatEvent, EventSender};
 use super::plan::Plan;
 use super::prompt::PromptBuilder;
 use super::request::UserRequest;
 use super::task::Inputs;
+use super::text::json_in;
 use super::tool_support::ToolSupport;
 use super::web_sources::WebSources;
 use crate::agents::AgentService;
 use crate::datasources::DataSourceService;
 use crate::executions::ExecutionRecorder;
 use crate::kernel::Deadline;
-use crate::llm::{ChatMessage, ChatRequest, Completion, LlmClient, LlmError, ToolSpec};
+use crate::llm::{ChatMessage, ChatRequest, Completion, LlmClient, LlmError, ToolSpec, Usage};
 use crate::memory::{MemoryService, ResponseCache};
 use crate::settings::Settings;
 use crate::storage::Step;
@@ -99,6 +102,22 @@ impl TaskContext<'_> {
         let model = self.chat.request.options.model.clone();
         let request = ChatRequest { model, temperature: Some(0.0), ..ChatRequest::question(question) };
         self.complete(&request, deadline).await
+    }
+
+    /// The JSON that the model answers a question with; `None` if it gives none or can't be asked. And the tokens used.
+    pub(super) async fn ask_for_json(
+        &self,
+        question: String,
+        timeout: Duration,
+        failure: &str,
+    ) -> (Option<Value>, Option<Usage>) {
+        match self.ask(question, self.deadline.at_most(timeout)).await {
+            Ok(answer) => (json_in(&answer.content), answer.usage),
+            Err(error) => {
+                tracing::warn!(error = error.log_safe(), untrusted = %error, "{failure}");
+                (None, None)
+            }
+        }
     }
 }
 

@@ -1,11 +1,9 @@
 //! Chat: a prompt becomes an intent, a plan, tasks that run, an answer, and a memory of both turns.
 //!
-//! `service` is the flow and reads from top to bottom. `intent` classifies the request, `planner` makes the [`plan::Plan`] out
-//! of what `selection` chooses, `executor` runs it, `tasks` holds what a task can do (`tasks::tool_loop` is how a model uses
-//! tools), `prompt` writes what the model is told, `response` puts the answer and its metadata together. Files import only what
-//! is below them: `task` -> `plan` -> `selection` -> `planner`, `context` -> `tasks` -> `response` -> `executor` -> `service`
-//! -> `routes`. To add a kind of task: a variant of `task::TaskKind`, a file in `tasks/`, the arm in `planner` that says who
-//! does it.
+//! `service` is the flow and reads from top to bottom: `intent` classifies the request, `planner` makes the [`plan::Plan`] out
+//! of what `selection` chooses, `executor` runs its `tasks`, `response` puts the answer and its metadata together. Files import
+//! only what is below them: task, plan, selection, planner and context, tasks, response, executor, service, routes. To add a
+//! kind of task: a variant of `task::TaskKind`, a file in `tasks/`, the arm in `planner` that says who does it.
 
 mod answer;
 mod context;

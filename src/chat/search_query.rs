@@ -2,7 +2,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::text::{beginning, constant_regex, excerpt};
+use super::text::{beginning, constant_regex};
+use crate::kernel::{one_line, truncate_chars};
 
 /// Longest query for a search, in characters.
 const MAX_QUERY_CHARS: usize = 300;
@@ -16,12 +17,12 @@ const AFTER_SUBJECT: &str = r"(?i)((\s+(on|in)\s+the\s+(web|internet)|\s+on\s+go
 pub(super) fn search_query(prompt: &str) -> String {
     static BEFORE: LazyLock<Regex> = LazyLock::new(|| constant_regex(BEFORE_SUBJECT));
     static AFTER: LazyLock<Regex> = LazyLock::new(|| constant_regex(AFTER_SUBJECT));
-    let text = beginning(prompt).split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = one_line(&beginning(prompt));
     let rest = AFTER.replace(&text, "");
     let subject = BEFORE.replace(&rest, "");
     let subject = subject.trim_matches(|c: char| c.is_whitespace() || ":,.\"'".contains(c));
     let is_pronoun = ["it", "this", "that", "them", "it up", "this up", "that up", "them up"].contains(&subject);
-    if is_pronoun { String::new() } else { excerpt(subject, MAX_QUERY_CHARS) }
+    if is_pronoun { String::new() } else { truncate_chars(subject, MAX_QUERY_CHARS) }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use crate::kernel::JsonReader;
+use crate::kernel::{JsonReader, one_line, truncate_chars};
 use crate::outbound::{ReportedError, reported_error};
 
 /// Characters of a prompt that are looked at where it is classified or put into a question: what is wanted stands at its
@@ -19,15 +19,6 @@ pub(super) fn beginning(prompt: &str) -> String {
 #[expect(clippy::expect_used, reason = "the unit tests of whoever calls it compile each")]
 pub(super) fn constant_regex(pattern: &str) -> Regex {
     Regex::new(pattern).expect("constant pattern")
-}
-
-/// The first characters of a text.
-pub(super) fn excerpt(text: &str, chars: usize) -> String {
-    let mut cut: String = text.chars().take(chars).collect();
-    if cut.len() < text.len() {
-        cut.push('…');
-    }
-    cut
 }
 
 /// A text between two lines of dashes, longer than any in the text: whoever wrote it can't end it before its end.
@@ -83,7 +74,7 @@ pub(super) fn error_in_events(events: &str) -> Option<ReportedError> {
             is_error = name.trim() == "error";
         } else if let Some(data) = line.strip_prefix("data:").map(str::trim) {
             let told = JsonReader::embedded().read(data.as_bytes()).ok().and_then(|json| reported_error(&json));
-            let named = || is_error.then(|| ReportedError { text: one_line(data), has_answer: false });
+            let named = || is_error.then(|| ReportedError { text: short_line(data), has_answer: false });
             if let Some(error) = told.or_else(named) {
                 return Some(error);
             }
@@ -120,8 +111,8 @@ pub(super) fn table(columns: &[String], rows: &[Value], most: usize) -> String {
 const MAX_LINE_CHARS: usize = 200;
 
 /// A text on one line, cut if it is long.
-pub(super) fn one_line(text: &str) -> String {
-    excerpt(&text.split_whitespace().collect::<Vec<_>>().join(" "), MAX_LINE_CHARS)
+pub(super) fn short_line(text: &str) -> String {
+    truncate_chars(&one_line(text), MAX_LINE_CHARS)
 }
 
 fn cell(value: &Value) -> String {
@@ -130,7 +121,7 @@ fn cell(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    one_line(&text).replace('\\', "\\\\").replace('|', "\\|")
+    short_line(&text).replace('\\', "\\\\").replace('|', "\\|")
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@ use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::text::{excerpt, one_line};
+use super::text::short_line;
+use crate::kernel::{one_line, truncate_chars};
 
 /// Sources of one search that an answer lists at most.
 const MAX_SOURCES: usize = 20;
@@ -38,7 +39,7 @@ impl WebSource {
         if !is_web || !is_plain || url.chars().count() > MAX_URL_CHARS {
             return None;
         }
-        let title = one_line(result.get("title").and_then(Value::as_str).unwrap_or_default());
+        let title = short_line(result.get("title").and_then(Value::as_str).unwrap_or_default());
         Some(Self { title: if title.is_empty() { url.to_owned() } else { title }, url: url.to_owned() })
     }
 }
@@ -85,7 +86,7 @@ fn line_of(source: WebSource, known: &mut Vec<WebSource>, output: &Value) -> Str
     let result =
         results_of(output).iter().find(|result| result.get("url").and_then(Value::as_str) == Some(&source.url));
     let snippet = result.and_then(|result| result.get("snippet")?.as_str()).unwrap_or_default();
-    let snippet = excerpt(&snippet.split_whitespace().collect::<Vec<_>>().join(" "), MAX_SNIPPET_CHARS);
+    let snippet = truncate_chars(&one_line(snippet), MAX_SNIPPET_CHARS);
     let line = format!("[{}] {}\n{}\n{snippet}", at + 1, source.title, source.url).trim_end().to_owned();
     if at == known.len() {
         known.push(source);

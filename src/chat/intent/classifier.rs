@@ -48,13 +48,13 @@ pub(in crate::chat) async fn classify(
 fn by_rules(request: &UserRequest, settings: &Settings) -> Classification {
     let by_rules = rules::classify(&request.prompt);
     let options = &request.options;
+    // A prompt taken for one of these may as well ask for a program.
+    let may_be_code = matches!(by_rules.intent, Intent::GeneralLlm | Intent::ToolExecution);
     let named = match (&options.agent, &options.datasource, &options.tool) {
         (Some(_), None, None) => Some(Intent::ExternalAgent),
         (None, Some(_), None) => Some(Intent::DataQuery),
         (None, None, Some(_)) => Some(Intent::ToolExecution),
-        (None, None, None) if options.execute == Some(true) && may_be_code(by_rules.intent) => {
-            Some(Intent::CodeGeneration)
-        }
+        (None, None, None) if options.execute == Some(true) && may_be_code => Some(Intent::CodeGeneration),
         _ => None,
     };
     match named {
@@ -69,11 +69,6 @@ fn by_rules(request: &UserRequest, settings: &Settings) -> Classification {
         }
         _ => by_rules,
     }
-}
-
-/// Whether a prompt taken for this may as well ask for a program.
-fn may_be_code(intent: Intent) -> bool {
-    matches!(intent, Intent::GeneralLlm | Intent::ToolExecution)
 }
 
 /// What to ask a model about a prompt.

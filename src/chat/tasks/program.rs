@@ -10,8 +10,8 @@ use super::tool_run::function_of;
 use crate::chat::context::{TaskContext, millis};
 use crate::chat::selection::tools::code_options;
 use crate::chat::task::{Action, Inputs, TaskFailure, TaskOutput};
-use crate::chat::text::{excerpt, fenced};
-use crate::kernel::{Error, Role};
+use crate::chat::text::fenced;
+use crate::kernel::{Error, Role, truncate_chars};
 use crate::llm::{ChatMessage, Completion, Usage};
 use crate::settings::Language;
 use crate::storage::{Step, StepStatus};
@@ -174,7 +174,7 @@ fn printed(result: &ToolResult) -> String {
         _ => [text_of(result), String::new()],
     };
     let said: Vec<_> = text.iter().filter(|text| !text.is_empty()).map(String::as_str).collect();
-    excerpt(&said.join("\n"), MAX_OUTPUT_CHARS)
+    truncate_chars(&said.join("\n"), MAX_OUTPUT_CHARS)
 }
 
 /// What the answer says of a run.

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::query_language::QueryLanguage;
 use crate::chat::relevance::Keywords;
-use crate::chat::text::{MAX_PROMPT_CHARS, excerpt, fenced};
+use crate::chat::text::{MAX_PROMPT_CHARS, fenced};
+use crate::kernel::truncate_chars;
 
 /// Longest description of a schema that a model is shown, in characters.
 const MAX_SCHEMA_CHARS: usize = 8_000;
@@ -13,7 +14,7 @@ const MAX_OBJECTION_CHARS: usize = 1_000;
 
 /// What to ask a model for.
 pub(super) fn question(language: QueryLanguage, schema: &Value, prompt: &str) -> String {
-    let prompt = excerpt(prompt, MAX_PROMPT_CHARS);
+    let prompt = truncate_chars(prompt, MAX_PROMPT_CHARS);
     let schema = describe(schema, &prompt);
     let task = match language {
         QueryLanguage::Cube => {
@@ -38,7 +39,7 @@ pub(super) fn question(language: QueryLanguage, schema: &Value, prompt: &str) ->
 
 /// The question once more, with what was wrong with the first attempt.
 pub(super) fn repair(question: &str, query: &str, objection: &str) -> String {
-    let (query, objection) = (excerpt(query, MAX_PROMPT_CHARS), excerpt(objection, MAX_OBJECTION_CHARS));
+    let (query, objection) = (truncate_chars(query, MAX_PROMPT_CHARS), truncate_chars(objection, MAX_OBJECTION_CHARS));
     format!(
         "{question}\n\nYour first attempt was:\n{}\nIt was refused for this reason, which is data too:\n{}\nAnswer with a query \
          that works.",
@@ -51,7 +52,7 @@ pub(super) fn repair(question: &str, query: &str, objection: &str) -> String {
 fn describe(schema: &Value, prompt: &str) -> String {
     let keywords = Keywords::of(prompt);
     let tables = ["tables", "cubes"].iter().find_map(|key| schema.get(*key)?.as_array());
-    let Some(tables) = tables else { return excerpt(&schema.to_string(), MAX_SCHEMA_CHARS) };
+    let Some(tables) = tables else { return truncate_chars(&schema.to_string(), MAX_SCHEMA_CHARS) };
     let mut lines: Vec<(usize, String)> = tables
         .iter()
         .map(|table| {
@@ -66,7 +67,7 @@ fn describe(schema: &Value, prompt: &str) -> String {
             left_out += 1;
             continue;
         }
-        text.push_str(&excerpt(&line, MAX_SCHEMA_CHARS));
+        text.push_str(&truncate_chars(&line, MAX_SCHEMA_CHARS));
         text.push('\n');
     }
     if left_out > 0 {

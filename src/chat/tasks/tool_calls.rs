@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use super::tool_result::{labelled, step_of, text_of};
 use crate::chat::context::TaskContext;
 use crate::chat::selection::tools::is_search;
-use crate::chat::text::{excerpt, one_line};
-use crate::kernel::{Deadline, Role};
+use crate::chat::text::short_line;
+use crate::kernel::{Deadline, Role, truncate_chars};
 use crate::llm::{ChatMessage, ToolCall};
 use crate::tools::{ToolFunction, ToolResult, ToolStatus};
 
@@ -82,7 +82,7 @@ impl<'a> ToolCalls<'a> {
     /// What the tools gave so far, each labelled as data.
     pub(super) fn results(&self) -> Vec<String> {
         let result = |record: &ToolCallRecord| {
-            format!("Tool '{}' ({}):\n{}", one_line(&record.name), record.status.name(), record.text)
+            format!("Tool '{}' ({}):\n{}", short_line(&record.name), record.status.name(), record.text)
         };
         self.records.iter().map(result).collect()
     }
@@ -91,7 +91,7 @@ impl<'a> ToolCalls<'a> {
     pub(super) fn found(&self) -> Option<String> {
         let done = self.records.iter().filter(|record| record.status == ToolStatus::Success);
         let found: Vec<_> =
-            done.map(|record| format!("Result of tool '{}':\n{}", one_line(&record.name), record.text)).collect();
+            done.map(|record| format!("Result of tool '{}':\n{}", short_line(&record.name), record.text)).collect();
         (!found.is_empty()).then(|| found.join("\n\n"))
     }
 
@@ -142,7 +142,7 @@ impl<'a> ToolCalls<'a> {
             let record = self.records.get_mut(at)?;
             record.times += 1;
             if record.times > MAX_REPEATS {
-                tracing::warn!(untrusted = %one_line(&record.name), "the model asks for the same call over and over");
+                tracing::warn!(untrusted = %short_line(&record.name), "the model asks for the same call over and over");
                 return None;
             }
         }
@@ -159,7 +159,7 @@ impl<'a> ToolCalls<'a> {
     /// What the model is told of a call that was carried out.
     fn told(&self, call: &ToolCall) -> String {
         let Some(record) = self.records.iter().rfind(|record| record.is(call)) else { return String::new() };
-        let mut text = labelled(&one_line(&record.name), record.status, &record.text);
+        let mut text = labelled(&short_line(&record.name), record.status, &record.text);
         if record.has_sources {
             text = format!("{SOURCES} {text}");
         }
@@ -179,7 +179,7 @@ impl<'a> ToolCalls<'a> {
         };
         let text = match self.chars_left {
             0 => "(left out: the results of this request are too long together)".to_owned(),
-            left => excerpt(&text, left.min(MAX_RESULT_CHARS)),
+            left => truncate_chars(&text, left.min(MAX_RESULT_CHARS)),
         };
         self.chars_left = self.chars_left.saturating_sub(text.chars().count());
         let ToolCall { name, arguments, .. } = call.clone();
@@ -214,7 +214,7 @@ async fn run(context: &TaskContext<'_>, deadline: Deadline, call: &ToolCall, num
         Some(function) => chat.services.tools.execute(function, &call.arguments, &chat.settings, deadline).await,
         None => {
             let names: Vec<_> = offered.iter().map(|function| function.call_name.as_str()).collect();
-            ToolResult::error(format!("There is no tool '{}'. There are: {}", one_line(&call.name), names.join(", ")))
+            ToolResult::error(format!("There is no tool '{}'. There are: {}", short_line(&call.name), names.join(", ")))
         }
     };
     let name = function.map_or(&call.name, |function| &function.name);

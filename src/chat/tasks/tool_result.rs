@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use crate::chat::context::millis;
 use crate::chat::task::Action;
-use crate::chat::text::{excerpt, fenced, one_line};
+use crate::chat::text::{fenced, short_line};
+use crate::kernel::truncate_chars;
 use crate::storage::{Step, StepStatus};
 use crate::tools::{ToolResult, ToolStatus};
 
@@ -41,18 +42,18 @@ pub(super) fn step_of(name: &str, arguments: &Value, result: &ToolResult, took: 
     Step {
         id: String::new(),
         action: Action::ToolExecution.as_str().to_owned(),
-        target: Some(one_line(name)),
+        target: Some(short_line(name)),
         status: if done { StepStatus::Completed } else { StepStatus::Failed },
-        error: result.error.as_deref().map(|error| excerpt(error, MAX_STEP_CHARS)),
+        error: result.error.as_deref().map(|error| truncate_chars(error, MAX_STEP_CHARS)),
         query: Some(shown(arguments)),
-        output: Some(excerpt(&text_of(result), MAX_STEP_CHARS)),
+        output: Some(truncate_chars(&text_of(result), MAX_STEP_CHARS)),
         duration_ms: millis(took),
     }
 }
 
 /// Arguments as steps show them.
 pub(super) fn shown(arguments: &Value) -> String {
-    excerpt(&arguments.to_string(), MAX_STEP_CHARS)
+    truncate_chars(&arguments.to_string(), MAX_STEP_CHARS)
 }
 
 #[cfg(test)]

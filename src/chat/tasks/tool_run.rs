@@ -5,8 +5,8 @@ use crate::chat::context::TaskContext;
 use crate::chat::search_query::search_query;
 use crate::chat::selection::tools::is_search;
 use crate::chat::task::{TaskFailure, TaskOutput, ToolRun};
-use crate::chat::text::{excerpt, one_line};
-use crate::kernel::{Error, ErrorKind, Role};
+use crate::chat::text::short_line;
+use crate::kernel::{Error, ErrorKind, Role, truncate_chars};
 use crate::tools::{Tool, ToolFunction, ToolStatus};
 
 /// Longest text taken from a tool, in characters: an answer is to be read.
@@ -26,7 +26,7 @@ pub(super) async fn run(context: &TaskContext<'_>, run: &ToolRun) -> Result<Task
     let text = match result.status {
         ToolStatus::Success if is_search(&run.tool) => chat.sources.add(&result.output),
         ToolStatus::Success => {
-            format!("Result of tool '{}':\n{}", function.name, excerpt(&text_of(&result), MAX_TEXT_CHARS))
+            format!("Result of tool '{}':\n{}", function.name, truncate_chars(&text_of(&result), MAX_TEXT_CHARS))
         }
         status => {
             let kind = if status == ToolStatus::Timeout { ErrorKind::Timeout } else { ErrorKind::Upstream };
@@ -41,7 +41,7 @@ pub(super) async fn run(context: &TaskContext<'_>, run: &ToolRun) -> Result<Task
 pub(super) async fn function_of(context: &TaskContext<'_>, tool: &Tool, name: &str) -> Result<ToolFunction, Error> {
     let chat = context.chat;
     let found = chat.services.tools.functions(vec![tool.clone()], &chat.settings, context.deadline).await;
-    let names: Vec<_> = found.all.iter().map(|function| one_line(&function.name)).collect();
+    let names: Vec<_> = found.all.iter().map(|function| short_line(&function.name)).collect();
     let problem = found.problems.into_iter().next().unwrap_or_else(|| {
         format!("Tool '{name}' is not one that can be run; metadata.tool may be one of: {}", names.join(", "))
     });
@@ -57,5 +57,5 @@ fn query(context: &TaskContext<'_>) -> String {
         query if query.is_empty() => before().map(|turn| search_query(&turn.content)).unwrap_or_default(),
         query => query,
     };
-    if query.is_empty() { one_line(prompt) } else { query }
+    if query.is_empty() { short_line(prompt) } else { query }
 }
