@@ -16,11 +16,10 @@ use crate::kernel::{Deadline, JsonReader, Secret, new_id};
 use crate::outbound::{Call, HttpClient};
 use crate::settings::Protocol;
 
-/// Pause before a query is repeated that Cube asked to wait for: it holds requests back itself, so this only keeps a broken
-/// one from being hammered.
+/// First pause before a query is repeated that Cube asked to wait for. Cube holds requests back itself, unless it is broken.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
-/// Cube refuses a limit above this, unless its `CUBEJS_DB_QUERY_LIMIT` says otherwise.
+/// Limit above which Cube refuses a query, unless its `CUBEJS_DB_QUERY_LIMIT` says otherwise.
 const MAX_LIMIT: usize = 50_000;
 
 /// A JSON query goes to `/load`; anything else is SQL.

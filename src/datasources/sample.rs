@@ -22,8 +22,7 @@ const CREATE_TABLES: &str = "
     CREATE INDEX subscription_of ON subscriptions (customer_id);
     CREATE INDEX sale_of ON sales (customer_id);";
 
-/// Writes a SQLite file with sample customers, their subscriptions and sales; the same rows every time. A file that is there
-/// is replaced.
+/// Writes a SQLite file with customers, subscriptions and sales, the same rows every time. A file that is there is replaced.
 pub async fn write_sample_database(path: &Path) -> Result<(), Error> {
     let unusable = |error: sqlx::Error| Error::internal("the sample database could not be written", error);
     let folder = path.parent().unwrap_or(Path::new("."));

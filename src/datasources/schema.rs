@@ -94,9 +94,4 @@ impl TableSchema {
         }
         Ok(tables.into_values().collect())
     }
-
-    /// The table without its columns.
-    pub(super) fn without_columns(self) -> Self {
-        Self { columns: Vec::new(), ..self }
-    }
 }

@@ -1,28 +1,33 @@
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
 use serde_json::{Map, Value};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
-use super::DataError;
-use super::client::DataSourceClient;
-use super::health::SourceHealth;
+use super::health::{CheckReport, SourceHealth};
 use super::query::{Query, QueryRequest, QueryResult};
-use super::schema::{SourceSchema, SourceTable};
-use super::source::{Source, max_rows, source_failed};
-use crate::kernel::{Deadline, Error, ResourceName};
-use crate::outbound::{AddressGuard, BreakerState, HttpClient};
-use crate::settings::{DataSourceSettings, Precondition, Settings, SharedSettings};
+use super::schema::{SourceSchema, SourceTable, TableSchema};
+use super::source::{Source, call_error, max_rows, protocol_of, source_failed, source_label};
+use super::sql::SqlClient;
+use super::{DataError, Outage, cube, rest};
+use crate::kernel::{Deadline, Error, ResourceName, Stopwatch};
+use crate::outbound::{AddressGuard, BreakerState, Breakers, CallError, HttpClient, Permit};
+use crate::settings::{DataSourceSettings, Precondition, Protocol, Settings, SharedSettings};
 use crate::storage::{ConfigRepository, ConfigStore};
+use crate::telemetry::metrics::{self, Callee};
 
 /// How many sources are looked at at once.
 const MAX_CONCURRENT_CHECKS: usize = 256;
 
-/// Keeps, tests and queries data sources. Cheap to clone.
+/// Keeps, tests and queries data sources, whatever their protocol. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct DataSourceService {
     config: ConfigRepository,
-    client: DataSourceClient,
+    http: HttpClient,
+    sql: SqlClient,
+    breakers: Breakers,
 }
 
 impl DataSourceService {
@@ -35,16 +40,17 @@ impl DataSourceService {
         guard: AddressGuard,
         program: PathBuf,
     ) -> Self {
-        Self { config: ConfigRepository::new(settings, store), client: DataSourceClient::new(http, guard, program) }
+        let (config, sql) = (ConfigRepository::new(settings, store), SqlClient::new(guard, program));
+        Self { config, http, sql, breakers: Breakers::default() }
+    }
+
+    /// The settings as they are now: a request takes them once.
+    pub(super) fn snapshot(&self) -> Settings {
+        self.config.snapshot()
     }
 
     pub(super) fn config(&self) -> &ConfigRepository {
         &self.config
-    }
-
-    /// The settings as they are now: a request takes them once.
-    pub fn snapshot(&self) -> Settings {
-        self.config.snapshot()
     }
 
     /// Replaces a source; a connection to what it was is closed.
@@ -55,55 +61,80 @@ impl DataSourceService {
         body: Map<String, Value>,
     ) -> Result<Source, Error> {
         let source = self.config.update(name.to_string(), expected, body).await?;
-        self.client.evict(name.as_str());
+        self.sql.evict(name.as_str());
         Ok(source)
     }
 
     /// Removes a source and closes the connections to it.
     pub(super) async fn remove(&self, name: &ResourceName, expected: Precondition) -> Result<(), Error> {
         self.config.remove::<DataSourceSettings>(name.to_string(), expected).await?;
-        self.client.evict(name.as_str());
+        self.sql.evict(name.as_str());
         Ok(())
     }
 
-    /// Runs a query, before `deadline` and within the source's own timeout.
+    /// Runs a query that the source's guard lets through, before `deadline` and within the source's own timeout.
     pub async fn query(
         &self,
         source: &Source,
         request: &QueryRequest,
         deadline: Deadline,
     ) -> Result<QueryResult, DataError> {
-        let query = Query {
-            text: &request.query,
-            parameters: &request.parameters,
-            max_rows: max_rows(source, request.max_rows),
-            deadline: deadline.at_most(source.effective.timeout()),
+        let (max_rows, parameters) = (max_rows(source, request.max_rows), &request.parameters);
+        let work = |protocol, deadline| async move {
+            let query = &Query { text: &request.query, parameters, max_rows, deadline };
+            match protocol {
+                Protocol::Rest => rest::query(&self.http, source, query).await,
+                Protocol::Cube => cube::query(&self.http, source, query).await,
+                Protocol::Postgres | Protocol::MySql | Protocol::Sqlite => self.sql.query(source, query).await,
+            }
         };
-        enabled(source)?;
-        self.client.query(source, query).await
+        self.with_breaker(source, deadline, |protocol, deadline| work(protocol, deadline).boxed()).await
     }
 
     /// The schema, in the source's own form.
     pub async fn schema(&self, source: &Source, deadline: Deadline) -> Result<SourceSchema, DataError> {
-        enabled(source)?;
-        self.client.schema(source, deadline.at_most(source.effective.timeout())).await
+        let work = |protocol, deadline| async move {
+            match protocol {
+                Protocol::Rest => rest::schema(&self.http, source, deadline).await.map(SourceSchema::Service),
+                Protocol::Cube => cube::schema(&self.http, source, deadline).await.map(SourceSchema::Service),
+                Protocol::Postgres | Protocol::MySql | Protocol::Sqlite => {
+                    Ok(SourceSchema::Database { tables: self.sql.schema(source, deadline).await? })
+                }
+            }
+        };
+        self.with_breaker(source, deadline, |protocol, deadline| work(protocol, deadline).boxed()).await
     }
 
     /// The list of tables, in the source's own form.
     pub(super) async fn tables(&self, source: &Source, deadline: Deadline) -> Result<Vec<SourceTable>, DataError> {
-        enabled(source)?;
-        self.client.tables(source, deadline.at_most(source.effective.timeout())).await
+        let work = |protocol, deadline| async move {
+            let tables = match protocol {
+                Protocol::Rest => rest::tables(&self.http, source, deadline).await?,
+                Protocol::Cube => cube::tables(&self.http, source, deadline).await?,
+                Protocol::Postgres | Protocol::MySql | Protocol::Sqlite => {
+                    let tables = self.sql.schema(source, deadline).await?.into_iter();
+                    let without_columns = |table| SourceTable::Database(TableSchema { columns: Vec::new(), ..table });
+                    return Ok(tables.map(without_columns).collect());
+                }
+            };
+            Ok(tables.into_iter().map(SourceTable::Service).collect())
+        };
+        self.with_breaker(source, deadline, |protocol, deadline| work(protocol, deadline).boxed()).await
     }
 
-    /// Looks at one source, within its own timeout and before `deadline`; `None` if it is disabled.
+    /// Looks at one source, within its own timeout and before `deadline`, whatever its breaker says: a source found well closes it.
+    /// `None` if it is disabled.
     pub(super) async fn check_health(&self, source: &Source, deadline: Deadline) -> Option<SourceHealth> {
         if !source.effective.enabled {
             return None;
         }
         let started = Instant::now();
-        let outcome = self.client.check(source, deadline.at_most(source.effective.timeout())).await;
+        let outcome = self.check(source, deadline.at_most(source.effective.timeout())).await;
+        if outcome.as_ref().is_ok_and(CheckReport::is_ok) {
+            self.breakers.reset(&breaker_key(source));
+        }
         let response_time_ms = started.elapsed().as_secs_f64() * 1000.0;
-        Some(SourceHealth { outcome, response_time_ms, breaker: self.client.breaker(source) })
+        Some(SourceHealth { outcome, response_time_ms, breaker: self.breaker(source) })
     }
 
     /// Looks at all sources at once, each as [`DataSourceService::check_health`] does; the order is that of the catalog.
@@ -118,13 +149,94 @@ impl DataSourceService {
 
     /// The states of all sources' breakers.
     pub fn breakers(&self, settings: &Settings) -> Vec<BreakerState> {
-        settings.datasources.iter().map(|source| self.client.breaker(source)).collect()
+        settings.datasources.iter().map(|source| self.breaker(source)).collect()
+    }
+    async fn check(&self, source: &Source, deadline: Deadline) -> Result<CheckReport, DataError> {
+        let work = async {
+            match protocol_of(source)? {
+                Protocol::Rest => rest::check(&self.http, source, deadline).await,
+                Protocol::Cube => cube::check(&self.http, source, deadline).await,
+                Protocol::Postgres | Protocol::MySql | Protocol::Sqlite => self.sql.check(source, deadline).await,
+            }
+        };
+        with_deadline(source, deadline, work.boxed()).await.map_err(|error| redacted(source, error))
+    }
+
+    fn breaker(&self, source: &Source) -> BreakerState {
+        self.breakers.state(&breaker_key(source))
+    }
+
+    /// Within the deadline, unless the source keeps failing; what it says is redacted.
+    async fn with_breaker<'a, T>(
+        &self,
+        source: &Source,
+        deadline: Deadline,
+        work: impl FnOnce(Protocol, Deadline) -> BoxFuture<'a, Result<T, DataError>>,
+    ) -> Result<T, DataError> {
+        if !source.effective.enabled {
+            return Err(source_failed(source, "is disabled"));
+        }
+        let (protocol, deadline) = (protocol_of(source)?, deadline.at_most(source.effective.timeout()));
+        let permit = self.breakers.admit(&breaker_key(source)).map_err(|wait| {
+            let (label, seconds) = (source_label(source), wait.as_secs().max(1));
+            let text = format!("{label} keeps failing; it is not asked again for {seconds} s");
+            DataError::Failed { text, timed_out: false, outage: Outage::Yes }
+        })?;
+        let is_cut_short = deadline.is_shorter_than(source.effective.timeout());
+        let started = Instant::now();
+        let outcome = with_deadline(source, deadline, work(protocol, deadline)).await;
+        metrics::call(Callee::DataSource, source.name.as_str(), outcome_label(&outcome), started.elapsed());
+        match &outcome {
+            // A caller with less patience than the source is given must not close it to others.
+            Err(DataError::Failed { timed_out: true, .. }) if is_cut_short => drop(permit),
+            Err(DataError::Failed { outage: Outage::Yes, .. }) => permit.failed(),
+            Err(DataError::Failed { outage: Outage::Perhaps, .. }) => self.probe(source, permit),
+            // Neither what was never sent nor what asks for much says anything of the source.
+            Err(DataError::Refused { .. } | DataError::Failed { timed_out: true, .. }) => drop(permit),
+            _ => permit.succeeded(),
+        }
+        outcome.map_err(|error| redacted(source, error))
+    }
+
+    /// A source that says nothing, or breaks off, shows by its own test that it is there.
+    fn probe(&self, source: &Source, permit: Permit) {
+        let (service, source) = (self.clone(), Arc::clone(source));
+        permit.probe(async move {
+            let deadline = Deadline::after(source.effective.timeout().min(Permit::PROBE_TIMEOUT));
+            match service.check(&source, deadline).await {
+                Ok(report) => matches!(report.status(), Some(502..=504)),
+                Err(error) => matches!(error, DataError::Failed { outage: Outage::Yes | Outage::Perhaps, .. }),
+            }
+        });
     }
 }
 
-fn enabled(source: &Source) -> Result<(), DataError> {
-    match source.effective.enabled {
-        true => Ok(()),
-        false => Err(source_failed(source, "is disabled")),
+/// Work on a source comes here boxed: what drivers await nests too deeply for the state machines of those who call this.
+async fn with_deadline<T>(
+    source: &Source,
+    deadline: Deadline,
+    work: BoxFuture<'_, Result<T, DataError>>,
+) -> Result<T, DataError> {
+    let late = || call_error(source, &CallError::Timeout);
+    let _wait = Stopwatch::wait();
+    timeout_at(deadline.instant(), work).await.unwrap_or_else(|_| Err(late()))
+}
+
+/// How a request ended, for figures.
+fn outcome_label<T>(outcome: &Result<T, DataError>) -> &'static str {
+    match outcome {
+        Ok(_) => "ok",
+        Err(DataError::Refused { .. }) => "refused",
+        Err(DataError::Failed { timed_out: true, .. }) => "timeout",
+        Err(DataError::Failed { .. }) => "error",
     }
+}
+
+fn redacted(source: &Source, error: DataError) -> DataError {
+    error.map_text(|text| source.redaction().text(text))
+}
+
+/// A source that moves starts with a clean record.
+fn breaker_key(source: &Source) -> String {
+    format!("data source {} at {}", source.name, source.effective.url)
 }

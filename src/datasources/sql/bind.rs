@@ -14,8 +14,7 @@ const MAX_BOUND_VALUES: usize = 32_000;
 /// Bytes of all values of one query.
 const MAX_BOUND_BYTES: usize = 10_000_000;
 
-/// The values as a driver takes them: null, truth values, numbers, and the text of all else. `unsigned` adds an integer beyond the
-/// signed range, which only some engines have.
+/// Arguments for a driver. `unsigned` adds an integer beyond the signed range, which only some engines have.
 pub(super) fn arguments<DB: Database>(
     values: Vec<Value>,
     unsigned: impl Fn(&mut DB::Arguments, u64) -> Result<(), BoxDynError>,
@@ -51,8 +50,8 @@ pub(super) fn required_parameter<'a>(parameters: &'a Map<String, Value>, name: &
     parameters.get(name).ok_or_else(|| DataError::invalid_parameter(format!("The query needs a value for :{name}")))
 }
 
-/// The query with `?` in the place of its parameters, and their values in order. A list stands for as many places, so that
-/// `IN (:ids)` works; an empty one stands for `nothing`, a subquery without rows.
+/// The query with `?` for its parameters, and their values in order. A list gets a `?` for each item, so that `IN (:ids)` works;
+/// an empty one is replaced by `nothing`, a subquery without rows.
 pub(super) fn expand_parameters(
     checked: &CheckedQuery,
     parameters: &Map<String, Value>,

@@ -9,8 +9,8 @@ use sqlx::postgres::Postgres;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::check::check_sql;
 use super::engine::statement_timeout;
+use super::guard::check_sql;
 use super::server_pool::{ServerPool, max_connections_of};
 use super::sqlite::{MAX_WORKERS, WorkerPool};
 use super::{mysql, postgres, sqlite};

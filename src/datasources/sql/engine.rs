@@ -5,7 +5,6 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt};
 use serde_json::Value;
 use sqlx::{Column, Database, Row, TypeInfo};
-use url::Url;
 
 use super::refusal::Refusal;
 use crate::datasources::rows::RowCollector;
@@ -68,8 +67,7 @@ pub(super) fn driver_error(source: &Source, error: &sqlx::Error) -> DataError {
     DataError::Failed { text: format!("{}: {text}", source_label(source)), timed_out, outage }
 }
 
-/// How long a database may work on one statement: so much less than the deadline allows that its own objection arrives, which
-/// is no outage and costs no connection.
+/// Time limit of a statement. It ends before the deadline, so that the database itself objects, which costs no connection.
 pub(super) fn statement_timeout(deadline: Deadline) -> Duration {
     let left = deadline.remaining();
     left - (left / 5).min(Duration::from_secs(1))
@@ -80,8 +78,7 @@ pub(super) fn column_of<C: Column>(column: &C) -> (String, String) {
     (column.name().to_owned(), column.type_info().name().to_lowercase())
 }
 
-/// Collects rows until there are no more or a limit is reached; whether all were read. Columns that are not known yet are those
-/// of the first row.
+/// Collects rows up to the limits, and the columns from the first row unless they are known; whether all rows were read.
 pub(super) async fn collect<R: Row>(
     mut rows: impl Stream<Item = Result<R, sqlx::Error>> + Unpin,
     collector: &mut RowCollector,
@@ -117,20 +114,16 @@ impl ServerUrl {
         let settings = &source.effective;
         let url = settings.url.parse().ok_or_else(|| url_error(source, "is not valid"))?;
         let token = || settings.auth_token.as_ref().map(|token| token.expose().to_owned());
+        let modes = url.query_pairs().filter(|(key, _)| matches!(key.as_ref(), "sslmode" | "ssl-mode"));
         Ok(Self {
             host: url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned(),
             port: url.port().unwrap_or(default_port),
             user: decoded(url.username()),
             password: url.password().map(decoded).or_else(token).unwrap_or_default(),
             database: decoded(url.path().trim_start_matches('/')),
-            ssl_modes: ssl_modes(&url),
+            ssl_modes: modes.map(|(_, mode)| mode.into_owned()).collect(),
         })
     }
-}
-
-fn ssl_modes(url: &Url) -> Vec<String> {
-    let modes = url.query_pairs().filter(|(key, _)| matches!(key.as_ref(), "sslmode" | "ssl-mode"));
-    modes.map(|(_, mode)| mode.into_owned()).collect()
 }
 
 fn decoded(text: &str) -> String {

@@ -1,6 +1,6 @@
 //! Functions that a read-only query must not call: they write, wait, read files, reach other hosts, run SQL given as
 //! text, or show other people's secrets and queries. Lists can't be complete, since extensions add functions: where
-//! there is a catalog, `catalog` asks it about each name that may be a call.
+//! there is a catalog, it is asked about each name that may be a call (`postgres_functions`, `mysql_functions`).
 
 use indexmap::IndexSet;
 use sqlparser::tokenizer::Token;
@@ -49,8 +49,7 @@ const MYSQL_PREFIXES: &str = "lib_mysqludf version_tokens_ audit_log_";
 /// SQLite functions by name.
 const SQLITE_NAMES: &str = "load_extension readfile writefile edit fts3_tokenizer randomblob zeroblob eval lsmode";
 
-/// Refuses a call of a refused function anywhere. It goes by tokens, a name and an opening bracket, so that no clause
-/// is missed that the parser keeps to itself. `named` are functions that the source's configuration allows.
+/// Refuses calls of refused functions by tokens, a name and an opening bracket, so that no clause of the parser's is missed.
 pub(super) fn check_calls(tokens: &[&Token], dialect: Dialect, named: &[String]) -> Result<(), Refusal> {
     for (at, pair) in tokens.windows(2).enumerate() {
         let [token, Token::LParen] = pair else { continue };

@@ -15,13 +15,13 @@ use super::refusal::Refusal;
 use super::rewrite::rewrite;
 use super::tokens::Lexeme;
 use super::{functions, parameters, relations, statements, tokens};
+use crate::datasources::DataError;
+use crate::settings::Protocol;
 
-/// Stack of the thread that checks a query, for the deepest tree the limits on nesting and chains let through. Only
-/// what is used of it costs memory.
+/// Stack of the thread that checks a query, for the deepest tree that the limits on nesting and chains let through.
 const STACK: usize = 64 << 20;
 
-/// A query that passed: its text in pieces, so that parameters can be numbered or expanded the engine's way. Nothing but the guard
-/// makes one.
+/// A query that passed, in pieces, so that each engine can number its parameters. Only the guard makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CheckedQuery {
     pieces: Vec<Piece>,
@@ -56,12 +56,8 @@ impl CheckedQuery {
     }
 }
 
-/// Checks that `sql` is one query that only reads, and finds its parameters.
-///
-/// The work is done on a thread of its own: the parser's recursion needs more stack than other threads have, and if
-/// it ever panicked, the query would be refused like any other that isn't understood.
-///
-/// `named` are the functions beyond the engine's own that the source's configuration allows.
+/// Checks that `sql` is one query that only reads, and finds its parameters. `named` are the functions beyond the engine's own
+/// that it may call. The thread has the stack that the parser's recursion needs; if it panics, the query is refused.
 pub(crate) fn check(sql: &str, dialect: Dialect, named: &[String]) -> Result<CheckedQuery, Refusal> {
     std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().name("sql-guard".to_owned()).stack_size(STACK);
@@ -71,6 +67,21 @@ pub(crate) fn check(sql: &str, dialect: Dialect, named: &[String]) -> Result<Che
             Ok(Err(_)) | Err(_) => Err(Refusal::new("The query can't be checked.")),
         }
     })
+}
+
+/// [`check`] for a source of this protocol, off the runtime's threads: a long query takes a while.
+pub(crate) async fn check_sql(text: &str, protocol: Protocol, named: Vec<String>) -> Result<CheckedQuery, DataError> {
+    let text = text.to_owned();
+    let checking = tokio::task::spawn_blocking(move || check(&text, Dialect::of(protocol), &named));
+    match checking.await {
+        Ok(outcome) => outcome.map_err(|refusal| DataError::invalid_query(refusal.to_string())),
+        Err(_) => Err(DataError::invalid_query("The query could not be checked")),
+    }
+}
+
+/// Whether a query only reads, for services that have no guard of their own. Judged as PostgreSQL's SQL.
+pub async fn check_readable(query: &str) -> Result<(), DataError> {
+    check_sql(query, Protocol::Rest, Vec::new()).await.map(|_| ())
 }
 
 /// What [`check`] does.

@@ -1,5 +1,5 @@
-//! Lists of words, and those that PostgreSQL's grammar keeps to itself. Where the parser takes one for a name, it reads another query than the
-//! engine: `FROM ONLY secret` as a table called ONLY.
+//! Lists of words, and those that PostgreSQL's grammar keeps to itself. Where the parser takes one for a name, it reads another
+//! query than the engine: `FROM ONLY secret` as a table called ONLY.
 
 /// Words that are no name of anything unless they are quoted.
 const RESERVED: &str = "all analyse analyze and any array as asc asymmetric both case cast check collate column constraint \

@@ -4,7 +4,6 @@
 //! To add an engine: a file like `mysql.rs`, a variant of `client::SourcePool`, its arms in [`SqlClient`].
 
 mod bind;
-mod check;
 mod client;
 mod dialect;
 mod engine;
@@ -33,7 +32,7 @@ mod guard_attacks;
 #[cfg(test)]
 mod guard_tests;
 
-pub use check::check_readable;
-pub(super) use check::check_sql;
 pub(super) use client::SqlClient;
+pub use guard::check_readable;
+pub(super) use guard::check_sql;
 pub use sqlite::read_sqlite;

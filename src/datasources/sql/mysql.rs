@@ -1,5 +1,4 @@
-//! MySQL and MariaDB. Every query runs in a read-only transaction with timeouts, over the prepared-statement protocol, which
-//! takes one statement at a time.
+//! MySQL and MariaDB. Queries run in read-only transactions with timeouts; prepared statements are one statement at a time.
 
 use serde_json::{Value, json};
 use sqlx::mysql::{

@@ -9,8 +9,7 @@ use super::guard::CheckedQuery;
 use super::keywords::has_word;
 use super::refusal::Refusal;
 
-/// The engine's own, and words before a bracket that call nothing: without a schema, these are never stored functions. Most queries
-/// call no others, which spares them the question.
+/// Built-in functions, and words before a bracket that call nothing. Most queries have no others, and need no question.
 const BUILT_IN: &str = "all and any as avg between by case cast char coalesce concat convert count date date_format \
     decimal distinct else exists floor from greatest group_concat having if ifnull in interval join least left \
     length like lower max min month not now nullif on or over rank replace right round row_number select substring \

@@ -1,5 +1,4 @@
-//! PostgreSQL. Every query runs in a transaction that is read only and has timeouts, over the extended protocol, which takes
-//! one statement at a time.
+//! PostgreSQL. Queries run in read-only transactions with timeouts; the extended protocol takes one statement at a time.
 
 use serde_json::{Map, Value};
 use sqlx::postgres::{PgColumn, PgConnectOptions, PgConnection, PgRow, PgSslMode, PgTypeInfo, Postgres};
@@ -56,7 +55,7 @@ pub(super) async fn query(
         required_parameter(query.parameters, name)?;
     }
     let catalog_query = postgres_functions::catalog_query(checked);
-    let (mut lease, functions) = begin_with(pool, query.deadline, &catalog_query).await?;
+    let (mut lease, functions) = begin(pool, query.deadline, &catalog_query).await?;
     let functions = postgres_functions::functions(&functions)?;
     if let Err(refusal) = postgres_functions::check(checked, &functions) {
         end(lease).await?;
@@ -78,14 +77,9 @@ pub(super) async fn query(
     Ok(collector.finish())
 }
 
-/// A connection in a read-only transaction.
-async fn begin(pool: &ServerPool<Postgres>, deadline: Deadline) -> Result<LeasedConnection<Postgres>, EngineError> {
-    begin_with(pool, deadline, "").await.map(|(lease, _)| lease)
-}
-
-/// A connection in a read-only transaction, and the rows of a first statement in it. The limits are set in the same round
+/// A connection in a read-only transaction, and the rows of a first statement in it, which may be empty. The limits are set in the same round
 /// trip; those of the session would be lost behind a pooler.
-async fn begin_with(
+async fn begin(
     pool: &ServerPool<Postgres>,
     deadline: Deadline,
     first: &str,
@@ -119,9 +113,8 @@ struct PreparedQuery {
     columns: Vec<(String, String)>,
 }
 
-/// Asks the server which types the query has; the driver loses a statement without a name if it only then looks up a type
-/// that it does not know. Every value is handed over as text that the server itself turns into the type
-/// of its parameter: exact for every type there is. Likewise it turns into text what this server can't read in binary form.
+/// Asks the server for the types of the query, whose values it then takes as text and casts itself: exact for every type. What can't
+/// be decoded here it casts to text. (A statement without a name would be lost when the driver looks up a type.)
 async fn prepare(
     connection: &mut PgConnection,
     checked: &CheckedQuery,
@@ -240,7 +233,7 @@ const CATALOG_SQL: &str = "
 
 /// The tables with the columns that the account may read.
 pub(super) async fn schema(pool: &ServerPool<Postgres>, deadline: Deadline) -> Result<Vec<TableSchema>, EngineError> {
-    let mut lease = begin(pool, deadline).await?;
+    let (mut lease, _) = begin(pool, deadline, "").await?;
     let rows = sqlx::query(CATALOG_SQL).persistent(false).fetch_all(lease.connection()?).await?;
     end(lease).await?;
     Ok(TableSchema::group(&rows)?)
@@ -256,7 +249,7 @@ const ACCOUNT_SQL: &str = "
 
 /// What the server says of the account.
 pub(super) async fn check(pool: &ServerPool<Postgres>, deadline: Deadline) -> Result<AccountReport, EngineError> {
-    let mut lease = begin(pool, deadline).await?;
+    let (mut lease, _) = begin(pool, deadline, "").await?;
     let row = sqlx::query(ACCOUNT_SQL).persistent(false).fetch_one(lease.connection()?).await?;
     end(lease).await?;
     Ok(AccountReport {

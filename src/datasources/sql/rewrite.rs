@@ -1,7 +1,6 @@
-//! Clauses that the parser does not know, left out or spelled another way in the tokens that it gets. Only the parser
-//! reads those: the database gets the text as it was given, and the rules that go by words look at all of them, so that
-//! nothing can hide in what is left out here. That is keywords, names of columns and constants, and never a name of a
-//! relation or a function.
+//! Token rewriting for clauses that the parser does not know. Only the parser reads the result: the database gets the text
+//! as it was given, and the rules that go by words look at all of them, so that nothing can hide in what is left out here.
+//! That is keywords, names of columns and constants, and never a name of a relation or a function.
 
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
@@ -9,8 +8,8 @@ use super::dialect::Dialect::{self, MySql, Postgres, Sqlite};
 use super::keywords::is_reserved;
 use super::tokens::is_unquoted;
 
-/// What is left out: for these engines, behind this pattern, this pattern, if it stands before this one. A pattern is made of words,
-/// of signs, of alternatives with `|` between them, and of COLUMN, COLUMNS and CONSTANT; an empty one fits everywhere.
+/// Tokens that are left out: engines, pattern before them, their own pattern, pattern behind them. A pattern has words, signs,
+/// alternatives with `|` between them, and COLUMN, COLUMNS and CONSTANT; an empty one fits everywhere.
 type Omission = (&'static [Dialect], &'static str, &'static str, &'static str);
 
 const OMISSIONS: &[Omission] = &[

@@ -85,8 +85,7 @@ impl<DB: Database> ServerPool<DB> {
     }
 }
 
-/// A connection that goes back to its pool only when its work was done to the end. Otherwise it is cut, so that nothing goes
-/// on in it.
+/// A connection that goes back to its pool when its work was done to the end; otherwise it is closed, so that nothing goes on.
 pub(super) struct LeasedConnection<DB: Database>(Option<PoolConnection<DB>>);
 
 impl<DB: Database> LeasedConnection<DB> {

@@ -1,16 +1,14 @@
 //! The statements that pass: queries, the explanation of a query's plan, and what SHOW tells of names and settings.
 
-use std::ops::ControlFlow;
-
 use sqlparser::ast::{
-    DescribeAlias, Expr, Ident, ObjectName, ShowCreateObject, ShowStatementOptions, Statement, UtilityOption, Visit,
+    DescribeAlias, Expr, Ident, ObjectName, ShowCreateObject, ShowStatementOptions, Statement, UtilityOption,
 };
 
 use super::dialect::Dialect;
 use super::keywords::{has_word, is_listed};
 use super::refusal::Refusal;
 use super::relations;
-use super::visitor::QueryVisitor;
+use super::visitor::walk;
 
 /// Options of PostgreSQL's EXPLAIN that only plan. ANALYZE, and what needs it, executes the query.
 const PLANNING_OPTIONS: &str = "verbose costs settings generic_plan buffers summary memory format";
@@ -40,14 +38,6 @@ pub(super) fn check(statement: &Statement, dialect: Dialect, named: &[String]) -
         _ => return Err(Refusal::not_one_query()),
     };
     walk(query, dialect, named)
-}
-
-/// Refuses what a walk over this part of a statement refuses.
-fn walk(part: &impl Visit, dialect: Dialect, named: &[String]) -> Result<(), Refusal> {
-    match part.visit(&mut QueryVisitor::new(dialect, named)) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(refusal) => Err(refusal),
-    }
 }
 
 /// Refuses to show a setting of PostgreSQL that may be a secret, such as where its files are.

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     AccessExpr, Cte, Expr, GroupByExpr, Ident, InTarget, LimitClause, ObjectName, OrderBy, OrderByKind, Query, Select,
-    SelectFlavor, SetExpr, Statement, TableFactor, Value, ValueWithSpan, Visitor,
+    SelectFlavor, SetExpr, Statement, TableFactor, Value, ValueWithSpan, Visit, Visitor,
 };
 
 use super::dialect::Dialect;
@@ -12,7 +12,7 @@ use super::refusal::Refusal;
 use super::{functions, relations};
 
 /// The walk over all parts of a query.
-pub(super) struct QueryVisitor<'a> {
+struct QueryVisitor<'a> {
     dialect: Dialect,
     named: &'a [String],
     /// Whether the relation that comes next is a function in truth.
@@ -23,17 +23,15 @@ pub(super) struct QueryVisitor<'a> {
     with_depth: usize,
 }
 
-/// Relations that a query may read. Planning more takes engines minutes, in which nothing interrupts them; two of the three have a
-/// limit of about this number themselves.
+/// Relations that a query may read. Planning more takes engines minutes, in which nothing interrupts them.
 const MAX_RELATIONS: usize = 64;
 /// WITH clauses within each other. MariaDB takes twice as long for each, and nothing interrupts it.
 const MAX_WITH_DEPTH: usize = 12;
 
-impl<'a> QueryVisitor<'a> {
-    /// A walk over a query for this engine. `named` are functions that are allowed by their names.
-    pub(super) fn new(dialect: Dialect, named: &'a [String]) -> Self {
-        Self { dialect, named, is_call: false, relations: 0, with_depth: 0 }
-    }
+/// Refuses what the walk over a part of a statement refuses. `named` are functions that are allowed by their names.
+pub(super) fn walk(part: &impl Visit, dialect: Dialect, named: &[String]) -> Result<(), Refusal> {
+    let mut visitor = QueryVisitor { dialect, named, is_call: false, relations: 0, with_depth: 0 };
+    part.visit(&mut visitor).break_value().map_or(Ok(()), Err)
 }
 
 impl Visitor for QueryVisitor<'_> {
@@ -153,8 +151,7 @@ fn check_body(body: &SetExpr, dialect: Dialect) -> Result<(), Refusal> {
     }
 }
 
-/// Refuses the clauses of a SELECT that write, or that these engines don't have. All fields are named for the reason
-/// given at [`check_query`].
+/// Refuses clauses of a SELECT that write, or that these engines don't have. All fields are named, as in [`check_query`].
 fn check_select(select: &Select) -> Result<(), Refusal> {
     let Select {
         select_token: _,

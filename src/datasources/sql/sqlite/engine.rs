@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::protocol::WorkerRequest;
+use super::worker::WorkerRequest;
 use super::worker_pool::WorkerPool;
 use crate::datasources::DataError;
 use crate::datasources::health::FileReport;

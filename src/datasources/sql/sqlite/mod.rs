@@ -3,7 +3,6 @@
 //! they ask for too much or when the caller leaves.
 
 mod engine;
-mod protocol;
 mod worker;
 mod worker_pool;
 

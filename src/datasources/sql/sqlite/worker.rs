@@ -4,13 +4,12 @@ use std::io::{self, BufRead, BufWriter, Write, stdin, stdout};
 use std::path::Path;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::sqlite::{Sqlite, SqliteColumn, SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Column as _, ConnectOptions as _, Executor, Row, SqlSafeStr, Statement, TypeInfo, ValueRef};
 use tokio::sync::mpsc;
 
-use super::protocol::WorkerRequest;
 use crate::datasources::health::FileReport;
 use crate::datasources::query::QueryResult;
 use crate::datasources::rows::RowCollector;
@@ -25,8 +24,19 @@ pub(super) const MAX_MEMORY: u64 = 400_000_000;
 /// Size that each of its temporary files may have, in bytes.
 const MAX_FILE_BYTES: u64 = 1_000_000_000;
 
-/// Reads this file for the server that has started this process: jobs come in as lines of JSON, answers go out as lines. Ends
-/// when the server does, in the midst of a query too.
+/// What a worker is asked for, as a line of JSON. Its reply is one line too: a `Result` of what was found, or else why nothing was.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) enum WorkerRequest {
+    /// Answered by a `QueryResult`.
+    Query { sql: String, values: Vec<Value>, max_rows: usize },
+    /// Answered by a list of `TableSchema`.
+    Schema,
+    /// Answered by a `FileReport`.
+    Check,
+}
+
+/// Reads this file for the server that has started this process: requests and replies are lines of JSON. Ends with the server,
+/// in the midst of a query too.
 pub async fn read_sqlite(file: &Path) -> Result<(), Error> {
     for (resource, most) in [(Resource::Data, MAX_MEMORY), (Resource::Fsize, MAX_FILE_BYTES), (Resource::Core, 0)] {
         // The operator may have set a narrower one.

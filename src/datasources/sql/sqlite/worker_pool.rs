@@ -13,8 +13,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout};
 
-use super::protocol::WorkerRequest;
-use super::worker::MAX_MEMORY;
+use super::worker::{MAX_MEMORY, WorkerRequest};
 use crate::datasources::rows::MAX_RESULT_BYTES;
 use crate::datasources::source::{Source, source_error, source_label};
 use crate::datasources::sql::engine::statement_timeout;
