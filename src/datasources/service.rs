@@ -88,7 +88,7 @@ impl DataSourceService {
                 Protocol::Postgres | Protocol::MySql | Protocol::Sqlite => self.sql.query(source, query).await,
             }
         };
-        self.with_breaker(source, deadline, |protocol, deadline| work(protocol, deadline).boxed()).await
+        self.with_breaker(source, deadline, work).await
     }
 
     /// The schema, in the source's own form.
@@ -102,7 +102,7 @@ impl DataSourceService {
                 }
             }
         };
-        self.with_breaker(source, deadline, |protocol, deadline| work(protocol, deadline).boxed()).await
+        self.with_breaker(source, deadline, work).await
     }
 
     /// The list of tables, in the source's own form.
@@ -119,7 +119,7 @@ impl DataSourceService {
             };
             Ok(tables.into_iter().map(SourceTable::Service).collect())
         };
-        self.with_breaker(source, deadline, |protocol, deadline| work(protocol, deadline).boxed()).await
+        self.with_breaker(source, deadline, work).await
     }
 
     /// Looks at one source, within its own timeout and before `deadline`, whatever its breaker says: a source found well closes it.
@@ -167,11 +167,11 @@ impl DataSourceService {
     }
 
     /// Within the deadline, unless the source keeps failing; what it says is redacted.
-    async fn with_breaker<'a, T>(
+    async fn with_breaker<T, F: Future<Output = Result<T, DataError>> + Send>(
         &self,
         source: &Source,
         deadline: Deadline,
-        work: impl FnOnce(Protocol, Deadline) -> BoxFuture<'a, Result<T, DataError>>,
+        work: impl FnOnce(Protocol, Deadline) -> F,
     ) -> Result<T, DataError> {
         if !source.effective.enabled {
             return Err(source_failed(source, "is disabled"));
@@ -184,7 +184,7 @@ impl DataSourceService {
         })?;
         let is_cut_short = deadline.is_shorter_than(source.effective.timeout());
         let started = Instant::now();
-        let outcome = with_deadline(source, deadline, work(protocol, deadline)).await;
+        let outcome = with_deadline(source, deadline, work(protocol, deadline).boxed()).await;
         metrics::call(Callee::DataSource, source.name.as_str(), outcome_label(&outcome), started.elapsed());
         match &outcome {
             // A caller with less patience than the source is given must not close it to others.
