@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::kernel::JsonReader;
 
@@ -15,7 +15,7 @@ pub(super) fn json_cell(text: &[u8]) -> Value {
 pub(super) fn integer(number: i128) -> Value {
     const EXACT: i128 = 1 << 53;
     match i64::try_from(number) {
-        Ok(small) if (-EXACT..=EXACT).contains(&number) => json!(small),
+        Ok(small) if (-EXACT..=EXACT).contains(&number) => small.into(),
         _ => Value::String(number.to_string()),
     }
 }
@@ -36,13 +36,13 @@ pub(super) fn short_float(number: f32) -> Value {
 }
 
 /// Bytes as Base64.
-pub(super) fn base64(bytes: &[u8]) -> Value {
+pub(super) fn base64_text(bytes: &[u8]) -> Value {
     BASE64.encode(bytes).into()
 }
 
 /// UTF-8 as it is, anything else as Base64.
 pub(super) fn text_or_base64(bytes: &[u8]) -> Value {
-    std::str::from_utf8(bytes).map_or_else(|_| base64(bytes), Value::from)
+    std::str::from_utf8(bytes).map_or_else(|_| base64_text(bytes), Value::from)
 }
 
 /// The decimals of a second, such as `.5`; nothing for a whole one.
@@ -52,6 +52,8 @@ pub(super) fn fraction(micros: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -9,9 +9,9 @@ use sqlx::postgres::Postgres;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use super::database_pool::{DatabasePool, max_connections_of};
 use super::engine::statement_timeout;
 use super::guard::check_sql;
-use super::server_pool::{ServerPool, max_connections_of};
 use super::sqlite::{MAX_WORKERS, WorkerPool};
 use super::{mysql, postgres, sqlite};
 use crate::datasources::health::CheckReport;
@@ -52,8 +52,8 @@ struct PoolEntry {
 /// The pool of one source.
 #[derive(Clone)]
 enum SourcePool {
-    Postgres(Arc<ServerPool<Postgres>>),
-    MySql(Arc<ServerPool<MySql>>),
+    Postgres(Arc<DatabasePool<Postgres>>),
+    MySql(Arc<DatabasePool<MySql>>),
     Sqlite(Arc<WorkerPool>),
 }
 

@@ -5,6 +5,7 @@
 
 mod bind;
 mod client;
+mod database_pool;
 mod dialect;
 mod engine;
 mod functions;
@@ -19,7 +20,6 @@ mod postgres_value;
 mod refusal;
 mod relations;
 mod rewrite;
-mod server_pool;
 mod sqlite;
 mod statements;
 mod tokens;

@@ -1,6 +1,6 @@
 //! MySQL and MariaDB. Queries run in read-only transactions with timeouts; prepared statements are one statement at a time.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::mysql::{
     MySql, MySqlColumn, MySqlConnectOptions, MySqlConnection, MySqlRow, MySqlSslMode, MySqlTypeInfo, MySqlValueRef,
 };
@@ -10,9 +10,9 @@ use sqlx::{
 };
 
 use super::bind::{arguments, expand_parameters};
+use super::database_pool::{DatabasePool, LeasedConnection, open_bridge};
 use super::engine::{EngineError, ServerUrl, collect, statement_timeout, url_error};
 use super::guard::CheckedQuery;
-use super::server_pool::{LeasedConnection, ServerPool, open_bridge};
 use super::{mysql_functions, relations};
 use crate::datasources::DataError;
 use crate::datasources::health::AccountReport;
@@ -20,7 +20,7 @@ use crate::datasources::query::{Query, QueryResult};
 use crate::datasources::rows::RowCollector;
 use crate::datasources::schema::TableSchema;
 use crate::datasources::source::Source;
-use crate::datasources::values::{base64, float, fraction, integer, json_cell, short_float, text_or_base64};
+use crate::datasources::values::{base64_text, float, fraction, integer, json_cell, short_float, text_or_base64};
 use crate::kernel::Deadline;
 use crate::outbound::AddressGuard;
 
@@ -29,7 +29,7 @@ const PORT: u16 = 3306;
 const EMPTY_SUBQUERY: &str = "SELECT NULL FROM DUAL WHERE 1 = 0";
 
 /// A pool for the server of this source.
-pub(super) fn open(source: &Source, guard: &AddressGuard) -> Result<ServerPool<MySql>, DataError> {
+pub(super) fn open(source: &Source, guard: &AddressGuard) -> Result<DatabasePool<MySql>, DataError> {
     let url = ServerUrl::of(source, PORT)?;
     // The guard knows the server's own tables by their schema, which a query need not name there.
     if relations::is_mysql_schema(&url.database) {
@@ -51,12 +51,12 @@ pub(super) fn open(source: &Source, guard: &AddressGuard) -> Result<ServerPool<M
         let mode: MySqlSslMode = mode.parse().map_err(|_| url_error(source, "has an unknown ssl-mode"))?;
         options = options.ssl_mode(mode);
     }
-    Ok(ServerPool::new(source, bridge, options))
+    Ok(DatabasePool::new(source, bridge, options))
 }
 
 /// Runs a query, unless it may call a stored function that it may not.
 pub(super) async fn query(
-    pool: &ServerPool<MySql>,
+    pool: &DatabasePool<MySql>,
     checked: &CheckedQuery,
     query: &Query<'_>,
 ) -> Result<QueryResult, EngineError> {
@@ -83,7 +83,7 @@ pub(super) async fn query(
 }
 
 /// MariaDB and MySQL have different names for what a session is limited to, and each refuses the other's.
-async fn begin(pool: &ServerPool<MySql>, deadline: Deadline) -> Result<LeasedConnection<MySql>, EngineError> {
+async fn begin(pool: &DatabasePool<MySql>, deadline: Deadline) -> Result<LeasedConnection<MySql>, EngineError> {
     let mut lease = pool.acquire(deadline).await?;
     let limit = statement_timeout(deadline);
     let seconds = limit.as_secs().max(1);
@@ -149,8 +149,8 @@ fn decode(kind: &str, unsigned: bool, bytes: &[u8]) -> Option<Value> {
     Some(match kind.split(' ').next().unwrap_or_default() {
         // Clients show TINYINT(1) as a truth value; it may hold other numbers.
         "BOOLEAN" => match little_endian(bytes, unsigned)? {
-            0 => json!(false),
-            1 => json!(true),
+            0 => false.into(),
+            1 => true.into(),
             other => integer(other),
         },
         "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "BIGINT" | "YEAR" => integer(little_endian(bytes, unsigned)?),
@@ -163,7 +163,7 @@ fn decode(kind: &str, unsigned: bool, bytes: &[u8]) -> Option<Value> {
         "TIMESTAMP" => format!("{}Z", moment(bytes, true)?).into(),
         "TIME" => time(bytes)?.into(),
         "JSON" => json_cell(bytes),
-        "BINARY" | "VARBINARY" | "TINYBLOB" | "BLOB" | "MEDIUMBLOB" | "LONGBLOB" | "GEOMETRY" => base64(bytes),
+        "BINARY" | "VARBINARY" | "TINYBLOB" | "BLOB" | "MEDIUMBLOB" | "LONGBLOB" | "GEOMETRY" => base64_text(bytes),
         _ => return None,
     })
 }
@@ -216,7 +216,7 @@ const CATALOG_SQL: &str = "
     LIMIT 20000";
 
 /// The tables that the account may read.
-pub(super) async fn schema(pool: &ServerPool<MySql>, deadline: Deadline) -> Result<Vec<TableSchema>, EngineError> {
+pub(super) async fn schema(pool: &DatabasePool<MySql>, deadline: Deadline) -> Result<Vec<TableSchema>, EngineError> {
     let mut lease = begin(pool, deadline).await?;
     let rows = sqlx::query(CATALOG_SQL).persistent(false).fetch_all(lease.connection()?).await?;
     end(lease).await?;
@@ -224,7 +224,7 @@ pub(super) async fn schema(pool: &ServerPool<MySql>, deadline: Deadline) -> Resu
 }
 
 /// What the server says of the account.
-pub(super) async fn check(pool: &ServerPool<MySql>, deadline: Deadline) -> Result<AccountReport, EngineError> {
+pub(super) async fn check(pool: &DatabasePool<MySql>, deadline: Deadline) -> Result<AccountReport, EngineError> {
     let mut lease = begin(pool, deadline).await?;
     let connection = lease.connection()?;
     let version = version(connection).await?;
@@ -267,6 +267,8 @@ fn is_superuser(grant: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

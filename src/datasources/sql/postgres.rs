@@ -5,12 +5,12 @@ use sqlx::postgres::{PgColumn, PgConnectOptions, PgConnection, PgRow, PgSslMode,
 use sqlx::{AssertSqlSafe, Column as _, Either, Executor, Row, SqlSafeStr, Statement, TypeInfo, raw_sql};
 
 use super::bind::required_parameter;
+use super::database_pool::{DatabasePool, LeasedConnection, open_bridge};
 use super::engine::{EngineError, ServerUrl, collect, column_of, statement_timeout, url_error};
 use super::guard::CheckedQuery;
 use super::parameters::Piece;
 use super::postgres_functions;
 use super::postgres_value::{is_decodable, value};
-use super::server_pool::{LeasedConnection, ServerPool, open_bridge};
 use crate::datasources::DataError;
 use crate::datasources::health::AccountReport;
 use crate::datasources::query::{Query, QueryResult};
@@ -23,7 +23,7 @@ use crate::outbound::AddressGuard;
 const PORT: u16 = 5432;
 
 /// A pool for the server of this source.
-pub(super) fn open(source: &Source, guard: &AddressGuard) -> Result<ServerPool<Postgres>, DataError> {
+pub(super) fn open(source: &Source, guard: &AddressGuard) -> Result<DatabasePool<Postgres>, DataError> {
     let url = ServerUrl::of(source, PORT)?;
     let bridge = open_bridge(source, guard, url.port, &format!(".s.PGSQL.{}", url.port))?;
     let folder = bridge.socket().parent().unwrap_or(bridge.socket());
@@ -42,12 +42,12 @@ pub(super) fn open(source: &Source, guard: &AddressGuard) -> Result<ServerPool<P
     for mode in url.ssl_modes {
         options = options.ssl_mode(mode.parse().map_err(|_| url_error(source, "has an unknown sslmode"))?);
     }
-    Ok(ServerPool::new(source, bridge, options))
+    Ok(DatabasePool::new(source, bridge, options))
 }
 
 /// Runs a query, once the catalog has shown what it may call.
 pub(super) async fn query(
-    pool: &ServerPool<Postgres>,
+    pool: &DatabasePool<Postgres>,
     checked: &CheckedQuery,
     query: &Query<'_>,
 ) -> Result<QueryResult, EngineError> {
@@ -80,7 +80,7 @@ pub(super) async fn query(
 /// A connection in a read-only transaction, and the rows of a first statement in it, which may be empty. The limits are set in the same round
 /// trip; those of the session would be lost behind a pooler.
 async fn begin(
-    pool: &ServerPool<Postgres>,
+    pool: &DatabasePool<Postgres>,
     deadline: Deadline,
     first: &str,
 ) -> Result<(LeasedConnection<Postgres>, Vec<PgRow>), EngineError> {
@@ -232,7 +232,7 @@ const CATALOG_SQL: &str = "
     LIMIT 20000";
 
 /// The tables with the columns that the account may read.
-pub(super) async fn schema(pool: &ServerPool<Postgres>, deadline: Deadline) -> Result<Vec<TableSchema>, EngineError> {
+pub(super) async fn schema(pool: &DatabasePool<Postgres>, deadline: Deadline) -> Result<Vec<TableSchema>, EngineError> {
     let (mut lease, _) = begin(pool, deadline, "").await?;
     let rows = sqlx::query(CATALOG_SQL).persistent(false).fetch_all(lease.connection()?).await?;
     end(lease).await?;
@@ -248,7 +248,7 @@ const ACCOUNT_SQL: &str = "
     FROM pg_roles WHERE rolname = current_user";
 
 /// What the server says of the account.
-pub(super) async fn check(pool: &ServerPool<Postgres>, deadline: Deadline) -> Result<AccountReport, EngineError> {
+pub(super) async fn check(pool: &DatabasePool<Postgres>, deadline: Deadline) -> Result<AccountReport, EngineError> {
     let (mut lease, _) = begin(pool, deadline, "").await?;
     let row = sqlx::query(ACCOUNT_SQL).persistent(false).fetch_one(lease.connection()?).await?;
     end(lease).await?;

@@ -4,11 +4,11 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use jiff::SignedDuration;
 use jiff::civil::{Date, DateTime, Time, date};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::postgres::{PgTypeInfo, PgTypeKind, PgValueRef};
 use sqlx::{TypeInfo as _, ValueRef as _};
 
-use crate::datasources::values::{base64, float, fraction, integer, json_cell, short_float, text_or_base64};
+use crate::datasources::values::{base64_text, float, fraction, integer, json_cell, short_float, text_or_base64};
 
 /// A value as JSON; what this server does not know the format of is text, or else Base64.
 pub(super) fn value(raw: &PgValueRef<'_>) -> Value {
@@ -42,26 +42,29 @@ fn base(kind: &PgTypeInfo) -> &PgTypeInfo {
 
 /// A text never holds a zero byte there.
 fn undecoded(bytes: &[u8]) -> Value {
-    if bytes.contains(&0) { base64(bytes) } else { text_or_base64(bytes) }
+    if bytes.contains(&0) { base64_text(bytes) } else { text_or_base64(bytes) }
 }
 
 fn scalar(kind: &str, bytes: &[u8]) -> Value {
     decoder(kind).and_then(|decode| decode(bytes)).unwrap_or_else(|| undecoded(bytes))
 }
 
-/// What reads the values of the type of this name.
-fn decoder(kind: &str) -> Option<fn(&[u8]) -> Option<Value>> {
+/// Reads a value; `None` if the bytes are not of its type.
+type Decoder = fn(&[u8]) -> Option<Value>;
+
+/// The decoder for the type of this name.
+fn decoder(kind: &str) -> Option<Decoder> {
     Some(match kind {
-        "BOOL" => |bytes| Some(json!(bytes.first() == Some(&1))),
-        "INT2" => |mut bytes| Some(json!(take(&mut bytes).map(i16::from_be_bytes)?)),
-        "INT4" => |mut bytes| Some(json!(take_i32(&mut bytes)?)),
+        "BOOL" => |bytes| Some((bytes.first() == Some(&1)).into()),
+        "INT2" => |mut bytes| Some(take(&mut bytes).map(i16::from_be_bytes)?.into()),
+        "INT4" => |mut bytes| Some(take_i32(&mut bytes)?.into()),
         "INT8" => |bytes| Some(integer(whole(bytes)?.into())),
-        "OID" => |mut bytes| Some(json!(take(&mut bytes).map(u32::from_be_bytes)?)),
+        "OID" => |mut bytes| Some(take(&mut bytes).map(u32::from_be_bytes)?.into()),
         "FLOAT4" => |mut bytes| take(&mut bytes).map(f32::from_be_bytes).map(short_float),
         "FLOAT8" => |mut bytes| take(&mut bytes).map(f64::from_be_bytes).map(float),
         "NUMERIC" => |bytes| Some(numeric(bytes)?.into()),
         "MONEY" => |bytes| Some(money(whole(bytes)?).into()),
-        "BYTEA" => |bytes| Some(base64(bytes)),
+        "BYTEA" => |bytes| Some(base64_text(bytes)),
         "JSON" => |bytes| Some(json_cell(bytes)),
         // A version number stands before the text.
         "JSONB" => |bytes| Some(json_cell(bytes.get(1..)?)),
@@ -107,7 +110,7 @@ fn array(mut bytes: &[u8], element: &str) -> Option<Value> {
         let _lower_bound = take_i32(&mut bytes)?;
     }
     if lengths.contains(&0) || lengths.is_empty() {
-        return Some(json!([]));
+        return Some(Value::Array(Vec::new()));
     }
     elements(&mut bytes, &lengths, element)
 }

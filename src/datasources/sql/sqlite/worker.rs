@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::sqlite::{Sqlite, SqliteColumn, SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Column as _, ConnectOptions as _, Executor, Row, SqlSafeStr, Statement, TypeInfo, ValueRef};
 use tokio::sync::mpsc;
@@ -16,7 +16,7 @@ use crate::datasources::rows::RowCollector;
 use crate::datasources::schema::TableSchema;
 use crate::datasources::sql::bind::arguments;
 use crate::datasources::sql::engine::{collect, column_of};
-use crate::datasources::values::{base64, float, integer, text_or_base64};
+use crate::datasources::values::{base64_text, float, integer, text_or_base64};
 use crate::kernel::{Error, JsonReader};
 
 /// Memory that a worker may have, in bytes: what the largest result takes, and half as much again. Sorting goes to files long before.
@@ -156,12 +156,12 @@ fn value(row: &SqliteRow, at: usize) -> Value {
     let bytes = || row.try_get_unchecked::<&[u8], _>(at);
     match kind.as_str() {
         "INTEGER" | "BOOLEAN" | "INT8" | "INT4" => match row.try_get_unchecked::<i64, _>(at) {
-            Ok(number @ (0 | 1)) if declared == "BOOLEAN" => json!(number == 1),
+            Ok(number @ (0 | 1)) if declared == "BOOLEAN" => (number == 1).into(),
             Ok(number) => integer(number.into()),
             Err(_) => Value::Null,
         },
         "REAL" => row.try_get_unchecked::<f64, _>(at).map_or(Value::Null, float),
-        "BLOB" => bytes().map_or(Value::Null, base64),
+        "BLOB" => bytes().map_or(Value::Null, base64_text),
         // Text may be no UTF-8.
         _ => bytes().map_or(Value::Null, text_or_base64),
     }

@@ -16,8 +16,8 @@ use tokio::time::{Instant, timeout};
 use super::worker::{MAX_MEMORY, WorkerRequest};
 use crate::datasources::rows::MAX_RESULT_BYTES;
 use crate::datasources::source::{Source, source_error, source_label};
+use crate::datasources::sql::database_pool::{IDLE_TIMEOUT, MAX_LIFETIME};
 use crate::datasources::sql::engine::statement_timeout;
-use crate::datasources::sql::server_pool::{IDLE_TIMEOUT, MAX_LIFETIME};
 use crate::datasources::{DataError, Outage};
 use crate::kernel::{BackgroundTask, Deadline, JsonReader};
 

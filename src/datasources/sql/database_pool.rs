@@ -34,14 +34,14 @@ pub(super) fn open_bridge(source: &Source, guard: &AddressGuard, port: u16, name
 }
 
 /// The pool of a server, to which the driver gets over a bridge.
-pub(super) struct ServerPool<DB: Database> {
+pub(super) struct DatabasePool<DB: Database> {
     /// The source as it was when the pool was made.
     source: Source,
     pool: Pool<DB>,
     bridge: Bridge,
 }
 
-impl<DB: Database> ServerPool<DB> {
+impl<DB: Database> DatabasePool<DB> {
     /// Nothing is connected until it is used, nothing is kept for long.
     pub(super) fn new(source: &Source, bridge: Bridge, options: <DB::Connection as Connection>::Options) -> Self {
         let pool = PoolOptions::new()
