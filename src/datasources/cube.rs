@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::DataError;
 use super::health::{Authentication, CheckReport};
 use super::http::{authentication, body, endpoint_url, fetch, fetch_json, parse, send};
-use super::query::{Query, QueryResult};
+use super::query::{Query, QueryResult, ResultMetadata};
 use super::rows::RowCollector;
 use super::source::{Source, source_error, source_failed};
 use super::sql::check_sql;
@@ -85,7 +85,9 @@ fn load_result(source: &Source, reply: &mut Value, max_rows: usize) -> Result<Qu
         .flat_map(|annotation| annotation.values().filter_map(Value::as_object).flatten())
         .map(|(name, about)| json!({"name": name, "type": about.get("type"), "title": about.get("title")}))
         .collect();
-    Ok(QueryResult::described(rows, &columns, truncated))
+    let metadata = [("columns".to_owned(), json!(columns)), ("truncated".to_owned(), json!(truncated))];
+    let metadata = ResultMetadata::Service(metadata.into_iter().collect());
+    Ok(QueryResult { row_count: rows.len() as u64, rows, metadata })
 }
 
 /// `/v1/cubesql` answers in lines of JSON: first `{"schema": [...]}`, then `{"data": [[...]]}`, or `{"error": ...}`.

@@ -23,8 +23,34 @@ pub(super) struct Query<'a> {
     pub(super) deadline: Deadline,
 }
 
+/// What a query gave.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct QueryResult {
+    /// One JSON object per row.
+    pub rows: Vec<Value>,
+    /// Rows, as the source counts them.
+    pub row_count: u64,
+    /// What is said of the rows.
+    pub metadata: ResultMetadata,
+}
+
+/// What is said of the rows of a result.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(untagged)]
+pub enum ResultMetadata {
+    /// By this server.
+    Known {
+        /// In their order.
+        columns: Vec<Column>,
+        /// Whether there was more than the limits let through.
+        truncated: bool,
+    },
+    /// By a service, which may say anything.
+    Service(Map<String, Value>),
+}
+
 /// One column of a result.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Column {
     /// Its name; made unique where the query gave one name twice.
     pub name: String,
@@ -33,37 +59,33 @@ pub struct Column {
     pub kind: String,
 }
 
-/// What a query gave.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-pub struct QueryResult {
-    /// One JSON object per row.
-    pub rows: Vec<Value>,
-    /// Rows, as the source counts them.
-    pub row_count: u64,
-    /// `columns`, `truncated`, and what the source adds.
-    pub metadata: Map<String, Value>,
-}
-
 impl QueryResult {
-    /// Rows whose columns are known.
-    pub(super) fn described(rows: Vec<Value>, columns: &impl Serialize, truncated: bool) -> Self {
-        let columns = serde_json::to_value(columns).unwrap_or_default();
-        let metadata = [("columns".to_owned(), columns), ("truncated".to_owned(), truncated.into())];
-        Self { row_count: rows.len() as u64, rows, metadata: Map::from_iter(metadata) }
-    }
-
     /// The names of the columns, in their order.
     pub fn columns(&self) -> Vec<String> {
-        let named = self.metadata.get("columns").and_then(Value::as_array);
-        let named = named.map(|columns| {
-            columns.iter().filter_map(|column| column.get("name")?.as_str().map(str::to_owned)).collect::<Vec<_>>()
-        });
-        let first = || Some(self.rows.first()?.as_object()?.keys().cloned().collect());
-        named.filter(|names| !names.is_empty()).or_else(first).unwrap_or_default()
+        let names: Vec<String> = match &self.metadata {
+            ResultMetadata::Known { columns, .. } => columns.iter().map(|column| column.name.clone()).collect(),
+            ResultMetadata::Service(said) => {
+                let columns = said.get("columns").and_then(Value::as_array).into_iter().flatten();
+                columns.filter_map(|column| column.get("name")?.as_str().map(str::to_owned)).collect()
+            }
+        };
+        let first = || self.rows.first().and_then(Value::as_object).map(|row| row.keys().cloned().collect());
+        Some(names).filter(|names| !names.is_empty()).or_else(first).unwrap_or_default()
+    }
+
+    /// The columns as the source describes them, or else their names.
+    pub fn described_columns(&self) -> Value {
+        match &self.metadata {
+            ResultMetadata::Known { columns, .. } => serde_json::to_value(columns).unwrap_or_default(),
+            ResultMetadata::Service(said) => said.get("columns").cloned().unwrap_or_else(|| self.columns().into()),
+        }
     }
 
     /// Whether there was more than the limits let through.
     pub fn truncated(&self) -> bool {
-        self.metadata.get("truncated") == Some(&Value::Bool(true))
+        match &self.metadata {
+            ResultMetadata::Known { truncated, .. } => *truncated,
+            ResultMetadata::Service(said) => said.get("truncated") == Some(&Value::Bool(true)),
+        }
     }
 }

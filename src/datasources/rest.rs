@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::DataError;
 use super::health::{Authentication, CheckReport};
 use super::http::{authentication, endpoint_url, fetch_json, send};
-use super::query::{Query, QueryResult};
+use super::query::{Query, QueryResult, ResultMetadata};
 use super::source::{Source, source_failed};
 use super::stack_traces::strip_stack_traces;
 use crate::kernel::Deadline;
@@ -39,7 +39,7 @@ pub(super) async fn query(http: &HttpClient, source: &Source, query: &Query<'_>)
         rows.truncate(query.max_rows);
         metadata.insert("truncated".to_owned(), json!(true));
     }
-    Ok(QueryResult { rows, row_count, metadata })
+    Ok(QueryResult { rows, row_count, metadata: ResultMetadata::Service(metadata) })
 }
 
 /// The schema, as the service has it.

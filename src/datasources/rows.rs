@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use super::query::{Column, QueryResult};
+use super::query::{Column, QueryResult, ResultMetadata};
 
 /// Most rows that one query may ask for.
 pub(super) const MAX_ROWS: usize = 100_000;
@@ -61,7 +61,8 @@ impl RowCollector {
 
     /// The result.
     pub(super) fn finish(self) -> QueryResult {
-        QueryResult::described(self.rows, &self.columns, self.truncated)
+        let metadata = ResultMetadata::Known { columns: self.columns, truncated: self.truncated };
+        QueryResult { row_count: self.rows.len() as u64, rows: self.rows, metadata }
     }
 }
 

@@ -142,7 +142,7 @@ fn output(source: &Source, query: String, usage: Option<Usage>, mut result: Quer
         data: serde_json::to_value(QueryData {
             datasource: source.name.as_str(),
             query: &query,
-            columns: result.metadata.get("columns").cloned().unwrap_or_else(|| columns.into()),
+            columns: result.described_columns(),
             // Services over HTTP need not count.
             row_count: result.row_count.max(result.rows.len() as u64),
             rows: result.rows,

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::datasources::query::ResultMetadata;
 use crate::datasources::rows::MAX_ROWS;
 use crate::datasources::schema::{SourceSchema, SourceTable};
 use crate::datasources::{DataSourceService, QueryRequest, QueryResult, Source};
@@ -67,7 +68,7 @@ pub(super) struct QueryResponse {
     row_count: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    metadata: Option<Map<String, Value>>,
+    metadata: Option<ResultMetadata>,
 }
 
 /// The schema of a source.
