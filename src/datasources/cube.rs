@@ -12,13 +12,12 @@ use super::rows::RowCollector;
 use super::source::{Source, source_error, source_failed};
 use super::sql::check_sql;
 use super::stack_traces::strip_stack_traces;
-use crate::kernel::{Deadline, JsonReader, Secret, new_id};
+use crate::kernel::{Backoff, Deadline, JsonReader, Secret, new_id};
 use crate::outbound::{Call, HttpClient};
 use crate::settings::Protocol;
 
-/// First pause before a query is repeated that Cube asked to wait for. Cube holds requests back itself, unless it is broken.
-const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
-const MAX_BACKOFF: Duration = Duration::from_secs(2);
+/// Pause before a query is repeated that Cube asked to wait for. Cube holds requests back itself, unless it is broken.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
 /// Limit above which Cube refuses a query, unless its `CUBEJS_DB_QUERY_LIMIT` says otherwise.
 const MAX_LIMIT: usize = 50_000;
 
@@ -50,18 +49,14 @@ async fn load(
         object.insert("limit".to_owned(), json!(limit));
     }
     let span = new_id();
-    let mut backoff = INITIAL_BACKOFF;
-    for attempt in 1_u64.. {
+    for attempt in 1_u32.. {
         let call = Call {
             request_id: Some(format!("{span}-span-{attempt}")),
             ..post(source, "load", &json!({"query": cube}))?
         };
         let mut reply = fetch_json(http, source, &call, query.deadline).await?;
         match reply.get("error").and_then(Value::as_str) {
-            Some("Continue wait") => {
-                tokio::time::sleep(backoff).await;
-                backoff = (backoff * 2).min(MAX_BACKOFF);
-            }
+            Some("Continue wait") => tokio::time::sleep(BACKOFF.after(attempt)).await,
             Some(error) => return Err(upstream_error(source, error)),
             None => return load_result(source, &mut reply, query.max_rows),
         }
