@@ -1,4 +1,4 @@
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Tool;
 
@@ -30,16 +30,5 @@ impl ToolFunction {
     /// Whether it is published under this name, in either form.
     pub fn has_name(&self, name: &str) -> bool {
         self.name == name || self.call_name == name
-    }
-
-    /// The original's form.
-    pub(super) fn to_schema(&self) -> Value {
-        json!({"name": self.name, "description": self.description, "parameters": self.parameters})
-    }
-
-    /// An element of `tools` in a request for chat completions.
-    pub(super) fn to_openai(&self) -> Value {
-        let (name, description, parameters) = (&self.call_name, &self.description, &self.parameters);
-        json!({"type": "function", "function": {"name": name, "description": description, "parameters": parameters}})
     }
 }

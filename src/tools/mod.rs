@@ -1,9 +1,8 @@
 //! Tools: their endpoints are under `/api/tools`; chat offers them to models and runs them through [`ToolService`].
 //!
-//! `service` keeps the catalog and answers for it; `naming` tells which functions the enabled tools come to; `runtime`
-//! checks a call and runs it under limits. Each kind of tool has a folder: `http_request`, `web_search`, `code_executor`,
-//! `mcp`. To add one: its options in `settings::ToolOptions`, a folder with a `describe`, an `execute` and a `check`, its
-//! arms in `naming` and `runtime`.
+//! `service` keeps the catalog, checks calls and runs them under limits; `naming` says which function a name means; `runtime`
+//! chooses among the kinds of tools, each of which has a folder: `http_request`, `web_search`, `code_executor`, `mcp`. To add
+//! one: its options in `settings::ToolOptions`, a folder with a `describe`, an `execute` and a `check`, its arms in `runtime`.
 
 mod arguments;
 mod check;
@@ -12,6 +11,7 @@ mod function;
 mod http_request;
 mod mcp;
 mod naming;
+mod output;
 mod result;
 pub mod routes;
 mod runtime;
@@ -20,9 +20,9 @@ mod web_search;
 
 pub use function::ToolFunction;
 pub use naming::resolve_name;
+pub use output::{ProgramOutput, SearchHit, SearchOutput, ToolOutput};
 pub use result::{ToolResult, ToolStatus};
-pub use runtime::ToolFunctions;
-pub use service::ToolService;
+pub use service::{ToolFunctions, ToolService};
 
 use std::sync::Arc;
 

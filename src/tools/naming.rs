@@ -4,12 +4,16 @@ use sha2::{Digest, Sha256};
 
 use super::function::FunctionSpec;
 use super::{Tool, ToolFunction};
-use crate::settings::Resource;
+use crate::kernel::{Error, FieldIssue};
+use crate::settings::{Catalog, Resource, ToolSettings};
 
 /// Longest name that chat completions allow.
 const MAX_CALL_NAME_CHARS: usize = 64;
 /// Digits at the end of a name that is not a function's own.
 const DIGEST_CHARS: usize = 8;
+
+/// Names that an error lists at most.
+const MAX_LISTED_NAMES: usize = 100;
 
 /// Stands between the name of an MCP server and that of one of its tools.
 const SEPARATOR: &str = "__";
@@ -43,26 +47,68 @@ fn by_call_name<'a>(tool: &Tool, name: &'a str) -> Option<Option<&'a str>> {
     name.starts_with(&start).then_some(Some(name))
 }
 
+/// [`resolve_name`], or the error that a caller reads.
+pub(super) fn require<'a>(
+    tools: &'a Catalog<ToolSettings>,
+    name: &'a str,
+) -> Result<(&'a Tool, Option<&'a str>), Error> {
+    resolve_name(tools.iter(), name)
+        .ok_or_else(|| not_found(name, "there are", tools.iter().map(|tool| tool.name.as_str())))
+}
+
+/// The function of this name.
+pub(super) fn find_published(name: &str, functions: Vec<ToolFunction>) -> Result<ToolFunction, Error> {
+    if let Some(function) = functions.iter().find(|function| function.has_name(name)) {
+        return Ok(function.clone());
+    }
+    Err(not_found(name, "its server has", functions.iter().map(|function| function.name.as_str())))
+}
+
+fn not_found<'a>(name: &str, what: &str, names: impl Iterator<Item = &'a str>) -> Error {
+    let names: Vec<_> = names.take(MAX_LISTED_NAMES).collect();
+    let names = if names.is_empty() { String::new() } else { format!("; {what}: {}", names.join(", ")) };
+    Error::not_found(format!("Tool '{name}' not found{names}"))
+}
+
+/// The function that is meant by the body's `tool`.
+pub(super) fn choose_member(member: Option<&str>, functions: Vec<ToolFunction>) -> Result<ToolFunction, Error> {
+    let names: Vec<_> = functions.iter().filter_map(|function| function.remote.clone()).collect();
+    let is_meant = |function: &ToolFunction| {
+        function.remote.as_deref() == member
+            || function.remote.is_some() && member.is_some_and(|name| function.has_name(name))
+    };
+    let msg = match (member, names.is_empty()) {
+        (None, false) => "Input should name one of the MCP server's tools",
+        (Some(_), true) => "Input should be absent: the tool has only one function",
+        _ => "Input should be one of the MCP server's tools",
+    };
+    functions.into_iter().find(is_meant).ok_or_else(|| {
+        let loc = vec!["body".into(), "tool".into()];
+        let msg = if names.is_empty() { msg.to_owned() } else { format!("{msg}: {}", names.join(", ")) };
+        Error::invalid(vec![FieldIssue::new("value_error", loc, msg, member.into())])
+    })
+}
+
 /// The functions of one tool, before they have got names that models may use.
-pub(super) fn single(tool: &Tool, described: FunctionSpec) -> ToolFunction {
+pub(super) fn single(tool: &Tool, spec: FunctionSpec) -> ToolFunction {
     let description = tool.effective.description().map(str::to_owned).filter(|text| !text.trim().is_empty());
     ToolFunction {
         name: tool.name.to_string(),
         call_name: String::new(),
-        description: description.unwrap_or(described.description),
-        parameters: described.parameters,
+        description: description.unwrap_or(spec.description),
+        parameters: spec.parameters,
         tool: tool.clone(),
         remote: None,
     }
 }
 
 /// A function of an MCP server.
-pub(super) fn remote(tool: &Tool, name: &str, described: FunctionSpec) -> ToolFunction {
+pub(super) fn remote(tool: &Tool, name: &str, spec: FunctionSpec) -> ToolFunction {
     ToolFunction {
         name: format!("{}{SEPARATOR}{name}", tool.name),
         call_name: String::new(),
-        description: described.description,
-        parameters: described.parameters,
+        description: spec.description,
+        parameters: spec.parameters,
         tool: tool.clone(),
         remote: Some(name.to_owned()),
     }

@@ -1,6 +1,7 @@
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
+use super::output::ToolOutput;
 use crate::outbound::CallError;
 
 /// How an execution ended.
@@ -18,21 +19,13 @@ pub enum ToolStatus {
 }
 
 impl ToolStatus {
-    /// What they are called in replies.
-    pub const NAMES: [&str; 4] = ["success", "failure", "timeout", "error"];
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Success, Self::Failure, Self::Timeout, Self::Error];
 
-    /// What it is called in replies.
-    pub fn name(self) -> &'static str {
+    /// Its name in replies and events.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Success => "success",
-            other => other.as_str(),
-        }
-    }
-
-    /// Its name, for figures. A success is `ok`, as of all that is called.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Success => "ok",
             Self::Failure => "failure",
             Self::Timeout => "timeout",
             Self::Error => "error",
@@ -41,21 +34,21 @@ impl ToolStatus {
 }
 
 /// What came of an execution.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ToolResult {
     /// How it ended.
     pub status: ToolStatus,
-    /// What it gave; null if nothing.
-    pub output: Value,
+    /// What it gave.
+    pub output: ToolOutput,
     /// What went wrong, in a full sentence that a person or a model can act on.
     pub error: Option<String>,
-    /// What is worth knowing besides.
+    /// What else callers of the API are told, by name: `status_code`, `duration_ms`, ...
     pub metadata: Map<String, Value>,
 }
 
 impl ToolResult {
     /// The tool did its work.
-    pub fn success(output: Value) -> Self {
+    pub fn success(output: ToolOutput) -> Self {
         Self { status: ToolStatus::Success, output, error: None, metadata: Map::new() }
     }
 
@@ -76,52 +69,52 @@ impl ToolResult {
 
     /// A call over HTTP failed; `who` names what was called.
     pub(super) fn call(who: &str, error: &CallError) -> Self {
-        let text = format!("{who} {error}");
-        if *error == CallError::Timeout { Self::timeout(text) } else { Self::error(text) }
+        let status = if *error == CallError::Timeout { ToolStatus::Timeout } else { ToolStatus::Error };
+        Self::without_output(status, format!("{who} {error}"))
     }
 
     /// With this output, which a failure may have too.
-    pub fn with_output(self, output: Value) -> Self {
+    pub fn with_output(self, output: ToolOutput) -> Self {
         Self { output, ..self }
     }
 
     /// With one more detail.
-    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
-        self.metadata.insert(key.to_owned(), value.into());
+    pub fn with(mut self, key: &str, value: impl Serialize) -> Self {
+        self.metadata.insert(key.to_owned(), serde_json::to_value(value).unwrap_or_default());
         self
     }
 
     fn without_output(status: ToolStatus, error: impl Into<String>) -> Self {
-        Self { status, output: Value::Null, error: Some(error.into()), metadata: Map::new() }
+        Self { status, output: ToolOutput::Json(Value::Null), error: Some(error.into()), metadata: Map::new() }
     }
 
     /// With no more than about `most` bytes of output; one that is cut is marked and given as text.
     pub(super) fn truncate_output(self, most: usize) -> Self {
-        let text = match &self.output {
-            Value::String(text) if text.len() <= most => return self,
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
+        let text = self.output.text().unwrap_or_default();
         if text.len() <= most {
             return self;
         }
-        let end = text.floor_char_boundary(most);
-        let kept = text.get(..end).unwrap_or_default();
-        self.with_output(json!(kept)).with("truncated", true).with("output_bytes", text.len())
+        let kept = text.get(..text.floor_char_boundary(most)).unwrap_or_default();
+        self.with_output(ToolOutput::Json(kept.into())).with("truncated", true).with("output_bytes", text.len())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn a_long_output_is_cut_on_a_character_and_says_so() {
-        let short = ToolResult::success(json!({"a": "b"}));
+        let short = ToolResult::success(ToolOutput::Json(json!({"a": "b"})));
         assert_eq!(short.clone().truncate_output(9), short);
-        let cut = ToolResult::success(json!("aéb")).truncate_output(2);
-        assert_eq!((cut.output, cut.metadata.get("truncated")), (json!("a"), Some(&json!(true))));
+        let cut = ToolResult::success(ToolOutput::Json(json!("aéb"))).truncate_output(2);
+        assert_eq!((cut.output.text().as_deref(), cut.metadata.get("truncated")), (Some("a"), Some(&json!(true))));
         let cut = short.truncate_output(8);
-        assert_eq!((cut.output, cut.metadata.get("output_bytes")), (json!("{\"a\":\"b\""), Some(&json!(9))));
+        assert_eq!(
+            (cut.output.text().as_deref(), cut.metadata.get("output_bytes")),
+            (Some("{\"a\":\"b\""), Some(&json!(9)))
+        );
     }
 }

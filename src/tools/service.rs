@@ -1,44 +1,74 @@
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use serde_json::{Map, Value};
-use tokio::time::Instant;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout_at};
 
-use super::check::ToolCheck;
-use super::result::ToolResult;
-use super::runtime::{ToolFunctions, ToolRuntime};
-use super::{Tool, ToolFunction, resolve_name};
-use crate::kernel::{Deadline, Error, FieldIssue, ResourceName};
+use super::check::{ToolCheck, ToolCheckStatus, redact_members};
+use super::result::{ToolResult, ToolStatus};
+use super::runtime::{self, ToolRuntime};
+use super::{Tool, ToolFunction, arguments, naming};
+use crate::kernel::{Deadline, Error, FieldIssue, ResourceName, Stopwatch};
 use crate::outbound::HttpClient;
 use crate::settings::{Precondition, Settings, SharedSettings, ToolSettings};
 use crate::storage::{ConfigRepository, ConfigStore};
+use crate::telemetry::metrics::{self, Callee};
 
+/// Bytes of output that a result holds.
+const MAX_OUTPUT_BYTES: usize = 200_000;
 /// Longest test of a tool. The original gave five seconds; a child process may need more to start.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(15);
+/// Longest wait for the list of an MCP server's tools when functions are gathered.
+const LIST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many tools are asked for their functions at once.
+const MAX_CONCURRENT_LISTS: usize = 16;
+const NO_SLOT: &str = "No place was free in time: too many tools are running (TOOLS_MAX_CONCURRENT)";
 
-/// Names that an error lists at most.
-const MAX_LISTED_NAMES: usize = 100;
-
-/// Keeps, tests and runs tools. Cheap to clone.
+/// Keeps, tests and runs tools, under limits. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ToolService {
     config: ConfigRepository,
     runtime: ToolRuntime,
+    running: Arc<Semaphore>,
+}
+
+/// The functions of a set of tools.
+#[derive(Debug, Default)]
+pub struct ToolFunctions {
+    /// Each of them.
+    pub all: Vec<ToolFunction>,
+    /// Why some tools offer none, in full sentences.
+    pub problems: Vec<String>,
+}
+
+/// Result of testing a tool.
+pub(super) struct ToolTest {
+    pub(super) check: ToolCheck,
+    /// Whether the configuration is one that can be used.
+    pub(super) config_valid: bool,
+    /// Milliseconds that the other side took, if one was asked.
+    pub(super) latency: Option<f64>,
+    /// What models are told, if the tool has only one function.
+    pub(super) function: Option<ToolFunction>,
 }
 
 impl ToolService {
     /// A service on these settings, whose changes go to `store`.
     pub fn new(settings: SharedSettings, store: ConfigStore, http: HttpClient) -> Self {
-        let runtime = ToolRuntime::new(http, settings.environment(), &settings.snapshot().tool_policy);
-        Self { config: ConfigRepository::new(settings, store), runtime }
+        let runtime = ToolRuntime::new(http, settings.environment());
+        let running = Arc::new(Semaphore::new(settings.snapshot().tool_policy.max_concurrent));
+        Self { config: ConfigRepository::new(settings, store), runtime, running }
+    }
+
+    /// The settings as they are now; a request takes them once.
+    pub fn snapshot(&self) -> Settings {
+        self.config.snapshot()
     }
 
     pub(super) fn config(&self) -> &ConfigRepository {
         &self.config
-    }
-
-    /// The settings as they are now: a request takes them once.
-    pub fn snapshot(&self) -> Settings {
-        self.config.snapshot()
     }
 
     /// Replaces a tool. Whoever still uses it as it was may come to an end, then a connection to that is closed.
@@ -49,36 +79,51 @@ impl ToolService {
         body: Map<String, Value>,
     ) -> Result<Tool, Error> {
         let tool = self.config.update(name.to_string(), expected, body).await?;
-        self.runtime.forget(name.as_str());
+        self.runtime.mcp.forget(name.as_str());
         Ok(tool)
     }
 
     /// Removes a tool. A connection to it is closed once nobody uses it any longer.
     pub(super) async fn remove(&self, name: &ResourceName, expected: Precondition) -> Result<(), Error> {
         self.config.remove::<ToolSettings>(name.to_string(), expected).await?;
-        self.runtime.forget(name.as_str());
+        self.runtime.mcp.forget(name.as_str());
         Ok(())
     }
 
-    /// The functions of these tools, in their order, under names that models may use.
+    /// The functions of these tools, in their order, under names that models may use. MCP servers are asked, unless their answer
+    /// is known.
     pub async fn functions(&self, tools: Vec<Tool>, settings: &Settings, deadline: Deadline) -> ToolFunctions {
-        self.runtime.functions(tools, &settings.tool_policy, deadline).await
+        let (policy, deadline) = (&settings.tool_policy, deadline.at_most(LIST_TIMEOUT));
+        let ask = |tool: Tool| async move {
+            let functions = self.runtime.functions(&tool, policy, deadline).await;
+            functions.inspect_err(|words| tracing::warn!(tool = %tool.name, words, "a tool is not offered"))
+        };
+        let asked: Vec<_> = futures_util::stream::iter(tools).map(ask).buffered(MAX_CONCURRENT_LISTS).collect().await;
+        let mut found = ToolFunctions::default();
+        for functions in asked {
+            match functions {
+                Ok(functions) => found.all.extend(functions),
+                Err(problem) => found.problems.push(problem),
+            }
+        }
+        found.all = naming::with_call_names(found.all);
+        found
     }
 
     /// The functions of all enabled tools. Tools of a type that nobody can run have none, which is no problem here.
-    pub(super) async fn all_functions(&self) -> ToolFunctions {
-        let settings = self.snapshot();
+    pub(super) async fn all_functions(&self, settings: &Settings) -> ToolFunctions {
         let deadline = Deadline::after(settings.orchestration.timeout);
         let known = |tool: &&Tool| !tool.effective.is_unsupported();
-        self.functions(settings.tools.enabled().filter(known).cloned().collect(), &settings, deadline).await
+        self.functions(settings.tools.enabled().filter(known).cloned().collect(), settings, deadline).await
     }
 
     /// Whether arguments fit a function, and if not, why.
     pub fn check_arguments(&self, function: &ToolFunction, arguments: &Value) -> Result<(), String> {
-        self.runtime.check_arguments(function, arguments).map(|_| ())
+        arguments::check(arguments, &function.parameters).map(drop)
     }
 
-    /// Runs a function whose arguments may be anything. `deadline` is the caller's; the tool's own limit counts too.
+    /// Runs a function whose arguments may be anything. `deadline` is the caller's; the tool's own limit counts too. What it says
+    /// is free of credentials.
     pub async fn execute(
         &self,
         function: &ToolFunction,
@@ -86,92 +131,129 @@ impl ToolService {
         settings: &Settings,
         deadline: Deadline,
     ) -> ToolResult {
-        self.runtime.execute(function, arguments, settings, deadline).await
+        let started = Instant::now();
+        match arguments::check(arguments, &function.parameters) {
+            Ok(arguments) => self.execute_checked(function, &arguments, settings, deadline).await,
+            Err(wrong) => {
+                finish(function, ToolResult::error(format!("Tool '{}' was not run: {wrong}", function.name)), started)
+            }
+        }
+    }
+
+    /// The same with arguments that fit.
+    async fn execute_checked(
+        &self,
+        function: &ToolFunction,
+        arguments: &Map<String, Value>,
+        settings: &Settings,
+        deadline: Deadline,
+    ) -> ToolResult {
+        let (started, wait) = (Instant::now(), Stopwatch::wait());
+        let result = self.run(function, arguments, settings, deadline).await;
+        drop(wait);
+        finish(function, result.unwrap_or_else(|failed| failed), started)
+    }
+
+    async fn run(
+        &self,
+        function: &ToolFunction,
+        arguments: &Map<String, Value>,
+        settings: &Settings,
+        deadline: Deadline,
+    ) -> Result<ToolResult, ToolResult> {
+        let (name, policy) = (&function.name, &settings.tool_policy);
+        let options = runtime::options(&function.tool).map_err(ToolResult::error)?;
+        let slot = self.slot(deadline).await;
+        let _slot = slot.ok_or_else(|| ToolResult::timeout(format!("Tool '{name}': {NO_SLOT}")))?;
+        let deadline = deadline.at_most(options.timeout().unwrap_or(policy.timeout));
+        let work = self.runtime.execute(function, &options, policy, arguments, deadline);
+        // Kinds keep to the deadline themselves, since they can say more; this is for what they overlook.
+        let result = timeout_at(deadline.instant() + Duration::from_secs(2), work).await;
+        result.map_err(|_| ToolResult::timeout(format!("Tool '{name}' did not finish in time")))
+    }
+
+    /// One of the places for running tools.
+    async fn slot(&self, deadline: Deadline) -> Option<SemaphorePermit<'_>> {
+        timeout_at(deadline.instant(), self.running.acquire()).await.ok()?.ok()
     }
 
     /// Runs a function for a caller of the API, by one of the names that it is published under, or by that of its server and its own
     /// as `member`. Arguments that don't fit its schema are the caller's error.
     pub(super) async fn execute_named(
         &self,
+        settings: &Settings,
         name: &str,
         member: Option<&str>,
         arguments: Map<String, Value>,
     ) -> Result<ToolResult, Error> {
-        let settings = self.snapshot();
         let deadline = Deadline::after(settings.orchestration.timeout);
-        let found = resolve_name(settings.tools.iter(), name);
-        let (tool, is_function) = found.map(|(tool, its_own)| (tool, its_own.is_some())).ok_or_else(|| {
-            let names = settings.tools.iter().map(|tool| tool.name.as_str()).take(MAX_LISTED_NAMES).collect::<Vec<_>>();
-            not_found(name, "there are", &names)
-        })?;
+        let (tool, own_name) = naming::require(&settings.tools, name)?;
         if !tool.effective.enabled {
             return Ok(ToolResult::error(format!("Tool '{}' is disabled", tool.name)));
         }
-        let found = self.functions(vec![tool.clone()], &settings, deadline).await;
+        let found = self.functions(vec![tool.clone()], settings, deadline).await;
         if let Some(problem) = found.problems.into_iter().next() {
             return Ok(ToolResult::error(problem));
         }
-        let function = if is_function { find_published(name, found.all)? } else { choose_member(member, found.all)? };
-        let arguments = self.runtime.check_arguments(&function, &Value::Object(arguments)).map_err(|wrong| {
+        let function = match own_name {
+            Some(_) => naming::find_published(name, found.all)?,
+            None => naming::choose_member(member, found.all)?,
+        };
+        let arguments = arguments::check(&Value::Object(arguments), &function.parameters).map_err(|wrong| {
             let loc = vec!["body".into(), "arguments".into()];
             Error::invalid(vec![FieldIssue::new("value_error", loc, wrong, Value::Null)])
         })?;
-        Ok(self.runtime.execute_checked(&function, &arguments, &settings, deadline).await)
+        Ok(self.execute_checked(&function, &arguments, settings, deadline).await)
     }
 
-    /// The tool of this name, or the error that a caller reads.
-    pub(super) fn require(&self, name: &str) -> Result<Tool, Error> {
-        self.snapshot().tools.require(name).cloned()
-    }
-
-    /// Looks whether a tool of a known type can do its work; and how many milliseconds that took.
-    pub(super) async fn check(&self, tool: &Tool) -> (ToolCheck, f64) {
-        let rules = &self.snapshot().tool_policy;
-        let started = Instant::now();
-        let check = self.runtime.check(tool, rules, Deadline::after(CHECK_TIMEOUT)).await;
-        (check, started.elapsed().as_secs_f64() * 1000.0)
-    }
-
-    /// What models are told of a tool with one function.
-    pub(super) fn schema(&self, tool: &Tool) -> Option<Value> {
-        self.runtime.single_function(tool).map(|function| function.to_schema())
+    /// Looks whether a tool can do its work, or at its configuration only.
+    pub(super) async fn test(&self, settings: &Settings, tool: &Tool, skip_connectivity: bool) -> ToolTest {
+        let untested = |check| ToolTest { check, config_valid: true, latency: None, function: None };
+        if !tool.effective.enabled {
+            let message = "Tool is disabled. Enable it to test connectivity.";
+            return untested(ToolCheck::untested(false, ToolCheckStatus::Skipped, message));
+        }
+        if tool.effective.is_unsupported() {
+            let message = "Tool could not be instantiated from configuration";
+            let check = ToolCheck {
+                error: Some("Invalid tool configuration".to_owned()),
+                ..ToolCheck::untested(false, ToolCheckStatus::Failed, message)
+            };
+            return ToolTest { config_valid: false, ..untested(check) };
+        }
+        let function = runtime::options(tool).ok().and_then(|options| runtime::describe(tool, &options));
+        if skip_connectivity {
+            let message = "Tool configuration is valid. Connectivity test skipped.";
+            return ToolTest { function, ..untested(ToolCheck::untested(true, ToolCheckStatus::Skipped, message)) };
+        }
+        let (started, deadline) = (Instant::now(), Deadline::after(CHECK_TIMEOUT));
+        let check = match self.slot(deadline).await {
+            Some(_slot) => self.runtime.check(tool, &settings.tool_policy, deadline).await.redacted(tool.redaction()),
+            None => ToolCheck::failed(ToolCheckStatus::Timeout, "Too many tools are running", NO_SLOT),
+        };
+        let latency = check.tested.then(|| started.elapsed().as_secs_f64() * 1000.0);
+        ToolTest { latency, function, ..untested(check) }
     }
 
     /// Ends what outlives requests: connections, and processes behind them.
     pub async fn close(&self) {
-        self.runtime.close().await;
+        self.runtime.mcp.close().await;
     }
 }
 
-/// The function of this name.
-fn find_published(name: &str, mut all: Vec<ToolFunction>) -> Result<ToolFunction, Error> {
-    if let Some(at) = all.iter().position(|function| function.has_name(name)) {
-        return Ok(all.swap_remove(at));
-    }
-    let names: Vec<_> = all.iter().map(|function| function.name.as_str()).take(MAX_LISTED_NAMES).collect();
-    Err(not_found(name, "its server has", &names))
-}
-
-fn not_found(name: &str, what: &str, names: &[&str]) -> Error {
-    let names = if names.is_empty() { String::new() } else { format!("; {what}: {}", names.join(", ")) };
-    Error::not_found(format!("Tool '{name}' not found{names}"))
-}
-
-/// The function that is meant by the body's `tool`.
-fn choose_member(member: Option<&str>, all: Vec<ToolFunction>) -> Result<ToolFunction, Error> {
-    let names: Vec<_> = all.iter().filter_map(|function| function.remote.clone()).collect();
-    let is_meant = |function: &ToolFunction| {
-        function.remote.as_deref() == member
-            || function.remote.is_some() && member.is_some_and(|name| function.has_name(name))
+/// What came of a function, as its caller may see it.
+fn finish(function: &ToolFunction, result: ToolResult, started: Instant) -> ToolResult {
+    let redaction = function.tool.redaction();
+    let result = ToolResult {
+        output: result.output.redacted(redaction),
+        error: result.error.map(|error| redaction.text(&error)),
+        metadata: redact_members(redaction, result.metadata),
+        ..result
     };
-    let msg = match (member, names.is_empty()) {
-        (None, false) => "Input should name one of the MCP server's tools",
-        (Some(_), true) => "Input should be absent: the tool has only one function",
-        _ => "Input should be one of the MCP server's tools",
-    };
-    all.into_iter().find(is_meant).ok_or_else(|| {
-        let loc = vec!["body".into(), "tool".into()];
-        let msg = if names.is_empty() { msg.to_owned() } else { format!("{msg}: {}", names.join(", ")) };
-        Error::invalid(vec![FieldIssue::new("value_error", loc, msg, member.into())])
-    })
+    // A success is `ok`, as of all that is called.
+    let outcome = if result.status == ToolStatus::Success { "ok" } else { result.status.as_str() };
+    metrics::call(Callee::Tool, function.tool.name.as_str(), outcome, started.elapsed());
+    let elapsed = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(tool = %function.name, status = ?result.status, duration_ms = elapsed, "a tool was run");
+    result.truncate_output(MAX_OUTPUT_BYTES).with("duration_ms", elapsed)
 }

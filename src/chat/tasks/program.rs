@@ -15,7 +15,7 @@ use crate::kernel::{Error, Role, truncate_chars};
 use crate::llm::{ChatMessage, Completion, Usage};
 use crate::settings::Language;
 use crate::storage::{Step, StepStatus};
-use crate::tools::{Tool, ToolFunction, ToolResult, ToolStatus};
+use crate::tools::{Tool, ToolFunction, ToolOutput, ToolResult, ToolStatus};
 
 /// Characters of a program's output that the answer and a model are shown.
 const MAX_OUTPUT_CHARS: usize = 4000;
@@ -167,11 +167,9 @@ fn step_of_writing(written: &Result<Completion, Error>, took: Duration) -> Step 
 
 /// What a program printed; for one that failed also what it said of that.
 fn printed(result: &ToolResult) -> String {
-    let member = |name: &str| result.output.get(name).and_then(Value::as_str).map(str::trim_end).unwrap_or_default();
     let text = match &result.output {
-        Value::Object(_) => [member("stdout"), member("stderr")].map(str::to_owned),
-        Value::Null => Default::default(),
-        _ => [text_of(result), String::new()],
+        ToolOutput::Program(output) => [&output.stdout, &output.stderr].map(|text| text.trim_end().to_owned()),
+        other => [other.text().map(|_| text_of(result)).unwrap_or_default(), String::new()],
     };
     let said: Vec<_> = text.iter().filter(|text| !text.is_empty()).map(String::as_str).collect();
     truncate_chars(&said.join("\n"), MAX_OUTPUT_CHARS)
@@ -220,11 +218,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::tools::ProgramOutput;
 
     #[test]
     fn a_report_tells_what_happened_and_can_not_be_broken_out_of() {
         let program = Program { language: Language::Python, code: String::new() };
-        let printed = |text: &str| ToolResult::success(json!({"stdout": text, "stderr": "", "exit_code": 0}));
+        let printed = |text: &str| {
+            let (stdout, exit_code) = (text.to_owned(), Some(0));
+            ToolResult::success(ToolOutput::Program(ProgramOutput { stdout, exit_code, ..ProgramOutput::default() }))
+        };
         let said = report(&program, &printed("a\n```\n# b\n"));
         assert_eq!(
             said,

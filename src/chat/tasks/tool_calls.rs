@@ -6,11 +6,10 @@ use tokio::time::Instant;
 
 use super::tool_result::{labelled, step_of, text_of};
 use crate::chat::context::TaskContext;
-use crate::chat::selection::tools::is_search;
 use crate::chat::text::short_line;
 use crate::kernel::{Deadline, Role, truncate_chars};
 use crate::llm::{ChatMessage, ToolCall};
-use crate::tools::{ToolFunction, ToolResult, ToolStatus};
+use crate::tools::{ToolFunction, ToolOutput, ToolResult, ToolStatus};
 
 /// Calls of one reply that are carried out.
 const MAX_CALLS: usize = 8;
@@ -59,7 +58,6 @@ struct CompletedCall {
     /// Its place among all calls of the request.
     number: usize,
     result: ToolResult,
-    is_search: bool,
 }
 
 impl<'a> ToolCalls<'a> {
@@ -82,7 +80,7 @@ impl<'a> ToolCalls<'a> {
     /// What the tools gave so far, each labelled as data.
     pub(super) fn results(&self) -> Vec<String> {
         let result = |record: &ToolCallRecord| {
-            format!("Tool '{}' ({}):\n{}", short_line(&record.name), record.status.name(), record.text)
+            format!("Tool '{}' ({}):\n{}", short_line(&record.name), record.status.as_str(), record.text)
         };
         self.records.iter().map(result).collect()
     }
@@ -171,11 +169,10 @@ impl<'a> ToolCalls<'a> {
         )
     }
 
-    fn keep(&mut self, call: &ToolCall, CompletedCall { result, is_search, .. }: &CompletedCall) {
-        let has_sources = *is_search && result.status == ToolStatus::Success;
-        let text = match has_sources {
-            true => self.context.chat.sources.add(&result.output),
-            false => text_of(result),
+    fn keep(&mut self, call: &ToolCall, CompletedCall { result, .. }: &CompletedCall) {
+        let (text, has_sources) = match &result.output {
+            ToolOutput::Search(found) => (self.context.chat.sources.add(&found.results), true),
+            _ => (text_of(result), false),
         };
         let text = match self.chars_left {
             0 => "(left out: the results of this request are too long together)".to_owned(),
@@ -219,5 +216,5 @@ async fn run(context: &TaskContext<'_>, deadline: Deadline, call: &ToolCall, num
     };
     let name = function.map_or(&call.name, |function| &function.name);
     context.record_step(number, step_of(name, &call.arguments, &result, started.elapsed())).await;
-    CompletedCall { number, result, is_search: function.is_some_and(|function| is_search(&function.tool)) }
+    CompletedCall { number, result }
 }

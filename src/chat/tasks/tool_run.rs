@@ -7,7 +7,7 @@ use crate::chat::selection::tools::is_search;
 use crate::chat::task::{TaskFailure, TaskOutput, ToolRun};
 use crate::chat::text::short_line;
 use crate::kernel::{Error, ErrorKind, Role, truncate_chars};
-use crate::tools::{Tool, ToolFunction, ToolStatus};
+use crate::tools::{Tool, ToolFunction, ToolOutput, ToolStatus};
 
 /// Longest text taken from a tool, in characters: an answer is to be read.
 const MAX_TEXT_CHARS: usize = 100_000;
@@ -23,12 +23,12 @@ pub(super) async fn run(context: &TaskContext<'_>, run: &ToolRun) -> Result<Task
     let chat = context.chat;
     let result = chat.services.tools.execute(&function, &arguments, &chat.settings, context.deadline).await;
     let query = Some(shown(&arguments));
-    let text = match result.status {
-        ToolStatus::Success if is_search(&run.tool) => chat.sources.add(&result.output),
-        ToolStatus::Success => {
+    let text = match (result.status, &result.output) {
+        (ToolStatus::Success, ToolOutput::Search(found)) => chat.sources.add(&found.results),
+        (ToolStatus::Success, _) => {
             format!("Result of tool '{}':\n{}", function.name, truncate_chars(&text_of(&result), MAX_TEXT_CHARS))
         }
-        status => {
+        (status, _) => {
             let kind = if status == ToolStatus::Timeout { ErrorKind::Timeout } else { ErrorKind::Upstream };
             let error = Error::new(kind, result.error.unwrap_or_else(|| "The tool failed".to_owned()));
             return Err(TaskFailure { query, ..error.into() });

@@ -5,8 +5,10 @@ use std::time::Duration;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, kill_process_group, pidfd_open, pidfd_send_signal, waitpid,
 };
-use tokio::io::Interest;
+use tempfile::TempDir;
 use tokio::io::unix::AsyncFd;
+use tokio::io::{BufReader, Interest};
+use tokio::net::unix::pipe::Receiver;
 use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
@@ -15,6 +17,22 @@ use super::sandbox_uid::SandboxUid;
 
 /// Longest wait for processes that were killed to be gone.
 const KILL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A program that was started.
+pub(super) struct RunningProgram {
+    pub(super) processes: ProcessTree,
+    /// The first process of the program.
+    pub(super) first: Pid,
+    pub(super) isolation: Isolation,
+}
+
+/// What surrounds a program.
+pub(super) enum Isolation {
+    /// A sandbox, and what bubblewrap goes on to report.
+    Sandbox(BufReader<Receiver>),
+    /// The folder that it runs in; there are no walls.
+    Folder(TempDir),
+}
 
 /// A program with all its processes. Dropping it kills them.
 #[derive(Debug)]

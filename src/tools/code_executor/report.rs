@@ -1,9 +1,10 @@
-use serde_json::json;
+use serde_json::Value;
 
+use super::captured::MAX_WRITTEN_BYTES;
 use super::invocation::Invocation;
-use super::output::MAX_WRITTEN_BYTES;
 use super::supervisor::{ProgramResult, Termination};
-use crate::tools::ToolResult;
+use crate::tools::output::{ProgramOutput, ToolOutput};
+use crate::tools::result::ToolResult;
 
 /// Exit codes beyond this tell of a signal.
 const SIGNALS: i32 = 128;
@@ -21,7 +22,7 @@ pub(super) fn result(
         Termination::Timeout | Termination::MemoryLimit | Termination::OutputLimit => None,
     };
     let result = match end {
-        Termination::Exit(0) => ToolResult::success(json!(null)),
+        Termination::Exit(0) => ToolResult::success(ToolOutput::Json(Value::Null)),
         Termination::Exit(code) => ToolResult::failure(failure(code, &stderr.text, invocation)),
         Termination::Timeout => {
             ToolResult::timeout(format!("The program did not end within {seconds:.1} seconds and was stopped"))
@@ -34,7 +35,7 @@ pub(super) fn result(
     };
     let (is_cut, was_not_utf8) = (stdout.is_cut || stderr.is_cut, stdout.was_not_utf8 || stderr.was_not_utf8);
     let mut result = result
-        .with_output(json!({"stdout": stdout.text, "stderr": stderr.text, "exit_code": exit_code}))
+        .with_output(ToolOutput::Program(ProgramOutput { stdout: stdout.text, stderr: stderr.text, exit_code }))
         .with("language", invocation.language.as_str())
         .with("interpreter_version", invocation.interpreter.version.as_str())
         .with("exit_code", exit_code)

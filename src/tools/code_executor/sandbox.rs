@@ -16,7 +16,7 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 use super::interpreter::on_path;
 use super::invocation::Invocation;
 use super::limits::deprioritize;
-use super::process_tree::ProcessTree;
+use super::process_tree::{Isolation, ProcessTree, RunningProgram};
 use super::sandbox_uid::SandboxUid;
 use super::seccomp;
 use crate::kernel::JsonReader;
@@ -77,14 +77,6 @@ struct BwrapStatus {
     first: i32,
 }
 
-/// A program in its sandbox.
-pub(super) struct SandboxedProgram {
-    pub(super) processes: ProcessTree,
-    pub(super) first: Pid,
-    /// What bubblewrap goes on to report.
-    pub(super) status: BufReader<Receiver>,
-}
-
 impl Sandbox {
     /// The error says what is missing.
     pub(super) fn find(search: &str) -> Result<Self, String> {
@@ -103,7 +95,7 @@ impl Sandbox {
         invocation: &Invocation<'_>,
         uid: SandboxUid,
         hidden: &[PathBuf],
-    ) -> Result<SandboxedProgram, String> {
+    ) -> Result<RunningProgram, String> {
         let fault = |error: std::io::Error| format!("The sandbox could not be put up: {error}");
         let (status, reports) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| fault(error.into()))?;
         let (code, writer) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| fault(error.into()))?;
@@ -131,7 +123,7 @@ impl Sandbox {
         deprioritize(first);
         // A sandbox that could not be built reads none; it will say why.
         drop(Sender::from_owned_fd(writer).map_err(fault)?.write_all(invocation.code.as_bytes()).await);
-        Ok(SandboxedProgram { processes, first, status })
+        Ok(RunningProgram { processes, first, isolation: Isolation::Sandbox(status) })
     }
 
     fn command(&self, invocation: &Invocation<'_>, uid: SandboxUid, hidden: &[PathBuf]) -> Command {

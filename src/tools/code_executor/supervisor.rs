@@ -10,14 +10,15 @@ use rustix::process::Pid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::ChildStdin;
 use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
 use tokio::time::{sleep_until, timeout};
 
 use super::autogroup;
+use super::captured::{CapturedStream, CapturedText, Keep};
 use super::invocation::Invocation;
 use super::memory_watchdog;
-use super::output::{CapturedStream, CapturedText, Keep};
-use super::process_tree::ProcessTree;
-use super::sandbox::{SandboxedProgram, explain};
+use super::process_tree::{Isolation, ProcessTree, RunningProgram};
+use super::sandbox::explain;
 use crate::kernel::Deadline;
 
 /// Longest wait for the rest of the output once all processes are gone.
@@ -43,34 +44,31 @@ pub(super) struct ProgramResult {
     pub(super) stderr: CapturedText,
 }
 
-/// Sees a program in its sandbox to its end. The error tells why it never began.
-pub(super) async fn supervise_sandboxed(
-    started: SandboxedProgram,
+/// Sees a program to its end. The error tells why one in a sandbox never began.
+pub(super) async fn supervise(
+    program: RunningProgram,
     invocation: &Invocation<'_>,
     deadline: Deadline,
 ) -> Result<ProgramResult, String> {
-    let SandboxedProgram { mut processes, first, mut status } = started;
-    let outcome = supervise(&mut processes, first, invocation, deadline, true).await;
-    let mut report = String::new();
-    let reported = timeout(DRAIN_TIMEOUT, (&mut status).take(1000).read_to_string(&mut report)).await.is_ok();
-    // An exit code is reported only for a program that was started; else it is bubblewrap's own.
-    if matches!(outcome.end, Termination::Exit(_)) && reported && !report.contains("exit-code") {
-        return Err(explain(&outcome.stderr.text));
+    let RunningProgram { mut processes, first, isolation } = program;
+    let is_sandboxed = matches!(isolation, Isolation::Sandbox(_));
+    let result = run(&mut processes, first, invocation, deadline, is_sandboxed).await;
+    match isolation {
+        Isolation::Sandbox(mut status) => {
+            let mut report = String::new();
+            let reported = timeout(DRAIN_TIMEOUT, (&mut status).take(1000).read_to_string(&mut report)).await.is_ok();
+            // An exit code is reported only for a program that was started; else it is bubblewrap's own.
+            if matches!(result.end, Termination::Exit(_)) && reported && !report.contains("exit-code") {
+                return Err(explain(&result.stderr.text));
+            }
+        }
+        // It may hold a lot; nobody needs to wait for the end of it.
+        Isolation::Folder(folder) => drop(spawn_blocking(move || drop(folder))),
     }
-    Ok(outcome)
+    Ok(result)
 }
 
-/// Sees a program without walls to its end.
-pub(super) async fn supervise_unsandboxed(
-    processes: &mut ProcessTree,
-    first: Pid,
-    invocation: &Invocation<'_>,
-    deadline: Deadline,
-) -> ProgramResult {
-    supervise(processes, first, invocation, deadline, false).await
-}
-
-async fn supervise(
+async fn run(
     processes: &mut ProcessTree,
     first: Pid,
     invocation: &Invocation<'_>,

@@ -1,14 +1,13 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use rustix::process::Pid;
 use tempfile::TempDir;
 
 use super::invocation::Invocation;
-use super::process_tree::ProcessTree;
+use super::process_tree::{Isolation, ProcessTree, RunningProgram};
 
 /// Starts a program without walls, in a folder of its own. Only if the operator has said so.
-pub(super) fn start(invocation: &Invocation<'_>) -> Result<(ProcessTree, Pid, TempDir), String> {
+pub(super) fn start(invocation: &Invocation<'_>) -> Result<RunningProgram, String> {
     let fault = |error: std::io::Error| format!("The program could not be started: {error}");
     let folder = TempDir::new().map_err(fault)?;
     fs::write(folder.path().join(invocation.file_name()), invocation.code).map_err(fault)?;
@@ -17,8 +16,8 @@ pub(super) fn start(invocation: &Invocation<'_>) -> Result<(ProcessTree, Pid, Te
     command.env_clear().envs(invocation.variables(&folder.path().display().to_string()));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let processes = ProcessTree::start(command.into()).map_err(fault)?;
-    let id = processes.leader().ok_or("The program ended at once")?;
+    let first = processes.leader().ok_or("The program ended at once")?;
     // It may have begun already, but not got far.
-    invocation.limits.apply_limits_unsandboxed(id).map_err(fault)?;
-    Ok((processes, id, folder))
+    invocation.limits.apply_limits_unsandboxed(first).map_err(fault)?;
+    Ok(RunningProgram { processes, first, isolation: Isolation::Folder(folder) })
 }

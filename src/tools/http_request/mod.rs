@@ -1,51 +1,32 @@
 //! `http_request`: calls an HTTP service for a model, which decides on path, method and content, and on nothing else.
 //!
-//! `target` knows where a call may go, `request` what is sent there, `reply` what is made of the answer. The runtime calls
-//! [`describe`], [`execute`] and [`check`]. To add an argument: its line in [`describe`], its reading in `request`.
+//! `schema` is what models are told; `target` knows where a call may go, `request` what is sent there, `reply` what is made of
+//! the answer. The runtime calls [`describe`], [`execute`] and [`check`]. To add an argument: its line in `schema`, its reading
+//! in `request`.
 
 mod reply;
 mod request;
+mod schema;
 mod target;
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::Tool;
-use super::check::ToolCheck;
-use super::function::FunctionSpec;
+use super::check::{ToolCheck, ToolCheckStatus};
 use super::result::ToolResult;
 use crate::kernel::Deadline;
 use crate::outbound::{HttpClient, Reply, display_url};
 use crate::settings::HttpOptions;
 use request::OutgoingRequest;
+pub(super) use schema::describe;
 use target::RequestTarget;
 
 /// Redirects that are followed.
 const MAX_REDIRECTS: usize = 5;
 /// Longest test. The original's.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// What the tool is offered as.
-pub(super) fn describe(options: &HttpOptions) -> FunctionSpec {
-    let parameter = json!({"type": ["string", "number", "boolean", "array", "null"],
-        "items": {"type": ["string", "number", "boolean"]}});
-    let parameters = json!({
-        "type": "object",
-        "properties": {
-            "url": {"type": "string", "maxLength": target::MAX_URL_CHARS, "description": target::describe(options)},
-            "method": {"type": "string", "enum": request::METHODS, "default": "GET", "description": "HTTP method"},
-            "params": {"type": "object", "description": "Query parameters, added to those of the URL", "additionalProperties": parameter},
-            "data": {"type": ["object", "array", "string"],
-                "description": "Body: an object or array is sent as JSON, a string as it is. Not with GET and HEAD"},
-            "headers": {"type": "object", "description": "Further request headers. Credentials are added by the tool itself",
-                "additionalProperties": {"type": "string"}, "maxProperties": 50},
-        },
-        "required": ["url"],
-        "additionalProperties": false,
-    });
-    FunctionSpec { description: "Make HTTP requests to external APIs".to_owned(), parameters }
-}
 
 /// Does what the arguments, which fit the schema, ask for.
 pub(super) async fn execute(
@@ -128,7 +109,8 @@ impl RedirectChain {
 /// server that works would answer that it does not.
 pub(super) async fn check(http: &HttpClient, tool: &Tool, options: &HttpOptions, deadline: Deadline) -> ToolCheck {
     let Some(base) = &options.base_url else {
-        return missing(tool, options).map_or_else(|| ToolCheck::untested(&tool.effective.kind), ToolCheck::incomplete);
+        return missing(tool, options)
+            .map_or_else(|| ToolCheck::not_applicable(&tool.effective.kind), ToolCheck::incomplete);
     };
     let shown = display_url(base.expose());
     let Some(target) = target::base_target(base) else {
@@ -139,9 +121,12 @@ pub(super) async fn check(http: &HttpClient, tool: &Tool, options: &HttpOptions,
         Err(error) => ToolCheck::unreachable(&error, CHECK_TIMEOUT.as_secs()),
         Ok(reply) => {
             let status = reply.status();
-            let (success, word) = if status < 400 { (true, "reachable") } else { (false, "unreachable") };
+            let (success, found, word) = match status {
+                ..400 => (true, ToolCheckStatus::Reachable, "reachable"),
+                _ => (false, ToolCheckStatus::Unreachable, "unreachable"),
+            };
             let message = format!("Tool endpoint is {word} (HTTP {status})");
-            ToolCheck { success, ..ToolCheck::passed(word, message).with("status_code", status) }
+            ToolCheck { success, ..ToolCheck::passed(found, message).with("status_code", status) }
         }
     };
     found.with("endpoint_url", shown)

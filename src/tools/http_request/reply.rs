@@ -1,9 +1,11 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::kernel::{Deadline, JsonReader, Redaction};
 use crate::outbound::Reply;
+use crate::tools::output::ToolOutput;
 use crate::tools::result::ToolResult;
 
 /// Largest body that is read; of a longer one the beginning is given.
@@ -25,6 +27,15 @@ const SHOWN_HEADERS: [&str; 8] = [
     "x-ratelimit-reset",
 ];
 
+/// Description of a body that is no text.
+#[derive(Serialize)]
+struct BinaryBody {
+    content_type: String,
+    bytes: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base64: Option<String>,
+}
+
 /// What a reply comes to; `who` names what was called.
 pub(super) async fn read(
     reply: Reply,
@@ -34,26 +45,24 @@ pub(super) async fn read(
     deadline: Deadline,
 ) -> ToolResult {
     let (status, status_text, reader) = (reply.status(), reply.status_text(), reply.reader());
-    let content_type =
-        reply.header("content-type").unwrap_or_default().chars().take(MAX_HEADER_CHARS).collect::<String>();
+    let content_type: String =
+        reply.header("content-type").unwrap_or_default().chars().take(MAX_HEADER_CHARS).collect();
     let headers = headers(&reply, |name| method == "HEAD" || SHOWN_HEADERS.contains(&name));
-    let body =
-        if method == "HEAD" { Ok(Default::default()) } else { reply.bytes_truncated(MAX_BODY_BYTES, deadline).await };
-    let failed = |error| ToolResult::call(who, &error).with("status_code", status);
-    let (bytes, whole) = match body {
-        Ok((bytes, whole)) => (bytes, whole || method == "HEAD"),
-        Err(error) => return failed(error),
+    let (output, whole) = if method == "HEAD" {
+        (Value::Object(headers.clone()), true)
+    } else {
+        match reply.bytes_truncated(MAX_BODY_BYTES, deadline).await {
+            Ok((bytes, whole)) => (output(&content_type, &bytes, whole, reader, redaction), whole),
+            Err(error) => return ToolResult::call(who, &error).with("status_code", status),
+        }
     };
-    let output = match method {
-        "HEAD" => Value::Object(headers.clone()),
-        _ => output(&content_type, &bytes, whole, reader, redaction),
-    };
+    let output = ToolOutput::Json(output);
     let result = match status {
         400.. => ToolResult::failure(format!("{who} answered {status_text}")).with_output(output),
         _ => ToolResult::success(output),
     };
     let result = result.with("status_code", status).with("content_type", content_type);
-    let result = if headers.is_empty() { result } else { result.with("headers", Value::Object(headers)) };
+    let result = if headers.is_empty() { result } else { result.with("headers", headers) };
     if whole { result } else { result.with("truncated", true) }
 }
 
@@ -75,10 +84,8 @@ fn output(content_type: &str, bytes: &[u8], whole: bool, reader: JsonReader, red
     }
     // Encoded, a credential could not be found and masked.
     let tellable = whole && bytes.len() <= MAX_BINARY_BYTES && !redaction.occurs_in(bytes);
-    match tellable.then(|| STANDARD.encode(bytes)) {
-        Some(base64) => json!({"content_type": kind, "bytes": bytes.len(), "base64": base64}),
-        None => json!({"content_type": kind, "bytes": bytes.len()}),
-    }
+    let base64 = tellable.then(|| STANDARD.encode(bytes));
+    serde_json::to_value(BinaryBody { content_type: kind, bytes: bytes.len(), base64 }).unwrap_or_default()
 }
 
 /// Whether bytes of an unknown kind are UTF-8; the last character of what was cut may be half.

@@ -16,19 +16,6 @@ pub(super) struct RequestTarget {
     pub(super) is_own: bool,
 }
 
-/// What a model is told of the argument `url`.
-pub(super) fn describe(options: &HttpOptions) -> String {
-    match &options.base_url {
-        Some(base) if options.allowed_hosts.is_empty() => {
-            format!("Path below {}, such as /items/5", display_base(base))
-        }
-        Some(base) => {
-            format!("Path below {}, such as /items/5; or a whole URL at {}", display_base(base), hosts(options))
-        }
-        None => format!("Whole URL, http or https, at {}", hosts(options)),
-    }
-}
-
 /// The place that the arguments name, if the tool may call it.
 pub(super) fn resolve(options: &HttpOptions, arguments: &Map<String, Value>) -> Result<RequestTarget, String> {
     let text = arguments.get("url").and_then(Value::as_str).unwrap_or_default().trim();
@@ -131,11 +118,11 @@ fn allowed_places(options: &HttpOptions) -> String {
     }
 }
 
-fn hosts(options: &HttpOptions) -> String {
+pub(super) fn hosts(options: &HttpOptions) -> String {
     options.allowed_hosts.iter().take(20).map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn display_base(base: &SecretUrl) -> String {
+pub(super) fn display_base(base: &SecretUrl) -> String {
     display_url(base.expose())
 }
 

@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use rmcp::model::PaginatedRequestParams;
 use rmcp::service::{Peer, RoleClient};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
@@ -38,8 +39,8 @@ const MAX_TTL: Duration = Duration::from_secs(3600);
 #[derive(Clone, Debug)]
 pub(super) struct ToolListing {
     pub(super) tools: Vec<ListedTool>,
-    /// Tools that can't be offered, each with the reason.
-    skipped: Vec<(String, String)>,
+    /// Tools that can't be offered.
+    pub(super) skipped: Vec<SkippedTool>,
     /// Until when it is believed.
     pub(super) expires_at: Instant,
 }
@@ -48,9 +49,25 @@ pub(super) struct ToolListing {
 #[derive(Clone, Debug)]
 pub(super) struct ListedTool {
     pub(super) name: String,
-    pub(super) described: FunctionSpec,
+    pub(super) spec: FunctionSpec,
     /// It is not what it was when the tool was first used.
     changed: bool,
+}
+
+/// A tool that can't be offered.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct SkippedTool {
+    name: String,
+    reason: String,
+}
+
+/// A tool as a test of its server shows it.
+#[derive(Serialize)]
+pub(super) struct ToolSummary<'a> {
+    name: &'a str,
+    description: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed: Option<bool>,
 }
 
 /// Asks a server for its tools, page by page.
@@ -77,7 +94,7 @@ pub(super) async fn list(
             }
             match describe(tool, &name, redaction, &mut room).await {
                 _ if !names.insert(name.clone()) => listed.skip(&name, "the server lists it twice"),
-                Ok(described) => listed.tools.push(ListedTool { name, described, changed: false }),
+                Ok(spec) => listed.tools.push(ListedTool { name, spec, changed: false }),
                 Err(why) => listed.skip(&name, why),
             }
         }
@@ -155,26 +172,18 @@ impl ToolListing {
         Self { expires_at: Instant::now() + time, ..self }
     }
 
-    fn skip(&mut self, name: &str, why: impl Into<String>) {
-        self.skipped.push((cut(name, MAX_NAME_BYTES), why.into()));
+    fn skip(&mut self, name: &str, reason: impl Into<String>) {
+        self.skipped.push(SkippedTool { name: cut(name, MAX_NAME_BYTES), reason: reason.into() });
     }
 
     /// The tools for a person who tests the server.
-    pub(super) fn details(&self) -> Vec<Value> {
-        let show = |tool: &ListedTool| {
-            let mut shown =
-                json!({"name": tool.name, "description": cut(&tool.described.description, MAX_SUMMARY_CHARS)});
-            if let (true, Some(shown)) = (tool.changed, shown.as_object_mut()) {
-                shown.insert("changed".to_owned(), true.into());
-            }
-            shown
+    pub(super) fn summaries<'a>(&'a self) -> Vec<ToolSummary<'a>> {
+        let summary = |tool: &'a ListedTool| ToolSummary {
+            name: &tool.name,
+            description: cut(&tool.spec.description, MAX_SUMMARY_CHARS),
+            changed: tool.changed.then_some(true),
         };
-        self.tools.iter().map(show).collect()
-    }
-
-    /// What can't be offered, for the same person.
-    pub(super) fn problems(&self) -> Vec<Value> {
-        self.skipped.iter().map(|(name, why)| json!({"name": name, "reason": why})).collect()
+        self.tools.iter().map(summary).collect()
     }
 }
 
@@ -190,7 +199,7 @@ impl ToolFingerprints {
     pub(super) fn compare(&mut self, server: &str, listed: &mut ToolListing) {
         let is_first = self.0.is_empty();
         for tool in &mut listed.tools {
-            let now = fingerprint(&tool.described);
+            let now = fingerprint(&tool.spec);
             let Some((first, last)) = self.0.get_mut(&tool.name) else {
                 self.0.insert(tool.name.clone(), (now, now));
                 if !is_first {
@@ -214,20 +223,22 @@ impl ToolFingerprints {
     }
 }
 
-fn fingerprint(described: &FunctionSpec) -> Fingerprint {
-    let mut schema = described.parameters.clone();
+fn fingerprint(spec: &FunctionSpec) -> Fingerprint {
+    let mut schema = spec.parameters.clone();
     schema.sort_all_objects();
-    Sha256::digest(format!("{}\0{schema}", described.description)).into()
+    Sha256::digest(format!("{}\0{schema}", spec.description)).into()
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn listed(tools: &[(&str, &str, Value)]) -> ToolListing {
         let describe = |(name, description, parameters): &(&str, &str, Value)| ListedTool {
             name: (*name).to_owned(),
-            described: FunctionSpec { description: (*description).to_owned(), parameters: parameters.clone() },
+            spec: FunctionSpec { description: (*description).to_owned(), parameters: parameters.clone() },
             changed: false,
         };
         ToolListing { tools: tools.iter().map(describe).collect(), skipped: Vec::new(), expires_at: Instant::now() }

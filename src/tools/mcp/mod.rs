@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use super::Tool;
-use super::check::ToolCheck;
+use super::check::{ToolCheck, ToolCheckStatus};
 use super::function::ToolFunction;
 use super::naming;
 use super::result::ToolResult;
@@ -34,6 +34,7 @@ use crate::settings::{Environment, McpOptions, McpTransport, ToolPolicy};
 use connection::{McpConnection, McpTarget};
 use error::McpError;
 use listing::ToolListing;
+use output::ServerInfo;
 use pool::{McpServer, ServerPool};
 
 /// Longest wait for connections to end at shutdown.
@@ -75,7 +76,7 @@ impl McpClient {
         let listing = async { self.listed(tool, &target?, options).await };
         match timeout_at(deadline.instant(), listing).await.unwrap_or(Err(McpError::Call(CallError::Timeout))) {
             Ok(listed) => {
-                let function = |offer: listing::ListedTool| naming::remote(tool, &offer.name, offer.described);
+                let function = |offer: listing::ListedTool| naming::remote(tool, &offer.name, offer.spec);
                 Ok(listed.tools.into_iter().map(function).collect())
             }
             Err(failure) => Err(tool.redaction().text(&sentence(tool, &failure))),
@@ -110,7 +111,7 @@ impl McpClient {
                 let result = output::result(answer, &who(tool)).with("tool", function);
                 return match server {
                     Some(server) => result
-                        .with("server", output::server(&server))
+                        .with("server", ServerInfo::of(&server))
                         .with("protocol_version", server.protocol_version.as_str()),
                     None => result,
                 };
@@ -153,9 +154,7 @@ impl McpClient {
                 server.refresh();
                 let check = passed(&listed);
                 let version = info.as_ref().map(|info| info.protocol_version.to_string());
-                check
-                    .with("server", info.map_or(Value::Null, |info| output::server(&info)))
-                    .with("protocol_version", version)
+                check.with("server", info.and_then(|info| ServerInfo::of(&info))).with("protocol_version", version)
             }
             Err(failure) => failed(tool, &failure, limit),
         };
@@ -221,13 +220,11 @@ fn sentence(tool: &Tool, failure: &McpError) -> String {
 }
 
 fn passed(listed: &ToolListing) -> ToolCheck {
-    let tools = listed.details();
+    let tools = listed.summaries();
     let count = if let [_] = *tools { "1 tool".to_owned() } else { format!("{} tools", tools.len()) };
-    let check = ToolCheck::passed("reachable", format!("MCP server answered with {count}")).with("tools", tools);
-    match listed.problems() {
-        problems if problems.is_empty() => check,
-        problems => check.with("skipped", problems),
-    }
+    let check = ToolCheck::passed(ToolCheckStatus::Reachable, format!("MCP server answered with {count}"));
+    let check = check.with("tools", tools);
+    if listed.skipped.is_empty() { check } else { check.with("skipped", &listed.skipped) }
 }
 
 fn failed(tool: &Tool, failure: &McpError, limit: f64) -> ToolCheck {
@@ -239,11 +236,11 @@ fn failed(tool: &Tool, failure: &McpError, limit: f64) -> ToolCheck {
             ToolCheck::unreachable(error, seconds)
         }
         McpError::CommandNotAllowed(_) => {
-            ToolCheck { tested: false, ..ToolCheck::failed("failed", "Command not allowed", sentence) }
+            ToolCheck { tested: false, ..ToolCheck::failed(ToolCheckStatus::Failed, "Command not allowed", sentence) }
         }
         McpError::Status(status) => {
-            ToolCheck::failed("failed", format!("HTTP {status}"), sentence).with("status_code", *status)
+            ToolCheck::failed(ToolCheckStatus::Failed, format!("HTTP {status}"), sentence).with("status_code", *status)
         }
-        _ => ToolCheck::failed("error", "No connection", sentence),
+        _ => ToolCheck::failed(ToolCheckStatus::Error, "No connection", sentence),
     }
 }

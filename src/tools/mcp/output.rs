@@ -1,6 +1,8 @@
 use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock, ServerPeerInfo};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
+use crate::tools::output::ToolOutput;
 use crate::tools::result::ToolResult;
 
 /// Characters of an error that are told.
@@ -22,9 +24,10 @@ fn complete(result: CallToolResult, who: &str) -> ToolResult {
     let text = texts.map(|texts| texts.join("\n"));
     let output = match (result.structured_content, &text) {
         (Some(structured), _) => structured,
-        (None, Some(text)) => json!(text),
+        (None, Some(text)) => text.as_str().into(),
         (None, None) => result.content.iter().map(describe).collect(),
     };
+    let output = ToolOutput::Json(output);
     if result.is_error != Some(true) {
         return ToolResult::success(output);
     }
@@ -51,20 +54,29 @@ fn measure(part: &mut Map<String, Value>) {
     }
     for key in ["data", "blob"] {
         if let Some(Value::String(base64)) = part.shift_remove(key) {
-            part.insert("bytes".to_owned(), json!(base64.trim_end_matches('=').len() * 3 / 4));
+            part.insert("bytes".to_owned(), (base64.trim_end_matches('=').len() * 3 / 4).into());
         }
     }
 }
 
-/// Who answered, for the metadata of a result and for tests.
-pub(super) fn server(info: &ServerPeerInfo) -> Value {
-    let name = |text: &str| text.chars().take(200).collect::<String>();
-    let server = info.server_info.as_ref();
-    server.map_or(Value::Null, |server| json!({"name": name(&server.name), "version": name(&server.version)}))
+/// Name of a server, for the metadata of a result and for tests.
+#[derive(Serialize)]
+pub(super) struct ServerInfo {
+    name: String,
+    version: String,
+}
+
+impl ServerInfo {
+    pub(super) fn of(info: &ServerPeerInfo) -> Option<Self> {
+        let cut = |text: &str| text.chars().take(200).collect();
+        info.server_info.as_ref().map(|server| Self { name: cut(&server.name), version: cut(&server.version) })
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::tools::ToolStatus;
 
@@ -75,9 +87,12 @@ mod tests {
     #[test]
     fn structure_wins_over_texts_and_texts_over_descriptions() {
         let texts = json!([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]);
-        assert_eq!(of(json!({"content": texts})).output, json!("a\nb"));
-        assert_eq!(of(json!({"content": texts, "structuredContent": {"n": 1}})).output, json!({"n": 1}));
-        assert_eq!(of(json!({"content": [], "structuredContent": null})).output, Value::Null);
+        assert_eq!(of(json!({"content": texts})).output, ToolOutput::Json(json!("a\nb")));
+        assert_eq!(
+            of(json!({"content": texts, "structuredContent": {"n": 1}})).output,
+            ToolOutput::Json(json!({"n": 1}))
+        );
+        assert_eq!(of(json!({"content": [], "structuredContent": null})).output, ToolOutput::Json(Value::Null));
         let mixed = of(json!({"content": [
             {"type": "text", "text": "look:", "annotations": {"priority": 1.0}},
             {"type": "image", "data": "aGVsbG8=", "mimeType": "image/png"},
@@ -90,14 +105,14 @@ mod tests {
             {"type": "resource", "resource": {"uri": "file:///a", "mimeType": "application/x", "bytes": 3}},
             {"type": "resource_link", "uri": "file:///b", "name": "b"},
         ]);
-        assert_eq!(mixed.output, expected);
+        assert_eq!(mixed.output, ToolOutput::Json(expected));
     }
 
     #[test]
     fn a_failed_tool_is_a_failure_in_its_own_words() {
         let failed = of(json!({"content": [{"type": "text", "text": "no such city"}], "isError": true}));
         assert_eq!((failed.status, failed.error.as_deref()), (ToolStatus::Failure, Some("no such city")));
-        assert_eq!(failed.output, json!("no such city"));
+        assert_eq!(failed.output, ToolOutput::Json(json!("no such city")));
         let silent = of(json!({"content": [], "isError": true}));
         assert_eq!(silent.error.as_deref(), Some("MCP server 'x' says that the tool failed"));
     }

@@ -5,7 +5,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::kernel::Fields;
-use crate::tools::{ToolResult, ToolService, ToolStatus};
+use crate::tools::{ToolOutput, ToolResult, ToolService, ToolStatus};
 use crate::web::openapi::schema::{Members, any_object, one_of, or_null, text};
 use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, JsonReply, PathFunction};
 
@@ -39,7 +39,7 @@ impl FromFields for ToolExecuteBody {
 one_of!(
     /// How an execution ended.
     ToolOutcome,
-    ToolStatus::NAMES
+    ToolStatus::ALL.map(ToolStatus::as_str)
 );
 
 /// What came of an execution.
@@ -55,7 +55,8 @@ pub(super) struct ToolExecuteResponse {
     #[schema(value_type = ToolOutcome)]
     status: ToolStatus,
     /// What it gave.
-    output: Value,
+    #[schema(value_type = Value)]
+    output: ToolOutput,
     /// What went wrong.
     error: Option<String>,
     /// What is worth knowing besides; `truncated` if the output was cut.
@@ -75,7 +76,7 @@ pub(super) async fn execute(
     PathFunction(name): PathFunction,
     JsonBody(body): JsonBody<ToolExecuteBody>,
 ) -> Result<JsonReply<ToolExecuteResponse>, ApiError> {
-    let result = tools.execute_named(&name, body.tool.as_deref(), body.arguments).await?;
+    let result = tools.execute_named(&tools.snapshot(), &name, body.tool.as_deref(), body.arguments).await?;
     let ToolResult { status, output, error, metadata } = result;
     let success = status == ToolStatus::Success;
     Ok(JsonReply::ok(ToolExecuteResponse { success, tool: name, status, output, error, metadata }))

@@ -73,8 +73,8 @@ pub(super) async fn schemas(
     State(tools): State<ToolService>,
     QueryParams(SchemasQuery(format)): QueryParams<SchemasQuery>,
 ) -> Result<JsonReply<ToolSchemasResponse>, ApiError> {
-    let functions = tools.all_functions().await;
-    let show = if format == SchemaFormat::OpenAi { ToolFunction::to_openai } else { ToolFunction::to_schema };
+    let functions = tools.all_functions(&tools.snapshot()).await;
+    let show = if format == SchemaFormat::OpenAi { openai_schema } else { plain_schema };
     let schemas: Vec<_> = functions.all.iter().map(show).collect();
     Ok(JsonReply::ok(ToolSchemasResponse {
         success: true,
@@ -84,6 +84,16 @@ pub(super) async fn schemas(
     }))
 }
 
+/// A function in the original's form.
+pub(super) fn plain_schema(function: &ToolFunction) -> Value {
+    json!({"name": function.name, "description": function.description, "parameters": function.parameters})
+}
+
+/// A function as an element of `tools` in a request for chat completions.
+fn openai_schema(ToolFunction { call_name, description, parameters, .. }: &ToolFunction) -> Value {
+    json!({"type": "function", "function": {"name": call_name, "description": description, "parameters": parameters}})
+}
+
 /// The types that tools may have.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"tool_types": [{"type": "http_request", "description": "Make HTTP requests to external APIs",
@@ -91,8 +101,45 @@ pub(super) async fn schemas(
 pub(super) struct ToolTypesResponse {
     /// Each with type, description, required_config and optional_config.
     #[schema(value_type = Vec<Object>)]
-    tool_types: Value,
+    tool_types: [ToolType; 4],
 }
+
+/// A type of tools, and the keys of its `config`.
+#[derive(Serialize)]
+struct ToolType {
+    r#type: &'static str,
+    description: &'static str,
+    required_config: &'static [&'static str],
+    optional_config: &'static [&'static str],
+}
+
+const TOOL_TYPES: [ToolType; 4] = [
+    ToolType {
+        r#type: "http_request",
+        description: "Make HTTP requests to external APIs",
+        required_config: &["base_url"],
+        optional_config: &["auth_token", "timeout", "headers", "allowed_hosts", "endpoint", "port", "api_key"],
+    },
+    // As in the original; searxng needs no key, and most providers no endpoint.
+    ToolType {
+        r#type: "web_search",
+        description: "Search the web for information",
+        required_config: &["api_key", "endpoint"],
+        optional_config: &["provider", "max_results", "timeout", "engine_id", "port"],
+    },
+    ToolType {
+        r#type: "code_executor",
+        description: "Execute code in a sandboxed environment",
+        required_config: &[],
+        optional_config: &["timeout", "max_memory", "allowed_languages", "sandbox_enabled", "auto_execute"],
+    },
+    ToolType {
+        r#type: "mcp",
+        description: "Use the tools of an MCP server; command instead of url starts one",
+        required_config: &["url"],
+        optional_config: &["auth_token", "headers", "command", "args", "env", "include", "exclude", "timeout"],
+    },
+];
 
 /// Types of tools
 ///
@@ -100,34 +147,5 @@ pub(super) struct ToolTypesResponse {
 #[utoipa::path(get, path = "/api/tools/types/available", tag = "tools", operation_id = "tool_types",
     responses((status = 200, description = "The types", body = ToolTypesResponse), ReadErrors))]
 pub(super) async fn types() -> JsonReply<ToolTypesResponse> {
-    let of = |kind: &str, description: &str, required: Value, optional: Value| json!({"type": kind, "description": description, "required_config": required, "optional_config": optional});
-    JsonReply::ok(ToolTypesResponse {
-        tool_types: json!([
-            of(
-                "http_request",
-                "Make HTTP requests to external APIs",
-                json!(["base_url"]),
-                json!(["auth_token", "timeout", "headers", "allowed_hosts", "endpoint", "port", "api_key"]),
-            ),
-            // As in the original; searxng needs no key, and most providers no endpoint.
-            of(
-                "web_search",
-                "Search the web for information",
-                json!(["api_key", "endpoint"]),
-                json!(["provider", "max_results", "timeout", "engine_id", "port"]),
-            ),
-            of(
-                "code_executor",
-                "Execute code in a sandboxed environment",
-                json!([]),
-                json!(["timeout", "max_memory", "allowed_languages", "sandbox_enabled", "auto_execute"]),
-            ),
-            of(
-                "mcp",
-                "Use the tools of an MCP server; command instead of url starts one",
-                json!(["url"]),
-                json!(["auth_token", "headers", "command", "args", "env", "include", "exclude", "timeout"]),
-            ),
-        ]),
-    })
+    JsonReply::ok(ToolTypesResponse { tool_types: TOOL_TYPES })
 }

@@ -3,9 +3,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::schemas::plain_schema;
 use crate::kernel::{Error, FieldIssue};
-use crate::tools::check::ToolCheck;
-use crate::tools::{Tool, ToolService};
+use crate::tools::ToolService;
+use crate::tools::check::ToolCheckStatus;
+use crate::tools::service::ToolTest;
 use crate::web::{
     ApiError, BodyErrors, ConnectivityTestQuery, ErrorBody, JsonReply, OptionalBody, PathName, QueryParams,
 };
@@ -26,7 +28,8 @@ pub(super) struct ToolTestResponse {
     success: bool,
     connectivity_tested: bool,
     /// `reachable`, `unreachable`, `timeout`, `error`, `failed`, `skipped` or `not_applicable`.
-    connectivity_status: &'static str,
+    #[schema(value_type = String)]
+    connectivity_status: ToolCheckStatus,
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<&'static str>,
@@ -67,46 +70,26 @@ pub(super) async fn test(
         let msg = "Input should be a valid dictionary";
         return Err(Error::invalid(vec![FieldIssue::new("dict_type", vec!["body".into()], msg, other)]).into());
     }
-    let tool = tools.require(name.as_str())?;
-    if !tool.effective.enabled {
-        let message = "Tool is disabled. Enable it to test connectivity.".to_owned();
-        let warning = Some("Tool configuration is saved but tool is disabled");
-        let check = ToolCheck { status: "skipped", message, ..ToolCheck::default() };
-        return Ok(JsonReply::ok(ToolTestResponse { warning, ..tested(&tool, check) }));
-    }
-    if tool.effective.is_unsupported() {
-        let message = "Tool could not be instantiated from configuration".to_owned();
-        let error = Some("Invalid tool configuration".to_owned());
-        let check = ToolCheck { status: "failed", message, error, ..ToolCheck::default() };
-        return Ok(JsonReply::ok(ToolTestResponse { config_valid: false, ..tested(&tool, check) }));
-    }
-    if query.skip_connectivity {
-        let message = "Tool configuration is valid. Connectivity test skipped.".to_owned();
-        let check = ToolCheck { success: true, status: "skipped", message, ..ToolCheck::default() };
-        return Ok(JsonReply::ok(ToolTestResponse { schema: tools.schema(&tool), ..tested(&tool, check) }));
-    }
-    let (check, latency) = tools.check(&tool).await;
-    let latency = check.tested.then_some(latency);
-    Ok(JsonReply::ok(ToolTestResponse { latency, schema: tools.schema(&tool), ..tested(&tool, check) }))
-}
-
-fn tested(tool: &Tool, check: ToolCheck) -> ToolTestResponse {
-    ToolTestResponse {
+    let settings = tools.snapshot();
+    let tool = settings.tools.require(name.as_str())?;
+    let ToolTest { check, config_valid, latency, function } =
+        tools.test(&settings, tool, query.skip_connectivity).await;
+    Ok(JsonReply::ok(ToolTestResponse {
         tool: tool.name.to_string(),
         r#type: tool.effective.kind.clone(),
-        config_valid: true,
+        config_valid,
         config_saved: true,
         enabled: tool.effective.enabled,
         success: check.success,
         connectivity_tested: check.tested,
         connectivity_status: check.status,
         message: check.message,
-        warning: None,
+        warning: (!tool.effective.enabled).then_some("Tool configuration is saved but tool is disabled"),
         error: check.error,
         error_detail: check.error_detail,
         suggestion: check.suggestion,
-        latency: None,
-        schema: None,
+        latency,
+        schema: function.as_ref().map(plain_schema),
         details: check.details,
-    }
+    }))
 }

@@ -1,34 +1,29 @@
 //! `web_search`: asks a search engine and gives one kind of result list, whoever answers.
 //!
-//! `provider` says how each engine is spoken to, one file per engine; `query` reads what a model asks for, `hit` tidies what was
-//! found, `refusal` puts refusals into words. The runtime calls [`describe`], [`execute`] and [`check`]. To add an engine: a
-//! variant of `SearchProvider`, a file with its `Provider`, its line in `provider::of`.
+//! `schema` is what models are told, `query` reads what one asks for; `provider` is what there is to know of an engine, and
+//! `engines` has one file for each; `hit` makes plain text of what was found, `refusal` words what error replies mean. The
+//! runtime calls [`describe`], [`execute`] and [`check`].
 
-mod bing;
-mod brave;
-mod generic;
-mod google;
+mod engines;
 mod hit;
 mod provider;
 mod query;
 mod refusal;
-mod searxng;
-mod serper;
-mod tavily;
+mod schema;
 
 use std::collections::HashSet;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::Tool;
-use super::check::ToolCheck;
+use super::check::{ToolCheck, ToolCheckStatus};
 use super::function::FunctionSpec;
+use super::output::{SearchHit, SearchOutput, ToolOutput};
 use super::result::ToolResult;
 use crate::kernel::{Deadline, JsonError};
-use crate::outbound::{CallError, HttpClient, Reply, RetryDecision, RetryPolicy, display_url, retry};
+use crate::outbound::{CallError, HttpClient, RetryDecision, RetryPolicy, display_url, retry};
 use crate::settings::{SearchOptions, SearchProvider};
-use hit::Hit;
 use provider::{PageRequest, Provider};
 use query::SearchQuery;
 
@@ -42,7 +37,7 @@ const RETRY: RetryPolicy =
 
 /// What the tool is offered as.
 pub(super) fn describe(options: &SearchOptions) -> FunctionSpec {
-    let parameters = query::schema(provider::of(options.provider), options.max_results);
+    let parameters = schema::schema(engines::provider(options.provider), options.max_results);
     FunctionSpec { description: "Search the web for information".to_owned(), parameters }
 }
 
@@ -54,44 +49,50 @@ pub(super) async fn execute(
     arguments: &Map<String, Value>,
     deadline: Deadline,
 ) -> ToolResult {
-    let prepared = Search::new(http, tool, options)
-        .and_then(|search| Ok((search, SearchQuery::read(arguments, options.max_results)?)))
-        .map_err(|why| ToolResult::error(format!("Tool '{}' was not run: {why}", tool.name)));
+    let prepared = Search::new(http, tool, options, deadline)
+        .and_then(|search| Ok((search, SearchQuery::read(arguments, options.max_results)?)));
     let (search, query) = match prepared {
         Ok(prepared) => prepared,
-        Err(refused) => return refused,
+        Err(why) => return ToolResult::error(format!("Tool '{}' was not run: {why}", tool.name)),
     };
-    let (found, problem) = search.run(&query, deadline).await;
-    let result = match problem {
-        Some(SearchError::Call(error)) if found.is_empty() => ToolResult::call(&search.who(), &error),
-        Some(SearchError::Refused(status, text)) if found.is_empty() => {
+    let (results, error) = search.run(&query).await;
+    let result = match error {
+        Some(SearchError::Call(error)) if results.is_empty() => ToolResult::call(&search.who(), &error),
+        Some(SearchError::Refused(status, text)) if results.is_empty() => {
             ToolResult::failure(text).with("status_code", status)
         }
-        Some(problem) => search.success(&query, &found).with("incomplete", problem.text(&search.who())),
-        None => search.success(&query, &found),
+        error => {
+            let (query, provider, count) = (query.text, search.provider.key, results.len());
+            let result = ToolResult::success(ToolOutput::Search(SearchOutput { query, provider, results, count }));
+            match error {
+                Some(error) => result.with("incomplete", error.text(&search.who())),
+                None => result,
+            }
+        }
     };
-    result.with("provider", search.provider.key).with("endpoint", search.shown())
+    result.with("provider", search.provider.key).with("endpoint", search.endpoint())
 }
 
 /// Looks whether the tool can do its work. A search would cost its owner money, except at SearXNG, which is asked.
 pub(super) async fn check(http: &HttpClient, tool: &Tool, options: &SearchOptions, deadline: Deadline) -> ToolCheck {
-    let search = match Search::new(http, tool, options) {
+    let search = match Search::new(http, tool, options, deadline.at_most(CHECK_TIMEOUT)) {
         Err(missing) => return ToolCheck::incomplete(format!("Tool '{}' can't search: {missing}", tool.name)),
-        Ok(_) if options.provider != SearchProvider::Searxng => return ToolCheck::untested(&tool.effective.kind),
+        Ok(_) if options.provider != SearchProvider::Searxng => {
+            return ToolCheck::not_applicable(&tool.effective.kind);
+        }
         Ok(search) => search,
     };
-    let query = SearchQuery::for_text("test");
-    let found = match search.run(&query, deadline.at_most(CHECK_TIMEOUT)).await {
+    let check = match search.run(&SearchQuery::for_text("test")).await {
         (_, Some(SearchError::Call(error))) => ToolCheck::unreachable(&error, CHECK_TIMEOUT.as_secs()),
         (_, Some(SearchError::Refused(status, text))) => {
-            ToolCheck::failed("error", "Search failed", text).with("status_code", status)
+            ToolCheck::failed(ToolCheckStatus::Error, "Search failed", text).with("status_code", status)
         }
         (found, None) => {
             let message = format!("Tool endpoint is reachable: a search found {} results", found.len());
-            ToolCheck::passed("reachable", message).with("status_code", 200)
+            ToolCheck::passed(ToolCheckStatus::Reachable, message).with("status_code", 200)
         }
     };
-    found.with("endpoint_url", search.shown())
+    check.with("endpoint_url", search.endpoint())
 }
 
 /// A search engine as a tool has it configured.
@@ -99,6 +100,7 @@ struct Search<'a> {
     http: &'a HttpClient,
     tool: &'a Tool,
     options: &'a SearchOptions,
+    deadline: Deadline,
     provider: &'static Provider,
     url: url::Url,
 }
@@ -111,34 +113,39 @@ enum SearchError {
 }
 
 impl SearchError {
-    fn text(&self, who: &str) -> String {
+    fn text(self, who: &str) -> String {
         match self {
             Self::Call(error) => format!("{who} {error}"),
-            Self::Refused(_, text) => text.clone(),
+            Self::Refused(_, text) => text,
         }
     }
 }
 
 impl<'a> Search<'a> {
     /// The error tells what the tool's owner has to add.
-    fn new(http: &'a HttpClient, tool: &'a Tool, options: &'a SearchOptions) -> Result<Self, String> {
-        let provider = provider::of(options.provider);
+    fn new(
+        http: &'a HttpClient,
+        tool: &'a Tool,
+        options: &'a SearchOptions,
+        deadline: Deadline,
+    ) -> Result<Self, String> {
+        let provider = engines::provider(options.provider);
         let url = provider.url(options)?;
-        Ok(Self { http, tool, options, provider, url })
+        Ok(Self { http, tool, options, deadline, provider, url })
     }
 
     /// What was found, page by page, and what ended it early.
-    async fn run(&self, query: &SearchQuery, deadline: Deadline) -> (Vec<Hit>, Option<SearchError>) {
-        let mut found: Vec<Hit> = Vec::new();
+    async fn run(&self, query: &SearchQuery) -> (Vec<SearchHit>, Option<SearchError>) {
+        let mut found: Vec<SearchHit> = Vec::new();
         let mut known = HashSet::new();
         let count = query.wanted.min(self.provider.page);
         for page in 0..self.provider.pages {
-            let hits = match self.page(query, page, count, deadline).await {
+            let hits = match self.page(query, page, count).await {
                 Ok(hits) => hits,
-                Err(problem) => return (found, Some(problem)),
+                Err(error) => return (found, Some(error)),
             };
             let given = hits.len();
-            found.extend(hits.into_iter().filter_map(Hit::normalized).filter(|hit| known.insert(hit.url.clone())));
+            found.extend(hits.into_iter().filter_map(hit::normalized).filter(|hit| known.insert(hit.url.clone())));
             if given < count || found.len() >= query.wanted {
                 break;
             }
@@ -147,28 +154,23 @@ impl<'a> Search<'a> {
         (found, None)
     }
 
-    async fn page(
-        &self,
-        query: &SearchQuery,
-        page: usize,
-        count: usize,
-        deadline: Deadline,
-    ) -> Result<Vec<Hit>, SearchError> {
+    async fn page(&self, query: &SearchQuery, page: usize, count: usize) -> Result<Vec<SearchHit>, SearchError> {
         let (key, engine) = (self.options.api_key.as_ref(), self.options.engine_id.as_deref());
         let call = (self.provider.request)(&PageRequest { url: &self.url, query, key, engine, page, count });
-        let verdict = |error: &CallError| match error {
+        let decide = |error: &CallError| match error {
             CallError::Refused | CallError::Unreachable(_) => RetryDecision::Retry(None),
             _ => RetryDecision::Stop,
         };
-        let (sent, _) = retry(RETRY, deadline, || self.http.send(&call, deadline), verdict).await;
+        let (sent, _) = retry(RETRY, self.deadline, || self.http.send(&call, self.deadline), decide).await;
         let reply = sent.map_err(SearchError::Call)?;
         let status = reply.status();
+        let wrong = |what: &str| SearchError::Refused(status, format!("{} {what}", self.who()));
         if !(200..300).contains(&status) {
-            return Err(SearchError::Refused(status, self.refusal(reply, deadline).await));
+            let redaction = self.tool.redaction();
+            return Err(wrong(&refusal::explain(self.provider, reply, redaction, self.deadline).await));
         }
         let reader = reply.reader();
-        let body = reply.bytes(MAX_REPLY_BYTES, deadline).await.map_err(SearchError::Call)?;
-        let wrong = |what: &str| SearchError::Refused(status, format!("{} {what}", self.who()));
+        let body = reply.bytes(MAX_REPLY_BYTES, self.deadline).await.map_err(SearchError::Call)?;
         let json: Value = reader.read(&body).map_err(|error| match error {
             JsonError::TooManyValues(most) => SearchError::Call(CallError::TooManyValues(most)),
             JsonError::Invalid(_) => wrong(refusal::not_json(&body)),
@@ -176,23 +178,12 @@ impl<'a> Search<'a> {
         (self.provider.read)(&json).map_err(|what| wrong(&what))
     }
 
-    async fn refusal(&self, reply: Reply, deadline: Deadline) -> String {
-        let redaction = self.tool.redaction();
-        let what = refusal::explain(self.provider, reply, redaction, deadline).await;
-        format!("{} {what}", self.who())
-    }
-
-    fn success(&self, query: &SearchQuery, found: &[Hit]) -> ToolResult {
-        let results: Vec<_> = found.iter().map(Hit::to_json).collect();
-        let (query, count) = (&query.text, results.len());
-        ToolResult::success(json!({"query": query, "provider": self.provider.key, "results": results, "count": count}))
-    }
-
     fn who(&self) -> String {
-        format!("{} ({})", self.provider.name, self.shown())
+        format!("{} ({})", self.provider.name, self.endpoint())
     }
 
-    fn shown(&self) -> String {
+    /// The URL, without what may be a credential.
+    fn endpoint(&self) -> String {
         display_url(self.url.as_str())
     }
 }

@@ -1,12 +1,11 @@
 use serde_json::Value;
 use url::Url;
 
-use super::hit::Hit;
 use super::query::SearchQuery;
-use super::{bing, brave, generic, google, searxng, serper, tavily};
 use crate::kernel::Secret;
 use crate::outbound::Call;
-use crate::settings::{SearchOptions, SearchProvider};
+use crate::settings::SearchOptions;
+use crate::tools::output::SearchHit;
 
 /// How a search engine is spoken to.
 pub(super) struct Provider {
@@ -37,7 +36,7 @@ pub(super) struct Provider {
     /// The request for a page.
     pub(super) request: fn(&PageRequest<'_>) -> Call,
     /// The results in a reply; the error completes a sentence that begins with its name.
-    pub(super) read: fn(&Value) -> Result<Vec<Hit>, String>,
+    pub(super) read: fn(&Value) -> Result<Vec<SearchHit>, String>,
 }
 
 /// One page of a search that is to be asked for.
@@ -53,23 +52,25 @@ pub(super) struct PageRequest<'a> {
     pub(super) count: usize,
 }
 
-/// What most engines mean by 401 and 403.
-pub(super) const KEY_REFUSED: &str = "refused the key; config.api_key should be one that is valid for this service";
-
-/// The engine behind a name.
-pub(super) fn of(provider: SearchProvider) -> &'static Provider {
-    match provider {
-        SearchProvider::Generic => &generic::PROVIDER,
-        SearchProvider::Google => &google::PROVIDER,
-        SearchProvider::Bing => &bing::PROVIDER,
-        SearchProvider::Brave => &brave::PROVIDER,
-        SearchProvider::Tavily => &tavily::PROVIDER,
-        SearchProvider::Serper => &serper::PROVIDER,
-        SearchProvider::Searxng => &searxng::PROVIDER,
-    }
-}
-
 impl Provider {
+    /// What most engines have in common.
+    pub(super) const DEFAULTS: Self = Self {
+        key: "",
+        name: "",
+        server: None,
+        path: "/",
+        nested: false,
+        needs_key: true,
+        needs_engine: false,
+        filters: &["language", "country", "site", "safe"],
+        time_ranges: &["day", "week", "month", "year"],
+        page: 50,
+        pages: 1,
+        refused: "refused the key; config.api_key should be one that is valid for this service",
+        request: |request| request.get([]),
+        read: |_| Ok(Vec::new()),
+    };
+
     /// Where searches go; the error tells what the configuration lacks.
     pub(super) fn url(&self, options: &SearchOptions) -> Result<Url, String> {
         let key = self.key;
@@ -129,12 +130,26 @@ impl PageRequest<'_> {
     }
 }
 
-/// The results under `pointer`. Where there is no list there are no results, if `marker` shows that it is a reply of the right
+/// The results in the list under `pointer`, whose items have members of these names: title, URL, snippet, date, score; `""`
+/// where they have none. Where there is no list there are no results, if one of the markers shows that it is a reply of the right
 /// kind.
-pub(super) fn list<'a>(reply: &'a Value, pointer: &str, marker: &str) -> Result<&'a [Value], String> {
+pub(super) fn hits(reply: &Value, pointer: &str, markers: &[&str], names: [&str; 5]) -> Result<Vec<SearchHit>, String> {
+    let is_set = |marker: &&str| reply.pointer(marker).is_some_and(|mark| !mark.is_null());
     match reply.pointer(pointer) {
-        Some(Value::Array(items)) => Ok(items),
-        None | Some(Value::Null) if reply.pointer(marker).is_some_and(|mark| !mark.is_null()) => Ok(&[]),
+        Some(Value::Array(items)) => Ok(items.iter().map(|item| hit(item, names)).collect()),
+        None | Some(Value::Null) if markers.iter().any(is_set) => Ok(Vec::new()),
         _ => Err("answered with JSON that is no list of results in its documented form".to_owned()),
+    }
+}
+
+/// The result in an item with members of these names: title, URL, snippet, date, score.
+pub(super) fn hit(item: &Value, [title, url, snippet, published, score]: [&str; 5]) -> SearchHit {
+    let text = |name: &str| item.get(name).and_then(Value::as_str).map(str::to_owned);
+    SearchHit {
+        title: text(title).unwrap_or_default(),
+        url: text(url).unwrap_or_default(),
+        snippet: text(snippet).unwrap_or_default(),
+        score: item.get(score).and_then(Value::as_f64),
+        published: text(published),
     }
 }

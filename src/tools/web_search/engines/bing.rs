@@ -1,7 +1,6 @@
-use super::hit::Hit;
-use super::provider::{KEY_REFUSED, Provider, list};
 use crate::kernel::Secret;
 use crate::outbound::Call;
+use crate::tools::web_search::provider::{Provider, hits};
 
 /// Bing Web Search API v7. Microsoft retired its own service on 11 August 2025; the format lives on in services that took it
 /// over, which `config.endpoint` may name.
@@ -16,14 +15,7 @@ pub(super) const PROVIDER: Provider = Provider {
     name: "Bing Web Search",
     server: Some("https://api.bing.microsoft.com"),
     path: "/v7.0/search",
-    nested: false,
-    needs_key: true,
-    needs_engine: false,
-    filters: &["language", "country", "site", "safe"],
     time_ranges: &["day", "week", "month"],
-    page: 50,
-    pages: 1,
-    refused: KEY_REFUSED,
     request: |request| {
         let (language, country) =
             (request.filter("language"), request.filter("country").map(|code| code.to_ascii_uppercase()));
@@ -51,13 +43,8 @@ pub(super) const PROVIDER: Provider = Provider {
         ]);
         Call { headers, ..call }
     },
-    read: |reply| {
-        let items = list(reply, "/webPages/value", "/_type")?;
-        Ok(items
-            .iter()
-            .map(|item| Hit::of(item, ["name", "url", "snippet"]).published(item, "datePublished"))
-            .collect())
-    },
+    read: |reply| hits(reply, "/webPages/value", &["/_type"], ["name", "url", "snippet", "datePublished", ""]),
+    ..Provider::DEFAULTS
 };
 
 fn capitalize(word: &str) -> String {

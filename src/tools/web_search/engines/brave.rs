@@ -1,6 +1,5 @@
-use super::hit::Hit;
-use super::provider::{KEY_REFUSED, Provider, list};
 use crate::outbound::Call;
+use crate::tools::web_search::provider::{Provider, hits};
 
 /// Brave Search API.
 ///
@@ -15,14 +14,8 @@ pub(super) const PROVIDER: Provider = Provider {
     name: "Brave Search",
     server: Some("https://api.search.brave.com"),
     path: "/res/v1/web/search",
-    nested: false,
-    needs_key: true,
-    needs_engine: false,
-    filters: &["language", "country", "site", "safe"],
-    time_ranges: &["day", "week", "month", "year"],
     page: 20,
     pages: 3,
-    refused: KEY_REFUSED,
     request: |request| {
         let call = request.get([
             ("q", Some(request.text())),
@@ -36,11 +29,6 @@ pub(super) const PROVIDER: Provider = Provider {
         ]);
         Call { headers: request.key_in("X-Subscription-Token"), ..call }
     },
-    read: |reply| {
-        let items = list(reply, "/web/results", "/type")?;
-        Ok(items
-            .iter()
-            .map(|item| Hit::of(item, ["title", "url", "description"]).published(item, "page_age"))
-            .collect())
-    },
+    read: |reply| hits(reply, "/web/results", &["/type"], ["title", "url", "description", "page_age", ""]),
+    ..Provider::DEFAULTS
 };

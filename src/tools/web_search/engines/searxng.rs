@@ -1,7 +1,6 @@
 use serde_json::Value;
 
-use super::hit::Hit;
-use super::provider::{Provider, list};
+use crate::tools::web_search::provider::{Provider, hits};
 
 /// SearXNG, a metasearch engine that people run themselves.
 ///
@@ -12,13 +11,10 @@ use super::provider::{Provider, list};
 pub(super) const PROVIDER: Provider = Provider {
     key: "searxng",
     name: "SearXNG",
-    server: None,
     path: "/search",
     nested: true,
     needs_key: false,
-    needs_engine: false,
     filters: &["language", "site", "safe"],
-    time_ranges: &["day", "week", "month", "year"],
     page: 10,
     pages: 5,
     refused: "gives no JSON to this server; its settings.yml should list json under search.formats, and its limiter let this \
@@ -41,15 +37,14 @@ pub(super) const PROVIDER: Provider = Provider {
         call.bearer(request.key)
     },
     read: |reply| {
-        let items = list(reply, "/results", "/query")?;
+        let hits = hits(reply, "/results", &["/query"], ["title", "url", "content", "publishedDate", "score"])?;
         let unresponsive = unresponsive(reply);
-        if items.is_empty() && !unresponsive.is_empty() {
+        if hits.is_empty() && !unresponsive.is_empty() {
             return Err(format!("found nothing, but these of its engines did not answer: {}", unresponsive.join(", ")));
         }
-        let hit =
-            |item| Hit::of(item, ["title", "url", "content"]).score(item, "score").published(item, "publishedDate");
-        Ok(items.iter().map(hit).collect())
+        Ok(hits)
     },
+    ..Provider::DEFAULTS
 };
 
 /// The engines that did not answer, with the cause of each.

@@ -1,8 +1,7 @@
 use serde_json::json;
 
-use super::hit::Hit;
-use super::provider::{KEY_REFUSED, Provider, list};
 use crate::outbound::Call;
+use crate::tools::web_search::provider::{Provider, hits};
 
 /// Serper, which asks Google.
 ///
@@ -17,14 +16,7 @@ pub(super) const PROVIDER: Provider = Provider {
     name: "Serper",
     server: Some("https://google.serper.dev"),
     path: "/search",
-    nested: false,
-    needs_key: true,
-    needs_engine: false,
     filters: &["language", "country", "site"],
-    time_ranges: &["day", "week", "month", "year"],
-    page: 50,
-    pages: 1,
-    refused: KEY_REFUSED,
     request: |request| {
         let body = json!({
             "q": request.text(),
@@ -35,8 +27,6 @@ pub(super) const PROVIDER: Provider = Provider {
         });
         Call { headers: request.key_in("X-API-KEY"), ..request.post(body) }
     },
-    read: |reply| {
-        let items = list(reply, "/organic", "/searchParameters")?;
-        Ok(items.iter().map(|item| Hit::of(item, ["title", "link", "snippet"]).published(item, "date")).collect())
-    },
+    read: |reply| hits(reply, "/organic", &["/searchParameters"], ["title", "link", "snippet", "date", ""]),
+    ..Provider::DEFAULTS
 };

@@ -1,7 +1,6 @@
 use serde_json::json;
 
-use super::hit::Hit;
-use super::provider::{KEY_REFUSED, Provider, list};
+use crate::tools::web_search::provider::{Provider, hits};
 
 /// Tavily Search.
 ///
@@ -16,14 +15,8 @@ pub(super) const PROVIDER: Provider = Provider {
     name: "Tavily",
     server: Some("https://api.tavily.com"),
     path: "/search",
-    nested: false,
-    needs_key: true,
-    needs_engine: false,
     filters: &["site"],
-    time_ranges: &["day", "week", "month", "year"],
     page: 20,
-    pages: 1,
-    refused: KEY_REFUSED,
     request: |request| {
         let body = json!({
             "query": request.query.text,
@@ -33,9 +26,6 @@ pub(super) const PROVIDER: Provider = Provider {
         });
         request.post(body).bearer(request.key)
     },
-    read: |reply| {
-        let hit =
-            |item| Hit::of(item, ["title", "url", "content"]).score(item, "score").published(item, "published_date");
-        Ok(list(reply, "/results", "/query")?.iter().map(hit).collect())
-    },
+    read: |reply| hits(reply, "/results", &["/query"], ["title", "url", "content", "published_date", "score"]),
+    ..Provider::DEFAULTS
 };

@@ -1,6 +1,5 @@
-use super::hit::Hit;
-use super::provider::{KEY_REFUSED, Provider, list};
 use crate::kernel::Secret;
+use crate::tools::web_search::provider::{Provider, hits};
 
 /// Google's Custom Search JSON API.
 ///
@@ -14,14 +13,9 @@ pub(super) const PROVIDER: Provider = Provider {
     name: "Google Custom Search",
     server: Some("https://www.googleapis.com"),
     path: "/customsearch/v1",
-    nested: false,
-    needs_key: true,
     needs_engine: true,
-    filters: &["language", "country", "site", "safe"],
-    time_ranges: &["day", "week", "month", "year"],
     page: 10,
     pages: 5,
-    refused: KEY_REFUSED,
     request: |request| {
         let restrict = request.filter("time_range").map(|range| format!("{}1", range.get(..1).unwrap_or("d")));
         let safe = request.filter("safe").map(|safe| if safe == "off" { safe } else { "active".to_owned() });
@@ -37,8 +31,6 @@ pub(super) const PROVIDER: Provider = Provider {
             ("safe", safe),
         ])
     },
-    read: |reply| {
-        let items = list(reply, "/items", "/queries").or_else(|_| list(reply, "/items", "/searchInformation"))?;
-        Ok(items.iter().map(|item| Hit::of(item, ["title", "link", "snippet"])).collect())
-    },
+    read: |reply| hits(reply, "/items", &["/queries", "/searchInformation"], ["title", "link", "snippet", "", ""]),
+    ..Provider::DEFAULTS
 };

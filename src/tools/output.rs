@@ -1,0 +1,90 @@
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::kernel::Redaction;
+
+/// Output of a tool. On the wire it is the value alone.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum ToolOutput {
+    /// Answer of a server, or any text; null if there is none.
+    Json(Value),
+    /// Results of a web search.
+    Search(SearchOutput),
+    /// Output of a program.
+    Program(ProgramOutput),
+}
+
+/// Results of a web search.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct SearchOutput {
+    /// Text that was searched for.
+    pub query: String,
+    /// Name of the search engine in configurations.
+    pub provider: &'static str,
+    /// The results, the best first.
+    pub results: Vec<SearchHit>,
+    /// How many there are.
+    pub count: usize,
+}
+
+/// One result of a web search.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct SearchHit {
+    /// Title of the page.
+    pub title: String,
+    /// URL of the page.
+    pub url: String,
+    /// Extract of the page.
+    pub snippet: String,
+    /// Relevance, as the engine counts it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+    /// Date of the page, as the engine writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub published: Option<String>,
+}
+
+/// Output of a program.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ProgramOutput {
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+    /// Exit code; none if the program was stopped.
+    pub exit_code: Option<i32>,
+}
+
+impl ToolOutput {
+    /// The output as text; none if there is none.
+    pub fn text(&self) -> Option<String> {
+        match self {
+            Self::Json(Value::Null) => None,
+            Self::Json(Value::String(text)) => Some(text.clone()),
+            other => serde_json::to_string(other).ok(),
+        }
+    }
+
+    /// The output with these credentials masked.
+    pub(super) fn redacted(self, redaction: &Redaction) -> Self {
+        let mask = |text: String| redaction.text(&text);
+        let mask_hit = |hit: SearchHit| SearchHit {
+            title: mask(hit.title),
+            url: mask(hit.url),
+            snippet: mask(hit.snippet),
+            published: hit.published.map(mask),
+            ..hit
+        };
+        match self {
+            Self::Json(value) => Self::Json(redaction.json(value)),
+            Self::Search(found) => {
+                let results = found.results.into_iter().map(mask_hit).collect();
+                Self::Search(SearchOutput { query: mask(found.query), results, ..found })
+            }
+            Self::Program(output) => {
+                Self::Program(ProgramOutput { stdout: mask(output.stdout), stderr: mask(output.stderr), ..output })
+            }
+        }
+    }
+}
