@@ -17,8 +17,7 @@ const MAX_PATTERNS: usize = 100;
 /// Bytes that one regular expression may take once it is compiled.
 const MAX_PATTERN_BYTES: usize = 1 << 20;
 
-/// Checks the arguments of a call against a function's schema and gives them as they are to be used. The error tells, in words
-/// that a model can act on, what is wrong with each, and quotes none of them: they may be huge.
+/// The arguments of a call as they are to be used, if they fit the schema. The error, for a model, quotes none: they may be huge.
 pub(super) fn check(arguments: &Value, schema: &Value) -> Result<Map<String, Value>, String> {
     let object = arguments.as_object().ok_or("The arguments should be a JSON object")?;
     check_bounds("The arguments", arguments)?;
@@ -87,8 +86,7 @@ pub(super) fn check_schema(schema: &Value) -> Result<(), String> {
     compile(schema).map(|_| ())
 }
 
-/// A validator that fetches nothing and whose patterns take linear time: schemas come from MCP servers too. A schema that
-/// names no version of the specification, or an unknown one, is read by the newest.
+/// A validator that fetches nothing and whose patterns take linear time: schemas come from MCP servers too.
 fn compile(schema: &Value) -> Result<Validator, String> {
     let pattern = PatternOptions::regex().size_limit(MAX_PATTERN_BYTES).dfa_size_limit(MAX_PATTERN_BYTES);
     let options = jsonschema::options().with_pattern_options(pattern);

@@ -69,7 +69,7 @@ impl ToolCheck {
 
     /// The tool lacks nothing, and there is nothing to ask.
     pub(super) fn not_applicable(kind: &str) -> Self {
-        let message = format!("Tool configuration is valid. ToolCheckStatus testing not available for '{kind}' tools.");
+        let message = format!("Tool configuration is valid. Connectivity testing not available for '{kind}' tools.");
         Self::untested(true, ToolCheckStatus::NotApplicable, message)
     }
 

@@ -7,11 +7,13 @@
 mod arguments;
 mod check;
 mod code_executor;
+mod context;
 mod function;
 mod http_request;
 mod mcp;
 mod naming;
 mod output;
+mod program_path;
 mod result;
 pub mod routes;
 mod runtime;

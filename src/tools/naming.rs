@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use super::function::FunctionSpec;
 use super::{Tool, ToolFunction};
 use crate::kernel::{Error, FieldIssue};
-use crate::settings::{Catalog, Resource, ToolSettings};
+use crate::settings::{Catalog, ToolSettings};
 
 /// Longest name that chat completions allow.
 const MAX_CALL_NAME_CHARS: usize = 64;
@@ -89,29 +89,15 @@ pub(super) fn choose_member(member: Option<&str>, functions: Vec<ToolFunction>) 
     })
 }
 
-/// The functions of one tool, before they have got names that models may use.
-pub(super) fn single(tool: &Tool, spec: FunctionSpec) -> ToolFunction {
-    let description = tool.effective.description().map(str::to_owned).filter(|text| !text.trim().is_empty());
-    ToolFunction {
-        name: tool.name.to_string(),
-        call_name: String::new(),
-        description: description.unwrap_or(spec.description),
-        parameters: spec.parameters,
-        tool: tool.clone(),
-        remote: None,
-    }
-}
-
-/// A function of an MCP server.
-pub(super) fn remote(tool: &Tool, name: &str, spec: FunctionSpec) -> ToolFunction {
-    ToolFunction {
-        name: format!("{}{SEPARATOR}{name}", tool.name),
-        call_name: String::new(),
-        description: spec.description,
-        parameters: spec.parameters,
-        tool: tool.clone(),
-        remote: Some(name.to_owned()),
-    }
+/// A function of a tool, or one of an MCP server's, before it has got a name that models may use.
+pub(super) fn function(tool: &Tool, remote: Option<&str>, spec: FunctionSpec) -> ToolFunction {
+    let name = match remote {
+        Some(remote) => format!("{}{SEPARATOR}{remote}", tool.name),
+        None => tool.name.to_string(),
+    };
+    let FunctionSpec { description, parameters } = spec;
+    let (call_name, remote) = (String::new(), remote.map(str::to_owned));
+    ToolFunction { name, call_name, description, parameters, tool: tool.clone(), remote }
 }
 
 /// Gives every function a name that models may use. A name that has other letters, is too long or is taken gets a digest of
@@ -146,8 +132,6 @@ fn sanitize(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -157,8 +141,8 @@ mod tests {
     fn function(name: &str) -> ToolFunction {
         let tools = json!({"a": {"type": "http_request"}}).to_string();
         let settings = load(Environment::from_pairs([("TOOLS", tools)])).unwrap().settings;
-        let described = FunctionSpec { description: "D".to_owned(), parameters: json!({}) };
-        ToolFunction { name: name.to_owned(), ..single(&Arc::clone(settings.tools.get("a").unwrap()), described) }
+        let spec = FunctionSpec { description: "D".to_owned(), parameters: json!({}) };
+        ToolFunction { name: name.to_owned(), ..super::function(settings.tools.get("a").unwrap(), None, spec) }
     }
 
     fn names(of: &[&str]) -> Vec<String> {

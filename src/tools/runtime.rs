@@ -1,73 +1,66 @@
-use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::FutureExt;
 use serde_json::{Map, Value};
 
 use super::check::ToolCheck;
 use super::code_executor::{self, CodeExecutor};
+use super::context::ToolContext;
 use super::mcp::McpClient;
 use super::result::ToolResult;
 use super::{Tool, ToolFunction, http_request, naming, web_search};
-use crate::kernel::Deadline;
-use crate::outbound::HttpClient;
-use crate::settings::{Environment, ToolOptions, ToolPolicy};
+use crate::settings::{Environment, Resource, ToolOptions};
 
 /// The four kinds of tools: what each offers, does and needs. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct ToolRuntime {
-    http: HttpClient,
     code: CodeExecutor,
     pub(super) mcp: McpClient,
 }
 
 impl ToolRuntime {
-    pub(super) fn new(http: HttpClient, environment: &Environment) -> Self {
-        let (code, mcp) = (CodeExecutor::new(environment), McpClient::new(http.clone(), environment));
-        Self { http, code, mcp }
+    pub(super) fn new(environment: &Environment) -> Self {
+        Self { code: CodeExecutor::new(environment), mcp: McpClient::new(environment) }
     }
 
     /// The functions of a tool. An MCP server is asked, unless its answer is known; the error is a full sentence.
-    pub(super) async fn functions(
-        &self,
-        tool: &Tool,
-        policy: &ToolPolicy,
-        deadline: Deadline,
-    ) -> Result<Vec<ToolFunction>, String> {
-        match options(tool)? {
-            ToolOptions::Mcp(options) => self.mcp.functions(tool, &options, policy, deadline).await,
-            options => describe(tool, &options).map(|function| vec![function]).ok_or_else(|| unsupported(tool)),
+    pub(super) async fn functions(&self, context: ToolContext<'_>) -> Result<Vec<ToolFunction>, String> {
+        match options(context.tool)? {
+            ToolOptions::Mcp(options) => self.mcp.functions(context, &options).await,
+            options => match describe(context.tool, &options) {
+                Some(function) => Ok(vec![function]),
+                None => Err(unsupported(context.tool)),
+            },
         }
     }
 
     /// Runs a function with arguments that fit its schema.
     pub(super) async fn execute(
         &self,
-        function: &ToolFunction,
+        context: ToolContext<'_>,
         options: &ToolOptions,
-        policy: &ToolPolicy,
+        function: &ToolFunction,
         arguments: &Map<String, Value>,
-        deadline: Deadline,
     ) -> ToolResult {
-        let (http, tool) = (&self.http, &function.tool);
-        let work: BoxFuture<'_, ToolResult> = match options {
-            ToolOptions::Http(options) => http_request::execute(http, tool, options, arguments, deadline).boxed(),
-            ToolOptions::Search(options) => web_search::execute(http, tool, options, arguments, deadline).boxed(),
-            ToolOptions::Code(options) => self.code.execute(options, policy, arguments, deadline).boxed(),
+        // Boxed, since the futures of the kinds differ much in size.
+        match options {
+            ToolOptions::Http(options) => http_request::execute(context, options, arguments).boxed().await,
+            ToolOptions::Search(options) => web_search::execute(context, options, arguments).boxed().await,
+            ToolOptions::Code(options) => self.code.execute(context, options, arguments).boxed().await,
             ToolOptions::Mcp(options) => {
                 let remote = function.remote.as_deref().unwrap_or_default();
-                self.mcp.execute(tool, options, policy, remote, arguments, deadline).boxed()
+                self.mcp.execute(context, options, remote, arguments).boxed().await
             }
-            ToolOptions::Unsupported => return ToolResult::error(unsupported(tool)),
-        };
-        work.await
+            ToolOptions::Unsupported => ToolResult::error(unsupported(context.tool)),
+        }
     }
 
     /// Looks whether a tool can do its work.
-    pub(super) async fn check(&self, tool: &Tool, policy: &ToolPolicy, deadline: Deadline) -> ToolCheck {
-        match options(tool) {
-            Ok(ToolOptions::Http(options)) => http_request::check(&self.http, tool, &options, deadline).await,
-            Ok(ToolOptions::Search(options)) => web_search::check(&self.http, tool, &options, deadline).await,
-            Ok(ToolOptions::Code(options)) => self.code.check(&options, policy, deadline).await,
-            Ok(ToolOptions::Mcp(options)) => self.mcp.check(tool, &options, policy, deadline).await,
-            Ok(ToolOptions::Unsupported) => ToolCheck::incomplete(unsupported(tool)),
+    pub(super) async fn check(&self, context: ToolContext<'_>) -> ToolCheck {
+        match options(context.tool) {
+            Ok(ToolOptions::Http(options)) => http_request::check(context, &options).await,
+            Ok(ToolOptions::Search(options)) => web_search::check(context, &options).await,
+            Ok(ToolOptions::Code(options)) => self.code.check(context, &options).await,
+            Ok(ToolOptions::Mcp(options)) => self.mcp.check(context, &options).await,
+            Ok(ToolOptions::Unsupported) => ToolCheck::incomplete(unsupported(context.tool)),
             Err(problem) => ToolCheck::incomplete(problem),
         }
     }
@@ -83,13 +76,15 @@ pub(super) fn options(tool: &Tool) -> Result<ToolOptions, String> {
 
 /// The function of a tool that has only one.
 pub(super) fn describe(tool: &Tool, options: &ToolOptions) -> Option<ToolFunction> {
-    let spec = match options {
+    let mut spec = match options {
         ToolOptions::Http(options) => http_request::describe(options),
         ToolOptions::Search(options) => web_search::describe(options),
         ToolOptions::Code(options) => code_executor::describe(options),
         ToolOptions::Mcp(_) | ToolOptions::Unsupported => return None,
     };
-    Some(naming::single(tool, spec))
+    let own = tool.effective.description().filter(|text| !text.trim().is_empty());
+    spec.description = own.map_or(spec.description, str::to_owned);
+    Some(naming::function(tool, None, spec))
 }
 
 fn unsupported(tool: &Tool) -> String {

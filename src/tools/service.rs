@@ -7,6 +7,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
 use super::check::{ToolCheck, ToolCheckStatus, redact_members};
+use super::context::ToolContext;
 use super::result::{ToolResult, ToolStatus};
 use super::runtime::{self, ToolRuntime};
 use super::{Tool, ToolFunction, arguments, naming};
@@ -30,6 +31,7 @@ const NO_SLOT: &str = "No place was free in time: too many tools are running (TO
 #[derive(Clone, Debug)]
 pub struct ToolService {
     config: ConfigRepository,
+    http: HttpClient,
     runtime: ToolRuntime,
     running: Arc<Semaphore>,
 }
@@ -57,9 +59,9 @@ pub(super) struct ToolTest {
 impl ToolService {
     /// A service on these settings, whose changes go to `store`.
     pub fn new(settings: SharedSettings, store: ConfigStore, http: HttpClient) -> Self {
-        let runtime = ToolRuntime::new(http, settings.environment());
+        let runtime = ToolRuntime::new(settings.environment());
         let running = Arc::new(Semaphore::new(settings.snapshot().tool_policy.max_concurrent));
-        Self { config: ConfigRepository::new(settings, store), runtime, running }
+        Self { config: ConfigRepository::new(settings, store), http, runtime, running }
     }
 
     /// The settings as they are now; a request takes them once.
@@ -90,12 +92,11 @@ impl ToolService {
         Ok(())
     }
 
-    /// The functions of these tools, in their order, under names that models may use. MCP servers are asked, unless their answer
-    /// is known.
+    /// The functions of these tools, in their order, under names that models may use. MCP servers are asked if need be.
     pub async fn functions(&self, tools: Vec<Tool>, settings: &Settings, deadline: Deadline) -> ToolFunctions {
-        let (policy, deadline) = (&settings.tool_policy, deadline.at_most(LIST_TIMEOUT));
+        let deadline = deadline.at_most(LIST_TIMEOUT);
         let ask = |tool: Tool| async move {
-            let functions = self.runtime.functions(&tool, policy, deadline).await;
+            let functions = self.runtime.functions(self.context(&tool, settings, deadline)).await;
             functions.inspect_err(|words| tracing::warn!(tool = %tool.name, words, "a tool is not offered"))
         };
         let asked: Vec<_> = futures_util::stream::iter(tools).map(ask).buffered(MAX_CONCURRENT_LISTS).collect().await;
@@ -122,8 +123,7 @@ impl ToolService {
         arguments::check(arguments, &function.parameters).map(drop)
     }
 
-    /// Runs a function whose arguments may be anything. `deadline` is the caller's; the tool's own limit counts too. What it says
-    /// is free of credentials.
+    /// Runs a function whose arguments may be anything, within the tool's own limit too. Credentials are masked in the result.
     pub async fn execute(
         &self,
         function: &ToolFunction,
@@ -149,27 +149,25 @@ impl ToolService {
         deadline: Deadline,
     ) -> ToolResult {
         let (started, wait) = (Instant::now(), Stopwatch::wait());
-        let result = self.run(function, arguments, settings, deadline).await;
+        let (name, tool) = (&function.name, &function.tool);
+        let running = async {
+            let options = runtime::options(tool).map_err(ToolResult::error)?;
+            let slot = self.slot(deadline).await;
+            let _slot = slot.ok_or_else(|| ToolResult::timeout(format!("Tool '{name}': {NO_SLOT}")))?;
+            let deadline = deadline.at_most(options.timeout().unwrap_or(settings.tool_policy.timeout));
+            let context = self.context(tool, settings, deadline);
+            let work = self.runtime.execute(context, &options, function, arguments);
+            // Kinds keep to the deadline themselves, since they can say more; this is for what they overlook.
+            let result = timeout_at(deadline.instant() + Duration::from_secs(2), work).await;
+            result.map_err(|_| ToolResult::timeout(format!("Tool '{name}' did not finish in time")))
+        };
+        let result = running.await.unwrap_or_else(|failed| failed);
         drop(wait);
-        finish(function, result.unwrap_or_else(|failed| failed), started)
+        finish(function, result, started)
     }
 
-    async fn run(
-        &self,
-        function: &ToolFunction,
-        arguments: &Map<String, Value>,
-        settings: &Settings,
-        deadline: Deadline,
-    ) -> Result<ToolResult, ToolResult> {
-        let (name, policy) = (&function.name, &settings.tool_policy);
-        let options = runtime::options(&function.tool).map_err(ToolResult::error)?;
-        let slot = self.slot(deadline).await;
-        let _slot = slot.ok_or_else(|| ToolResult::timeout(format!("Tool '{name}': {NO_SLOT}")))?;
-        let deadline = deadline.at_most(options.timeout().unwrap_or(policy.timeout));
-        let work = self.runtime.execute(function, &options, policy, arguments, deadline);
-        // Kinds keep to the deadline themselves, since they can say more; this is for what they overlook.
-        let result = timeout_at(deadline.instant() + Duration::from_secs(2), work).await;
-        result.map_err(|_| ToolResult::timeout(format!("Tool '{name}' did not finish in time")))
+    fn context<'a>(&'a self, tool: &'a Tool, settings: &'a Settings, deadline: Deadline) -> ToolContext<'a> {
+        ToolContext { tool, policy: &settings.tool_policy, http: &self.http, deadline }
     }
 
     /// One of the places for running tools.
@@ -177,8 +175,8 @@ impl ToolService {
         timeout_at(deadline.instant(), self.running.acquire()).await.ok()?.ok()
     }
 
-    /// Runs a function for a caller of the API, by one of the names that it is published under, or by that of its server and its own
-    /// as `member`. Arguments that don't fit its schema are the caller's error.
+    /// Runs a function by a name that it is published under, or by that of its server and its own as `member`. Arguments that don't
+    /// fit its schema are the caller's error.
     pub(super) async fn execute_named(
         &self,
         settings: &Settings,
@@ -209,26 +207,24 @@ impl ToolService {
     /// Looks whether a tool can do its work, or at its configuration only.
     pub(super) async fn test(&self, settings: &Settings, tool: &Tool, skip_connectivity: bool) -> ToolTest {
         let untested = |check| ToolTest { check, config_valid: true, latency: None, function: None };
+        let skipped = |success, message| ToolCheck::untested(success, ToolCheckStatus::Skipped, message);
         if !tool.effective.enabled {
-            let message = "Tool is disabled. Enable it to test connectivity.";
-            return untested(ToolCheck::untested(false, ToolCheckStatus::Skipped, message));
+            return untested(skipped(false, "Tool is disabled. Enable it to test connectivity."));
         }
         if tool.effective.is_unsupported() {
             let message = "Tool could not be instantiated from configuration";
-            let check = ToolCheck {
-                error: Some("Invalid tool configuration".to_owned()),
-                ..ToolCheck::untested(false, ToolCheckStatus::Failed, message)
-            };
-            return ToolTest { config_valid: false, ..untested(check) };
+            let check = ToolCheck::untested(false, ToolCheckStatus::Failed, message);
+            let error = Some("Invalid tool configuration".to_owned());
+            return ToolTest { config_valid: false, ..untested(ToolCheck { error, ..check }) };
         }
         let function = runtime::options(tool).ok().and_then(|options| runtime::describe(tool, &options));
         if skip_connectivity {
-            let message = "Tool configuration is valid. Connectivity test skipped.";
-            return ToolTest { function, ..untested(ToolCheck::untested(true, ToolCheckStatus::Skipped, message)) };
+            let check = skipped(true, "Tool configuration is valid. Connectivity test skipped.");
+            return ToolTest { function, ..untested(check) };
         }
         let (started, deadline) = (Instant::now(), Deadline::after(CHECK_TIMEOUT));
         let check = match self.slot(deadline).await {
-            Some(_slot) => self.runtime.check(tool, &settings.tool_policy, deadline).await.redacted(tool.redaction()),
+            Some(_slot) => self.runtime.check(self.context(tool, settings, deadline)).await.redacted(tool.redaction()),
             None => ToolCheck::failed(ToolCheckStatus::Timeout, "Too many tools are running", NO_SLOT),
         };
         let latency = check.tested.then(|| started.elapsed().as_secs_f64() * 1000.0);

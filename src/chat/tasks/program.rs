@@ -215,8 +215,6 @@ fn repair(result: &ToolResult) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::tools::ProgramOutput;
 

@@ -34,7 +34,9 @@ pub(super) fn shorten(text: &str) -> String {
 fn expected(error: &ValidationError<'_>, schema: &Value) -> String {
     use ValidationErrorKind as Kind;
     match error.kind() {
-        Kind::Type { kind } => format!("should be {}, not {}", types(kind), with_article(type_of(error.instance()))),
+        Kind::Type { kind } => {
+            format!("should be {}, not {}", types(kind), with_article(JsonType::from(error.instance().as_ref())))
+        }
         Kind::Enum { options } => format!("should be one of {}", values(options)),
         Kind::Constant { expected_value } => format!("should be {}", value(expected_value)),
         Kind::Required { .. } => "is required".to_owned(),
@@ -92,17 +94,6 @@ fn with_article(kind: JsonType) -> String {
         JsonType::Null => "null".to_owned(),
         JsonType::Array | JsonType::Integer | JsonType::Object => format!("an {kind}"),
         _ => format!("a {kind}"),
-    }
-}
-
-fn type_of(value: &Value) -> JsonType {
-    match value {
-        Value::Null => JsonType::Null,
-        Value::Bool(_) => JsonType::Boolean,
-        Value::Number(_) => JsonType::Number,
-        Value::String(_) => JsonType::String,
-        Value::Array(_) => JsonType::Array,
-        Value::Object(_) => JsonType::Object,
     }
 }
 

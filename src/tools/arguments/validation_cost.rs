@@ -14,8 +14,7 @@ const MAP_KEYWORDS: [&str; 2] = ["dependentSchemas", "dependencies"];
 const MEMBER_KEYWORDS: [&str; 3] = ["additionalProperties", "unevaluatedProperties", "propertyNames"];
 const ITEM_KEYWORDS: [&str; 4] = ["items", "additionalItems", "contains", "unevaluatedItems"];
 
-/// Whether a value can be checked against a schema in reasonable time. References let a small schema unfold into an endless
-/// one, and a schema may come from anywhere, so the way of a validator is walked beforehand, counting.
+/// Whether a value can be checked against a schema in reasonable time: references let a small schema unfold into an endless one.
 pub(super) fn check_cost(schema: &Value, value: &Value) -> Result<(), String> {
     let mut walk = CostCounter { root: schema, steps: MAX_STEPS };
     walk.apply(schema, value, 0).map_err(|why| format!("The schema of this function can't be used: it {why}"))

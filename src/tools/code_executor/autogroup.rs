@@ -10,8 +10,7 @@ use super::limits::NICENESS;
 const FIRST_RETRY_DELAY: Duration = Duration::from_millis(10);
 const MAX_RETRY_DELAY: Duration = Duration::from_millis(250);
 
-/// Makes a sandbox's session yield to others. Where the kernel shares the processors out among sessions first
-/// (`sched_autogroup_enabled`), the niceness of processes counts only within each, and that of a session is set apart.
+/// Makes a sandbox's session yield to others: with `sched_autogroup_enabled`, niceness of processes counts within each only.
 pub(super) async fn deprioritize(first: Pid) {
     let mut pause = FIRST_RETRY_DELAY;
     // The sandbox may not have its session yet, and the kernel takes such a wish from ordinary users ten times a second only.

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use super::sandbox_uid::SandboxUid;
 use crate::kernel::JsonReader;
 use crate::settings::Language;
+use crate::tools::program_path::on_path;
 
 /// Longest wait for an interpreter that is asked who it is.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -65,12 +66,6 @@ pub(super) async fn find(language: Language, search: &str, uid: SandboxUid) -> R
     };
     let language = language.as_str();
     Err(format!("No {language} interpreter is on the server's PATH (install the package {package}){found}"))
-}
-
-/// The files of this name in the folders of `search`.
-pub(super) fn on_path<'a>(name: &'a str, search: &'a str) -> impl Iterator<Item = PathBuf> + 'a {
-    let folders = search.split(':').filter(|folder| folder.starts_with('/'));
-    folders.map(move |folder| Path::new(folder).join(name)).filter(|file| file.is_file())
 }
 
 async fn probe(file: &Path, arguments: &[&str], search: &str, uid: SandboxUid) -> Option<InterpreterInfo> {

@@ -3,6 +3,7 @@ use std::path::Path;
 
 use super::interpreter::Interpreter;
 use super::limits::ProgramLimits;
+use super::sandbox_uid::SandboxUid;
 use crate::settings::Language;
 
 /// A program to be run.
@@ -13,6 +14,8 @@ pub(super) struct Invocation<'a> {
     pub(super) code: &'a str,
     pub(super) stdin: &'a str,
     pub(super) limits: ProgramLimits,
+    pub(super) is_sandboxed: bool,
+    pub(super) uid: SandboxUid,
 }
 
 impl Invocation<'_> {

@@ -26,6 +26,9 @@ pub(super) struct ProgramLimits {
     pub(super) files: u64,
     /// Seconds of CPU time of one process.
     pub(super) cpu_seconds: u64,
+    /// Seconds in all, and when they are over.
+    pub(super) seconds: f64,
+    pub(super) deadline: Deadline,
     data: u64,
 }
 
@@ -36,6 +39,8 @@ impl ProgramLimits {
             memory: options.max_memory,
             files: (options.max_memory / 2).min(MAX_FILE_BYTES),
             cpu_seconds: deadline.remaining().as_secs() + 1,
+            seconds: deadline.remaining().as_secs_f64(),
+            deadline,
             data: options.max_memory + overhead,
         }
     }
@@ -44,26 +49,21 @@ impl ProgramLimits {
         self.memory / MEGABYTE
     }
 
-    /// Sets what the kernel holds for each process of a sandbox for the first one, whose children inherit it.
-    pub(super) fn apply_limits(&self, first: Pid) -> io::Result<()> {
-        set(first, &self.in_sandbox())
+    /// Sets what the kernel holds for each process of a program for the first one, whose children inherit it.
+    pub(super) fn apply_limits(&self, first: Pid, is_sandboxed: bool) -> io::Result<()> {
+        // A sandbox has user ids of its own; without one, all processes of the server's user would count.
+        let processes = is_sandboxed.then_some((Resource::Nproc, MAX_PROCESSES, MAX_PROCESSES));
+        for (resource, soft, hard) in self.per_process().into_iter().chain(processes) {
+            // The server's own limit can't be raised.
+            let most = getrlimit(resource).maximum.unwrap_or(u64::MAX);
+            prlimit(Some(first), resource, Rlimit { current: Some(soft.min(most)), maximum: Some(hard.min(most)) })?;
+        }
+        Ok(())
     }
 
-    /// The number of processes is that of the sandbox alone, for it has user ids of its own.
-    fn in_sandbox(&self) -> Vec<Limit> {
-        let mut limits = self.per_process();
-        limits.push((Resource::Nproc, MAX_PROCESSES, MAX_PROCESSES));
-        limits
-    }
-
-    /// The same for a program without a sandbox. The number of processes would count all of the server's user.
-    pub(super) fn apply_limits_unsandboxed(&self, process: Pid) -> io::Result<()> {
-        deprioritize(process);
-        set(process, &self.per_process())
-    }
-
-    fn per_process(&self) -> Vec<Limit> {
-        vec![
+    /// What is limited, with the soft and the hard limit.
+    fn per_process(&self) -> [(Resource, u64, u64); 8] {
+        [
             (Resource::Cpu, self.cpu_seconds, self.cpu_seconds + 1),
             (Resource::Data, self.data, self.data),
             (Resource::Fsize, self.files, self.files),
@@ -75,22 +75,6 @@ impl ProgramLimits {
             (Resource::Rtprio, 0, 0),
         ]
     }
-}
-
-/// What is limited, the soft and the hard limit.
-type Limit = (Resource, u64, u64);
-
-/// A limit, or the server's own if that is lower: it can't be raised.
-fn limit(resource: Resource, soft: u64, hard: u64) -> Rlimit {
-    let most = getrlimit(resource).maximum.unwrap_or(u64::MAX);
-    Rlimit { current: Some(soft.min(most)), maximum: Some(hard.min(most)) }
-}
-
-fn set(process: Pid, limits: &[Limit]) -> io::Result<()> {
-    for (resource, soft, hard) in limits {
-        prlimit(Some(process), *resource, limit(*resource, *soft, *hard))?;
-    }
-    Ok(())
 }
 
 /// Makes a process yield to others, in time and when memory is short. Without that it is still contained.

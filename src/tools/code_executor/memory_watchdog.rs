@@ -10,8 +10,7 @@ use rustix::process::Pid;
 
 /// Pause between two looks.
 const POLL_INTERVAL: Duration = Duration::from_millis(25);
-/// The pause is at least this many times as long as the look took, up to a limit: watching many processes must not use up the
-/// processors that they are kept from, but a program could make looking slow to be left alone.
+/// Pause in times of what the last look took, so that watching does not use up the processors; bounded, lest looks be slowed.
 const PAUSE_FACTOR: u32 = 10;
 const MAX_POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// Looks that it takes to be sure, and the pause before the second; it grows.
@@ -24,8 +23,7 @@ const BYTES_PER_FILE: u64 = 1024;
 /// Memory of the kernel that a socket may keep for what nobody has read yet, unless it is enlarged, which the filter prevents.
 const BYTES_PER_SOCKET: u64 = 256 * 1024;
 
-/// Watches a process and its descendants; ends when together they use more than `limit` bytes. Limits of the kernel hold
-/// for each process alone, unless there is a control group, which only the administrator of the machine can give.
+/// Ends when a process and its descendants together use more than `limit` bytes; limits of the kernel hold for each alone.
 pub(super) async fn limit_exceeded(root: Pid, limit: u64, is_sandboxed: bool) {
     let mut pause = POLL_INTERVAL;
     loop {
@@ -62,8 +60,7 @@ fn exceeds(root: Pid, limit: u64, is_sandboxed: bool) -> bool {
     }
 }
 
-/// What was counted twice: a thread that waits for a child to become another program has lent it all memory (`vfork`). That is the
-/// child with as much memory, at most one for each thread that waits, so that not much can be hidden like this.
+/// Memory that is counted twice between `vfork` and `exec`: at most that of one child as large for each thread that waits.
 fn vfork_shared(processes: &[PathBuf]) -> u64 {
     let children = |thread: &Path| fs::read_to_string(thread.join("children")).unwrap_or_default();
     let of_thread = |process: &Path, thread: &Path| {

@@ -39,13 +39,11 @@ use sandbox::Sandbox;
 use sandbox_uid::SandboxUid;
 
 use super::check::{ToolCheck, ToolCheckStatus};
+use super::context::ToolContext;
+use super::program_path::search_path;
 use super::result::{ToolResult, ToolStatus};
-use crate::kernel::Deadline;
 use crate::settings::{CodeOptions, Environment, Language, StorageSettings, ToolPolicy};
 pub(super) use schema::describe;
-
-/// Where programs are looked for if the server has no `PATH`.
-const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// Runs code. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -79,17 +77,16 @@ impl CodeExecutor {
     pub(super) fn new(environment: &Environment) -> Self {
         let own = [StorageSettings::data_dir(environment), Path::new(".")];
         let hidden = own.into_iter().filter_map(|folder| folder.canonicalize().ok()).collect();
-        let search = environment.get("PATH").unwrap_or(DEFAULT_PATH).to_owned();
+        let search = search_path(environment).to_owned();
         Self(Arc::new(ExecutorState { search, hidden, known: Mutex::default() }))
     }
 
     /// Runs the code of arguments that fit the schema.
     pub(super) async fn execute(
         &self,
+        context: ToolContext<'_>,
         options: &CodeOptions,
-        policy: &ToolPolicy,
         arguments: &Map<String, Value>,
-        deadline: Deadline,
     ) -> ToolResult {
         let text = |name: &str| arguments.get(name).and_then(Value::as_str);
         let named = text("language").and_then(Language::parse);
@@ -97,11 +94,11 @@ impl CodeExecutor {
             return ToolResult::error("The tool allows no language");
         };
         let (code, stdin) = (text("code").unwrap_or_default(), text("stdin").unwrap_or_default());
-        self.run(options, policy, language, (code, stdin), deadline).await
+        self.run(context, options, language, (code, stdin)).await
     }
 
     /// Looks whether code can be run: in each language, a line of it is.
-    pub(super) async fn check(&self, options: &CodeOptions, policy: &ToolPolicy, deadline: Deadline) -> ToolCheck {
+    pub(super) async fn check(&self, context: ToolContext<'_>, options: &CodeOptions) -> ToolCheck {
         let mut checks = Map::new();
         let mut problems = Vec::new();
         for language in &options.languages {
@@ -110,14 +107,14 @@ impl CodeExecutor {
                 Language::JavaScript => "console.log('ready')",
                 Language::Bash => "echo ready",
             };
-            let result = self.run(options, policy, *language, (hello, ""), deadline).await;
+            let result = self.run(context, options, *language, (hello, "")).await;
             let version = result.metadata.get("interpreter_version").cloned().unwrap_or_default();
             let error = result.error.filter(|_| result.status != ToolStatus::Success);
             problems.extend(error.clone().filter(|problem| !problems.contains(problem)));
             let check = LanguageCheck { available: error.is_none(), version, error };
             checks.insert(language.as_str().to_owned(), serde_json::to_value(check).unwrap_or_default());
         }
-        let sandboxed = is_sandboxed(options, policy);
+        let sandboxed = is_sandboxed(options, context.policy);
         let check = if problems.is_empty() {
             let how = if sandboxed { "in a sandbox" } else { "without a sandbox" };
             ToolCheck::passed(ToolCheckStatus::Reachable, format!("Code can be run {how}"))
@@ -129,28 +126,25 @@ impl CodeExecutor {
 
     async fn run(
         &self,
+        context: ToolContext<'_>,
         options: &CodeOptions,
-        policy: &ToolPolicy,
         language: Language,
         (code, stdin): (&str, &str),
-        deadline: Deadline,
     ) -> ToolResult {
-        let seconds = deadline.remaining().as_secs_f64();
-        let is_sandboxed = is_sandboxed(options, policy);
+        let is_sandboxed = is_sandboxed(options, context.policy);
         let running = async {
             let sandbox = if is_sandboxed { Some(self.sandbox()?) } else { None };
             let uid = if is_sandboxed { SandboxUid::unprivileged() } else { SandboxUid::own() };
+            let limits = ProgramLimits::of(options, language, context.deadline);
             let interpreter = self.interpreter(language, uid, is_sandboxed).await?;
-            let limits = ProgramLimits::of(options, language, deadline);
-            let invocation = Invocation { language, interpreter, code, stdin, limits };
+            let invocation = Invocation { language, interpreter, code, stdin, limits, is_sandboxed, uid };
             let program = match sandbox {
-                Some(sandbox) => timeout_at(deadline.instant(), sandbox.start(&invocation, uid, &self.0.hidden))
+                Some(sandbox) => timeout_at(context.deadline.instant(), sandbox.start(&invocation, &self.0.hidden))
                     .await
                     .map_err(|_| "The sandbox was not ready in time; the machine may be overloaded")??,
                 None => unsandboxed::start(&invocation)?,
             };
-            let ended = supervisor::supervise(program, &invocation, deadline).await?;
-            Ok(report::result(ended, &invocation, seconds, is_sandboxed))
+            Ok(report::result(supervisor::supervise(program, &invocation).await?, &invocation))
         };
         running.await.unwrap_or_else(|error: String| {
             // What was found may have changed.

@@ -98,8 +98,7 @@ impl ProcessTree {
     }
 }
 
-/// Waits for the first process of a sandbox to have ended, and with it all others. Bubblewrap leaves it behind; if the server is
-/// what orphans go to, as in a container, it has to take note of that end.
+/// Waits for the first process of a sandbox to have ended, and reaps it if the server is what orphans go to, as in a container.
 async fn wait_gone(number: Pid, first: AsyncFd<OwnedFd>) {
     if timeout(KILL_TIMEOUT, first.readable()).await.is_err() {
         tracing::warn!("the processes of a sandbox were killed and are still there");

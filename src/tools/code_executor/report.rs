@@ -9,24 +9,17 @@ use crate::tools::result::ToolResult;
 /// Exit codes beyond this tell of a signal.
 const SIGNALS: i32 = 128;
 
-/// What a caller is told of a program that was run. `seconds` is the time that it had.
-pub(super) fn result(
-    outcome: ProgramResult,
-    invocation: &Invocation<'_>,
-    seconds: f64,
-    is_sandboxed: bool,
-) -> ToolResult {
-    let ProgramResult { end, stdout, stderr } = outcome;
-    let exit_code = match end {
-        Termination::Exit(code) => Some(code),
-        Termination::Timeout | Termination::MemoryLimit | Termination::OutputLimit => None,
-    };
+/// What a caller is told of a program that was run.
+pub(super) fn result(ended: ProgramResult, invocation: &Invocation<'_>) -> ToolResult {
+    let ProgramResult { end, stdout, stderr } = ended;
+    let exit_code = if let Termination::Exit(code) = end { Some(code) } else { None };
     let result = match end {
         Termination::Exit(0) => ToolResult::success(ToolOutput::Json(Value::Null)),
         Termination::Exit(code) => ToolResult::failure(failure(code, &stderr.text, invocation)),
-        Termination::Timeout => {
-            ToolResult::timeout(format!("The program did not end within {seconds:.1} seconds and was stopped"))
-        }
+        Termination::Timeout => ToolResult::timeout(format!(
+            "The program did not end within {:.1} seconds and was stopped",
+            invocation.limits.seconds
+        )),
         Termination::MemoryLimit => ToolResult::failure(too_much_memory(invocation)),
         Termination::OutputLimit => {
             let most = MAX_WRITTEN_BYTES / 1_000_000;
@@ -39,7 +32,7 @@ pub(super) fn result(
         .with("language", invocation.language.as_str())
         .with("interpreter_version", invocation.interpreter.version.as_str())
         .with("exit_code", exit_code)
-        .with("sandboxed", is_sandboxed);
+        .with("sandboxed", invocation.is_sandboxed);
     if is_cut {
         result = result.with("truncated", true);
     }

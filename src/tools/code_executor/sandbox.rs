@@ -13,33 +13,16 @@ use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::pipe::{Receiver, Sender};
 
-use super::interpreter::on_path;
 use super::invocation::Invocation;
 use super::limits::deprioritize;
 use super::process_tree::{Isolation, ProcessTree, RunningProgram};
-use super::sandbox_uid::SandboxUid;
 use super::seccomp;
 use crate::kernel::JsonReader;
+use crate::tools::program_path::on_path;
 
 /// Namespaces that a sandbox has of its own, and how it ends.
-const ISOLATION_ARGS: [&str; 16] = [
-    "--unshare-user",
-    "--unshare-ipc",
-    "--unshare-pid",
-    "--unshare-net",
-    "--unshare-uts",
-    "--unshare-cgroup",
-    "--hostname",
-    "sandbox",
-    "--uid",
-    "1000",
-    "--gid",
-    "1000",
-    "--die-with-parent",
-    "--new-session",
-    "--proc",
-    "/proc",
-];
+const ISOLATION_ARGS: &str = "--unshare-user --unshare-ipc --unshare-pid --unshare-net --unshare-uts --unshare-cgroup \
+    --hostname sandbox --uid 1000 --gid 1000 --die-with-parent --new-session --proc /proc";
 const DEVICES: [&str; 3] = ["/dev/null", "/dev/full", "/dev/urandom"];
 /// What is read from `/dev/full` is zeros too; the real `/dev/zero` would hand out memory that is counted nowhere.
 const DEVICE_LINKS: [(&str, &str); 7] = [
@@ -93,7 +76,6 @@ impl Sandbox {
     pub(super) async fn start(
         &self,
         invocation: &Invocation<'_>,
-        uid: SandboxUid,
         hidden: &[PathBuf],
     ) -> Result<RunningProgram, String> {
         let fault = |error: std::io::Error| format!("The sandbox could not be put up: {error}");
@@ -101,13 +83,13 @@ impl Sandbox {
         let (code, writer) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| fault(error.into()))?;
         // Bubblewrap listens to its own reports too: without anybody, should the server be killed, it would leave half a sandbox.
         let listener = status.try_clone().map_err(fault)?;
-        let mut command = self.command(invocation, uid, hidden);
+        let mut command = self.command(invocation, hidden);
         let handed =
             [(FILTER_FD, memory_file(&self.filter)?), (CODE_FD, code), (STATUS_FD, reports), (LISTENER_FD, listener)];
         let handed = handed.map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd }).into();
         command.fd_mappings(handed).map_err(|error| error.to_string())?;
         let mut processes = ProcessTree::start(command.into()).map_err(fault)?;
-        processes.chown_streams(uid);
+        processes.chown_streams(invocation.uid);
         let mut status = BufReader::new(Receiver::from_owned_fd(status).map_err(fault)?);
         let mut line = String::new();
         (&mut status).take(1000).read_line(&mut line).await.map_err(fault)?;
@@ -116,19 +98,23 @@ impl Sandbox {
             .ok()
             .and_then(|built| Pid::from_raw(built.first));
         let Some(first) = built else { return Err(failure(&mut processes).await) };
-        // The sandbox waits for the code, which it is given when its limits are set. Should the server be killed before that, there
-        // is no code to run.
+        // The sandbox waits for the code, which it gets when its limits are set; without the server there is none to run.
         processes.set_first(first).map_err(fault)?;
-        uid.as_owner(|| invocation.limits.apply_limits(first)).map_err(fault)?;
+        invocation.uid.as_owner(|| invocation.limits.apply_limits(first, true)).map_err(fault)?;
         deprioritize(first);
         // A sandbox that could not be built reads none; it will say why.
         drop(Sender::from_owned_fd(writer).map_err(fault)?.write_all(invocation.code.as_bytes()).await);
         Ok(RunningProgram { processes, first, isolation: Isolation::Sandbox(status) })
     }
 
-    fn command(&self, invocation: &Invocation<'_>, uid: SandboxUid, hidden: &[PathBuf]) -> Command {
+    fn command(&self, invocation: &Invocation<'_>, hidden: &[PathBuf]) -> Command {
         let mut command = Command::new(&self.bubblewrap);
-        command.args(ISOLATION_ARGS).args(["--size", &invocation.limits.files.to_string(), "--tmpfs", "/tmp"]);
+        command.args(ISOLATION_ARGS.split(' ')).args([
+            "--size",
+            &invocation.limits.files.to_string(),
+            "--tmpfs",
+            "/tmp",
+        ]);
         bind_paths(&mut command, invocation, hidden);
         bind_devices(&mut command);
         let file = invocation.file_name();
@@ -142,7 +128,7 @@ impl Sandbox {
         command.arg("--").arg(&invocation.interpreter.program).args(invocation.arguments(OsStr::new("/tmp")));
         command.env_clear().envs(invocation.variables("/tmp")).current_dir("/");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        uid.apply(&mut command);
+        invocation.uid.apply(&mut command);
         command
     }
 }

@@ -15,8 +15,7 @@ use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
 const FIRST_UID: u32 = 60_600;
 const UID_COUNT: u32 = 500;
 
-/// Whom a sandboxed program runs as, seen from outside. The server's root would be too much: the kernel counts no processes for
-/// it, and files that only root can read would be kept from the program by one wall instead of two.
+/// Whom a sandboxed program runs as, seen from outside: never root, for which the kernel counts no processes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SandboxUid(Option<u32>);
 
@@ -34,8 +33,7 @@ impl SandboxUid {
         Self(None)
     }
 
-    /// Does something as the owner of this user's processes. Root in a container often may not set limits of what another user
-    /// runs, so a thread that lives no longer than that takes the user's real ids, which are all that the kernel asks for.
+    /// Does something as the owner of this user's processes, in a thread of its own: root in a container may not limit others'.
     pub(super) fn as_owner(self, act: impl FnOnce() -> io::Result<()> + Send) -> io::Result<()> {
         let Some(id) = self.0 else { return act() };
         let acting = || {

@@ -1,4 +1,4 @@
-use libc::c_long;
+use libc::{c_long, sock_filter};
 
 /// Bits of `clone`'s flags that make namespaces.
 const CLONE_NAMESPACE_FLAGS: u32 = 0x7e02_0000;
@@ -6,8 +6,7 @@ const CLONE_NAMESPACE_FLAGS: u32 = 0x7e02_0000;
 const SHARED_ANONYMOUS: u32 = 0x21;
 /// The `ioctl`s that type into a terminal, `TIOCSTI` and `TIOCLINUX`.
 const TERMINAL_INPUT_IOCTLS: [u32; 2] = [0x5412, 0x541c];
-/// Options of sockets that enlarge their buffers, which are nobody's memory: `SO_SNDBUF`, `SO_RCVBUF`, `SO_RCVLOWAT` and the first two
-/// with force.
+/// Options of sockets that enlarge their buffers: `SO_SNDBUF`, `SO_RCVBUF`, `SO_RCVLOWAT` and the first two with force.
 const BUFFER_OPTIONS: [u32; 5] = [7, 8, 18, 32, 33];
 /// `IPPROTO_UDP`, the last of those that are well known. What comes after it has queues that nobody looks at, such as MPTCP's.
 const MAX_PROTOCOL: u32 = 17;
@@ -22,83 +21,36 @@ const ALLOWED_NEW_SYSCALLS: [u32; 7] = [434, 436, 437, 439, 441, 449, 452];
 /// On x86-64, numbers with this bit are calls of another ABI.
 const X32_SYSCALL_BIT: u32 = 0x4000_0000;
 
+/// The numbers of these system calls.
+macro_rules! syscalls {
+    ($($name:ident)*) => { [$(libc::$name),*] };
+}
+
 /// Calls that programs have no business with: they change the system, reach into other processes, enlarge the attack surface of
 /// the kernel, or keep memory that no limit counts.
-const DENIED_SYSCALLS: &[c_long] = &[
+const DENIED_SYSCALLS: [&[c_long]; 6] = [
     // Mounts and roots
-    libc::SYS_mount,
-    libc::SYS_umount2,
-    libc::SYS_pivot_root,
-    libc::SYS_chroot,
-    libc::SYS_swapon,
-    libc::SYS_swapoff,
-    libc::SYS_quotactl,
-    libc::SYS_name_to_handle_at,
-    libc::SYS_open_by_handle_at,
-    libc::SYS_fanotify_init,
-    // Namespaces and other processes
-    libc::SYS_unshare,
-    libc::SYS_setns,
-    libc::SYS_ptrace,
-    libc::SYS_process_vm_readv,
-    libc::SYS_process_vm_writev,
-    libc::SYS_kcmp,
-    libc::SYS_personality,
+    &syscalls!(SYS_mount SYS_umount2 SYS_pivot_root SYS_chroot SYS_swapon SYS_swapoff SYS_quotactl
+        SYS_name_to_handle_at SYS_open_by_handle_at SYS_fanotify_init),
+    // Namespaces and other processes. What `clone3` is told is in memory, where a filter can't see it; the C library falls
+    // back to `clone`.
+    &syscalls!(SYS_unshare SYS_setns SYS_ptrace SYS_process_vm_readv SYS_process_vm_writev SYS_kcmp SYS_personality
+        SYS_clone3),
     // Keys, programs for the kernel, modules
-    libc::SYS_keyctl,
-    libc::SYS_add_key,
-    libc::SYS_request_key,
-    libc::SYS_bpf,
-    libc::SYS_perf_event_open,
-    libc::SYS_userfaultfd,
-    libc::SYS_init_module,
-    libc::SYS_finit_module,
-    libc::SYS_delete_module,
-    libc::SYS_kexec_load,
-    libc::SYS_kexec_file_load,
+    &syscalls!(SYS_keyctl SYS_add_key SYS_request_key SYS_bpf SYS_perf_event_open SYS_userfaultfd SYS_init_module
+        SYS_finit_module SYS_delete_module SYS_kexec_load SYS_kexec_file_load),
     // The machine
-    libc::SYS_reboot,
-    libc::SYS_acct,
-    libc::SYS_syslog,
-    libc::SYS_vhangup,
-    libc::SYS_settimeofday,
-    libc::SYS_clock_settime,
-    libc::SYS_clock_adjtime,
-    libc::SYS_adjtimex,
-    libc::SYS_sethostname,
-    libc::SYS_setdomainname,
-    libc::SYS_mbind,
-    libc::SYS_migrate_pages,
-    libc::SYS_move_pages,
-    libc::SYS_set_mempolicy,
-    libc::SYS_io_setup,
-    // Memory that belongs to no process
-    libc::SYS_memfd_create,
-    libc::SYS_shmget,
-    libc::SYS_semget,
-    libc::SYS_msgget,
-    libc::SYS_mq_open,
-    // Pages in a pipe or a socket, or events that nobody reads: they stay when the process has given its memory back.
-    libc::SYS_vmsplice,
-    libc::SYS_splice,
-    libc::SYS_tee,
-    libc::SYS_inotify_init1,
+    &syscalls!(SYS_reboot SYS_acct SYS_syslog SYS_vhangup SYS_settimeofday SYS_clock_settime SYS_clock_adjtime
+        SYS_adjtimex SYS_sethostname SYS_setdomainname SYS_mbind SYS_migrate_pages SYS_move_pages SYS_set_mempolicy
+        SYS_io_setup),
+    // Memory that belongs to no process; pages in a pipe or a socket, or events that nobody reads, which stay when the process
+    // has given its memory back
+    &syscalls!(SYS_memfd_create SYS_shmget SYS_semget SYS_msgget SYS_mq_open SYS_vmsplice SYS_splice SYS_tee
+        SYS_inotify_init1),
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_inotify_init,
-    // Only with flags in memory, where a filter can't see them; the C library falls back to `clone`.
-    libc::SYS_clone3,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_iopl,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_ioperm,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_modify_ldt,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_uselib,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_ustat,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_sysfs,
+    &syscalls!(SYS_inotify_init SYS_iopl SYS_ioperm SYS_modify_ldt SYS_uselib SYS_ustat SYS_sysfs),
+    #[cfg(not(target_arch = "x86_64"))]
+    &[],
 ];
 
 /// How the kernel names this architecture in the data that a filter sees; `None` if no filter is known for it.
@@ -138,30 +90,18 @@ pub(super) fn filter() -> Option<Vec<u8>> {
     program.return_unless(IF_EQUAL, ARCHITECTURE?, KILL);
     program.push(LOAD, NUMBER_AT);
     program.return_if(IF_AT_LEAST, X32_SYSCALL_BIT, KILL);
-    for number in ALLOWED_NEW_SYSCALLS {
-        program.return_if(IF_EQUAL, number, ALLOW);
-    }
+    program.return_if_one_of(ALLOWED_NEW_SYSCALLS, ALLOW);
     let missing = REFUSE | number(libc::ENOSYS.into());
     program.return_if(IF_AT_LEAST, FIRST_UNKNOWN_SYSCALL + 1, missing);
-    for call in DENIED_SYSCALLS {
-        program.return_if(IF_EQUAL, number(*call), missing);
-    }
+    program.return_if_one_of(DENIED_SYSCALLS.concat().into_iter().map(number), missing);
     // The kernel may share the processors out among sessions: many would crowd out the server.
     program.return_if(IF_EQUAL, number(libc::SYS_setsid), REFUSE | number(libc::EPERM.into()));
     // Between files it may fail like this anyway; then programs read and write instead.
     program.return_if(IF_EQUAL, number(libc::SYS_sendfile), REFUSE | number(libc::EINVAL.into()));
     program.for_call(libc::SYS_fcntl, 1, |program| program.return_if(IF_EQUAL, F_SETPIPE_SZ, missing));
     program.for_call(libc::SYS_clone, 0, |program| program.return_if(IF_ANY_BIT, CLONE_NAMESPACE_FLAGS, missing));
-    program.for_call(libc::SYS_ioctl, 1, |program| {
-        for request in TERMINAL_INPUT_IOCTLS {
-            program.return_if(IF_EQUAL, request, missing);
-        }
-    });
-    program.for_call(libc::SYS_setsockopt, 2, |program| {
-        for option in BUFFER_OPTIONS {
-            program.return_if(IF_EQUAL, option, IGNORE);
-        }
-    });
+    program.for_call(libc::SYS_ioctl, 1, |program| program.return_if_one_of(TERMINAL_INPUT_IOCTLS, missing));
+    program.for_call(libc::SYS_setsockopt, 2, |program| program.return_if_one_of(BUFFER_OPTIONS, IGNORE));
     program.for_call(libc::SYS_mmap, 3, |program| {
         program.push(AND, SHARED_ANONYMOUS);
         program.return_if(IF_EQUAL, SHARED_ANONYMOUS, missing);
@@ -171,14 +111,12 @@ pub(super) fn filter() -> Option<Vec<u8>> {
     });
     for call in [libc::SYS_socket, libc::SYS_socketpair] {
         program.for_call(call, 0, |program| {
-            for family in ALLOWED_FAMILIES {
-                program.return_if(IF_EQUAL, family, ALLOW);
-            }
+            program.return_if_one_of(ALLOWED_FAMILIES, ALLOW);
             program.push(RETURN, REFUSE | number(libc::EAFNOSUPPORT.into()));
         });
     }
     program.push(RETURN, ALLOW);
-    Some(program.0.iter().flat_map(BpfInstruction::bytes).collect())
+    Some(program.0.iter().flat_map(bytes).collect())
 }
 
 /// System calls and error codes are small and not negative.
@@ -186,37 +124,34 @@ fn number(of: c_long) -> u32 {
     u32::try_from(of).unwrap_or(u32::MAX)
 }
 
-struct BpfInstruction {
-    code: u16,
-    skip_if_true: u8,
-    skip_if_false: u8,
-    operand: u32,
+/// An instruction in the kernel's binary form.
+fn bytes(instruction: &sock_filter) -> [u8; 8] {
+    let [a, b] = instruction.code.to_ne_bytes();
+    let [e, f, g, h] = instruction.k.to_ne_bytes();
+    [a, b, instruction.jt, instruction.jf, e, f, g, h]
 }
 
-impl BpfInstruction {
-    fn bytes(&self) -> [u8; 8] {
-        let [a, b] = self.code.to_ne_bytes();
-        let [e, f, g, h] = self.operand.to_ne_bytes();
-        [a, b, self.skip_if_true, self.skip_if_false, e, f, g, h]
-    }
-}
-
-struct BpfProgram(Vec<BpfInstruction>);
+struct BpfProgram(Vec<sock_filter>);
 
 impl BpfProgram {
     fn push(&mut self, code: u16, operand: u32) {
-        self.0.push(BpfInstruction { code, skip_if_true: 0, skip_if_false: 0, operand });
+        self.0.push(sock_filter { code, jt: 0, jf: 0, k: operand });
     }
 
     /// Ends with `action` if the condition holds.
     fn return_if(&mut self, condition: u16, operand: u32, action: u32) {
-        self.0.push(BpfInstruction { code: condition, skip_if_true: 0, skip_if_false: 1, operand });
+        self.0.push(sock_filter { code: condition, jt: 0, jf: 1, k: operand });
         self.push(RETURN, action);
+    }
+
+    /// Ends with `action` if it is one of these numbers.
+    fn return_if_one_of(&mut self, numbers: impl IntoIterator<Item = u32>, action: u32) {
+        numbers.into_iter().for_each(|number| self.return_if(IF_EQUAL, number, action));
     }
 
     /// Ends with `action` unless the condition holds.
     fn return_unless(&mut self, condition: u16, operand: u32, action: u32) {
-        self.0.push(BpfInstruction { code: condition, skip_if_true: 1, skip_if_false: 0, operand });
+        self.0.push(sock_filter { code: condition, jt: 1, jf: 0, k: operand });
         self.push(RETURN, action);
     }
 
@@ -226,8 +161,8 @@ impl BpfProgram {
         block.push(LOAD, ARGUMENTS_AT + 8 * argument);
         judge(&mut block);
         block.push(LOAD, NUMBER_AT);
-        let skip_if_false = u8::try_from(block.0.len()).unwrap_or(u8::MAX);
-        self.0.push(BpfInstruction { code: IF_EQUAL, skip_if_true: 0, skip_if_false, operand: number(call) });
+        let jf = u8::try_from(block.0.len()).unwrap_or(u8::MAX);
+        self.0.push(sock_filter { code: IF_EQUAL, jt: 0, jf, k: number(call) });
         self.0.append(&mut block.0);
     }
 }

@@ -19,7 +19,6 @@ use super::invocation::Invocation;
 use super::memory_watchdog;
 use super::process_tree::{Isolation, ProcessTree, RunningProgram};
 use super::sandbox::explain;
-use crate::kernel::Deadline;
 
 /// Longest wait for the rest of the output once all processes are gone.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
@@ -45,14 +44,9 @@ pub(super) struct ProgramResult {
 }
 
 /// Sees a program to its end. The error tells why one in a sandbox never began.
-pub(super) async fn supervise(
-    program: RunningProgram,
-    invocation: &Invocation<'_>,
-    deadline: Deadline,
-) -> Result<ProgramResult, String> {
+pub(super) async fn supervise(program: RunningProgram, invocation: &Invocation<'_>) -> Result<ProgramResult, String> {
     let RunningProgram { mut processes, first, isolation } = program;
-    let is_sandboxed = matches!(isolation, Isolation::Sandbox(_));
-    let result = run(&mut processes, first, invocation, deadline, is_sandboxed).await;
+    let result = run(&mut processes, first, invocation).await;
     match isolation {
         Isolation::Sandbox(mut status) => {
             let mut report = String::new();
@@ -68,13 +62,8 @@ pub(super) async fn supervise(
     Ok(result)
 }
 
-async fn run(
-    processes: &mut ProcessTree,
-    first: Pid,
-    invocation: &Invocation<'_>,
-    deadline: Deadline,
-    is_sandboxed: bool,
-) -> ProgramResult {
+async fn run(processes: &mut ProcessTree, first: Pid, invocation: &Invocation<'_>) -> ProgramResult {
+    let (limits, is_sandboxed) = (invocation.limits, invocation.is_sandboxed);
     let flood = Notify::new();
     let (mut stdout, mut stderr) = (CapturedStream::new(Keep::Head), CapturedStream::new(Keep::Tail));
     let child = &mut processes.child;
@@ -86,9 +75,9 @@ async fn run(
         let mut streams = pin!(streams.fuse());
         let stopped = tokio::select! {
             () = processes.ended() => None,
-            () = memory_watchdog::limit_exceeded(first, invocation.limits.memory, is_sandboxed) => Some(Termination::MemoryLimit),
+            () = memory_watchdog::limit_exceeded(first, limits.memory, is_sandboxed) => Some(Termination::MemoryLimit),
             () = flood.notified() => Some(Termination::OutputLimit),
-            () = sleep_until(deadline.instant()) => Some(Termination::Timeout),
+            () = sleep_until(limits.deadline.instant()) => Some(Termination::Timeout),
             () = async { streams.as_mut().await; pending().await } => None,
             () = async { autogroup::deprioritize(first).await; pending().await }, if is_sandboxed => None,
         };

@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use super::invocation::Invocation;
+use super::limits::deprioritize;
 use super::process_tree::{Isolation, ProcessTree, RunningProgram};
 
 /// Starts a program without walls, in a folder of its own. Only if the operator has said so.
@@ -18,6 +19,7 @@ pub(super) fn start(invocation: &Invocation<'_>) -> Result<RunningProgram, Strin
     let processes = ProcessTree::start(command.into()).map_err(fault)?;
     let first = processes.leader().ok_or("The program ended at once")?;
     // It may have begun already, but not got far.
-    invocation.limits.apply_limits_unsandboxed(first).map_err(fault)?;
+    deprioritize(first);
+    invocation.limits.apply_limits(first, false).map_err(fault)?;
     Ok(RunningProgram { processes, first, isolation: Isolation::Folder(folder) })
 }

@@ -15,9 +15,9 @@ use serde_json::{Map, Value};
 
 use super::Tool;
 use super::check::{ToolCheck, ToolCheckStatus};
+use super::context::ToolContext;
 use super::result::ToolResult;
-use crate::kernel::Deadline;
-use crate::outbound::{HttpClient, Reply, display_url};
+use crate::outbound::{Reply, display_url};
 use crate::settings::HttpOptions;
 use request::OutgoingRequest;
 pub(super) use schema::describe;
@@ -30,12 +30,11 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Does what the arguments, which fit the schema, ask for.
 pub(super) async fn execute(
-    http: &HttpClient,
-    tool: &Tool,
+    context: ToolContext<'_>,
     options: &HttpOptions,
     arguments: &Map<String, Value>,
-    deadline: Deadline,
 ) -> ToolResult {
+    let tool = context.tool;
     if let Some(missing) = missing(tool, options) {
         return ToolResult::error(missing);
     }
@@ -46,11 +45,8 @@ pub(super) async fn execute(
         Err(refused) => return ToolResult::error(format!("Tool '{}' was not run: {refused}", tool.name)),
     };
     let mut chain = RedirectChain { target, request, redirects: 0 };
-    let result = match chain.follow(http, options, deadline).await {
-        Ok(reply) => {
-            let redaction = tool.redaction();
-            reply::read(reply, &chain.who(), chain.request.method, redaction, deadline).await
-        }
+    let result = match chain.follow(context, options).await {
+        Ok(reply) => reply::read(reply, &chain.who(), chain.request.method, tool.redaction(), context.deadline).await,
         Err(failed) => failed,
     };
     let last: String = chain.target.url.as_str().chars().take(target::MAX_URL_CHARS).collect();
@@ -67,16 +63,14 @@ struct RedirectChain {
 
 impl RedirectChain {
     /// The reply that is no redirect.
-    async fn follow(
-        &mut self,
-        http: &HttpClient,
-        options: &HttpOptions,
-        deadline: Deadline,
-    ) -> Result<Reply, ToolResult> {
+    async fn follow(&mut self, context: ToolContext<'_>, options: &HttpOptions) -> Result<Reply, ToolResult> {
         loop {
             let call = self.request.call(options, &self.target);
-            let sent = http.send(&call, deadline).await;
-            let reply = sent.map_err(|error| ToolResult::call(&self.who(), &error))?;
+            let reply = context
+                .http
+                .send(&call, context.deadline)
+                .await
+                .map_err(|error| ToolResult::call(&self.who(), &error))?;
             let Some(location) = self.redirect(&reply) else { return Ok(reply) };
             let who = self.who();
             if self.redirects == MAX_REDIRECTS {
@@ -107,7 +101,8 @@ impl RedirectChain {
 
 /// Looks whether the tool can do its work: whether its own server answers. The credentials go along, since without them a
 /// server that works would answer that it does not.
-pub(super) async fn check(http: &HttpClient, tool: &Tool, options: &HttpOptions, deadline: Deadline) -> ToolCheck {
+pub(super) async fn check(context: ToolContext<'_>, options: &HttpOptions) -> ToolCheck {
+    let tool = context.tool;
     let Some(base) = &options.base_url else {
         return missing(tool, options)
             .map_or_else(|| ToolCheck::not_applicable(&tool.effective.kind), ToolCheck::incomplete);
@@ -117,7 +112,7 @@ pub(super) async fn check(http: &HttpClient, tool: &Tool, options: &HttpOptions,
         return ToolCheck::incomplete(format!("Tool '{}': config.base_url is not a URL", tool.name));
     };
     let call = OutgoingRequest::get(options).call(options, &target);
-    let found = match http.send(&call, deadline.at_most(CHECK_TIMEOUT)).await {
+    let found = match context.http.send(&call, context.deadline.at_most(CHECK_TIMEOUT)).await {
         Err(error) => ToolCheck::unreachable(&error, CHECK_TIMEOUT.as_secs()),
         Ok(reply) => {
             let status = reply.status();

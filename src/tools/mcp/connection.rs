@@ -1,6 +1,6 @@
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rmcp::ClientHandler;
@@ -11,7 +11,7 @@ use rmcp::service::{
 };
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -19,41 +19,36 @@ use super::error::{McpError, TransportFault};
 use super::http::McpHttp;
 use super::listing::{self, ToolFingerprints, ToolListing};
 use super::stdio::ServerProcess;
-use crate::kernel::Redaction;
-use crate::outbound::{CallError, HttpClient};
-use crate::settings::{Environment, McpOptions, McpTransport};
+use super::target::McpTarget;
+use super::usage::UsageTracker;
+use crate::kernel::count_panics;
+use crate::settings::{McpOptions, McpTransport};
 
 /// The revision that servers of before 2026-07-28 are offered; they may answer with an older one.
 const LEGACY_VERSION: ProtocolVersion = ProtocolVersion::V_2025_11_25;
-/// Longest time that a connection may take to come about. The SDK itself gives a server ten seconds to say that it does not
-/// know the newest revision.
+/// Longest time that a connection may take to come about. The SDK alone waits ten seconds for whoever must say it is older.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-/// Time after which a connection that nobody uses is closed, and a process behind it ended.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// Longest time that it may take to find out why a connection is closed.
 const CAUSE_TIMEOUT: Duration = Duration::from_millis(800);
 /// Longest time that the SDK may take to say farewell.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What it takes to connect to a server.
-#[derive(Clone)]
-pub(super) struct McpTarget {
-    pub(super) name: String,
-    pub(super) transport: McpTransport,
-    pub(super) redaction: Redaction,
-    pub(super) http: HttpClient,
-    pub(super) environment: Environment,
-}
-
 /// A connection to a server. A task keeps what is behind it, and ends it when the last user drops this.
 pub(super) struct McpConnection {
     peer: Peer<RoleClient>,
-    fault: TransportFault,
-    usage: Arc<UsageTracker>,
-    is_stale: Arc<AtomicBool>,
+    state: Arc<McpConnectionState>,
     listed: Mutex<Option<ToolListing>>,
-    end: CancellationToken,
     _end: DropGuard,
+}
+
+/// What a connection shares with the task that keeps it.
+struct McpConnectionState {
+    name: String,
+    fault: TransportFault,
+    usage: UsageTracker,
+    /// Whether the server has said that its tools are others now.
+    is_stale: AtomicBool,
+    end: CancellationToken,
 }
 
 impl McpConnection {
@@ -70,14 +65,14 @@ impl McpConnection {
             };
             match Self::connect(&target, &tasks, end.clone(), newest_first).await {
                 // Some older servers break off instead of saying that they don't understand.
-                Err(failure) if failure.may_be_legacy_server() => {
+                Err(error) if error.may_be_legacy_server() => {
                     Self::connect(&target, &tasks, end.clone(), ClientLifecycleMode::Initialize).await
                 }
                 opened => opened,
             }
         });
         tokio::select! {
-            opened = opening => opened.unwrap_or(Err(McpError::Call(CallError::Timeout))),
+            opened = opening => opened.unwrap_or(Err(McpError::TIMEOUT)),
             () = end.cancelled() => Err(McpError::Closed),
         }
     }
@@ -88,60 +83,41 @@ impl McpConnection {
         end: CancellationToken,
         lifecycle: ClientLifecycleMode,
     ) -> Result<Arc<Self>, McpError> {
-        let fault = TransportFault::default();
-        let is_stale = Arc::new(AtomicBool::new(false));
-        let listener = NotificationHandler { is_stale: Arc::clone(&is_stale) };
-        let redaction = target.redaction.clone();
-        let (service, process) = match &target.transport {
+        let (name, fault, is_stale) = (target.name.clone(), TransportFault::default(), AtomicBool::new(false));
+        let state = Arc::new(McpConnectionState { name, fault, usage: UsageTracker::new(), is_stale, end });
+        let (handler, fault) = (NotificationHandler(Arc::clone(&state)), state.fault.clone());
+        let (service, mut process) = match &target.transport {
             McpTransport::Http { url, auth_token, headers } => {
-                let client = McpHttp::new(target.http.clone(), url, auth_token.as_ref(), headers, fault.clone());
-                (listener.serve_with_lifecycle(client.transport(), lifecycle).await, None)
+                let client = McpHttp::new(target.http.clone(), url, auth_token.as_ref(), headers, fault);
+                (handler.serve_with_lifecycle(client.transport(), lifecycle).await, None)
             }
             McpTransport::Stdio { command, args, env } => {
-                let (reader, fault) = (target.http.reader(), fault.clone());
-                let (process, messages) =
-                    ServerProcess::start(command, args, env, &target.environment, redaction, reader, fault)?;
-                (listener.serve_with_lifecycle(messages, lifecycle).await, Some(process))
+                let (process, messages) = ServerProcess::start(target, command, args, env, fault)?;
+                (handler.serve_with_lifecycle(messages, lifecycle).await, Some(process))
             }
         };
-        let mut process = process;
         let service = match service {
             Ok(service) => service,
             Err(error) => {
-                record_exit(&target.name, process.as_mut(), &fault).await;
-                return Err(fault.explain(error.into()));
+                state.record_exit(process.as_mut()).await;
+                return Err(state.fault.explain(error.into()));
             }
         };
         let peer = service.peer().clone();
         peer.set_response_cache_config(ClientCacheConfig::disabled()).await;
-        let usage = Arc::new(UsageTracker::default());
-        tasks.spawn(run_connection(
-            target.name.clone(),
-            service,
-            process,
-            Arc::clone(&usage),
-            fault.clone(),
-            end.clone(),
-        ));
-        Ok(Arc::new(Self {
-            peer,
-            fault,
-            usage,
-            is_stale,
-            listed: Mutex::new(None),
-            _end: end.clone().drop_guard(),
-            end,
-        }))
+        tasks.spawn(count_panics("mcp_connection", run_connection(service, process, Arc::clone(&state))));
+        let _end = state.end.clone().drop_guard();
+        Ok(Arc::new(Self { peer, state, listed: Mutex::new(None), _end }))
     }
 
     /// Whether it can't be used any more.
     pub(super) fn is_closed(&self) -> bool {
-        self.end.is_cancelled() || self.peer.is_transport_closed()
+        self.state.end.is_cancelled() || self.peer.is_transport_closed()
     }
 
     /// Ends it.
     pub(super) fn close(&self) {
-        self.end.cancel();
+        self.state.end.cancel();
     }
 
     /// What the server says of itself.
@@ -151,7 +127,7 @@ impl McpConnection {
 
     /// Forgets which tools the server has.
     pub(super) fn refresh(&self) {
-        self.is_stale.store(true, Ordering::Release);
+        self.state.is_stale.store(true, Ordering::Release);
     }
 
     /// The server's tools: asked for, unless they are known. Callers wait for each other, so that it is asked once.
@@ -161,9 +137,9 @@ impl McpConnection {
         options: &McpOptions,
         fingerprints: &parking_lot::Mutex<ToolFingerprints>,
     ) -> Result<ToolListing, McpError> {
-        let _in_use = self.usage.start();
+        let _in_use = self.state.usage.start();
         let mut listed = self.listed.lock().await;
-        let is_stale = self.is_stale.swap(false, Ordering::AcqRel);
+        let is_stale = self.state.is_stale.swap(false, Ordering::AcqRel);
         if let Some(listed) = &*listed
             && !is_stale
             && Instant::now() < listed.expires_at
@@ -183,7 +159,7 @@ impl McpConnection {
 
     /// Calls one of the server's tools. Dropping it cancels the call there too.
     pub(super) async fn call(&self, tool: &str, arguments: &Map<String, Value>) -> Result<CallToolResponse, McpError> {
-        let _in_use = self.usage.start();
+        let _in_use = self.state.usage.start();
         let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments.clone());
         match self.peer.call_tool_once(params).await {
             Ok(answer) => Ok(answer),
@@ -194,34 +170,32 @@ impl McpConnection {
     /// The cause of a failure, for which the keeper may have to look first.
     async fn with_cause(&self, failure: McpError) -> McpError {
         if failure == McpError::Closed {
-            drop(timeout(CAUSE_TIMEOUT, self.end.cancelled()).await);
+            drop(timeout(CAUSE_TIMEOUT, self.state.end.cancelled()).await);
         }
-        self.fault.explain(failure)
+        self.state.fault.explain(failure)
     }
 }
 
 /// Holds a connection until it breaks, is ended or has been idle for long; then leaves nothing behind.
 async fn run_connection(
-    name: String,
     service: RunningService<RoleClient, NotificationHandler>,
-    process: Option<ServerProcess>,
-    usage: Arc<UsageTracker>,
-    fault: TransportFault,
-    end: CancellationToken,
+    mut process: Option<ServerProcess>,
+    state: Arc<McpConnectionState>,
 ) {
+    // However this ends, the connection is closed for its users.
+    let closed = state.end.clone().drop_guard();
     let stop = service.cancellation_token();
-    let mut process = process;
     let mut waiting = pin!(service.waiting());
     let has_broken = tokio::select! {
         _ = &mut waiting => true,
-        () = end.cancelled() => false,
-        () = usage.wait_idle() => false,
+        () = state.end.cancelled() => false,
+        () = state.usage.wait_idle() => false,
     };
     if has_broken {
-        record_exit(&name, process.as_mut(), &fault).await;
-        end.cancel();
-    } else {
-        end.cancel();
+        state.record_exit(process.as_mut()).await;
+    }
+    drop(closed);
+    if !has_broken {
         stop.cancel();
         drop(timeout(CLOSE_TIMEOUT, &mut waiting).await);
     }
@@ -230,21 +204,21 @@ async fn run_connection(
     }
 }
 
-/// Notes how a process ended, if that is why the connection is closed.
-async fn record_exit(name: &str, process: Option<&mut ServerProcess>, fault: &TransportFault) {
-    if let Some(process) = process
-        && let Some((how, words)) = process.exit_report().await
-    {
-        tracing::warn!(server = name, untrusted = words, "the process of an MCP server {how}");
-        let words = if words.is_empty() { words } else { format!("; its last words: {words}") };
-        fault.note(McpError::Other(how + &words));
+impl McpConnectionState {
+    /// Notes how a process ended, if that is why the connection is closed.
+    async fn record_exit(&self, process: Option<&mut ServerProcess>) {
+        if let Some(process) = process
+            && let Some((how, words)) = process.exit_report().await
+        {
+            tracing::warn!(server = self.name, untrusted = words, "the process of an MCP server {how}");
+            let words = if words.is_empty() { words } else { format!("; its last words: {words}") };
+            self.fault.note(McpError::Other(how + &words));
+        }
     }
 }
 
 /// Hears what a server says unasked. It may ask for nothing: we have told it that we can't do anything for it.
-struct NotificationHandler {
-    is_stale: Arc<AtomicBool>,
-}
+struct NotificationHandler(Arc<McpConnectionState>);
 
 impl ClientHandler for NotificationHandler {
     fn get_info(&self) -> ClientConfig {
@@ -253,66 +227,6 @@ impl ClientHandler for NotificationHandler {
     }
 
     async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {
-        self.is_stale.store(true, Ordering::Release);
-    }
-}
-
-/// Who uses a connection, and when it was last used.
-#[derive(Debug)]
-struct UsageTracker {
-    users: AtomicUsize,
-    last: parking_lot::Mutex<Instant>,
-}
-
-impl Default for UsageTracker {
-    fn default() -> Self {
-        Self { users: AtomicUsize::new(0), last: parking_lot::Mutex::new(Instant::now()) }
-    }
-}
-
-impl UsageTracker {
-    fn start(self: &Arc<Self>) -> UsageGuard {
-        self.users.fetch_add(1, Ordering::AcqRel);
-        UsageGuard(Arc::clone(self))
-    }
-
-    fn last(&self) -> Instant {
-        *self.last.lock()
-    }
-
-    /// Waits until nobody has used the connection for long.
-    async fn wait_idle(&self) {
-        loop {
-            if self.users.load(Ordering::Acquire) == 0 && self.last().elapsed() >= IDLE_TIMEOUT {
-                return;
-            }
-            sleep_until((self.last() + IDLE_TIMEOUT).max(Instant::now() + Duration::from_secs(1))).await;
-        }
-    }
-}
-
-struct UsageGuard(Arc<UsageTracker>);
-
-impl Drop for UsageGuard {
-    fn drop(&mut self) {
-        *self.0.last.lock() = Instant::now();
-        self.0.users.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_is_idle_only_after_its_last_user_has_left() {
-        let usage = Arc::new(UsageTracker::default());
-        let started = Instant::now();
-        let user = usage.start();
-        assert!(timeout(3 * IDLE_TIMEOUT, usage.wait_idle()).await.is_err());
-        drop(user);
-        usage.wait_idle().await;
-        assert!(started.elapsed() >= 4 * IDLE_TIMEOUT, "{:?}", started.elapsed());
-        assert!(started.elapsed() < 5 * IDLE_TIMEOUT, "{:?}", started.elapsed());
+        self.0.is_stale.store(true, Ordering::Release);
     }
 }

@@ -30,6 +30,9 @@ pub(super) enum McpError {
 }
 
 impl McpError {
+    /// There was no answer in time.
+    pub(super) const TIMEOUT: Self = Self::Call(CallError::Timeout);
+
     pub(super) fn other(what: impl Into<String>) -> Self {
         Self::Other(what.into())
     }
@@ -37,10 +40,6 @@ impl McpError {
     /// Whether a server of before 2026-07-28 may fail like this because it was greeted in the way of that revision.
     pub(super) fn may_be_legacy_server(&self) -> bool {
         matches!(self, Self::Closed | Self::Other(_) | Self::Status(500..=599))
-    }
-
-    pub(super) fn is_timeout(&self) -> bool {
-        *self == Self::Call(CallError::Timeout)
     }
 }
 
@@ -91,7 +90,7 @@ impl From<ServiceError> for McpError {
             ServiceError::McpError(error) => error.into(),
             ServiceError::TransportSend(error) => from_transport(error.error.as_ref()),
             ServiceError::TransportClosed | ServiceError::Cancelled { .. } => Self::Closed,
-            ServiceError::Timeout { .. } => Self::Call(CallError::Timeout),
+            ServiceError::Timeout { .. } => Self::TIMEOUT,
             _ => Self::other("answered with something that was not asked for"),
         }
     }

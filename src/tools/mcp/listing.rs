@@ -187,8 +187,7 @@ impl ToolListing {
     }
 }
 
-/// What the tools of a server were when they were first listed, and when they were last. A server that later describes a tool
-/// in other words may mean to lead a model astray.
+/// What the tools of a server were at first and last: one that describes a tool anew may mean to lead a model astray.
 #[derive(Debug, Default)]
 pub(super) struct ToolFingerprints(HashMap<String, (Fingerprint, Fingerprint)>);
 

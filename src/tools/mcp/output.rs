@@ -35,8 +35,7 @@ fn complete(result: CallToolResult, who: &str) -> ToolResult {
     ToolResult::failure(said.unwrap_or_else(|| format!("{who} says that the tool failed"))).with_output(output)
 }
 
-/// A part of an answer that may be no text: of pictures, sounds and files there is only told what they are and how large.
-/// Links are not followed.
+/// A part of an answer that may be no text: of pictures, sounds and files only type and size.
 fn describe(block: &ContentBlock) -> Value {
     let mut shown = serde_json::to_value(block).unwrap_or_default();
     if let Some(shown) = shown.as_object_mut() {

@@ -1,28 +1,34 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
-use parking_lot::{Mutex, MutexGuard};
-use tokio::time::Instant;
+use parking_lot::Mutex;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use super::backoff::Backoff;
-use super::connection::{McpConnection, McpTarget};
+use super::connection::McpConnection;
 use super::error::McpError;
 use super::listing::ToolFingerprints;
+use super::target::McpTarget;
+use crate::kernel::count_panics;
 use crate::settings::{CatalogEntry, ToolSettings};
 use crate::tools::Tool;
 
 /// A connection that is there or comes about, in a task that no caller can cancel for the others.
 type PendingConnection = Shared<BoxFuture<'static, Result<Arc<McpConnection>, McpError>>>;
 
-/// What is kept of servers: for each tool, and each state in which it was saved. A request goes on with the state that it began
-/// with, so two may be in use side by side.
+/// Longest wait for connections to end at shutdown.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(6);
+
+/// Servers by tool and by the state in which it was saved: requests go on with the state that they began with.
 #[derive(Default)]
-pub(super) struct ServerPool {
+pub(super) struct McpServerPool {
     kept: Mutex<HashMap<(String, String), Arc<McpServer>>>,
+    tasks: TaskTracker,
     end: CancellationToken,
 }
 
@@ -30,73 +36,90 @@ pub(super) struct ServerPool {
 pub(super) struct McpServer {
     tool: Weak<CatalogEntry<ToolSettings>>,
     pub(super) fingerprints: Mutex<ToolFingerprints>,
+    pub(super) backoff: Arc<Mutex<Backoff>>,
     connection: Mutex<Option<PendingConnection>>,
-    backoff: Arc<Mutex<Backoff>>,
-    pub(super) end: CancellationToken,
+    tasks: TaskTracker,
+    end: CancellationToken,
     _end: DropGuard,
 }
 
-impl ServerPool {
+impl McpServerPool {
     /// What is kept for this state of a tool. Of states that neither the catalog nor any request knows any longer nothing is.
     pub(super) fn get_or_insert(&self, tool: &Tool) -> Arc<McpServer> {
-        let mut kept = self.kept();
+        let mut kept = self.kept.lock();
         kept.retain(|_, server| server.tool.strong_count() > 0);
         let key = (tool.name.to_string(), tool.version.clone());
-        Arc::clone(kept.entry(key).or_insert_with(|| Arc::new(McpServer::new(tool, self.end.child_token()))))
+        Arc::clone(kept.entry(key).or_insert_with(|| {
+            let end = self.end.child_token();
+            Arc::new(McpServer {
+                tool: Arc::downgrade(tool),
+                fingerprints: Mutex::default(),
+                backoff: Arc::default(),
+                connection: Mutex::default(),
+                tasks: self.tasks.clone(),
+                _end: end.clone().drop_guard(),
+                end,
+            })
+        }))
     }
 
     /// Lets go of what is kept for a tool of this name. Calls that are under way come to their end.
     pub(super) fn forget(&self, name: &str) {
-        self.kept().retain(|(kept, _), _| kept != name);
+        self.kept.lock().retain(|(kept, _), _| kept != name);
     }
 
-    /// Ends all connections, and those to come.
-    pub(super) fn close(&self) {
+    /// Ends all connections and the processes behind them, and connects no more.
+    pub(super) async fn close(&self) {
+        self.tasks.close();
         self.end.cancel();
-        self.kept().clear();
-    }
-
-    fn kept(&self) -> MutexGuard<'_, HashMap<(String, String), Arc<McpServer>>> {
-        self.kept.lock()
+        self.kept.lock().clear();
+        if timeout(CLOSE_TIMEOUT, self.tasks.wait()).await.is_err() {
+            tracing::warn!("some connections to MCP servers did not end in time");
+        }
     }
 }
 
 impl McpServer {
-    fn new(tool: &Tool, end: CancellationToken) -> Self {
-        let (fingerprints, connection, guard) = (Mutex::default(), Mutex::default(), end.clone().drop_guard());
-        Self { tool: Arc::downgrade(tool), fingerprints, connection, backoff: Arc::default(), end, _end: guard }
-    }
-
-    pub(super) fn backoff(&self) -> MutexGuard<'_, Backoff> {
-        self.backoff.lock()
-    }
-
     /// The connection, unless it is closed or could not be opened some time ago: then a new one.
-    pub(super) fn connect(&self, target: &McpTarget, tasks: &TaskTracker) -> PendingConnection {
+    pub(super) async fn connection(&self, target: &McpTarget) -> Result<Arc<McpConnection>, McpError> {
+        if self.tasks.is_closed() {
+            return Err(McpError::other("is not connected to: this server is stopping"));
+        }
+        self.pending(target).await
+    }
+
+    fn pending(&self, target: &McpTarget) -> PendingConnection {
         let mut current = self.connection.lock();
-        if let Some(opening) = &*current {
-            match opening.clone().now_or_never() {
+        if let Some(pending) = &*current {
+            match pending.clone().now_or_never() {
                 Some(Ok(connection)) if connection.is_closed() => {}
-                Some(Err(_)) if self.backoff().is_ready(Instant::now()) => {}
-                _ => return opening.clone(),
+                Some(Err(_)) if self.backoff.lock().is_ready(Instant::now()) => {}
+                _ => return pending.clone(),
             }
         }
-        let opening = McpConnection::open(target.clone(), tasks.clone(), self.end.child_token());
-        let backoff = Arc::clone(&self.backoff);
-        let opening = tasks.spawn(async move {
-            let opened = opening.await;
+        let (opening, backoff) = (self.open(target), Arc::clone(&self.backoff));
+        let opening = self.tasks.spawn(async move {
+            let opened = count_panics("mcp_connection", opening).await.unwrap_or(Err(McpError::Closed));
             backoff.lock().record(opened.is_err(), Instant::now());
             opened
         });
-        let opening = opening.map(|opened| opened.unwrap_or(Err(McpError::Closed))).boxed().shared();
-        *current = Some(opening.clone());
-        opening
+        let pending = opening.map(|opened| opened.unwrap_or(Err(McpError::Closed))).boxed().shared();
+        *current = Some(pending.clone());
+        pending
+    }
+
+    /// A connection that is not shared.
+    pub(super) fn open(
+        &self,
+        target: &McpTarget,
+    ) -> impl Future<Output = Result<Arc<McpConnection>, McpError>> + use<> {
+        McpConnection::open(target.clone(), self.tasks.clone(), self.end.child_token())
     }
 
     /// Has the list of tools read anew when it is needed next.
     pub(super) fn refresh(&self) {
-        let opening = self.connection.lock().clone();
-        if let Some(Ok(connection)) = opening.and_then(FutureExt::now_or_never) {
+        let pending = self.connection.lock().clone();
+        if let Some(Ok(connection)) = pending.and_then(FutureExt::now_or_never) {
             connection.refresh();
         }
     }
@@ -115,14 +138,14 @@ mod tests {
         Arc::clone(settings.tools.get(name).unwrap())
     }
 
-    fn count(servers: &ServerPool) -> usize {
-        servers.kept().len()
+    fn count(servers: &McpServerPool) -> usize {
+        servers.kept.lock().len()
     }
 
     #[tokio::test]
     async fn each_state_of_a_tool_has_its_own_and_what_nobody_knows_any_longer_is_let_go() {
         let (servers, former, latter) =
-            (ServerPool::default(), tool("a", "http://127.0.0.1:1"), tool("a", "http://127.0.0.1:2"));
+            (McpServerPool::default(), tool("a", "http://127.0.0.1:1"), tool("a", "http://127.0.0.1:2"));
         let (first, second) = (servers.get_or_insert(&former), servers.get_or_insert(&latter));
         assert!(!Arc::ptr_eq(&first, &second) && !first.end.is_cancelled());
         assert!(
@@ -140,7 +163,7 @@ mod tests {
 
         servers.forget("a");
         assert_eq!((count(&servers), second.end.is_cancelled()), (1, false));
-        servers.close();
+        servers.close().await;
         assert!(second.end.is_cancelled() && servers.get_or_insert(&latter).end.is_cancelled());
     }
 }

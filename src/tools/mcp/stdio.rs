@@ -1,5 +1,5 @@
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -16,8 +16,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::error::{McpError, TransportFault};
+use super::target::McpTarget;
 use crate::kernel::{JsonError, JsonReader, Redaction, Secret, ValueCounter};
-use crate::settings::Environment;
+use crate::tools::program_path::{on_path, search_path};
 
 /// Bytes that a message, which is one line, may have.
 const MAX_LINE_BYTES: usize = 4_000_000;
@@ -32,9 +33,6 @@ const EXIT_TIMEOUT: Duration = Duration::from_millis(300);
 /// Variables that a program needs to find its way. It sees no others but those of the tool's `env`: ours hold credentials.
 const INHERITED_VARIABLES: [&str; 9] = ["PATH", "HOME", "USER", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR", "TERM"];
 
-/// Where programs are without a `PATH`.
-const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
-
 /// The messages of a process.
 pub(super) type StdioTransport = AsyncRwTransport<RoleClient, BoundedLines<ChildStdout>, ChildStdin>;
 
@@ -48,17 +46,16 @@ pub(super) struct ServerProcess {
 
 impl ServerProcess {
     pub(super) fn start(
+        target: &McpTarget,
         command: &str,
         args: &[String],
         env: &[(String, Secret)],
-        environment: &Environment,
-        redaction: Redaction,
-        reader: JsonReader,
         fault: TransportFault,
     ) -> Result<(Self, StdioTransport), McpError> {
+        let environment = &target.environment;
         let passed_on = INHERITED_VARIABLES.iter().filter_map(|name| Some((*name, environment.get(name)?)));
         // Found by our own PATH: what a tool sets has no say in which program it is that the operator has allowed.
-        let program = find(command, environment.get("PATH").unwrap_or(DEFAULT_PATH)).ok_or_else(|| {
+        let program = find(command, search_path(environment)).ok_or_else(|| {
             McpError::Other(format!("could not be started: '{command}' is no program on this server's PATH"))
         })?;
         let mut child = Command::new(program)
@@ -78,8 +75,9 @@ impl ServerProcess {
             return Err(McpError::other("could not be started: it has no pipes"));
         };
         let last_log_line = Arc::default();
-        let log = tokio::spawn(read_log(stderr, Arc::clone(&last_log_line), redaction));
-        let lines = BoundedLines { inner: stdout, line: 0, values: ValueCounter::default(), reader, fault };
+        let log = tokio::spawn(read_log(stderr, Arc::clone(&last_log_line), target.redaction.clone()));
+        let (values, reader) = (ValueCounter::default(), target.http.reader());
+        let lines = BoundedLines { inner: stdout, line: 0, values, reader, fault };
         let messages = AsyncRwTransport::new_client(lines, stdin).with_max_line_length(MAX_LINE_BYTES);
         Ok((Self { child, log, last_log_line }, messages))
     }
@@ -145,14 +143,8 @@ fn find(command: &str, path: &str) -> Option<PathBuf> {
     if command.contains('/') {
         return Some(PathBuf::from(command));
     }
-    let is_program =
-        |file: &PathBuf| file.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
-    // A relative folder is another one wherever the server is started.
-    path.split(':')
-        .map(Path::new)
-        .filter(|folder| folder.is_absolute())
-        .map(|folder| folder.join(command))
-        .find(is_program)
+    let is_program = |file: &PathBuf| file.metadata().is_ok_and(|file| file.permissions().mode() & 0o111 != 0);
+    on_path(command, path).find(is_program)
 }
 
 /// Keeps the last line of a process's log, and shows all of it to whoever debugs.

@@ -1,6 +1,6 @@
 //! `web_search`: asks a search engine and gives one kind of result list, whoever answers.
 //!
-//! `schema` is what models are told, `query` reads what one asks for; `provider` is what there is to know of an engine, and
+//! `query` is what models are told and what one asks for; `provider` is what there is to know of an engine, and
 //! `engines` has one file for each; `hit` makes plain text of what was found, `refusal` words what error replies mean. The
 //! runtime calls [`describe`], [`execute`] and [`check`].
 
@@ -9,20 +9,19 @@ mod hit;
 mod provider;
 mod query;
 mod refusal;
-mod schema;
 
 use std::collections::HashSet;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::Tool;
 use super::check::{ToolCheck, ToolCheckStatus};
+use super::context::ToolContext;
 use super::function::FunctionSpec;
 use super::output::{SearchHit, SearchOutput, ToolOutput};
 use super::result::ToolResult;
-use crate::kernel::{Deadline, JsonError};
-use crate::outbound::{CallError, HttpClient, RetryDecision, RetryPolicy, display_url, retry};
+use crate::kernel::JsonError;
+use crate::outbound::{CallError, RetryDecision, RetryPolicy, display_url, retry};
 use crate::settings::{SearchOptions, SearchProvider};
 use provider::{PageRequest, Provider};
 use query::SearchQuery;
@@ -37,23 +36,22 @@ const RETRY: RetryPolicy =
 
 /// What the tool is offered as.
 pub(super) fn describe(options: &SearchOptions) -> FunctionSpec {
-    let parameters = schema::schema(engines::provider(options.provider), options.max_results);
+    let provider = engines::provider(options.provider);
+    let parameters = query::schema(provider.filters, provider.time_ranges, options.max_results);
     FunctionSpec { description: "Search the web for information".to_owned(), parameters }
 }
 
 /// Does what the arguments, which fit the schema, ask for.
 pub(super) async fn execute(
-    http: &HttpClient,
-    tool: &Tool,
+    context: ToolContext<'_>,
     options: &SearchOptions,
     arguments: &Map<String, Value>,
-    deadline: Deadline,
 ) -> ToolResult {
-    let prepared = Search::new(http, tool, options, deadline)
+    let prepared = Search::new(context, options)
         .and_then(|search| Ok((search, SearchQuery::read(arguments, options.max_results)?)));
     let (search, query) = match prepared {
         Ok(prepared) => prepared,
-        Err(why) => return ToolResult::error(format!("Tool '{}' was not run: {why}", tool.name)),
+        Err(why) => return ToolResult::error(format!("Tool '{}' was not run: {why}", context.tool.name)),
     };
     let (results, error) = search.run(&query).await;
     let result = match error {
@@ -74,8 +72,10 @@ pub(super) async fn execute(
 }
 
 /// Looks whether the tool can do its work. A search would cost its owner money, except at SearXNG, which is asked.
-pub(super) async fn check(http: &HttpClient, tool: &Tool, options: &SearchOptions, deadline: Deadline) -> ToolCheck {
-    let search = match Search::new(http, tool, options, deadline.at_most(CHECK_TIMEOUT)) {
+pub(super) async fn check(context: ToolContext<'_>, options: &SearchOptions) -> ToolCheck {
+    let tool = context.tool;
+    let context = ToolContext { deadline: context.deadline.at_most(CHECK_TIMEOUT), ..context };
+    let search = match Search::new(context, options) {
         Err(missing) => return ToolCheck::incomplete(format!("Tool '{}' can't search: {missing}", tool.name)),
         Ok(_) if options.provider != SearchProvider::Searxng => {
             return ToolCheck::not_applicable(&tool.effective.kind);
@@ -97,10 +97,8 @@ pub(super) async fn check(http: &HttpClient, tool: &Tool, options: &SearchOption
 
 /// A search engine as a tool has it configured.
 struct Search<'a> {
-    http: &'a HttpClient,
-    tool: &'a Tool,
+    context: ToolContext<'a>,
     options: &'a SearchOptions,
-    deadline: Deadline,
     provider: &'static Provider,
     url: url::Url,
 }
@@ -123,15 +121,10 @@ impl SearchError {
 
 impl<'a> Search<'a> {
     /// The error tells what the tool's owner has to add.
-    fn new(
-        http: &'a HttpClient,
-        tool: &'a Tool,
-        options: &'a SearchOptions,
-        deadline: Deadline,
-    ) -> Result<Self, String> {
+    fn new(context: ToolContext<'a>, options: &'a SearchOptions) -> Result<Self, String> {
         let provider = engines::provider(options.provider);
         let url = provider.url(options)?;
-        Ok(Self { http, tool, options, deadline, provider, url })
+        Ok(Self { context, options, provider, url })
     }
 
     /// What was found, page by page, and what ended it early.
@@ -155,22 +148,22 @@ impl<'a> Search<'a> {
     }
 
     async fn page(&self, query: &SearchQuery, page: usize, count: usize) -> Result<Vec<SearchHit>, SearchError> {
+        let ToolContext { tool, http, deadline, .. } = self.context;
         let (key, engine) = (self.options.api_key.as_ref(), self.options.engine_id.as_deref());
         let call = (self.provider.request)(&PageRequest { url: &self.url, query, key, engine, page, count });
         let decide = |error: &CallError| match error {
             CallError::Refused | CallError::Unreachable(_) => RetryDecision::Retry(None),
             _ => RetryDecision::Stop,
         };
-        let (sent, _) = retry(RETRY, self.deadline, || self.http.send(&call, self.deadline), decide).await;
+        let (sent, _) = retry(RETRY, deadline, || http.send(&call, deadline), decide).await;
         let reply = sent.map_err(SearchError::Call)?;
         let status = reply.status();
         let wrong = |what: &str| SearchError::Refused(status, format!("{} {what}", self.who()));
         if !(200..300).contains(&status) {
-            let redaction = self.tool.redaction();
-            return Err(wrong(&refusal::explain(self.provider, reply, redaction, self.deadline).await));
+            return Err(wrong(&refusal::explain(self.provider, reply, tool.redaction(), deadline).await));
         }
         let reader = reply.reader();
-        let body = reply.bytes(MAX_REPLY_BYTES, self.deadline).await.map_err(SearchError::Call)?;
+        let body = reply.bytes(MAX_REPLY_BYTES, deadline).await.map_err(SearchError::Call)?;
         let json: Value = reader.read(&body).map_err(|error| match error {
             JsonError::TooManyValues(most) => SearchError::Call(CallError::TooManyValues(most)),
             JsonError::Invalid(_) => wrong(refusal::not_json(&body)),

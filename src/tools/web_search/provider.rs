@@ -130,9 +130,7 @@ impl PageRequest<'_> {
     }
 }
 
-/// The results in the list under `pointer`, whose items have members of these names: title, URL, snippet, date, score; `""`
-/// where they have none. Where there is no list there are no results, if one of the markers shows that it is a reply of the right
-/// kind.
+/// The results in the list under `pointer`; none where there is no list, if one of the markers shows the right kind of reply.
 pub(super) fn hits(reply: &Value, pointer: &str, markers: &[&str], names: [&str; 5]) -> Result<Vec<SearchHit>, String> {
     let is_set = |marker: &&str| reply.pointer(marker).is_some_and(|mark| !mark.is_null());
     match reply.pointer(pointer) {
@@ -142,7 +140,7 @@ pub(super) fn hits(reply: &Value, pointer: &str, markers: &[&str], names: [&str;
     }
 }
 
-/// The result in an item with members of these names: title, URL, snippet, date, score.
+/// The result in an item with members of these names: title, URL, snippet, date, score; `""` if there is none such.
 pub(super) fn hit(item: &Value, [title, url, snippet, published, score]: [&str; 5]) -> SearchHit {
     let text = |name: &str| item.get(name).and_then(Value::as_str).map(str::to_owned);
     SearchHit {

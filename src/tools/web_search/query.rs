@@ -1,11 +1,11 @@
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::kernel::Lenient;
 
 /// Characters of a query.
-pub(super) const MAX_QUERY_CHARS: usize = 1000;
+const MAX_QUERY_CHARS: usize = 1000;
 /// Results that may be asked for.
-pub(super) const MAX_RESULTS: usize = 50;
+const MAX_RESULTS: usize = 50;
 
 /// What is searched for.
 #[derive(Debug)]
@@ -37,5 +37,38 @@ impl SearchQuery {
     /// A filter, if it was given.
     pub(super) fn filter(&self, name: &str) -> Option<&str> {
         self.filters.get(name)?.as_str()
+    }
+}
+
+/// The JSON schema of the arguments, with the filters that the engine has and no others.
+pub(super) fn schema(filters: &[&str], time_ranges: &[&str], default: usize) -> Value {
+    let mut filters: Map<_, _> = filters.iter().map(|name| ((*name).to_owned(), filter(name))).collect();
+    if !time_ranges.is_empty() {
+        let range = json!({"type": "string", "enum": time_ranges, "description": "Only what is at most this old"});
+        filters.insert("time_range".to_owned(), range);
+    }
+    json!({
+        "type": "object",
+        "properties": {
+            "query": {"type": "string", "minLength": 1, "maxLength": MAX_QUERY_CHARS, "description": "What to search for"},
+            "max_results": {"type": "integer", "minimum": 1, "maximum": MAX_RESULTS, "default": default,
+                "description": "How many results are wanted"},
+            "filters": {"type": "object", "description": "Narrows the search", "properties": filters, "additionalProperties": false},
+        },
+        "required": ["query"],
+        "additionalProperties": false,
+    })
+}
+
+fn filter(name: &str) -> Value {
+    let text =
+        |pattern: &str, description: &str| json!({"type": "string", "pattern": pattern, "description": description});
+    match name {
+        "language" => text("^[a-zA-Z]{2,3}(-[a-zA-Z]{2,4})?$", "Language of the results, such as en"),
+        "country" => text("^[a-zA-Z]{2}$", "Country of the results, such as us"),
+        "site" => text("^[A-Za-z0-9.-]{1,253}$", "Only pages of this site, such as example.com"),
+        _ => {
+            json!({"type": "string", "enum": ["off", "moderate", "strict"], "description": "How much indecent content is left out"})
+        }
     }
 }

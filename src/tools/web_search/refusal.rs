@@ -3,7 +3,7 @@ use serde_json::Value;
 use super::hit::plain_text;
 use super::provider::Provider;
 use crate::kernel::{Deadline, JsonReader, Redaction};
-use crate::outbound::Reply;
+use crate::outbound::{Reply, error_message, reported_error};
 
 /// How much of a refusal is quoted.
 const MAX_QUOTED_CHARS: usize = 300;
@@ -14,19 +14,6 @@ const QUOTA_STATUSES: [u16; 4] = [402, 429, 432, 433];
 const QUOTA_WORDS: [&str; 6] = ["quota", "ratelimit", "rate limit", "dailylimit", "not enough credits", "usage limit"];
 /// Words by which they refuse a key under other statuses than 401 and 403: Brave with 422, Google with 400.
 const KEY_WORDS: [&str; 3] = ["subscription_token_invalid", "api_key_invalid", "api key not valid"];
-/// Where they put a message.
-const MESSAGE_POINTERS: [&str; 9] = [
-    "/error/message",
-    "/error/detail",
-    "/errors/0/message",
-    "/errors/0/detail",
-    "/detail/error",
-    "/detail",
-    "/message",
-    "/error",
-    "/error_message",
-];
-
 /// What a reply that is no success says; completes a sentence that begins with the engine's name.
 pub(super) async fn explain(provider: &Provider, reply: Reply, redaction: &Redaction, deadline: Deadline) -> String {
     let (status, status_text) = (reply.status(), reply.status_text());
@@ -67,12 +54,12 @@ pub(super) fn not_json(body: &[u8]) -> &'static str {
 }
 
 fn said(text: &str) -> String {
-    let json: Option<Value> = JsonReader::embedded().read(text.as_bytes()).ok();
-    let message =
-        json.as_ref().and_then(|json| MESSAGE_POINTERS.iter().find_map(|pointer| json.pointer(pointer)?.as_str()));
-    match (message, &json) {
-        (Some(message), _) => plain_text(message, MAX_QUOTED_CHARS),
-        (None, Some(_)) => String::new(),
-        (None, None) => plain_text(text, MAX_QUOTED_CHARS),
+    match JsonReader::embedded().read::<Value>(text.as_bytes()) {
+        Ok(Value::Object(reply)) => {
+            let message = error_message(&reply).or_else(|| Some(reported_error(&Value::Object(reply))?.text));
+            plain_text(&message.unwrap_or_default(), MAX_QUOTED_CHARS)
+        }
+        Ok(_) => String::new(),
+        Err(_) => plain_text(text, MAX_QUOTED_CHARS),
     }
 }
