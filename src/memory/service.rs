@@ -37,14 +37,14 @@ pub struct MemoryReport {
     /// Whether every store that is configured answers.
     pub healthy: bool,
     /// Each store.
-    pub stores: Vec<StoreHealth>,
+    pub stores: Vec<StoreReport>,
     /// What the embedded store stands in for at the moment, as sentences.
     pub degraded: Vec<String>,
 }
 
 /// Whether one store answers, in the original's shape.
 #[derive(Debug, Serialize)]
-pub struct StoreHealth {
+pub struct StoreReport {
     #[serde(rename = "type")]
     kind: &'static str,
     status: StoreStatus,
@@ -141,7 +141,7 @@ impl MemoryService {
         let stores = vec![
             remote("redis", settings.redis_url.as_ref(), redis),
             remote("postgres", settings.postgres_dsn.as_ref(), postgres),
-            StoreHealth::of("sqlite", embedded, None),
+            StoreReport::of("sqlite", embedded, None),
         ];
         MemoryReport { healthy, stores, degraded: self.stores.degraded() }
     }
@@ -152,7 +152,7 @@ impl MemoryService {
     }
 }
 
-impl StoreHealth {
+impl StoreReport {
     fn of<T>(kind: &'static str, ping: Result<T, String>, url: Option<String>) -> Self {
         match ping {
             Ok(_) => Self { kind, status: StoreStatus::Healthy, url, error: None },
@@ -161,10 +161,10 @@ impl StoreHealth {
     }
 }
 
-fn remote(kind: &'static str, url: Option<&Secret>, ping: Result<Duration, String>) -> StoreHealth {
+fn remote(kind: &'static str, url: Option<&Secret>, ping: Result<Duration, String>) -> StoreReport {
     match url {
-        None => StoreHealth { kind, status: StoreStatus::NotConfigured, url: None, error: None },
-        Some(url) => StoreHealth::of(kind, ping, Some(shown(url))),
+        None => StoreReport { kind, status: StoreStatus::NotConfigured, url: None, error: None },
+        Some(url) => StoreReport::of(kind, ping, Some(shown(url))),
     }
 }
 

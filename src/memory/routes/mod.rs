@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use self::requests::{ContextQuery, HistoryQuery, MessageQuery, NewMessage};
 use super::context::ContextMessage;
-use super::service::{MemoryReport, MemoryService, MemoryStats, StoreHealth};
+use super::service::{MemoryReport, MemoryService, MemoryStats, StoreReport};
 use crate::kernel::{Clock, Role};
 use crate::storage::Message;
 use crate::web::openapi::schema::one_of;
@@ -161,7 +161,7 @@ struct MemoryHealth {
     healthy: bool,
     enabled: bool,
     #[schema(value_type = Vec<Value>)]
-    storage: Vec<StoreHealth>,
+    storage: Vec<StoreReport>,
     /// What the embedded store stands in for at the moment.
     degraded: Vec<String>,
 }
