@@ -48,13 +48,13 @@ impl TestStores {
         }
     }
 
-    async fn restore(&self) {
-        self.restore_from(&self.stores).await;
+    async fn restore(&self) -> usize {
+        self.restore_from(&self.stores).await
     }
 
-    async fn restore_from(&self, stores: &Stores) {
+    async fn restore_from(&self, stores: &Stores) -> usize {
         let copies = EmbeddedConversations::new(stores.database.clone(), self.clock.clone());
-        restore(&copies, &self.connection()).await.unwrap();
+        restore(&copies, &self.connection()).await.unwrap()
     }
 
     async fn write_back(&self, owners: &[(&UserId, serde_json::Value)]) {
@@ -164,9 +164,9 @@ async fn a_copy_is_given_back_whole_only_where_there_is_nothing() {
     }
     for ([first, second], expected) in [([&bench.stores, &other], ["0", "2"]), ([&other, &bench.stores], ["1", "3"])] {
         bench.forget_in_redis().await;
-        bench.restore_from(first).await;
-        bench.restore_from(second).await;
-        bench.restore_from(first).await;
+        assert_eq!(bench.restore_from(first).await, 0);
+        assert_eq!(bench.restore_from(second).await, 1, "it is told that this copy is not given back");
+        assert_eq!(bench.restore_from(first).await, 0);
         assert_eq!(said(&bench.stores, &bench.user).await, expected, "copies are not merged");
         let lives: i64 = bench.ask(redis::cmd("PTTL").arg(bench.key(""))).await;
         assert!(lives > 3_500_000, "{lives}");

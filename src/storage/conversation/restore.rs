@@ -15,14 +15,14 @@ static KNOWN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/
 ///
 /// A copy is given back whole only if Redis has no such conversation. If it has one, only the end of the copy is added: what
 /// this server stored after the newest of its steps that Redis knows. If Redis knows none of them, another server has given back
-/// its copy, or somebody has begun anew: the conversation stays as it is, this copy is not merged into it, and the log says how
-/// many those are. A clearing that Redis has forgotten is repeated first, and spares what was said since.
-pub(crate) async fn restore(store: &EmbeddedConversations, connection: &RedisConnection) -> Result<(), Failure> {
+/// its copy, or somebody has begun anew: the conversation stays as it is, and this copy is not merged into it. Returns how many
+/// those are. A clearing that Redis has forgotten is repeated first, and spares what was said since.
+pub(crate) async fn restore(store: &EmbeddedConversations, connection: &RedisConnection) -> Result<usize, Failure> {
     let installation = store.database.installation().await?;
     let (mut last, mut differing) = (String::new(), 0);
     loop {
         let owners = store.users_after(&last).await?;
-        let Some(newest) = owners.last() else { break };
+        let Some(newest) = owners.last() else { return Ok(differing) };
         last.clone_from(newest);
         let users: Vec<UserId> = owners.iter().filter_map(|owner| UserId::parse(owner).ok()).collect();
         let mut page = Page { store, connection, all: Vec::new(), bytes: 0 };
@@ -38,13 +38,6 @@ pub(crate) async fn restore(store: &EmbeddedConversations, connection: &RedisCon
         }
         page.send().await?;
     }
-    if differing > 0 {
-        tracing::warn!(
-            conversations = differing,
-            "Redis has conversations that this server's copies don't belong to; these are not given back"
-        );
-    }
-    Ok(())
 }
 
 /// Gives back what Redis lacks of one conversation. Returns false if Redis has another one.

@@ -53,7 +53,13 @@ impl Redis {
         if !run.is_empty() && seen.as_deref() == Some(run) {
             return Ok(());
         }
-        restore(&self.conversations, connection).await?;
+        let differing = restore(&self.conversations, connection).await?;
+        if differing > 0 {
+            tracing::warn!(
+                conversations = differing,
+                "Redis has conversations without the turns of this server's copies"
+            );
+        }
         Ok(self.database.set_meta(RUN_ID, Some(run)).await?)
     }
 }
