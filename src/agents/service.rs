@@ -10,7 +10,7 @@ use super::client::{AgentAnswer, AgentClient, AgentFailure, AgentReply};
 use crate::kernel::{Deadline, Error, FieldIssue};
 use crate::outbound::{BreakerState, CallError, HttpClient, join_url};
 use crate::settings::{AgentSettings, CatalogEntry, Settings, SharedSettings};
-use crate::storage::{ConfigRepository, ConfigStore};
+use crate::storage::{ConfigRepository, ConfigService, ConfigStore};
 use crate::telemetry::metrics::{self, Callee};
 
 /// How many agents are asked for a sign of life at once.
@@ -84,19 +84,16 @@ pub struct PingReport {
     pub breaker: BreakerState,
 }
 
+impl ConfigService for AgentService {
+    fn config(&self) -> &ConfigRepository {
+        &self.config
+    }
+}
+
 impl AgentService {
     /// A service on these settings, whose changes go to `store`.
     pub fn new(settings: SharedSettings, store: ConfigStore, http: HttpClient) -> Self {
         Self { config: ConfigRepository::new(settings, store), client: AgentClient::new(http) }
-    }
-
-    pub(super) fn config(&self) -> &ConfigRepository {
-        &self.config
-    }
-
-    /// The settings as they are now: a request takes them once.
-    pub fn snapshot(&self) -> Settings {
-        self.config.snapshot()
     }
 
     /// Calls an agent for a caller of the API, who may take the answer as a stream.

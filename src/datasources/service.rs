@@ -3,7 +3,6 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
-use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 
 use super::health::{CheckReport, SourceHealth};
@@ -12,10 +11,10 @@ use super::schema::{SourceSchema, SourceTable, TableSchema};
 use super::source::{Source, call_error, max_rows, protocol_of, source_failed, source_label};
 use super::sql::SqlClient;
 use super::{DataError, Outage, cube, rest};
-use crate::kernel::{Deadline, Error, ResourceName, Stopwatch};
+use crate::kernel::{Deadline, Stopwatch};
 use crate::outbound::{AddressGuard, BreakerState, Breakers, CallError, HttpClient, Permit};
-use crate::settings::{DataSourceSettings, Precondition, Protocol, Settings, SharedSettings};
-use crate::storage::{ConfigRepository, ConfigStore};
+use crate::settings::{Protocol, Settings, SharedSettings};
+use crate::storage::{ConfigRepository, ConfigService, ConfigStore};
 use crate::telemetry::metrics::{self, Callee};
 
 /// How many sources are looked at at once.
@@ -30,6 +29,16 @@ pub struct DataSourceService {
     breakers: Breakers,
 }
 
+impl ConfigService for DataSourceService {
+    fn config(&self) -> &ConfigRepository {
+        &self.config
+    }
+
+    fn forget(&self, name: &str) {
+        self.sql.evict(name);
+    }
+}
+
 impl DataSourceService {
     /// A service on these settings, whose changes go to `store`. `guard` watches the connections that are not HTTP; `program` is
     /// this program's own file, which is run with `read-sqlite` to read files.
@@ -42,34 +51,6 @@ impl DataSourceService {
     ) -> Self {
         let (config, sql) = (ConfigRepository::new(settings, store), SqlClient::new(guard, program));
         Self { config, http, sql, breakers: Breakers::default() }
-    }
-
-    /// The settings as they are now: a request takes them once.
-    pub(super) fn snapshot(&self) -> Settings {
-        self.config.snapshot()
-    }
-
-    pub(super) fn config(&self) -> &ConfigRepository {
-        &self.config
-    }
-
-    /// Replaces a source; a connection to what it was is closed.
-    pub(super) async fn update(
-        &self,
-        name: &ResourceName,
-        expected: Precondition,
-        body: Map<String, Value>,
-    ) -> Result<Source, Error> {
-        let source = self.config.update(name.to_string(), expected, body).await?;
-        self.sql.evict(name.as_str());
-        Ok(source)
-    }
-
-    /// Removes a source and closes the connections to it.
-    pub(super) async fn remove(&self, name: &ResourceName, expected: Precondition) -> Result<(), Error> {
-        self.config.remove::<DataSourceSettings>(name.to_string(), expected).await?;
-        self.sql.evict(name.as_str());
-        Ok(())
     }
 
     /// Runs a query that the source's guard lets through, before `deadline` and within the source's own timeout.

@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 use super::{LlmError, LlmPing, LlmService};
 use crate::kernel::{Error, ErrorKind, Fields, Secret};
 use crate::settings::{LlmProvider, LlmSettings, bounds};
+use crate::storage::ConfigService;
 use crate::web::openapi::schema::{Members, decimal, integer, list_or_text, one_of, or_blank, or_null, text, word};
 use crate::web::openapi::texts;
 use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, JsonReply, OptionalBody, ReadErrors};

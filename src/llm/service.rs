@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::{ChatRequest, Completion, LlmClient, LlmError};
 use crate::kernel::{Deadline, Error};
 use crate::settings::{LlmSettings, Settings, SharedSettings};
-use crate::storage::{ConfigRepository, ConfigStore};
+use crate::storage::{ConfigRepository, ConfigService, ConfigStore};
 
 const MODELS_TIMEOUT: Duration = Duration::from_secs(10);
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,15 +36,16 @@ impl LlmPing {
     }
 }
 
+impl ConfigService for LlmService {
+    fn config(&self) -> &ConfigRepository {
+        &self.config
+    }
+}
+
 impl LlmService {
     /// A service on these settings, whose changes go to `store`.
     pub fn new(settings: SharedSettings, store: ConfigStore, client: LlmClient) -> Self {
         Self { config: ConfigRepository::new(settings, store), client }
-    }
-
-    /// The settings as they are now: a request takes them once.
-    pub fn snapshot(&self) -> Settings {
-        self.config.snapshot()
     }
 
     /// Changes the configuration: missing and null fields keep, `""` clears. Persisted before this returns.

@@ -16,15 +16,24 @@ pub struct ConfigRepository {
     store: ConfigStore,
 }
 
+/// A service whose configuration is kept in a [`ConfigRepository`].
+pub trait ConfigService {
+    /// The one way to change it.
+    fn config(&self) -> &ConfigRepository;
+
+    /// The settings as they are now: a request takes them once.
+    fn snapshot(&self) -> Settings {
+        self.config().settings.snapshot()
+    }
+
+    /// Closes what was opened to a resource that has been changed or removed.
+    fn forget(&self, _name: &str) {}
+}
+
 impl ConfigRepository {
     /// A repository of these settings whose changes go to `store`.
     pub fn new(settings: SharedSettings, store: ConfigStore) -> Self {
         Self { settings, store }
-    }
-
-    /// The settings as they are now; later changes don't show in it.
-    pub fn snapshot(&self) -> Settings {
-        self.settings.snapshot()
     }
 
     /// Replaces a section; what `edit` gives beside it is the result.

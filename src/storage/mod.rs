@@ -23,7 +23,7 @@ mod stores;
 
 pub use cache::CacheStore;
 pub use config::ConfigStore;
-pub use config_repository::ConfigRepository;
+pub use config_repository::{ConfigRepository, ConfigService};
 pub use conversation::{Conversation, Excess, Message};
 pub use execution::{
     Execution, ExecutionCursor, ExecutionFilter, ExecutionStatus, ExecutionStore, Outcome, Step, StepStatus,

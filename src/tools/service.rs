@@ -11,10 +11,10 @@ use super::context::ToolContext;
 use super::result::{ToolResult, ToolStatus};
 use super::runtime::{self, ToolRuntime};
 use super::{Tool, ToolFunction, arguments, naming};
-use crate::kernel::{Deadline, Error, FieldIssue, ResourceName, Stopwatch};
+use crate::kernel::{Deadline, Error, FieldIssue, Stopwatch};
 use crate::outbound::HttpClient;
-use crate::settings::{Precondition, Settings, SharedSettings, ToolSettings};
-use crate::storage::{ConfigRepository, ConfigStore};
+use crate::settings::{Settings, SharedSettings};
+use crate::storage::{ConfigRepository, ConfigService, ConfigStore};
 use crate::telemetry::metrics::{self, Callee};
 
 /// Bytes of output that a result holds.
@@ -56,6 +56,16 @@ pub(super) struct ToolTest {
     pub(super) function: Option<ToolFunction>,
 }
 
+impl ConfigService for ToolService {
+    fn config(&self) -> &ConfigRepository {
+        &self.config
+    }
+
+    fn forget(&self, name: &str) {
+        self.runtime.mcp.forget(name);
+    }
+}
+
 impl ToolService {
     /// A service on these settings, whose changes go to `store`.
     pub fn new(settings: SharedSettings, store: ConfigStore, http: HttpClient) -> Self {
@@ -64,35 +74,6 @@ impl ToolService {
         Self { config: ConfigRepository::new(settings, store), http, runtime, running }
     }
 
-    /// The settings as they are now; a request takes them once.
-    pub fn snapshot(&self) -> Settings {
-        self.config.snapshot()
-    }
-
-    pub(super) fn config(&self) -> &ConfigRepository {
-        &self.config
-    }
-
-    /// Replaces a tool. Whoever still uses it as it was may come to an end, then a connection to that is closed.
-    pub(super) async fn update(
-        &self,
-        name: &ResourceName,
-        expected: Precondition,
-        body: Map<String, Value>,
-    ) -> Result<Tool, Error> {
-        let tool = self.config.update(name.to_string(), expected, body).await?;
-        self.runtime.mcp.forget(name.as_str());
-        Ok(tool)
-    }
-
-    /// Removes a tool. A connection to it is closed once nobody uses it any longer.
-    pub(super) async fn remove(&self, name: &ResourceName, expected: Precondition) -> Result<(), Error> {
-        self.config.remove::<ToolSettings>(name.to_string(), expected).await?;
-        self.runtime.mcp.forget(name.as_str());
-        Ok(())
-    }
-
-    /// The functions of these tools, in their order, under names that models may use. MCP servers are asked if need be.
     pub async fn functions(&self, tools: Vec<Tool>, settings: &Settings, deadline: Deadline) -> ToolFunctions {
         let deadline = deadline.at_most(LIST_TIMEOUT);
         let ask = |tool: Tool| async move {

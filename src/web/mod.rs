@@ -32,6 +32,7 @@ pub use precondition::{IfMatch, IfNoneMatch};
 pub use query::QueryParams;
 pub use reply::JsonReply;
 use reply::not_modified;
+pub(crate) use resource::resource_routes;
 pub use resource::{list_reply, show_reply};
 pub use state::AppState;
 pub use system::system_router;

@@ -15,6 +15,7 @@ use crate::agents::service::{CallOutcome, DEFAULT_ENDPOINT};
 use crate::agents::{AgentAnswer, AgentCall, AgentError, AgentFailure, AgentService, Payload};
 use crate::kernel::Fields;
 use crate::settings::bounds::CALL_SECONDS;
+use crate::storage::ConfigService;
 use crate::web::openapi::schema::{Members, query, query_integer, strict_integer, text, word};
 use crate::web::openapi::texts;
 use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonReply, OptionalBody, PathName, QueryParams};

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::agents::AgentService;
 use crate::kernel::{Deadline, SecretUrl};
 use crate::outbound::BreakerState;
+use crate::storage::ConfigService;
 use crate::web::openapi::schema::one_of;
 use crate::web::{ApiError, ErrorBody, JsonReply, PathName, ReadErrors};
 

@@ -10,6 +10,7 @@ use crate::datasources::health::Authentication;
 use crate::datasources::{CheckReport, DataSourceService, Source, SourceHealth};
 use crate::kernel::{Deadline, SecretUrl};
 use crate::outbound::BreakerState;
+use crate::storage::ConfigService;
 use crate::web::openapi::schema::one_of;
 use crate::web::{ApiError, ConnectivityTestQuery, ErrorBody, JsonReply, PathName, QueryParams, ReadErrors};
 

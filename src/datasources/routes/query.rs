@@ -11,6 +11,7 @@ use crate::datasources::rows::MAX_ROWS;
 use crate::datasources::schema::{SourceSchema, SourceTable};
 use crate::datasources::{DataSourceService, QueryRequest, QueryResult, Source};
 use crate::kernel::{Deadline, Error, Fields, ResourceName};
+use crate::storage::ConfigService;
 use crate::web::openapi::schema::{Members, any_object, integer, or_null, text};
 use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, JsonReply, PathName, ReadErrors};
 

@@ -5,6 +5,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::kernel::Fields;
+use crate::storage::ConfigService;
 use crate::tools::{ToolOutput, ToolResult, ToolService, ToolStatus};
 use crate::web::openapi::schema::{Members, any_object, one_of, or_null, text};
 use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, JsonReply, PathFunction};

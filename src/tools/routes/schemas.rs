@@ -5,6 +5,7 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::kernel::{Fields, Lenient};
+use crate::storage::ConfigService;
 use crate::tools::{ToolFunction, ToolService};
 use crate::web::openapi::schema::{name_of, query};
 use crate::web::{ApiError, FromFields, JsonReply, QueryParams, ReadErrors};

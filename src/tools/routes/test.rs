@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::schemas::plain_schema;
 use crate::kernel::{Error, FieldIssue};
+use crate::storage::ConfigService;
 use crate::tools::ToolService;
 use crate::tools::check::ToolCheckStatus;
 use crate::tools::service::ToolTest;
