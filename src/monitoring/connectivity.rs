@@ -1,16 +1,31 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::MonitoringService;
-use super::store_health::{self, ExternalStore};
-use crate::agents::PingReport;
-use crate::datasources::{Source, SourceHealth};
+use super::single_flight::{ByAddress, SingleFlight};
+use super::store_health::StoreChecks;
+use crate::agents::{AgentService, PingReport};
+use crate::datasources::{DataSourceService, Source, SourceHealth};
 use crate::kernel::Deadline;
-use crate::llm::{LlmError, LlmPing};
-use crate::settings::{AgentSettings, Catalog, CatalogEntry, DataSourceSettings, LlmSection};
+use crate::llm::{LlmError, LlmPing, LlmService};
+use crate::settings::{AgentSettings, Catalog, CatalogEntry, DataSourceSettings, LlmSection, Settings};
+use crate::storage::Stores;
 
 /// Longest wait for all of them; each has its own timeout besides.
 const CONNECTIVITY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Reaches for the LLM, all agents, all data sources and the stores. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct ConnectivityProbe {
+    llm: LlmService,
+    agents: AgentService,
+    datasources: DataSourceService,
+    stores: Stores,
+    reports: SingleFlight<ConnectivityKey, Arc<ConnectivityReport>>,
+}
+
+/// What there is to be reached for.
+type ConnectivityKey =
+    (ByAddress<LlmSection>, ByAddress<Catalog<AgentSettings>>, ByAddress<Catalog<DataSourceSettings>>);
 
 /// What was found when everything was reached for.
 #[derive(Debug)]
@@ -19,41 +34,28 @@ pub(super) struct ConnectivityReport {
     pub(super) llm: (Arc<LlmSection>, Result<LlmPing, LlmError>),
     pub(super) agents: Vec<(Arc<CatalogEntry<AgentSettings>>, Option<PingReport>)>,
     pub(super) datasources: Vec<(Source, Option<SourceHealth>)>,
-    pub(super) backends: [ExternalStore; 2],
+    pub(super) stores: StoreChecks,
 }
 
-/// What there is to be reached for.
-#[derive(Clone, Debug)]
-pub(super) struct ConnectivityKey {
-    llm: Arc<LlmSection>,
-    agents: Arc<Catalog<AgentSettings>>,
-    datasources: Arc<Catalog<DataSourceSettings>>,
-}
-
-impl PartialEq for ConnectivityKey {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.llm, &other.llm)
-            && Arc::ptr_eq(&self.agents, &other.agents)
-            && Arc::ptr_eq(&self.datasources, &other.datasources)
+impl ConnectivityProbe {
+    pub(super) fn new(llm: LlmService, agents: AgentService, datasources: DataSourceService, stores: Stores) -> Self {
+        Self { llm, agents, datasources, stores, reports: SingleFlight::default() }
     }
-}
 
-impl MonitoringService {
-    /// Reaches for everything at once; callers that ask at the same time share one answer.
-    pub(super) async fn connectivity(&self) -> Arc<ConnectivityReport> {
-        let settings = self.settings();
-        let (llm, agents, datasources) = (settings.llm.clone(), settings.agents.clone(), settings.datasources.clone());
-        let this = self.clone();
+    /// Reaches for everything at once; callers that ask at the same time share one report.
+    pub(super) async fn report(&self, settings: Settings) -> Arc<ConnectivityReport> {
+        let Settings { llm, agents, datasources, .. } = settings.clone();
+        let probe = self.clone();
         let reach = async move {
             let deadline = Deadline::after(CONNECTIVITY_TIMEOUT);
-            let (llm, agents, datasources, backends) = tokio::join!(
-                this.llm.health(&settings),
-                this.agents.ping_all(&settings, deadline),
-                this.datasources.check_all(&settings, deadline),
-                store_health::check_stores(&this.stores, &settings)
+            let (llm, agents, datasources, stores) = tokio::join!(
+                probe.llm.health(&settings),
+                probe.agents.ping_all(&settings, deadline),
+                probe.datasources.check_all(&settings, deadline),
+                StoreChecks::of(&probe.stores, &settings)
             );
-            Arc::new(ConnectivityReport { llm: (settings.llm, llm), agents, datasources, backends })
+            Arc::new(ConnectivityReport { llm: (settings.llm, llm), agents, datasources, stores })
         };
-        self.connectivity.get(ConnectivityKey { llm, agents, datasources }, reach).await
+        self.reports.get((ByAddress(llm), ByAddress(agents), ByAddress(datasources)), reach).await
     }
 }

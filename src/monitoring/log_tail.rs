@@ -2,13 +2,21 @@ use std::sync::Arc;
 
 use async_stream::stream;
 use futures_util::Stream;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
-use super::MonitoringService;
 use crate::kernel::{Error, ErrorKind};
 use crate::telemetry::{LogEntry, LogFilter, logs};
 
 /// Followers at once. Each new line wakes all of them, and each may hold as much as its client does not read.
-pub(super) const MAX_LOG_TAILS: usize = 32;
+const MAX_FOLLOWERS: usize = 32;
+
+/// Follows the log for clients. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct LogTail {
+    slots: Arc<Semaphore>,
+    stopping: CancellationToken,
+}
 
 /// What a follower of the log gets.
 #[derive(Debug)]
@@ -19,21 +27,29 @@ pub(super) enum LogTailEvent {
     Missed(u64),
 }
 
-impl MonitoringService {
+impl LogTail {
+    pub(super) fn new() -> Self {
+        Self { slots: Arc::new(Semaphore::new(MAX_FOLLOWERS)), stopping: CancellationToken::new() }
+    }
+
+    /// Ends all streams.
+    pub(super) fn stop(&self) {
+        self.stopping.cancel();
+    }
+
     /// The latest `backlog` lines that are wanted, oldest first, then each new one as it is logged; until the server stops.
-    /// Nothing is kept for a follower but the few lines it is about to get: it reads where they are kept anyway, and ends if
-    /// they are gone by then.
-    pub(super) fn tail_log(
+    /// A follower reads where the lines are kept anyway, and ends if they are gone by then.
+    pub(super) fn follow(
         &self,
         filter: LogFilter,
         backlog: usize,
     ) -> Result<impl Stream<Item = LogTailEvent> + Send + use<>, Error> {
-        let place = self.log_tails.clone().try_acquire_owned().map_err(|_| {
-            Error::new(ErrorKind::Busy, format!("{MAX_LOG_TAILS} clients follow the log already; no more can"))
+        let slot = self.slots.clone().try_acquire_owned().map_err(|_| {
+            Error::new(ErrorKind::Busy, format!("{MAX_FOLLOWERS} clients follow the log already; no more can"))
         })?;
-        let stopping = self.stopping();
+        let stopping = self.stopping.clone();
         Ok(stream! {
-            let _place = place;
+            let _slot = slot;
             let mut news = logs().watch();
             let (latest, end) = logs().newest(&filter, backlog);
             // From before the first of them on, those that are wanted are these.

@@ -1,167 +1,128 @@
-use super::MonitoringService;
+use super::health::HealthProbe;
+use super::system::SystemProbe;
+use crate::agents::AgentService;
+use crate::datasources::DataSourceService;
 use crate::kernel::{Error, background_panics};
 use crate::outbound::BreakerState;
 use crate::settings::Settings;
-use crate::storage::BackendStatus;
+use crate::storage::{BackendStatus, Stores};
 use crate::telemetry::{Sample, exposition, lost_lines};
 
-impl MonitoringService {
-    /// All figures, in Prometheus' text format.
-    pub(super) async fn exposition(&self) -> Result<String, Error> {
-        let mut samples = vec![Sample {
-            name: "orchestrator_build_info",
-            help: "The version of the server; always 1",
-            labels: vec![("version", env!("CARGO_PKG_VERSION").to_owned())],
-            value: 1.0,
-        }];
-        let settings = self.settings();
-        samples.extend(self.health_samples(&settings));
+/// The figures that are looked up when Prometheus asks. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct PrometheusExporter {
+    pub(super) agents: AgentService,
+    pub(super) datasources: DataSourceService,
+    pub(super) stores: Stores,
+    pub(super) health: HealthProbe,
+    pub(super) system: SystemProbe,
+}
+
+impl PrometheusExporter {
+    /// All figures, in Prometheus' text format. Samples of one name stand together.
+    pub(super) async fn exposition(&self, settings: &Settings) -> Result<String, Error> {
+        let version = Sample::new("orchestrator_build_info", "The version of the server; always 1", 1.0);
+        let mut samples = vec![version.label("version", env!("CARGO_PKG_VERSION"))];
+        samples.extend(self.health_samples(settings));
         samples.extend(self.pool_samples());
-        samples.extend(self.breaker_samples(&settings));
-        samples.extend(resource_samples(&settings));
+        samples.extend(self.breaker_samples(settings));
+        samples.extend(resource_samples(settings));
         samples.extend(self.process_samples().await);
-        samples.push(lost_lines_sample());
-        samples.extend(panic_samples());
+        let help = "Lines of the log that nobody read from standard error in time";
+        samples.push(Sample::new("orchestrator_log_lines_lost_total", help, lost_lines() as f64));
+        samples.extend(background_panics().into_iter().map(|(task, count)| {
+            let help = "Panics of background tasks, which are started again";
+            Sample::new("orchestrator_background_task_panics_total", help, count as f64).label("task", task)
+        }));
         exposition(&samples)
     }
 
-    /// What health said last, in figures. A scrape waits for nobody; until there is a verdict, there is no figure.
+    /// What health said last, in figures. A scrape waits for nobody; until there is a report, there is no figure.
     fn health_samples(&self, settings: &Settings) -> Vec<Sample> {
         let stores = [("redis", self.stores.redis()), ("postgres", self.stores.postgres())];
-        let are_connected = stores.iter().all(|(_, status)| status.as_ref().is_none_or(|status| status.connected));
-        let sample = |name, help, value| Sample { name, help, labels: Vec::new(), value };
-        let report_samples = self.last_report(settings).into_iter().flat_map(|(report, age)| {
+        let stores: Vec<_> = stores.into_iter().filter_map(|(name, status)| Some((name, status?))).collect();
+        let are_connected = stores.iter().all(|(_, status)| status.connected);
+        let of_report = self.health.last_report(settings).into_iter().flat_map(|(report, age)| {
             let is_degraded = !(report.is_healthy(settings) && are_connected);
+            let help = "1 if there is no LLM, or something in use does not answer";
+            let age_help = "How long ago the LLM and the stores were asked how they are";
+            let is_reachable = report.llm.is_healthy();
             [
-                sample(
-                    "orchestrator_degraded",
-                    "1 if there is no LLM, or something in use does not answer",
-                    number(is_degraded),
-                ),
-                sample("orchestrator_llm_reachable", "1 if the LLM server answers", number(report.llm.ok)),
-                sample(
-                    "orchestrator_health_age_seconds",
-                    "How long ago the LLM and the stores were asked how they are",
-                    age.as_secs_f64(),
-                ),
+                Sample::new("orchestrator_degraded", help, is_degraded.into()),
+                Sample::new("orchestrator_llm_reachable", "1 if the LLM server answers", is_reachable.into()),
+                Sample::new("orchestrator_health_age_seconds", age_help, age.as_secs_f64()),
             ]
         });
-        report_samples.chain(store_samples(&stores)).collect()
+        of_report.chain(store_samples(&stores)).collect()
     }
 
     fn pool_samples(&self) -> Vec<Sample> {
         let pools = self.stores.pools();
-        let sample = |name, help, pool: &str, value: u32| Sample {
-            name,
-            help,
-            labels: vec![("pool", pool.to_owned())],
-            value: f64::from(value),
+        let of_all = |name, help, figure: fn(&_) -> u32| {
+            pools.iter().map(move |pool| Sample::new(name, help, figure(pool).into()).label("pool", pool.name))
         };
-        let connections = pools.iter().map(|pool| {
-            sample("orchestrator_pool_connections", "Open connections of a pool", pool.name, pool.connections)
-        });
-        let idle = pools.iter().map(|pool| {
-            sample("orchestrator_pool_idle_connections", "Connections of a pool that nobody uses", pool.name, pool.idle)
-        });
-        let limits = pools.iter().map(|pool| {
-            sample("orchestrator_pool_max_connections", "Connections that a pool may open", pool.name, pool.limit)
-        });
-        connections.chain(idle).chain(limits).collect()
+        let open = of_all("orchestrator_pool_connections", "Open connections of a pool", |pool| pool.connections);
+        let help = "Connections of a pool that nobody uses";
+        let idle = of_all("orchestrator_pool_idle_connections", help, |pool| pool.idle);
+        let limits = of_all("orchestrator_pool_max_connections", "Connections that a pool may open", |pool| pool.limit);
+        open.chain(idle).chain(limits).collect()
     }
 
     fn breaker_samples(&self, settings: &Settings) -> impl Iterator<Item = Sample> + use<> {
-        let states =
-            [("closed", BreakerState::Closed), ("open", BreakerState::Open), ("half_open", BreakerState::HalfOpen)];
         let all = [("agent", self.agents.breakers(settings)), ("datasource", self.datasources.breakers(settings))];
-        all.into_iter().flat_map(move |(kind, breakers)| {
-            states.map(|(name, state)| Sample {
-                name: "orchestrator_circuit_breakers",
-                help: "Agents and data sources, by whether calls go through to them (closed), or not because they keep failing",
-                labels: vec![("kind", kind.to_owned()), ("state", name.to_owned())],
-                value: breakers.iter().filter(|breaker| **breaker == state).count() as f64,
+        all.into_iter().flat_map(|(kind, breakers)| {
+            BreakerState::ALL.map(|(state, name)| {
+                let help = "Agents and data sources, by whether calls go through to them (closed), or not because they keep failing";
+                let count = breakers.iter().filter(|breaker| **breaker == state).count();
+                Sample::new("orchestrator_circuit_breakers", help, count as f64)
+                    .label("kind", kind)
+                    .label("state", name)
             })
         })
     }
 
     async fn process_samples(&self) -> [Sample; 6] {
-        let process = self.usage().await.process;
-        let sample = |name, help, value| Sample { name, help, labels: Vec::new(), value };
+        let process = self.system.usage().await.process;
         [
-            sample("process_cpu_seconds_total", "Processor time that the server has taken", process.cpu_seconds),
-            sample("process_resident_memory_bytes", "Memory that the server holds", process.resident as f64),
-            sample(
+            Sample::new("process_cpu_seconds_total", "Processor time that the server has taken", process.cpu_seconds),
+            Sample::new("process_resident_memory_bytes", "Memory that the server holds", process.resident as f64),
+            Sample::new(
                 "process_virtual_memory_bytes",
                 "Addresses that the server has reserved",
                 process.virtual_memory as f64,
             ),
-            sample("process_open_fds", "Files and connections that are open", process.open_files as f64),
-            sample("process_max_fds", "How many may be open", process.max_open_files as f64),
-            sample("process_start_time_seconds", "When the server was started, since 1970", process.started as f64),
+            Sample::new("process_open_fds", "Files and connections that are open", process.open_files as f64),
+            Sample::new("process_max_fds", "How many may be open", process.max_open_files as f64),
+            Sample::new(
+                "process_start_time_seconds",
+                "When the server was started, since 1970",
+                process.started as f64,
+            ),
         ]
     }
 }
 
-fn number(is_so: bool) -> f64 {
-    f64::from(u8::from(is_so))
-}
-
 fn resource_samples(settings: &Settings) -> impl Iterator<Item = Sample> + use<> {
-    let entries = [
+    let counts = [
         ("agent", settings.agents.iter().len()),
         ("datasource", settings.datasources.iter().len()),
         ("tool", settings.tools.iter().len()),
     ];
-    let entries = entries.map(|(kind, count)| Sample {
-        name: "orchestrator_resources",
-        help: "Agents, data sources and tools that are configured",
-        labels: vec![("kind", kind.to_owned())],
-        value: count as f64,
-    });
-    entries.into_iter()
+    let help = "Agents, data sources and tools that are configured";
+    counts
+        .into_iter()
+        .map(move |(kind, count)| Sample::new("orchestrator_resources", help, count as f64).label("kind", kind))
 }
 
-fn store_samples(stores: &[(&'static str, Option<BackendStatus>)]) -> Vec<Sample> {
-    type Figure = fn(&BackendStatus) -> f64;
-    let figures: [(&str, &str, Figure); 3] = [
-        (
-            "orchestrator_store_connected",
-            "1 if a store that is configured is in use; if not, the embedded store stands in for it",
-            |status| number(status.connected),
-        ),
-        ("orchestrator_store_pending", "Changes that wait to be written back to a store", |status| {
-            status.pending as f64
-        }),
-        ("orchestrator_store_failures_total", "Operations and attempts to connect that a store has failed", |status| {
-            status.failures as f64
-        }),
-    ];
-    let of_figure = |(name, help, figure): (&'static str, &'static str, Figure)| {
-        let found = stores.iter().filter_map(|(store, status)| Some((store, status.as_ref()?)));
-        let sample = move |(store, status): (&&str, &BackendStatus)| Sample {
-            name,
-            help,
-            labels: vec![("store", (*store).to_owned())],
-            value: figure(status),
-        };
-        found.map(sample).collect::<Vec<_>>()
+fn store_samples(stores: &[(&'static str, BackendStatus)]) -> Vec<Sample> {
+    let of_all = |name, help, figure: fn(&BackendStatus) -> u64| {
+        stores.iter().map(move |(store, status)| Sample::new(name, help, figure(status) as f64).label("store", store))
     };
-    figures.into_iter().flat_map(of_figure).collect()
-}
-
-fn panic_samples() -> impl Iterator<Item = Sample> {
-    background_panics().into_iter().map(|(task, count)| Sample {
-        name: "orchestrator_background_task_panics_total",
-        help: "Panics of background tasks, which are started again",
-        labels: vec![("task", task.to_owned())],
-        value: count as f64,
-    })
-}
-
-fn lost_lines_sample() -> Sample {
-    Sample {
-        name: "orchestrator_log_lines_lost_total",
-        help: "Lines of the log that nobody read from standard error in time",
-        labels: Vec::new(),
-        value: lost_lines() as f64,
-    }
+    let help = "1 if a store that is configured is in use; if not, the embedded store stands in for it";
+    let connected = of_all("orchestrator_store_connected", help, |status| status.connected.into());
+    let help = "Changes that wait to be written back to a store";
+    let pending = of_all("orchestrator_store_pending", help, |status| status.pending);
+    let help = "Operations and attempts to connect that a store has failed";
+    let failures = of_all("orchestrator_store_failures_total", help, |status| status.failures);
+    connected.chain(pending).chain(failures).collect()
 }

@@ -1,20 +1,18 @@
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, interval_at};
 
-use super::connectivity::{ConnectivityKey, ConnectivityReport};
-use super::health::{HealthKey, HealthReport};
-use super::log_tail::MAX_LOG_TAILS;
-use super::single_flight::SingleFlight;
-use super::system::{SystemProbe, SystemUsage};
+use super::connectivity::ConnectivityProbe;
+use super::health::HealthProbe;
+use super::log_tail::LogTail;
+use super::prometheus::PrometheusExporter;
+use super::system::SystemProbe;
 use crate::agents::AgentService;
 use crate::datasources::DataSourceService;
 use crate::kernel::Clock;
 use crate::llm::LlmService;
-use crate::settings::{MonitoringSettings, Settings, SharedSettings};
+use crate::settings::{MonitoringSettings, Settings, SharedSettings, variable_names};
 use crate::storage::Stores;
 
 /// How often the load is measured.
@@ -23,18 +21,14 @@ const MEASURE_INTERVAL: Duration = Duration::from_secs(2);
 /// Finds out how the server, its parts and its upstreams are. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct MonitoringService {
-    pub(super) settings: SharedSettings,
-    pub(super) stores: Stores,
-    pub(super) llm: LlmService,
-    pub(super) agents: AgentService,
-    pub(super) datasources: DataSourceService,
-    pub(super) health: SingleFlight<HealthKey, Arc<HealthReport>>,
-    pub(super) connectivity: SingleFlight<ConnectivityKey, Arc<ConnectivityReport>>,
+    settings: SharedSettings,
     clock: Clock,
     started: Instant,
-    probe: SystemProbe,
-    stopping: CancellationToken,
-    pub(super) log_tails: Arc<Semaphore>,
+    pub(super) health: HealthProbe,
+    pub(super) connectivity: ConnectivityProbe,
+    pub(super) system: SystemProbe,
+    pub(super) log_tail: LogTail,
+    pub(super) prometheus: PrometheusExporter,
 }
 
 impl MonitoringService {
@@ -47,35 +41,23 @@ impl MonitoringService {
         datasources: DataSourceService,
         clock: Clock,
     ) -> Self {
-        Self {
-            settings,
-            stores,
-            llm,
-            agents,
-            datasources,
-            health: SingleFlight::default(),
-            connectivity: SingleFlight::default(),
-            clock,
-            started: Instant::now(),
-            probe: SystemProbe::new(),
-            stopping: CancellationToken::new(),
-            log_tails: Arc::new(Semaphore::new(MAX_LOG_TAILS)),
-        }
+        let health = HealthProbe::new(llm.clone(), stores.clone());
+        let connectivity = ConnectivityProbe::new(llm, agents.clone(), datasources.clone(), stores.clone());
+        let (system, log_tail) = (SystemProbe::new(), LogTail::new());
+        let (prober, measured) = (health.clone(), system.clone());
+        let prometheus = PrometheusExporter { agents, datasources, stores, health: prober, system: measured };
+        Self { settings, clock, started: Instant::now(), health, connectivity, system, log_tail, prometheus }
     }
 
     /// Measures the machine now and then, and logs the key figures every `MONITORING_EXPORT_INTERVAL`. Never ends.
     pub async fn run_probes(self) {
         let MonitoringSettings { enabled, export_interval: every, .. } = *self.settings().monitoring;
-        let mut export = tokio::time::interval_at(Instant::now() + every, every);
+        let mut export = interval_at(Instant::now() + every, every);
         // What is measured first is the load between start and then.
-        let mut measure = tokio::time::interval_at(Instant::now() + MEASURE_INTERVAL / 2, MEASURE_INTERVAL);
+        let mut measure = interval_at(Instant::now() + MEASURE_INTERVAL / 2, MEASURE_INTERVAL);
         loop {
             tokio::select! {
-                _ = measure.tick() => {
-                    let probe = self.probe.clone();
-                    // A measurement that fails leaves the figures as they are.
-                    drop(tokio::task::spawn_blocking(move || probe.measure()).await);
-                }
+                _ = measure.tick() => self.system.measure().await,
                 _ = export.tick(), if enabled => self.log_usage().await,
             }
         }
@@ -83,22 +65,20 @@ impl MonitoringService {
 
     /// Ends what would go on for as long as its client listens.
     pub fn stop(&self) {
-        self.stopping.cancel();
-    }
-
-    /// Done when the server stops.
-    pub(super) fn stopping(&self) -> CancellationToken {
-        self.stopping.clone()
+        self.log_tail.stop();
     }
 
     pub(super) fn settings(&self) -> Settings {
         self.settings.snapshot()
     }
 
-    /// The machine's figures; zeros if they can't be had.
-    pub(super) async fn usage(&self) -> SystemUsage {
-        let probe = self.probe.clone();
-        tokio::task::spawn_blocking(move || probe.usage()).await.unwrap_or_default()
+    /// Where the effective value of each variable came from: `default`, `file`, `environment` or `api`.
+    pub(super) fn sources(&self, settings: &Settings) -> BTreeMap<&'static str, &'static str> {
+        let environment = self.settings.environment();
+        let plain = |name: &str| if environment.get(name).is_some() { "environment" } else { "default" };
+        let mut sources: BTreeMap<_, _> = variable_names().into_iter().map(|name| (name, plain(name))).collect();
+        sources.extend(settings.llm.sources());
+        sources
     }
 
     /// The time, as replies tell it.
@@ -111,14 +91,14 @@ impl MonitoringService {
     }
 
     async fn log_usage(&self) {
-        let figures = self.usage().await;
+        let usage = self.system.usage().await;
         tracing::info!(
             uptime_seconds = self.started.elapsed().as_secs(),
-            cpu_percent = figures.cpu_percent,
-            memory_available_bytes = figures.memory_available,
-            resident_bytes = figures.process.resident,
-            process_cpu_seconds = figures.process.cpu_seconds,
-            open_files = figures.process.open_files,
+            cpu_percent = usage.cpu_percent,
+            memory_available_bytes = usage.memory_available,
+            resident_bytes = usage.process.resident,
+            process_cpu_seconds = usage.process.cpu_seconds,
+            open_files = usage.process.open_files,
             "figures"
         );
     }

@@ -15,7 +15,7 @@ const TTL: Duration = Duration::from_secs(2);
 
 /// Something that takes time to find out: callers that come meanwhile wait for the one that asks, and those that come soon
 /// after get the same. Cheap to clone.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct SingleFlight<K, T> {
     cached: Arc<RwLock<Option<CachedValue<K, T>>>>,
     /// Held by whoever asks.
@@ -29,15 +29,19 @@ struct CachedValue<K, T> {
     value: T,
 }
 
-impl<K, T> Default for SingleFlight<K, T> {
-    fn default() -> Self {
-        Self { cached: Arc::default(), lock: Arc::default() }
+/// A key that is equal to what is kept at the same address.
+#[derive(Clone, Debug)]
+pub(super) struct ByAddress<T>(pub(super) Arc<T>);
+
+impl<T> PartialEq for ByAddress<T> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
-impl<K, T> Clone for SingleFlight<K, T> {
-    fn clone(&self) -> Self {
-        Self { cached: self.cached.clone(), lock: self.lock.clone() }
+impl<K, T> Default for SingleFlight<K, T> {
+    fn default() -> Self {
+        Self { cached: Arc::default(), lock: Arc::default() }
     }
 }
 

@@ -1,17 +1,17 @@
 use std::time::Duration;
 
-use crate::kernel::Secret;
+use crate::kernel::{Secret, SecretUrl};
 use crate::settings::Settings;
 use crate::storage::{BackendStatus, Stores};
 
-/// How a store outside this process is.
+/// How the stores outside this process are; `None` if one is not configured.
 #[derive(Clone, Debug)]
-pub(super) struct ExternalStore {
-    /// What is known if it is configured.
-    pub(super) found: Option<StoreCheck>,
+pub(super) struct StoreChecks {
+    pub(super) redis: Option<StoreCheck>,
+    pub(super) postgres: Option<StoreCheck>,
 }
 
-/// What is known about a store that is configured.
+/// How a store is that is configured.
 #[derive(Clone, Debug)]
 pub(super) struct StoreCheck {
     /// Where it is, without credentials.
@@ -22,10 +22,23 @@ pub(super) struct StoreCheck {
     pub(super) status: BackendStatus,
 }
 
-impl ExternalStore {
-    /// Whether all is as it should be: it answers, or is not configured.
-    pub(super) fn is_well(&self) -> bool {
-        self.found.as_ref().is_none_or(|found| found.answer.is_ok())
+impl StoreChecks {
+    /// A round trip to each.
+    pub(super) async fn of(stores: &Stores, settings: &Settings) -> Self {
+        let (redis, postgres) = tokio::join!(stores.ping_redis(), stores.ping_postgres());
+        let check = |url: Option<&Secret>, status: Option<BackendStatus>, answer| {
+            let url = SecretUrl::new(url?.expose()).location().unwrap_or_default();
+            Some(StoreCheck { url, answer, status: status? })
+        };
+        Self {
+            redis: check(settings.storage.redis_url.as_ref(), stores.redis(), redis),
+            postgres: check(settings.storage.postgres_dsn.as_ref(), stores.postgres(), postgres),
+        }
+    }
+
+    /// Whether all that are configured answer.
+    pub(super) fn are_healthy(&self) -> bool {
+        [&self.redis, &self.postgres].into_iter().flatten().all(|check| check.answer.is_ok())
     }
 }
 
@@ -36,42 +49,5 @@ impl StoreCheck {
 
     pub(super) fn error(&self) -> Option<String> {
         self.answer.as_ref().err().cloned()
-    }
-}
-
-/// A round trip to Redis and to Postgres.
-pub(super) async fn check_stores(stores: &Stores, settings: &Settings) -> [ExternalStore; 2] {
-    let (redis, postgres) = tokio::join!(stores.ping_redis(), stores.ping_postgres());
-    let storage = &settings.storage;
-    let found = |url: Option<&Secret>, status: Option<BackendStatus>, answer| {
-        Some(StoreCheck { url: without_credentials(url?), answer, status: status? })
-    };
-    [
-        ExternalStore { found: found(storage.redis_url.as_ref(), stores.redis(), redis) },
-        ExternalStore { found: found(storage.postgres_dsn.as_ref(), stores.postgres(), postgres) },
-    ]
-}
-
-/// An address without user, password and parameters: the latter may be credentials too.
-fn without_credentials(url: &Secret) -> String {
-    let Ok(parsed) = url::Url::parse(url.expose()) else { return String::new() };
-    let port = parsed.port().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}://{}{port}{}", parsed.scheme(), parsed.host_str().unwrap_or_default(), parsed.path())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_shown_without_credentials() {
-        let cases = [
-            ("redis://:pw@cache:6379/0", "redis://cache:6379/0"),
-            ("postgres://u:p%40w@db/x?password=y#z", "postgres://db/x"),
-            ("rediss://user@[::1]:7", "rediss://[::1]:7"),
-        ];
-        for (url, expected) in cases {
-            assert_eq!(without_credentials(&Secret::new(url)), expected);
-        }
     }
 }

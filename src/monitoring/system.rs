@@ -1,8 +1,9 @@
 use std::num::NonZero;
 use std::sync::Arc;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, Pid, ProcessRefreshKind, ProcessesToUpdate, RefreshKind, System};
+use tokio::task::spawn_blocking;
 
 /// The machine that the server runs on, and its own process. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -50,23 +51,33 @@ impl SystemProbe {
         Self(Arc::new(Mutex::new(SystemState { system, cpu_percent: 0.0 })))
     }
 
-    /// Measures the load since the last call. Blocks.
-    pub(super) fn measure(&self) {
-        let mut state = self.state();
-        if let Some(system) = &mut state.system {
+    /// Measures the load since the last call. If that fails, the figures stay as they are.
+    pub(super) async fn measure(&self) {
+        let state = self.0.clone();
+        drop(spawn_blocking(move || state.lock().measure()).await);
+    }
+
+    /// The load as last measured, all else as it is now; zeros if that can't be had.
+    pub(super) async fn usage(&self) -> SystemUsage {
+        let state = self.0.clone();
+        spawn_blocking(move || state.lock().usage()).await.unwrap_or_default()
+    }
+}
+
+impl SystemState {
+    fn measure(&mut self) {
+        if let Some(system) = &mut self.system {
             system.refresh_cpu_usage();
-            state.cpu_percent = f64::from(system.global_cpu_usage()).clamp(0.0, 100.0);
+            self.cpu_percent = f64::from(system.global_cpu_usage()).clamp(0.0, 100.0);
         }
     }
 
-    /// The figures: the load as last measured, all else as it is now. Blocks.
-    pub(super) fn usage(&self) -> SystemUsage {
+    fn usage(&mut self) -> SystemUsage {
         let disk = root_disk().unwrap_or_default();
-        let mut state = self.state();
-        let cpu_percent = state.cpu_percent;
+        let cpu_percent = self.cpu_percent;
         let cpus = std::thread::available_parallelism().map_or(1, NonZero::get);
         let base = SystemUsage { cpu_percent, cpus, disk_total: disk.0, disk_free: disk.1, ..SystemUsage::default() };
-        let Some(system) = &mut state.system else { return base };
+        let Some(system) = &mut self.system else { return base };
         system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
         let pid = Pid::from_u32(std::process::id());
         let kinds = ProcessRefreshKind::nothing().with_memory().with_cpu();
@@ -88,10 +99,6 @@ impl SystemProbe {
         let process = process.unwrap_or_default();
         SystemUsage { memory_total: total, memory_available: available, process, ..base }
     }
-
-    fn state(&self) -> MutexGuard<'_, SystemState> {
-        self.0.lock()
-    }
 }
 
 /// Total and free bytes at `/`. No other file system is asked, since one that hangs would hold us up.
@@ -104,12 +111,12 @@ fn root_disk() -> Option<(u64, u64)> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn figures_are_those_of_the_machine() {
+    #[tokio::test]
+    async fn figures_are_those_of_the_machine() {
         let probe = SystemProbe::new();
-        std::thread::sleep(sysinfo::MINIMUM_CPU_UPDATE_INTERVAL);
-        probe.measure();
-        let figures = probe.usage();
+        tokio::time::sleep(sysinfo::MINIMUM_CPU_UPDATE_INTERVAL).await;
+        probe.measure().await;
+        let figures = probe.usage().await;
         assert!((0.0..=100.0).contains(&figures.cpu_percent) && figures.cpus >= 1);
         assert!(figures.memory_total > figures.memory_available && figures.memory_available > 0);
         assert!(figures.disk_total > figures.disk_free && figures.disk_free > 0, "{figures:?}");

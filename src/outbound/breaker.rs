@@ -9,14 +9,12 @@ use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::kernel::count_panics;
+use crate::kernel::{Backoff, count_panics};
 
 /// Failures in a row that open a circuit.
 const FAILURE_THRESHOLD: u32 = 5;
-/// How long a circuit stays open at first; it doubles with each failed trial.
-const INITIAL_OPEN_TIME: Duration = Duration::from_secs(5);
-/// The longest it stays open between two trials.
-const MAX_OPEN_TIME: Duration = Duration::from_secs(60);
+/// How long a circuit stays open, by how often in a row it has opened.
+const OPEN_TIME: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(60));
 /// What a caller is told to wait while a trial is under way, the end of which nobody knows.
 const TRIAL_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Circuits kept at most.
@@ -47,8 +45,8 @@ pub enum BreakerState {
 }
 
 impl BreakerState {
-    /// What they are called.
-    pub const NAMES: [&str; 3] = ["closed", "open", "half_open"];
+    /// All of them, with their names.
+    pub const ALL: [(Self, &str); 3] = [(Self::Closed, "closed"), (Self::Open, "open"), (Self::HalfOpen, "half_open")];
 }
 
 #[derive(Debug, Default)]
@@ -76,7 +74,7 @@ struct Circuit {
 #[derive(Debug)]
 enum Phase {
     Closed { failures: u32 },
-    Open { until: Instant, wait: Duration, on_trial: bool },
+    Open { until: Instant, times: u32, on_trial: bool },
 }
 
 impl Circuit {
@@ -225,7 +223,7 @@ impl Circuit {
             }
             (Phase::Closed { failures }, Some(false)) => {
                 *failures += 1;
-                (*failures >= FAILURE_THRESHOLD).then(|| self.open(INITIAL_OPEN_TIME))
+                (*failures >= FAILURE_THRESHOLD).then(|| self.open(1))
             }
             (Phase::Open { on_trial, .. }, None) => {
                 *on_trial = false;
@@ -235,15 +233,16 @@ impl Circuit {
                 self.phase = Phase::Closed { failures: 0 };
                 Some(Transition::Closed)
             }
-            (Phase::Open { wait, .. }, Some(false)) => {
-                let wait = wait.saturating_mul(2).min(MAX_OPEN_TIME);
-                Some(self.open(wait))
+            (Phase::Open { times, .. }, Some(false)) => {
+                let times = times.saturating_add(1);
+                Some(self.open(times))
             }
         }
     }
 
-    fn open(&mut self, wait: Duration) -> Transition {
-        self.phase = Phase::Open { until: Instant::now() + wait, wait, on_trial: false };
+    fn open(&mut self, times: u32) -> Transition {
+        let wait = OPEN_TIME.after(times);
+        self.phase = Phase::Open { until: Instant::now() + wait, times, on_trial: false };
         Transition::Opened(wait)
     }
 }
@@ -273,9 +272,8 @@ impl Permit {
         self.outcome = Some(false);
     }
 
-    /// The upstream may be down, or else this call was too much for it, which must not close it to others. `is_down` finds out
-    /// within [`Permit::PROBE_TIMEOUT`]; nobody waits for that. Calls that end so at the same time share one probe. A good one
-    /// leaves the circuit as it was: it tells that the upstream is there, not that it answers calls.
+    /// The upstream may be down, or this call was too much for it: `is_down` finds out within [`Permit::PROBE_TIMEOUT`], for all
+    /// calls that end so meanwhile. A good sign leaves the circuit as it was: it does not tell that calls are answered.
     pub fn probe(self, is_down: impl Future<Output = bool> + Send + 'static) {
         let Some(probe) = self.breakers.probe(&self, is_down) else { return };
         tokio::spawn(count_panics("breaker_probe", async move {

@@ -12,14 +12,24 @@ use crate::kernel::Error;
 /// A figure that is looked up when Prometheus asks, rather than counted.
 #[derive(Clone, Debug)]
 pub struct Sample {
-    /// Its full name; one that ends in `_total` only ever grows.
-    pub name: &'static str,
-    /// What it tells.
-    pub help: &'static str,
-    /// Tell samples of one name apart.
-    pub labels: Vec<(&'static str, String)>,
-    /// The figure.
-    pub value: f64,
+    /// One that ends in `_total` only ever grows.
+    name: &'static str,
+    help: &'static str,
+    labels: Vec<(&'static str, String)>,
+    value: f64,
+}
+
+impl Sample {
+    /// A figure without labels.
+    pub fn new(name: &'static str, help: &'static str, value: f64) -> Self {
+        Self { name, help, labels: Vec::new(), value }
+    }
+
+    /// The same with another label.
+    pub fn label(mut self, name: &'static str, value: &str) -> Self {
+        self.labels.push((name, value.to_owned()));
+        self
+    }
 }
 
 /// What was counted, and `samples`, in Prometheus' text format, version 0.0.4. Samples of one name stand together.
@@ -78,8 +88,7 @@ mod tests {
 
     #[test]
     fn figures_are_written_in_the_classic_format() {
-        let sample =
-            |name, label: &str, value| Sample { name, help: "Helps", labels: vec![("l", label.to_owned())], value };
+        let sample = |name, label: &str, value| Sample::new(name, "Helps", value).label("l", label);
         let samples =
             [sample("x_seconds_total", "a", 1.5), sample("x_seconds_total", "b\"\n", 2.0), sample("y", "c", -1.0)];
         let mut text = String::new();

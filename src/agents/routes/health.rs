@@ -18,7 +18,7 @@ const MAX_HEALTH_TIMEOUT: Duration = Duration::from_secs(86_400);
 one_of!(
     /// `closed`: calls go through; `open`: it keeps failing and is spared; `half_open`: one call is tried.
     Breaker,
-    BreakerState::NAMES
+    BreakerState::ALL.map(|(_, name)| name)
 );
 
 /// How a test of an agent went.

@@ -23,7 +23,7 @@ const UNAUTHORIZED_HINT: &str = "The datasource refuses this server: auth_token 
 one_of!(
     /// `closed`: calls go through; `open`: it keeps failing and is spared; `half_open`: one call is tried.
     Breaker,
-    BreakerState::NAMES
+    BreakerState::ALL.map(|(_, name)| name)
 );
 
 /// How a test of a source went.

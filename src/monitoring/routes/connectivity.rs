@@ -10,7 +10,7 @@ use crate::datasources::{CheckReport, Source, SourceHealth};
 use crate::llm::{LlmError, LlmPing};
 use crate::monitoring::MonitoringService;
 use crate::monitoring::connectivity::ConnectivityReport;
-use crate::monitoring::store_health::ExternalStore;
+use crate::monitoring::store_health::StoreCheck;
 use crate::settings::{AgentSettings, CatalogEntry, LlmSection};
 use crate::web::JsonReply;
 
@@ -94,7 +94,7 @@ struct ConnectivitySummary {
 #[utoipa::path(get, path = "/api/monitoring/connectivity", tag = "monitoring", operation_id = "monitoring_connectivity",
     responses((status = 200, description = "What was reached", body = Connectivity)))]
 pub(super) async fn connectivity(State(monitoring): State<MonitoringService>) -> JsonReply<Connectivity> {
-    let found = monitoring.connectivity().await;
+    let found = monitoring.connectivity.report(monitoring.settings()).await;
     let services = services(&found);
     let stores = [&services.redis, &services.postgres].into_iter().flatten();
     let all = stores.chain(services.agents.values()).chain(services.datasources.values()).chain([&services.llm]);
@@ -104,15 +104,14 @@ pub(super) async fn connectivity(State(monitoring): State<MonitoringService>) ->
 }
 
 fn services(found: &ConnectivityReport) -> ConnectivityServices {
-    let [redis, postgres] = &found.backends;
     let agent = |(entry, ping): &(Arc<CatalogEntry<AgentSettings>>, Option<PingReport>)| of_agent(entry, ping.as_ref());
     let source = |(source, inspection): &(Source, Option<SourceHealth>)| of_source(source, inspection.as_ref());
     ConnectivityServices {
         llm: of_llm(&found.llm),
         agents: found.agents.iter().map(agent).collect(),
         datasources: found.datasources.iter().map(source).collect(),
-        redis: of_backend(redis),
-        postgres: of_backend(postgres),
+        redis: found.stores.redis.as_ref().map(of_store),
+        postgres: found.stores.postgres.as_ref().map(of_store),
     }
 }
 
@@ -172,13 +171,12 @@ fn of_source(source: &Source, inspection: Option<&SourceHealth>) -> (String, Ser
     (source.name.to_string(), reached)
 }
 
-fn of_backend(backend: &ExternalStore) -> Option<ServiceReachability> {
-    let found = backend.found.as_ref()?;
-    Some(ServiceReachability {
-        reachable: found.answer.is_ok(),
-        url: Some(found.url.clone()),
-        response_time_ms: found.latency_ms(),
-        error: found.error(),
+fn of_store(check: &StoreCheck) -> ServiceReachability {
+    ServiceReachability {
+        reachable: check.answer.is_ok(),
+        url: Some(check.url.clone()),
+        response_time_ms: check.latency_ms(),
+        error: check.error(),
         ..ServiceReachability::default()
-    })
+    }
 }

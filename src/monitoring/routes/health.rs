@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 use crate::kernel::Clock;
 use crate::monitoring::MonitoringService;
 use crate::monitoring::health::{ComponentHealth, HealthReport};
-use crate::monitoring::store_health::{ExternalStore, StoreCheck};
+use crate::monitoring::store_health::StoreCheck;
 use crate::settings::{Catalog, Resource, Settings};
 use crate::web::JsonReply;
 
@@ -28,11 +28,27 @@ use crate::web::JsonReply;
 }))]
 pub(super) struct ServerHealth {
     /// `healthy`; `degraded` if there is no LLM, or something that is in use does not answer.
-    status: &'static str,
+    #[schema(value_type = String)]
+    status: HealthStatus,
     #[schema(format = DateTime)]
     timestamp: String,
     uptime_seconds: f64,
     components: ComponentsHealth,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum HealthStatus {
+    Healthy,
+    Unhealthy,
+    Degraded,
+    NotConfigured,
+}
+
+impl HealthStatus {
+    fn of(is_healthy: bool) -> Self {
+        if is_healthy { Self::Healthy } else { Self::Unhealthy }
+    }
 }
 
 /// The parts of the server.
@@ -55,7 +71,8 @@ struct LlmComponentHealth {
     base_url: Option<String>,
     model: Option<String>,
     /// `healthy`, `unhealthy` or `not_configured`.
-    status: &'static str,
+    #[schema(value_type = String)]
+    status: HealthStatus,
     latency_ms: Option<f64>,
     error: Option<String>,
 }
@@ -67,7 +84,8 @@ struct BackendHealth {
     /// Where it is, without credentials.
     url: Option<String>,
     /// `healthy`, `unhealthy` or `not_configured`. While it is unhealthy the embedded store stands in for it.
-    status: &'static str,
+    #[schema(value_type = String)]
+    status: HealthStatus,
     /// When the server began or ceased to use it.
     since: Option<String>,
     /// Changes that wait in the embedded store to be written back to it.
@@ -81,7 +99,8 @@ struct BackendHealth {
 struct StoreHealth {
     configured: bool,
     /// `healthy` or `unhealthy`.
-    status: &'static str,
+    #[schema(value_type = String)]
+    status: HealthStatus,
     latency_ms: f64,
     error: Option<String>,
 }
@@ -102,9 +121,9 @@ struct ResourcesHealth {
     responses((status = 200, description = "How the parts are", body = ServerHealth)))]
 pub(super) async fn health(State(monitoring): State<MonitoringService>) -> JsonReply<ServerHealth> {
     let settings = monitoring.settings();
-    let report = monitoring.probe(&settings).await;
+    let report = monitoring.health.report(&settings).await;
     JsonReply::ok(ServerHealth {
-        status: if report.is_healthy(&settings) { "healthy" } else { "degraded" },
+        status: if report.is_healthy(&settings) { HealthStatus::Healthy } else { HealthStatus::Degraded },
         timestamp: monitoring.timestamp(),
         uptime_seconds: monitoring.uptime_seconds(),
         components: components(&settings, &report),
@@ -112,16 +131,15 @@ pub(super) async fn health(State(monitoring): State<MonitoringService>) -> JsonR
 }
 
 fn components(settings: &Settings, report: &HealthReport) -> ComponentsHealth {
-    let [redis, postgres] = &report.backends;
     ComponentsHealth {
         llm: of_llm(settings, &report.llm),
-        redis: of_backend(redis),
-        postgres: of_backend(postgres),
+        redis: of_store(report.stores.redis.as_ref()),
+        postgres: of_store(report.stores.postgres.as_ref()),
         embedded: StoreHealth {
             configured: true,
-            status: word(report.store.ok),
-            latency_ms: report.store.latency_ms,
-            error: report.store.error.clone(),
+            status: HealthStatus::of(report.embedded.is_healthy()),
+            latency_ms: report.embedded.latency_ms,
+            error: report.embedded.error.clone(),
         },
         agents: of_resources(&settings.agents),
         datasources: of_resources(&settings.datasources),
@@ -136,18 +154,17 @@ fn of_llm(settings: &Settings, part: &ComponentHealth) -> LlmComponentHealth {
         configured,
         base_url: shown.base_url.clone(),
         model: shown.default_model.clone(),
-        status: if configured { word(part.ok) } else { "not_configured" },
+        status: if configured { HealthStatus::of(part.is_healthy()) } else { HealthStatus::NotConfigured },
         latency_ms: configured.then_some(part.latency_ms),
         error: part.error.clone().filter(|_| configured),
     }
 }
 
-fn of_backend(backend: &ExternalStore) -> BackendHealth {
-    let found = backend.found.as_ref();
+fn of_store(found: Option<&StoreCheck>) -> BackendHealth {
     BackendHealth {
         configured: found.is_some(),
         url: found.map(|found| found.url.clone()),
-        status: found.map_or("not_configured", |found| word(found.answer.is_ok())),
+        status: found.map_or(HealthStatus::NotConfigured, |found| HealthStatus::of(found.answer.is_ok())),
         since: found.map(|found| Clock::rfc3339(found.status.since_ms)),
         pending: found.map(|found| found.status.pending),
         latency_ms: found.and_then(StoreCheck::latency_ms),
@@ -157,8 +174,4 @@ fn of_backend(backend: &ExternalStore) -> BackendHealth {
 
 fn of_resources<T: Resource>(catalog: &Catalog<T>) -> ResourcesHealth {
     ResourcesHealth { count: catalog.iter().len(), configured: !catalog.is_empty(), enabled: catalog.enabled().count() }
-}
-
-fn word(ok: bool) -> &'static str {
-    if ok { "healthy" } else { "unhealthy" }
 }

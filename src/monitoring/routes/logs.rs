@@ -164,7 +164,7 @@ pub(super) async fn logs(
 }
 
 fn follow(monitoring: &MonitoringService, query: LogQuery) -> Result<Response, Error> {
-    let events = monitoring.tail_log(query.filter, query.limit)?.map(|followed| {
+    let events = monitoring.log_tail.follow(query.filter, query.limit)?.map(|followed| {
         Ok::<_, Infallible>(match followed {
             LogTailEvent::Line(line) => {
                 Event::default().id(line.id.to_string()).event(LINE).data(json!(line).to_string())

@@ -94,7 +94,7 @@ struct ConfiguredResources {
 #[utoipa::path(get, path = "/api/monitoring/metrics", tag = "monitoring", operation_id = "monitoring_metrics",
     responses((status = 200, description = "The figures", body = MonitoringMetrics)))]
 pub(super) async fn metrics(State(monitoring): State<MonitoringService>) -> JsonReply<MonitoringMetrics> {
-    let (figures, settings) = (monitoring.usage().await, monitoring.settings());
+    let (figures, settings) = (monitoring.system.usage().await, monitoring.settings());
     JsonReply::ok(MonitoringMetrics {
         timestamp: monitoring.timestamp(),
         uptime_seconds: monitoring.uptime_seconds(),
