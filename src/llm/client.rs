@@ -8,7 +8,7 @@ use super::endpoint::{Endpoint, content_type};
 use super::probe::DialectProbe;
 use super::response_stream::ResponseStream;
 use super::{ChatRequest, Chunk, Completion, LlmError};
-use crate::kernel::{Clock, Deadline};
+use crate::kernel::{Backoff, Clock, Deadline};
 use crate::outbound::{Call, HttpClient, Reply, RetryPolicy, retry, retry_after};
 use crate::settings::{LlmProvider, LlmSettings};
 use crate::telemetry::metrics::LlmCall;
@@ -158,8 +158,7 @@ impl LlmClient {
         let mut fallbacks = llm.fallback_models.iter().filter(|fallback| *fallback != first);
         let policy = RetryPolicy {
             attempts: u32::try_from(llm.max_retries).unwrap_or(1).max(1),
-            initial_backoff: Duration::from_millis(500),
-            max_backoff: Duration::from_secs(8),
+            backoff: Backoff::new(Duration::from_millis(500), Duration::from_secs(8)),
         };
         // A caller that offers tools knows better what to do without them than to ask another model.
         let because_of_tools =

@@ -94,15 +94,12 @@ const V6: &[(Ipv6Addr, u32, Class)] = &[
 
 /// The class of an address as it stands; see [`embedded_addresses`].
 pub(super) fn class(address: IpAddr) -> Class {
+    fn find<A>(ranges: &[(A, u32, Class)], shared_bits: impl Fn(&A) -> u32) -> Option<Class> {
+        ranges.iter().find(|(net, prefix, _)| shared_bits(net) >= *prefix).map(|(_, _, class)| *class)
+    }
     let found = match address {
-        IpAddr::V4(v4) => V4
-            .iter()
-            .find(|(net, prefix, _)| (net.to_bits() ^ v4.to_bits()).leading_zeros() >= *prefix)
-            .map(|row| row.2),
-        IpAddr::V6(v6) => V6
-            .iter()
-            .find(|(net, prefix, _)| (net.to_bits() ^ v6.to_bits()).leading_zeros() >= *prefix)
-            .map(|row| row.2),
+        IpAddr::V4(v4) => find(V4, |net| (net.to_bits() ^ v4.to_bits()).leading_zeros()),
+        IpAddr::V6(v6) => find(V6, |net| (net.to_bits() ^ v6.to_bits()).leading_zeros()),
     };
     found.unwrap_or(RESERVED)
 }

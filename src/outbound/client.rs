@@ -164,13 +164,13 @@ fn header(name: &str, value: &Secret) -> Result<(HeaderName, HeaderValue), CallE
 fn proxies(environment: &Environment) -> Result<Vec<Proxy>, Error> {
     let except = environment.get("NO_PROXY").unwrap_or_default();
     let except = NoProxy::from_string(&format!("localhost,127.0.0.0/8,::1,{except}"));
-    let given = |name| environment.get(name).map(|url| (name, url));
-    let https = given("HTTPS_PROXY").map(|(name, url)| (name, Proxy::https(url)));
-    let http = given("HTTP_PROXY").map(|(name, url)| (name, Proxy::http(url)));
-    let all = given("ALL_PROXY").map(|(name, url)| (name, Proxy::all(url)));
-    [https, http, all]
-        .into_iter()
-        .flatten()
+    let variables: [(&str, fn(&str) -> reqwest::Result<Proxy>); 3] = [
+        ("HTTPS_PROXY", |url| Proxy::https(url)),
+        ("HTTP_PROXY", |url| Proxy::http(url)),
+        ("ALL_PROXY", |url| Proxy::all(url)),
+    ];
+    let given = variables.into_iter().filter_map(|(name, proxy)| Some((name, proxy(environment.get(name)?))));
+    given
         .map(|(name, proxy)| match proxy {
             Ok(proxy) => Ok(proxy.no_proxy(except.clone())),
             Err(error) => Err(Error::internal_public(format!("{name} is not the URL of a proxy"), error.without_url())),
@@ -221,36 +221,34 @@ impl Reply {
 
     /// The body up to `cap` bytes, and whether that is all of it.
     pub async fn bytes_truncated(self, cap: usize, deadline: Deadline) -> Result<(Bytes, bool), CallError> {
-        let read = async {
-            let mut stream = Box::pin(self.stream());
-            let mut body = BytesMut::new();
-            while let Some(chunk) = stream.next().await {
-                let chunk = chunk?;
-                if body.len() + chunk.len() > cap {
-                    body.extend_from_slice(&chunk);
-                    body.truncate(cap);
-                    return Ok((body.freeze(), false));
-                }
-                body.extend_from_slice(&chunk);
-            }
-            Ok((body.freeze(), true))
-        };
-        timeout_at(deadline.instant(), read).await.unwrap_or(Err(CallError::Timeout))
+        let (body, end) = self.read(cap, deadline).await;
+        end.map(|is_whole| (body, is_whole))
     }
 
     /// What the body of an error says, without these credentials: its beginning, or what has come of that when the deadline
     /// passes or the connection breaks. To be cut only now: at a cut, a credential can't be recognised.
     pub async fn error_text(self, redaction: &Redaction, deadline: Deadline) -> String {
-        let deadline = deadline.at_most(ERROR_BODY_TIMEOUT);
+        let (body, _) = self.read(MAX_ERROR_BYTES, deadline.at_most(ERROR_BODY_TIMEOUT)).await;
+        redaction.text(&String::from_utf8_lossy(&body))
+    }
+
+    /// What has come of the body, at most `cap` bytes, and whether that is all of it.
+    async fn read(self, cap: usize, deadline: Deadline) -> (Bytes, Result<bool, CallError>) {
         let mut stream = Box::pin(self.stream());
         let mut body = BytesMut::new();
-        while body.len() < MAX_ERROR_BYTES
-            && let Ok(Some(Ok(chunk))) = timeout_at(deadline.instant(), stream.next()).await
-        {
-            body.extend_from_slice(&chunk);
-        }
-        body.truncate(MAX_ERROR_BYTES);
-        redaction.text(&String::from_utf8_lossy(&body))
+        let end = loop {
+            match timeout_at(deadline.instant(), stream.next()).await {
+                Ok(Some(Ok(chunk))) => body.extend_from_slice(&chunk),
+                Ok(Some(Err(error))) => break Err(error),
+                Ok(None) => break Ok(true),
+                Err(_) => break Err(CallError::Timeout),
+            }
+            if body.len() > cap {
+                body.truncate(cap);
+                break Ok(false);
+            }
+        };
+        (body.freeze(), end)
     }
 
     /// The body as it arrives. Dropping it closes the connection.

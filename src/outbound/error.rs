@@ -1,8 +1,7 @@
 use std::error::Error as StdError;
 
-use url::Url;
-
 use super::guard::AddressDenied;
+use crate::kernel::SecretUrl;
 
 /// Why a call got no usable reply. Each text completes a sentence that begins with the target's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,7 +53,7 @@ impl CallError {
         }
         let cause = root_cause(error);
         if let Some(denied) = cause.downcast_ref::<AddressDenied>() {
-            return Self::Denied(denied.to_string());
+            return denied.clone().into();
         }
         if let Some(io) = cause.downcast_ref::<std::io::Error>()
             && io.kind() == std::io::ErrorKind::ConnectionRefused
@@ -82,12 +81,8 @@ fn root_cause(error: &reqwest::Error) -> &(dyn StdError + 'static) {
 
 /// A URL fit for a message: without credentials, query and fragment.
 pub fn display_url(url: &str) -> String {
-    let Ok(mut url) = Url::parse(url) else { return "(not a URL)".to_owned() };
-    // Both fail only for URLs that can't have credentials.
-    let _ = (url.set_username("").is_ok(), url.set_password(None).is_ok());
-    url.set_query(None);
-    url.set_fragment(None);
-    url.as_str().trim_end_matches('/').to_owned()
+    let location = SecretUrl::new(url).location();
+    location.map_or_else(|| "(not a URL)".to_owned(), |url| url.trim_end_matches('/').to_owned())
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 use serde_json::{Map, Value};
 
+use crate::kernel::one_line;
+
 /// Longest text of an error, in characters.
 const MAX_CHARS: usize = 500;
 /// Members that hold an answer, which may be there besides an error.
@@ -35,7 +37,8 @@ pub fn reported_error(reply: &Value) -> Option<ReportedError> {
     let words = error.and_then(message_of).or_else(|| error_message(reply));
     let text = words.unwrap_or_else(|| Value::Object(reply.clone()).to_string());
     let is_answer = |name: &&str| reply.get(*name).and_then(Value::as_str).is_some_and(|text| !text.trim().is_empty());
-    Some(ReportedError { text: one_line(&text), has_answer: !has_failed && ANSWER_MEMBERS.iter().any(is_answer) })
+    let text = one_line(&text).chars().take(MAX_CHARS).collect();
+    Some(ReportedError { text, has_answer: !has_failed && ANSWER_MEMBERS.iter().any(is_answer) })
 }
 
 fn holds_something(error: &Value) -> bool {
@@ -66,10 +69,6 @@ pub fn error_message(object: &Map<String, Value>) -> Option<String> {
         _ => None,
     };
     MESSAGE_MEMBERS.iter().find_map(|name| text(object.get(*name)?))
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_CHARS).collect()
 }
 
 #[cfg(test)]

@@ -1,4 +1,3 @@
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -18,9 +17,8 @@ const METADATA_NAMES: &[&str] =
 
 /// Which addresses may be called. Cheap to clone.
 ///
-/// A URL is judged twice: [`Self::check_url`] sees literal addresses, which no resolver ever sees, and [`Self::allowed`]
-/// sees what a name has resolved to. Only the addresses it gives back may be connected to: a second look at DNS may get
-/// another answer.
+/// A URL is judged twice: by [`Self::check_url`], since no resolver sees literal addresses, and by [`Self::allowed`], whose
+/// addresses alone may be connected to: a second look at DNS may get another answer.
 #[derive(Clone, Debug)]
 pub struct AddressGuard {
     public_only: bool,
@@ -28,19 +26,21 @@ pub struct AddressGuard {
     pub(super) names: NameResolver,
 }
 
-/// Why an address or a host may not be called. Its text is a whole sentence that names the address or host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AddressDenied {
-    what: String,
-    why: DenialReason,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum DenialReason {
-    Never(&'static str),
-    Policy(&'static str),
-    NotAHost,
-    NoAddress,
+/// Why an address or a host may not be called: a whole sentence that names it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddressDenied {
+    /// Whatever the settings say.
+    #[error("{what} is {kind}, which is never called")]
+    Never { what: String, kind: &'static str },
+    /// By the settings.
+    #[error("{what} is {kind}, which OUTBOUND_POLICY=public_only does not allow")]
+    Policy { what: String, kind: &'static str },
+    /// It is no host.
+    #[error("'{0}' is not a host that can be called")]
+    NotAHost(String),
+    /// It has no address.
+    #[error("{0} has no address")]
+    NoAddress(String),
 }
 
 impl AddressGuard {
@@ -96,7 +96,7 @@ impl AddressGuard {
             }
         }
         if allowed.is_empty() {
-            Err(denied.unwrap_or_else(|| AddressDenied::new(host, DenialReason::NoAddress)))
+            Err(denied.unwrap_or_else(|| AddressDenied::NoAddress(shown(host))))
         } else {
             Ok(allowed)
         }
@@ -104,26 +104,27 @@ impl AddressGuard {
 
     fn check_name(&self, name: &str) -> Result<(), AddressDenied> {
         if is_metadata(name) {
-            return Err(AddressDenied::new(name, DenialReason::Never("the name of a metadata service")));
+            return Err(AddressDenied::Never { what: shown(name), kind: "the name of a metadata service" });
         }
         let is_loopback = name == "localhost" || name.ends_with(".localhost");
         // An allowed loopback address is meant to be reached by its name too; which one that is, the resolver tells.
         let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
         if is_loopback && self.public_only && !loopback.into_iter().any(|address| self.names(Some(name), address)) {
-            return Err(AddressDenied::new(name, DenialReason::Policy("a loopback name")));
+            return Err(AddressDenied::Policy { what: shown(name), kind: "a loopback name" });
         }
         Ok(())
     }
 
     fn check_class(&self, name: Option<&str>, address: IpAddr) -> Result<(), AddressDenied> {
+        let what = || name.map_or_else(|| address.to_string(), |name| format!("{address} ({name})"));
         for meant in embedded_addresses(address) {
-            let why = match class(meant) {
-                Class::Never(kind) => DenialReason::Never(kind),
-                Class::Local(kind) if self.public_only && !self.names(name, meant) => DenialReason::Policy(kind),
-                Class::Local(_) | Class::Public => continue,
-            };
-            let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
-            return Err(AddressDenied { what: format!("{address}{name}"), why });
+            match class(meant) {
+                Class::Never(kind) => return Err(AddressDenied::Never { what: what(), kind }),
+                Class::Local(kind) if self.public_only && !self.names(name, meant) => {
+                    return Err(AddressDenied::Policy { what: what(), kind });
+                }
+                Class::Local(_) | Class::Public => {}
+            }
         }
         Ok(())
     }
@@ -133,33 +134,15 @@ impl AddressGuard {
     }
 }
 
-impl AddressDenied {
-    /// `what` may be anything a caller sent, so it is cut and its control characters are escaped.
-    fn new(what: &str, why: DenialReason) -> Self {
-        Self { what: what.chars().take(MAX_HOST_CHARS).flat_map(char::escape_debug).collect(), why }
-    }
+/// What a caller sent, which may be anything: cut, and its control characters escaped.
+fn shown(host: &str) -> String {
+    host.chars().take(MAX_HOST_CHARS).flat_map(char::escape_debug).collect()
 }
-
-impl fmt::Display for AddressDenied {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = &self.what;
-        match self.why {
-            DenialReason::Never(kind) => write!(f, "{what} is {kind}, which is never called"),
-            DenialReason::Policy(kind) => {
-                write!(f, "{what} is {kind}, which OUTBOUND_POLICY=public_only does not allow")
-            }
-            DenialReason::NotAHost => write!(f, "'{what}' is not a host that can be called"),
-            DenialReason::NoAddress => write!(f, "{what} has no address"),
-        }
-    }
-}
-
-impl std::error::Error for AddressDenied {}
 
 /// Reads a host as browsers and the C library do: `0x7f.1`, `2130706433` and full-width digits are addresses. A name comes
 /// back in lower case and without dots at its end. An IPv6 zone is refused: only link-local addresses have one.
 fn parse(host: &str) -> Result<Host<String>, AddressDenied> {
-    let invalid = || AddressDenied::new(host, DenialReason::NotAHost);
+    let invalid = || AddressDenied::NotAHost(shown(host));
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let parsed = match bare.or_else(|| host.contains(':').then_some(host)) {
         Some(bare) => Host::parse(&format!("[{bare}]")),

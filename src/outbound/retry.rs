@@ -1,16 +1,14 @@
 use std::time::Duration;
 
-use crate::kernel::{Clock, Deadline, Stopwatch};
+use crate::kernel::{Backoff, Clock, Deadline, Stopwatch};
 
 /// How often and how patiently a call is tried.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryPolicy {
     /// Attempts in all; at least one is made.
     pub attempts: u32,
-    /// Upper end of the first wait; it doubles with each attempt.
-    pub initial_backoff: Duration,
-    /// Upper end of any wait.
-    pub max_backoff: Duration,
+    /// Upper ends of the waits between them.
+    pub backoff: Backoff,
 }
 
 /// Whether an error is worth another attempt.
@@ -22,9 +20,8 @@ pub enum RetryDecision {
     Retry(Option<Duration>),
 }
 
-/// Runs `call` until it succeeds, its error is final, the attempts are used up, or the next wait would end after
-/// `deadline`. Waits have full jitter with the upstream's Retry-After as a floor. Returns the outcome and the number of
-/// attempts made. This is the only thing that retries: callers must not nest it.
+/// Runs `call` until it succeeds, its error is final, the attempts are used up, or the next wait would end after `deadline`;
+/// also gives the number of attempts. Waits have full jitter, with Retry-After as a floor. Must not be nested.
 pub async fn retry<T, E, F>(
     policy: RetryPolicy,
     deadline: Deadline,
@@ -44,7 +41,7 @@ where
             },
             _ => return (outcome, attempt),
         };
-        let wait = policy.jitter(attempt).max(floor);
+        let wait = policy.backoff.after(attempt).mul_f64(fastrand::f64()).max(floor);
         if wait >= deadline.remaining() {
             return (outcome, attempt);
         }
@@ -52,13 +49,6 @@ where
         tokio::time::sleep(wait).await;
         drop(waits);
         attempt += 1;
-    }
-}
-
-impl RetryPolicy {
-    fn jitter(&self, attempt: u32) -> Duration {
-        let doubled = self.initial_backoff.saturating_mul(2u32.saturating_pow(attempt.saturating_sub(1)));
-        doubled.min(self.max_backoff).mul_f64(fastrand::f64())
     }
 }
 
@@ -80,7 +70,7 @@ mod tests {
     use super::*;
 
     const POLICY: RetryPolicy =
-        RetryPolicy { attempts: 3, initial_backoff: Duration::from_millis(500), max_backoff: Duration::from_secs(8) };
+        RetryPolicy { attempts: 3, backoff: Backoff::new(Duration::from_millis(500), Duration::from_secs(8)) };
 
     async fn fail(decide: RetryDecision, limit: Duration) -> (u32, Duration) {
         let calls = Cell::new(0);

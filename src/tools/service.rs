@@ -74,6 +74,7 @@ impl ToolService {
         Self { config: ConfigRepository::new(settings, store), http, runtime, running }
     }
 
+    /// The functions of these tools, in their order, under names that models may use. MCP servers are asked if need be.
     pub async fn functions(&self, tools: Vec<Tool>, settings: &Settings, deadline: Deadline) -> ToolFunctions {
         let deadline = deadline.at_most(LIST_TIMEOUT);
         let ask = |tool: Tool| async move {

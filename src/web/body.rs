@@ -2,10 +2,12 @@ use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use futures_util::StreamExt;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{ApiError, FromFields};
-use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, JsonError, JsonReader, ObjectLimits, Segment, Stopwatch};
+use crate::kernel::{
+    Error, ErrorKind, FieldIssue, Fields, JsonError, JsonReader, ObjectLimits, Segment, Stopwatch, media_type,
+};
 use crate::settings::ServerSettings;
 
 /// How deeply a body may be nested; the JSON parser's own limit.
@@ -111,8 +113,8 @@ fn unsupported(headers: &HeaderMap) -> Option<&'static str> {
 }
 
 fn is_json(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+    let kind = media_type(content_type);
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
 }
 
 fn is_utf8(content_type: &str) -> bool {
@@ -155,8 +157,9 @@ fn parse(bytes: &[u8], reader: JsonReader) -> Result<Value, Error> {
         }
         let loc = vec!["body".into(), Segment::Index(offset(text, error.line(), error.column()))];
         let cause = cause.rsplit_once(" at line ").map_or(cause.as_str(), |(cause, _)| cause);
-        let issue = FieldIssue::new("json_invalid", loc, "JSON decode error", json!({}));
-        Error::invalid(vec![FieldIssue { ctx: Some(Box::new(json!({"error": cause}))), ..issue }])
+        let issue = FieldIssue::new("json_invalid", loc, "JSON decode error", Value::Object(Map::new()));
+        let ctx = Map::from_iter([("error".to_owned(), cause.into())]);
+        Error::invalid(vec![FieldIssue { ctx: Some(Box::new(ctx.into())), ..issue }])
     })
 }
 
@@ -169,6 +172,7 @@ fn offset(text: &[u8], line: usize, column: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
 

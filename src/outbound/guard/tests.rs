@@ -21,12 +21,12 @@ fn guard(public_only: bool, allow: &[&str]) -> AddressGuard {
 
 /// The verdict under both policies; panics where they contradict each other.
 fn verdict(check: impl Fn(&AddressGuard) -> Result<(), AddressDenied>) -> Is {
-    let why = |public_only| check(&guard(public_only, &[])).err().map(|denied| denied.why);
+    let why = |public_only| check(&guard(public_only, &[])).err();
     match (why(false), why(true)) {
         (None, None) => Public,
-        (None, Some(DenialReason::Policy(_))) => Local,
-        (Some(DenialReason::Never(_)), Some(DenialReason::Never(_))) => Never,
-        (Some(DenialReason::NotAHost), Some(DenialReason::NotAHost)) => NoHost,
+        (None, Some(AddressDenied::Policy { .. })) => Local,
+        (Some(AddressDenied::Never { .. }), Some(AddressDenied::Never { .. })) => Never,
+        (Some(AddressDenied::NotAHost(_)), Some(AddressDenied::NotAHost(_))) => NoHost,
         other => panic!("{other:?}"),
     }
 }

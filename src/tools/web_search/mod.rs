@@ -20,7 +20,7 @@ use super::context::ToolContext;
 use super::function::FunctionSpec;
 use super::output::{SearchHit, SearchOutput, ToolOutput};
 use super::result::ToolResult;
-use crate::kernel::JsonError;
+use crate::kernel::{Backoff, JsonError};
 use crate::outbound::{CallError, RetryDecision, RetryPolicy, display_url, retry};
 use crate::settings::{SearchOptions, SearchProvider};
 use provider::{PageRequest, Provider};
@@ -32,7 +32,7 @@ const MAX_REPLY_BYTES: usize = 4_000_000;
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// A search changes nothing, so one that found nobody listening is tried once more.
 const RETRY: RetryPolicy =
-    RetryPolicy { attempts: 2, initial_backoff: Duration::from_millis(300), max_backoff: Duration::from_millis(300) };
+    RetryPolicy { attempts: 2, backoff: Backoff::new(Duration::from_millis(300), Duration::from_millis(300)) };
 
 /// What the tool is offered as.
 pub(super) fn describe(options: &SearchOptions) -> FunctionSpec {

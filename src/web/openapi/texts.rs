@@ -110,8 +110,8 @@ pub fn whole_number(range: &RangeInclusive<u64>) -> String {
 /// The endpoint of a service: a path that stays below the address that it is appended to.
 pub fn endpoint() -> Schema {
     let separator = "(?:[/;]|%(?:25)?(?:2[Ff]|5[Cc]))";
-    let climbs = format!(r"(?:[^?]*{separator})?{PADDING}(?:\.|%(?:25)?2[Ee]){{2}}{PADDING}(?:{separator}|\?|$)");
-    pattern(format!(r"^(?!//)(?![^?]*://)(?!{climbs})[^{CONTROL}\\#]*$"))
+    let dot_dot = format!(r"(?:[^?]*{separator})?{PADDING}(?:\.|%(?:25)?2[Ee]){{2}}{PADDING}(?:{separator}|\?|$)");
+    pattern(format!(r"^(?!//)(?![^?]*://)(?!{dot_dot})[^{CONTROL}\\#]*$"))
 }
 
 /// A text without blanks that is no HTTP address, leaves no doubt where a password ends, and has no parameter that names a
