@@ -1,4 +1,3 @@
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,30 +31,14 @@ use crate::web::{AppState, with_layers};
 const PURGE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Why the server does not start.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The configuration is wrong: everything that is.
+    #[error("the configuration has {} problem(s):{}", .0.len(), .0.iter().map(|issue| format!("\n  {issue}")).collect::<String>())]
     Settings(Vec<FieldIssue>),
     /// Something it needs is not to be had.
-    Failed(Error),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Failed(error) => write!(f, "can't start: {error}"),
-            Self::Settings(issues) => {
-                write!(f, "the configuration has {} problem(s):", issues.len())?;
-                issues.iter().try_for_each(|issue| write!(f, "\n  {issue}"))
-            }
-        }
-    }
-}
-
-impl From<Error> for StartError {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
+    #[error("can't start: {0}")]
+    Failed(#[from] Error),
 }
 
 /// What a server finds around it.

@@ -55,13 +55,6 @@ impl RequestContext {
         self.span.in_scope(log)
     }
 
-    /// Names the execution that the request at hand has begun.
-    pub fn set_execution(id: &str) {
-        if let Some(request) = current() {
-            request.execution_id.get_or_init(|| id.to_owned());
-        }
-    }
-
     /// Its id.
     pub fn id(&self) -> &str {
         &self.request.id
@@ -76,11 +69,6 @@ impl RequestContext {
     pub fn waited(&self) -> Duration {
         self.request.waits.waited()
     }
-}
-
-/// `work` as part of the request at hand, for a task of its own.
-pub fn in_context<F: Future>(work: F) -> impl Future<Output = F::Output> {
-    work.in_current_span()
 }
 
 /// Runs `work` in a task of its own as part of the request at hand. How much of its time the server itself took is recorded when

@@ -7,7 +7,7 @@ use tracing::{Event, Level};
 
 use super::context::RequestData;
 use super::redact::Redactor;
-use crate::kernel::{MASK, is_credential_name};
+use crate::kernel::{Clock, MASK, is_credential_name};
 
 /// Longest text of a line, in bytes; a longer one is cut.
 const MAX_TEXT_BYTES: usize = 8_000;
@@ -21,10 +21,8 @@ const MAX_FIELD_BYTES: usize = 32_000;
 pub struct LogEntry {
     /// Counts the lines of this process from 1.
     pub id: u64,
-    /// When, as RFC 3339.
-    pub timestamp: String,
     /// When, in milliseconds since 1970.
-    #[serde(skip)]
+    #[serde(rename = "timestamp", serialize_with = "as_rfc3339")]
     pub at_ms: i64,
     /// `ERROR`, `WARN`, `INFO`, `DEBUG` or `TRACE`.
     #[serde(serialize_with = "as_text")]
@@ -39,6 +37,10 @@ pub struct LogEntry {
     pub execution_id: Option<String>,
     /// Particulars.
     pub fields: Map<String, Value>,
+}
+
+fn as_rfc3339<S: serde::Serializer>(at_ms: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&Clock::rfc3339(*at_ms))
 }
 
 fn as_text<S: serde::Serializer>(level: &Level, serializer: S) -> Result<S::Ok, S::Error> {
@@ -68,7 +70,6 @@ impl LogEntry {
         event.record(&mut said);
         Self {
             id: 0,
-            timestamp: crate::kernel::Clock::rfc3339(at_ms),
             at_ms,
             level: *event.metadata().level(),
             target: said.target.unwrap_or_else(|| event.metadata().target().to_owned()),
@@ -110,17 +111,16 @@ impl LogEntry {
             Level::INFO => ("\x1b[32m", "\x1b[0m"),
             _ => ("\x1b[2m", "\x1b[0m"),
         };
-        let mut line = format!("{} {begin}{:>5}{end} {}", self.timestamp, self.level, escape(&self.message));
-        let ids = [("request_id", &self.request_id), ("execution_id", &self.execution_id)];
-        let ids = ids.into_iter().filter_map(|(name, id)| Some((name, id.as_ref()?.as_str())));
+        let time = Clock::rfc3339(self.at_ms);
+        let mut line = format!("{time} {begin}{:>5}{end} {}", self.level, escape(&self.message));
         for (name, value) in &self.fields {
             line.push_str(&match value {
                 Value::String(text) => format!(" {name}={}", quoted(text)),
                 other => format!(" {name}={other}"),
             });
         }
-        for (name, id) in ids {
-            line.push_str(&format!(" {name}={}", quoted(id)));
+        for (name, id) in [("request_id", &self.request_id), ("execution_id", &self.execution_id)] {
+            line.extend(id.as_ref().map(|id| format!(" {name}={}", quoted(id))));
         }
         line.push('\n');
         line
@@ -234,7 +234,6 @@ mod tests {
         let fields = [("a", Value::from("x y")), ("b", 5.into()), ("c", "plain".into()), ("d", "\n\u{1b}[2J".into())];
         let entry = LogEntry {
             id: 1,
-            timestamp: "2026-01-01T00:00:00Z".to_owned(),
             at_ms: 0,
             level: Level::WARN,
             target: "t".to_owned(),
@@ -243,7 +242,7 @@ mod tests {
             execution_id: None,
             fields: fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         };
-        let expected = "2026-01-01T00:00:00Z  WARN can't: first\\nsecond \\u{202e} a=\"x y\" b=5 c=plain d=\"\\n\\u{1b}[2J\" request_id=r1\n";
+        let expected = "1970-01-01T00:00:00.000Z  WARN can't: first\\nsecond \\u{202e} a=\"x y\" b=5 c=plain d=\"\\n\\u{1b}[2J\" request_id=r1\n";
         assert_eq!(entry.to_text(false), expected);
         assert!(entry.to_text(true).contains("\u{1b}[33m WARN"));
         assert!(

@@ -6,10 +6,11 @@ use std::time::Duration;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Metric, Registry};
+use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 use tracing::Level;
 
+use super::LogLevel;
 use super::label_limiter::LabelLimiter;
 
 /// Distinct models, and distinct agents, data sources or tools, that get a label of their own.
@@ -25,34 +26,54 @@ type Counters<const N: usize> = Family<[Label; N], Counter>;
 type Times<const N: usize> = Family<[Label; N], Histogram, fn() -> Histogram>;
 
 /// All that is counted, in this process.
-static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
+static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics::new().with_zeros());
 
-/// Levels of log lines, and answers of the cache: there from the start, so that the first of them is seen as an increase.
-const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
-const CACHE: [&str; 2] = ["hit", "miss"];
+/// Declares the families: how each is called here, its type, its name for Prometheus and what it tells.
+macro_rules! families {
+    ($($family:ident: $type:ty = $make:expr, $name:literal, $help:literal;)*) => {
+        pub(super) struct Metrics {
+            pub(super) registry: Registry,
+            models: LabelLimiter,
+            agents: LabelLimiter,
+            datasources: LabelLimiter,
+            tools: LabelLimiter,
+            $($family: $type,)*
+        }
 
-pub(super) struct Metrics {
-    pub(super) registry: Registry,
-    requests: Counters<3>,
-    request_seconds: Times<2>,
-    own_seconds: Times<1>,
-    chats: Counters<2>,
-    chat_seconds: Times<1>,
-    steps: Counters<2>,
-    llm_requests: Counters<2>,
-    llm_errors: Counters<2>,
-    llm_retries: Counters<1>,
-    llm_tokens: Counters<2>,
-    llm_seconds: Times<1>,
-    llm_first_token_seconds: Times<1>,
-    calls: Counters<3>,
-    call_seconds: Times<2>,
-    cache: Counters<1>,
-    log_lines: Counters<1>,
-    models: LabelLimiter,
-    agents: LabelLimiter,
-    datasources: LabelLimiter,
-    tools: LabelLimiter,
+        impl Metrics {
+            fn new() -> Self {
+                let mut registry = Registry::with_prefix("orchestrator");
+                $(
+                    let $family: $type = $make;
+                    registry.register($name, $help, $family.clone());
+                )*
+                let [models, agents, datasources, tools] = [(); 4].map(|()| LabelLimiter::new(MAX_LABELS));
+                Self { registry, models, agents, datasources, tools, $($family,)* }
+            }
+        }
+    };
+}
+
+families! {
+    requests: Counters<3> = Counters::default(), "http_requests", "Requests, by route and class of status";
+    request_seconds: Times<2> = times(), "http_request_duration_seconds", "Time until a reply was sent";
+    own_seconds: Times<1> = Times::new_with_constructor(|| Histogram::new(OWN_SECONDS)), "overhead_seconds",
+        "Time that the server itself took for a request: all of it, minus waiting for upstreams";
+    chats: Counters<2> = Counters::default(), "chats", "Chat requests, by intent and how they ended";
+    chat_seconds: Times<1> = times(), "chat_duration_seconds", "Time until a chat request was answered";
+    steps: Counters<2> = Counters::default(), "chat_steps", "Steps of chat requests, by what was done and how it ended";
+    llm_requests: Counters<2> = Counters::default(), "llm_requests",
+        "Requests to the LLM, retries not counted, by how they ended";
+    llm_errors: Counters<2> = Counters::default(), "llm_errors", "Failed requests to the LLM, by kind of failure";
+    llm_retries: Counters<1> = Counters::default(), "llm_retries", "Further attempts at requests to the LLM that had failed";
+    llm_tokens: Counters<2> = Counters::default(), "llm_tokens", "Tokens that the LLM read (input) and wrote (output)";
+    llm_seconds: Times<1> = times(), "llm_request_duration_seconds", "Time until the LLM's answer was complete";
+    llm_first_token_seconds: Times<1> = times(), "llm_time_to_first_token_seconds",
+        "Time until the first text of a streamed answer";
+    calls: Counters<3> = Counters::default(), "calls", "Calls of agents, data sources and tools, by how they ended";
+    call_seconds: Times<2> = times(), "call_duration_seconds", "Time that calls of agents, data sources and tools took";
+    cache: Counters<1> = Counters::default(), "cache_requests", "Look-ups of answers in the cache, by whether there was one";
+    log_lines: Counters<1> = Counters::default(), "log_lines", "Lines of the log, by level";
 }
 
 /// What else than a model is called.
@@ -67,72 +88,24 @@ pub enum Callee {
 }
 
 impl Metrics {
-    fn new() -> Self {
-        let mut registry = Registry::with_prefix("orchestrator");
-        let all = &mut registry;
-        let metrics = Self {
-            requests: add(all, "http_requests", "Requests, by route and class of status"),
-            request_seconds: timed(all, "http_request_duration_seconds", "Time until a reply was sent", &SECONDS),
-            own_seconds: timed(
-                all,
-                "overhead_seconds",
-                "Time that the server itself took for a request: all of it, minus waiting for upstreams",
-                &OWN_SECONDS,
-            ),
-            chats: add(all, "chats", "Chat requests, by intent and how they ended"),
-            chat_seconds: timed(all, "chat_duration_seconds", "Time until a chat request was answered", &SECONDS),
-            steps: add(all, "chat_steps", "Steps of chat requests, by what was done and how it ended"),
-            llm_requests: add(all, "llm_requests", "Requests to the LLM, retries not counted, by how they ended"),
-            llm_errors: add(all, "llm_errors", "Failed requests to the LLM, by kind of failure"),
-            llm_retries: add(all, "llm_retries", "Further attempts at requests to the LLM that had failed"),
-            llm_tokens: add(all, "llm_tokens", "Tokens that the LLM read (input) and wrote (output)"),
-            llm_seconds: timed(
-                all,
-                "llm_request_duration_seconds",
-                "Time until the LLM's answer was complete",
-                &SECONDS,
-            ),
-            llm_first_token_seconds: timed(
-                all,
-                "llm_time_to_first_token_seconds",
-                "Time until the first text of a streamed answer",
-                &SECONDS,
-            ),
-            calls: add(all, "calls", "Calls of agents, data sources and tools, by how they ended"),
-            call_seconds: timed(
-                all,
-                "call_duration_seconds",
-                "Time that calls of agents, data sources and tools took",
-                &SECONDS,
-            ),
-            cache: add(all, "cache_requests", "Look-ups of answers in the cache, by whether there was one"),
-            log_lines: add(all, "log_lines", "Lines of the log, by level"),
-            models: LabelLimiter::new(MAX_LABELS),
-            agents: LabelLimiter::new(MAX_LABELS),
-            datasources: LabelLimiter::new(MAX_LABELS),
-            tools: LabelLimiter::new(MAX_LABELS),
-            registry,
-        };
-        LEVELS.iter().for_each(|level| drop(metrics.log_lines.get_or_create(&[("level", (*level).to_owned())])));
-        CACHE.iter().for_each(|outcome| drop(metrics.cache.get_or_create(&[("outcome", (*outcome).to_owned())])));
-        metrics
+    /// Levels of log lines, and answers of the cache: there from the start, so that the first of them is seen as an increase.
+    fn with_zeros(self) -> Self {
+        for level in LogLevel::OUTPUT_NAMES {
+            drop(self.log_lines.get_or_create(&labels([("level", &level.to_ascii_lowercase())])));
+        }
+        for outcome in ["hit", "miss"] {
+            drop(self.cache.get_or_create(&labels([("outcome", outcome)])));
+        }
+        self
     }
 }
 
-fn add<M: Metric + Default + Clone>(registry: &mut Registry, name: &str, help: &str) -> M {
-    let metric = M::default();
-    registry.register(name, help, metric.clone());
-    metric
+fn times<const N: usize>() -> Times<N> {
+    Times::new_with_constructor(|| Histogram::new(SECONDS))
 }
 
-fn timed<const N: usize>(registry: &mut Registry, name: &str, help: &str, bounds: &'static [f64]) -> Times<N> {
-    let make: fn() -> Histogram = match bounds.len() {
-        n if n == OWN_SECONDS.len() => || Histogram::new(OWN_SECONDS),
-        _ => || Histogram::new(SECONDS),
-    };
-    let times = Times::new_with_constructor(make);
-    registry.register(name, help, times.clone());
-    times
+fn labels<const N: usize>(labels: [(&'static str, &str); N]) -> [Label; N] {
+    labels.map(|(name, value)| (name, value.to_owned()))
 }
 
 pub(super) fn all() -> &'static Metrics {
@@ -149,33 +122,30 @@ pub fn http_request(method: &'static str, route: &str, status: Option<u16>, took
         Some(..500) => "4xx",
         Some(_) => "5xx",
     };
-    let labels = [("method", method.to_owned()), ("route", route.to_owned()), ("status", status.to_owned())];
-    METRICS.requests.get_or_create(&labels).inc();
-    let labels = [("method", method.to_owned()), ("route", route.to_owned())];
-    METRICS.request_seconds.get_or_create(&labels).observe(took.as_secs_f64());
+    let (method, route) = (("method", method), ("route", route));
+    METRICS.requests.get_or_create(&labels([method, route, ("status", status)])).inc();
+    METRICS.request_seconds.get_or_create(&labels([method, route])).observe(took.as_secs_f64());
 }
 
 /// How much of a request's time the server itself took.
 pub fn overhead(route: &str, own: Duration) {
-    METRICS.own_seconds.get_or_create(&[("route", route.to_owned())]).observe(own.as_secs_f64());
+    METRICS.own_seconds.get_or_create(&labels([("route", route)])).observe(own.as_secs_f64());
 }
 
 /// A chat request has ended.
 pub fn chat(intent: &'static str, outcome: &'static str, took: Duration) {
-    let intent = intent.to_owned();
-    METRICS.chats.get_or_create(&[("intent", intent.clone()), ("outcome", outcome.to_owned())]).inc();
-    METRICS.chat_seconds.get_or_create(&[("intent", intent)]).observe(took.as_secs_f64());
+    METRICS.chats.get_or_create(&labels([("intent", intent), ("outcome", outcome)])).inc();
+    METRICS.chat_seconds.get_or_create(&labels([("intent", intent)])).observe(took.as_secs_f64());
 }
 
 /// A step of a chat request has ended. Both words come from lists that are bounded.
 pub fn step(action: &str, outcome: &str) {
-    METRICS.steps.get_or_create(&[("action", action.to_owned()), ("outcome", outcome.to_owned())]).inc();
+    METRICS.steps.get_or_create(&labels([("action", action), ("outcome", outcome)])).inc();
 }
 
 /// The cache was asked for an answer.
 pub fn cache(hit: bool) {
-    let outcome = if hit { "hit" } else { "miss" };
-    METRICS.cache.get_or_create(&[("outcome", outcome.to_owned())]).inc();
+    METRICS.cache.get_or_create(&labels([("outcome", if hit { "hit" } else { "miss" })])).inc();
 }
 
 /// A line was logged.
@@ -190,10 +160,9 @@ pub fn call(callee: Callee, name: &str, outcome: &'static str, took: Duration) {
         Callee::DataSource => ("datasource", &METRICS.datasources),
         Callee::Tool => ("tool", &METRICS.tools),
     };
-    let (kind, name) = (kind.to_owned(), names.label(name));
-    let labels = [("kind", kind.clone()), ("name", name.clone()), ("outcome", outcome.to_owned())];
-    METRICS.calls.get_or_create(&labels).inc();
-    METRICS.call_seconds.get_or_create(&[("kind", kind), ("name", name)]).observe(took.as_secs_f64());
+    let (name, kind) = (names.label(name), ("kind", kind));
+    METRICS.calls.get_or_create(&labels([kind, ("name", &name), ("outcome", outcome)])).inc();
+    METRICS.call_seconds.get_or_create(&labels([kind, ("name", &name)])).observe(took.as_secs_f64());
 }
 
 /// A request to a model that is under way. It counts when it ends; one that is dropped before counts as cancelled.
@@ -235,8 +204,7 @@ impl LlmCall {
         self.end("ok");
         for (direction, count) in tokens.into_iter().flat_map(|(input, output)| [("input", input), ("output", output)])
         {
-            let labels = [("model", self.model.clone()), ("direction", direction.to_owned())];
-            METRICS.llm_tokens.get_or_create(&labels).inc_by(count);
+            METRICS.llm_tokens.get_or_create(&self.labels("direction", direction)).inc_by(count);
         }
         self.observe(&METRICS.llm_seconds);
     }
@@ -244,15 +212,17 @@ impl LlmCall {
     /// There is no answer. `kind` comes from a list that is bounded.
     pub fn failed(mut self, kind: &'static str) {
         self.end("error");
-        let labels = [("model", self.model.clone()), ("kind", kind.to_owned())];
-        METRICS.llm_errors.get_or_create(&labels).inc();
+        METRICS.llm_errors.get_or_create(&self.labels("kind", kind)).inc();
         self.observe(&METRICS.llm_seconds);
     }
 
     fn end(&mut self, outcome: &'static str) {
         self.ended = true;
-        let labels = [("model", self.model.clone()), ("outcome", outcome.to_owned())];
-        METRICS.llm_requests.get_or_create(&labels).inc();
+        METRICS.llm_requests.get_or_create(&self.labels("outcome", outcome)).inc();
+    }
+
+    fn labels(&self, name: &'static str, value: &str) -> [Label; 2] {
+        labels([("model", &self.model), (name, value)])
     }
 
     fn observe(&self, times: &Times<1>) {

@@ -16,7 +16,7 @@ mod redact;
 mod ring;
 mod writer;
 
-pub use context::{RequestContext, in_context, in_timed_context, request_id};
+pub use context::{RequestContext, in_timed_context, request_id};
 pub use entry::LogEntry;
 pub use exposition::{Sample, exposition};
 pub use level::{LogLevel, check_level};

@@ -177,7 +177,6 @@ mod tests {
     fn entry(level: Level, message: &str) -> LogEntry {
         LogEntry {
             id: 0,
-            timestamp: String::new(),
             at_ms: 5,
             level,
             target: "t".to_owned(),

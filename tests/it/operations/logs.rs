@@ -99,6 +99,26 @@ async fn for_people_a_line_is_text() {
     assert!(line.ends_with(" request_id=story-4"), "{line}");
 }
 
+/// Ids live in spans, which must not be filtered as events are.
+#[tokio::test]
+async fn ids_are_known_whatever_the_level() {
+    for level in ["off", "error", "info,orchestrator_studio=warn"] {
+        let folder = TempDir::new().unwrap();
+        let program = Program::start("serve", folder.path(), &[("LOG_LEVEL", level)]).await;
+        let refused = get_as(&program.client, "story-5", "/nowhere").await.expect(404);
+        assert_eq!(refused["request_id"], "story-5", "{level}");
+    }
+    let (folder, upstream) = (TempDir::new().unwrap(), Upstream::saying("Hi").await);
+    let (base, level) = (upstream.url(), "error,orchestrator_studio=warn,orchestrator_studio::web=info");
+    let variables = [("LLM_BASE_URL", base.as_str()), ("LLM_DEFAULT_MODEL", "m"), ("LOG_LEVEL", level)];
+    let program = Program::start("serve", folder.path(), &variables).await;
+    let body = json!({"prompt": "Hello", "user_id": "ada"}).to_string();
+    let request = program.client.request("POST", "/v1/chat").header("x-request-id", "story-6").body(body);
+    Answer::of(request.header("content-type", "application/json")).await.expect(200);
+    let lines = logs(&program.client, "request_id=story-6").await;
+    assert!(!lines.is_empty() && lines.iter().all(|line| line["execution_id"].is_string()), "{lines:?}");
+}
+
 #[tokio::test]
 async fn a_follower_gets_new_lines_and_does_not_hold_up_the_end() {
     let folder = TempDir::new().unwrap();
