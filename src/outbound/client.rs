@@ -164,7 +164,8 @@ fn header(name: &str, value: &Secret) -> Result<(HeaderName, HeaderValue), CallE
 fn proxies(environment: &Environment) -> Result<Vec<Proxy>, Error> {
     let except = environment.get("NO_PROXY").unwrap_or_default();
     let except = NoProxy::from_string(&format!("localhost,127.0.0.0/8,::1,{except}"));
-    let variables: [(&str, fn(&str) -> reqwest::Result<Proxy>); 3] = [
+    type MakeProxy = fn(&str) -> reqwest::Result<Proxy>;
+    let variables: [(&str, MakeProxy); 3] = [
         ("HTTPS_PROXY", |url| Proxy::https(url)),
         ("HTTP_PROXY", |url| Proxy::http(url)),
         ("ALL_PROXY", |url| Proxy::all(url)),
