@@ -43,13 +43,13 @@ async fn an_outage_that_never_ends_keeps_the_newest_changes_that_there_is_room_f
 
 /// How many bytes the newest of what waits have.
 async fn newest<B: RemoteBackend>(failover: &Failover<B>, count: usize) -> i64 {
-    let entries = failover.outbox().oldest_page().await.unwrap();
+    let entries = failover.outbox.oldest_page().await.unwrap();
     let bytes: usize = entries.iter().rev().take(count).map(|entry| entry.body.len()).sum();
     i64::try_from(bytes).unwrap()
 }
 
 async fn owners<B: RemoteBackend>(failover: &Failover<B>) -> Vec<String> {
-    failover.outbox().oldest_page().await.unwrap().into_iter().map(|entry| entry.owner).collect()
+    failover.outbox.oldest_page().await.unwrap().into_iter().map(|entry| entry.owner).collect()
 }
 
 /// Stores in this folder whose services are away.

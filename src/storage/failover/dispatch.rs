@@ -53,7 +53,7 @@ pub(crate) async fn write<'a, B: RemoteBackend, T, F: Future<Output = Result<T, 
         },
         Route::Outbox(queue) => queue,
     };
-    let done = stand_in(Some(failover.outbox())).await?;
+    let done = stand_in(Some(&failover.outbox)).await?;
     failover.enqueued();
     drop(queue);
     Ok(done)

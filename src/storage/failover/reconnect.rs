@@ -5,16 +5,14 @@ use tokio::time::{Instant, sleep, timeout};
 use super::outbox::{MAX_PAGE_BYTES, MAX_PAGE_ENTRIES};
 use super::remote::{Failure, RemoteBackend, timeout_for};
 use super::state::Failover;
-use crate::kernel::{BackgroundTask, Error};
+use crate::kernel::{BackgroundTask, Backoff, Error};
 
 /// How long the start waits for the service; after that it is connected to in the background.
 const START_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often a connection that nobody complains about is looked at.
 const CHECK_INTERVAL: Duration = Duration::from_secs(3);
-/// Pause after the first attempt that failed; it doubles with each.
-const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
-/// The longest pause.
-const MAX_BACKOFF: Duration = Duration::from_secs(2);
+/// Pauses between attempts to connect.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
 /// A connection that held this long has earned an immediate attempt when it is lost. Together with the longest backoff this
 /// bounds how often the log is told about a service that comes and goes.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
@@ -41,22 +39,22 @@ impl<B: RemoteBackend> Failover<B> {
 
     /// Connects, watches the connection and writes back what has waited. Never ends.
     async fn run_reconnect(self) {
-        let mut backoff = INITIAL_BACKOFF;
+        let mut failures = 0_u32;
         let mut connected_at = Instant::now();
         loop {
             while !self.wait_until_down(CHECK_INTERVAL).await {
                 self.probe().await;
             }
             if connected_at.elapsed() < STABLE_AFTER {
-                sleep(backoff).await;
-                backoff = (backoff * 2).min(MAX_BACKOFF);
+                failures = failures.saturating_add(1);
+                sleep(BACKOFF.after(failures)).await;
             } else {
-                backoff = INITIAL_BACKOFF;
+                failures = 0;
             }
             while let Err(failure) = self.connect().await {
                 self.connect_failed(&failure);
-                sleep(backoff).await;
-                backoff = (backoff * 2).min(MAX_BACKOFF);
+                failures = failures.saturating_add(1);
+                sleep(BACKOFF.after(failures)).await;
             }
             connected_at = Instant::now();
         }
@@ -64,7 +62,7 @@ impl<B: RemoteBackend> Failover<B> {
 
     /// One attempt to connect and to write back.
     async fn connect(&self) -> Result<(), Failure> {
-        let connection = self.backend().connect().await?;
+        let connection = self.backend.connect().await?;
         let mut written = 0;
         let mut left = u64::MAX;
         while self.drain(&connection, &mut written).await? && self.status().pending < left {
@@ -98,10 +96,10 @@ impl<B: RemoteBackend> Failover<B> {
         written: &mut usize,
         limit: Option<Duration>,
     ) -> Result<bool, Failure> {
-        let entries = self.outbox().oldest_page().await?;
+        let entries = self.outbox.oldest_page().await?;
         let Some(last) = entries.last() else { return Ok(false) };
         let bytes = entries.iter().map(|entry| entry.body.len()).sum();
-        let writing = self.backend().write_back(connection, &entries);
+        let writing = self.backend.write_back(connection, &entries);
         match limit {
             None => writing.await?,
             Some(limit) => {
@@ -109,7 +107,7 @@ impl<B: RemoteBackend> Failover<B> {
                 timeout(timeout_for(limit, bytes), writing).await.map_err(|_| slow())??;
             }
         }
-        self.dequeued(self.outbox().remove_until(last.position).await?);
+        self.dequeued(self.outbox.remove_until(last.position).await?);
         *written += entries.len();
         Ok(entries.len() == MAX_PAGE_ENTRIES || bytes >= MAX_PAGE_BYTES)
     }
@@ -118,9 +116,9 @@ impl<B: RemoteBackend> Failover<B> {
     /// queued it was cut off.
     async fn probe(&self) {
         let Some(handle) = self.handle() else { return };
-        if let Err(failure) = self.backend().ping(&handle.connection, B::CHECK_TIMEOUT).await {
+        if let Err(failure) = self.backend.ping(&handle.connection, B::CHECK_TIMEOUT).await {
             self.mark_failed(&handle, &failure);
-        } else if self.outbox().count().await.is_ok_and(|waiting| waiting > 0) {
+        } else if self.outbox.count().await.is_ok_and(|waiting| waiting > 0) {
             self.mark_down();
         }
     }

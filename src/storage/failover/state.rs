@@ -27,18 +27,14 @@ pub struct BackendStatus {
 /// The connection to a service, and what to do without it. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Failover<B: RemoteBackend> {
-    backend: B,
-    outbox: Outbox,
+    pub(super) backend: B,
+    pub(crate) outbox: Outbox,
     clock: Clock,
-    shared: Arc<FailoverShared<B::Connection>>,
-}
-
-struct FailoverShared<C> {
-    state: Mutex<FailoverState<C>>,
+    state: Arc<Mutex<FailoverState<B::Connection>>>,
     /// Read while an operation is put into the outbox, written while the last ones are taken out.
     queue: Arc<RwLock<()>>,
     /// Tells the reconnect task that there is something to do, or to look at.
-    wake: Notify,
+    wake: Arc<Notify>,
 }
 
 struct FailoverState<C> {
@@ -68,27 +64,19 @@ impl<B: RemoteBackend> Failover<B> {
         let pending = outbox.count().await?;
         let status =
             BackendStatus { connected: false, since_ms: clock.now_ms(), last_error: None, pending, failures: 0 };
-        let state = Mutex::new(FailoverState { connection: None, generation: 0, status, outage_logged: false });
-        let shared = Arc::new(FailoverShared { state, queue: Arc::default(), wake: Notify::new() });
-        Ok(Self { backend, outbox, clock, shared })
-    }
-
-    pub(super) fn backend(&self) -> &B {
-        &self.backend
-    }
-
-    pub(crate) fn outbox(&self) -> &Outbox {
-        &self.outbox
+        let state = FailoverState { connection: None, generation: 0, status, outage_logged: false };
+        let state = Arc::new(Mutex::new(state));
+        Ok(Self { backend, outbox, clock, state, queue: Arc::default(), wake: Arc::default() })
     }
 
     /// How the service is doing.
     pub(crate) fn status(&self) -> BackendStatus {
-        self.state().status.clone()
+        self.state.lock().status.clone()
     }
 
     /// The connection, if the service is in use.
     pub(crate) fn connection(&self) -> Option<B::Connection> {
-        self.state().connection.clone()
+        self.state.lock().connection.clone()
     }
 
     /// A round trip, and how long it took; or why there was none.
@@ -102,7 +90,7 @@ impl<B: RemoteBackend> Failover<B> {
     }
 
     pub(super) fn handle(&self) -> Option<Handle<B::Connection>> {
-        let state = self.state();
+        let state = self.state.lock();
         state.connection.clone().map(|connection| Handle { connection, generation: state.generation })
     }
 
@@ -125,7 +113,7 @@ impl<B: RemoteBackend> Failover<B> {
             Failure::Rejected(error) => return Err(error),
             Failure::Timeout(text) => {
                 drop(self.count_failure(text));
-                self.shared.wake.notify_one();
+                self.wake.notify_one();
             }
             failure => self.mark_failed(handle, &failure),
         }
@@ -134,7 +122,7 @@ impl<B: RemoteBackend> Failover<B> {
 
     /// Counts an operation that was put into the outbox.
     pub(super) fn enqueued(&self) {
-        self.state().status.pending += 1;
+        self.state.lock().status.pending += 1;
     }
 
     /// Gives up the oldest operations beyond the newest ones with `max_bytes` bytes: an outage may last longer than there is room
@@ -150,7 +138,7 @@ impl<B: RemoteBackend> Failover<B> {
 
     /// Goes without the connection until the outbox is empty. Says nothing: the service has not failed.
     pub(super) fn mark_down(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.connection.is_some() {
             state.status.last_error = None;
             self.drop_connection(&mut state);
@@ -161,37 +149,37 @@ impl<B: RemoteBackend> Failover<B> {
         state.connection = None;
         state.status.connected = false;
         state.status.since_ms = self.clock.now_ms();
-        self.shared.wake.notify_one();
+        self.wake.notify_one();
     }
 
     /// Waits until there is no connection or doubt about it, at most this long. Returns whether there is none.
     pub(super) async fn wait_until_down(&self, timeout: Duration) -> bool {
         // A notification may be left from a time that is over, so the state decides.
-        if self.state().connection.is_some() {
-            drop(tokio::time::timeout(timeout, self.shared.wake.notified()).await);
+        if self.state.lock().connection.is_some() {
+            drop(tokio::time::timeout(timeout, self.wake.notified()).await);
         }
-        self.state().connection.is_none()
+        self.state.lock().connection.is_none()
     }
 
     /// A place in the outbox: as long as it is held, the service does not return.
     pub(super) async fn queue(&self) -> OwnedRwLockReadGuard<()> {
-        self.shared.queue.clone().read_owned().await
+        self.queue.clone().read_owned().await
     }
 
     /// Keeps operations out of the outbox.
     pub(super) async fn block_writers(&self) -> RwLockWriteGuard<'_, ()> {
-        self.shared.queue.write().await
+        self.queue.write().await
     }
 
     /// Counts operations that wait no more.
     pub(super) fn dequeued(&self, count: u64) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.status.pending = state.status.pending.saturating_sub(count);
     }
 
     /// The service is in use from now on. The outbox is empty, and the guard keeps it so.
     pub(super) fn mark_up(&self, connection: B::Connection, written_back: usize, _blocked: RwLockWriteGuard<'_, ()>) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let now = self.clock.now_ms();
         state.status.pending = 0;
         let is_first = state.generation == 0;
@@ -220,13 +208,9 @@ impl<B: RemoteBackend> Failover<B> {
     }
 
     fn count_failure(&self, text: String) -> MutexGuard<'_, FailoverState<B::Connection>> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.status.failures += 1;
         state.status.last_error = Some(text);
         state
-    }
-
-    fn state(&self) -> MutexGuard<'_, FailoverState<B::Connection>> {
-        self.shared.state.lock()
     }
 }
