@@ -31,3 +31,15 @@ pub(super) fn is_listed(list: &str, name: &str) -> bool {
 pub(super) fn has_word(list: &str, word: &str) -> bool {
     list.split(' ').any(|listed| listed == word)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two words that run into one where a line is broken would both be let through.
+    #[test]
+    fn no_word_of_a_list_is_lost() {
+        let lists = [RESERVED, TYPE_AND_FUNCTION_NAMES];
+        assert_eq!(lists.map(|list| list.split(' ').count()), [78, 23]);
+    }
+}

@@ -158,3 +158,15 @@ pub(super) fn is_outside_schema(schema: &str) -> bool {
 fn is_information_schema(name: &str) -> bool {
     is_listed("information_schema", name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two words that run into one where a line is broken would both be let through.
+    #[test]
+    fn no_word_of_a_list_is_lost() {
+        let lists = [POSTGRES_OPTIONS, POSTGRES_SCHEMAS, MYSQL_SCHEMAS, SQLITE_TABLES];
+        assert_eq!(lists.map(|list| list.split(' ').count()), [5, 7, 4, 5]);
+    }
+}
