@@ -4,6 +4,8 @@ use jsonschema::paths::Location;
 use jsonschema::types::JsonType;
 use serde_json::Value;
 
+use crate::kernel::truncate_chars;
+
 /// Characters of one problem.
 const MAX_PROBLEM_CHARS: usize = 300;
 /// Characters of one name or value that is quoted.
@@ -28,7 +30,7 @@ pub(super) fn describe(error: &ValidationError<'_>, schema: &Value) -> String {
 
 /// `text`, cut if it is long.
 pub(super) fn shorten(text: &str) -> String {
-    cut(text, MAX_PROBLEM_CHARS)
+    truncate_chars(text, MAX_PROBLEM_CHARS)
 }
 
 fn expected(error: &ValidationError<'_>, schema: &Value) -> String {
@@ -53,8 +55,8 @@ fn expected(error: &ValidationError<'_>, schema: &Value) -> String {
         Kind::MinItems { limit } => format!("should have at least {limit} items"),
         Kind::MaxProperties { limit } => format!("should have at most {limit} members"),
         Kind::MinProperties { limit } => format!("should have at least {limit} members"),
-        Kind::Pattern { pattern } => format!("should match the pattern {}", cut(pattern, MAX_QUOTED_CHARS)),
-        Kind::Format { format } => format!("should have the format {}", cut(format, MAX_QUOTED_CHARS)),
+        Kind::Pattern { pattern } => format!("should match the pattern {}", truncate_chars(pattern, MAX_QUOTED_CHARS)),
+        Kind::Format { format } => format!("should have the format {}", truncate_chars(format, MAX_QUOTED_CHARS)),
         Kind::AnyOf { .. } | Kind::OneOfNotValid { .. } => {
             "should have one of the forms that the schema allows, and has none".to_owned()
         }
@@ -103,17 +105,10 @@ fn values(options: &Value) -> String {
 }
 
 fn value(value: &Value) -> String {
-    cut(&value.to_string(), MAX_QUOTED_CHARS)
+    truncate_chars(&value.to_string(), MAX_QUOTED_CHARS)
 }
 
 fn quote(name: &str) -> String {
     let printable: String = name.chars().take(MAX_QUOTED_CHARS + 1).flat_map(char::escape_debug).collect();
-    cut(&printable, MAX_QUOTED_CHARS)
-}
-
-fn cut(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
-    }
+    truncate_chars(&printable, MAX_QUOTED_CHARS)
 }

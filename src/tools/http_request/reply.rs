@@ -3,7 +3,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::kernel::{Deadline, JsonReader, Redaction};
+use crate::kernel::{Deadline, JsonReader, Redaction, media_type};
 use crate::outbound::Reply;
 use crate::tools::output::ToolOutput;
 use crate::tools::result::ToolResult;
@@ -68,7 +68,7 @@ pub(super) async fn read(
 
 /// JSON as JSON unless it has too many values, text as text, and of all else what it is.
 fn output(content_type: &str, bytes: &[u8], whole: bool, reader: JsonReader, redaction: &Redaction) -> Value {
-    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let kind = media_type(content_type);
     let is_json = kind.is_empty() || kind.ends_with("json");
     if bytes.is_empty() {
         return Value::Null;

@@ -2,23 +2,24 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a server that can't be connected to is left alone: at first, and at most. The time doubles with each failure.
-const FIRST_DELAY: Duration = Duration::from_secs(5);
-const MAX_DELAY: Duration = Duration::from_secs(60);
+use crate::kernel::Backoff;
+
+/// How long a server that can't be connected to is left alone.
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(60));
 
 /// How often in a row no connection came about, and until when that is believed to go on.
 #[derive(Debug, Default)]
-pub(super) struct Backoff {
+pub(super) struct ConnectBackoff {
     failures: u32,
     until: Option<Instant>,
 }
 
-impl Backoff {
+impl ConnectBackoff {
     /// Notes what came of an attempt to connect.
     pub(super) fn record(&mut self, failed: bool, now: Instant) {
         *self = if failed {
-            let backoff = FIRST_DELAY.saturating_mul(2_u32.saturating_pow(self.failures)).min(MAX_DELAY);
-            Self { failures: self.failures.saturating_add(1), until: Some(now + backoff) }
+            let failures = self.failures.saturating_add(1);
+            Self { failures, until: Some(now + BACKOFF.after(failures)) }
         } else {
             Self::default()
         };
@@ -39,13 +40,13 @@ mod tests {
     use super::*;
 
     /// Seconds after `now` at which the rest is over.
-    fn length(backoff: &Backoff, now: Instant) -> u64 {
+    fn length(backoff: &ConnectBackoff, now: Instant) -> u64 {
         (0..1000).find(|seconds| backoff.is_ready(now + Duration::from_secs(*seconds))).unwrap()
     }
 
     #[test]
     fn the_rest_doubles_with_each_failure_up_to_a_minute_until_a_connection_comes_about() {
-        let (mut backoff, now) = (Backoff::default(), Instant::now());
+        let (mut backoff, now) = (ConnectBackoff::default(), Instant::now());
         assert_eq!(length(&backoff, now), 0);
         let lengths = [(); 7].map(|()| {
             backoff.record(true, now);
@@ -63,7 +64,7 @@ mod tests {
 
     #[test]
     fn an_interrupted_rest_goes_on_where_it_was_if_the_next_attempt_fails_too() {
-        let (mut backoff, now) = (Backoff::default(), Instant::now());
+        let (mut backoff, now) = (ConnectBackoff::default(), Instant::now());
         backoff.record(true, now);
         backoff.record(true, now);
         backoff.allow_now();

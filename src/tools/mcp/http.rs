@@ -16,7 +16,7 @@ use rmcp::transport::streamable_http_client::{
 use sse_stream::Sse;
 
 use super::error::{McpError, TransportFault};
-use crate::kernel::{Deadline, JsonError, Secret, SecretUrl};
+use crate::kernel::{Deadline, JsonError, Secret, SecretUrl, media_type};
 use crate::outbound::{Body, Call, CallError, HttpClient, Reply, SseEvent, SseLimits, sse_events};
 
 /// Bytes that a JSON reply, and one event of a stream, may have.
@@ -91,7 +91,7 @@ impl McpHttp {
         if matches!(status, 401 | 403) {
             return failed;
         }
-        let error = match media_type(&reply).as_deref() {
+        let error = match reply.header("content-type").map(media_type).as_deref() {
             Some("application/json") => match self.message(reply).await {
                 Ok(JsonRpcMessage::Error(error)) => Some(error.error),
                 Ok(_) | Err(StreamableHttpError::Deserialize(_)) => None,
@@ -143,7 +143,7 @@ impl StreamableHttpClient for McpHttp {
         if !(200..300).contains(&status) {
             return self.error_response(&message, in_session, reply).await;
         }
-        let content_type = media_type(&reply);
+        let content_type = reply.header("content-type").map(media_type);
         let session = reply.header("mcp-session-id").map(str::to_owned);
         match (request(&message), content_type.as_deref()) {
             // Whatever a notification is answered with.
@@ -183,7 +183,7 @@ impl StreamableHttpClient for McpHttp {
         let mut call = self.call.clone().accept("text/event-stream");
         call.headers.extend(last_event_id.map(|id| ("Last-Event-ID".to_owned(), Secret::new(id))));
         let reply = self.send(call, session_id, &custom_headers, CALL_TIMEOUT).await?;
-        match (reply.status(), media_type(&reply)) {
+        match (reply.status(), reply.header("content-type").map(media_type)) {
             (200, Some(kind)) if kind == "text/event-stream" => {
                 // Its breaking is no trouble: nobody waits for what comes over it.
                 Ok(events(reply, TransportFault::default()))
@@ -199,12 +199,6 @@ fn request(message: &ClientJsonRpcMessage) -> Option<(&RequestId, &ClientRequest
         ClientJsonRpcMessage::Request(request) => Some((&request.id, &request.request)),
         _ => None,
     }
-}
-
-/// The media type without its parameters.
-fn media_type(reply: &Reply) -> Option<String> {
-    let kind = reply.header("content-type")?.split(';').next()?;
-    Some(kind.trim().to_ascii_lowercase())
 }
 
 /// The events of a reply. What breaks the stream is noted: the SDK would only tell that the connection is closed.

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::error::McpError;
-use crate::kernel::Redaction;
+use crate::kernel::{Redaction, truncate_chars};
 use crate::settings::McpOptions;
 use crate::tools::arguments;
 use crate::tools::function::FunctionSpec;
@@ -127,7 +127,8 @@ async fn describe(
     }
     let title = tool.annotations.and_then(|annotations| annotations.title);
     let description = tool.description.map(String::from).or(tool.title).or(title);
-    let description = cut(&redaction.text(&description.unwrap_or_else(|| name.to_owned())), MAX_DESCRIPTION_CHARS);
+    let description =
+        truncate_chars(&redaction.text(&description.unwrap_or_else(|| name.to_owned())), MAX_DESCRIPTION_CHARS);
     let parameters = redaction.json(Value::Object(Map::clone(&tool.input_schema)));
     let bytes = parameters.to_string().len();
     if bytes > MAX_SCHEMA_BYTES {
@@ -160,27 +161,20 @@ fn is_included(name: &str, options: &McpOptions) -> bool {
     (options.include.is_empty() || is_named(&options.include)) && !is_named(&options.exclude)
 }
 
-fn cut(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
-    }
-}
-
 impl ToolListing {
     fn expires_in(self, time: Duration) -> Self {
         Self { expires_at: Instant::now() + time, ..self }
     }
 
     fn skip(&mut self, name: &str, reason: impl Into<String>) {
-        self.skipped.push(SkippedTool { name: cut(name, MAX_NAME_BYTES), reason: reason.into() });
+        self.skipped.push(SkippedTool { name: truncate_chars(name, MAX_NAME_BYTES), reason: reason.into() });
     }
 
     /// The tools for a person who tests the server.
     pub(super) fn summaries<'a>(&'a self) -> Vec<ToolSummary<'a>> {
         let summary = |tool: &'a ListedTool| ToolSummary {
             name: &tool.name,
-            description: cut(&tool.spec.description, MAX_SUMMARY_CHARS),
+            description: truncate_chars(&tool.spec.description, MAX_SUMMARY_CHARS),
             changed: tool.changed.then_some(true),
         };
         self.tools.iter().map(summary).collect()

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use super::backoff::Backoff;
+use super::backoff::ConnectBackoff;
 use super::connection::McpConnection;
 use super::error::McpError;
 use super::listing::ToolFingerprints;
@@ -36,7 +36,7 @@ pub(super) struct McpServerPool {
 pub(super) struct McpServer {
     tool: Weak<CatalogEntry<ToolSettings>>,
     pub(super) fingerprints: Mutex<ToolFingerprints>,
-    pub(super) backoff: Arc<Mutex<Backoff>>,
+    pub(super) backoff: Arc<Mutex<ConnectBackoff>>,
     connection: Mutex<Option<PendingConnection>>,
     tasks: TaskTracker,
     end: CancellationToken,

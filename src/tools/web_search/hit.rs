@@ -3,6 +3,7 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 use url::Url;
 
+use crate::kernel::truncate_chars;
 use crate::tools::output::SearchHit;
 
 const MAX_TITLE_CHARS: usize = 300;
@@ -49,11 +50,7 @@ pub(super) fn plain_text(html: &str, longest: usize) -> String {
         entity(&found[1]).map_or_else(|| found[0].to_owned(), |character| character.to_string())
     });
     let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
-    let text = words.collect::<Vec<_>>().join(" ");
-    match text.char_indices().nth(longest) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text,
-    }
+    truncate_chars(&words.collect::<Vec<_>>().join(" "), longest)
 }
 
 /// The character that an entity stands for, of those that search engines use.
