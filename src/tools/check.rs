@@ -53,8 +53,8 @@ impl ToolCheck {
     }
 
     /// The tool works.
-    pub(super) fn passed(status: ToolCheckStatus, message: impl Into<String>) -> Self {
-        Self { tested: true, ..Self::untested(true, status, message) }
+    pub(super) fn passed(message: impl Into<String>) -> Self {
+        Self { tested: true, ..Self::untested(true, ToolCheckStatus::Reachable, message) }
     }
 
     /// The tool does not work.

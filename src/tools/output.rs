@@ -88,3 +88,28 @@ impl ToolOutput {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kernel::Secret;
+
+    #[test]
+    fn a_credential_is_masked_wherever_it_stands() {
+        let secret = "sk-0123456789abcdef";
+        let text = || format!("before {secret} after");
+        let hit = SearchHit { title: text(), url: text(), snippet: text(), score: Some(1.0), published: Some(text()) };
+        let outputs = [
+            ToolOutput::Json(json!({secret: [text()]})),
+            ToolOutput::Search(SearchOutput { query: text(), provider: "generic", results: vec![hit], count: 1 }),
+            ToolOutput::Program(ProgramOutput { stdout: text(), stderr: text(), exit_code: Some(0) }),
+        ];
+        let redaction = Redaction::new([Secret::new(secret)]);
+        for output in outputs {
+            let masked = output.redacted(&redaction).text().unwrap();
+            assert!(masked.contains("before") && !masked.contains(secret), "{masked}");
+        }
+    }
+}

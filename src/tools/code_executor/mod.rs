@@ -117,7 +117,7 @@ impl CodeExecutor {
         let sandboxed = is_sandboxed(options, context.policy);
         let check = if problems.is_empty() {
             let how = if sandboxed { "in a sandbox" } else { "without a sandbox" };
-            ToolCheck::passed(ToolCheckStatus::Reachable, format!("Code can be run {how}"))
+            ToolCheck::passed(format!("Code can be run {how}"))
         } else {
             ToolCheck::failed(ToolCheckStatus::Failed, "Code can't be run", problems.join(". "))
         };

@@ -23,17 +23,12 @@ use crate::tools::program_path::on_path;
 /// Namespaces that a sandbox has of its own, and how it ends.
 const ISOLATION_ARGS: &str = "--unshare-user --unshare-ipc --unshare-pid --unshare-net --unshare-uts --unshare-cgroup \
     --hostname sandbox --uid 1000 --gid 1000 --die-with-parent --new-session --proc /proc";
-const DEVICES: [&str; 3] = ["/dev/null", "/dev/full", "/dev/urandom"];
-/// What is read from `/dev/full` is zeros too; the real `/dev/zero` would hand out memory that is counted nowhere.
-const DEVICE_LINKS: [(&str, &str); 7] = [
-    ("/dev/full", "/dev/zero"),
-    ("/dev/urandom", "/dev/random"),
-    ("/tmp", "/dev/shm"),
-    ("/proc/self/fd", "/dev/fd"),
-    ("/proc/self/fd/0", "/dev/stdin"),
-    ("/proc/self/fd/1", "/dev/stdout"),
-    ("/proc/self/fd/2", "/dev/stderr"),
-];
+/// Devices that hold nothing and can't be mapped, and the names by which programs know their streams. What is read from
+/// `/dev/full` is zeros too; the real `/dev/zero` would hand out memory that is counted nowhere.
+const DEVICE_ARGS: &str = "--dev-bind-try /dev/null /dev/null --dev-bind-try /dev/full /dev/full \
+    --dev-bind-try /dev/urandom /dev/urandom --symlink /dev/full /dev/zero --symlink /dev/urandom /dev/random \
+    --symlink /tmp /dev/shm --symlink /proc/self/fd /dev/fd --symlink /proc/self/fd/0 /dev/stdin \
+    --symlink /proc/self/fd/1 /dev/stdout --symlink /proc/self/fd/2 /dev/stderr";
 /// Parts of the system that interpreters need: libraries, the cache and the links by which they are found, time zones.
 const SYSTEM_PATHS: [&str; 5] =
     ["/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/etc/alternatives", "/usr/share/zoneinfo"];
@@ -116,7 +111,7 @@ impl Sandbox {
             "/tmp",
         ]);
         bind_paths(&mut command, invocation, hidden);
-        bind_devices(&mut command);
+        command.args(DEVICE_ARGS.split(' '));
         let file = invocation.file_name();
         command.args(["--file", &CODE_FD.to_string(), &format!("/tmp/{file}"), "--chdir", "/tmp"]);
         // A process's entry in `/proc` has switches, one of which would take back how nice its session is.
@@ -164,16 +159,6 @@ fn outermost<'a>(paths: &[&'a Path]) -> Vec<&'a Path> {
         }
     }
     kept
-}
-
-/// The devices that hold nothing and can't be mapped, and the names by which programs know their streams.
-fn bind_devices(command: &mut Command) {
-    for device in DEVICES {
-        command.args(["--dev-bind-try", device, device]);
-    }
-    for (target, name) in DEVICE_LINKS {
-        command.args(["--symlink", target, name]);
-    }
 }
 
 /// A file that is nowhere but in memory.

@@ -116,12 +116,12 @@ pub(super) async fn check(context: ToolContext<'_>, options: &HttpOptions) -> To
         Err(error) => ToolCheck::unreachable(&error, CHECK_TIMEOUT.as_secs()),
         Ok(reply) => {
             let status = reply.status();
-            let (success, found, word) = match status {
-                ..400 => (true, ToolCheckStatus::Reachable, "reachable"),
-                _ => (false, ToolCheckStatus::Unreachable, "unreachable"),
-            };
-            let message = format!("Tool endpoint is {word} (HTTP {status})");
-            ToolCheck { success, ..ToolCheck::passed(found, message).with("status_code", status) }
+            let mut check = ToolCheck::passed(format!("Tool endpoint is reachable (HTTP {status})"));
+            if status >= 400 {
+                let message = format!("Tool endpoint is unreachable (HTTP {status})");
+                check = ToolCheck { success: false, status: ToolCheckStatus::Unreachable, message, ..check };
+            }
+            check.with("status_code", status)
         }
     };
     found.with("endpoint_url", shown)

@@ -77,7 +77,7 @@ pub(super) async fn list(
     redaction: &Redaction,
 ) -> Result<ToolListing, McpError> {
     let mut listed = ToolListing { tools: Vec::new(), skipped: Vec::new(), expires_at: Instant::now() };
-    let (mut fresh, mut room) = (MAX_TTL, ListingBudget { bytes: MAX_LISTING_BYTES, patterns: MAX_PATTERNS });
+    let (mut fresh, mut budget) = (MAX_TTL, (MAX_LISTING_BYTES, MAX_PATTERNS));
     let mut names = HashSet::new();
     let mut cursor = None;
     for _ in 0..MAX_PAGES {
@@ -92,7 +92,7 @@ pub(super) async fn list(
                 listed.skip(&name, format!("the server lists more than {MAX_TOOLS} tools"));
                 return Ok(listed.expires_in(fresh));
             }
-            match describe(tool, &name, redaction, &mut room).await {
+            match describe(tool, &name, redaction, &mut budget).await {
                 _ if !names.insert(name.clone()) => listed.skip(&name, "the server lists it twice"),
                 Ok(spec) => listed.tools.push(ListedTool { name, spec, changed: false }),
                 Err(why) => listed.skip(&name, why),
@@ -109,18 +109,12 @@ pub(super) async fn list(
     Ok(listed.expires_in(fresh))
 }
 
-/// What is left for the tools of a server.
-struct ListingBudget {
-    bytes: usize,
-    patterns: usize,
-}
-
 /// What models are told of a tool; the error says why it can't be offered.
 async fn describe(
     tool: rmcp::model::Tool,
     name: &str,
     redaction: &Redaction,
-    room: &mut ListingBudget,
+    (bytes_left, patterns_left): &mut (usize, usize),
 ) -> Result<FunctionSpec, String> {
     if name.is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
         return Err(format!("its name should have 1 to {MAX_NAME_BYTES} bytes and no control characters"));
@@ -134,15 +128,13 @@ async fn describe(
     if bytes > MAX_SCHEMA_BYTES {
         return Err(format!("its schema has more than {MAX_SCHEMA_BYTES} bytes"));
     }
-    room.bytes = room
-        .bytes
+    *bytes_left = bytes_left
         .checked_sub(bytes + description.len())
         .ok_or_else(|| format!("the server's list has more than {MAX_LISTING_BYTES} bytes"))?;
     if parameters.get("type").is_none_or(|kind| kind != "object") {
         return Err("its schema should be that of an object".to_owned());
     }
-    room.patterns = room
-        .patterns
+    *patterns_left = patterns_left
         .checked_sub(arguments::count_patterns(&parameters))
         .ok_or_else(|| format!("the schemas of the server have more than {MAX_PATTERNS} patterns"))?;
     let checking = tokio::task::spawn_blocking(move || arguments::check_schema(&parameters).map(|()| parameters));

@@ -180,7 +180,7 @@ fn sentence(tool: &Tool, error: &McpError) -> String {
 fn passed(listing: &ToolListing) -> ToolCheck {
     let tools = listing.summaries();
     let count = if let [_] = *tools { "1 tool".to_owned() } else { format!("{} tools", tools.len()) };
-    let check = ToolCheck::passed(ToolCheckStatus::Reachable, format!("MCP server answered with {count}"));
+    let check = ToolCheck::passed(format!("MCP server answered with {count}"));
     let check = check.with("tools", tools);
     if listing.skipped.is_empty() { check } else { check.with("skipped", &listing.skipped) }
 }

@@ -34,7 +34,7 @@ const EXIT_TIMEOUT: Duration = Duration::from_millis(300);
 const INHERITED_VARIABLES: [&str; 9] = ["PATH", "HOME", "USER", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR", "TERM"];
 
 /// The messages of a process.
-pub(super) type StdioTransport = AsyncRwTransport<RoleClient, BoundedLines<ChildStdout>, ChildStdin>;
+pub(super) type StdioTransport = AsyncRwTransport<RoleClient, BoundedLines, ChildStdin>;
 
 /// An MCP server that runs as a process in a group of its own. Dropping it kills the group.
 #[derive(Debug)]
@@ -175,15 +175,15 @@ fn tell(line: &[u8], last_log_line: &Mutex<String>, redaction: &Redaction) {
 }
 
 /// Reads from a process until it writes a line that is too large.
-pub(super) struct BoundedLines<R> {
-    inner: R,
+pub(super) struct BoundedLines {
+    inner: ChildStdout,
     line: usize,
     values: ValueCounter,
     reader: JsonReader,
     fault: TransportFault,
 }
 
-impl<R> BoundedLines<R> {
+impl BoundedLines {
     /// What is wrong with the lines that have come so far, of which these bytes are the latest.
     fn problem(&mut self, new: &[u8]) -> Option<String> {
         for (nth, piece) in new.split(|byte| *byte == b'\n').enumerate() {
@@ -203,7 +203,7 @@ impl<R> BoundedLines<R> {
     }
 }
 
-impl<R: AsyncRead + Unpin> AsyncRead for BoundedLines<R> {
+impl AsyncRead for BoundedLines {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();

@@ -89,7 +89,7 @@ pub(super) async fn check(context: ToolContext<'_>, options: &SearchOptions) -> 
         }
         (found, None) => {
             let message = format!("Tool endpoint is reachable: a search found {} results", found.len());
-            ToolCheck::passed(ToolCheckStatus::Reachable, message).with("status_code", 200)
+            ToolCheck::passed(message).with("status_code", 200)
         }
     };
     check.with("endpoint_url", search.endpoint())
