@@ -44,7 +44,7 @@ pub(super) async fn execute<'a>(
     };
     progress.iterations = progress.iterations.max(executor.rounds);
     let step = report.step();
-    let answered = progress.absorb_answer(chat, plan, report.result).await;
+    let answered = progress.absorb_answer(chat, report.result).await;
     chat.record_step(step).await;
     answered
 }
@@ -207,7 +207,7 @@ mod tests {
         let before: Vec<_> = steps.iter().map(|task| task.id.as_str()).collect();
         let answer = task("answer", &before);
         let (gaps, functions) = (Vec::new(), Vec::new());
-        Plan { steps, answer, gaps, functions, wants_tool: false, names_tools: false, idle_code_tool: None }
+        Plan { steps, answer, gaps, functions, wants_tool: false, names_tools: false }
     }
 
     async fn run_one(task: &Task, inputs: Inputs) -> TaskReport<'_> {

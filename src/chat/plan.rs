@@ -2,7 +2,7 @@ use serde::Serialize;
 
 use super::gap::Gap;
 use super::task::{Task, TaskKind};
-use crate::tools::{Tool, ToolFunction};
+use crate::tools::ToolFunction;
 
 /// What is going to be done: made once, before anything is done, and not changed.
 #[derive(Debug)]
@@ -19,8 +19,6 @@ pub(super) struct Plan {
     pub(super) wants_tool: bool,
     /// Whether the request names what is offered.
     pub(super) names_tools: bool,
-    /// The tool that could run the code of the answer, and that nobody allowed to.
-    pub(super) idle_code_tool: Option<Tool>,
 }
 
 /// A task as replies and records show it.

@@ -2,7 +2,6 @@ use super::gap::Gap;
 use super::intent::Intent;
 use super::plan::Plan;
 use super::request::{ChatOptions, UserRequest};
-use super::selection::tools::CodeTool;
 use super::selection::{Selection, agents, datasources, functions, tools};
 use super::task::{Action, Task, TaskKind};
 use crate::kernel::{Deadline, Error};
@@ -78,24 +77,22 @@ struct Draft<'a> {
     answer: TaskKind,
     gaps: Vec<Gap>,
     offered: Vec<Tool>,
-    idle_code_tool: Option<Tool>,
 }
 
 impl<'a> Draft<'a> {
     fn new(intent: Intent, request: &'a UserRequest, settings: &'a Settings) -> Result<Self, Error> {
         let (offered, denied) = tools::offered(&request.options, intent, settings)?;
         let mut gaps: Vec<_> = denied.into_iter().map(|why| Gap::new(why, true)).collect();
-        let (mut answer, mut idle_code_tool) = (TaskKind::LlmCall, None);
+        let mut answer = TaskKind::LlmCall;
         if intent == Intent::CodeGeneration {
             match tools::code(&request.options, settings) {
-                CodeTool::Run(tool) => answer = TaskKind::Program(tool),
-                CodeTool::Missing(why) => gaps.push(Gap::new(format!("the code is not run: {why}"), true)),
-                CodeTool::NotAllowed(tool) => idle_code_tool = Some(tool),
-                CodeTool::NotWanted => {}
+                Some(Selection::Use(tool)) => answer = TaskKind::Program(tool),
+                Some(Selection::Unavailable(why)) => gaps.push(Gap::new(format!("the code is not run: {why}"), true)),
+                None => {}
             }
         }
         let (steps, last_stage) = (Vec::new(), Vec::new());
-        Ok(Self { intent, request, settings, steps, last_stage, answer, gaps, offered, idle_code_tool })
+        Ok(Self { intent, request, settings, steps, last_stage, answer, gaps, offered })
     }
 
     /// Adds who does an action, several if they do it side by side; each builds on the stage before.
@@ -155,8 +152,7 @@ impl<'a> Draft<'a> {
         if wants_tool || names_tools {
             gaps.extend(missing.into_iter().map(|why| Gap::new(why, names_tools)));
         }
-        let (steps, idle_code_tool) = (self.steps, self.idle_code_tool);
-        Plan { steps, answer, gaps, functions, wants_tool, names_tools, idle_code_tool }
+        Plan { steps: self.steps, answer, gaps, functions, wants_tool, names_tools }
     }
 }
 

@@ -8,16 +8,10 @@ use super::context::{ChatContext, millis};
 use super::events::StepSummary;
 use super::gap::Gap;
 use super::intent::Classification;
-use super::plan::Plan;
-use super::selection::tools::code_options;
 use super::task::{TaskFailure, TaskOutput};
-use super::tasks::program_in;
 use super::web_sources::WebSource;
 use crate::kernel::{Error, ErrorKind};
 use crate::llm::Usage;
-
-/// What is said below code that could have been run, had anybody allowed it.
-const NOT_RUN: &str = "The code was not run: `metadata.execute: true` has it run.";
 
 /// What a client is told in the end.
 #[derive(Debug)]
@@ -96,15 +90,13 @@ impl Progress {
     pub(super) async fn absorb_answer(
         &mut self,
         chat: &ChatContext<'_>,
-        plan: &Plan,
         result: Result<TaskOutput, TaskFailure>,
     ) -> Result<(), Error> {
         let (mut answer, addition) = match result {
             Ok(mut output) => {
                 self.absorb(&mut output);
                 let shown = self.found.iter().filter_map(|found| found.for_answer.clone());
-                let note = idle_code_note(plan, &output.text);
-                let shown: Vec<_> = note.into_iter().chain(shown).chain(chat.sources.list()).collect();
+                let shown: Vec<_> = shown.chain(chat.sources.list()).collect();
                 (Answer { text: String::new(), model: output.model, usage: output.usage }, shown.join("\n\n"))
             }
             Err(failure) => {
@@ -193,10 +185,4 @@ impl Progress {
         };
         serde_json::to_value(metadata).unwrap_or_default()
     }
-}
-
-/// What is said below an answer with a program that could have been run.
-fn idle_code_note(plan: &Plan, answer: &str) -> Option<String> {
-    let languages = code_options(plan.idle_code_tool.as_ref()?)?.languages;
-    program_in(answer, &languages).map(|_| NOT_RUN.to_owned())
 }

@@ -195,7 +195,7 @@ fn cache_key(chat: &ChatContext<'_>, plan: &Plan, prompt: PromptBuilder<'_>) -> 
     let shapes = (
         (&llm.base_url, llm.provider.as_str(), &llm.default_model, &llm.fallback_models),
         (llm.temperature, llm.max_tokens),
-        (plan.shown(), plan.idle_code_tool.is_some(), missing.collect::<Vec<_>>(), tools.collect::<Vec<_>>()),
+        (plan.shown(), missing.collect::<Vec<_>>(), tools.collect::<Vec<_>>()),
         (prompt.conversation, prompt.prompt, metadata),
     );
     Some(ResponseCache::key(&serde_json::to_value(shapes).ok()?))

@@ -71,31 +71,17 @@ pub(in crate::chat) fn search(options: &ChatOptions, settings: &Settings) -> Sel
     tool.map(|tool| ToolRun { name: tool.name.to_string(), tool, arguments: Map::new() })
 }
 
-/// The tool for the code that an answer is going to hold.
-#[derive(Debug)]
-pub(in crate::chat) enum CodeTool {
-    /// It runs the code.
-    Run(Tool),
-    /// The request wants the code to be run, and nothing can.
-    Missing(String),
-    /// It could run the code, had anybody allowed it.
-    NotAllowed(Tool),
-    /// It is not to be run, or nothing could run it and nobody minds.
-    NotWanted,
-}
-
-/// The tool that runs written code, if it is to be run.
-pub(in crate::chat) fn code(options: &ChatOptions, settings: &Settings) -> CodeTool {
+/// The tool that runs the code of an answer, if that is asked for or allowed; why there is none, if the request wants one.
+pub(in crate::chat) fn code(options: &ChatOptions, settings: &Settings) -> Option<Selection<Tool>> {
     if options.execute == Some(false) {
-        return CodeTool::NotWanted;
+        return None;
     }
     match of_kind(options, settings, Intent::CodeGeneration, |tool| code_options(tool).is_some()) {
-        Selection::Use(tool) if code_options(&tool).is_some_and(|code| may_execute(options, &code)) => {
-            CodeTool::Run(tool)
+        Selection::Use(tool) => {
+            let is_allowed = code_options(&tool).is_some_and(|code| may_execute(options, &code));
+            is_allowed.then_some(Selection::Use(tool))
         }
-        Selection::Use(tool) => CodeTool::NotAllowed(tool),
-        Selection::Unavailable(why) if options.execute == Some(true) => CodeTool::Missing(why),
-        Selection::Unavailable(_) => CodeTool::NotWanted,
+        missing => (options.execute == Some(true)).then_some(missing),
     }
 }
 

@@ -17,7 +17,7 @@ static FENCE: LazyLock<Regex> =
 
 /// The program in a text: the longest fenced block in a language that may be run. A block without a language is taken for
 /// the first of them.
-pub(in crate::chat) fn program_in(text: &str, languages: &[Language]) -> Option<Program> {
+pub(super) fn program_in(text: &str, languages: &[Language]) -> Option<Program> {
     let program = |found: Captures<'_>| {
         let language = match found.get(1).map_or("", |tag| tag.as_str()).to_ascii_lowercase().as_str() {
             "" => languages.first().copied(),

@@ -18,8 +18,6 @@ mod tool_run;
 use super::context::TaskContext;
 use super::task::{Inputs, TaskFailure, TaskKind, TaskOutput};
 
-pub(super) use code_block::program_in;
-
 /// Does a task.
 pub(super) async fn run(kind: &TaskKind, context: &TaskContext<'_>, inputs: Inputs) -> Result<TaskOutput, TaskFailure> {
     match kind {

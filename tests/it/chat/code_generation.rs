@@ -9,9 +9,6 @@ use crate::common::{TestServer, Upstream, code};
 const ADD: &str = "Here it is:\n```python\nprint(19 + 23)\n```";
 const BROKEN: &str = "Here it is:\n```python\nprint(19 + twenty_three)\n```";
 
-/// What an answer says below code that could have been run.
-const NOT_RUN: &str = "\n\nThe code was not run: `metadata.execute: true` has it run.";
-
 /// What it takes to run the code of these stories.
 pub const PROGRAMS: [&str; 2] = ["bwrap", "python3"];
 
@@ -35,8 +32,7 @@ async fn code_is_written_and_not_run() {
         ("Write a Python program that adds 19 and 23 and run it", json!({"execute": false})),
     ] {
         let reply = ask(&server, prompt, metadata.clone()).await;
-        let note = if metadata["execute"] == false { "" } else { NOT_RUN };
-        assert_eq!(reply["answer"], format!("{ADD}{note}"), "{prompt}");
+        assert_eq!(reply["answer"], ADD, "{prompt}");
         assert_eq!(reply["metadata"]["intent"], "code_generation");
         assert_eq!(of_action(&reply, "tool_execution", "id").len(), 0, "{prompt}");
         assert_eq!(reply["metadata"]["missing"], json!([]));
