@@ -79,7 +79,7 @@ impl ToolService {
         let deadline = deadline.at_most(LIST_TIMEOUT);
         let ask = |tool: Tool| async move {
             let functions = self.runtime.functions(self.context(&tool, settings, deadline)).await;
-            functions.inspect_err(|words| tracing::warn!(tool = %tool.name, words, "a tool is not offered"))
+            functions.inspect_err(|words| tracing::warn!(tool = %tool.name, untrusted = words, "a tool is not offered"))
         };
         let asked: Vec<_> = futures_util::stream::iter(tools).map(ask).buffered(MAX_CONCURRENT_LISTS).collect().await;
         let mut found = ToolFunctions::default();
