@@ -6,6 +6,6 @@ mod openapi;
 mod openapi_strictness;
 mod resource_files;
 mod resource_validation;
-pub mod resources;
+mod resources;
 mod story_coverage;
-pub mod validation;
+mod validation;

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::api::resources::{AGENTS, AGENTS_AND_SOURCES, MASK, SECRET, SOURCES, TOOLS, with};
+use crate::common::resources::{AGENTS, AGENTS_AND_SOURCES, MASK, SECRET, SOURCES, TOOLS, with};
 use crate::common::{Program, TestServer};
 
 #[tokio::test]

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::api::resources::{AGENTS, AGENTS_AND_SOURCES, ALL, ResourceKind, SOURCES, TOOLS, with};
 use crate::api::validation::{Bad, Refusal, body_rows, send_all};
+use crate::common::resources::{AGENTS, AGENTS_AND_SOURCES, ALL, ResourceKind, SOURCES, TOOLS, with};
 use crate::common::{TestServer, Upstream};
 
 const HERE: &str = "http://127.0.0.1:9";

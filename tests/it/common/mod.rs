@@ -15,6 +15,7 @@ pub mod program;
 pub mod prometheus;
 pub mod proxy;
 pub mod redis;
+pub mod resources;
 pub mod server;
 pub mod sources;
 pub mod tools;

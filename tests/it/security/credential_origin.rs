@@ -6,9 +6,9 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
-use crate::api::resources::{AGENTS_AND_SOURCES, MASK, ResourceKind, SOURCES, TOOLS};
 use crate::common::databases::{TestDatabase, mariadb, postgres};
 use crate::common::mcp::allowing;
+use crate::common::resources::{AGENTS_AND_SOURCES, MASK, ResourceKind, SOURCES, TOOLS};
 use crate::common::{TestServer, Upstream};
 
 /// Long enough to be looked for.

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::api::resources::{AGENTS, AGENTS_AND_SOURCES, MASK, SOURCES, with, without};
+use crate::common::resources::{AGENTS, AGENTS_AND_SOURCES, MASK, SOURCES, with, without};
 use crate::common::upstream::json_reply;
 use crate::common::{Program, TestServer, Upstream};
 

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::api::resources::encode;
 use crate::common::databases::postgres;
+use crate::common::resources::encode;
 use crate::common::upstream::{json_reply, open_head};
 use crate::common::{Act, Answer, Client, Program, Upstream};
 

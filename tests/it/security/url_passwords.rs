@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::api::resources::{AGENTS, AGENTS_AND_SOURCES, SOURCES, TOOLS, with};
+use crate::common::resources::{AGENTS, AGENTS_AND_SOURCES, SOURCES, TOOLS, with};
 use crate::common::{Answer, Program, Upstream};
 
 /// Pieces of which passwords are made: nothing else holds them.
@@ -81,7 +81,7 @@ async fn a_url_with_an_unescaped_password_is_refused_in_every_field() {
         assert_eq!(refused_fields(&refused), [json!(["base_url"])], "{url}");
     }
     server.post(AGENTS.path, &AGENTS.entry("a", "http://127.0.0.1:9")).await.expect(201);
-    let endpoint = crate::api::resources::encode("http://reader:QXZ/JWQ@host");
+    let endpoint = crate::common::resources::encode("http://reader:QXZ/JWQ@host");
     let refused = server.post(&format!("/api/agents/a/call?endpoint={endpoint}"), &json!({})).await;
     assert_hidden(&refused.text, "an endpoint");
     for path in ["/api/monitoring/logs?limit=1000", "/metrics", "/api/agents", "/api/datasources", "/api/tools"] {
@@ -160,7 +160,7 @@ async fn no_piece_of_any_password_in_any_scheme_is_shown_anywhere() {
     for nth in 0..70 {
         let scheme = schemes[nth % schemes.len()];
         let (plain, password) = (nth % 3 == 0, password());
-        let written = if plain { crate::api::resources::encode(&password) } else { password.clone() };
+        let written = if plain { crate::common::resources::encode(&password) } else { password.clone() };
         let url = format!("{scheme}://reader:{written}@127.0.0.1:9/shop");
         let kind = scheme.trim_start_matches("jdbc:");
         let mut entry = with(&SOURCES.entry("db", &url), "type", json!(kind));

@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::api::resources::encode;
 use crate::common::databases::postgres;
 use crate::common::redis::RedisServer;
+use crate::common::resources::encode;
 use crate::common::{Client, Program, TestServer, programs_are_required};
 
 /// What URLs, configuration files and shells would each take for something else.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::api::resources::{ALL, MASK, ResourceKind, encode, with};
+use crate::common::resources::{ALL, MASK, ResourceKind, encode, with};
 use crate::common::{Client, Program, TestServer};
 
 const KILLS: usize = 50;

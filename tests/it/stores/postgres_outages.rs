@@ -239,7 +239,8 @@ async fn servers_share_executions_and_a_start_interrupts_only_its_own() {
     let (database, folder) = (postgres(&[]).await, TempDir::new().unwrap());
     let slow = Upstream::start(|seen, _| {
         let mut acts = openai(seen, "ok");
-        acts.insert(0, crate::common::Act::Sleep(Duration::from_millis(1500)));
+        // Longer than the other server takes to start.
+        acts.insert(0, crate::common::Act::Sleep(Duration::from_secs(4)));
         acts
     })
     .await;

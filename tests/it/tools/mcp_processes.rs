@@ -68,7 +68,7 @@ async fn a_kept_credential_stays_with_the_program_it_was_given_to() {
     same["description"] = json!("Tickets");
     same["config"]["env"]["GITHUB_PAT"] = json!("canary-new");
     server.put("/api/tools/mcp", &same).await.expect(200);
-    let stored = crate::api::resources::TOOLS.stored(server.folder());
+    let stored = crate::common::resources::TOOLS.stored(server.folder());
     for kept in ["canary-new", "canary-pass", "http://proxy.test", "canary-key", "--token=canary-token"] {
         assert!(stored.contains(kept), "{stored}");
     }

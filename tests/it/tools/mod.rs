@@ -2,7 +2,7 @@
 
 mod argument_validation;
 mod http_replies;
-pub mod http_requests;
+mod http_requests;
 mod mcp_connections;
 mod mcp_failures;
 mod mcp_processes;

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::api::resources::{MASK, TOOLS, with, without};
+use crate::common::resources::{MASK, TOOLS, with, without};
 use crate::common::sources::wait_for;
 use crate::common::upstream::json_reply;
 use crate::common::{Act, Answer, TestServer, Upstream};
