@@ -22,4 +22,6 @@ pub use crate::datasources::read_sqlite;
 pub use crate::outbound::NameResolver;
 
 #[cfg(test)]
+mod snapshot_count;
+#[cfg(test)]
 mod tests;
