@@ -1,21 +1,30 @@
 use serde_json::{Map, Number, Value};
 
+/// A value, or what was expected: (pydantic's error type, sentence).
+pub type LenientResult<T> = Result<T, (&'static str, &'static str)>;
+
 /// A type that can be read from JSON as leniently as the original (pydantic's lax mode) did: `"30"` and `2.0` are
 /// integers, `"yes"` is a boolean, but a string is only ever a string. Environment variables and query parameters are
 /// read by the same rules.
 pub trait Lenient: Sized {
-    /// Reads the value, or says what was expected: (pydantic's error type, sentence).
-    fn read(value: &Value) -> Result<Self, (&'static str, &'static str)>;
+    /// Reads the value, or says what was expected.
+    fn read(value: &Value) -> LenientResult<Self>;
+}
+
+/// Reads one of these words, in any case; `expected` is the sentence for anything else.
+pub fn read_word<T: Copy>(text: Option<&str>, words: &[(&str, T)], expected: &'static str) -> LenientResult<T> {
+    let found = words.iter().find(|(word, _)| text.is_some_and(|text| word.eq_ignore_ascii_case(text)));
+    found.map(|(_, read)| *read).ok_or(("enum", expected))
 }
 
 impl Lenient for String {
-    fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
+    fn read(value: &Value) -> LenientResult<Self> {
         value.as_str().map(str::to_owned).ok_or(("string_type", "Input should be a valid string"))
     }
 }
 
 impl Lenient for bool {
-    fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
+    fn read(value: &Value) -> LenientResult<Self> {
         const UNCLEAR: (&str, &str) = ("bool_parsing", "Input should be a valid boolean, unable to interpret input");
         match value {
             Value::Bool(b) => Ok(*b),
@@ -35,7 +44,7 @@ impl Lenient for bool {
 }
 
 impl Lenient for i64 {
-    fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
+    fn read(value: &Value) -> LenientResult<Self> {
         match value {
             Value::Bool(b) => Ok(i64::from(*b)),
             Value::Number(n) => whole(n),
@@ -47,7 +56,7 @@ impl Lenient for i64 {
 }
 
 impl Lenient for f64 {
-    fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
+    fn read(value: &Value) -> LenientResult<Self> {
         let number = match value {
             Value::Bool(b) => Some(f64::from(u8::from(*b))),
             Value::Number(n) => n.as_f64(),
@@ -64,14 +73,14 @@ impl Lenient for f64 {
 }
 
 impl Lenient for Map<String, Value> {
-    fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
+    fn read(value: &Value) -> LenientResult<Self> {
         value.as_object().cloned().ok_or(("dict_type", "Input should be a valid dictionary"))
     }
 }
 
 /// A list of strings, or one string of comma-separated values.
 impl Lenient for Vec<String> {
-    fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
+    fn read(value: &Value) -> LenientResult<Self> {
         const EXPECTED: (&str, &str) =
             ("list_type", "Input should be a list of strings, or one comma-separated string");
         match value {
@@ -84,7 +93,7 @@ impl Lenient for Vec<String> {
     }
 }
 
-fn whole(n: &Number) -> Result<i64, (&'static str, &'static str)> {
+fn whole(n: &Number) -> LenientResult<i64> {
     if let Some(int) = n.as_i64() {
         return Ok(int);
     }

@@ -35,7 +35,7 @@ pub use error::{Error, ErrorKind, FieldIssue, Segment, prefixed};
 pub use fields::Fields;
 pub use ids::new_id;
 pub use json::{JsonError, JsonReader, ObjectLimits, ValueCounter};
-pub use lenient::Lenient;
+pub use lenient::{Lenient, LenientResult, read_word};
 pub use mask::{MASK, is_credential_name};
 pub(crate) use properties::assignment_before_mask;
 pub use properties::{Properties, unmask};

@@ -61,22 +61,6 @@ struct LlmConfig {
     fallback_models: Vec<String>,
 }
 
-impl From<LlmSettings> for LlmConfig {
-    fn from(llm: LlmSettings) -> Self {
-        Self {
-            base_url: llm.base_url,
-            default_model: llm.default_model,
-            api_key: llm.api_key,
-            timeout_seconds: llm.timeout_seconds,
-            max_retries: llm.max_retries,
-            temperature: llm.temperature,
-            max_tokens: llm.max_tokens,
-            provider: llm.provider.as_str(),
-            fallback_models: llm.fallback_models,
-        }
-    }
-}
-
 /// A partial change.
 struct LlmConfigChange;
 
@@ -110,7 +94,8 @@ struct LlmConfigResponse {
     success: bool,
     #[schema(example = "LLM configuration updated successfully")]
     message: &'static str,
-    config: LlmConfig,
+    #[schema(value_type = LlmConfig)]
+    config: LlmSettings,
 }
 
 /// What to test the connection with.
@@ -195,8 +180,8 @@ struct LlmHealth {
 /// The effective configuration: built-in defaults, then files, then environment, then what was changed here.
 #[utoipa::path(get, path = "/api/llm/config", tag = "llm", operation_id = "get_llm_config",
     responses((status = 200, description = "The configuration", body = LlmConfig)))]
-async fn get_config(State(llm): State<LlmService>) -> JsonReply<LlmConfig> {
-    JsonReply::ok(llm.snapshot().llm.written().clone().into())
+async fn get_config(State(llm): State<LlmService>) -> JsonReply<LlmSettings> {
+    JsonReply::ok(llm.snapshot().llm.written().clone())
 }
 
 /// Change the LLM connection
@@ -209,7 +194,7 @@ async fn put_config(
     State(llm): State<LlmService>,
     body: OptionalBody,
 ) -> Result<JsonReply<LlmConfigResponse>, ApiError> {
-    let config = llm.update(body.into_object()?).await?.into();
+    let config = llm.update(body.into_object()?).await?;
     Ok(JsonReply::ok(LlmConfigResponse { success: true, message: "LLM configuration updated successfully", config }))
 }
 
@@ -219,7 +204,7 @@ async fn put_config(
 #[utoipa::path(delete, path = "/api/llm/config", tag = "llm", operation_id = "delete_llm_config",
     responses((status = 200, description = "Back to environment and files", body = LlmConfigResponse), ReadErrors))]
 async fn delete_config(State(llm): State<LlmService>) -> Result<JsonReply<LlmConfigResponse>, ApiError> {
-    let config = llm.reset().await?.into();
+    let config = llm.reset().await?;
     Ok(JsonReply::ok(LlmConfigResponse { success: true, message: "LLM configuration reset successfully", config }))
 }
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::kernel::{Fields, Lenient};
+use crate::kernel::{Fields, Lenient, LenientResult, read_word};
 
 /// What the server tells about itself.
 #[derive(Clone, Debug)]
@@ -38,12 +38,8 @@ impl LogFormat {
 }
 
 impl Lenient for LogFormat {
-    fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
-        match value.as_str().map(str::to_ascii_lowercase).as_deref() {
-            Some("text") => Ok(Self::Text),
-            Some("json") => Ok(Self::Json),
-            _ => Err(("enum", "Input should be 'text' or 'json'")),
-        }
+    fn read(value: &Value) -> LenientResult<Self> {
+        read_word(value.as_str(), &[("text", Self::Text), ("json", Self::Json)], "Input should be 'text' or 'json'")
     }
 }
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::kernel::{Fields, Lenient};
+use crate::kernel::{Fields, Lenient, LenientResult, read_word};
 
 /// Who decides what a prompt asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,13 +16,12 @@ pub enum IntentClassifier {
 }
 
 impl Lenient for IntentClassifier {
-    fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
-        match value.as_str().map(str::to_ascii_lowercase).as_deref() {
-            Some("rules") => Ok(Self::Rules),
-            Some("auto") => Ok(Self::Auto),
-            Some("llm") => Ok(Self::Llm),
-            _ => Err(("enum", "Input should be 'rules', 'auto' or 'llm'")),
-        }
+    fn read(value: &Value) -> LenientResult<Self> {
+        read_word(
+            value.as_str(),
+            &[("rules", Self::Rules), ("auto", Self::Auto), ("llm", Self::Llm)],
+            "Input should be 'rules', 'auto' or 'llm'",
+        )
     }
 }
 

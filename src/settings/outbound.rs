@@ -1,7 +1,7 @@
 use serde_json::Value;
 
 use super::AllowedTarget;
-use crate::kernel::{Fields, JsonReader, Lenient, SecretUrl};
+use crate::kernel::{Fields, JsonReader, Lenient, LenientResult, SecretUrl, read_word};
 
 /// Which addresses this server may call.
 #[derive(Clone, Debug)]
@@ -25,12 +25,12 @@ pub enum OutboundPolicy {
 }
 
 impl Lenient for OutboundPolicy {
-    fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
-        match value.as_str().map(str::to_ascii_lowercase).as_deref() {
-            Some("private_allowed") => Ok(Self::PrivateAllowed),
-            Some("public_only") => Ok(Self::PublicOnly),
-            _ => Err(("enum", "Input should be 'private_allowed' or 'public_only'")),
-        }
+    fn read(value: &Value) -> LenientResult<Self> {
+        read_word(
+            value.as_str(),
+            &[("private_allowed", Self::PrivateAllowed), ("public_only", Self::PublicOnly)],
+            "Input should be 'private_allowed' or 'public_only'",
+        )
     }
 }
 

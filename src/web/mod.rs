@@ -33,7 +33,7 @@ pub use query::QueryParams;
 pub use reply::JsonReply;
 use reply::not_modified;
 pub(crate) use resource::resource_routes;
-pub use resource::{list_reply, show_reply};
+pub use resource::{list_reply, serialize_entry, show_reply};
 pub use state::AppState;
 pub use system::system_router;
 

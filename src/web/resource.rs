@@ -1,47 +1,48 @@
+use std::sync::Arc;
+
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{ApiError, IfNoneMatch, JsonReply, ListQuery, not_modified};
 use crate::kernel::ResourceName;
 use crate::settings::{Catalog, CatalogEntry, Resource};
 
-/// The reply to a list of resources: each as a `V`, or 304 if the caller has this list.
-pub fn list_reply<T: Resource, V>(catalog: &Catalog<T>, query: &ListQuery, known: &IfNoneMatch) -> Response
-where
-    V: Serialize + for<'a> From<&'a CatalogEntry<T>>,
-{
+/// The reply to a list of resources, or 304 if the caller has this list.
+pub fn list_reply<T: Resource>(catalog: &Catalog<T>, query: &ListQuery, known: &IfNoneMatch) -> Response {
     let (entries, version) = query.select(catalog);
     if known.has(&version) {
         return not_modified(&version);
     }
-    let list: Vec<V> = entries.iter().map(|entry| V::from(entry.as_ref())).collect();
+    let list: Vec<&CatalogEntry<T>> = entries.iter().map(Arc::as_ref).collect();
     JsonReply::ok(list).tagged(version).into_response()
 }
 
-/// The reply to a request for one resource: as a `V`, or 304 if the caller has this version.
-pub fn show_reply<T: Resource, V>(
+/// The reply to a request for one resource, or 304 if the caller has this version.
+pub fn show_reply<T: Resource>(
     catalog: &Catalog<T>,
     name: &ResourceName,
     known: &IfNoneMatch,
-) -> Result<Response, ApiError>
-where
-    V: Serialize + for<'a> From<&'a CatalogEntry<T>>,
-{
+) -> Result<Response, ApiError> {
     let entry = catalog.require(name.as_str())?;
     if known.has(&entry.version) {
         return Ok(not_modified(&entry.version));
     }
-    Ok(JsonReply::ok(V::from(entry.as_ref())).tagged(&entry.version).into_response())
+    Ok(JsonReply::ok(entry.as_ref()).tagged(&entry.version).into_response())
+}
+
+/// A resource as part of a reply.
+pub fn serialize_entry<T: Serialize, S: Serializer>(entry: &Arc<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    entry.as_ref().serialize(serializer)
 }
 
 /// The endpoints that list, show, add, change and remove resources of one sort, and what they reply. `$service` is a
-/// [`crate::storage::ConfigService`], `$view` a resource as it is shown, `$body` as a client sends it; the texts name it in the
+/// [`crate::storage::ConfigService`], `$view` the schema of a resource as it is shown, `$body` as a client sends it; the texts name it in the
 /// document of the API.
 macro_rules! resource_routes {
     (
         service: $service:ident, settings: $settings:ident, view: $view:ident, body: $body:ident,
         changed: $changed:ident, deleted: $deleted:ident, field: $field:ident, catalog: $catalog:ident,
-        label: $label:literal, example: $example:literal,
+        label: $label:literal, created: $created:literal, removed: $removed:literal,
         noun: $noun:literal, one: $one:literal, at_start: $sentence_start:literal, many: $many:literal, moves: $moves:literal,
     ) => {
         use axum::extract::State;
@@ -59,9 +60,11 @@ macro_rules! resource_routes {
         pub(super) struct $changed {
             #[schema(example = true)]
             success: bool,
-            #[schema(example = json!(concat!($label, " '", $example, "' created successfully")))]
+            #[schema(example = $created)]
             message: String,
-            $field: $view,
+            #[serde(serialize_with = "crate::web::serialize_entry")]
+            #[schema(value_type = $view)]
+            $field: std::sync::Arc<crate::settings::CatalogEntry<$settings>>,
         }
 
         #[derive(serde::Serialize, utoipa::ToSchema)]
@@ -69,7 +72,7 @@ macro_rules! resource_routes {
         pub(super) struct $deleted {
             #[schema(example = true)]
             success: bool,
-            #[schema(example = json!(concat!($label, " '", $example, "' deleted successfully")))]
+            #[schema(example = $removed)]
             message: String,
         }
 
@@ -84,7 +87,7 @@ macro_rules! resource_routes {
             QueryParams(query): QueryParams<ListQuery>,
             known: IfNoneMatch,
         ) -> Response {
-            list_reply::<_, $view>(&service.snapshot().$catalog, &query, &known)
+            list_reply(&service.snapshot().$catalog, &query, &known)
         }
 
         #[utoipa::path(get, path = concat!("/api/", stringify!($catalog), "/{name}"), tag = stringify!($catalog),
@@ -99,7 +102,7 @@ macro_rules! resource_routes {
             PathName(name): PathName,
             known: IfNoneMatch,
         ) -> Result<Response, ApiError> {
-            show_reply::<_, $view>(&service.snapshot().$catalog, &name, &known)
+            show_reply(&service.snapshot().$catalog, &name, &known)
         }
 
         #[utoipa::path(post, path = concat!("/api/", stringify!($catalog)), tag = stringify!($catalog),
@@ -113,8 +116,9 @@ macro_rules! resource_routes {
         ) -> Result<JsonReply<$changed>, ApiError> {
             let entry = service.config().create::<$settings>(body.into_object()?).await?;
             let message = format!(concat!($label, " '{}' created successfully"), entry.name);
-            let changed = $changed { success: true, message, $field: entry.as_ref().into() };
-            Ok(JsonReply::with_status(StatusCode::CREATED, changed).tagged(&entry.version))
+            let version = entry.version.clone();
+            let changed = $changed { success: true, message, $field: entry };
+            Ok(JsonReply::with_status(StatusCode::CREATED, changed).tagged(version))
         }
 
         #[utoipa::path(put, path = concat!("/api/", stringify!($catalog), "/{name}"), tag = stringify!($catalog),
@@ -136,8 +140,8 @@ macro_rules! resource_routes {
             let entry = config.update::<$settings>(name.to_string(), expected, body.into_object()?).await?;
             service.forget(name.as_str());
             let message = format!(concat!($label, " '{}' updated successfully"), name);
-            let changed = $changed { success: true, message, $field: entry.as_ref().into() };
-            Ok(JsonReply::ok(changed).tagged(&entry.version))
+            let version = entry.version.clone();
+            Ok(JsonReply::ok($changed { success: true, message, $field: entry }).tagged(version))
         }
 
         #[utoipa::path(delete, path = concat!("/api/", stringify!($catalog), "/{name}"), tag = stringify!($catalog),

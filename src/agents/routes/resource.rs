@@ -5,7 +5,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::agents::AgentService;
 use crate::kernel::{Properties, Secret, SecretUrl};
-use crate::settings::{AgentSettings, CatalogEntry, bounds};
+use crate::settings::{AgentSettings, bounds};
 use crate::web::openapi::schema::{Members, any_object, boolean, integer, or_null};
 use crate::web::openapi::texts;
 use crate::web::resource_routes;
@@ -31,20 +31,6 @@ pub(super) struct Agent {
     /// Free to the caller. Chat reads `description`, `intents` (labels it serves) and `endpoint`.
     #[schema(value_type = Object)]
     metadata: Properties,
-}
-
-impl From<&CatalogEntry<AgentSettings>> for Agent {
-    fn from(entry: &CatalogEntry<AgentSettings>) -> Self {
-        let agent = entry.written.clone();
-        Self {
-            name: entry.name.to_string(),
-            url: agent.url,
-            auth_token: agent.auth_token,
-            timeout_seconds: agent.timeout_seconds,
-            enabled: agent.enabled,
-            metadata: agent.metadata,
-        }
-    }
 }
 
 /// An agent as a client sends it.
@@ -75,7 +61,8 @@ impl ToSchema for AgentBody {}
 resource_routes! {
     service: AgentService, settings: AgentSettings, view: Agent, body: AgentBody,
     changed: AgentChangeResponse, deleted: AgentDeleteResponse, field: agent, catalog: agents,
-    label: "Agent", example: "billing",
+    label: "Agent", created: "Agent 'billing' created successfully",
+    removed: "Agent 'billing' deleted successfully",
     noun: "agent", one: "an agent", at_start: "An agent", many: "agents",
     moves: "A stored token is not sent to another server: when\n`url` moves, give it again.",
 }

@@ -4,7 +4,7 @@ use utoipa::ToSchema;
 use super::body::DataSourceBody;
 use crate::datasources::DataSourceService;
 use crate::kernel::{Properties, Secret, SecretUrl};
-use crate::settings::{CatalogEntry, DataSourceSettings};
+use crate::settings::DataSourceSettings;
 use crate::web::resource_routes;
 
 /// A source of data. Its credentials are never shown, only that there are some.
@@ -33,25 +33,11 @@ pub(super) struct DataSource {
     config: Properties,
 }
 
-impl From<&CatalogEntry<DataSourceSettings>> for DataSource {
-    fn from(entry: &CatalogEntry<DataSourceSettings>) -> Self {
-        let source = entry.written.clone();
-        Self {
-            name: entry.name.to_string(),
-            r#type: source.kind,
-            url: source.url,
-            auth_token: source.auth_token,
-            timeout_seconds: source.timeout_seconds,
-            enabled: source.enabled,
-            config: source.config,
-        }
-    }
-}
-
 resource_routes! {
     service: DataSourceService, settings: DataSourceSettings, view: DataSource, body: DataSourceBody,
     changed: DataSourceChangeResponse, deleted: DataSourceDeleteResponse, field: datasource, catalog: datasources,
-    label: "DataSource", example: "crm",
+    label: "DataSource", created: "DataSource 'crm' created successfully",
+    removed: "DataSource 'crm' deleted successfully",
     noun: "data source", one: "a data source", at_start: "A data source", many: "data sources",
     moves: "A stored token is not sent to another server: when\n`url` moves, give it again.",
 }

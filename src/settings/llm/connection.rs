@@ -1,12 +1,14 @@
+use serde::Serialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::kernel::{CredentialOrigin, FieldIssue, Fields, Lenient, Secret, SecretUrl};
+use crate::kernel::{CredentialOrigin, FieldIssue, Fields, Lenient, LenientResult, Secret, SecretUrl, read_word};
 use crate::settings::bounds::{self, MAX_URL_CHARS};
 use crate::settings::{Environment, reference};
 
 /// The wire format an LLM server speaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LlmProvider {
     /// Ask the server once.
     #[default]
@@ -29,21 +31,17 @@ impl LlmProvider {
 
     /// What they are called, in any case.
     pub const NAMES: [&str; 3] = ["auto", "openai", "ollama"];
+    const WORDS: [(&str, Self); 3] = [("auto", Self::Auto), ("openai", Self::OpenAi), ("ollama", Self::Ollama)];
 }
 
 impl Lenient for LlmProvider {
-    fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
-        match value.as_str().map(str::to_ascii_lowercase).as_deref() {
-            Some("auto") => Ok(Self::Auto),
-            Some("openai") => Ok(Self::OpenAi),
-            Some("ollama") => Ok(Self::Ollama),
-            _ => Err(("enum", "Input should be 'auto', 'openai' or 'ollama'")),
-        }
+    fn read(value: &Value) -> LenientResult<Self> {
+        read_word(value.as_str(), &Self::WORDS, "Input should be 'auto', 'openai' or 'ollama'")
     }
 }
 
 /// The LLM connection.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LlmSettings {
     /// Where the server is, with or without `/v1`.
     pub base_url: Option<String>,

@@ -1,24 +1,30 @@
 use std::sync::OnceLock;
 
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::Resource;
 use crate::kernel::{Error, ErrorKind, FieldIssue, Redaction, ResourceName};
 use crate::settings::Environment;
 
-/// One agent, data source or tool under its name.
-#[derive(Debug)]
+/// One agent, data source or tool under its name. Serializes as it is shown: name and fields as written, credentials masked.
+#[derive(Debug, Serialize)]
 pub struct CatalogEntry<T> {
     /// Its name.
     pub name: ResourceName,
     /// As it was written, `${NAME}` included: for showing.
+    #[serde(flatten)]
     pub written: T,
     /// To work with.
+    #[serde(skip)]
     pub effective: T,
     /// Changes whenever the entry does, its credentials included.
+    #[serde(skip)]
     pub version: String,
     /// The count of changes at the last of its own.
+    #[serde(skip)]
     pub(super) revision: u64,
+    #[serde(skip)]
     redaction: OnceLock<Redaction>,
 }
 

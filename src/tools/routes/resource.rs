@@ -3,7 +3,7 @@ use utoipa::ToSchema;
 
 use super::body::ToolBody;
 use crate::kernel::Properties;
-use crate::settings::{CatalogEntry, ToolSettings};
+use crate::settings::ToolSettings;
 use crate::tools::ToolService;
 use crate::web::resource_routes;
 
@@ -27,23 +27,11 @@ pub(super) struct ToolView {
     description: Option<String>,
 }
 
-impl From<&CatalogEntry<ToolSettings>> for ToolView {
-    fn from(entry: &CatalogEntry<ToolSettings>) -> Self {
-        let tool = entry.written.clone();
-        Self {
-            name: entry.name.to_string(),
-            r#type: tool.kind,
-            config: tool.config,
-            enabled: tool.enabled,
-            description: tool.description,
-        }
-    }
-}
-
 resource_routes! {
     service: ToolService, settings: ToolSettings, view: ToolView, body: ToolBody,
     changed: ToolChangeResponse, deleted: ToolDeleteResponse, field: tool, catalog: tools,
-    label: "Tool", example: "weather",
+    label: "Tool", created: "Tool 'weather' created successfully",
+    removed: "Tool 'weather' deleted successfully",
     noun: "tool", one: "a tool", at_start: "A tool", many: "tools",
     moves: "A stored credential is not sent to another server:\nwhen the tool moves, give it again.",
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::fields::{read_secret, read_service, read_timeout};
-use crate::kernel::{Fields, Lenient, Secret, SecretUrl};
+use crate::kernel::{Fields, Lenient, LenientResult, Secret, SecretUrl, read_word};
 use crate::settings::bounds;
 
 /// Who searches the web.
@@ -39,12 +39,12 @@ impl SearchProvider {
 }
 
 impl Lenient for SearchProvider {
-    fn read(value: &Value) -> Result<Self, (&'static str, &'static str)> {
-        let name = value.as_str().map(|name| name.trim().to_ascii_lowercase());
-        let found = Self::ALL.into_iter().find(|(known, _)| name.as_deref() == Some(known));
-        found
-            .map(|(_, provider)| provider)
-            .ok_or(("enum", "Input should be 'generic', 'google', 'bing', 'brave', 'tavily', 'serper' or 'searxng'"))
+    fn read(value: &Value) -> LenientResult<Self> {
+        read_word(
+            value.as_str().map(str::trim),
+            &Self::ALL,
+            "Input should be 'generic', 'google', 'bing', 'brave', 'tavily', 'serper' or 'searxng'",
+        )
     }
 }
 
