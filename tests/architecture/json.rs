@@ -30,7 +30,6 @@ const WIRE_FORMATS: &[&str] = &[
     "src/tools/web_search/query.rs",
     "src/web/error.rs",
     "src/web/openapi/schema.rs",
-    "src/web/resource.rs",
 ];
 
 #[test]
