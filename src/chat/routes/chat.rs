@@ -4,8 +4,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::body::ChatBody;
+use super::reply::{ChatAnswer, ChatFailure, chat_json};
 use super::stream::{AnswerEvent, stream};
-use super::wire::{ChatAnswer, ChatBody, ChatFailure, chat_json};
 use crate::chat::ChatService;
 use crate::chat::events::EventSender;
 use crate::web::{BodyErrors, JsonBody, JsonReply};

@@ -1,8 +1,9 @@
 //! `/v1/chat`. The prefix is `API_PREFIX`.
 
+mod body;
 mod chat;
+mod reply;
 mod stream;
-mod wire;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::wire::chat_json;
+use super::reply::chat_json;
 use crate::chat::ChatService;
 use crate::chat::events::{ChatEvent, EventSender};
 use crate::chat::request::UserRequest;

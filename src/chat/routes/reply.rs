@@ -1,0 +1,72 @@
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use crate::chat::response::ChatResponse;
+use crate::web::ApiError;
+
+/// An answer and how it came about. `metadata.degraded` says that something was not as it should be: `error` tells what the answer
+/// lacks, `metadata.warnings` what only a stand-in did (a store that is away), though the answer lacks nothing. `metadata.data` is
+/// there only if a data source was asked, `metadata.sources` (titles and addresses) only if the web was searched.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "answer": "There are 400 customers.\n\n1 row from data source 'crm':\n\n| customers |\n| --- |\n| 400 |",
+    "metadata": {
+        "execution_id": "5f0c6a9e-53a1-4f0b-9a55-8f3d2c6f3f10", "intent": "data_query", "intent_confidence": 0.6,
+        "iterations": 2, "has_error": false,
+        "steps": [
+            {"id": "task_1", "action": "data_query", "target": "crm", "status": "completed", "duration_ms": 380, "error": null,
+                "query": "SELECT count(*) AS customers FROM customers"},
+            {"id": "task_2", "action": "llm_call", "target": "llama3.2", "status": "completed", "duration_ms": 412, "error": null,
+                "query": null}
+        ],
+        "model": "llama3.2", "usage": {"prompt_tokens": 361, "completion_tokens": 29, "total_tokens": 390},
+        "cached": false, "degraded": false, "warnings": [], "memory_saved": true, "missing": [], "duration_ms": 795,
+        "data": [{"datasource": "crm", "query": "SELECT count(*) AS customers FROM customers",
+            "columns": [{"name": "customers", "type": "int8"}], "rows": [{"customers": 400}], "row_count": 1, "truncated": false}]
+    },
+    "execution_id": "5f0c6a9e-53a1-4f0b-9a55-8f3d2c6f3f10",
+    "error": null
+}))]
+pub(super) struct ChatAnswer {
+    /// Empty if there is none.
+    answer: String,
+    /// How it came about.
+    #[schema(value_type = Object)]
+    metadata: Value,
+    /// Id of the record under `/v1/executions`.
+    execution_id: String,
+    /// Why there is no answer, or only a partial one.
+    error: Option<String>,
+}
+
+/// A request that got no answer at all: the members of an answer and those of an error.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "answer": "", "metadata": {"intent": "general_llm", "has_error": true, "steps": []},
+    "execution_id": "5f0c6a9e-53a1-4f0b-9a55-8f3d2c6f3f10", "error": "LLM base URL not configured",
+    "detail": "LLM base URL not configured", "code": "not_configured", "request_id": "0b7c3f0a-6c0e-4d5e-9d5e-2f9f6f0f5a11"
+}))]
+pub(super) struct ChatFailure {
+    answer: String,
+    #[schema(value_type = Object)]
+    metadata: Value,
+    execution_id: String,
+    error: String,
+    detail: String,
+    code: String,
+    request_id: String,
+}
+
+/// The body of a reply; for a failure it has the members of an error too.
+pub(super) fn chat_json(response: ChatResponse) -> (Value, Option<ApiError>) {
+    let ChatResponse { answer, metadata, execution_id, error, failure } = response;
+    let mut body = json!(ChatAnswer { answer, metadata, execution_id, error });
+    let failure = failure.map(ApiError::from);
+    if let (Some(failure), Value::Object(body)) = (&failure, &mut body)
+        && let Value::Object(members) = failure.body()
+    {
+        body.extend(members);
+    }
+    (body, failure)
+}
