@@ -17,21 +17,18 @@ const KEY_PREFIX: &str = "orchestrator_cache:";
 /// it is away.
 #[derive(Clone, Debug)]
 pub struct CacheStore {
-    embedded: EmbeddedCache,
-    redis: Option<Failover<Redis>>,
+    pub(super) database: Database,
+    pub(super) clock: Clock,
+    pub(super) redis: Option<Failover<Redis>>,
 }
 
 impl CacheStore {
-    pub(super) fn new(embedded: EmbeddedCache, redis: Option<Failover<Redis>>) -> Self {
-        Self { embedded, redis }
-    }
-
     /// The value under `key`, unless it has expired.
     pub async fn get(&self, key: &str) -> Result<Option<String>, Error> {
         let reading = |mut connection: RedisConnection| async move {
             call(REQUEST_TIMEOUT, connection.get(format!("{KEY_PREFIX}{key}"))).await
         };
-        prefer_remote(self.redis.as_ref(), reading, || self.embedded.get(key)).await
+        prefer_remote(self.redis.as_ref(), reading, || self.get_embedded(key)).await
     }
 
     /// Puts `value` under `key` for `ttl`.
@@ -40,27 +37,10 @@ impl CacheStore {
             let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
             call(REQUEST_TIMEOUT, connection.pset_ex(format!("{KEY_PREFIX}{key}"), value, ttl_ms)).await
         };
-        prefer_remote(self.redis.as_ref(), writing, || self.embedded.put(key, value, ttl)).await
+        prefer_remote(self.redis.as_ref(), writing, || self.put_embedded(key, value, ttl)).await
     }
 
-    pub(super) async fn purge(&self) -> Result<(), Error> {
-        self.embedded.purge().await
-    }
-}
-
-/// Values in the embedded database.
-#[derive(Clone, Debug)]
-pub(super) struct EmbeddedCache {
-    database: Database,
-    clock: Clock,
-}
-
-impl EmbeddedCache {
-    pub(super) fn new(database: Database, clock: Clock) -> Self {
-        Self { database, clock }
-    }
-
-    async fn get(&self, key: &str) -> Result<Option<String>, Error> {
+    async fn get_embedded(&self, key: &str) -> Result<Option<String>, Error> {
         sqlx::query_scalar("SELECT value FROM cache_entry WHERE key = ?1 AND expires_at > ?2")
             .bind(key)
             .bind(self.clock.now_ms())
@@ -69,7 +49,7 @@ impl EmbeddedCache {
             .map_err(failed("could not read the cache"))
     }
 
-    async fn put(&self, key: &str, value: &str, ttl: Duration) -> Result<(), Error> {
+    async fn put_embedded(&self, key: &str, value: &str, ttl: Duration) -> Result<(), Error> {
         let expires_at = self.clock.now_ms().saturating_add(int(ttl.as_millis()));
         sqlx::query("INSERT OR REPLACE INTO cache_entry (key, value, expires_at) VALUES (?1, ?2, ?3)")
             .bind(key)
@@ -81,7 +61,7 @@ impl EmbeddedCache {
             .map_err(failed("could not write to the cache"))
     }
 
-    async fn purge(&self) -> Result<(), Error> {
+    pub(super) async fn purge(&self) -> Result<(), Error> {
         let work = async {
             sqlx::query("DELETE FROM cache_entry WHERE expires_at <= ?1")
                 .bind(self.clock.now_ms())

@@ -28,7 +28,7 @@ impl ConfigStore {
         environment: &Environment,
         issues: &mut Vec<FieldIssue>,
     ) -> Settings {
-        match self.read(S::NAME) {
+        match JsonFile::read(&self.path(S::NAME)) {
             Ok(None) => {}
             Ok(Some(file)) => match S::of(&settings).with_stored(&file, environment) {
                 Ok(section) => return settings.with(section),
@@ -39,11 +39,6 @@ impl ConfigStore {
         settings
     }
 
-    /// The section as it was last written; the error names the file.
-    fn read(&self, section: &str) -> Result<Option<JsonFile>, FieldIssue> {
-        JsonFile::read(&self.path(section))
-    }
-
     /// Replaces the section by what `make` gives, or removes it. Making it may take some work, which the runtime's threads are
     /// spared.
     pub(super) async fn write(
@@ -52,9 +47,10 @@ impl ConfigStore {
         make: impl FnOnce() -> Option<Value> + Send + 'static,
     ) -> Result<(), Error> {
         let path = self.path(section);
-        let work = tokio::task::spawn_blocking(move || match make() {
-            Some(value) => replace(&path, &value),
-            None => remove(&path),
+        let work = tokio::task::spawn_blocking(move || {
+            make().map_or_else(|| remove(&path), |value| replace(&path, &value))?;
+            sync_folder(&path);
+            Ok(())
         });
         let outcome = work.await.unwrap_or_else(|stopped| Err(io::Error::other(stopped)));
         outcome.map_err(|error| {
@@ -79,18 +75,14 @@ fn replace(path: &Path, value: &Value) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     file.write_all(&text)?;
     file.sync_all()?;
-    fs::rename(&beside, path)?;
-    sync_folder(path);
-    Ok(())
+    fs::rename(&beside, path)
 }
 
 fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        outcome => outcome?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
     }
-    sync_folder(path);
-    Ok(())
 }
 
 /// Makes a change of the folder survive a power cut. The change itself has happened, so a failure is only logged.
@@ -116,14 +108,14 @@ mod tests {
     async fn a_section_is_replaced_whole_and_is_private() {
         let folder = tempfile::tempdir().unwrap();
         let store = ConfigStore::new(folder.path());
-        assert!(store.read("llm").unwrap().is_none());
+        assert!(JsonFile::read(&store.path("llm")).unwrap().is_none());
         store.write("llm", || Some(json!({"api_key": "a long first value"}))).await.unwrap();
         store.write("llm", || Some(json!({"api_key": "b"}))).await.unwrap();
-        assert_eq!(store.read("llm").unwrap().unwrap().object()["api_key"], "b");
+        assert_eq!(JsonFile::read(&store.path("llm")).unwrap().unwrap().object()["api_key"], "b");
         let mode = fs::metadata(folder.path().join("config/llm.json")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         store.write("llm", || None).await.unwrap();
         store.write("llm", || None).await.unwrap();
-        assert!(store.read("llm").unwrap().is_none());
+        assert!(JsonFile::read(&store.path("llm")).unwrap().is_none());
     }
 }

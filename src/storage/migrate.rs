@@ -19,19 +19,13 @@ const POSTGRES: &MigrationList = &[(1, "initial", include_str!("../../migrations
 /// From which version to which a schema was brought; 0 is an empty database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MigrationReport {
-    /// What was found.
     pub from: i64,
-    /// What is there now.
     pub to: i64,
 }
 
 /// Brings the embedded database up to date.
 pub(super) async fn sqlite(connection: &mut SqliteConnection) -> Result<MigrationReport, MigrateError> {
-    let migrator = migrator(SQLITE);
-    connection.ensure_migrations_table(&migrator.table_name).await?;
-    let from = last_applied(&connection.list_applied_migrations(&migrator.table_name).await?);
-    migrator.run_direct(None, connection, false).await?;
-    Ok(MigrationReport { from, to: last_known(SQLITE) })
+    run(&migrator(SQLITE), connection).await
 }
 
 /// Ends the wait for others, and, should this server be cut off, its own hold on the lock.
@@ -43,19 +37,22 @@ const LOCK_SETTINGS: &str = "SET lock_timeout = '10s'; SET tcp_keepalives_idle =
 pub(super) async fn postgres(connection: &mut PgConnection) -> Result<MigrationReport, MigrateError> {
     let migrator = migrator(POSTGRES);
     if is_up_to_date(connection, &migrator).await? {
-        return Ok(MigrationReport { from: last_known(POSTGRES), to: last_known(POSTGRES) });
+        let version = last_known(&migrator);
+        return Ok(MigrationReport { from: version, to: version });
     }
     connection.execute(LOCK_SETTINGS).await?;
     connection.lock().await?;
-    let outcome = async {
-        connection.ensure_migrations_table(&migrator.table_name).await?;
-        let from = last_applied(&connection.list_applied_migrations(&migrator.table_name).await?);
-        migrator.run_direct(None, &mut *connection, false).await?;
-        Ok(MigrationReport { from, to: last_known(POSTGRES) })
-    }
-    .await;
+    let outcome = run(&migrator, connection).await;
     connection.unlock().await?;
     outcome
+}
+
+async fn run<C: Migrate>(migrator: &Migrator, connection: &mut C) -> Result<MigrationReport, MigrateError> {
+    connection.ensure_migrations_table(&migrator.table_name).await?;
+    let applied = connection.list_applied_migrations(&migrator.table_name).await?;
+    let from = applied.iter().map(|migration| migration.version).max().unwrap_or(0);
+    migrator.run_direct(None, connection, false).await?;
+    Ok(MigrationReport { from, to: last_known(migrator) })
 }
 
 async fn is_up_to_date(connection: &mut PgConnection, migrator: &Migrator) -> Result<bool, MigrateError> {
@@ -77,12 +74,8 @@ pub(super) fn newer_schema(what: &str, version: i64) -> String {
     )
 }
 
-fn last_applied(applied: &[sqlx::migrate::AppliedMigration]) -> i64 {
-    applied.iter().map(|migration| migration.version).max().unwrap_or(0)
-}
-
-fn last_known(changes: &MigrationList) -> i64 {
-    changes.last().map_or(0, |(version, _, _)| *version)
+fn last_known(migrator: &Migrator) -> i64 {
+    migrator.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
 fn migrator(changes: &MigrationList) -> Migrator {

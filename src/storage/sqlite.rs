@@ -61,7 +61,6 @@ impl Database {
         Ok(Self { writer, readers: readers.map_err(|error| unusable(error.into()))?, lock, migrated })
     }
 
-    /// A connection for reading.
     pub(super) fn read(&self) -> &SqlitePool {
         &self.readers
     }
@@ -76,12 +75,10 @@ impl Database {
         self.writer.begin_with("BEGIN IMMEDIATE").await
     }
 
-    /// How its connections are used.
     pub(super) fn pools(&self) -> [PoolStatus; 2] {
         [PoolStatus::of("embedded_writer", &self.writer), PoolStatus::of("embedded_readers", &self.readers)]
     }
 
-    /// The fact of this name.
     pub(super) async fn meta(&self, name: &str) -> Result<Option<String>, Error> {
         sqlx::query_scalar("SELECT value FROM meta WHERE name = ?1")
             .bind(name)
@@ -158,8 +155,7 @@ fn lock(folder: &Path) -> Result<File, Error> {
     let shown = path.display();
     let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
     let file = file.map_err(|error| Error::internal_public(format!("can't create {shown}"), error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(error) => Err(Error::internal_public(format!("another server uses this DATA_DIR ({shown})"), error)),
-    }
+    let used = |error| Error::internal_public(format!("another server uses this DATA_DIR ({shown})"), error);
+    file.try_lock().map_err(used)?;
+    Ok(file)
 }

@@ -5,7 +5,7 @@ use futures_util::FutureExt;
 use futures_util::future::OptionFuture;
 use parking_lot::Mutex;
 
-use super::cache::{CacheStore, EmbeddedCache};
+use super::cache::CacheStore;
 use super::config::ConfigStore;
 use super::conversation::{ConversationStore, EmbeddedConversations};
 use super::execution::{EmbeddedExecutions, ExecutionStore};
@@ -24,13 +24,9 @@ const MAX_OUTBOX_BYTES: i64 = 500_000_000;
 /// All stores. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Stores {
-    /// Conversations and their summaries.
     pub conversations: ConversationStore,
-    /// Cached answers.
     pub cache: CacheStore,
-    /// Executions and their steps.
     pub executions: ExecutionStore,
-    /// What was configured through the API.
     pub config: ConfigStore,
     pub(super) database: Database,
     pub(super) redis: Option<Failover<Redis>>,
@@ -74,7 +70,7 @@ impl Stores {
         )?;
         Ok(Self {
             conversations: ConversationStore::new(conversations, redis.clone()),
-            cache: CacheStore::new(EmbeddedCache::new(database.clone(), clock), redis.clone()),
+            cache: CacheStore { database: database.clone(), clock, redis: redis.clone() },
             executions,
             config,
             database,
@@ -146,7 +142,7 @@ impl Stores {
 
     /// Deletes what has expired or is beyond what `settings` retain. To be called now and then.
     pub async fn purge(&self, settings: &StorageSettings) -> Result<(), Error> {
-        self.conversations.purge().await?;
+        self.conversations.embedded.purge().await?;
         self.cache.purge().await?;
         self.trim_outboxes(MAX_OUTBOX_BYTES).await?;
         self.executions.retain(settings.execution_retention, settings.execution_max_rows).await

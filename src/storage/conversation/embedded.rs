@@ -18,7 +18,6 @@ const PURGE_PAUSE: Duration = Duration::from_millis(10);
 /// How long it is remembered that a conversation was cleared: a Redis with older data should not come back.
 const TOMBSTONE_LIFETIME_MS: i64 = 30 * 86_400_000;
 
-/// Conversations in the embedded database.
 #[derive(Clone, Debug)]
 pub(crate) struct EmbeddedConversations {
     pub(super) database: Database,

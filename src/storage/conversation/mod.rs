@@ -1,8 +1,7 @@
 //! Conversations: in Redis if there is one, else in the embedded database.
 //!
-//! With Redis, the embedded database keeps a copy of what went through this server. It answers while Redis is away, and gives a
-//! Redis that comes back empty what it has lost. `script` knows the keys and changes them, `redis` reads them; `replay` brings
-//! what was queued to Redis, `restore` the copies. Services call [`ConversationStore`] and need not know which store answers.
+//! With Redis, the embedded database keeps a copy, which answers while Redis is away. `script` knows the keys and changes them,
+//! `redis` reads them; `replay` brings what was queued to Redis, and `restore` the copies that it has lost.
 
 mod codec;
 mod copies;

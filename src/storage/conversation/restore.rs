@@ -10,13 +10,8 @@ use crate::storage::redis::{BACKGROUND_TIMEOUT, RedisConnection, call};
 
 static KNOWN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/known.lua")));
 
-/// Gives a Redis that has forgotten everything, or the last moments, what there is a copy of. What is queued in the outbox is
-/// left to it: that comes after all this, in order.
-///
-/// A copy is given back whole only if Redis has no such conversation. If it has one, only the end of the copy is added: what
-/// this server stored after the newest of its steps that Redis knows. If Redis knows none of them, another server has given back
-/// its copy, or somebody has begun anew: the conversation stays as it is, and this copy is not merged into it. Returns how many
-/// those are. A clearing that Redis has forgotten is repeated first, and spares what was said since.
+/// Gives a Redis that has forgotten something what there is a copy of: forgotten clearings first; a copy whole if Redis has no such
+/// conversation, else what follows the newest step that Redis knows. Returns how many conversations have no such step and stay.
 pub(crate) async fn restore(store: &EmbeddedConversations, connection: &RedisConnection) -> Result<usize, Failure> {
     let installation = store.database.installation().await?;
     let (mut last, mut differing) = (String::new(), 0);

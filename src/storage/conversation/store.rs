@@ -11,7 +11,7 @@ use crate::storage::sqlite::int;
 /// Conversations by user.
 #[derive(Clone, Debug)]
 pub struct ConversationStore {
-    embedded: EmbeddedConversations,
+    pub(in crate::storage) embedded: EmbeddedConversations,
     redis: Option<Failover<Redis>>,
 }
 
@@ -90,10 +90,6 @@ impl ConversationStore {
             copied(self.embedded.summarize_copy(user, summarized, summary).await);
         }
         Ok(is_done)
-    }
-
-    pub(crate) async fn purge(&self) -> Result<(), Error> {
-        self.embedded.purge().await
     }
 }
 

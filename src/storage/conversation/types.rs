@@ -6,9 +6,7 @@ use crate::kernel::Role;
 /// One message of a conversation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
-    /// Who spoke.
     pub role: Role,
-    /// What was said.
     pub content: String,
     /// Free to the caller.
     pub metadata: Map<String, Value>,
@@ -19,7 +17,6 @@ pub struct Message {
 /// A conversation as it is at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Conversation {
-    /// What was summarized.
     pub summary: Option<String>,
     /// The newest messages, newest first.
     pub messages: Vec<Message>,
@@ -30,7 +27,6 @@ pub struct Conversation {
 pub struct Excess {
     /// The messages, oldest first.
     pub messages: Vec<Message>,
-    /// The summary so far.
     pub summary: Option<String>,
     pub(super) identity: MessageIdentity,
 }
@@ -51,7 +47,6 @@ pub(super) struct AppendBatch<'a> {
     pub(super) id: String,
     /// Oldest first.
     pub(super) messages: &'a [Message],
-    /// How long the conversation lives on.
     pub(super) ttl_ms: i64,
     pub(super) max_messages: i64,
 }

@@ -1,9 +1,7 @@
 //! Remote services that may be slow or gone: Redis and Postgres, with the embedded store standing in.
 //!
-//! [`Failover`] holds the connection to one of them. A store reads through [`prefer_remote`] and writes through [`write`]: while the
-//! service is away, the embedded store answers, and what is written goes to the outbox of the embedded database as well.
-//! `reconnect` connects, watches and drains the outbox in the background, so no request ever waits for a connection. To add a
-//! service: implement [`RemoteBackend`], and dispatch to it in a store.
+//! A store reads through [`prefer_remote`] and writes through [`write`], which without the service writes to the outbox too;
+//! `reconnect` drains it, so no request waits for a connection. To add a service: implement [`RemoteBackend`].
 
 mod dispatch;
 mod outbox;

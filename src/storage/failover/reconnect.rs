@@ -70,7 +70,7 @@ impl<B: RemoteBackend> Failover<B> {
         }
         // From here on writers wait for a page at a time, so that they can't outrun what is written back.
         loop {
-            let closed = self.block_writers().await;
+            let closed = self.queue.write().await;
             if !self.write_back(&connection, &mut written, Some(LAST_PAGE_TIMEOUT)).await? {
                 self.mark_up(connection, written, closed);
                 return Ok(());

@@ -32,7 +32,7 @@ pub(crate) struct Failover<B: RemoteBackend> {
     clock: Clock,
     state: Arc<Mutex<FailoverState<B::Connection>>>,
     /// Read while an operation is put into the outbox, written while the last ones are taken out.
-    queue: Arc<RwLock<()>>,
+    pub(super) queue: Arc<RwLock<()>>,
     /// Tells the reconnect task that there is something to do, or to look at.
     wake: Arc<Notify>,
 }
@@ -69,7 +69,6 @@ impl<B: RemoteBackend> Failover<B> {
         Ok(Self { backend, outbox, clock, state, queue: Arc::default(), wake: Arc::default() })
     }
 
-    /// How the service is doing.
     pub(crate) fn status(&self) -> BackendStatus {
         self.state.lock().status.clone()
     }
@@ -164,11 +163,6 @@ impl<B: RemoteBackend> Failover<B> {
     /// A place in the outbox: as long as it is held, the service does not return.
     pub(super) async fn queue(&self) -> OwnedRwLockReadGuard<()> {
         self.queue.clone().read_owned().await
-    }
-
-    /// Keeps operations out of the outbox.
-    pub(super) async fn block_writers(&self) -> RwLockWriteGuard<'_, ()> {
-        self.queue.write().await
     }
 
     /// Counts operations that wait no more.

@@ -37,31 +37,22 @@ pub(crate) struct Postgres {
 impl Postgres {
     pub(crate) fn new(dsn: &Secret, server: String, executions: EmbeddedExecutions) -> Result<Self, Error> {
         let url = SecretUrl::new(dsn.expose());
-        Ok(Self {
-            options: options(&url)?,
-            redaction: Redaction::new(url.secrets()),
-            server: server.into(),
-            executions,
-        })
+        let (options, redaction) = (options(&url)?, Redaction::new(url.secrets()));
+        Ok(Self { options, redaction, server: server.into(), executions })
     }
 
     /// Brings the schema up to date. Several servers may do so at once: they take turns.
     pub(crate) async fn migrate(&self) -> Result<MigrationReport, Failure> {
         let mut connection = call(CONNECT_TIMEOUT, PgConnection::connect_with(&self.options)).await?;
         let migrating = timeout(MIGRATION_TIMEOUT, migrate::postgres(&mut connection)).await;
-        let migrated = match migrating {
-            Ok(Ok(migrated)) => migrated,
-            Ok(Err(MigrateError::VersionMissing(version))) => {
-                return Err(Failure::IncompatibleSchema(migrate::newer_schema("the Postgres database", version)));
+        let locked = |_| Failure::Unavailable("its schema is locked by somebody else".to_owned());
+        let migrated = migrating.map_err(locked)?.map_err(|error| match error {
+            MigrateError::VersionMissing(version) => {
+                Failure::IncompatibleSchema(migrate::newer_schema("the Postgres database", version))
             }
-            Ok(Err(error @ MigrateError::VersionMismatch(_))) => {
-                return Err(Failure::IncompatibleSchema(error.to_string()));
-            }
-            Ok(Err(error)) => {
-                return Err(Failure::Unavailable(format!("its schema can't be brought up to date: {error}")));
-            }
-            Err(_) => return Err(Failure::Unavailable("its schema is locked by somebody else".to_owned())),
-        };
+            MigrateError::VersionMismatch(_) => Failure::IncompatibleSchema(error.to_string()),
+            _ => Failure::Unavailable(format!("its schema can't be brought up to date: {error}")),
+        })?;
         call(CONNECT_TIMEOUT, connection.close()).await?;
         Ok(migrated)
     }
@@ -136,9 +127,7 @@ fn options(dsn: &SecretUrl) -> Result<PgConnectOptions, Error> {
             "user" => options.username(value.as_ref()),
             "password" => options.password(value.as_ref()),
             "application_name" | "connect_timeout" => options,
-            key => {
-                return Err(wrong(&format!("its parameter '{key}' is not known")));
-            }
+            key => return Err(wrong(&format!("its parameter '{key}' is not known"))),
         };
     }
     Ok(options)

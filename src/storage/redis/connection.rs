@@ -29,16 +29,12 @@ pub(crate) async fn call<T>(
 /// Whether an error lies with the operation or with Redis.
 pub(crate) fn classify<T>(outcome: Result<T, RedisError>) -> Result<T, Failure> {
     outcome.map_err(|error| {
-        if is_rejection(&error) {
+        // It lies with the data if a key holds something else than it should. Everything else may pass.
+        if error.kind() == ErrorKind::UnexpectedReturnType || error.to_string().contains("WRONGTYPE") {
             return Failure::Rejected(Error::internal("Redis does not take an operation", error));
         }
         Failure::Unavailable(error.to_string())
     })
-}
-
-/// Whether it lies with the data: a key holds something else than it should. Everything else may pass.
-fn is_rejection(error: &RedisError) -> bool {
-    error.kind() == ErrorKind::UnexpectedReturnType || error.to_string().contains("WRONGTYPE")
 }
 
 /// Asks for a sign of life; says how long that took.
