@@ -7,32 +7,22 @@ use crate::kernel::{Error, ErrorKind};
 /// Where an execution stands in the list of all. Each store counts for itself, so it says of which one it speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExecutionCursor {
-    position: i64,
+    pub(super) position: i64,
     /// Whether that is a position in Postgres, and not in the embedded store.
-    in_postgres: bool,
+    pub(super) in_postgres: bool,
 }
-
-/// How a cursor names Postgres.
-const POSTGRES_PREFIX: char = 'p';
-/// How a cursor names the embedded store.
-const EMBEDDED_PREFIX: char = 'e';
 
 impl ExecutionCursor {
     /// What cursors look like, as a regular expression.
     pub const PATTERN: &str = "^[ep](?:0|[1-9][0-9]*)-[0-9a-f]{8}$";
 
-    pub(super) fn new(position: i64, in_postgres: bool) -> Self {
-        Self { position, in_postgres }
-    }
-
     /// The cursor that a caller gives back.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let read = || {
             let (number, _) = text.split_once('-')?;
-            let in_postgres = number.starts_with(POSTGRES_PREFIX);
-            let position =
-                number.strip_prefix(if in_postgres { POSTGRES_PREFIX } else { EMBEDDED_PREFIX })?.parse().ok()?;
-            Some(Self::new(position, in_postgres))
+            let in_postgres = number.starts_with('p');
+            let position = number.strip_prefix(['e', 'p'])?.parse().ok()?;
+            Some(Self { position, in_postgres })
         };
         read().filter(|cursor| cursor.to_string() == text).ok_or_else(invalid_cursor)
     }
@@ -57,10 +47,9 @@ impl ExecutionCursor {
 /// The store, the position, and a checksum that tells a cursor from a guess.
 impl fmt::Display for ExecutionCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = format!("{}{}", if self.in_postgres { POSTGRES_PREFIX } else { EMBEDDED_PREFIX }, self.position);
+        let number = format!("{}{}", if self.in_postgres { 'p' } else { 'e' }, self.position);
         let digest = Sha256::digest(&number);
-        f.write_str(&number)?;
-        f.write_str("-")?;
+        write!(f, "{number}-")?;
         digest.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }

@@ -13,7 +13,6 @@ use crate::storage::sqlite::{Database, failed, int};
 /// Long texts are cut, so that a page stays small.
 const LIST_QUERY: &str = select_execution!("substr(prompt, 1, 1000)", "substr(answer, 1, 1000)", "position < ");
 
-/// Executions in the embedded database.
 #[derive(Clone, Debug)]
 pub(crate) struct EmbeddedExecutions {
     pub(super) database: Database,
@@ -117,7 +116,7 @@ impl EmbeddedExecutions {
 }
 
 async fn run(change: &ExecutionChange, executor: impl SqliteExecutor<'_>) -> Result<(), sqlx::Error> {
-    let done = match change {
+    let query = match change {
         ExecutionChange::Begin(execution) => {
             sqlx::query("INSERT INTO execution (id, user_id, status, prompt, started_at) VALUES (?1, ?2, ?3, ?4, ?5)")
                 .bind(&execution.id)
@@ -125,8 +124,6 @@ async fn run(change: &ExecutionChange, executor: impl SqliteExecutor<'_>) -> Res
                 .bind(execution.status.as_str())
                 .bind(&execution.prompt)
                 .bind(execution.started_ms)
-                .execute(executor)
-                .await
         }
         ExecutionChange::Plan { id, intent, confidence, plan } => {
             sqlx::query("UPDATE execution SET intent = ?2, intent_confidence = ?3, plan = ?4 WHERE id = ?1")
@@ -134,52 +131,38 @@ async fn run(change: &ExecutionChange, executor: impl SqliteExecutor<'_>) -> Res
                 .bind(intent)
                 .bind(confidence)
                 .bind(plan)
-                .execute(executor)
-                .await
         }
         // Of an execution that began in Postgres there is no record here.
-        ExecutionChange::Step { id, ordinal, step } => {
-            sqlx::query(
-                "INSERT INTO execution_step
+        ExecutionChange::Step { id, ordinal, step } => sqlx::query(
+            "INSERT INTO execution_step
                      (execution_id, ordinal, id, action, target, status, error, output, duration_ms, query)
                  SELECT id, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 FROM execution WHERE id = ?1",
-            )
-            .bind(id)
-            .bind(ordinal)
-            .bind(&step.id)
-            .bind(&step.action)
-            .bind(&step.target)
-            .bind(step.status.as_str())
-            .bind(&step.error)
-            .bind(&step.output)
-            .bind(step.duration_ms)
-            .bind(&step.query)
-            .execute(executor)
-            .await
-        }
-        ExecutionChange::Finish { id, outcome, finished_ms } => {
-            sqlx::query(
-                "UPDATE execution SET status = ?2, answer = ?3, error = ?4, metadata = ?5, finished_at = ?6
+        )
+        .bind(id)
+        .bind(ordinal)
+        .bind(&step.id)
+        .bind(&step.action)
+        .bind(&step.target)
+        .bind(step.status.as_str())
+        .bind(&step.error)
+        .bind(&step.output)
+        .bind(step.duration_ms)
+        .bind(&step.query),
+        ExecutionChange::Finish { id, outcome, finished_ms } => sqlx::query(
+            "UPDATE execution SET status = ?2, answer = ?3, error = ?4, metadata = ?5, finished_at = ?6
                  WHERE id = ?1 AND status = 'running'",
-            )
-            .bind(id)
-            .bind(outcome.status.as_str())
-            .bind(&outcome.answer)
-            .bind(&outcome.error)
-            .bind(&outcome.metadata)
-            .bind(finished_ms)
-            .execute(executor)
-            .await
-        }
-        ExecutionChange::Interrupt { before_ms } => {
-            sqlx::query(
-                "UPDATE execution SET status = 'interrupted', error = ?1, finished_at = ?2 WHERE status = 'running'",
-            )
-            .bind(INTERRUPTED)
-            .bind(before_ms)
-            .execute(executor)
-            .await
-        }
+        )
+        .bind(id)
+        .bind(outcome.status.as_str())
+        .bind(&outcome.answer)
+        .bind(&outcome.error)
+        .bind(&outcome.metadata)
+        .bind(finished_ms),
+        ExecutionChange::Interrupt { before_ms } => sqlx::query(
+            "UPDATE execution SET status = 'interrupted', error = ?1, finished_at = ?2 WHERE status = 'running'",
+        )
+        .bind(INTERRUPTED)
+        .bind(before_ms),
     };
-    done.map(|_| ())
+    query.execute(executor).await.map(|_| ())
 }

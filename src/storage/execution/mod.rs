@@ -1,7 +1,6 @@
 //! Executions and their steps: in Postgres if there is one, else in the embedded database.
 //!
-//! Each change of a record can be made again without harm, so what the embedded database took while Postgres was away is
-//! simply done again there. Services call [`ExecutionStore`] and need not know which store answers.
+//! Each change of a record can be made again without harm: what was taken while Postgres was away is done again there.
 
 mod change;
 mod cursor;

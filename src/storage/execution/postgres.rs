@@ -45,7 +45,15 @@ pub(super) async fn list(
     before: i64,
     limit: usize,
 ) -> Result<Vec<(i64, Execution)>, Failure> {
-    let mut query = page(filter, before, limit);
+    let mut query = QueryBuilder::<Postgres>::new(LIST_QUERY);
+    query.push_bind(before);
+    if let Some(user_id) = &filter.user_id {
+        query.push(" AND user_id = ").push_bind(replace_nul(user_id));
+    }
+    if let Some(status) = filter.status {
+        query.push(" AND status = ").push_bind(status.as_str());
+    }
+    query.push(" ORDER BY position DESC LIMIT ").push_bind(int(limit));
     let reading = async {
         let rows: Vec<ExecutionRow> = query.build_query_as().fetch_all(&connection.pool).await?;
         rows.into_iter().map(execution).collect()
@@ -53,22 +61,8 @@ pub(super) async fn list(
     call(REQUEST_TIMEOUT, reading).await
 }
 
-fn page(filter: &ExecutionFilter, before: i64, limit: usize) -> QueryBuilder<Postgres> {
-    let mut query = QueryBuilder::new(LIST_QUERY);
-    query.push_bind(before);
-    if let Some(user_id) = &filter.user_id {
-        query.push(" AND user_id = ").push_bind(replace_nul(user_id).into_owned());
-    }
-    if let Some(status) = filter.status {
-        query.push(" AND status = ").push_bind(status.as_str());
-    }
-    query.push(" ORDER BY position DESC LIMIT ").push_bind(int(limit));
-    query
-}
-
-/// A few at a time with pauses, so that nobody is kept waiting. Positions grow as records come in, so the first thousand tell
-/// whether there is anything to delete: what a server writes back late is found when it is among them. Positions have gaps, so
-/// the records themselves are counted. What another server is deleting is left to it.
+/// A few at a time with pauses, as in the embedded store. What a server writes back late is found when it is among the first
+/// thousand. What another server is deleting is left to it.
 pub(super) async fn retain(
     connection: &PostgresConnection,
     now_ms: i64,

@@ -8,7 +8,6 @@ use crate::kernel::Redaction;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ExecutionStatus {
-    /// Under way.
     Running,
     /// Answered.
     Completed,
@@ -32,50 +31,40 @@ impl ExecutionStatus {
 
     /// The name in the store and on the wire.
     pub fn as_str(self) -> &'static str {
-        name_in(&Self::ALL, self)
+        Self::ALL.iter().find(|(known, _)| *known == self).map_or("", |(_, name)| name)
     }
 
     /// The status of that name.
     pub fn parse(name: &str) -> Option<Self> {
-        named_in(&Self::ALL, name)
+        Self::ALL.iter().find(|(_, known)| *known == name).map(|(value, _)| *value)
     }
 }
 
 /// The record of one chat request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Execution {
-    /// Its id.
     pub id: String,
-    /// Who asked.
     pub user_id: String,
-    /// How far it is.
     pub status: ExecutionStatus,
-    /// What was asked.
     pub prompt: String,
     /// What the prompt was taken to ask for, and how surely.
     pub intent: Option<(String, f64)>,
     /// The tasks, as JSON.
     pub plan: Option<Value>,
-    /// What was answered.
     pub answer: Option<String>,
-    /// What went wrong.
     pub error: Option<String>,
     /// The metadata of the reply.
     pub metadata: Option<Value>,
     /// Milliseconds since 1970.
     pub started_ms: i64,
-    /// Milliseconds since 1970.
     pub finished_ms: Option<i64>,
 }
 
 /// What is known about an execution when it ends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// How it ended.
     pub status: ExecutionStatus,
-    /// What was answered.
     pub answer: Option<String>,
-    /// What went wrong.
     pub error: Option<String>,
     /// The metadata of the reply, as JSON.
     pub metadata: String,
@@ -85,56 +74,36 @@ pub struct Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StepStatus {
-    /// It gave what it should.
     Completed,
-    /// It gave nothing of use.
     Failed,
     /// It was not begun: it builds on one that failed.
     Skipped,
 }
 
 impl StepStatus {
-    /// Every status, with its name.
-    const ALL: [(Self, &'static str); 3] =
-        [(Self::Completed, "completed"), (Self::Failed, "failed"), (Self::Skipped, "skipped")];
-
     /// The name in the store and on the wire.
     pub fn as_str(self) -> &'static str {
-        name_in(&Self::ALL, self)
+        match self {
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
     }
-
-    /// The status of that name.
-    pub fn parse(name: &str) -> Option<Self> {
-        named_in(&Self::ALL, name)
-    }
-}
-
-fn name_in<T: PartialEq>(all: &[(T, &'static str)], value: T) -> &'static str {
-    all.iter().find(|(known, _)| *known == value).map_or("", |(_, name)| name)
-}
-
-fn named_in<T: Copy>(all: &[(T, &'static str)], name: &str) -> Option<T> {
-    all.iter().find(|(_, known)| *known == name).map(|(value, _)| *value)
 }
 
 /// One finished task of an execution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Step {
-    /// Its id in the plan.
     pub id: String,
     /// What kind of task it is.
     pub action: String,
     /// What it was done with: a model, an agent, a data source, a tool.
     pub target: Option<String>,
-    /// How it ended.
     pub status: StepStatus,
-    /// What went wrong.
     pub error: Option<String>,
     /// What a data source was asked.
     pub query: Option<String>,
-    /// What came of it.
     pub output: Option<String>,
-    /// How long it took.
     pub duration_ms: i64,
 }
 
@@ -150,9 +119,7 @@ impl Step {
 /// Which executions to list.
 #[derive(Clone, Debug, Default)]
 pub struct ExecutionFilter {
-    /// Of this user only.
     pub user_id: Option<String>,
-    /// With this status only.
     pub status: Option<ExecutionStatus>,
     /// Older than the one with this cursor.
     pub before: Option<ExecutionCursor>,

@@ -1,6 +1,8 @@
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
 use serde_json::Value;
 
-use super::record::{Execution, ExecutionStatus, Step, StepStatus};
+use super::record::{Execution, Step};
 use crate::kernel::JsonReader;
 
 /// Values that the plan or the metadata of a record may have: those of a reply with as many rows as fit in one.
@@ -21,51 +23,23 @@ macro_rules! select_execution {
 }
 pub(super) use select_execution;
 
-/// Reads the steps of an execution.
 pub(super) const SELECT_STEPS: &str = "SELECT id, action, target, status, error, query, output, duration_ms
     FROM execution_step WHERE execution_id = $1 ORDER BY ordinal";
 
-pub(super) type ExecutionRow = (
-    i64,
-    String,
-    String,
-    String,
-    String,
-    Option<String>,
-    Option<f64>,
-    Option<String>,
-    Option<String>,
-    Option<String>,
-    Option<String>,
-    i64,
-    Option<i64>,
-);
+type Text = Option<String>;
+pub(super) type ExecutionRow =
+    (i64, String, String, String, String, Text, Option<f64>, Text, Text, Text, Text, i64, Option<i64>);
+pub(super) type StepRow = (String, String, Text, String, Text, Text, Text, i64);
 
-pub(super) type StepRow = (String, String, Option<String>, String, Option<String>, Option<String>, Option<String>, i64);
-
-/// An execution with its position.
 pub(super) fn execution(row: ExecutionRow) -> Result<(i64, Execution), sqlx::Error> {
-    let (
-        position,
-        id,
-        user_id,
-        name,
-        prompt,
-        intent,
-        confidence,
-        plan,
-        answer,
-        error,
-        metadata,
-        started_ms,
-        finished_ms,
-    ) = row;
+    let (position, id, user_id, name, prompt, intent, surety, plan, answer, error, metadata, started_ms, finished_ms) =
+        row;
     let execution = Execution {
         id,
         user_id,
-        status: status(&name, ExecutionStatus::parse)?,
+        status: status(&name)?,
         prompt,
-        intent: intent.zip(confidence),
+        intent: intent.zip(surety),
         plan: json("plan", plan),
         answer,
         error,
@@ -76,19 +50,18 @@ pub(super) fn execution(row: ExecutionRow) -> Result<(i64, Execution), sqlx::Err
     Ok((position, execution))
 }
 
-/// One execution with its steps.
 pub(super) fn detail(execution_row: ExecutionRow, steps: Vec<StepRow>) -> Result<(Execution, Vec<Step>), sqlx::Error> {
     let (_, execution) = execution(execution_row)?;
     Ok((execution, steps.into_iter().map(step).collect::<Result<_, _>>()?))
 }
 
 fn step((id, action, target, name, error, query, output, duration_ms): StepRow) -> Result<Step, sqlx::Error> {
-    let status = status(&name, StepStatus::parse)?;
-    Ok(Step { id, action, target, status, error, query, output, duration_ms })
+    Ok(Step { id, action, target, status: status(&name)?, error, query, output, duration_ms })
 }
 
-fn status<T>(name: &str, parse: fn(&str) -> Option<T>) -> Result<T, sqlx::Error> {
-    parse(name).ok_or_else(|| sqlx::Error::Decode(format!("unknown status {name}").into()))
+fn status<'a, T: Deserialize<'a>>(name: &'a str) -> Result<T, sqlx::Error> {
+    let unknown = |_: serde::de::value::Error| sqlx::Error::Decode(format!("unknown status {name}").into());
+    T::deserialize(name.into_deserializer()).map_err(unknown)
 }
 
 fn json(column: &str, text: Option<String>) -> Option<Value> {

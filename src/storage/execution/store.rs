@@ -79,7 +79,7 @@ impl ExecutionStore {
             Some(cursor) => cursor.position_in(in_postgres, self.postgres.is_some()),
         };
         let with_cursors = |found: Vec<(i64, Execution)>, in_postgres| {
-            found.into_iter().map(|(position, it)| (ExecutionCursor::new(position, in_postgres), it)).collect()
+            found.into_iter().map(|(position, it)| (ExecutionCursor { position, in_postgres }, it)).collect()
         };
         let reading = |connection| async { postgres::list(connection, filter, before(true)?, limit).await };
         if let Some(found) = try_remote(self.postgres.as_ref(), reading).await? {
