@@ -183,9 +183,9 @@ async fn list(
 ) -> Result<JsonReply<Executions>, ApiError> {
     let before = query.cursor.as_deref().map(ExecutionCursor::parse).transpose()?;
     let filter = ExecutionFilter { user_id: query.user_id, status: query.status, before };
-    let page = service.list(&filter, query.limit).await?;
-    let executions: Vec<_> = page.executions.into_iter().map(Into::into).collect();
-    let next_cursor = page.next.map(|cursor| cursor.to_string());
+    let (executions, next) = service.list(&filter, query.limit).await?;
+    let executions: Vec<_> = executions.into_iter().map(Into::into).collect();
+    let next_cursor = next.map(|cursor| cursor.to_string());
     Ok(JsonReply::ok(Executions { success: true, count: executions.len(), executions, next_cursor }))
 }
 

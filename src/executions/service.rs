@@ -7,29 +7,24 @@ pub struct ExecutionService {
     store: ExecutionStore,
 }
 
-/// A page of executions, newest first.
-#[derive(Debug)]
-pub struct ExecutionPage {
-    /// What the page shows.
-    pub executions: Vec<Execution>,
-    /// Where the next page begins; None on the last one.
-    pub next: Option<ExecutionCursor>,
-}
-
 impl ExecutionService {
     /// A service on this store.
     pub fn new(store: ExecutionStore) -> Self {
         Self { store }
     }
 
-    /// The newest executions first, at most `size` of them.
-    pub async fn list(&self, filter: &ExecutionFilter, size: usize) -> Result<ExecutionPage, Error> {
+    /// The newest executions first, at most `size` of them, and where the next page begins; None on the last one.
+    pub async fn list(
+        &self,
+        filter: &ExecutionFilter,
+        size: usize,
+    ) -> Result<(Vec<Execution>, Option<ExecutionCursor>), Error> {
         // One more than asked for tells whether there is another page.
         let mut found = self.store.list(filter, size + 1).await?;
         let has_more = found.len() > size;
         found.truncate(size);
         let next = found.last().filter(|_| has_more).map(|(cursor, _)| *cursor);
-        Ok(ExecutionPage { executions: found.into_iter().map(|(_, execution)| execution).collect(), next })
+        Ok((found.into_iter().map(|(_, execution)| execution).collect(), next))
     }
 
     /// An execution with its steps.

@@ -1,6 +1,5 @@
 //! What the server remembers: conversations with their summaries under `/api/memory`, and answers it may give again.
 //!
-//! Chat reads a conversation through [`MemoryService::context`] and adds both turns through [`MemoryService::append`].
 //! `summarizer` sums up what outgrows the limit; `app` runs it and lends it a model, since this room may not know one. To
 //! change what fits into a prompt: `context`.
 

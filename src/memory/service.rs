@@ -31,17 +31,6 @@ pub struct MemoryStats {
     max_messages: usize,
 }
 
-/// Whether conversations can be stored.
-#[derive(Debug)]
-pub struct MemoryReport {
-    /// Whether every store that is configured answers.
-    pub healthy: bool,
-    /// Each store.
-    pub stores: Vec<StoreReport>,
-    /// What the embedded store stands in for at the moment, as sentences.
-    pub degraded: Vec<String>,
-}
-
 /// Whether one store answers, in the original's shape.
 #[derive(Debug, Serialize)]
 pub struct StoreReport {
@@ -127,14 +116,15 @@ impl MemoryService {
         // Older messages wait to be summarized.
         let kept = if summarizing { memory.max_messages.saturating_mul(2).max(10_000) } else { memory.max_messages };
         let held = self.stores.conversations.append(user, messages, memory.ttl, kept).await?;
-        if summarizing && summary_is_due(held, memory.max_messages) {
+        // A fifth of the limit is summarized at a time, so that not every turn costs a call to the model.
+        if summarizing && held.saturating_sub(memory.max_messages) >= (memory.max_messages / 5).max(1) {
             self.summaries.push(user.clone());
         }
         Ok(())
     }
 
-    /// Whether each store answers.
-    pub async fn health(&self, settings: &StorageSettings) -> MemoryReport {
+    /// Whether conversations can be stored, and whether each store answers.
+    pub async fn health(&self, settings: &StorageSettings) -> (bool, Vec<StoreReport>) {
         let embedded = self.stores.ping().await.map_err(|error| error.public_detail().to_owned());
         let (redis, postgres) = tokio::join!(self.stores.ping_redis(), self.stores.ping_postgres());
         let healthy = embedded.is_ok() && (settings.redis_url.is_none() || redis.is_ok());
@@ -143,7 +133,7 @@ impl MemoryService {
             remote("postgres", settings.postgres_dsn.as_ref(), postgres),
             StoreReport::of("sqlite", embedded, None),
         ];
-        MemoryReport { healthy, stores, degraded: self.stores.degraded() }
+        (healthy, stores)
     }
 
     /// What the embedded store stands in for at the moment, as sentences.
@@ -178,11 +168,6 @@ fn shown(url: &Secret) -> String {
 fn can_summarize(settings: &Settings) -> bool {
     let llm = settings.llm.effective();
     settings.memory.summary_enabled && llm.base_url.is_some() && llm.default_model.is_some()
-}
-
-/// A fifth of the limit is summarized at a time, so that not every turn costs a call to the model.
-fn summary_is_due(held: usize, max_messages: usize) -> bool {
-    held.saturating_sub(max_messages) >= (max_messages / 5).max(1)
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ impl Summarizer {
     {
         let mut backing_off: HashMap<UserId, Instant> = HashMap::new();
         while let Some(user) = self.users.recv().await {
-            lock(&self.waiting).remove(&user);
+            self.waiting.lock().remove(&user);
             backing_off.retain(|_, until| *until > Instant::now());
             if backing_off.contains_key(&user) {
                 continue;
@@ -93,14 +93,10 @@ impl Summarizer {
 impl SummaryQueue {
     /// Names a conversation; one that waits already is not named twice.
     pub fn push(&self, user: UserId) {
-        if lock(&self.waiting).insert(user.clone()) && self.users.try_send(user.clone()).is_err() {
-            lock(&self.waiting).remove(&user);
+        if self.waiting.lock().insert(user.clone()) && self.users.try_send(user.clone()).is_err() {
+            self.waiting.lock().remove(&user);
         }
     }
-}
-
-fn lock(waiting: &Mutex<HashSet<UserId>>) -> parking_lot::MutexGuard<'_, HashSet<UserId>> {
-    waiting.lock()
 }
 
 /// How many of the oldest messages are summarized at once: as many as the model is shown, but at least one.

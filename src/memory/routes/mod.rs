@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use self::requests::{ContextQuery, HistoryQuery, MessageQuery, NewMessage};
 use super::context::ContextMessage;
-use super::service::{MemoryReport, MemoryService, MemoryStats, StoreReport};
+use super::service::{MemoryService, MemoryStats, StoreReport};
 use crate::kernel::{Clock, Role};
 use crate::storage::Message;
 use crate::web::openapi::schema::one_of;
@@ -22,9 +22,7 @@ use crate::web::{
 /// What the handlers work with.
 #[derive(Clone, Debug)]
 pub struct MemoryState {
-    /// What every module shares.
     pub app: AppState,
-    /// Conversations.
     pub memory: MemoryService,
 }
 
@@ -286,6 +284,7 @@ async fn config(State(state): State<MemoryState>) -> JsonReply<MemoryConfig> {
     responses((status = 200, description = "Whether memory works", body = MemoryHealth)))]
 async fn health(State(state): State<MemoryState>) -> JsonReply<MemoryHealth> {
     let settings = state.app.settings.snapshot();
-    let MemoryReport { healthy, stores, degraded } = state.memory.health(&settings.storage).await;
-    JsonReply::ok(MemoryHealth { healthy, enabled: settings.memory.enabled, storage: stores, degraded })
+    let (healthy, storage) = state.memory.health(&settings.storage).await;
+    let degraded = state.memory.degraded();
+    JsonReply::ok(MemoryHealth { healthy, enabled: settings.memory.enabled, storage, degraded })
 }

@@ -53,7 +53,6 @@ impl FromFields for ContextQuery {
     }
 }
 
-/// A message to add.
 pub(super) struct NewMessage {
     role: String,
     pub(super) content: String,
