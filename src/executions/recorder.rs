@@ -56,13 +56,8 @@ impl ExecutionRecorder {
             user_id: user_id.to_owned(),
             status: ExecutionStatus::Running,
             prompt: prompt.to_owned(),
-            intent: None,
-            plan: None,
-            answer: None,
-            error: None,
-            metadata: None,
             started_ms,
-            finished_ms: None,
+            ..Execution::default()
         };
         log_failure("the execution could not be recorded", self.executions.begin(record).await);
     }

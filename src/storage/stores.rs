@@ -9,7 +9,7 @@ use super::cache::CacheStore;
 use super::config::ConfigStore;
 use super::conversation::{ConversationStore, EmbeddedConversations};
 use super::execution::{EmbeddedExecutions, ExecutionStore};
-use super::failover::{BackendStatus, Failover, Outbox, RemoteBackend};
+use super::failover::{BackendStatus, Failover};
 use super::migrate::MigrationReport;
 use super::pool::PoolStatus;
 use super::postgres::Postgres;
@@ -41,7 +41,7 @@ impl Stores {
         let config = ConfigStore::new(&settings.data_dir);
         let database = Database::open(&settings.data_dir).await?;
         let conversations = EmbeddedConversations::new(database.clone(), clock.clone());
-        let executions = EmbeddedExecutions::new(database.clone(), clock.clone());
+        let executions = EmbeddedExecutions { database: database.clone(), clock: clock.clone() };
         let redis = match &settings.redis_url {
             None => {
                 // What is said without Redis is given to it, should it be used again.
@@ -49,27 +49,25 @@ impl Stores {
                 None
             }
             Some(url) => {
-                let outbox = Outbox::new(database.clone(), Redis::KEY);
                 let redis = Redis::new(url, database.clone(), conversations.clone())?;
-                Some(Failover::new(redis, outbox, clock.clone()).await?)
+                Some(Failover::new(redis, database.clone(), clock.clone()).await?)
             }
         };
         let postgres = match &settings.postgres_dsn {
             None => None,
             Some(dsn) => {
-                let outbox = Outbox::new(database.clone(), Postgres::KEY);
                 let postgres = Postgres::new(dsn, database.installation().await?, executions.clone())?;
-                Some(Failover::new(postgres, outbox, clock.clone()).await?)
+                Some(Failover::new(postgres, database.clone(), clock.clone()).await?)
             }
         };
-        let executions = ExecutionStore::new(executions, postgres.clone(), clock.clone());
+        let executions = ExecutionStore { embedded: executions, postgres: postgres.clone(), clock: clock.clone() };
         executions.interrupt().await?;
         let (of_redis, of_postgres) = tokio::try_join!(
             OptionFuture::from(redis.as_ref().map(Failover::start)).map(Option::transpose),
             OptionFuture::from(postgres.as_ref().map(Failover::start)).map(Option::transpose),
         )?;
         Ok(Self {
-            conversations: ConversationStore::new(conversations, redis.clone()),
+            conversations: ConversationStore { embedded: conversations, redis: redis.clone() },
             cache: CacheStore { database: database.clone(), clock, redis: redis.clone() },
             executions,
             config,
@@ -125,10 +123,10 @@ impl Stores {
         let database = Database::open(&settings.data_dir).await?;
         let mut done = vec![describe("the embedded database", database.migrated)];
         if let Some(dsn) = &settings.postgres_dsn {
-            let executions = EmbeddedExecutions::new(database.clone(), Clock::system());
+            let executions = EmbeddedExecutions { database: database.clone(), clock: Clock::system() };
             let migrated = Postgres::new(dsn, String::new(), executions)?.migrate().await;
-            let migrated =
-                migrated.map_err(|failure| Error::internal_public("Postgres could not be migrated", failure.text()))?;
+            let migrated = migrated
+                .map_err(|failure| Error::internal_public("Postgres could not be migrated", failure.to_string()))?;
             done.push(describe("Postgres", migrated));
         }
         database.close().await;

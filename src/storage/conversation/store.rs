@@ -12,14 +12,10 @@ use crate::storage::sqlite::int;
 #[derive(Clone, Debug)]
 pub struct ConversationStore {
     pub(in crate::storage) embedded: EmbeddedConversations,
-    redis: Option<Failover<Redis>>,
+    pub(in crate::storage) redis: Option<Failover<Redis>>,
 }
 
 impl ConversationStore {
-    pub(crate) fn new(embedded: EmbeddedConversations, redis: Option<Failover<Redis>>) -> Self {
-        Self { embedded, redis }
-    }
-
     /// Adds messages, oldest first, in one step: all or none. The conversation lives on for `ttl` from now; one that has
     /// expired begins anew. Beyond the newest `max_messages`, messages are dropped. Returns how many it holds.
     pub async fn append(

@@ -16,18 +16,12 @@ pub(super) const DELETE_PAUSE: Duration = Duration::from_millis(10);
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum ExecutionChange {
+    /// It has begun.
     Begin(Execution),
-    Plan {
-        id: String,
-        intent: String,
-        confidence: f64,
-        plan: String,
-    },
-    Step {
-        id: String,
-        ordinal: i64,
-        step: Step,
-    },
+    /// What was decided to be done.
+    Plan { id: String, intent: String, confidence: f64, plan: String },
+    /// A task has ended.
+    Step { id: String, ordinal: i64, step: Step },
     /// It has ended. One that has ended already stays as it is.
     Finish {
         id: String,
@@ -36,9 +30,7 @@ pub(super) enum ExecutionChange {
         finished_ms: i64,
     },
     /// Whatever this server was at before `before_ms` was cut off.
-    Interrupt {
-        before_ms: i64,
-    },
+    Interrupt { before_ms: i64 },
 }
 
 impl ExecutionChange {

@@ -15,15 +15,11 @@ const LIST_QUERY: &str = select_execution!("substr(prompt, 1, 1000)", "substr(an
 
 #[derive(Clone, Debug)]
 pub(crate) struct EmbeddedExecutions {
-    pub(super) database: Database,
-    pub(super) clock: Clock,
+    pub(crate) database: Database,
+    pub(crate) clock: Clock,
 }
 
 impl EmbeddedExecutions {
-    pub(crate) fn new(database: Database, clock: Clock) -> Self {
-        Self { database, clock }
-    }
-
     /// Makes a change, and puts it into the outbox if there is one.
     pub(super) async fn apply(&self, change: &ExecutionChange, outbox: Option<&Outbox>) -> Result<(), Error> {
         let work = async {

@@ -1,10 +1,14 @@
 use std::borrow::Cow;
 
 use indexmap::IndexMap;
-use sqlx::postgres::PgConnection;
+use sqlx::Postgres;
+use sqlx::postgres::{PgArguments, PgConnection};
+use sqlx::query::Query;
 
 use super::change::{ExecutionChange, INTERRUPTED};
 use super::record::{Execution, Outcome, Step};
+
+type Statement<'a> = Query<'a, Postgres, PgArguments>;
 
 /// Makes changes that stand in this order. Each kind takes one statement, however many there are: of one execution, the
 /// kinds follow each other anyway.
@@ -14,26 +18,24 @@ pub(super) async fn run(
     connection: &mut PgConnection,
 ) -> Result<(), sqlx::Error> {
     for changes in changes.split_inclusive(|change| matches!(change, ExecutionChange::Interrupt { .. })) {
-        begin(changes, server, connection).await?;
-        plan(changes, connection).await?;
-        step(changes, connection).await?;
-        finish(changes, connection).await?;
-        if let Some(ExecutionChange::Interrupt { before_ms }) = changes.last() {
-            interrupt(*before_ms, server, connection).await?;
+        let statements =
+            [begin(changes, server), plan(changes), step(changes), finish(changes), interrupt(changes, server)];
+        for statement in statements.into_iter().flatten() {
+            statement.execute(&mut *connection).await?;
         }
     }
     Ok(())
 }
 
-async fn begin(changes: &[ExecutionChange], server: &str, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+fn begin<'a>(changes: &'a [ExecutionChange], server: &'a str) -> Option<Statement<'a>> {
     let begun: Vec<&Execution> = changes
         .iter()
         .filter_map(|change| if let ExecutionChange::Begin(execution) = change { Some(execution) } else { None })
         .collect();
     if begun.is_empty() {
-        return Ok(());
+        return None;
     }
-    sqlx::query(
+    let statement = sqlx::query(
         "INSERT INTO execution (id, server, user_id, status, prompt, started_at)
          SELECT id, $1, user_id, status, prompt, started_at
          FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[])
@@ -45,13 +47,11 @@ async fn begin(changes: &[ExecutionChange], server: &str, connection: &mut PgCon
     .bind(begun.iter().map(|execution| replace_nul(&execution.user_id)).collect::<Vec<_>>())
     .bind(begun.iter().map(|execution| execution.status.as_str()).collect::<Vec<_>>())
     .bind(begun.iter().map(|execution| replace_nul(&execution.prompt)).collect::<Vec<_>>())
-    .bind(begun.iter().map(|execution| execution.started_ms).collect::<Vec<_>>())
-    .execute(connection)
-    .await
-    .map(|_| ())
+    .bind(begun.iter().map(|execution| execution.started_ms).collect::<Vec<_>>());
+    Some(statement)
 }
 
-async fn plan(changes: &[ExecutionChange], connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+fn plan(changes: &[ExecutionChange]) -> Option<Statement<'_>> {
     let (mut ids, mut intents, mut confidences, mut plans) = (vec![], vec![], vec![], vec![]);
     for change in changes {
         if let ExecutionChange::Plan { id, intent, confidence, plan } = change {
@@ -62,9 +62,9 @@ async fn plan(changes: &[ExecutionChange], connection: &mut PgConnection) -> Res
         }
     }
     if ids.is_empty() {
-        return Ok(());
+        return None;
     }
-    sqlx::query(
+    let statement = sqlx::query(
         "UPDATE execution SET intent = given.intent, intent_confidence = given.confidence, plan = given.plan
          FROM unnest($1::text[], $2::text[], $3::float8[], $4::text[]) AS given (id, intent, confidence, plan)
          WHERE execution.id = given.id",
@@ -72,13 +72,11 @@ async fn plan(changes: &[ExecutionChange], connection: &mut PgConnection) -> Res
     .bind(ids)
     .bind(intents)
     .bind(confidences)
-    .bind(plans)
-    .execute(connection)
-    .await
-    .map(|_| ())
+    .bind(plans);
+    Some(statement)
 }
 
-async fn step(changes: &[ExecutionChange], connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+fn step(changes: &[ExecutionChange]) -> Option<Statement<'_>> {
     let mut steps: Vec<(&str, i64, &Step)> = Vec::new();
     for change in changes {
         if let ExecutionChange::Step { id, ordinal, step } = change {
@@ -86,12 +84,12 @@ async fn step(changes: &[ExecutionChange], connection: &mut PgConnection) -> Res
         }
     }
     if steps.is_empty() {
-        return Ok(());
+        return None;
     }
     let optional = |field: fn(&Step) -> Option<&str>| -> Vec<_> {
         steps.iter().map(|(_, _, step)| field(step).map(|text| replace_nul(text).into_owned())).collect()
     };
-    sqlx::query(
+    let statement = sqlx::query(
         "INSERT INTO execution_step
              (execution_id, ordinal, id, action, status, duration_ms, target, error, query, output)
          SELECT given.* FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[],
@@ -108,13 +106,11 @@ async fn step(changes: &[ExecutionChange], connection: &mut PgConnection) -> Res
     .bind(optional(|step| step.target.as_deref()))
     .bind(optional(|step| step.error.as_deref()))
     .bind(optional(|step| step.query.as_deref()))
-    .bind(optional(|step| step.output.as_deref()))
-    .execute(connection)
-    .await
-    .map(|_| ())
+    .bind(optional(|step| step.output.as_deref()));
+    Some(statement)
 }
 
-async fn finish(changes: &[ExecutionChange], connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+fn finish(changes: &[ExecutionChange]) -> Option<Statement<'_>> {
     let mut ended = IndexMap::new();
     for change in changes {
         if let ExecutionChange::Finish { id, outcome, finished_ms } = change {
@@ -123,12 +119,12 @@ async fn finish(changes: &[ExecutionChange], connection: &mut PgConnection) -> R
         }
     }
     if ended.is_empty() {
-        return Ok(());
+        return None;
     }
     let optional = |field: fn(&Outcome) -> Option<&str>| -> Vec<_> {
         ended.values().map(|(outcome, _)| field(outcome).map(|text| replace_nul(text).into_owned())).collect()
     };
-    sqlx::query(
+    let statement = sqlx::query(
         "UPDATE execution SET status = given.status, answer = given.answer, error = given.error,
              metadata = given.metadata, finished_at = given.finished_at
          FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[])
@@ -140,23 +136,20 @@ async fn finish(changes: &[ExecutionChange], connection: &mut PgConnection) -> R
     .bind(optional(|outcome| outcome.answer.as_deref()))
     .bind(optional(|outcome| outcome.error.as_deref()))
     .bind(ended.values().map(|(outcome, _)| outcome.metadata.as_str()).collect::<Vec<_>>())
-    .bind(ended.values().map(|(_, finished_ms)| *finished_ms).collect::<Vec<_>>())
-    .execute(connection)
-    .await
-    .map(|_| ())
+    .bind(ended.values().map(|(_, finished_ms)| *finished_ms).collect::<Vec<_>>());
+    Some(statement)
 }
 
-async fn interrupt(before_ms: i64, server: &str, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query(
+fn interrupt<'a>(changes: &'a [ExecutionChange], server: &'a str) -> Option<Statement<'a>> {
+    let Some(ExecutionChange::Interrupt { before_ms }) = changes.last() else { return None };
+    let statement = sqlx::query(
         "UPDATE execution SET status = 'interrupted', error = $3, finished_at = $2
          WHERE status = 'running' AND server = $1 AND started_at < $2",
     )
     .bind(server)
     .bind(before_ms)
-    .bind(INTERRUPTED)
-    .execute(connection)
-    .await
-    .map(|_| ())
+    .bind(INTERRUPTED);
+    Some(statement)
 }
 
 /// The one character that Postgres can't store.

@@ -5,9 +5,10 @@ use super::cursor::ExecutionCursor;
 use crate::kernel::Redaction;
 
 /// How far an execution has come, or how it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ExecutionStatus {
+    #[default]
     Running,
     /// Answered.
     Completed,
@@ -41,7 +42,7 @@ impl ExecutionStatus {
 }
 
 /// The record of one chat request.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Execution {
     pub id: String,
     pub user_id: String,

@@ -15,16 +15,12 @@ use crate::storage::sqlite::int;
 /// Executions and their steps.
 #[derive(Clone, Debug)]
 pub struct ExecutionStore {
-    embedded: EmbeddedExecutions,
-    postgres: Option<Failover<Postgres>>,
-    clock: Clock,
+    pub(in crate::storage) embedded: EmbeddedExecutions,
+    pub(in crate::storage) postgres: Option<Failover<Postgres>>,
+    pub(in crate::storage) clock: Clock,
 }
 
 impl ExecutionStore {
-    pub(crate) fn new(embedded: EmbeddedExecutions, postgres: Option<Failover<Postgres>>, clock: Clock) -> Self {
-        Self { embedded, postgres, clock }
-    }
-
     /// Records that an execution has begun.
     pub async fn begin(&self, execution: Execution) -> Result<(), Error> {
         self.record(ExecutionChange::Begin(execution)).await
@@ -97,7 +93,7 @@ impl ExecutionStore {
         // Deleting may take its time; that says nothing of how Postgres serves others.
         if let Err(failure) = postgres::retain(&connection, now_ms, before_ms, max_rows).await {
             tracing::warn!(
-                error = failure.text(),
+                error = failure.to_string(),
                 "old executions could not be deleted from Postgres; the next round tries"
             );
         }

@@ -12,8 +12,8 @@ pub(crate) const MAX_PAGE_BYTES: usize = 250_000;
 /// Operations that wait for one service, in the embedded database: they survive a restart.
 #[derive(Clone, Debug)]
 pub(crate) struct Outbox {
-    database: Database,
-    service: &'static str,
+    pub(super) database: Database,
+    pub(super) service: &'static str,
 }
 
 /// One operation that waits.
@@ -28,10 +28,6 @@ pub(crate) struct OutboxEntry {
 }
 
 impl Outbox {
-    pub(crate) fn new(database: Database, service: &'static str) -> Self {
-        Self { database, service }
-    }
-
     /// Adds an operation, in the transaction that carries it out in the embedded store.
     pub(crate) async fn add(
         &self,

@@ -47,38 +47,28 @@ pub(crate) trait RemoteBackend: Clone + Send + Sync + 'static {
 }
 
 /// Why an operation did not succeed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// The service is gone, or not able to work; what it said, without credentials.
+    #[error("{0}")]
     Unavailable(String),
     /// No answer in time. That may lie with this operation alone: the reconnect task finds out.
+    #[error("{0}")]
     Timeout(String),
     /// The service works, but does not take this operation; or the embedded store failed, which is no fault of the service.
-    Rejected(Error),
+    #[error(transparent)]
+    Rejected(#[from] Error),
     /// The service must not be used: its schema is not ours.
+    #[error("{0}")]
     IncompatibleSchema(String),
 }
 
 impl Failure {
-    /// What went wrong, for the log and for a status.
-    pub(crate) fn text(&self) -> String {
-        match self {
-            Self::Unavailable(text) | Self::Timeout(text) | Self::IncompatibleSchema(text) => text.clone(),
-            Self::Rejected(error) => error.to_string(),
-        }
-    }
-
     /// The failure with what a connection has said of credentials masked.
     pub(crate) fn masked(self, redaction: &Redaction) -> Self {
         match self {
             Self::Unavailable(text) => Self::Unavailable(redaction.text(&text)),
             failure => failure,
         }
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Rejected(error)
     }
 }

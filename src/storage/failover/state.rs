@@ -8,6 +8,7 @@ use tokio::sync::{Notify, OwnedRwLockReadGuard, RwLock, RwLockWriteGuard};
 use super::outbox::Outbox;
 use super::remote::{Failure, RemoteBackend};
 use crate::kernel::{Clock, Error};
+use crate::storage::sqlite::Database;
 
 /// How a remote service is doing. Known without asking it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +61,8 @@ impl<B: RemoteBackend> fmt::Debug for Failover<B> {
 
 impl<B: RemoteBackend> Failover<B> {
     /// One that has no connection yet.
-    pub(crate) async fn new(backend: B, outbox: Outbox, clock: Clock) -> Result<Self, Error> {
+    pub(crate) async fn new(backend: B, database: Database, clock: Clock) -> Result<Self, Error> {
+        let outbox = Outbox { database, service: B::KEY };
         let pending = outbox.count().await?;
         let status =
             BackendStatus { connected: false, since_ms: clock.now_ms(), last_error: None, pending, failures: 0 };
@@ -85,7 +87,7 @@ impl<B: RemoteBackend> Failover<B> {
             let why = why.unwrap_or_else(|| "what has waited for it is being written back".to_owned());
             return Err(format!("{} is not in use: {why}", B::NAME));
         };
-        self.backend.ping(&connection, B::REQUEST_TIMEOUT).await.map_err(|failure| failure.text())
+        self.backend.ping(&connection, B::REQUEST_TIMEOUT).await.map_err(|failure| failure.to_string())
     }
 
     pub(super) fn handle(&self) -> Option<Handle<B::Connection>> {
@@ -95,7 +97,7 @@ impl<B: RemoteBackend> Failover<B> {
 
     /// The service failed. Nobody else tries it until the reconnect task has.
     pub(super) fn mark_failed(&self, handle: &Handle<B::Connection>, failure: &Failure) {
-        let text = failure.text();
+        let text = failure.to_string();
         let mut state = self.count_failure(text.clone());
         if state.generation == handle.generation && state.connection.is_some() {
             self.drop_connection(&mut state);
@@ -192,7 +194,7 @@ impl<B: RemoteBackend> Failover<B> {
 
     /// An attempt to connect has failed; the log is told of the first.
     pub(super) fn connect_failed(&self, failure: &Failure) {
-        let text = failure.text();
+        let text = failure.to_string();
         let mut state = self.count_failure(text.clone());
         if !state.outage_logged {
             state.outage_logged = true;
