@@ -132,8 +132,7 @@ struct ExecutionDetail {
 struct ExecutionListQuery {
     limit: usize,
     cursor: Option<String>,
-    user_id: Option<String>,
-    status: Option<ExecutionStatus>,
+    filter: ExecutionFilter,
 }
 
 /// Executions on one page.
@@ -163,8 +162,7 @@ impl FromFields for ExecutionListQuery {
         Self {
             limit: usize::try_from(fields.int_or("limit", 50, PAGE_SIZES)).unwrap_or(50),
             cursor: fields.optional("cursor"),
-            user_id: fields.optional("user_id"),
-            status: known,
+            filter: ExecutionFilter { user_id: fields.optional("user_id"), status: known, before: None },
         }
     }
 }
@@ -182,7 +180,7 @@ async fn list(
     QueryParams(query): QueryParams<ExecutionListQuery>,
 ) -> Result<JsonReply<Executions>, ApiError> {
     let before = query.cursor.as_deref().map(ExecutionCursor::parse).transpose()?;
-    let filter = ExecutionFilter { user_id: query.user_id, status: query.status, before };
+    let filter = ExecutionFilter { before, ..query.filter };
     let (executions, next) = service.list(&filter, query.limit).await?;
     let executions: Vec<_> = executions.into_iter().map(Into::into).collect();
     let next_cursor = next.map(|cursor| cursor.to_string());

@@ -88,11 +88,10 @@ fn remove(path: &Path) -> io::Result<()> {
 /// Makes a change of the folder survive a power cut. The change itself has happened, so a failure is only logged.
 fn sync_folder(path: &Path) {
     let Some(folder) = path.parent() else { return };
-    match File::open(folder).and_then(|folder| folder.sync_all()) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::warn!(%error, "a stored change may not survive a power cut");
-        }
-        _ => {}
+    if let Err(error) = File::open(folder).and_then(|folder| folder.sync_all())
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(%error, "a stored change may not survive a power cut");
     }
 }
 

@@ -107,15 +107,12 @@ impl Stores {
 
     /// What the embedded store stands in for at the moment, as sentences.
     pub fn degraded(&self) -> Vec<String> {
-        let away = |status: Option<BackendStatus>| status.is_some_and(|status| !status.connected);
-        let mut sentences = Vec::new();
-        if away(self.redis()) {
-            sentences.push("Redis is away; conversations are kept in the embedded store until it returns".to_owned());
-        }
-        if away(self.postgres()) {
-            sentences.push("Postgres is away; executions are kept in the embedded store until it returns".to_owned());
-        }
-        sentences
+        let services = [
+            (self.redis(), "Redis is away; conversations are kept in the embedded store until it returns"),
+            (self.postgres(), "Postgres is away; executions are kept in the embedded store until it returns"),
+        ];
+        let away = services.into_iter().filter(|(status, _)| status.as_ref().is_some_and(|status| !status.connected));
+        away.map(|(_, sentence)| sentence.to_owned()).collect()
     }
 
     /// Brings the schemas of the embedded database and of Postgres up to date without serving; says what was done.

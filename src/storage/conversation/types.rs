@@ -54,7 +54,6 @@ pub(super) struct AppendBatch<'a> {
 /// A conversation was cleared.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Tombstone {
-    /// The id of the step, by which it is known that it was done.
     pub(super) id: String,
     #[serde(rename = "cleared")]
     pub(super) at_ms: i64,

@@ -57,14 +57,6 @@ impl Postgres {
         Ok(migrated)
     }
 
-    async fn open(&self) -> Result<PostgresConnection, Failure> {
-        self.migrate().await?;
-        let (pool, watch) = (self.pool(POOL_SIZE), self.pool(1));
-        let all = try_join_all((0..POOL_SIZE).map(|_| pool.acquire()));
-        drop(call(CONNECT_TIMEOUT, async { Ok((all.await?, watch.acquire().await?)) }).await?);
-        Ok(PostgresConnection { pool, watch, server: self.server.clone() })
-    }
-
     fn pool(&self, connections: u32) -> PgPool {
         PgPoolOptions::new()
             .max_connections(connections)
@@ -90,7 +82,14 @@ impl RemoteBackend for Postgres {
     const CHECK_TIMEOUT: Duration = REQUEST_TIMEOUT;
 
     async fn connect(&self) -> Result<PostgresConnection, Failure> {
-        self.open().await.map_err(|failure| failure.masked(&self.redaction))
+        let connecting = async {
+            self.migrate().await?;
+            let (pool, watch) = (self.pool(POOL_SIZE), self.pool(1));
+            let all = try_join_all((0..POOL_SIZE).map(|_| pool.acquire()));
+            drop(call(CONNECT_TIMEOUT, async { Ok((all.await?, watch.acquire().await?)) }).await?);
+            Ok(PostgresConnection { pool, watch, server: self.server.clone() })
+        };
+        connecting.await.map_err(|failure: Failure| failure.masked(&self.redaction))
     }
 
     async fn ping(&self, connection: &PostgresConnection, limit: Duration) -> Result<Duration, Failure> {
