@@ -32,19 +32,15 @@ pub(super) fn window(conversation: &Conversation, max_tokens: usize) -> Vec<Cont
     budget = budget.saturating_sub(fixed.map(|content| content.chars().count()).sum());
 
     let mut full = false;
-    let mut chosen = Vec::new();
-    for message in &conversation.messages {
-        if !is_system(message) {
-            let size = message.content.chars().count();
-            full |= size > budget;
-            if full {
-                continue;
-            }
-            budget -= size;
-        }
-        chosen.push(ContextMessage { role: message.role, content: message.content.clone() });
-    }
-    chosen.extend(summary);
+    let fits = |message: &&Message| {
+        let size = if is_system(message) { 0 } else { message.content.chars().count() };
+        full |= size > budget;
+        budget = budget.saturating_sub(size);
+        is_system(message) || !full
+    };
+    let turns = conversation.messages.iter().filter(fits);
+    let shown = turns.map(|message| ContextMessage { role: message.role, content: message.content.clone() });
+    let mut chosen: Vec<_> = shown.chain(summary).collect();
     chosen.reverse();
     chosen
 }

@@ -40,7 +40,7 @@ impl Stores {
     pub async fn open(settings: &StorageSettings, clock: Clock) -> Result<Self, Error> {
         let config = ConfigStore::new(&settings.data_dir);
         let database = Database::open(&settings.data_dir).await?;
-        let conversations = EmbeddedConversations::new(database.clone(), clock.clone());
+        let conversations = EmbeddedConversations { database: database.clone(), clock: clock.clone() };
         let executions = EmbeddedExecutions { database: database.clone(), clock: clock.clone() };
         let redis = match &settings.redis_url {
             None => {
@@ -49,7 +49,7 @@ impl Stores {
                 None
             }
             Some(url) => {
-                let redis = Redis::new(url, database.clone(), conversations.clone())?;
+                let redis = Redis::new(url, conversations.clone())?;
                 Some(Failover::new(redis, database.clone(), clock.clone()).await?)
             }
         };
@@ -60,7 +60,7 @@ impl Stores {
                 Some(Failover::new(postgres, database.clone(), clock.clone()).await?)
             }
         };
-        let executions = ExecutionStore { embedded: executions, postgres: postgres.clone(), clock: clock.clone() };
+        let executions = ExecutionStore { embedded: executions, postgres: postgres.clone() };
         executions.interrupt().await?;
         let (of_redis, of_postgres) = tokio::try_join!(
             OptionFuture::from(redis.as_ref().map(Failover::start)).map(Option::transpose),

@@ -256,7 +256,7 @@ async fn expired_conversations_are_deleted_a_few_at_a_time() {
         bench.stores.conversations.append(&user, &[message], Duration::from_millis(1), MANY).await.unwrap();
     }
     bench.say(Role::User, "stays", MANY).await;
-    let store = EmbeddedConversations::new(bench.stores.database.clone(), bench.clock.clone());
+    let store = EmbeddedConversations { database: bench.stores.database.clone(), clock: bench.clock.clone() };
     assert_eq!(store.purge_batch(bench.clock.now_ms() + 1000).await.unwrap(), 50);
     tokio::time::sleep(Duration::from_millis(5)).await;
     store.purge().await.unwrap();

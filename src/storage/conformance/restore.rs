@@ -53,7 +53,7 @@ impl TestStores {
     }
 
     async fn restore_from(&self, stores: &Stores) -> usize {
-        let copies = EmbeddedConversations::new(stores.database.clone(), self.clock.clone());
+        let copies = EmbeddedConversations { database: stores.database.clone(), clock: self.clock.clone() };
         restore(&copies, &self.connection()).await.unwrap()
     }
 
@@ -63,7 +63,7 @@ impl TestStores {
             owner: owner.to_string(),
             body: body.to_string(),
         };
-        let copies = EmbeddedConversations::new(self.stores.database.clone(), self.clock.clone());
+        let copies = EmbeddedConversations { database: self.stores.database.clone(), clock: self.clock.clone() };
         let entries: Vec<OutboxEntry> = owners.iter().map(entry).collect();
         replay(&copies, &self.connection(), &entries).await.unwrap();
     }

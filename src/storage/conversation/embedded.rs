@@ -20,15 +20,11 @@ const TOMBSTONE_LIFETIME_MS: i64 = 30 * 86_400_000;
 
 #[derive(Clone, Debug)]
 pub(crate) struct EmbeddedConversations {
-    pub(super) database: Database,
-    pub(super) clock: Clock,
+    pub(crate) database: Database,
+    pub(crate) clock: Clock,
 }
 
 impl EmbeddedConversations {
-    pub(crate) fn new(database: Database, clock: Clock) -> Self {
-        Self { database, clock }
-    }
-
     /// Adds messages, and puts them into the outbox if there is one. Returns how many messages the conversation holds.
     pub(super) async fn append(
         &self,

@@ -7,7 +7,7 @@ use super::cursor::ExecutionCursor;
 use super::embedded::EmbeddedExecutions;
 use super::postgres;
 use super::record::{Execution, ExecutionFilter, Outcome, Step};
-use crate::kernel::{Clock, Error, ErrorKind};
+use crate::kernel::{Error, ErrorKind};
 use crate::storage::failover::{Failover, try_remote, write};
 use crate::storage::postgres::Postgres;
 use crate::storage::sqlite::int;
@@ -17,7 +17,6 @@ use crate::storage::sqlite::int;
 pub struct ExecutionStore {
     pub(in crate::storage) embedded: EmbeddedExecutions,
     pub(in crate::storage) postgres: Option<Failover<Postgres>>,
-    pub(in crate::storage) clock: Clock,
 }
 
 impl ExecutionStore {
@@ -39,7 +38,7 @@ impl ExecutionStore {
 
     /// Records how an execution ended. One that has ended stays as it is.
     pub async fn finish(&self, id: &str, outcome: Outcome) -> Result<(), Error> {
-        let finished_ms = self.clock.now_ms();
+        let finished_ms = self.embedded.clock.now_ms();
         self.record(ExecutionChange::Finish { id: id.to_owned(), outcome, finished_ms }).await
     }
 
@@ -88,7 +87,7 @@ impl ExecutionStore {
     pub async fn retain(&self, age: Duration, max_rows: i64) -> Result<(), Error> {
         self.embedded.retain(age, max_rows).await?;
         let Some(connection) = self.postgres.as_ref().and_then(Failover::connection) else { return Ok(()) };
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.embedded.clock.now_ms();
         let before_ms = now_ms.saturating_sub(int(age.as_millis()));
         // Deleting may take its time; that says nothing of how Postgres serves others.
         if let Err(failure) = postgres::retain(&connection, now_ms, before_ms, max_rows).await {
@@ -102,7 +101,7 @@ impl ExecutionStore {
 
     /// Marks what an earlier process was at as interrupted: here, and in Postgres once it is connected to, which is later.
     pub(crate) async fn interrupt(&self) -> Result<(), Error> {
-        self.record(ExecutionChange::Interrupt { before_ms: self.clock.now_ms() }).await
+        self.record(ExecutionChange::Interrupt { before_ms: self.embedded.clock.now_ms() }).await
     }
 
     async fn record(&self, change: ExecutionChange) -> Result<(), Error> {

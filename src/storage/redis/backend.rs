@@ -8,7 +8,6 @@ use super::connection::{REQUEST_TIMEOUT, RedisConnection, call, round_trip};
 use crate::kernel::{Error, Redaction, Secret, SecretUrl};
 use crate::storage::conversation::{EmbeddedConversations, replay, restore};
 use crate::storage::failover::{Failure, OutboxEntry, RemoteBackend};
-use crate::storage::sqlite::Database;
 
 /// How long connecting may take, names, TLS and signing in included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -20,18 +19,17 @@ pub(crate) const RUN_ID: &str = "redis run";
 pub(crate) struct Redis {
     client: Client,
     redaction: Redaction,
-    database: Database,
     conversations: EmbeddedConversations,
     /// One more connection, to find out how Redis is while the other waits for something slow.
     watch: Arc<Mutex<Option<RedisConnection>>>,
 }
 
 impl Redis {
-    pub(crate) fn new(url: &Secret, database: Database, conversations: EmbeddedConversations) -> Result<Self, Error> {
+    pub(crate) fn new(url: &Secret, conversations: EmbeddedConversations) -> Result<Self, Error> {
         let client = Client::open(url.expose())
             .map_err(|error| Error::internal_public("REDIS_URL can't be used".to_owned(), error))?;
         let redaction = Redaction::new(SecretUrl::new(url.expose()).secrets());
-        Ok(Self { client, redaction, database, conversations, watch: Arc::default() })
+        Ok(Self { client, redaction, conversations, watch: Arc::default() })
     }
 
     async fn dial(&self) -> Result<RedisConnection, Failure> {
@@ -49,7 +47,7 @@ impl Redis {
         let info = call(REQUEST_TIMEOUT, redis::cmd("INFO").arg("server").query_async::<String>(&mut asking)).await;
         let info = info.unwrap_or_default();
         let run = info.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap_or_default();
-        let seen = self.database.meta(RUN_ID).await?;
+        let seen = self.conversations.database.meta(RUN_ID).await?;
         if !run.is_empty() && seen.as_deref() == Some(run) {
             return Ok(());
         }
@@ -60,7 +58,7 @@ impl Redis {
                 "Redis has conversations without the turns of this server's copies"
             );
         }
-        Ok(self.database.set_meta(RUN_ID, Some(run)).await?)
+        Ok(self.conversations.database.set_meta(RUN_ID, Some(run)).await?)
     }
 }
 
