@@ -14,7 +14,9 @@ pub(super) fn chars_of(max_tokens: usize) -> usize {
 /// A message as a model is shown it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ContextMessage {
+    /// Who spoke.
     pub role: Role,
+    /// What was said.
     pub content: String,
 }
 

@@ -19,7 +19,9 @@ const POSTGRES: &MigrationList = &[(1, "initial", include_str!("../../migrations
 /// From which version to which a schema was brought; 0 is an empty database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MigrationReport {
+    /// What was found.
     pub from: i64,
+    /// What is there now.
     pub to: i64,
 }
 

@@ -3,10 +3,13 @@ use sqlx::{Database, Pool};
 /// How a pool of connections is used.
 #[derive(Clone, Debug)]
 pub struct PoolStatus {
+    /// Which pool it is.
     pub name: &'static str,
+    /// Connections that are open.
     pub connections: u32,
     /// Those of them that nobody uses.
     pub idle: u32,
+    /// Connections that may be open.
     pub limit: u32,
 }
 

@@ -61,6 +61,7 @@ impl Database {
         Ok(Self { writer, readers: readers.map_err(|error| unusable(error.into()))?, lock, migrated })
     }
 
+    /// A connection for reading.
     pub(super) fn read(&self) -> &SqlitePool {
         &self.readers
     }
@@ -75,10 +76,12 @@ impl Database {
         self.writer.begin_with("BEGIN IMMEDIATE").await
     }
 
+    /// How its connections are used.
     pub(super) fn pools(&self) -> [PoolStatus; 2] {
         [PoolStatus::of("embedded_writer", &self.writer), PoolStatus::of("embedded_readers", &self.readers)]
     }
 
+    /// The fact of this name.
     pub(super) async fn meta(&self, name: &str) -> Result<Option<String>, Error> {
         sqlx::query_scalar("SELECT value FROM meta WHERE name = ?1")
             .bind(name)

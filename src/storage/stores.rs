@@ -24,9 +24,13 @@ const MAX_OUTBOX_BYTES: i64 = 500_000_000;
 /// All stores. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Stores {
+    /// Conversations and their summaries.
     pub conversations: ConversationStore,
+    /// Cached answers.
     pub cache: CacheStore,
+    /// Executions and their steps.
     pub executions: ExecutionStore,
+    /// What was configured through the API.
     pub config: ConfigStore,
     pub(super) database: Database,
     pub(super) redis: Option<Failover<Redis>>,

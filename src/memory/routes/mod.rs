@@ -22,7 +22,9 @@ use crate::web::{
 /// What the handlers work with.
 #[derive(Clone, Debug)]
 pub struct MemoryState {
+    /// What every module shares.
     pub app: AppState,
+    /// Conversations.
     pub memory: MemoryService,
 }
 

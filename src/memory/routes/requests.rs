@@ -53,6 +53,7 @@ impl FromFields for ContextQuery {
     }
 }
 
+/// A message to add.
 pub(super) struct NewMessage {
     role: String,
     pub(super) content: String,

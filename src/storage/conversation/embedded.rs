@@ -18,6 +18,7 @@ const PURGE_PAUSE: Duration = Duration::from_millis(10);
 /// How long it is remembered that a conversation was cleared: a Redis with older data should not come back.
 const TOMBSTONE_LIFETIME_MS: i64 = 30 * 86_400_000;
 
+/// Conversations in the embedded database.
 #[derive(Clone, Debug)]
 pub(crate) struct EmbeddedConversations {
     pub(crate) database: Database,
@@ -73,12 +74,15 @@ impl EmbeddedConversations {
         work.await.map_err(failed("could not append to a conversation"))
     }
 
+    /// The newest `limit` messages, newest first, and the summary.
     pub(super) async fn recent(&self, user: &UserId, limit: usize) -> Result<Conversation, Error> {
         let query =
             "SELECT role, content, metadata, created_at FROM message WHERE user_id = ?1 ORDER BY id DESC LIMIT ?2";
         self.read(user, query, limit).await
     }
 
+    /// The newest messages with at most `chars` characters in all, newest first, every system message, and the summary. The
+    /// message that no longer fits is left out, and so is all that is older.
     pub(super) async fn window(&self, user: &UserId, chars: usize) -> Result<Conversation, Error> {
         // SQLite adds up the lengths from the newest on, so a long conversation is not read into memory.
         let query = "SELECT role, content, metadata, created_at FROM (
@@ -122,6 +126,7 @@ impl EmbeddedConversations {
         work.await.map_err(failed("could not clear a conversation"))
     }
 
+    /// The messages beyond the newest `keep`, oldest first, at most `max_messages` of them.
     pub(super) async fn excess(
         &self,
         user: &UserId,

@@ -6,7 +6,9 @@ use crate::kernel::Role;
 /// One message of a conversation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
+    /// Who spoke.
     pub role: Role,
+    /// What was said.
     pub content: String,
     /// Free to the caller.
     pub metadata: Map<String, Value>,
@@ -47,6 +49,7 @@ pub(super) struct AppendBatch<'a> {
     pub(super) id: String,
     /// Oldest first.
     pub(super) messages: &'a [Message],
+    /// How long the conversation lives on.
     pub(super) ttl_ms: i64,
     pub(super) max_messages: i64,
 }

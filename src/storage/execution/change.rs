@@ -34,6 +34,7 @@ pub(super) enum ExecutionChange {
 }
 
 impl ExecutionChange {
+    /// The execution that it is about.
     pub(super) fn id(&self) -> &str {
         match self {
             Self::Begin(execution) => &execution.id,

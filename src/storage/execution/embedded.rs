@@ -13,6 +13,7 @@ use crate::storage::sqlite::{Database, failed, int};
 /// Long texts are cut, so that a page stays small.
 const LIST_QUERY: &str = select_execution!("substr(prompt, 1, 1000)", "substr(answer, 1, 1000)", "position < ");
 
+/// Executions in the embedded database.
 #[derive(Clone, Debug)]
 pub(crate) struct EmbeddedExecutions {
     pub(crate) database: Database,

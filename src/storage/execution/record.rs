@@ -8,6 +8,7 @@ use crate::kernel::Redaction;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ExecutionStatus {
+    /// Under way.
     #[default]
     Running,
     /// Answered.
@@ -45,8 +46,10 @@ impl ExecutionStatus {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Execution {
     pub id: String,
+    /// Who asked.
     pub user_id: String,
     pub status: ExecutionStatus,
+    /// What was asked.
     pub prompt: String,
     /// What the prompt was taken to ask for, and how surely.
     pub intent: Option<(String, f64)>,
@@ -58,6 +61,7 @@ pub struct Execution {
     pub metadata: Option<Value>,
     /// Milliseconds since 1970.
     pub started_ms: i64,
+    /// Milliseconds since 1970.
     pub finished_ms: Option<i64>,
 }
 
@@ -100,11 +104,14 @@ pub struct Step {
     pub action: String,
     /// What it was done with: a model, an agent, a data source, a tool.
     pub target: Option<String>,
+    /// How it ended.
     pub status: StepStatus,
     pub error: Option<String>,
     /// What a data source was asked.
     pub query: Option<String>,
+    /// What came of it.
     pub output: Option<String>,
+    /// How long it took.
     pub duration_ms: i64,
 }
 
@@ -120,7 +127,9 @@ impl Step {
 /// Which executions to list.
 #[derive(Clone, Debug, Default)]
 pub struct ExecutionFilter {
+    /// Of this user only.
     pub user_id: Option<String>,
+    /// With this status only.
     pub status: Option<ExecutionStatus>,
     /// Older than the one with this cursor.
     pub before: Option<ExecutionCursor>,

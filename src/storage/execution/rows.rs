@@ -23,6 +23,7 @@ macro_rules! select_execution {
 }
 pub(super) use select_execution;
 
+/// Reads the steps of an execution.
 pub(super) const SELECT_STEPS: &str = "SELECT id, action, target, status, error, query, output, duration_ms
     FROM execution_step WHERE execution_id = $1 ORDER BY ordinal";
 
@@ -31,6 +32,7 @@ pub(super) type ExecutionRow =
     (i64, String, String, String, String, Text, Option<f64>, Text, Text, Text, Text, i64, Option<i64>);
 pub(super) type StepRow = (String, String, Text, String, Text, Text, Text, i64);
 
+/// An execution with its position.
 pub(super) fn execution(row: ExecutionRow) -> Result<(i64, Execution), sqlx::Error> {
     let (position, id, user_id, name, prompt, intent, surety, plan, answer, error, metadata, started_ms, finished_ms) =
         row;
@@ -50,6 +52,7 @@ pub(super) fn execution(row: ExecutionRow) -> Result<(i64, Execution), sqlx::Err
     Ok((position, execution))
 }
 
+/// One execution with its steps.
 pub(super) fn detail(execution_row: ExecutionRow, steps: Vec<StepRow>) -> Result<(Execution, Vec<Step>), sqlx::Error> {
     let (_, execution) = execution(execution_row)?;
     Ok((execution, steps.into_iter().map(step).collect::<Result<_, _>>()?))

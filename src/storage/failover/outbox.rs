@@ -46,6 +46,7 @@ impl Outbox {
             .map(|_| ())
     }
 
+    /// How many wait.
     pub(crate) async fn count(&self) -> Result<u64, Error> {
         let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM outbox WHERE service = ?1")
             .bind(self.service)

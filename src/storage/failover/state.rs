@@ -71,6 +71,7 @@ impl<B: RemoteBackend> Failover<B> {
         Ok(Self { backend, outbox, clock, state, queue: Arc::default(), wake: Arc::default() })
     }
 
+    /// How the service is doing.
     pub(crate) fn status(&self) -> BackendStatus {
         self.state.lock().status.clone()
     }
