@@ -45,8 +45,7 @@ impl<S: Send + Sync, T: FromFields> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let limits = BodyLimits::of(&request);
-        let OptionalBody(body) = OptionalBody::from_request(request, state).await?;
-        let object = require_object(body)?;
+        let object = OptionalBody::from_request(request, state).await?.into_object()?;
         let mut fields = Fields::new(&object, vec!["body".into()]);
         let read = T::read(&mut fields);
         fields.extend(limits.objects.issues(&object));
@@ -81,19 +80,14 @@ impl<S: Send + Sync> FromRequest<S> for OptionalBody {
 impl OptionalBody {
     /// The body as an object.
     pub fn into_object(self) -> Result<Map<String, Value>, ApiError> {
-        Ok(require_object(self.0)?)
-    }
-}
-
-fn require_object(body: Option<Value>) -> Result<Map<String, Value>, Error> {
-    let at = || vec![Segment::from("body")];
-    match body {
-        Some(Value::Object(object)) => Ok(object),
-        None => Err(Error::invalid(vec![FieldIssue::new("missing", at(), "Field required", Value::Null)])),
-        Some(other) => {
-            let msg = "Input should be a valid dictionary or object to extract fields from";
-            Err(Error::invalid(vec![FieldIssue::new("model_attributes_type", at(), msg, other)]))
-        }
+        let (kind, msg, input) = match self.0 {
+            Some(Value::Object(object)) => return Ok(object),
+            None => ("missing", "Field required", Value::Null),
+            Some(other) => {
+                ("model_attributes_type", "Input should be a valid dictionary or object to extract fields from", other)
+            }
+        };
+        Err(Error::invalid(vec![FieldIssue::new(kind, vec!["body".into()], msg, input)]).into())
     }
 }
 

@@ -1,5 +1,6 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::HttpBody;
@@ -32,15 +33,8 @@ const SECURITY_HEADERS: [(HeaderName, &str); 3] = [
     (header::CONTENT_SECURITY_POLICY, "frame-ancestors 'none'"),
 ];
 /// The methods that pages may use, and that are told apart in figures.
-const METHODS: [(Method, &str); 7] = [
-    (Method::DELETE, "DELETE"),
-    (Method::GET, "GET"),
-    (Method::HEAD, "HEAD"),
-    (Method::OPTIONS, "OPTIONS"),
-    (Method::PATCH, "PATCH"),
-    (Method::POST, "POST"),
-    (Method::PUT, "PUT"),
-];
+static METHODS: [Method; 7] =
+    [Method::DELETE, Method::GET, Method::HEAD, Method::OPTIONS, Method::PATCH, Method::POST, Method::PUT];
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -50,7 +44,7 @@ pub struct ReplySize(pub u64);
 
 /// Wraps all routes, from the inside out: panic guard, body limits, CORS, compression, the origin guard, request id and log; and gives
 /// unknown paths and methods our envelope.
-pub fn with_layers(router: Router, settings: &ServerSettings) -> Router {
+pub fn with_layers(router: Router, settings: &Arc<ServerSettings>) -> Router {
     // Longer bodies have longer: the limit is for a client that sends at least 100 kB a second.
     let body_timeout = BODY_TIMEOUT + Duration::from_millis(settings.max_body_bytes as u64 / 100);
     router
@@ -68,7 +62,7 @@ pub fn with_layers(router: Router, settings: &ServerSettings) -> Router {
         .layer(map_response(record_reply_size))
         // Its default predicate leaves event streams alone.
         .layer(CompressionLayer::new())
-        .layer(from_fn_with_state(OriginGuard::new(settings), OriginGuard::pass))
+        .layer(from_fn_with_state(OriginGuard(Arc::clone(settings)), OriginGuard::pass))
         .layer(from_fn(request_context))
 }
 
@@ -120,7 +114,7 @@ pub fn normalize_path<B>(mut request: axum::http::Request<B>) -> axum::http::Req
 
 fn cors(origins: &[String]) -> CorsLayer {
     let layer = CorsLayer::new()
-        .allow_methods(METHODS.map(|(method, _)| method))
+        .allow_methods(METHODS.clone())
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([REQUEST_ID, header::ETAG])
         .max_age(Duration::from_secs(600));
@@ -142,7 +136,7 @@ async fn request_context(http: Request, next: Next) -> Response {
     let id = client_request_id(&http).unwrap_or_else(new_id);
     let route = http.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str);
     // Clients may make up more, which are not worth telling apart.
-    let method = METHODS.iter().find(|(method, _)| method == http.method()).map_or("OTHER", |(_, name)| *name);
+    let method = METHODS.iter().find(|method| *method == http.method()).map_or("OTHER", Method::as_str);
     let request = RequestContext::new(id, method, route);
     let line = AccessLogLine::begin(method, request.clone());
     let answering = AssertUnwindSafe(next.run(http)).catch_unwind().unwrap_or_else(panic_response);

@@ -1,8 +1,7 @@
-//! The axum plumbing that every module's `routes.rs` shares: state, extractors, replies, the error envelope, the layers
-//! around all routes, the base of the OpenAPI document, and the server's own few routes.
+//! The axum plumbing that every module's routes share: state, extractors, replies, the error envelope, layers, OpenAPI's base.
 //!
-//! A handler takes what it needs through [`JsonBody`], [`QueryParams`] or [`PathUser`], makes one service call, and
-//! answers with [`JsonReply`] or [`ApiError`]. To add an extractor: a file here whose rejection is an [`ApiError`].
+//! A handler reads through [`JsonBody`], [`QueryParams`] or [`PathUser`], makes one service call, and answers with [`JsonReply`] or
+//! [`ApiError`]. To add an extractor: a file here whose rejection is an [`ApiError`].
 
 mod body;
 mod connectivity_test;

@@ -10,35 +10,20 @@ use url::{Host, Url};
 
 use super::ApiError;
 use crate::kernel::{Error, ErrorKind};
-use crate::settings::{AllowedHost, ServerSettings};
+use crate::settings::ServerSettings;
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// Which requests come in at all: those that call the server by one of its names, and are not made by a browser for a page of
-/// another origin. A browser sends such requests without asking, and only keeps the page from the reply; and a name that its
-/// owner lets point here makes a page's origin seem the server's own.
-#[derive(Debug)]
-pub(super) struct OriginGuard {
-    own_address: IpAddr,
-    any_host: bool,
-    hosts: Vec<AllowedHost>,
-    origins: Vec<String>,
-}
+/// another origin: such a page gets no reply to see, but what it asks for would be done.
+#[derive(Clone, Debug)]
+pub(super) struct OriginGuard(pub(super) Arc<ServerSettings>);
 
 impl OriginGuard {
-    pub(super) fn new(settings: &ServerSettings) -> Arc<Self> {
-        Arc::new(Self {
-            own_address: settings.address.ip(),
-            any_host: settings.accepts_any_host(),
-            hosts: settings.allowed_hosts.clone(),
-            origins: settings.cors_origins.clone(),
-        })
-    }
-
     /// Lets the request through, or refuses it before its body is read.
-    pub(super) async fn pass(State(guard): State<Arc<Self>>, request: Request, next: Next) -> Response {
+    pub(super) async fn pass(State(guard): State<Self>, request: Request, next: Next) -> Response {
         match guard.refusal(&request) {
             Some(refusal) => refusal.into_response(),
             None => next.run(request).await,
@@ -62,24 +47,25 @@ impl OriginGuard {
     }
 
     fn answers_to(&self, authority: &Authority) -> bool {
-        let port = authority.port_u16();
+        let (port, own) = (authority.port_u16(), self.0.address.ip());
+        let (any_host, hosts) = (self.0.accepts_any_host(), &self.0.allowed_hosts);
         let address = match Host::parse(authority.host()) {
             Ok(Host::Domain(name)) => {
                 let name = name.strip_suffix('.').unwrap_or(&name);
-                return self.any_host || name == "localhost" || self.hosts.iter().any(|host| host.names(name, port));
+                return any_host || name == "localhost" || hosts.iter().any(|host| host.names(name, port));
             }
             Ok(Host::Ipv4(address)) => IpAddr::V4(address),
             Ok(Host::Ipv6(address)) => IpAddr::V6(address).to_canonical(),
             Err(_) => return false,
         };
-        let is_own = address == self.own_address && !address.is_unspecified();
-        self.any_host || is_own || address.is_loopback() || self.hosts.iter().any(|host| host.contains(address, port))
+        let is_own = address == own && !address.is_unspecified();
+        any_host || is_own || address.is_loopback() || hosts.iter().any(|host| host.contains(address, port))
     }
 
     /// Whether the page that asks, if it is one, is of the server's own origin or of one that may call. Behind a proxy the
     /// server can't know the scheme that its clients use, but the browser does, and says if the two are not the same origin.
     fn admits_page(&self, headers: &HeaderMap, own: &Authority) -> bool {
-        let is_allowed = |origin: &str| self.origins.iter().any(|allowed| allowed == origin);
+        let is_allowed = |origin: &str| self.0.cors_origins.iter().any(|allowed| allowed == origin);
         if is_allowed("*") {
             return true;
         }
@@ -114,9 +100,8 @@ fn is_readable(authority: &Authority) -> bool {
     rest.is_some_and(is_port) && Host::parse(authority.host()).is_ok()
 }
 
-/// Whether the page would have to be of an allowed origin: for all that may change something, and for what a page of today's
-/// browsers loads into itself (an image, a frame, what a script fetches), since reading has effects too, upstream. Links to
-/// the server are followed.
+/// Whether the page would have to be of an allowed origin: for all that may change something, and for what a page loads into
+/// itself (an image, a frame, what a script fetches), since reading has effects upstream. Links are followed.
 fn is_guarded(request: &Request) -> bool {
     let headers = request.headers();
     match *request.method() {
@@ -142,9 +127,9 @@ mod tests {
     use super::*;
     use crate::settings::{Environment, load};
 
-    fn guard(variables: &[(&str, &str)]) -> Arc<OriginGuard> {
+    fn guard(variables: &[(&str, &str)]) -> OriginGuard {
         let loaded = load(Environment::from_pairs(variables.iter().copied())).unwrap();
-        OriginGuard::new(&loaded.settings.server)
+        OriginGuard(loaded.settings.server)
     }
 
     fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> Request {

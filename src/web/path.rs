@@ -5,7 +5,7 @@ use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use super::ApiError;
-use super::openapi::schema::{path, text};
+use super::openapi::schema::{parameter, text};
 use super::openapi::texts;
 use crate::kernel::{Error, FieldIssue, ResourceName, UserId};
 
@@ -20,14 +20,14 @@ macro_rules! path_parameter {
             type Rejection = ApiError;
 
             async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-                let text = parameter(parts, state, $name).await?;
+                let text = read_parameter(parts, state, $name).await?;
                 $parse(&text).map(Self).map_err(|expected| invalid_parameter($name, expected, text))
             }
         }
 
         impl IntoParams for $extractor {
             fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-                vec![path($name, $purpose, $schema)]
+                vec![parameter(ParameterIn::Path, $name, $purpose, $schema)]
             }
         }
     };
@@ -64,7 +64,7 @@ fn function_name(text: &str) -> Result<String, String> {
 
 /// The only parameter of the path, percent-decoded.
 #[expect(clippy::disallowed_types, reason = "the one place that wraps axum's own extractor")]
-async fn parameter<S: Send + Sync>(parts: &mut Parts, state: &S, name: &str) -> Result<String, ApiError> {
+async fn read_parameter<S: Send + Sync>(parts: &mut Parts, state: &S, name: &str) -> Result<String, ApiError> {
     match axum::extract::Path::<String>::from_request_parts(parts, state).await {
         Ok(axum::extract::Path(text)) => Ok(text),
         Err(_) => Err(invalid_parameter(name, "Input should be UTF-8 once percent-decoded".to_owned(), String::new())),

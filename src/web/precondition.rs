@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderName, header};
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 
-use super::openapi::schema;
+use super::openapi::schema::{parameter, text};
 use crate::settings::Precondition;
 
 /// `If-Match`: what the caller expects to change.
@@ -56,13 +56,18 @@ impl<S: Send + Sync> FromRequestParts<S> for IfNoneMatch {
 
 impl IntoParams for IfMatch {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        vec![schema::header("If-Match", "The `ETag` that it had when the caller read it, or `*`", schema::text())]
+        vec![parameter(
+            ParameterIn::Header,
+            "If-Match",
+            "The `ETag` that it had when the caller read it, or `*`",
+            text(),
+        )]
     }
 }
 
 impl IntoParams for IfNoneMatch {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        vec![schema::header("If-None-Match", "The `ETag` of what the caller has", schema::text())]
+        vec![parameter(ParameterIn::Header, "If-None-Match", "The `ETag` of what the caller has", text())]
     }
 }
 

@@ -243,17 +243,8 @@ pub fn query(name: &str, purpose: &str, schema: Schema) -> Parameter {
     parameter(ParameterIn::Query, name, purpose, schema)
 }
 
-/// A header that may be missing.
-pub fn header(name: &str, purpose: &str, schema: Schema) -> Parameter {
-    parameter(ParameterIn::Header, name, purpose, schema)
-}
-
-/// A parameter of the path.
-pub fn path(name: &str, purpose: &str, schema: Schema) -> Parameter {
-    parameter(ParameterIn::Path, name, purpose, schema)
-}
-
-fn parameter(place: ParameterIn, name: &str, purpose: &str, schema: Schema) -> Parameter {
+/// A parameter. One that is not of the path may be missing.
+pub fn parameter(place: ParameterIn, name: &str, purpose: &str, schema: Schema) -> Parameter {
     let required = if place == ParameterIn::Path { Required::True } else { Required::False };
     let parameter = ParameterBuilder::new().name(name).parameter_in(place).required(required);
     parameter.description(Some(purpose)).schema(Some(schema)).build()
