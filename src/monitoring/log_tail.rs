@@ -15,7 +15,8 @@ const MAX_FOLLOWERS: usize = 32;
 #[derive(Clone, Debug)]
 pub(super) struct LogTail {
     slots: Arc<Semaphore>,
-    stopping: CancellationToken,
+    /// Ends all streams.
+    pub(super) stopping: CancellationToken,
 }
 
 /// What a follower of the log gets.
@@ -30,11 +31,6 @@ pub(super) enum LogTailEvent {
 impl LogTail {
     pub(super) fn new() -> Self {
         Self { slots: Arc::new(Semaphore::new(MAX_FOLLOWERS)), stopping: CancellationToken::new() }
-    }
-
-    /// Ends all streams.
-    pub(super) fn stop(&self) {
-        self.stopping.cancel();
     }
 
     /// The latest `backlog` lines that are wanted, oldest first, then each new one as it is logged; until the server stops.

@@ -1,7 +1,6 @@
 //! What the server tells its operators: `/api/monitoring` and `/metrics`.
 //!
-//! `service` puts the probes together, each of which finds out one kind of thing; `single_flight` keeps many callers from asking
-//! at once, `routes` says it in JSON. To add something: a probe in a file of its own, and a route.
+//! `service` puts the probes together, of which many callers share one answer. To add something: a probe in a file, and a route.
 
 mod connectivity;
 mod health;

@@ -1,24 +1,11 @@
-use super::health::HealthProbe;
-use super::system::SystemProbe;
-use crate::agents::AgentService;
-use crate::datasources::DataSourceService;
+use super::MonitoringService;
 use crate::kernel::{Error, background_panics};
 use crate::outbound::BreakerState;
 use crate::settings::Settings;
-use crate::storage::{BackendStatus, Stores};
-use crate::telemetry::{Sample, exposition, lost_lines};
+use crate::storage::BackendStatus;
+use crate::telemetry::{Sample, exposition, logs};
 
-/// The figures that are looked up when Prometheus asks. Cheap to clone.
-#[derive(Clone, Debug)]
-pub(super) struct PrometheusExporter {
-    pub(super) agents: AgentService,
-    pub(super) datasources: DataSourceService,
-    pub(super) stores: Stores,
-    pub(super) health: HealthProbe,
-    pub(super) system: SystemProbe,
-}
-
-impl PrometheusExporter {
+impl MonitoringService {
     /// All figures, in Prometheus' text format. Samples of one name stand together.
     pub(super) async fn exposition(&self, settings: &Settings) -> Result<String, Error> {
         let version = Sample::new("orchestrator_build_info", "The version of the server; always 1", 1.0);
@@ -29,7 +16,7 @@ impl PrometheusExporter {
         samples.extend(resource_samples(settings));
         samples.extend(self.process_samples().await);
         let help = "Lines of the log that nobody read from standard error in time";
-        samples.push(Sample::new("orchestrator_log_lines_lost_total", help, lost_lines() as f64));
+        samples.push(Sample::new("orchestrator_log_lines_lost_total", help, logs().lost() as f64));
         samples.extend(background_panics().into_iter().map(|(task, count)| {
             let help = "Panics of background tasks, which are started again";
             Sample::new("orchestrator_background_task_panics_total", help, count as f64).label("task", task)
@@ -84,21 +71,14 @@ impl PrometheusExporter {
     async fn process_samples(&self) -> [Sample; 6] {
         let process = self.system.usage().await.process;
         [
-            Sample::new("process_cpu_seconds_total", "Processor time that the server has taken", process.cpu_seconds),
-            Sample::new("process_resident_memory_bytes", "Memory that the server holds", process.resident as f64),
-            Sample::new(
-                "process_virtual_memory_bytes",
-                "Addresses that the server has reserved",
-                process.virtual_memory as f64,
-            ),
-            Sample::new("process_open_fds", "Files and connections that are open", process.open_files as f64),
-            Sample::new("process_max_fds", "How many may be open", process.max_open_files as f64),
-            Sample::new(
-                "process_start_time_seconds",
-                "When the server was started, since 1970",
-                process.started as f64,
-            ),
+            ("process_cpu_seconds_total", "Processor time that the server has taken", process.cpu_seconds),
+            ("process_resident_memory_bytes", "Memory that the server holds", process.resident as f64),
+            ("process_virtual_memory_bytes", "Addresses that the server has reserved", process.virtual_memory as f64),
+            ("process_open_fds", "Files and connections that are open", process.open_files as f64),
+            ("process_max_fds", "How many may be open", process.max_open_files as f64),
+            ("process_start_time_seconds", "When the server was started, since 1970", process.started as f64),
         ]
+        .map(|(name, help, value)| Sample::new(name, help, value))
     }
 }
 

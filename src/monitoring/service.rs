@@ -6,7 +6,6 @@ use tokio::time::{Instant, interval_at};
 use super::connectivity::ConnectivityProbe;
 use super::health::HealthProbe;
 use super::log_tail::LogTail;
-use super::prometheus::PrometheusExporter;
 use super::system::SystemProbe;
 use crate::agents::AgentService;
 use crate::datasources::DataSourceService;
@@ -24,11 +23,13 @@ pub struct MonitoringService {
     settings: SharedSettings,
     clock: Clock,
     started: Instant,
+    pub(super) stores: Stores,
+    pub(super) agents: AgentService,
+    pub(super) datasources: DataSourceService,
     pub(super) health: HealthProbe,
     pub(super) connectivity: ConnectivityProbe,
     pub(super) system: SystemProbe,
     pub(super) log_tail: LogTail,
-    pub(super) prometheus: PrometheusExporter,
 }
 
 impl MonitoringService {
@@ -43,10 +44,8 @@ impl MonitoringService {
     ) -> Self {
         let health = HealthProbe::new(llm.clone(), stores.clone());
         let connectivity = ConnectivityProbe::new(llm, agents.clone(), datasources.clone(), stores.clone());
-        let (system, log_tail) = (SystemProbe::new(), LogTail::new());
-        let (prober, measured) = (health.clone(), system.clone());
-        let prometheus = PrometheusExporter { agents, datasources, stores, health: prober, system: measured };
-        Self { settings, clock, started: Instant::now(), health, connectivity, system, log_tail, prometheus }
+        let (started, system, log_tail) = (Instant::now(), SystemProbe::new(), LogTail::new());
+        Self { settings, clock, started, stores, agents, datasources, health, connectivity, system, log_tail }
     }
 
     /// Measures the machine now and then, and logs the key figures every `MONITORING_EXPORT_INTERVAL`. Never ends.
@@ -65,7 +64,7 @@ impl MonitoringService {
 
     /// Ends what would go on for as long as its client listens.
     pub fn stop(&self) {
-        self.log_tail.stop();
+        self.log_tail.stopping.cancel();
     }
 
     pub(super) fn settings(&self) -> Settings {

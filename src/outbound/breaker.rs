@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -96,6 +96,38 @@ impl Circuit {
         };
         (rank, self.last_used)
     }
+
+    fn record(&mut self, outcome: Option<bool>) -> Option<Transition> {
+        match (&mut self.phase, outcome) {
+            (Phase::Closed { .. }, None) => None,
+            (Phase::Closed { failures }, Some(true)) => {
+                *failures = 0;
+                None
+            }
+            (Phase::Closed { failures }, Some(false)) => {
+                *failures += 1;
+                (*failures >= FAILURE_THRESHOLD).then(|| self.open(1))
+            }
+            (Phase::Open { on_trial, .. }, None) => {
+                *on_trial = false;
+                None
+            }
+            (Phase::Open { .. }, Some(true)) => {
+                self.phase = Phase::Closed { failures: 0 };
+                Some(Transition::Closed)
+            }
+            (Phase::Open { times, .. }, Some(false)) => {
+                let times = times.saturating_add(1);
+                Some(self.open(times))
+            }
+        }
+    }
+
+    fn open(&mut self, times: u32) -> Transition {
+        let wait = OPEN_TIME.after(times);
+        self.phase = Phase::Open { until: Instant::now() + wait, times, on_trial: false };
+        Transition::Opened(wait)
+    }
 }
 
 impl Circuits {
@@ -123,7 +155,7 @@ impl Breakers {
     }
 
     fn try_admit(&self, key: &str) -> Result<(Permit, bool), Duration> {
-        let mut guard = self.circuits();
+        let mut guard = self.0.lock();
         let circuits = &mut *guard;
         if !circuits.circuits.contains_key(key) {
             circuits.make_room();
@@ -156,20 +188,16 @@ impl Breakers {
 
     /// Whether calls go through.
     pub fn state(&self, key: &str) -> BreakerState {
-        self.circuits().circuits.get(key).map_or(BreakerState::Closed, Circuit::state)
+        self.0.lock().circuits.get(key).map_or(BreakerState::Closed, Circuit::state)
     }
 
     /// Forgets what is known of an upstream: a test of it has succeeded, or it is configured differently now. Calls under
     /// way are not heard any more.
     pub fn reset(&self, key: &str) {
-        let forgotten = self.circuits().circuits.remove(key);
+        let forgotten = self.0.lock().circuits.remove(key);
         if forgotten.is_some_and(|circuit| circuit.state() != BreakerState::Closed) {
             tracing::info!(upstream = key, "circuit closed: reset");
         }
-    }
-
-    fn circuits(&self) -> MutexGuard<'_, Circuits> {
-        self.0.lock()
     }
 
     /// The probe under way for the upstream of this permit, or else this one. None if the permit is not heard any more.
@@ -178,7 +206,7 @@ impl Breakers {
         permit: &Permit,
         is_down: impl Future<Output = bool> + Send + 'static,
     ) -> Option<Shared<BoxFuture<'static, bool>>> {
-        let mut circuits = self.circuits();
+        let mut circuits = self.0.lock();
         let circuit = circuits.circuits.get_mut(&permit.key);
         let circuit = circuit.filter(|it| Arc::ptr_eq(&it.key, &permit.key) && it.generation == permit.generation)?;
         let in_flight = circuit.probe.as_ref().and_then(WeakShared::upgrade);
@@ -191,7 +219,7 @@ impl Breakers {
 
     /// Takes in the end of a call and returns how the circuit's state has changed.
     fn record(&self, permit: &Permit) -> Option<Transition> {
-        let mut guard = self.circuits();
+        let mut guard = self.0.lock();
         let circuits = &mut *guard;
         let circuit = circuits.circuits.get_mut(&permit.key).filter(|it| Arc::ptr_eq(&it.key, &permit.key))?;
         circuit.in_flight = circuit.in_flight.saturating_sub(1);
@@ -211,40 +239,6 @@ impl Breakers {
 enum Transition {
     Opened(Duration),
     Closed,
-}
-
-impl Circuit {
-    fn record(&mut self, outcome: Option<bool>) -> Option<Transition> {
-        match (&mut self.phase, outcome) {
-            (Phase::Closed { .. }, None) => None,
-            (Phase::Closed { failures }, Some(true)) => {
-                *failures = 0;
-                None
-            }
-            (Phase::Closed { failures }, Some(false)) => {
-                *failures += 1;
-                (*failures >= FAILURE_THRESHOLD).then(|| self.open(1))
-            }
-            (Phase::Open { on_trial, .. }, None) => {
-                *on_trial = false;
-                None
-            }
-            (Phase::Open { .. }, Some(true)) => {
-                self.phase = Phase::Closed { failures: 0 };
-                Some(Transition::Closed)
-            }
-            (Phase::Open { times, .. }, Some(false)) => {
-                let times = times.saturating_add(1);
-                Some(self.open(times))
-            }
-        }
-    }
-
-    fn open(&mut self, times: u32) -> Transition {
-        let wait = OPEN_TIME.after(times);
-        self.phase = Phase::Open { until: Instant::now() + wait, times, on_trial: false };
-        Transition::Opened(wait)
-    }
 }
 
 /// Leave for one call, which reports its outcome here. Dropped without a report, as when the call is cancelled, it

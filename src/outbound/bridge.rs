@@ -16,12 +16,8 @@ use crate::kernel::{BackgroundTask, count_panics, new_id};
 /// Pause after a connection that could not be taken, as when there are no more descriptors.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// A way to one upstream for drivers that look names up and connect by themselves, which would leave the guard's judgement
-/// behind: a socket that only this process may use, each connection to which leads on to an address that was judged. The driver
-/// keeps the name of the upstream, which TLS needs.
-///
-/// The socket's name is an abstract one of Linux, so that no file of it is left behind. When this is dropped, nobody is taken
-/// across any more; who is on the way, stays.
+/// A way to one upstream for drivers that connect by themselves: an abstract socket of Linux that only this process may use, and
+/// that leads to addresses the guard has judged. Once this is dropped, nobody is taken across; who is on the way, stays.
 #[derive(Debug)]
 pub struct Bridge {
     socket: PathBuf,
@@ -80,12 +76,9 @@ fn is_own(near: &UnixStream) -> bool {
 
 /// Both ends live as long as each other: a server sees that its client has left.
 async fn relay(mut near: UnixStream, route: Arc<BridgeRoute>) {
-    let (far, failure) = match route.connect().await {
-        Ok(far) => (Some(far), None),
-        Err(error) => (None, Some(error)),
-    };
-    *route.failure.lock() = failure;
-    let Some(mut far) = far else { return };
+    let far = route.connect().await;
+    *route.failure.lock() = far.as_ref().err().cloned();
+    let Ok(mut far) = far else { return };
     let ((mut from_near, mut to_near), (mut from_far, mut to_far)) = (near.split(), far.split());
     let ended = tokio::select! {
         ended = copy(&mut from_near, &mut to_far) => ended,

@@ -15,10 +15,8 @@ const MAX_HOST_CHARS: usize = 253;
 const METADATA_NAMES: &[&str] =
     &["metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"];
 
-/// Which addresses may be called. Cheap to clone.
-///
-/// A URL is judged twice: by [`Self::check_url`], since no resolver sees literal addresses, and by [`Self::allowed`], whose
-/// addresses alone may be connected to: a second look at DNS may get another answer.
+/// Which addresses may be called. A URL is judged twice: by [`Self::check_url`], since no resolver sees literal addresses, and
+/// by [`Self::allowed`], whose addresses alone may be connected to. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AddressGuard {
     public_only: bool,

@@ -23,7 +23,7 @@ pub(super) fn lines_up_to(
         let mut buffer = LineBuffer::default();
         let mut chunks = Box::pin(chunks);
         while let Some(chunk) = chunks.next().await {
-            buffer.push(&chunk?);
+            buffer.bytes.extend_from_slice(&chunk?);
             while let Some(line) = buffer.next_line() {
                 yield line;
             }
@@ -45,10 +45,6 @@ struct LineBuffer {
 }
 
 impl LineBuffer {
-    fn push(&mut self, chunk: &[u8]) {
-        self.bytes.extend_from_slice(chunk);
-    }
-
     fn next_line(&mut self) -> Option<String> {
         let rest = self.bytes.get(self.searched..)?;
         let Some(end) = rest.iter().position(|b| matches!(b, b'\n' | b'\r')).map(|at| at + self.searched) else {

@@ -1,9 +1,7 @@
 //! Calls to the outside: the only room that knows reqwest.
 //!
-//! Every call goes through one [`HttpClient`], which bounds it: connect timeout, deadline, body cap, no redirects, and
-//! [`AddressGuard`] on the host and on what it resolves to. A [`Bridge`] gives the same to drivers that connect by themselves. [`Breakers`] spare an upstream that keeps failing. The one retry
-//! policy is [`retry()`]. [`read_lines`] and [`sse_events`] read streams. Modules with an upstream build a thin client on
-//! this. To add a protocol reader: a file of its own that turns chunks of bytes into events, fed by [`read_lines`].
+//! Every call goes through one [`HttpClient`], which bounds it, and whose [`AddressGuard`] judges hosts and addresses; a
+//! [`Bridge`] does so for drivers. To add a protocol reader: a file that turns chunks of bytes into events, fed by [`read_lines`].
 
 mod address;
 mod breaker;

@@ -36,9 +36,8 @@ pub struct SseEvent {
     pub retry: Option<u64>,
 }
 
-/// Reads server-sent events as the WHATWG HTML standard describes them, but also gives those without data. Comments and unknown
-/// fields are skipped. An event without its closing blank line at the end of the stream is still given: servers that forget it
-/// mean it.
+/// Reads server-sent events as the WHATWG HTML standard describes them; gives also those without data, and a last one without
+/// its blank line, which servers forget.
 pub fn sse_events(
     chunks: impl Stream<Item = Result<Bytes, CallError>> + Send + 'static,
     limits: SseLimits,

@@ -108,7 +108,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let mut found = ExecutionId(None);
-    if attributes.metadata().fields().field(ExecutionId::FIELD).is_some() {
+    if attributes.metadata().fields().field(EXECUTION_ID).is_some() {
         attributes.record(&mut found);
     }
     if let Some(execution) = found.0
@@ -121,13 +121,11 @@ where
 /// The id of the execution that a span names.
 struct ExecutionId(Option<String>);
 
-impl ExecutionId {
-    const FIELD: &str = "execution_id";
-}
+const EXECUTION_ID: &str = "execution_id";
 
 impl Visit for ExecutionId {
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == Self::FIELD {
+        if field.name() == EXECUTION_ID {
             self.0 = Some(value.to_owned());
         }
     }

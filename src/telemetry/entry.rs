@@ -56,29 +56,23 @@ impl LogEntry {
         redactor: &Redactor,
         with_content: bool,
     ) -> Self {
-        let mut said = FieldVisitor {
-            redactor,
-            with_content,
-            is_ours: event.metadata().target().starts_with("orchestrator_studio"),
-            bytes: 0,
-            target: None,
+        let (level, target) = (*event.metadata().level(), event.metadata().target());
+        let entry = Self {
+            id: 0,
+            at_ms,
+            level,
+            target: target.to_owned(),
             message: String::new(),
             request_id: request.map(|request| request.id.clone()),
             execution_id: request.and_then(|request| request.execution_id.get().cloned()),
             fields: Map::new(),
         };
-        event.record(&mut said);
-        Self {
-            id: 0,
-            at_ms,
-            level: *event.metadata().level(),
-            target: said.target.unwrap_or_else(|| event.metadata().target().to_owned()),
-            message: said.message,
-            // Its client may have chosen it.
-            request_id: said.request_id.map(|id| redact_and_cut(redactor, &id)),
-            execution_id: said.execution_id,
-            fields: said.fields,
-        }
+        let is_ours = target.starts_with("orchestrator_studio");
+        let mut visitor = FieldVisitor { redactor, with_content, is_ours, bytes: 0, entry };
+        event.record(&mut visitor);
+        // Its client may have chosen the id of a request.
+        let request_id = visitor.entry.request_id.map(|id| redact_and_cut(redactor, &id));
+        Self { request_id, ..visitor.entry }
     }
 
     /// About how much memory it takes, in bytes.
@@ -155,21 +149,17 @@ struct FieldVisitor<'a> {
     /// Whether a part of this server speaks, and not a crate.
     is_ours: bool,
     bytes: usize,
-    target: Option<String>,
-    message: String,
-    request_id: Option<String>,
-    execution_id: Option<String>,
-    fields: Map<String, Value>,
+    entry: LogEntry,
 }
 
 impl FieldVisitor<'_> {
     fn text(&mut self, field: &Field, text: &str) {
         match field.name() {
-            "message" => self.message = redact_and_cut(self.redactor, text),
-            "request_id" if self.is_ours => self.request_id = Some(text.to_owned()),
-            "execution_id" if self.is_ours => self.execution_id = Some(text.to_owned()),
+            "message" => self.entry.message = redact_and_cut(self.redactor, text),
+            "request_id" if self.is_ours => self.entry.request_id = Some(text.to_owned()),
+            "execution_id" if self.is_ours => self.entry.execution_id = Some(text.to_owned()),
             // Events of the `log` crate tell here what tracing's own tell in their metadata.
-            "log.target" => self.target = Some(text.to_owned()),
+            "log.target" => self.entry.target = text.to_owned(),
             "log.module_path" | "log.file" => {}
             // What others said, and statements, of which a prompt may be one.
             "untrusted" | "db.statement" | "summary" if !self.with_content => {}
@@ -184,7 +174,7 @@ impl FieldVisitor<'_> {
         self.bytes += size;
         let value = if is_credential_name(name) { MASK.into() } else { value };
         if self.bytes <= MAX_FIELD_BYTES && name != "log.line" {
-            self.fields.insert(name.to_owned(), value);
+            self.entry.fields.insert(name.to_owned(), value);
         }
     }
 }

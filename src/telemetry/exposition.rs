@@ -36,7 +36,7 @@ impl Sample {
 pub fn exposition(samples: &[Sample]) -> Result<String, Error> {
     let written = |error: fmt::Error| Error::internal("the figures could not be written", error);
     let mut text = String::new();
-    encode_registry(&mut text, &metrics::all().registry).map_err(written)?;
+    encode_registry(&mut text, &metrics::METRICS.registry).map_err(written)?;
     encode_registry(&mut text, &registry_of(samples)).map_err(written)?;
     Ok(to_classic_format(&text))
 }

@@ -28,18 +28,14 @@ impl LabelLimiter {
 
     /// The label for a name: itself, or `other` if there are too many already.
     pub(super) fn label(&self, name: &str) -> String {
-        if name.is_empty() || name.len() > MAX_LABEL_BYTES {
-            return OTHER.to_owned();
+        let may_be_one = !name.is_empty() && name.len() <= MAX_LABEL_BYTES;
+        if may_be_one && !self.seen.read().contains(name) {
+            let mut seen = self.seen.write();
+            if seen.len() < self.max {
+                seen.insert(name.to_owned());
+            }
         }
-        if self.seen.read().contains(name) {
-            return name.to_owned();
-        }
-        let mut known = self.seen.write();
-        if known.len() < self.max || known.contains(name) {
-            known.insert(name.to_owned());
-            return name.to_owned();
-        }
-        OTHER.to_owned()
+        self.existing_label(name)
     }
 }
 

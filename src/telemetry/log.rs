@@ -52,11 +52,6 @@ pub fn print_fatal(text: &str) {
     writer::write_stderr(LOG.redactor.redact(text) + "\n");
 }
 
-/// Lines of the log that could not be written to standard error.
-pub fn lost_lines() -> u64 {
-    LOG.ring.lost()
-}
-
 /// Masks the secrets of these settings in the log from now on, whatever they become.
 pub fn redact_secrets_of(settings: SharedSettings) {
     LOG.redactor.set_settings(settings);

@@ -26,7 +26,7 @@ type Counters<const N: usize> = Family<[Label; N], Counter>;
 type Times<const N: usize> = Family<[Label; N], Histogram, fn() -> Histogram>;
 
 /// All that is counted, in this process.
-static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics::new().with_zeros());
+pub(super) static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics::new().with_zeros());
 
 /// Declares the families: how each is called here, its type, its name for Prometheus and what it tells.
 macro_rules! families {
@@ -106,10 +106,6 @@ fn times<const N: usize>() -> Times<N> {
 
 fn labels<const N: usize>(labels: [(&'static str, &str); N]) -> [Label; N] {
     labels.map(|(name, value)| (name, value.to_owned()))
-}
-
-pub(super) fn all() -> &'static Metrics {
-    &METRICS
 }
 
 /// A request was served, or (without a status) its client left. `method` and `route` come from lists that are bounded.

@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 use tracing::Level;
 
@@ -18,7 +18,7 @@ const MAX_BATCH_BYTES: usize = 64_000;
 
 /// The latest lines of the log. Also what is between those who log and the thread that writes: they never wait for it, and
 /// what it is too slow for is lost to it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct LogRing {
     state: Mutex<RingState>,
     /// The id of the latest line.
@@ -66,16 +66,10 @@ impl LogFilter {
     }
 }
 
-impl Default for LogRing {
-    fn default() -> Self {
-        Self { state: Mutex::default(), latest: watch::Sender::new(0), changed: Condvar::new() }
-    }
-}
-
 impl LogRing {
     /// Numbers a line and keeps it; the oldest ones go.
     pub(super) fn push(&self, mut entry: LogEntry) -> Arc<LogEntry> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.latest += 1;
         entry.id = state.latest;
         state.bytes += entry.size();
@@ -95,7 +89,7 @@ impl LogRing {
     /// The latest lines that are wanted, newest first, at most `limit`; and the id of the latest line of all.
     pub fn newest(&self, filter: &LogFilter, limit: usize) -> (Vec<Arc<LogEntry>>, u64) {
         let (lines, latest) = {
-            let state = self.state();
+            let state = self.state.lock();
             (state.lines.iter().rev().cloned().collect::<Vec<_>>(), state.latest)
         };
         (lines.into_iter().filter(|entry| filter.matches(entry)).take(limit).collect(), latest)
@@ -103,12 +97,12 @@ impl LogRing {
 
     /// The next lines after `id`, oldest first, not all at once; and how many of them are gone already.
     pub fn after(&self, id: u64) -> (Vec<Arc<LogEntry>>, u64) {
-        self.state().after(id)
+        self.state.lock().after(id)
     }
 
     /// The next lines to be written, once there are any; and how many were lost before them.
     pub(super) fn next_batch(&self) -> (Vec<Arc<LogEntry>>, u64) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         self.changed.wait_while(&mut state, |state| state.latest == state.handed_out);
         let (lines, missed) = state.after(state.handed_out);
         state.lost += missed;
@@ -118,7 +112,7 @@ impl LogRing {
 
     /// What was handed out has been written, but for so many lines.
     pub(super) fn mark_written(&self, failed: u64) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.lost += failed;
         state.written = state.handed_out;
         drop(state);
@@ -127,24 +121,20 @@ impl LogRing {
 
     /// Waits until all lines of now have been written, at most this long.
     pub(super) fn flush(&self, timeout: Duration) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let goal = state.latest;
         self.changed.wait_while_for(&mut state, |state| state.written < goal, timeout);
     }
 
     /// Lines that will never be written.
-    pub(super) fn lost(&self) -> u64 {
-        let state = self.state();
+    pub fn lost(&self) -> u64 {
+        let state = self.state.lock();
         state.lost + state.oldest().saturating_sub(state.handed_out + 1)
     }
 
     /// Tells of each new line.
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.latest.subscribe()
-    }
-
-    fn state(&self) -> MutexGuard<'_, RingState> {
-        self.state.lock()
     }
 }
 

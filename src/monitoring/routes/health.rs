@@ -4,7 +4,7 @@ use utoipa::ToSchema;
 
 use crate::kernel::Clock;
 use crate::monitoring::MonitoringService;
-use crate::monitoring::health::{ComponentHealth, HealthReport};
+use crate::monitoring::health::ComponentHealth;
 use crate::monitoring::store_health::StoreCheck;
 use crate::settings::{Catalog, Resource, Settings};
 use crate::web::JsonReply;
@@ -126,25 +126,21 @@ pub(super) async fn health(State(monitoring): State<MonitoringService>) -> JsonR
         status: if report.is_healthy(&settings) { HealthStatus::Healthy } else { HealthStatus::Degraded },
         timestamp: monitoring.timestamp(),
         uptime_seconds: monitoring.uptime_seconds(),
-        components: components(&settings, &report),
-    })
-}
-
-fn components(settings: &Settings, report: &HealthReport) -> ComponentsHealth {
-    ComponentsHealth {
-        llm: of_llm(settings, &report.llm),
-        redis: of_store(report.stores.redis.as_ref()),
-        postgres: of_store(report.stores.postgres.as_ref()),
-        embedded: StoreHealth {
-            configured: true,
-            status: HealthStatus::of(report.embedded.is_healthy()),
-            latency_ms: report.embedded.latency_ms,
-            error: report.embedded.error.clone(),
+        components: ComponentsHealth {
+            llm: of_llm(&settings, &report.llm),
+            redis: of_store(report.stores.redis.as_ref()),
+            postgres: of_store(report.stores.postgres.as_ref()),
+            embedded: StoreHealth {
+                configured: true,
+                status: HealthStatus::of(report.embedded.is_healthy()),
+                latency_ms: report.embedded.latency_ms,
+                error: report.embedded.error.clone(),
+            },
+            agents: of_resources(&settings.agents),
+            datasources: of_resources(&settings.datasources),
+            tools: of_resources(&settings.tools),
         },
-        agents: of_resources(&settings.agents),
-        datasources: of_resources(&settings.datasources),
-        tools: of_resources(&settings.tools),
-    }
+    })
 }
 
 fn of_llm(settings: &Settings, part: &ComponentHealth) -> LlmComponentHealth {

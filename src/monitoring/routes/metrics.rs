@@ -4,7 +4,6 @@ use utoipa::ToSchema;
 
 use crate::monitoring::MonitoringService;
 use crate::monitoring::system::SystemUsage;
-use crate::settings::Settings;
 use crate::web::JsonReply;
 
 const MIB: f64 = 1024.0 * 1024.0;
@@ -104,7 +103,14 @@ pub(super) async fn metrics(State(monitoring): State<MonitoringService>) -> Json
             cpu_seconds: figures.process.cpu_seconds,
             open_files: figures.process.open_files,
         },
-        configuration: configured(&settings),
+        configuration: ConfiguredResources {
+            llm_configured: settings.llm.effective().base_url.is_some(),
+            redis_configured: settings.storage.redis_url.is_some(),
+            postgres_configured: settings.storage.postgres_dsn.is_some(),
+            agents_count: settings.agents.iter().len(),
+            datasources_count: settings.datasources.iter().len(),
+            tools_count: settings.tools.iter().len(),
+        },
     })
 }
 
@@ -126,16 +132,5 @@ fn system(figures: &SystemUsage) -> SystemMetrics {
             free_gb: figures.disk_free as f64 / GIB,
             percent: percent(disk_used, figures.disk_total),
         },
-    }
-}
-
-fn configured(settings: &Settings) -> ConfiguredResources {
-    ConfiguredResources {
-        llm_configured: settings.llm.effective().base_url.is_some(),
-        redis_configured: settings.storage.redis_url.is_some(),
-        postgres_configured: settings.storage.postgres_dsn.is_some(),
-        agents_count: settings.agents.iter().len(),
-        datasources_count: settings.datasources.iter().len(),
-        tools_count: settings.tools.iter().len(),
     }
 }
