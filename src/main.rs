@@ -75,32 +75,23 @@ fn main() -> ExitCode {
 }
 
 async fn run(command: Command) -> Result<(), StartError> {
-    match command {
-        Command::Serve => serve(app::load_settings(environment()?)?).await,
-        Command::Demo => demo().await,
-        Command::CheckConfig => {
-            app::load_settings(environment()?)?;
-            say(&mut io::stdout(), "the configuration is valid");
-            Ok(())
-        }
-        Command::Migrate => {
-            let loaded = app::load_settings(environment()?)?;
-            app::migrate(&loaded.settings.storage).await?.iter().for_each(|line| say(&mut io::stdout(), line));
-            Ok(())
-        }
-        Command::Openapi => {
-            let json = app::openapi_document().to_pretty_json();
-            say(&mut io::stdout(), &json.map_err(|error| Error::internal("the document could not be written", error))?);
-            Ok(())
-        }
+    let said = match command {
+        Command::Serve => return serve(load()?).await,
+        Command::Demo => return demo().await,
+        Command::ReadSqlite { file } => return Ok(app::read_sqlite(&file).await?),
+        Command::CheckConfig => load().map(|_| "the configuration is valid".to_owned())?,
+        Command::Migrate => app::migrate(&load()?.settings.storage).await?.join("\n"),
+        Command::Openapi => app::openapi_document()
+            .to_pretty_json()
+            .map_err(|error| Error::internal("the document could not be written", error))?,
         Command::Healthcheck => {
-            let loaded = app::load_settings(environment()?)?;
-            app::healthcheck(&loaded.settings.server).await?;
-            say(&mut io::stdout(), "ready");
-            Ok(())
+            app::healthcheck(&load()?.settings.server).await?;
+            "ready".to_owned()
         }
-        Command::ReadSqlite { file } => Ok(app::read_sqlite(&file).await?),
-    }
+    };
+    // A reader that has gone away is no error of ours.
+    drop(writeln!(io::stdout(), "{said}"));
+    Ok(())
 }
 
 async fn demo() -> Result<(), StartError> {
@@ -125,7 +116,6 @@ fn environment() -> Result<Environment, StartError> {
     Environment::of_process(Path::new(".env")).map_err(|issue| StartError::Settings(vec![issue]))
 }
 
-/// Writes a line; a reader that has gone away is no error of ours.
-fn say(to: &mut impl Write, text: &str) {
-    drop(writeln!(to, "{text}"));
+fn load() -> Result<LoadedSettings, StartError> {
+    app::load_settings(environment()?)
 }

@@ -69,7 +69,7 @@ pub struct App {
     /// Work that outlives a request and is waited for at the end.
     pub background: TaskTracker,
     tools: ToolService,
-    monitoring: MonitoringService,
+    pub(super) monitoring: MonitoringService,
     tasks: Vec<BackgroundTask>,
 }
 
@@ -96,11 +96,12 @@ impl App {
         let settings = SharedSettings::new(loaded);
         // Before anything can fail that may quote one.
         telemetry::redact_secrets_of(settings.clone());
-        let stores = Stores::open(&settings.snapshot().storage, clock.clone()).await?;
+        let snapshot = settings.snapshot();
+        let stores = Stores::open(&snapshot.storage, clock.clone()).await?;
         let state = AppState { settings: settings.clone(), stores: stores.clone() };
         let background = TaskTracker::new();
 
-        let outbound = &settings.snapshot().outbound;
+        let outbound = &snapshot.outbound;
         let guard = AddressGuard::new(outbound.policy == OutboundPolicy::PublicOnly, &outbound.allow).with_names(names);
         let http = HttpClient::new(settings.environment(), guard.clone(), outbound.reply_reader)?;
         let client = LlmClient::new(http.clone(), clock.clone());
@@ -132,7 +133,6 @@ impl App {
             clock,
             background.clone(),
         );
-        let snapshot = settings.snapshot();
         let modules = router::Modules {
             system: state.clone(),
             llm,
@@ -156,11 +156,6 @@ impl App {
         ];
         log_exposure(&snapshot);
         Ok(Self { router, state, background, tools, monitoring, tasks })
-    }
-
-    /// Ends replies that would go on for as long as their client listens, so that stopping need not wait for them.
-    pub fn stop(&self) {
-        self.monitoring.stop();
     }
 
     /// Ends the background tasks, waits for background work, and closes the stores.

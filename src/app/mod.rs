@@ -1,6 +1,5 @@
-//! The composition root: settings, telemetry, stores, clients and modules become one server; serving, stopping, the demo.
-//!
-//! The only room that knows all others. To mount a module: build its service in `build`, merge its router in `router`.
+//! The composition root, the only room that knows all others: building the server, serving, stopping, the demo.
+//! To mount a module: build its service in `build`, merge its router in `router`.
 
 mod build;
 mod connections;

@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::App;
-use super::connections::{Admission, ClientConnection, Connections, TrackedBody};
+use super::connections::{Admission, BodySide, ClientConnection, Connections, TrackedBody};
 use super::open_files::room_for_connections;
 use super::write_timeout::WriteTimeoutStream;
 use crate::kernel::Error;
@@ -52,7 +52,7 @@ pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = (
     }
     drop(listener);
     serving.stopping.cancel();
-    app.stop();
+    app.monitoring.stop();
     let grace = settings.shutdown_grace;
     tracing::info!(grace_seconds = grace.as_secs(), "stopping: finishing what is under way");
     if tokio::time::timeout(grace, serving.graceful.shutdown()).await.is_err() {
@@ -117,10 +117,11 @@ async fn answer(
     connection: Arc<ClientConnection>,
 ) -> Result<Response<TrackedBody<Body>>, Infallible> {
     connection.request_started(!request.body().is_end_stream());
-    let request = normalize_path(request).map(|body| TrackedBody::request(body, Arc::clone(&connection)));
+    let (reading, side) = (Arc::clone(&connection), BodySide::Request);
+    let request = normalize_path(request).map(|body| TrackedBody { body, connection: reading, side });
     let reply = router.oneshot(request).await?;
     connection.reply_started(reply.extensions().get().map(|ReplySize(size)| *size));
-    Ok(reply.map(|body| TrackedBody::reply(body, connection)))
+    Ok(reply.map(|body| TrackedBody { body, connection, side: BodySide::Reply }))
 }
 
 /// The next connection.
@@ -159,12 +160,8 @@ pub async fn stop_signal() {
     }
     tokio::spawn(async move {
         if wait().await.is_ok() {
-            exit_at_once();
+            #[expect(clippy::exit, reason = "asked for twice: what is under way is given up")]
+            std::process::exit(130);
         }
     });
-}
-
-#[expect(clippy::exit, reason = "asked for twice: what is under way is given up")]
-fn exit_at_once() -> ! {
-    std::process::exit(130)
 }

@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -152,20 +152,20 @@ impl ClientConnection {
 
     /// Idle: without a request.
     pub(super) fn idle(&self) -> Option<EvictionWeight> {
-        let state = self.state();
+        let state = self.state.lock();
         (state.phase == ConnectionPhase::Idle).then_some(EvictionWeight { amount: 1, since: state.since })
     }
 
     /// Slow: with a request whose body does not come to its end.
     pub(super) fn slow_body(&self) -> Option<EvictionWeight> {
-        let state = self.state();
+        let state = self.state.lock();
         let is_slow = state.phase == ConnectionPhase::Receiving && state.since.elapsed() > SLOW_BODY_TIMEOUT;
         is_slow.then_some(EvictionWeight { amount: 1, since: state.since })
     }
 
     /// Buffering: with bytes that it keeps in memory.
     pub(super) fn buffering(&self) -> Option<EvictionWeight> {
-        let state = self.state();
+        let state = self.state.lock();
         let amount = state.buffered();
         (amount > 0).then_some(EvictionWeight { amount, since: state.buffering_since })
     }
@@ -177,19 +177,15 @@ impl ClientConnection {
     }
 
     pub(super) fn forget(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if !std::mem::replace(&mut state.is_closed, true) {
             self.budget.count_bytes(state.buffered(), 0);
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, ConnectionState> {
-        self.state.lock()
-    }
-
     fn change(&self, change: impl FnOnce(&mut ConnectionState)) {
         let (before, after) = {
-            let mut state = self.state();
+            let mut state = self.state.lock();
             if state.is_closed {
                 return;
             }

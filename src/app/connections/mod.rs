@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::settings::ServerSettings;
 pub(super) use connection::ClientConnection;
 use connection::{BufferBudget, EvictionWeight};
-pub(super) use tracked_body::TrackedBody;
+pub(super) use tracked_body::{BodySide, TrackedBody};
 
 /// Pause before another connection is closed because the last one has not made room yet.
 const EVICTION_INTERVAL: Duration = Duration::from_millis(50);
@@ -81,7 +81,7 @@ impl Connections {
         let slot = self.slot().await?;
         let table = Arc::clone(&self.0);
         let connection = Arc::new(ClientConnection::new(client, close, table.clone()));
-        table.open().connections.entry(client).or_default().push(Arc::clone(&connection));
+        table.open.lock().connections.entry(client).or_default().push(Arc::clone(&connection));
         Some(Admission { connection, table, _slot: slot })
     }
 
@@ -102,12 +102,8 @@ impl Connections {
 }
 
 impl ConnectionTable {
-    fn open(&self) -> parking_lot::MutexGuard<'_, OpenConnections> {
-        self.open.lock()
-    }
-
     fn count(&self, client: IpAddr) -> usize {
-        self.open().connections.get(&client).map_or(0, Vec::len)
+        self.open.lock().connections.get(&client).map_or(0, Vec::len)
     }
 
     fn is_over_budget(&self) -> bool {
@@ -116,7 +112,7 @@ impl ConnectionTable {
 
     /// Closes a connection that keeps bytes, unless it's the only one: it may be at a reply that alone is more than the budget.
     fn close_buffering(&self) -> bool {
-        let mut open = self.open();
+        let mut open = self.open.lock();
         // Another thread may have closed one in the meantime.
         if !self.is_over_budget() || open.is_at_most_one_buffering() {
             return false;
@@ -127,19 +123,12 @@ impl ConnectionTable {
 
     /// Closes the connection that [`OpenConnections::take`] finds. `false` if it finds none.
     fn close_one(&self, client: Option<IpAddr>, weigh: fn(&ClientConnection) -> Option<EvictionWeight>) -> bool {
-        let found = self.open().take(client, weigh);
+        let found = self.open.lock().take(client, weigh);
         found.inspect(|connection| connection.close()).is_some()
     }
 
-    fn leave(&self, connection: &Arc<ClientConnection>) {
-        let find =
-            |connections: &[Arc<ClientConnection>]| connections.iter().position(|other| Arc::ptr_eq(other, connection));
-        drop(self.open().remove(connection.client, find));
-        connection.forget();
-    }
-
     fn warn(&self, text: String) {
-        let (mut open, now) = (self.open(), Instant::now());
+        let (mut open, now) = (self.open.lock(), Instant::now());
         if open.warned.is_none_or(|warned| now.duration_since(warned) >= WARNING_INTERVAL) {
             open.warned = Some(now);
             drop(open);
@@ -204,7 +193,10 @@ impl OpenConnections {
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        self.table.leave(&self.connection);
+        let is_this = |other: &Arc<ClientConnection>| Arc::ptr_eq(other, &self.connection);
+        let find = |connections: &[Arc<ClientConnection>]| connections.iter().position(is_this);
+        drop(self.table.open.lock().remove(self.connection.client, find));
+        self.connection.forget();
     }
 }
 

@@ -10,25 +10,15 @@ use super::ClientConnection;
 /// A body that tells the connection's [`ClientConnection`] how far it is.
 #[derive(Debug)]
 pub(in crate::app) struct TrackedBody<B> {
-    body: B,
-    connection: Arc<ClientConnection>,
-    side: BodySide,
+    pub(in crate::app) body: B,
+    pub(in crate::app) connection: Arc<ClientConnection>,
+    pub(in crate::app) side: BodySide,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum BodySide {
+pub(in crate::app) enum BodySide {
     Request,
     Reply,
-}
-
-impl<B> TrackedBody<B> {
-    pub(in crate::app) fn request(body: B, connection: Arc<ClientConnection>) -> Self {
-        Self { body, connection, side: BodySide::Request }
-    }
-
-    pub(in crate::app) fn reply(body: B, connection: Arc<ClientConnection>) -> Self {
-        Self { body, connection, side: BodySide::Reply }
-    }
 }
 
 impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for TrackedBody<B> {

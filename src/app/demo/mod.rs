@@ -1,7 +1,5 @@
 //! What `orchestrator-studio demo` adds: sample upstreams on loopback, and an environment that names them.
-//!
-//! The upstreams are real servers on real sockets; only what they say is scripted. Everything else in the demo is the code
-//! that serves users. To teach the demo model a new answer: `script`; a new query: `queries`.
+//! Only what they say is scripted. To teach the demo model a new answer: `script`; a new query: `queries`.
 
 mod agent;
 mod ollama;
@@ -12,7 +10,6 @@ mod web;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use axum::Router;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
@@ -24,14 +21,8 @@ use crate::kernel::{Error, count_panics};
 use crate::settings::{Environment, StorageSettings, load};
 use script::MODEL;
 
-/// A scripted LLM server that speaks OpenAI's and Ollama's wire formats.
-pub fn llm_router() -> Router {
-    openai::router().merge(ollama::router())
-}
-
-/// Starts the sample upstreams (an LLM, an agent, a SQLite database, a search engine, a weather service) and returns the
-/// environment in which the server finds them, and the address of the LLM. What the user configured about upstreams is left
-/// aside, so that the demo is the same everywhere; its state has a folder of its own. Limits and everything about the server itself count as they are.
+/// Starts the sample upstreams; returns the environment in which the server finds them, and the address of the LLM. What the user
+/// configured about upstreams is left aside, and the demo's state has a folder of its own; all else counts as it is.
 pub async fn start(environment: &Environment) -> Result<(Environment, SocketAddr), StartError> {
     let folder = StorageSettings::data_dir(environment).join("demo").display().to_string();
     let environment = environment
@@ -49,7 +40,7 @@ pub async fn start(environment: &Environment) -> Result<(Environment, SocketAddr
     let address = listener.local_addr().map_err(|error| Error::internal("the demo LLM has no address", error))?;
     // Without TCP_NODELAY its words would come in clumps; a socket that refuses it still works.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let upstreams = llm_router().merge(agent::router()).merge(web::router());
+    let upstreams = openai::router().merge(ollama::router()).merge(agent::router()).merge(web::router());
     tokio::spawn(count_panics("demo_upstreams", async move { axum::serve(listener, upstreams).await }));
     let sample = loaded.settings.storage.data_dir.join("sample.db");
     write_sample_database(&sample).await?;
