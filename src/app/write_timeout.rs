@@ -14,8 +14,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The same once the server stops.
 const STOPPING_WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A connection that ends when its client does not read. What waits for it takes memory here, and a stream without an end would
-/// wait for good.
+/// A connection that ends when its client does not read, instead of keeping memory for it.
 pub(super) struct WriteTimeoutStream<S> {
     stream: S,
     connection: Arc<ClientConnection>,
@@ -48,10 +47,7 @@ async fn write_timeout(stopping: CancellationToken) {
         stopping.cancelled().await;
         tokio::time::sleep(STOPPING_WRITE_TIMEOUT).await;
     };
-    tokio::select! {
-        () = tokio::time::sleep(WRITE_TIMEOUT) => {}
-        () = at_the_end => {}
-    }
+    drop(tokio::time::timeout(WRITE_TIMEOUT, at_the_end).await);
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeoutStream<S> {

@@ -23,11 +23,9 @@ pub(super) struct ConnectivityProbe {
     reports: SingleFlight<ConnectivityKey, Arc<ConnectivityReport>>,
 }
 
-/// What there is to be reached for.
 type ConnectivityKey =
     (ByAddress<LlmSection>, ByAddress<Catalog<AgentSettings>>, ByAddress<Catalog<DataSourceSettings>>);
 
-/// What was found when everything was reached for.
 #[derive(Debug)]
 pub(super) struct ConnectivityReport {
     /// The connection that was asked, and its answer.

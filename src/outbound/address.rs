@@ -37,7 +37,6 @@ pub(super) enum Class {
     Never(&'static str),
     /// Called if the settings say so.
     Local(&'static str),
-    /// Called.
     Public,
 }
 

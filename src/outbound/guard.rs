@@ -10,8 +10,7 @@ use crate::settings::AllowedTarget;
 /// Longest host name, as DNS has it.
 const MAX_HOST_CHARS: usize = 253;
 
-/// Names of services that hand out a machine's credentials. Most of their addresses are refused too, but not each name
-/// has the same address everywhere.
+/// Names of services that hand out a machine's credentials, whose addresses are not the same everywhere.
 const METADATA_NAMES: &[&str] =
     &["metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"];
 
@@ -27,16 +26,12 @@ pub struct AddressGuard {
 /// Why an address or a host may not be called: a whole sentence that names it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressDenied {
-    /// Whatever the settings say.
     #[error("{what} is {kind}, which is never called")]
     Never { what: String, kind: &'static str },
-    /// By the settings.
     #[error("{what} is {kind}, which OUTBOUND_POLICY=public_only does not allow")]
     Policy { what: String, kind: &'static str },
-    /// It is no host.
     #[error("'{0}' is not a host that can be called")]
     NotAHost(String),
-    /// It has no address.
     #[error("{0} has no address")]
     NoAddress(String),
 }

@@ -21,7 +21,6 @@ pub struct RequestContext {
     request: Arc<RequestData>,
 }
 
-/// What is known of a request.
 #[derive(Debug)]
 pub(super) struct RequestData {
     pub(super) id: String,
@@ -97,7 +96,6 @@ fn current() -> Option<Arc<RequestData>> {
     Span::current().with_subscriber(find).flatten()
 }
 
-/// The request that these spans are part of.
 pub(super) fn find_request<'a, S: LookupSpan<'a>>(scope: Scope<'a, S>) -> Option<Arc<RequestData>> {
     scope.into_iter().find_map(|span| span.extensions().get::<Arc<RequestData>>().cloned())
 }
@@ -118,7 +116,6 @@ where
     }
 }
 
-/// The id of the execution that a span names.
 struct ExecutionId(Option<String>);
 
 const EXECUTION_ID: &str = "execution_id";

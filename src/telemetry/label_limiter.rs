@@ -2,13 +2,11 @@ use std::collections::HashSet;
 
 use parking_lot::RwLock;
 
-/// Stands for all names beyond the limit.
 const OTHER: &str = "other";
 /// Longest name used as a label, in bytes.
 const MAX_LABEL_BYTES: usize = 128;
 
-/// Names that become labels, up to a number: each one costs memory here and in Prometheus for good, and some are made up by
-/// callers.
+/// Names that become labels, up to a number: each costs memory for good, and callers make some of them up.
 #[derive(Debug)]
 pub(super) struct LabelLimiter {
     max: usize,

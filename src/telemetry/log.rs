@@ -62,7 +62,6 @@ pub fn logs() -> &'static LogRing {
     &LOG.ring
 }
 
-/// Turns events into lines.
 struct LogLayer {
     content: bool,
 }

@@ -25,7 +25,6 @@ type Label = (&'static str, String);
 type Counters<const N: usize> = Family<[Label; N], Counter>;
 type Times<const N: usize> = Family<[Label; N], Histogram, fn() -> Histogram>;
 
-/// All that is counted, in this process.
 pub(super) static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics::new().with_zeros());
 
 /// Declares the families: how each is called here, its type, its name for Prometheus and what it tells.
@@ -144,7 +143,6 @@ pub fn cache(hit: bool) {
     METRICS.cache.get_or_create(&labels([("outcome", if hit { "hit" } else { "miss" })])).inc();
 }
 
-/// A line was logged.
 pub(super) fn log_line(level: Level) {
     METRICS.log_lines.get_or_create(&[("level", level.as_str().to_ascii_lowercase())]).inc();
 }

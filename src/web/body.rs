@@ -12,7 +12,6 @@ use crate::settings::ServerSettings;
 
 /// How deeply a body may be nested; the JSON parser's own limit.
 const MAX_JSON_DEPTH: usize = 127;
-/// What a client is told whose body is beyond the limit.
 pub(super) const BODY_TOO_LARGE: &str = "The body is larger than MAX_BODY_BYTES allows";
 
 /// What the bodies of a server's requests may hold; a layer gives it to the extractors.

@@ -15,10 +15,6 @@ pub(super) fn router() -> Router {
 
 async fn execute(body: Bytes) -> JsonReply<Value> {
     let body: Value = JsonReader::embedded().read(&body).unwrap_or_default();
-    JsonReply::ok(json!({"answer": advice(&body)}))
-}
-
-fn advice(body: &Value) -> String {
     let prompt: String = body.get("prompt").and_then(Value::as_str).unwrap_or_default().chars().take(200).collect();
     let context = body.get("context").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let lines = context.iter().filter_map(Value::as_str).flat_map(str::lines);
@@ -28,8 +24,9 @@ fn advice(body: &Value) -> String {
         0 => "I was given no data".to_owned(),
         results => format!("I was given {results} result(s) with {rows} rows"),
     };
-    format!(
+    let advice = format!(
         "[demo agent, scripted] You asked: \"{prompt}\". {seen}. My advice: talk to customers on the cheapest plan before their \
          first year ends, and ask those who leave because of the price whether a yearly plan would keep them."
-    )
+    );
+    JsonReply::ok(json!({"answer": advice}))
 }

@@ -4,9 +4,7 @@ use serde_json::{Value, json};
 
 use super::queries::query_for;
 
-/// The demo model's name.
 pub(super) const MODEL: &str = "demo-model";
-/// Pause between two words of a streamed answer.
 pub(super) const WORD_PAUSE: Duration = Duration::from_millis(15);
 /// Stands between what the server found and the prompt.
 const REQUEST: &str = "\n\nThe user's request:\n\n";
@@ -17,12 +15,10 @@ pub(super) struct DemoRequest {
     tools: Vec<String>,
 }
 
-/// What the demo model says.
 #[derive(Debug, PartialEq)]
 pub(super) struct DemoAnswer {
     /// The text; empty when a tool is asked for.
     pub(super) text: String,
-    /// The tools to call, with their arguments.
     pub(super) tools: Vec<(String, Value)>,
     /// Tokens read, roughly.
     pub(super) prompt_tokens: usize,
@@ -39,7 +35,6 @@ impl DemoRequest {
         Self { messages, tools }
     }
 
-    /// The scripted answer.
     pub(super) fn answer(&self) -> DemoAnswer {
         let prompt_tokens = self.messages.iter().map(|(_, content)| content.len() / 4 + 1).sum();
         let tools = self.tool_calls();
@@ -110,7 +105,6 @@ impl DemoRequest {
         parts.unwrap_or_default()
     }
 
-    /// What tools gave in answer to the last calls.
     fn told(&self) -> String {
         let results: Vec<_> = self.messages.iter().rev().take_while(|(role, _)| role == "tool").collect();
         let text = |(_, content): &&(String, String)| fenced(content).into_iter().next().unwrap_or_default();
@@ -152,7 +146,6 @@ impl DemoRequest {
         self.messages.iter().filter(|(role, _)| role == "user").count()
     }
 
-    /// The name that was told somewhere in the conversation or its summary.
     fn name(&self) -> String {
         let told = self.messages.iter().rev().find_map(|(_, content)| {
             let at = content.to_lowercase().find("my name is ")?;
@@ -173,7 +166,6 @@ impl DemoRequest {
         }
     }
 
-    /// What the user said in a conversation that is to be summarized.
     fn summary_of(&self, prompt: &str) -> String {
         let kept =
             prompt.lines().filter_map(|line| line.strip_prefix("User: ").or(line.strip_prefix("Summary so far:")));
@@ -181,12 +173,10 @@ impl DemoRequest {
     }
 }
 
-/// The prompt in a message, without what the server found.
 fn prompt_in(content: &str) -> &str {
     content.rsplit_once(REQUEST).map_or(content, |(_, prompt)| prompt)
 }
 
-/// The query, if one is asked for.
 fn written_query(prompt: &str) -> Option<&'static str> {
     if !prompt.starts_with("Write one ") {
         return None;

@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 
 use crate::web::JsonReply;
 
-/// What the sample search engine knows: words that lead to a page, its title, address and text. The addresses are of names
-/// that are reserved for examples.
+/// What the sample search engine knows: words that lead to a page, its title, address (reserved for examples) and text.
 const PAGES: [(&[&str], &str, &str, &str); 5] = [
     (
         &["rust", "programming", "language", "news"],
@@ -40,26 +39,22 @@ const PAGES: [(&[&str], &str, &str, &str); 5] = [
     ),
 ];
 
-/// Cities whose weather the sample service makes up.
 const CITIES: [(&str, i64, &str); 4] =
     [("Lisbon", 24, "sunny"), ("Oslo", 9, "rainy"), ("Rome", 27, "hot"), ("Bern", 15, "cloudy")];
 
 /// A search engine under `/web` that answers in SearXNG's format, and a weather service under `/weather`.
 pub(super) fn router() -> Router {
-    let search = async |uri: Uri| JsonReply::ok(found(&query_of(&uri)));
+    let search = async |uri: Uri| {
+        let mut pairs = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+        let query = pairs.find(|(name, _)| name == "q").map(|(_, value)| value).unwrap_or_default();
+        JsonReply::ok(found(&query))
+    };
     Router::new()
         .route("/web", get(search))
         .route("/web/search", get(search))
         .route("/weather/{*city}", get(async |uri: Uri| JsonReply::ok(weather(uri.path()))))
 }
 
-/// `q` of a query string.
-fn query_of(uri: &Uri) -> String {
-    let mut pairs = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-    pairs.find(|(name, _)| name == "q").map(|(_, value)| value.into_owned()).unwrap_or_default()
-}
-
-/// The cities whose weather is known.
 pub(super) fn cities() -> impl Iterator<Item = &'static str> {
     CITIES.iter().map(|(city, ..)| *city)
 }

@@ -63,42 +63,38 @@ fn switch_words() -> Schema {
 
 /// Any text.
 pub fn text() -> Schema {
-    ObjectBuilder::new().schema_type(Type::String).into()
+    string().into()
 }
 
 /// A text of at most so many characters.
 pub fn short_text(max_chars: usize) -> Schema {
-    ObjectBuilder::new().schema_type(Type::String).max_length(Some(max_chars)).into()
+    string().max_length(Some(max_chars)).into()
 }
 
 /// A text that the regular expression matches.
 pub fn pattern(expression: impl Into<String>) -> Schema {
-    ObjectBuilder::new().schema_type(Type::String).pattern(Some(expression)).into()
+    string().pattern(Some(expression)).into()
 }
 
 /// A text of `length` characters that the regular expression matches.
 pub fn bounded_pattern(expression: impl Into<String>, length: &RangeInclusive<usize>) -> Schema {
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .min_length(Some(*length.start()))
-        .max_length(Some(*length.end()))
-        .pattern(Some(expression))
-        .into()
+    string().min_length(Some(*length.start())).max_length(Some(*length.end())).pattern(Some(expression)).into()
 }
 
 /// A time as RFC 3339 writes it.
 pub fn time() -> Schema {
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .format(Some(SchemaFormat::KnownFormat(utoipa::openapi::KnownFormat::DateTime)))
-        .into()
+    string().format(Some(SchemaFormat::KnownFormat(utoipa::openapi::KnownFormat::DateTime))).into()
+}
+
+fn string() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
 }
 
 /// One of these texts, exactly; the first one is an example.
 pub fn name_of<'a>(names: impl IntoIterator<Item = &'a str>) -> Schema {
     let names: Vec<_> = names.into_iter().map(Value::from).collect();
     let example = names.first().cloned();
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).examples(example).into()
+    string().enum_values(Some(names)).examples(example).into()
 }
 
 /// Declares a type of the document: one of these texts, in replies.
@@ -139,7 +135,7 @@ pub fn list_or_text(item: Schema, together: Schema) -> Schema {
 
 /// One of a stream of server-sent events of these names. What `data` holds is JSON.
 pub fn event(names: &[&str], purpose: &str) -> RefOr<Schema> {
-    let data = ObjectBuilder::new().schema_type(Type::String).content_media_type("application/json");
+    let data = string().content_media_type("application/json");
     let event = Members::new()
         .optional("id", "Counts the events.", pattern("^[0-9]+$"))
         .required("event", "", name_of(names.iter().copied()))
@@ -186,7 +182,6 @@ pub fn any_of(options: impl IntoIterator<Item = Schema>) -> Schema {
     all.into()
 }
 
-/// One of these values.
 fn values(values: impl IntoIterator<Item = Value>) -> Schema {
     ObjectBuilder::new().schema_type(utoipa::openapi::schema::SchemaType::AnyValue).enum_values(Some(values)).into()
 }
