@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
@@ -5,34 +7,17 @@ use futures_util::StreamExt;
 use serde_json::{Map, Value};
 
 use super::{ApiError, FromFields};
-use crate::kernel::{
-    Error, ErrorKind, FieldIssue, Fields, JsonError, JsonReader, ObjectLimits, Segment, Stopwatch, media_type,
-};
+use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, JsonError, JsonReader, Segment, Stopwatch, media_type};
 use crate::settings::ServerSettings;
 
 /// How deeply a body may be nested; the JSON parser's own limit.
 const MAX_JSON_DEPTH: usize = 127;
 pub(super) const BODY_TOO_LARGE: &str = "The body is larger than MAX_BODY_BYTES allows";
 
-/// What the bodies of a server's requests may hold; a layer gives it to the extractors.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct BodyLimits {
-    pub(super) max_bytes: usize,
-    pub(super) reader: JsonReader,
-    pub(super) objects: ObjectLimits,
-}
-
-impl BodyLimits {
-    pub(super) fn new(settings: &ServerSettings) -> Self {
-        let (max_bytes, reader, objects) = (settings.max_body_bytes, settings.body_reader, settings.object_limits);
-        Self { max_bytes, reader, objects }
-    }
-
-    /// Those of the server, whose layer is around every route; without it nothing could be read.
-    fn of(request: &Request) -> Self {
-        let none = Self { max_bytes: 0, reader: JsonReader::new(0), objects: ObjectLimits { metadata: 0, config: 0 } };
-        request.extensions().get().copied().unwrap_or(none)
-    }
+/// What the bodies of requests may hold; a layer around every route gives it to the extractors.
+fn limits(request: &Request) -> Result<Arc<ServerSettings>, Error> {
+    let settings = request.extensions().get().cloned();
+    settings.ok_or_else(|| Error::internal("a body can't be read", "the layers of the server are missing"))
 }
 
 /// A JSON object in the body, read as `T`.
@@ -43,11 +28,11 @@ impl<S: Send + Sync, T: FromFields> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let limits = BodyLimits::of(&request);
+        let limits = limits(&request)?;
         let object = OptionalBody::from_request(request, state).await?.into_object()?;
         let mut fields = Fields::new(&object, vec!["body".into()]);
         let read = T::read(&mut fields);
-        fields.extend(limits.objects.issues(&object));
+        fields.extend(limits.object_limits.issues(&object));
         Ok(Self(fields.finish(read)?))
     }
 }
@@ -61,9 +46,9 @@ impl<S: Send + Sync> FromRequest<S> for OptionalBody {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let unsupported = unsupported(request.headers());
-        let limits = BodyLimits::of(&request);
+        let limits = limits(&request)?;
         let uploading = Stopwatch::wait();
-        let bytes = collect(request.into_body(), limits.max_bytes).await?;
+        let bytes = collect(request.into_body(), limits.max_body_bytes).await?;
         drop(uploading);
         if bytes.is_empty() {
             return Ok(Self(None));
@@ -71,7 +56,7 @@ impl<S: Send + Sync> FromRequest<S> for OptionalBody {
         if let Some(text) = unsupported {
             return Err(ApiError::http(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", text));
         }
-        let value = parse(&bytes, limits.reader)?;
+        let value = parse(&bytes, limits.body_reader)?;
         Ok(Self(Some(value).filter(|value| !value.is_null())))
     }
 }

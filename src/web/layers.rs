@@ -16,7 +16,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use tower_http::timeout::RequestBodyDeadlineLayer;
 
 use super::ApiError;
-use super::body::{BODY_TOO_LARGE, BodyLimits};
+use super::body::BODY_TOO_LARGE;
 use super::log_line::AccessLogLine;
 use super::origin_guard::OriginGuard;
 use crate::kernel::{Error, ErrorKind, new_id};
@@ -52,7 +52,7 @@ pub fn with_layers(router: Router, settings: &Arc<ServerSettings>) -> Router {
         })
         // Innermost, so that a page of another origin may read the reply.
         .layer(CatchPanicLayer::custom(panic_response))
-        .layer(Extension(BodyLimits::new(settings)))
+        .layer(Extension(Arc::clone(settings)))
         .layer(RequestBodyDeadlineLayer::new(body_timeout))
         .layer(from_fn_with_state(settings.max_body_bytes as u64, reject_oversized_expect))
         .layer(cors(&settings.cors_origins))
@@ -97,12 +97,9 @@ pub fn normalize_path<B>(mut request: axum::http::Request<B>) -> axum::http::Req
     let trimmed = path.trim_end_matches('/');
     if path != "/" && trimmed.len() < path.len() && trimmed != "/docs" {
         let trimmed = if trimmed.is_empty() { "/" } else { trimmed };
-        let target = match request.uri().query() {
-            Some(query) => format!("{trimmed}?{query}"),
-            None => trimmed.to_owned(),
-        };
+        let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
         let mut parts = request.uri().clone().into_parts();
-        parts.path_and_query = target.parse().ok();
+        parts.path_and_query = format!("{trimmed}{query}").parse().ok();
         if let Ok(uri) = Uri::from_parts(parts) {
             *request.uri_mut() = uri;
         }

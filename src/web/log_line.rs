@@ -1,4 +1,4 @@
-use axum::body::{Body, BodyDataStream};
+use axum::body::Body;
 use axum::http::{StatusCode, header};
 use axum::response::Response;
 use futures_util::StreamExt;
@@ -31,16 +31,15 @@ impl AccessLogLine {
             self.is_complete = true;
             return response;
         }
-        response.map(|body| self.until_the_end_of(body.into_data_stream()))
-    }
-
-    fn until_the_end_of(mut self, mut stream: BodyDataStream) -> Body {
-        Body::from_stream(async_stream::stream! {
-            while let Some(chunk) = stream.next().await {
-                yield chunk;
-            }
-            self.is_complete = true;
-            drop(self);
+        response.map(|body| {
+            let mut stream = body.into_data_stream();
+            Body::from_stream(async_stream::stream! {
+                while let Some(chunk) = stream.next().await {
+                    yield chunk;
+                }
+                self.is_complete = true;
+                drop(self);
+            })
         })
     }
 }

@@ -15,12 +15,10 @@ use crate::web::JsonReply;
 
 /// `/api/chat`, `/api/tags` and `/api/version`, as Ollama's docs/api.md describes them.
 pub(super) fn router() -> Router {
+    let tags = json!({"models": [{"name": MODEL, "model": MODEL, "size": 0}]});
     Router::new()
         .route("/api/version", get(async || JsonReply::ok(json!({"version": "0.0.0-demo"}))))
-        .route(
-            "/api/tags",
-            get(async || JsonReply::ok(json!({"models": [{"name": MODEL, "model": MODEL, "size": 0}]}))),
-        )
+        .route("/api/tags", get(async || JsonReply::ok(tags)))
         .route("/api/chat", post(chat))
 }
 

@@ -6,6 +6,7 @@ use axum::body::Bytes;
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use futures_util::Stream;
 use serde_json::{Value, json};
 
 use super::script::{DemoAnswer, DemoRequest, MODEL, WORD_PAUSE, pieces};
@@ -14,13 +15,9 @@ use crate::web::JsonReply;
 
 /// `/v1/chat/completions` and `/v1/models`, as OpenAI specifies them.
 pub(super) fn router() -> Router {
+    let models = json!({"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "demo"}]});
     Router::new()
-        .route(
-            "/v1/models",
-            get(async || {
-                JsonReply::ok(json!({"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "demo"}]}))
-            }),
-        )
+        .route("/v1/models", get(async || JsonReply::ok(models)))
         .route("/v1/chat/completions", post(chat))
         .route("/health", get(async || JsonReply::ok(json!({"status": "ok"}))))
 }
@@ -33,21 +30,16 @@ async fn chat(body: Bytes) -> Response {
         let usage = body.pointer("/stream_options/include_usage").and_then(Value::as_bool) == Some(true);
         return Sse::new(frames(id, answer, usage)).into_response();
     }
-    let finish = finish_reason(&answer);
     let message = json!({"role": "assistant", "content": answer.text, "tool_calls": tool_calls(&answer)});
     JsonReply::ok(json!({
         "id": id, "object": "chat.completion", "created": 0, "model": MODEL,
-        "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+        "choices": [{"index": 0, "message": message, "finish_reason": finish_reason(&answer)}],
         "usage": usage_of(&answer),
     }))
     .into_response()
 }
 
-fn frames(
-    id: String,
-    answer: DemoAnswer,
-    with_usage: bool,
-) -> impl futures_util::Stream<Item = Result<Event, Infallible>> {
+fn frames(id: String, answer: DemoAnswer, with_usage: bool) -> impl Stream<Item = Result<Event, Infallible>> {
     let chunk = move |delta: Value, finish: Option<&str>| {
         let choices = json!([{"index": 0, "delta": delta, "finish_reason": finish}]);
         let chunk =

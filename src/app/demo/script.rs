@@ -72,14 +72,10 @@ impl DemoRequest {
     fn text(&self) -> String {
         let (role, prompt) = self.last();
         let lower = prompt.to_lowercase();
-        if let Some(query) = written_query(prompt) {
-            return format!("```sql\n{query}\n```");
-        }
-        if let Some(choice) = chosen_agent(prompt) {
-            return choice;
-        }
-        if let Some(program) = self.program() {
-            return program;
+        let turn = self.messages.iter().filter(|(role, _)| role == "user").count();
+        let asked_for = written_query(prompt).or_else(|| chosen_agent(prompt)).or_else(|| self.program());
+        if let Some(text) = asked_for {
+            return text;
         }
         if lower.starts_with("classify ") {
             return json!({"intent": "general_llm", "confidence": 0.6, "note": "scripted demo model"}).to_string();
@@ -93,7 +89,7 @@ impl DemoRequest {
             _ if ["hello", "hi", "hey"].contains(&lower.trim_end_matches(['!', '.', ','])) => {
                 "Hello! Tell me your name, then ask me what it is.".to_owned()
             }
-            _ => format!("You said: \"{}\". This was turn {} of our conversation.", excerpt(prompt, 200), self.turns()),
+            _ => format!("You said: \"{}\". This was turn {turn} of our conversation.", excerpt(prompt, 200)),
         };
         format!("[demo model, scripted] {said}")
     }
@@ -142,10 +138,6 @@ impl DemoRequest {
         format!("Here is my report. {}", told.join("\n\n"))
     }
 
-    fn turns(&self) -> usize {
-        self.messages.iter().filter(|(role, _)| role == "user").count()
-    }
-
     fn name(&self) -> String {
         let told = self.messages.iter().rev().find_map(|(_, content)| {
             let at = content.to_lowercase().find("my name is ")?;
@@ -177,13 +169,13 @@ fn prompt_in(content: &str) -> &str {
     content.rsplit_once(REQUEST).map_or(content, |(_, prompt)| prompt)
 }
 
-fn written_query(prompt: &str) -> Option<&'static str> {
+fn written_query(prompt: &str) -> Option<String> {
     if !prompt.starts_with("Write one ") {
         return None;
     }
     // The schema stands before the question.
     let question = fenced(prompt).into_iter().nth(1)?;
-    Some(query_for(&question))
+    Some(format!("```sql\n{}\n```", query_for(&question)))
 }
 
 /// What the server put between lines of dashes.
