@@ -1,5 +1,4 @@
-//! The composition root, the only room that knows all others: building the server, serving, stopping, the demo.
-//! To mount a module: build its service in `build`, merge its router in `router`.
+//! The composition root, which knows all other rooms. To mount a module: its service in `build`, its router in `router`.
 
 mod build;
 mod connections;

@@ -1,7 +1,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -35,10 +35,8 @@ impl<S> WriteTimeoutStream<S> {
         }
         let stopping = self.stopping.clone();
         let timeout = self.timeout.get_or_insert_with(|| Box::pin(write_timeout(stopping)));
-        timeout
-            .as_mut()
-            .poll(context)
-            .map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
+        ready!(timeout.as_mut().poll(context));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
     }
 }
 

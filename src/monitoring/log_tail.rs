@@ -31,8 +31,7 @@ impl LogTail {
         Self { slots: Arc::new(Semaphore::new(MAX_FOLLOWERS)), stopping: CancellationToken::new() }
     }
 
-    /// The latest `backlog` lines that are wanted, oldest first, then each new one as it is logged; until the server stops.
-    /// A follower reads where the lines are kept anyway, and ends if they are gone by then.
+    /// The latest `backlog` lines that are wanted, oldest first, then each new one; until the server stops, or one is missed.
     pub(super) fn follow(
         &self,
         filter: LogFilter,

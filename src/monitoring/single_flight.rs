@@ -13,8 +13,7 @@ use crate::kernel::count_panics;
 /// How long what was found out counts as current.
 const TTL: Duration = Duration::from_secs(2);
 
-/// Something that takes time to find out: callers that come meanwhile wait for the one that asks, and those that come soon
-/// after get the same. Cheap to clone.
+/// Something that takes time to find out: callers that come meanwhile, or soon after, get the same. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct SingleFlight<K, T> {
     cached: Arc<RwLock<Option<CachedValue<K, T>>>>,
@@ -50,8 +49,7 @@ where
     K: PartialEq + Clone + Send + Sync + 'static,
     T: Clone + Send + Sync + 'static,
 {
-    /// What is known about `key`, or else what `load` finds. It goes on if the caller leaves, so that callers without
-    /// patience don't keep each other from ever knowing.
+    /// What is known about `key`, or else what `load` finds, which goes on if the caller leaves, for those who come later.
     pub(super) async fn get(&self, key: K, load: impl Future<Output = T> + Send + 'static) -> T {
         let lock = self.lock.clone().lock_owned().await;
         if let Some(cached) = self.cached_for(&key)
@@ -67,8 +65,7 @@ where
         }
     }
 
-    /// What was found out about `key` last, and how long ago. Never waits: if it is older than `lifetime`, `load` begins
-    /// for those who come later.
+    /// What was found out about `key` last, and how long ago; if it is older than `lifetime`, `load` begins. Never waits.
     pub(super) fn last(
         &self,
         key: K,

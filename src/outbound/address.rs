@@ -1,7 +1,6 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The addresses that a packet to this one may end at: IPv6 has many forms with an IPv4 address in them, which gateways
-/// and tunnels take out again. All of them have to be harmless.
+/// The addresses that a packet to this one may end at, IPv4 ones within it included. All of them have to be harmless.
 pub(super) fn embedded_addresses(address: IpAddr) -> Vec<IpAddr> {
     let IpAddr::V6(v6) = address else { return vec![address] };
     if v6.is_unspecified() || v6.is_loopback() {

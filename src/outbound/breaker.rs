@@ -18,8 +18,7 @@ const OPEN_TIME: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_s
 const TRIAL_RETRY_AFTER: Duration = Duration::from_secs(1);
 const MAX_CIRCUITS: usize = 10_000;
 
-/// Circuit breakers, one for each upstream: after five failures in a row its calls fail at once, and after a while one
-/// trial call at a time finds out whether it is back. Cheap to clone; clones share their circuits.
+/// Circuit breakers, one per upstream: after five failures in a row its calls fail at once, but for trials. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Breakers(Arc<Mutex<Circuits>>);
 
@@ -187,8 +186,7 @@ impl Breakers {
         self.0.lock().circuits.get(key).map_or(BreakerState::Closed, Circuit::state)
     }
 
-    /// Forgets what is known of an upstream: a test of it has succeeded, or it is configured differently now. Calls under
-    /// way are not heard any more.
+    /// Forgets what is known of an upstream that was tested well or configured anew. Calls under way are not heard any more.
     pub fn reset(&self, key: &str) {
         let forgotten = self.0.lock().circuits.remove(key);
         if forgotten.is_some_and(|circuit| circuit.state() != BreakerState::Closed) {
@@ -237,8 +235,7 @@ enum Transition {
     Closed,
 }
 
-/// Leave for one call, which reports its outcome here. Dropped without a report, as when the call is cancelled, it
-/// leaves the circuit as it was and frees the place of a trial.
+/// Leave for one call. Dropped without a report of its outcome, it leaves the circuit as it was.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped reports nothing"]
 pub struct Permit {

@@ -38,9 +38,9 @@ impl Bridge {
     /// Leads to this host. `name` is what the driver takes a socket to be called, in a folder that is the bridge's own.
     pub fn open(guard: AddressGuard, host: &str, port: u16, name: &str) -> io::Result<Self> {
         let socket = PathBuf::from(format!("\0orchestrator-studio/{}/{name}", new_id()));
-        let listener = UnixListener::bind(&socket)?;
+        let listener = Arc::new(UnixListener::bind(&socket)?);
         let route = Arc::new(BridgeRoute { guard, host: host.to_owned(), port, failure: Mutex::default() });
-        let (listener, served) = (Arc::new(listener), route.clone());
+        let served = route.clone();
         let accepting = BackgroundTask::spawn("bridge", move || serve(listener.clone(), served.clone()));
         Ok(Self { socket, route, _accepting: accepting })
     }

@@ -73,8 +73,7 @@ impl AddressGuard {
         }
     }
 
-    /// Those of the addresses of `host` that may be connected to, in their order; at least one. Others are dropped, so
-    /// that a public host with one odd record still works.
+    /// Those of the addresses of `host` that may be connected to, in their order; at least one. Others are dropped.
     pub fn allowed(
         &self,
         host: &str,

@@ -1,7 +1,6 @@
 use url::Url;
 
-/// The URL of an upstream's endpoint. It must lie at or below the upstream's own URL: its credential goes along. The error
-/// says what was expected.
+/// The URL of an upstream's endpoint, which must lie at or below the upstream's own: its credential goes along.
 pub fn join_url(base: &str, endpoint: &str) -> Result<String, String> {
     const EXPECTED: &str = "Input should be a path below the URL that it belongs to, such as /execute";
     let refused = |why: &str| Err(format!("{EXPECTED}: {why}"));

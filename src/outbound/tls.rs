@@ -4,8 +4,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::kernel::Error;
 
-/// Trusts the machine's certificates and Mozilla's: the first for private authorities, the second so that a bare
-/// container without `ca-certificates` can still reach public servers.
+/// Trusts the machine's certificates, and Mozilla's for a container that has none.
 pub(super) fn config() -> Result<ClientConfig, Error> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

@@ -70,8 +70,7 @@ impl RequestContext {
     }
 }
 
-/// Runs `work` in a task of its own as part of the request at hand. How much of its time the server itself took is recorded when
-/// it ends, since the reply has begun long before.
+/// Runs `work` as part of the request at hand; at its end, records how much of the time the server itself took.
 pub fn in_timed_context<F: Future>(work: F) -> impl Future<Output = F::Output> {
     let (request, started) = (current(), Instant::now());
     let timed = async move {

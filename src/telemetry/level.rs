@@ -69,8 +69,7 @@ pub fn check_level(level: &str) -> Result<(), String> {
     })
 }
 
-/// Reads `LEVEL` or `LEVEL,TARGET=LEVEL,...`. tracing's own parser takes a level that is misspelt for a target, and all else
-/// is silent then.
+/// Reads `LEVEL` or `LEVEL,TARGET=LEVEL,...`. tracing's own parser takes a level that is misspelt for a target.
 fn parse_level(text: &str, debug: bool) -> Option<Targets> {
     let level =
         |word: &str| LevelFilter::from_str(&normalize_level(word.trim())).ok().filter(|_| !word.trim().is_empty());

@@ -17,13 +17,8 @@ use crate::kernel::Clock;
 use crate::settings::{MonitoringSettings, Settings, SharedSettings};
 
 /// There is one log for the process, as there is one standard error.
-static LOG: LazyLock<Log> = LazyLock::new(Log::default);
-
-#[derive(Debug, Default)]
-struct Log {
-    ring: LogRing,
-    redactor: Redactor,
-}
+static RING: LazyLock<LogRing> = LazyLock::new(LogRing::default);
+static REDACTOR: LazyLock<Redactor> = LazyLock::new(Redactor::default);
 
 /// Sends the log to standard error and keeps its latest lines. A second call changes nothing.
 pub fn init(settings: &Settings) -> FlushGuard {
@@ -33,10 +28,10 @@ pub fn init(settings: &Settings) -> FlushGuard {
     let lines = LogLayer { content: log_content };
     // It is set already in the demo.
     if tracing_subscriber::registry().with(lines).with(filter).try_init().is_ok() {
-        writer::start(&LOG.ring, log_format);
+        writer::start(&RING, log_format);
         std::panic::set_hook(Box::new(log_panic));
     }
-    FlushGuard(&LOG.ring)
+    FlushGuard(&RING)
 }
 
 /// A part of the server gave up: whoever reads the log must hear of it, as the task that did can't tell.
@@ -49,17 +44,17 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
 
 /// Writes what ends the process to standard error, without secrets; unless nobody reads it.
 pub fn print_fatal(text: &str) {
-    writer::write_stderr(LOG.redactor.redact(text) + "\n");
+    writer::write_stderr(REDACTOR.redact(text) + "\n");
 }
 
 /// Masks the secrets of these settings in the log from now on, whatever they become.
 pub fn redact_secrets_of(settings: SharedSettings) {
-    LOG.redactor.set_settings(settings);
+    REDACTOR.set_settings(settings);
 }
 
 /// The latest lines of the log.
 pub fn logs() -> &'static LogRing {
-    &LOG.ring
+    &RING
 }
 
 struct LogLayer {
@@ -74,7 +69,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLayer {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let request = context.event_scope(event).and_then(find_request);
         let now_ms = Clock::system().now_ms();
-        let entry = LOG.ring.push(LogEntry::new(event, request.as_deref(), now_ms, &LOG.redactor, self.content));
+        let entry = RING.push(LogEntry::new(event, request.as_deref(), now_ms, &REDACTOR, self.content));
         metrics::log_line(entry.level);
     }
 }

@@ -171,8 +171,7 @@ pub struct LlmCall {
 }
 
 impl LlmCall {
-    /// Begins a request to this model. Callers may name any, so one that is not configured has a label of its own only once it
-    /// has answered.
+    /// Begins a request to this model. One that is not configured gets a label only once it has answered.
     pub fn begin(model: &str, is_configured: bool) -> Self {
         let label = if is_configured { METRICS.models.label(model) } else { METRICS.models.existing_label(model) };
         Self { name: model.to_owned(), model: label, started: Instant::now(), has_first_token: false, ended: false }

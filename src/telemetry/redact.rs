@@ -24,8 +24,7 @@ impl Redactor {
     }
 }
 
-/// What looks like a secret by what stands before it, which stays: `Authorization: ...`, `api_key=...`, `--token ...`,
-/// `Bearer ...`, `//user:...@`. Rather too much than too little.
+/// What looks like a secret by what stands before it, which stays: `api_key=...`, `Bearer ...`, `//user:...@`.
 fn mask_patterns(text: &str) -> String {
     static PATTERN: LazyLock<Option<Regex>> = LazyLock::new(pattern);
     let Some(pattern) = PATTERN.as_ref() else { return text.to_owned() };

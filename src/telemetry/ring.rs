@@ -11,13 +11,11 @@ use super::LogEntry;
 /// Lines kept at most, and the memory they may take, in bytes.
 const MAX_LINES: usize = 5_000;
 const MAX_BYTES: usize = 4_000_000;
-/// Lines that a reader gets at once, and the memory they may take beyond the first one: it holds them even if they are gone
-/// from here.
+/// Lines that a reader gets at once, and the memory they may take beyond the first one.
 const MAX_BATCH_LINES: usize = 100;
 const MAX_BATCH_BYTES: usize = 64_000;
 
-/// The latest lines of the log. Also what is between those who log and the thread that writes: they never wait for it, and
-/// what it is too slow for is lost to it.
+/// The latest lines of the log, also for the thread that writes them: nobody waits for it, and it may lose some.
 #[derive(Debug, Default)]
 pub struct LogRing {
     state: Mutex<RingState>,

@@ -24,10 +24,8 @@ pub(super) fn start(ring: &'static LogRing, format: LogFormat) {
                 LogFormat::Text => line.to_text(colored),
                 LogFormat::Json => line.to_json(),
             });
-            let failed = match write_all(&mut io::stderr(), text.collect::<String>().as_bytes()) {
-                Ok(()) => 0,
-                Err(_) => u64::try_from(lines.len()).unwrap_or(u64::MAX),
-            };
+            let written = write_all(&mut io::stderr(), text.collect::<String>().as_bytes());
+            let failed = if written.is_ok() { 0 } else { lines.len() as u64 };
             ring.mark_written(failed);
             unreported += failed;
             if unreported > 0 && failed == 0 {

@@ -101,8 +101,7 @@ fn is_utf8(content_type: &str) -> bool {
     charsets.all(|charset| matches!(charset.trim_matches(['"', '\'']), "utf-8" | "utf8"))
 }
 
-/// The bytes of a body, copied together as they come: pieces that are kept hold on to the buffers that they were read into, which
-/// is thousands of bytes for each that a client sends by itself.
+/// The bytes of a body, copied together: small pieces would each keep the large buffer that they were read into.
 async fn collect(body: Body, max_bytes: usize) -> Result<Vec<u8>, ApiError> {
     let expected = usize::try_from(body.size_hint().lower()).unwrap_or(max_bytes).min(max_bytes);
     // Memory that nothing is written to yet is only promised.

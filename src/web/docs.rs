@@ -12,8 +12,7 @@ use utoipa_swagger_ui::Config;
 use super::ApiError;
 use crate::kernel::Error;
 
-/// The document at `/openapi.json` and the explorer at `/docs/`, whose files are part of the binary. `/redoc`, which the
-/// original had too, leads to the explorer.
+/// The document at `/openapi.json`, and the explorer at `/docs/`, to which the original's `/redoc` leads.
 pub fn docs_router(document: &OpenApi) -> Result<Router, Error> {
     let json =
         document.to_json().map_err(|error| Error::internal("the OpenAPI document could not be written", error))?;

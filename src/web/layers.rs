@@ -40,8 +40,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug)]
 pub struct ReplySize(pub u64);
 
-/// Wraps all routes, from the inside out: panic guard, body limits, CORS, compression, the origin guard, request id and log; and gives
-/// unknown paths and methods our envelope.
+/// Wraps all routes in these layers, innermost first, and gives unknown paths and methods our envelope.
 pub fn with_layers(router: Router, settings: &Arc<ServerSettings>) -> Router {
     // Longer bodies have longer: the limit is for a client that sends at least 100 kB a second.
     let body_timeout = BODY_TIMEOUT + Duration::from_millis(settings.max_body_bytes as u64 / 100);
@@ -80,8 +79,7 @@ async fn reject_oversized_expect(State(most): State<u64>, request: Request, next
     next.run(request).await
 }
 
-/// The CORS layer answers every OPTIONS request as a preflight. One that is none goes past it under a method that no route
-/// has, and so gets the 405 that the original gave it.
+/// Takes an OPTIONS request that is no preflight past the CORS layer, as TRACE, to the 405 that the original gave it.
 async fn pass_plain_options(mut request: Request, next: Next) -> Response {
     let is_preflight = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     if request.method() == Method::OPTIONS && !is_preflight {
@@ -90,8 +88,7 @@ async fn pass_plain_options(mut request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Cuts a trailing slash, so that `/api/llm/config/` is served like `/api/llm/config`. `/docs/` keeps its own: the
-/// explorer's files are relative to it.
+/// Cuts a trailing slash. `/docs/` keeps its own: the explorer's files are relative to it.
 pub fn normalize_path<B>(mut request: axum::http::Request<B>) -> axum::http::Request<B> {
     let path = request.uri().path();
     let trimmed = path.trim_end_matches('/');
@@ -125,8 +122,7 @@ fn panic_response(_: Box<dyn Any + Send + 'static>) -> Response {
     ApiError::from(Error::internal("a handler or a layer panicked", "the log says where")).into_response()
 }
 
-/// Takes over or makes the request id, gives it to everything below, and writes one log line per request. Answers for layers
-/// that panic.
+/// Takes over or makes the request id, writes one log line per request, and answers for layers that panic.
 async fn request_context(http: Request, next: Next) -> Response {
     let id = client_request_id(&http).unwrap_or_else(new_id);
     let route = http.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str);

@@ -6,8 +6,7 @@ use tokio::time::Instant;
 
 use crate::telemetry::{RequestContext, metrics};
 
-/// The line that a request leaves in the log, and its part of the figures. Both are made when this is dropped, so that there
-/// is one however the request ends.
+/// The line that a request leaves in the log, and its figures, made when this is dropped: however the request ends.
 pub(super) struct AccessLogLine {
     request: RequestContext,
     method: &'static str,

@@ -38,8 +38,7 @@ pub use system::system_router;
 
 use crate::kernel::Fields;
 
-/// A request's fields as one type. Implemented by hand beside the type, so that every field is read by the original's
-/// lenient rules and every problem is reported at once.
+/// A request's fields as one type, each read by the original's lenient rules, with every problem reported at once.
 pub trait FromFields: Sized {
     /// Reads the fields; problems are collected in `fields`.
     fn read(fields: &mut Fields<'_>) -> Self;

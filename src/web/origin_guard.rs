@@ -84,8 +84,7 @@ impl OriginGuard {
     }
 }
 
-/// What the client takes the server for: exactly one readable `Host`, or the host of a target that names one, which counts
-/// instead (RFC 9112, 3.2.2).
+/// What the client takes the server for: its only `Host`, readable, or instead the host of the target (RFC 9112, 3.2.2).
 fn authority(request: &Request) -> Option<Authority> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let host = hosts.next().filter(|_| hosts.next().is_none())?;

@@ -67,8 +67,7 @@ impl Connections {
         }))
     }
 
-    /// Makes room for a connection from this address and counts it; `close` is cancelled when it has to go. `None` if its client
-    /// has as many as one may have, all of them in use. Waits while all connections of the server are in use.
+    /// Counts a connection, for which room is made or waited for; `None` if its client has as many as it may, all in use.
     pub(super) async fn admit(&self, address: IpAddr, close: CancellationToken) -> Option<Admission> {
         let client = client(address);
         if self.0.count(client) >= self.0.max_per_client && !self.0.close_one(Some(client), ClientConnection::idle) {

@@ -1,5 +1,4 @@
-//! What `orchestrator-studio demo` adds: sample upstreams on loopback, and an environment that names them.
-//! Only what they say is scripted. To teach the demo model a new answer: `script`; a new query: `queries`.
+//! What `orchestrator-studio demo` adds: upstreams on loopback. To teach its model an answer: `script`; a query: `queries`.
 
 mod agent;
 mod ollama;

@@ -2,8 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-/// Matches the whole numbers of `range` as [`crate::kernel::Lenient`] reads them from a text: `5`, `05`, `+5`, `5.0`. (It reads
-/// `1_000` too, which the original did by accident.)
+/// Matches the whole numbers of `range` as [`crate::kernel::Lenient`] reads them from a text: `5`, `05`, `+5`, `5.0`.
 pub(super) fn whole(range: &RangeInclusive<u64>) -> String {
     let minus = if *range.start() == 0 { "|-0+" } else { "" };
     format!(r"^(?:\+?{}{minus})(?:\.0+)?$", digits(range))

@@ -1,7 +1,6 @@
 //! What every operation may answer besides what its route says, and the headers that replies have.
 
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::response::Response;
 use utoipa::openapi::{Components, Content, Header, HeaderBuilder, OpenApi, Ref, RefOr, ResponseBuilder, Schema};
 
 use super::schema::{bounded_pattern, pattern};
@@ -50,8 +49,12 @@ fn declare(components: &mut Components) {
         ("Version", header("Version of what is shown", pattern("^\"[0-9a-f]+\"$"))),
     ];
     components.headers.extend(headers.map(|(name, header)| (name.to_owned(), header)));
-    let refusals = COMMON_ERRORS.map(|(name, _, meaning)| (name.to_owned(), RefOr::T(refusal(meaning))));
-    components.responses.extend(refusals);
+    components.responses.extend(COMMON_ERRORS.map(|(name, _, meaning)| {
+        let body = Content::new(Some(Ref::from_schema_name("ErrorBody")));
+        let mut reply = ResponseBuilder::new().description(meaning).content("application/json", body).build();
+        reply.headers.insert("X-Request-Id".to_owned(), named("headers", "RequestId"));
+        (name.to_owned(), RefOr::T(reply))
+    }));
 }
 
 fn named<T>(kind: &str, name: &str) -> RefOr<T> {
@@ -60,11 +63,4 @@ fn named<T>(kind: &str, name: &str) -> RefOr<T> {
 
 fn header(purpose: &str, schema: Schema) -> RefOr<Header> {
     RefOr::T(HeaderBuilder::new().schema(Some(schema)).description(Some(purpose)).build())
-}
-
-fn refusal(meaning: &str) -> Response {
-    let body = Content::new(Some(Ref::from_schema_name("ErrorBody")));
-    let mut reply = ResponseBuilder::new().description(meaning).content("application/json", body).build();
-    reply.headers.insert("X-Request-Id".to_owned(), named("headers", "RequestId"));
-    reply
 }

@@ -33,8 +33,7 @@ pub fn strict_integer(range: &RangeInclusive<i64>) -> Schema {
     ObjectBuilder::new().schema_type(Type::Integer).minimum(number(range.start())).maximum(number(range.end())).into()
 }
 
-/// A number of `range`, which begins at a whole number of tenths and ends at a whole one; a text or a boolean that means one,
-/// too.
+/// A number of `range`, which begins at whole tenths and ends at a whole one; a text or a boolean that means one, too.
 pub fn decimal(range: &RangeInclusive<f64>) -> Schema {
     let (start, end) = (*range.start(), *range.end());
     let number = ObjectBuilder::new()

@@ -114,8 +114,7 @@ pub fn endpoint() -> Schema {
     pattern(format!(r"^(?!//)(?![^?]*://)(?!{dot_dot})[^{CONTROL}\\#]*$"))
 }
 
-/// A text without blanks that is no HTTP address, leaves no doubt where a password ends, and has no parameter that names a
-/// credential.
+/// A text without blanks that is no HTTP address, shows where a password ends, and has no credential as a parameter.
 pub fn other_url() -> Schema {
     let http = any_case(&["http", "https"]);
     let credential = format!("(?:.*[?&;])?[^?&;=]*(?:{})=", any_case(&CREDENTIAL_SUFFIXES));
