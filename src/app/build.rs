@@ -54,7 +54,7 @@ pub struct Platform {
 impl Platform {
     /// Those of this process. Its file is named in a way that stays right when another version takes its place.
     pub fn system() -> Self {
-        Self { clock: Clock::system(), names: NameResolver::system(), program: PathBuf::from("/proc/self/exe") }
+        Self { clock: Clock::system(), names: NameResolver::default(), program: PathBuf::from("/proc/self/exe") }
     }
 }
 

@@ -40,7 +40,7 @@ impl AddressGuard {
     /// A guard that never lets a link-local, metadata, multicast or reserved address be called. With `public_only`,
     /// loopback and private ranges are refused too unless `allow` names them.
     pub fn new(public_only: bool, allow: &[AllowedTarget]) -> Self {
-        Self { public_only, allow: allow.into(), names: NameResolver::system() }
+        Self { public_only, allow: allow.into(), names: NameResolver::default() }
     }
 
     /// With the addresses of names from there.

@@ -3,16 +3,11 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-/// Where the addresses of names are found. Cheap to clone.
+/// Where the addresses of names are found; by default what this machine knows: its files, and DNS. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct NameResolver(Arc<HashMap<String, Vec<IpAddr>>>);
 
 impl NameResolver {
-    /// What this machine knows: its files, and DNS.
-    pub fn system() -> Self {
-        Self::default()
-    }
-
     /// These, and for all others what the machine knows.
     pub fn with(known: impl IntoIterator<Item = (String, Vec<IpAddr>)>) -> Self {
         Self(Arc::new(known.into_iter().collect()))

@@ -56,12 +56,8 @@ impl<S: Send + Sync> FromRequestParts<S> for IfNoneMatch {
 
 impl IntoParams for IfMatch {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        vec![parameter(
-            ParameterIn::Header,
-            "If-Match",
-            "The `ETag` that it had when the caller read it, or `*`",
-            text(),
-        )]
+        let purpose = "The `ETag` that it had when the caller read it, or `*`";
+        vec![parameter(ParameterIn::Header, "If-Match", purpose, text())]
     }
 }
 
