@@ -89,8 +89,7 @@ where
         let flight = self.clone();
         tokio::spawn(count_panics("single_flight", async move {
             let value = load.await;
-            let cached = CachedValue { at: Instant::now(), key, value: value.clone() };
-            *flight.cached.write() = Some(cached);
+            *flight.cached.write() = Some(CachedValue { at: Instant::now(), key, value: value.clone() });
             drop(lock);
             value
         }))

@@ -1,7 +1,6 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::field::{Field, Visit};
@@ -18,16 +17,19 @@ use crate::kernel::Stopwatch;
 #[derive(Clone, Debug)]
 pub struct RequestContext {
     span: Span,
-    request: Arc<RequestData>,
+    /// What is known of it.
+    pub data: Arc<RequestData>,
 }
 
 #[derive(Debug)]
-pub(super) struct RequestData {
-    pub(super) id: String,
-    route: String,
+pub struct RequestData {
+    pub id: String,
+    /// The pattern of its path.
+    pub route: String,
     /// The execution that it began, if it began one.
     pub(super) execution_id: OnceLock<String>,
-    waits: Stopwatch,
+    /// How long it has waited for upstreams so far.
+    pub waits: Stopwatch,
 }
 
 impl RequestContext {
@@ -35,38 +37,23 @@ impl RequestContext {
     pub fn new(id: String, method: &'static str, route: &str) -> Self {
         let span = tracing::info_span!("request", request_id = id, method, route);
         let (execution_id, waits) = (OnceLock::new(), Stopwatch::default());
-        let request = Arc::new(RequestData { id, route: route.to_owned(), execution_id, waits });
+        let data = Arc::new(RequestData { id, route: route.to_owned(), execution_id, waits });
         span.with_subscriber(|(id, dispatch)| {
             if let Some(span) = dispatch.downcast_ref::<Registry>().and_then(|registry| registry.span(id)) {
-                span.extensions_mut().insert(Arc::clone(&request));
+                span.extensions_mut().insert(Arc::clone(&data));
             }
         });
-        Self { span, request }
+        Self { span, data }
     }
 
     /// Runs `work` as part of this request.
     pub async fn scope<F: Future>(self, work: F) -> F::Output {
-        self.request.waits.clone().time(work).instrument(self.span).await
+        self.data.waits.clone().time(work).instrument(self.span).await
     }
 
     /// Logs as part of this request.
     pub fn in_scope<T>(&self, log: impl FnOnce() -> T) -> T {
         self.span.in_scope(log)
-    }
-
-    /// Its id.
-    pub fn id(&self) -> &str {
-        &self.request.id
-    }
-
-    /// The pattern of its path.
-    pub fn route(&self) -> &str {
-        &self.request.route
-    }
-
-    /// How long it has waited for upstreams so far.
-    pub fn waited(&self) -> Duration {
-        self.request.waits.waited()
     }
 }
 

@@ -132,7 +132,7 @@ async fn request_context(http: Request, next: Next) -> Response {
     let line = AccessLogLine::begin(method, request.clone());
     let answering = AssertUnwindSafe(next.run(http)).catch_unwind().unwrap_or_else(panic_response);
     let mut response = request.clone().scope(answering).await;
-    if let Ok(value) = HeaderValue::from_str(request.id()) {
+    if let Ok(value) = HeaderValue::from_str(&request.data.id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     for (name, value) in SECURITY_HEADERS {

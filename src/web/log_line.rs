@@ -26,7 +26,8 @@ impl AccessLogLine {
         self.status = Some(response.status());
         let kind = response.headers().get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
         if !kind.is_some_and(|kind| kind.starts_with(b"text/event-stream")) {
-            metrics::overhead(self.request.route(), self.started.elapsed().saturating_sub(self.request.waited()));
+            let data = &self.request.data;
+            metrics::overhead(&data.route, self.started.elapsed().saturating_sub(data.waits.waited()));
             self.is_complete = true;
             return response;
         }
@@ -47,7 +48,7 @@ impl Drop for AccessLogLine {
     fn drop(&mut self) {
         let Self { request, method, started, status, is_complete } = self;
         let (took, status) = (started.elapsed(), status.map(|status| status.as_u16()));
-        let route = request.route();
+        let route = request.data.route.as_str();
         metrics::http_request(method, route, status, took);
         let duration_ms = took.as_micros() as f64 / 1000.0;
         let what = match status {
