@@ -27,6 +27,7 @@ use crate::telemetry;
 use crate::tools::ToolService;
 use crate::web::{AppState, with_layers};
 
+/// How often expired conversations and cached answers are deleted.
 const PURGE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Why the server does not start.
@@ -192,6 +193,7 @@ async fn write_summaries(summarizer: Arc<Mutex<Summarizer>>, settings: SharedSet
     summarizer.lock().await.run(summarize).await;
 }
 
+/// Says at start what an operator may not expect.
 fn log_exposure(settings: &Settings) {
     let overridden = settings.llm.overridden_variables();
     if !overridden.is_empty() {

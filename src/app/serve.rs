@@ -29,6 +29,7 @@ use crate::web::{ReplySize, normalize_path};
 const MAX_BUFFER_BYTES: usize = 128 * 1024;
 /// How long a client may take to send the head of a request, or keep an idle connection.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
+/// Pause after a failure to accept.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 /// Longest wait for background work once requests have ended.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -70,6 +71,7 @@ struct HttpServer {
     graceful: GracefulShutdown,
     tasks: TaskTracker,
     stopping: CancellationToken,
+    /// Ends connections at once.
     cut: CancellationToken,
 }
 
@@ -122,6 +124,7 @@ async fn answer(
     Ok(reply.map(|body| TrackedBody { body, connection, side: BodySide::Reply }))
 }
 
+/// The next connection.
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {

@@ -26,6 +26,7 @@ pub(super) struct ConnectivityProbe {
 type ConnectivityKey =
     (ByAddress<LlmSection>, ByAddress<Catalog<AgentSettings>>, ByAddress<Catalog<DataSourceSettings>>);
 
+/// What was found when everything was reached for.
 #[derive(Debug)]
 pub(super) struct ConnectivityReport {
     /// The connection that was asked, and its answer.

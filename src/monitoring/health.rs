@@ -9,6 +9,7 @@ use crate::llm::{LlmError, LlmService};
 use crate::settings::{LlmSection, Settings};
 use crate::storage::Stores;
 
+/// Longest wait for any part.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a report is good enough for those who can't wait for one.
 const MAX_REPORT_AGE: Duration = Duration::from_secs(30);
@@ -22,6 +23,7 @@ pub(super) struct HealthProbe {
     reports: SingleFlight<ByAddress<LlmSection>, Arc<HealthReport>>,
 }
 
+/// What the parts said when they were asked.
 #[derive(Debug)]
 pub(super) struct HealthReport {
     pub(super) llm: ComponentHealth,

@@ -19,8 +19,10 @@ pub(super) struct LogTail {
     pub(super) stopping: CancellationToken,
 }
 
+/// What a follower of the log gets.
 #[derive(Debug)]
 pub(super) enum LogTailEvent {
+    /// A line.
     Line(Arc<LogEntry>),
     /// So many lines are gone, because the follower was too slow. There is nothing after this.
     Missed(u64),

@@ -14,6 +14,7 @@ use crate::llm::LlmService;
 use crate::settings::{MonitoringSettings, Settings, SharedSettings, variable_names};
 use crate::storage::Stores;
 
+/// How often the load is measured.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Finds out how the server, its parts and its upstreams are. Cheap to clone.
@@ -79,6 +80,7 @@ impl MonitoringService {
         sources
     }
 
+    /// The time, as replies tell it.
     pub(super) fn timestamp(&self) -> String {
         Clock::rfc3339(self.clock.now_ms())
     }

@@ -23,6 +23,7 @@ pub(super) struct StoreCheck {
 }
 
 impl StoreChecks {
+    /// A round trip to each.
     pub(super) async fn of(stores: &Stores, settings: &Settings) -> Self {
         let (redis, postgres) = tokio::join!(stores.ping_redis(), stores.ping_postgres());
         let check = |url: Option<&Secret>, status: Option<BackendStatus>, answer| {
@@ -35,6 +36,7 @@ impl StoreChecks {
         }
     }
 
+    /// Whether all that are configured answer.
     pub(super) fn are_healthy(&self) -> bool {
         [&self.redis, &self.postgres].into_iter().flatten().all(|check| check.answer.is_ok())
     }

@@ -21,6 +21,7 @@ struct SystemState {
 pub(super) struct SystemUsage {
     /// Load of all processors together, between the last two times it was measured.
     pub(super) cpu_percent: f64,
+    /// Processors that this process may use.
     pub(super) cpus: usize,
     /// Memory that this process may use: the machine's, or less if its control group says so.
     pub(super) memory_total: u64,
@@ -31,6 +32,7 @@ pub(super) struct SystemUsage {
     pub(super) process: ProcessUsage,
 }
 
+/// What is known of this process.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ProcessUsage {
     pub(super) resident: u64,

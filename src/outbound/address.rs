@@ -36,6 +36,7 @@ pub(super) enum Class {
     Never(&'static str),
     /// Called if the settings say so.
     Local(&'static str),
+    /// Called.
     Public,
 }
 

@@ -11,11 +11,13 @@ use tokio::time::Instant;
 
 use crate::kernel::{Backoff, count_panics};
 
+/// Failures in a row that open a circuit.
 const FAILURE_THRESHOLD: u32 = 5;
 /// How long a circuit stays open, by how often in a row it has opened.
 const OPEN_TIME: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(60));
 /// What a caller is told to wait while a trial is under way, the end of which nobody knows.
 const TRIAL_RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Circuits kept at most.
 const MAX_CIRCUITS: usize = 10_000;
 
 /// Circuit breakers, one per upstream: after five failures in a row its calls fail at once, but for trials. Cheap to clone.
@@ -62,7 +64,9 @@ struct Circuit {
     phase: Phase,
     /// Permits that have not ended. As long as there are any, the generation must be remembered.
     in_flight: usize,
+    /// When it was last asked for.
     last_used: Instant,
+    /// The probe under way, if any.
     probe: Option<WeakShared<BoxFuture<'static, bool>>>,
 }
 

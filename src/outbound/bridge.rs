@@ -90,6 +90,7 @@ async fn relay(mut near: UnixStream, route: Arc<BridgeRoute>) {
 }
 
 impl BridgeRoute {
+    /// Connects to the first of the allowed addresses that answers.
     async fn connect(&self) -> Result<TcpStream, CallError> {
         let mut failure = CallError::Refused;
         for address in resolve(&self.guard, &self.host, self.port).await? {

@@ -26,12 +26,16 @@ pub struct AddressGuard {
 /// Why an address or a host may not be called: a whole sentence that names it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressDenied {
+    /// Whatever the settings say.
     #[error("{what} is {kind}, which is never called")]
     Never { what: String, kind: &'static str },
+    /// By the settings.
     #[error("{what} is {kind}, which OUTBOUND_POLICY=public_only does not allow")]
     Policy { what: String, kind: &'static str },
+    /// It is no host.
     #[error("'{0}' is not a host that can be called")]
     NotAHost(String),
+    /// It has no address.
     #[error("{0} has no address")]
     NoAddress(String),
 }

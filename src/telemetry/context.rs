@@ -82,6 +82,7 @@ fn current() -> Option<Arc<RequestData>> {
     Span::current().with_subscriber(find).flatten()
 }
 
+/// The request that these spans are part of.
 pub(super) fn find_request<'a, S: LookupSpan<'a>>(scope: Scope<'a, S>) -> Option<Arc<RequestData>> {
     scope.into_iter().find_map(|span| span.extensions().get::<Arc<RequestData>>().cloned())
 }
@@ -102,6 +103,7 @@ where
     }
 }
 
+/// The id of the execution that a span names.
 struct ExecutionId(Option<String>);
 
 const EXECUTION_ID: &str = "execution_id";

@@ -120,6 +120,7 @@ impl LogEntry {
         line
     }
 
+    /// The line for programs.
     pub(super) fn to_json(&self) -> String {
         // Maps with text keys can always be written.
         serde_json::to_string(self).unwrap_or_default() + "\n"
@@ -141,6 +142,7 @@ fn quoted(text: &str) -> String {
     if !text.is_empty() && text.chars().all(bare) { text.to_owned() } else { format!("{text:?}") }
 }
 
+/// Collects what an event says.
 struct FieldVisitor<'a> {
     redactor: &'a Redactor,
     with_content: bool,

@@ -2,6 +2,7 @@ use std::collections::HashSet;
 
 use parking_lot::RwLock;
 
+/// Stands for all names beyond the limit.
 const OTHER: &str = "other";
 /// Longest name used as a label, in bytes.
 const MAX_LABEL_BYTES: usize = 128;

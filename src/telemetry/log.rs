@@ -57,6 +57,7 @@ pub fn logs() -> &'static LogRing {
     &RING
 }
 
+/// Turns events into lines.
 struct LogLayer {
     content: bool,
 }

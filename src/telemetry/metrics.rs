@@ -143,6 +143,7 @@ pub fn cache(hit: bool) {
     METRICS.cache.get_or_create(&labels([("outcome", if hit { "hit" } else { "miss" })])).inc();
 }
 
+/// A line was logged.
 pub(super) fn log_line(level: Level) {
     METRICS.log_lines.get_or_create(&[("level", level.as_str().to_ascii_lowercase())]).inc();
 }

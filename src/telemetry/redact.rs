@@ -16,6 +16,7 @@ impl Redactor {
         *self.0.write() = Some(settings);
     }
 
+    /// `text` without secrets.
     pub(super) fn redact(&self, text: &str) -> String {
         match &*self.0.read() {
             Some(settings) => mask_patterns(&settings.live_redactions().log().text(text)),

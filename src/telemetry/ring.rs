@@ -19,6 +19,7 @@ const MAX_BATCH_BYTES: usize = 64_000;
 #[derive(Debug, Default)]
 pub struct LogRing {
     state: Mutex<RingState>,
+    /// The id of the latest line.
     latest: watch::Sender<u64>,
     /// Told of lines that came, and of lines that were written.
     changed: Condvar,

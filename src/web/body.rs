@@ -12,6 +12,7 @@ use crate::settings::ServerSettings;
 
 /// How deeply a body may be nested; the JSON parser's own limit.
 const MAX_JSON_DEPTH: usize = 127;
+/// What a client is told whose body is beyond the limit.
 pub(super) const BODY_TOO_LARGE: &str = "The body is larger than MAX_BODY_BYTES allows";
 
 /// What the bodies of requests may hold; a layer around every route gives it to the extractors.

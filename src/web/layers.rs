@@ -23,6 +23,7 @@ use crate::kernel::{Error, ErrorKind, new_id};
 use crate::settings::ServerSettings;
 use crate::telemetry::RequestContext;
 
+/// Longest id of a request that is taken over from a client.
 pub(super) const MAX_REQUEST_ID_CHARS: usize = 128;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What browsers are told with every reply: not to guess types, and not to show it within other pages.
@@ -34,6 +35,7 @@ const SECURITY_HEADERS: [(HeaderName, &str); 3] = [
 /// The methods that pages may use, and that are told apart in figures.
 static METHODS: [Method; 7] =
     [Method::DELETE, Method::GET, Method::HEAD, Method::OPTIONS, Method::PATCH, Method::POST, Method::PUT];
+/// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How many bytes a reply has before it's compressed, which stay in memory until all of it is sent. An extension of the reply.

@@ -10,7 +10,9 @@ use super::openapi::schema::{query, query_boolean, query_integer, text};
 use crate::kernel::Fields;
 use crate::settings::{Catalog, CatalogEntry, Resource};
 
+/// How many entries a list may be limited to.
 const LIMITS: RangeInclusive<i64> = 0..=1_000_000;
+/// How many entries a list may leave out.
 const OFFSETS: RangeInclusive<i64> = 0..=i64::MAX;
 
 /// What to list: the query parameters that all lists of resources share. Without any, everything is listed.

@@ -13,10 +13,12 @@ pub(super) struct AccessLogLine {
     started: Instant,
     /// None until there is a reply; for good if the client leaves before.
     status: Option<StatusCode>,
+    /// Whether all of it was sent.
     is_complete: bool,
 }
 
 impl AccessLogLine {
+    /// For a request that has just come.
     pub(super) fn begin(method: &'static str, request: RequestContext) -> Self {
         Self { request, method, started: Instant::now(), status: None, is_complete: false }
     }

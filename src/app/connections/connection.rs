@@ -19,6 +19,7 @@ pub(super) trait BufferBudget: fmt::Debug + Send + Sync {
     fn enforce(&self);
 }
 
+/// One open connection: what it does, and what it keeps in memory.
 #[derive(Debug)]
 pub(in crate::app) struct ClientConnection {
     pub(super) client: IpAddr,
@@ -39,6 +40,7 @@ struct ConnectionState {
     reply: usize,
     /// Bytes taken from the reply, but not sent.
     unsent: usize,
+    /// Since when it keeps something.
     buffering_since: Instant,
     is_closed: bool,
 }
@@ -86,6 +88,7 @@ impl ClientConnection {
         Self { client, close, budget, state: Mutex::new(state) }
     }
 
+    /// Bytes have come from the client.
     pub(in crate::app) fn received(&self, bytes: usize) {
         self.change(|state| {
             if state.phase != ConnectionPhase::Working {
@@ -94,6 +97,7 @@ impl ClientConnection {
         });
     }
 
+    /// A request's head is complete.
     pub(in crate::app) fn request_started(&self, has_body: bool) {
         self.change(|state| {
             state.enter(if has_body { ConnectionPhase::Receiving } else { ConnectionPhase::Working });
@@ -130,6 +134,7 @@ impl ClientConnection {
         });
     }
 
+    /// The reply has nothing more to send.
     pub(super) fn reply_body_ended(&self) {
         self.change(|state| (state.reply, state.is_answered) = (0, true));
     }
@@ -145,6 +150,7 @@ impl ClientConnection {
         });
     }
 
+    /// Idle: without a request.
     pub(super) fn idle(&self) -> Option<EvictionWeight> {
         let state = self.state.lock();
         (state.phase == ConnectionPhase::Idle).then_some(EvictionWeight { amount: 1, since: state.since })
@@ -157,6 +163,7 @@ impl ClientConnection {
         is_slow.then_some(EvictionWeight { amount: 1, since: state.since })
     }
 
+    /// Buffering: with bytes that it keeps in memory.
     pub(super) fn buffering(&self) -> Option<EvictionWeight> {
         let state = self.state.lock();
         let amount = state.buffered();

@@ -25,6 +25,7 @@ const EVICTION_INTERVAL: Duration = Duration::from_millis(50);
 /// Shortest time between two lines in the log about limits.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
+/// The open connections.
 #[derive(Clone, Debug)]
 pub(super) struct Connections(Arc<ConnectionTable>);
 
@@ -33,6 +34,7 @@ struct ConnectionTable {
     slots: Arc<Semaphore>,
     max_per_client: usize,
     max_buffered_bytes: usize,
+    /// Bytes that the open connections keep.
     buffered: AtomicUsize,
     open: Mutex<OpenConnections>,
 }

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use super::queries::query_for;
 
+/// The demo model's name.
 pub(super) const MODEL: &str = "demo-model";
+/// Pause between two words of a streamed answer.
 pub(super) const WORD_PAUSE: Duration = Duration::from_millis(15);
 /// Stands between what the server found and the prompt.
 const REQUEST: &str = "\n\nThe user's request:\n\n";
@@ -15,10 +17,12 @@ pub(super) struct DemoRequest {
     tools: Vec<String>,
 }
 
+/// What the demo model says.
 #[derive(Debug, PartialEq)]
 pub(super) struct DemoAnswer {
     /// The text; empty when a tool is asked for.
     pub(super) text: String,
+    /// The tools to call, with their arguments.
     pub(super) tools: Vec<(String, Value)>,
     /// Tokens read, roughly.
     pub(super) prompt_tokens: usize,
@@ -35,6 +39,7 @@ impl DemoRequest {
         Self { messages, tools }
     }
 
+    /// The scripted answer.
     pub(super) fn answer(&self) -> DemoAnswer {
         let prompt_tokens = self.messages.iter().map(|(_, content)| content.len() / 4 + 1).sum();
         let tools = self.tool_calls();
@@ -101,6 +106,7 @@ impl DemoRequest {
         parts.unwrap_or_default()
     }
 
+    /// What tools gave in answer to the last calls.
     fn told(&self) -> String {
         let results: Vec<_> = self.messages.iter().rev().take_while(|(role, _)| role == "tool").collect();
         let text = |(_, content): &&(String, String)| fenced(content).into_iter().next().unwrap_or_default();
@@ -138,6 +144,7 @@ impl DemoRequest {
         format!("Here is my report. {}", told.join("\n\n"))
     }
 
+    /// The name that was told somewhere in the conversation or its summary.
     fn name(&self) -> String {
         let told = self.messages.iter().rev().find_map(|(_, content)| {
             let at = content.to_lowercase().find("my name is ")?;
@@ -158,6 +165,7 @@ impl DemoRequest {
         }
     }
 
+    /// What the user said in a conversation that is to be summarized.
     fn summary_of(&self, prompt: &str) -> String {
         let kept =
             prompt.lines().filter_map(|line| line.strip_prefix("User: ").or(line.strip_prefix("Summary so far:")));
@@ -165,6 +173,7 @@ impl DemoRequest {
     }
 }
 
+/// The prompt in a message, without what the server found.
 fn prompt_in(content: &str) -> &str {
     content.rsplit_once(REQUEST).map_or(content, |(_, prompt)| prompt)
 }

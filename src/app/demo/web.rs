@@ -39,6 +39,7 @@ const PAGES: [(&[&str], &str, &str, &str); 5] = [
     ),
 ];
 
+/// Cities whose weather the sample service makes up.
 const CITIES: [(&str, i64, &str); 4] =
     [("Lisbon", 24, "sunny"), ("Oslo", 9, "rainy"), ("Rome", 27, "hot"), ("Bern", 15, "cloudy")];
 
@@ -55,6 +56,7 @@ pub(super) fn router() -> Router {
         .route("/weather/{*city}", get(async |uri: Uri| JsonReply::ok(weather(uri.path()))))
 }
 
+/// The cities whose weather is known.
 pub(super) fn cities() -> impl Iterator<Item = &'static str> {
     CITIES.iter().map(|(city, ..)| *city)
 }

@@ -25,10 +25,12 @@ use crate::web::{ApiError, ErrorBody, FromFields, JsonReply, QueryParams, ReadEr
 
 /// Longest silence: proxies cut streams after 30 to 60 seconds of it.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Lines of one reply.
 const LIMITS: RangeInclusive<i64> = 0..=10_000;
 /// Longest text to look for, in characters: it is looked for in each line.
 const MAX_NEEDLE_CHARS: usize = 256;
 
+/// Which lines of the log are wanted, and whether new ones are.
 pub(super) struct LogQuery {
     limit: usize,
     follow: bool,

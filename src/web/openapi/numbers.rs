@@ -44,6 +44,7 @@ fn between(start: u64, end: u64) -> Vec<String> {
     }
 }
 
+/// The numbers between two with as many digits.
 fn same_length(low: &[u8], high: &[u8]) -> Vec<String> {
     let (Some((first, low)), Some((last, high))) = (low.split_first(), high.split_first()) else {
         return vec![String::new()];

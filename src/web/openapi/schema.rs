@@ -181,6 +181,7 @@ pub fn any_of(options: impl IntoIterator<Item = Schema>) -> Schema {
     all.into()
 }
 
+/// One of these values.
 fn values(values: impl IntoIterator<Item = Value>) -> Schema {
     ObjectBuilder::new().schema_type(utoipa::openapi::schema::SchemaType::AnyValue).enum_values(Some(values)).into()
 }
