@@ -18,7 +18,7 @@ impl MonitoringService {
         let help = "Lines of the log that nobody read from standard error in time";
         samples.push(Sample::new("orchestrator_log_lines_lost_total", help, logs().lost() as f64));
         samples.extend(background_panics().into_iter().map(|(task, count)| {
-            let help = "Panics of background tasks, which are started again";
+            let help = "Panics of background tasks; those that run for ever are started again";
             Sample::new("orchestrator_background_task_panics_total", help, count as f64).label("task", task)
         }));
         exposition(&samples)

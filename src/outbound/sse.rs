@@ -15,11 +15,13 @@ pub struct SseLimits {
     pub event: usize,
     /// Reads the data, and so bounds the JSON values in it.
     pub reader: Option<JsonReader>,
+    /// Whether a last event without its blank line counts: servers forget it. The standard drops it.
+    pub keeps_unfinished: bool,
 }
 
 impl Default for SseLimits {
     fn default() -> Self {
-        Self { line: 1_000_000, event: 4_000_000, reader: None }
+        Self { line: 1_000_000, event: 4_000_000, reader: None, keeps_unfinished: true }
     }
 }
 
@@ -36,8 +38,7 @@ pub struct SseEvent {
     pub retry: Option<u64>,
 }
 
-/// Reads server-sent events as the WHATWG HTML standard describes them; gives also those without data, and a last one without
-/// its blank line, which servers forget.
+/// Reads server-sent events as the WHATWG HTML standard describes them; gives also those without data.
 pub fn sse_events(
     chunks: impl Stream<Item = Result<Bytes, CallError>> + Send + 'static,
     limits: SseLimits,
@@ -57,7 +58,7 @@ pub fn sse_events(
                 yield event;
             }
         }
-        if let Some(event) = pending.take() {
+        if limits.keeps_unfinished && let Some(event) = pending.take() {
             yield event;
         }
     }
@@ -137,13 +138,17 @@ mod tests {
         let first = SseEvent { event: named("a"), id: named("7"), retry: Some(30), ..data("1\n2") };
         let without_data = SseEvent { event: named("b"), ..SseEvent::default() };
         assert_eq!(read(vec![text.into()]), [first, data(""), without_data, data(" two blanks\nx")]);
+        let strict = SseLimits { keeps_unfinished: false, ..SseLimits::default() };
+        let chunks = futures_util::stream::iter([Ok(Bytes::from("data: 1\n\nid: 8\ndata: {\"half"))]);
+        let events = futures_util::FutureExt::now_or_never(sse_events(chunks, strict).try_collect::<Vec<_>>());
+        assert_eq!(events, Some(Ok(vec![data("1")])), "the end of half an event is no event");
         assert_eq!(SseEvent::parse("data: 1\ndata: 2\n"), Some(data("1\n2")));
         assert_eq!(SseEvent::parse(": comment\n"), None);
     }
 
     #[test]
     fn an_event_may_have_so_many_bytes_and_values_whatever_stands_between_its_lines() {
-        let limits = SseLimits { line: 40, event: 60, reader: Some(JsonReader::new(20)) };
+        let limits = SseLimits { line: 40, event: 60, reader: Some(JsonReader::new(20)), keeps_unfinished: true };
         let read = |text: String| {
             let chunks = futures_util::stream::iter([Ok(Bytes::from(text))]);
             let events = sse_events(chunks, limits).try_collect::<Vec<_>>();

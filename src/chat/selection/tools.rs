@@ -73,15 +73,10 @@ pub(in crate::chat) fn search(options: &ChatOptions, settings: &Settings) -> Sel
 
 /// The tool that runs the code of an answer, if that is asked for or allowed; why there is none, if the request wants one.
 pub(in crate::chat) fn code(options: &ChatOptions, settings: &Settings) -> Option<Selection<Tool>> {
-    if options.execute == Some(false) {
-        return None;
-    }
-    match of_kind(options, settings, Intent::CodeGeneration, |tool| code_options(tool).is_some()) {
-        Selection::Use(tool) => {
-            let is_allowed = code_options(&tool).is_some_and(|code| may_execute(options, &code));
-            is_allowed.then_some(Selection::Use(tool))
-        }
-        missing => (options.execute == Some(true)).then_some(missing),
+    let may_run = |tool: &Tool| code_options(tool).is_some_and(|code| may_execute(options, &code));
+    match of_kind(options, settings, Intent::CodeGeneration, may_run) {
+        Selection::Unavailable(_) if options.execute != Some(true) => None,
+        selection => Some(selection),
     }
 }
 

@@ -127,7 +127,7 @@ async fn write(
 }
 
 fn output(source: &Source, query: String, usage: Option<Usage>, mut result: QueryResult) -> TaskOutput {
-    let columns = result.columns();
+    let (columns, described) = (result.columns(), result.described_columns());
     let cut = keep_first(&mut result.rows, MAX_BYTES);
     let truncated = result.truncated() || cut;
     let more = if truncated { " (there are more; these are the first)" } else { "" };
@@ -142,7 +142,7 @@ fn output(source: &Source, query: String, usage: Option<Usage>, mut result: Quer
         data: serde_json::to_value(QueryData {
             datasource: source.name.as_str(),
             query: &query,
-            columns: result.described_columns(),
+            columns: described,
             // Services over HTTP need not count.
             row_count: result.row_count.max(result.rows.len() as u64),
             rows: result.rows,

@@ -137,6 +137,15 @@ fn unreleased_references<T: Resource>(
     resource.references().into_iter().filter(move |(_, variable)| !is_released(variable))
 }
 
+/// The secrets that the body itself, without what is stored, has in a field: so much the caller knows.
+fn secrets_given(body: &Map<String, Value>, field: &str) -> Vec<Secret> {
+    let Some(value) = body.get(field) else { return Vec::new() };
+    match value.as_str() {
+        Some(url) if field == "url" => SecretUrl::new(url).secrets(),
+        _ => Properties::new(Map::from_iter([(field.to_owned(), value.clone())])).secrets(),
+    }
+}
+
 /// A kept credential does not move. Neither does what an unreleased variable holds: its name is easily guessed.
 pub(super) fn refuse_moved_credentials<T: Resource>(
     old: &CatalogEntry<T>,
@@ -145,12 +154,9 @@ pub(super) fn refuse_moved_credentials<T: Resource>(
     released: &[String],
 ) -> Result<(), Error> {
     let kept = || {
-        // The body alone, without what is stored, has what the caller knows.
-        let url = body.get("url").and_then(Value::as_str).map(SecretUrl::new);
-        let given =
-            [Properties::new(body.clone()).secrets(), url.map(|url| url.secrets()).unwrap_or_default()].concat();
-        let given: HashSet<_> = given.iter().map(|secret| secret.expose().trim()).collect();
-        let is_kept = |(_, secret): &(&'static str, Secret)| !given.contains(secret.expose().trim());
+        let is_kept = |(field, secret): &(&'static str, Secret)| {
+            !secrets_given(body, field).iter().any(|given| given.expose().trim() == secret.expose().trim())
+        };
         let kept = new.written.secrets().into_iter().find(is_kept);
         let kept = kept.map(|(field, _)| vec![field.into()]);
         let at = kept.or_else(|| unreleased_references(&new.written, released).next().map(|(at, _)| at))?;

@@ -203,7 +203,13 @@ fn request(message: &ClientJsonRpcMessage) -> Option<(&RequestId, &ClientRequest
 
 /// The events of a reply. What breaks the stream is noted: the SDK would only tell that the connection is closed.
 fn events(reply: Reply, fault: TransportFault) -> BoxStream<'static, Result<Sse, SseError>> {
-    let limits = SseLimits { line: MAX_MESSAGE_BYTES, event: MAX_MESSAGE_BYTES, reader: Some(reply.reader()) };
+    let limits = SseLimits {
+        line: MAX_MESSAGE_BYTES,
+        event: MAX_MESSAGE_BYTES,
+        reader: Some(reply.reader()),
+        // The SDK would take the id of half an event for one that it has, and never ask for the event again.
+        keeps_unfinished: false,
+    };
     let to_sdk = move |event: Result<SseEvent, CallError>| match event {
         Ok(SseEvent { event, data, id, retry }) => Ok(Sse { event, data, id, retry }),
         Err(error) => {

@@ -101,7 +101,7 @@ async fn code_is_run_on_request() {
 async fn an_operator_has_code_run_and_a_request_may_rule_it_out() {
     let llm = model(vec![Say::Text(ADD)]).await;
     let tool = json!({"type": "code_executor", "config": {"allowed_languages": "python", "auto_execute": true}});
-    let server = with_tools(&llm, &[("code", tool)], &[("PATH", code::PATH)]).await;
+    let server = with_tools(&llm, &[("another", python()), ("code", tool)], &[("PATH", code::PATH)]).await;
     let prompt = "Write a Python program that adds 19 and 23 and run it";
     let reply = ask(&server, prompt, json!({"execute": false})).await;
     assert_eq!((&reply["answer"], of_action(&reply, "tool_execution", "id").len()), (&json!(ADD), 0));
@@ -114,6 +114,7 @@ async fn an_operator_has_code_run_and_a_request_may_rule_it_out() {
     }
     let reply = ask(&server, "Write a Python program that adds 19 and 23", json!({})).await;
     assert_eq!(of_action(&reply, "tool_execution", "status"), ["completed"], "{reply}");
+    assert_eq!(of_action(&reply, "tool_execution", "target"), ["code"], "not the first one, which may not");
     assert!(reply["answer"].as_str().unwrap().ends_with("It printed:\n\n```text\n42\n```"), "{reply}");
 }
 
