@@ -112,7 +112,6 @@ async fn sql(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<Qu
     Ok(collector.finish())
 }
 
-/// The cubes as Cube describes them.
 pub(super) async fn schema(http: &HttpClient, source: &Source, deadline: Deadline) -> Result<Value, DataError> {
     let meta = fetch_json(http, source, &get_meta(source)?, deadline).await?;
     match meta.get("cubes") {

@@ -14,9 +14,7 @@ pub enum DataError {
     },
     /// The source failed, or can't be asked; a full sentence that names it.
     Failed {
-        /// What happened.
         text: String,
-        /// Whether it took too long.
         timed_out: bool,
         /// Whether it seems to be down.
         outage: Outage,
@@ -35,17 +33,14 @@ pub enum Outage {
 }
 
 impl DataError {
-    /// The query is refused.
     pub(super) fn invalid_query(reason: impl Into<String>) -> Self {
         Self::Refused { field: "query", reason: reason.into() }
     }
 
-    /// A parameter is missing or wrong.
     pub(super) fn invalid_parameter(reason: impl Into<String>) -> Self {
         Self::Refused { field: "parameters", reason: reason.into() }
     }
 
-    /// The source objects.
     pub(super) fn failed(text: impl Into<String>) -> Self {
         Self::Failed { text: text.into(), timed_out: false, outage: Outage::No }
     }
@@ -53,14 +48,6 @@ impl DataError {
     /// The source, or a place in its queue, took too long.
     pub(super) fn timed_out(text: impl Into<String>, outage: Outage) -> Self {
         Self::Failed { text: text.into(), timed_out: true, outage }
-    }
-
-    /// With its text changed, if it is a failure.
-    pub(super) fn map_text(self, change: impl FnOnce(&str) -> String) -> Self {
-        match self {
-            Self::Failed { text, timed_out, outage } => Self::Failed { text: change(&text), timed_out, outage },
-            refused => refused,
-        }
     }
 
     /// What happened, for a person or for a model that mends its query.

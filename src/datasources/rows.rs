@@ -42,7 +42,6 @@ impl RowCollector {
         self.columns = seen;
     }
 
-    /// Whether the columns are known.
     pub(super) fn has_columns(&self) -> bool {
         !self.columns.is_empty()
     }
@@ -59,7 +58,6 @@ impl RowCollector {
         !self.truncated
     }
 
-    /// The result.
     pub(super) fn finish(self) -> QueryResult {
         let metadata = ResultMetadata::Known { columns: self.columns, truncated: self.truncated };
         QueryResult { row_count: self.rows.len() as u64, rows: self.rows, metadata }

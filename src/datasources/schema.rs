@@ -31,12 +31,10 @@ pub enum SourceTable {
 pub struct TableSchema {
     /// Schema or database; none where there is only one.
     pub schema: Option<String>,
-    /// Its name.
     pub name: String,
     /// `table` or `view`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// What its makers say of it.
     pub comment: Option<String>,
     /// Empty in a list of tables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -46,20 +44,16 @@ pub struct TableSchema {
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct ColumnSchema {
-    /// Its name.
     pub name: String,
     /// Its type, in the words of the database.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Whether it may be null.
     pub nullable: bool,
     /// Its default, as an expression.
     pub default: Option<String>,
-    /// Whether it is part of the primary key.
     pub primary_key: bool,
     /// `table.column` or `schema.table.column` that it refers to.
     pub references: Option<String>,
-    /// What its makers say of it.
     pub comment: Option<String>,
 }
 

@@ -86,7 +86,6 @@ impl DataSourceService {
         self.with_breaker(source, deadline, work).await
     }
 
-    /// The list of tables, in the source's own form.
     pub(super) async fn tables(&self, source: &Source, deadline: Deadline) -> Result<Vec<SourceTable>, DataError> {
         let work = |protocol, deadline| async move {
             let tables = match protocol {
@@ -214,7 +213,12 @@ fn outcome_label<T>(outcome: &Result<T, DataError>) -> &'static str {
 }
 
 fn redacted(source: &Source, error: DataError) -> DataError {
-    error.map_text(|text| source.redaction().text(text))
+    match error {
+        DataError::Failed { text, timed_out, outage } => {
+            DataError::Failed { text: source.redaction().text(&text), timed_out, outage }
+        }
+        refused => refused,
+    }
 }
 
 /// A source that moves starts with a clean record.

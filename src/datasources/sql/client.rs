@@ -10,9 +10,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::database_pool::{DatabasePool, max_connections_of};
-use super::engine::statement_timeout;
+use super::engine::{EngineError, statement_timeout};
 use super::guard::check_sql;
-use super::sqlite::{MAX_WORKERS, WorkerPool};
+use super::sqlite::{MAX_WORKERS, WorkerPool, WorkerRequest};
 use super::{mysql, postgres, sqlite};
 use crate::datasources::health::CheckReport;
 use crate::datasources::query::{Query, QueryResult};
@@ -49,7 +49,6 @@ struct PoolEntry {
     pool: SourcePool,
 }
 
-/// The pool of one source.
 #[derive(Clone)]
 enum SourcePool {
     Postgres(Arc<DatabasePool<Postgres>>),
@@ -89,7 +88,9 @@ impl SqlClient {
         let tables = match pool {
             SourcePool::Postgres(pool) => postgres::schema(&pool, deadline).await,
             SourcePool::MySql(pool) => mysql::schema(&pool, deadline).await,
-            SourcePool::Sqlite(workers) => sqlite::schema(&workers, deadline).await,
+            SourcePool::Sqlite(workers) => {
+                workers.request(&WorkerRequest::Schema, deadline).await.map_err(EngineError::Data)
+            }
         };
         tables.map_err(|error| error.of(source))
     }
@@ -100,7 +101,10 @@ impl SqlClient {
         let report = match pool {
             SourcePool::Postgres(pool) => postgres::check(&pool, deadline).await.map(CheckReport::Server),
             SourcePool::MySql(pool) => mysql::check(&pool, deadline).await.map(CheckReport::Server),
-            SourcePool::Sqlite(workers) => sqlite::check(&workers, deadline).await.map(CheckReport::File),
+            SourcePool::Sqlite(workers) => {
+                let found = workers.request(&WorkerRequest::Check, deadline).await;
+                found.map(CheckReport::File).map_err(EngineError::Data)
+            }
         };
         report.map_err(|error| error.of(source))
     }
@@ -163,7 +167,6 @@ impl PoolRegistry {
 }
 
 impl SourcePool {
-    /// Closes the pool once what runs on it has ended.
     fn close(self) {
         match self {
             Self::Postgres(pool) => pool.close(),

@@ -6,7 +6,6 @@ use futures_util::{Stream, StreamExt};
 use serde_json::Value;
 use sqlx::{Column, Database, Row, TypeInfo};
 
-use super::refusal::Refusal;
 use crate::datasources::rows::RowCollector;
 use crate::datasources::source::{Source, source_error, source_label};
 use crate::datasources::{DataError, Outage};
@@ -14,9 +13,7 @@ use crate::kernel::Deadline;
 
 /// Why an engine gave no data.
 pub(super) enum EngineError {
-    /// What a driver reports.
     Driver(sqlx::Error),
-    /// Anything else.
     Data(DataError),
 }
 
@@ -29,12 +26,6 @@ impl From<sqlx::Error> for EngineError {
 impl From<DataError> for EngineError {
     fn from(error: DataError) -> Self {
         Self::Data(error)
-    }
-}
-
-impl From<Refusal> for EngineError {
-    fn from(refusal: Refusal) -> Self {
-        Self::Data(DataError::invalid_query(refusal.to_string()))
     }
 }
 
@@ -130,7 +121,6 @@ fn decoded(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-/// The error of a URL that can't be used.
 pub(super) fn url_error(source: &Source, what: &str) -> DataError {
     source_error(source, format_args!("its URL {what}"))
 }

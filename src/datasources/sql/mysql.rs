@@ -28,7 +28,6 @@ const PORT: u16 = 3306;
 /// A subquery without rows.
 const EMPTY_SUBQUERY: &str = "SELECT NULL FROM DUAL WHERE 1 = 0";
 
-/// A pool for the server of this source.
 pub(super) fn open(source: &Source, guard: &AddressGuard) -> Result<DatabasePool<MySql>, DataError> {
     let url = ServerUrl::of(source, PORT)?;
     // The guard knows the server's own tables by their schema, which a query need not name there.
@@ -66,7 +65,7 @@ pub(super) async fn query(
     let connection = lease.connection()?;
     if let Some(refusal) = mysql_functions::refusal(connection, checked).await? {
         end(lease).await?;
-        return Err(refusal.into());
+        return Err(DataError::invalid_query(refusal.to_string()).into());
     }
     let mut collector = RowCollector::new(query.max_rows);
     let statement = sqlx::query_with::<MySql, _>(AssertSqlSafe(sql.clone()), arguments).persistent(false);
@@ -130,7 +129,6 @@ fn type_name(info: &MySqlTypeInfo) -> String {
     text.map_or(info.name(), |(_, text)| text).to_owned()
 }
 
-/// Name and type of a column.
 fn column_of(column: &MySqlColumn) -> (String, String) {
     (column.name().to_owned(), type_name(column.type_info()).to_lowercase())
 }
@@ -223,7 +221,6 @@ pub(super) async fn schema(pool: &DatabasePool<MySql>, deadline: Deadline) -> Re
     Ok(TableSchema::group(&rows)?)
 }
 
-/// What the server says of the account.
 pub(super) async fn check(pool: &DatabasePool<MySql>, deadline: Deadline) -> Result<AccountReport, EngineError> {
     let mut lease = begin(pool, deadline).await?;
     let connection = lease.connection()?;

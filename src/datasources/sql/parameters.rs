@@ -33,7 +33,10 @@ pub(super) fn find(
             continue;
         }
         let Some((name, end)) = name(after)? else {
-            refuse_colon(dialect)?;
+            // Array slices and JSON objects are written with a colon there.
+            if dialect != Dialect::Postgres {
+                return Err(Refusal::new("The query contains a colon that begins no :name parameter."));
+            }
             tokens.push(lexeme.token.clone());
             continue;
         };
@@ -72,18 +75,9 @@ fn name(after: &[Lexeme]) -> Result<Option<(&str, usize)>, Refusal> {
     Ok(Some((&word.value, lexeme.end)))
 }
 
-/// Whether a parameter may be called this.
 fn is_name(name: &str) -> bool {
     !name.starts_with(|first: char| first.is_ascii_digit())
         && name.chars().all(|character| character.is_ascii_alphanumeric() || character == '_')
-}
-
-/// Refuses a colon that begins no parameter, except in PostgreSQL: array slices and JSON objects are written with it.
-fn refuse_colon(dialect: Dialect) -> Result<(), Refusal> {
-    if dialect == Dialect::Postgres {
-        return Ok(());
-    }
-    Err(Refusal::new("The query contains a colon that begins no :name parameter."))
 }
 
 /// Refuses a parameter that follows a word without a blank: what replaces it could become part of that word.

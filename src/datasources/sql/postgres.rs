@@ -22,7 +22,6 @@ use crate::outbound::AddressGuard;
 
 const PORT: u16 = 5432;
 
-/// A pool for the server of this source.
 pub(super) fn open(source: &Source, guard: &AddressGuard) -> Result<DatabasePool<Postgres>, DataError> {
     let url = ServerUrl::of(source, PORT)?;
     let bridge = open_bridge(source, guard, url.port, &format!(".s.PGSQL.{}", url.port))?;
@@ -59,7 +58,7 @@ pub(super) async fn query(
     let functions = postgres_functions::functions(&functions)?;
     if let Err(refusal) = postgres_functions::check(checked, &functions) {
         end(lease).await?;
-        return Err(refusal.into());
+        return Err(DataError::invalid_query(refusal.to_string()).into());
     }
     let connection = lease.connection()?;
     let PreparedQuery { sql, arguments, columns } = prepare(connection, checked, query.parameters).await?;
@@ -247,7 +246,6 @@ const ACCOUNT_SQL: &str = "
         current_setting('transaction_read_only') = 'on'
     FROM pg_roles WHERE rolname = current_user";
 
-/// What the server says of the account.
 pub(super) async fn check(pool: &DatabasePool<Postgres>, deadline: Deadline) -> Result<AccountReport, EngineError> {
     let (mut lease, _) = begin(pool, deadline, "").await?;
     let row = sqlx::query(ACCOUNT_SQL).persistent(false).fetch_one(lease.connection()?).await?;

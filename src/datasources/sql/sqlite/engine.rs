@@ -6,14 +6,11 @@ use tokio::sync::Semaphore;
 use super::worker::WorkerRequest;
 use super::worker_pool::WorkerPool;
 use crate::datasources::DataError;
-use crate::datasources::health::FileReport;
 use crate::datasources::query::{Query, QueryResult};
-use crate::datasources::schema::TableSchema;
 use crate::datasources::source::{Source, source_error};
 use crate::datasources::sql::bind::expand_parameters;
 use crate::datasources::sql::engine::EngineError;
 use crate::datasources::sql::guard::CheckedQuery;
-use crate::kernel::Deadline;
 
 /// A subquery without rows.
 const EMPTY_SUBQUERY: &str = "SELECT NULL WHERE 1 = 0";
@@ -47,7 +44,6 @@ fn is_own_store(path: &Path) -> bool {
     name.starts_with("studio.db")
 }
 
-/// Runs a query.
 pub(crate) async fn query(
     workers: &WorkerPool,
     checked: &CheckedQuery,
@@ -56,16 +52,6 @@ pub(crate) async fn query(
     let (sql, values) = expand_parameters(checked, query.parameters, EMPTY_SUBQUERY)?;
     let request = WorkerRequest::Query { sql, values, max_rows: query.max_rows };
     Ok(workers.request(&request, query.deadline).await?)
-}
-
-/// The tables and views of the file.
-pub(crate) async fn schema(workers: &WorkerPool, deadline: Deadline) -> Result<Vec<TableSchema>, EngineError> {
-    Ok(workers.request(&WorkerRequest::Schema, deadline).await?)
-}
-
-/// What SQLite says of the file.
-pub(crate) async fn check(workers: &WorkerPool, deadline: Deadline) -> Result<FileReport, EngineError> {
-    Ok(workers.request(&WorkerRequest::Check, deadline).await?)
 }
 
 #[cfg(test)]

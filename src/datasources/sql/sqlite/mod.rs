@@ -1,11 +1,11 @@
-//! SQLite files, opened for reading only, and never in this process: nothing interrupts SQLite while it works on one value, and
-//! what it needs of memory it takes before a row can be looked at. Workers are processes that are killed when they are late, when
-//! they ask for too much or when the caller leaves.
+//! SQLite files, opened for reading only, by worker processes, since nothing interrupts SQLite while it works on one value. Workers are
+//! killed when they are late, when they ask for too much or when the caller leaves.
 
 mod engine;
 mod worker;
 mod worker_pool;
 
-pub(super) use engine::{check, open, query, schema};
+pub(super) use engine::{open, query};
+pub(super) use worker::WorkerRequest;
 pub use worker::read_sqlite;
 pub(super) use worker_pool::{MAX_WORKERS, WorkerPool};

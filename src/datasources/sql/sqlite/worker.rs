@@ -26,7 +26,7 @@ const MAX_FILE_BYTES: u64 = 1_000_000_000;
 
 /// What a worker is asked for, as a line of JSON. Its reply is one line too: a `Result` of what was found, or else why nothing was.
 #[derive(Debug, Deserialize, Serialize)]
-pub(super) enum WorkerRequest {
+pub(in crate::datasources::sql) enum WorkerRequest {
     /// Answered by a `QueryResult`.
     Query { sql: String, values: Vec<Value>, max_rows: usize },
     /// Answered by a list of `TableSchema`.
@@ -57,7 +57,6 @@ pub async fn read_sqlite(file: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// What was found.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum WorkerReply {

@@ -38,7 +38,6 @@ pub(crate) const MAX_WORKERS: usize = 16;
 pub(crate) struct WorkerPool {
     /// The source as it was when the pool was made.
     source: Source,
-    /// This program's own file.
     program: PathBuf,
     file: PathBuf,
     /// Shared by the workers on all files, [`MAX_WORKERS`] of them.
@@ -67,7 +66,7 @@ impl WorkerPool {
     }
 
     /// Has a worker do this. It is killed unless it is done with it in time.
-    pub(super) async fn request<T: DeserializeOwned + Send + 'static>(
+    pub(crate) async fn request<T: DeserializeOwned + Send + 'static>(
         &self,
         request: &WorkerRequest,
         deadline: Deadline,
@@ -163,7 +162,6 @@ impl Worker {
         (self, done.then_some(answer))
     }
 
-    /// Why it has ended.
     async fn exit_reason(mut self) -> String {
         drop(self.jobs);
         match timeout(EXIT_TIMEOUT, self.process.wait()).await {
