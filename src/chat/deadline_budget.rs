@@ -8,8 +8,7 @@ const STAGE_RESERVE: Duration = Duration::from_secs(30);
 /// Time kept for saving an answer.
 const SAVING_RESERVE: Duration = Duration::from_millis(500);
 
-/// The time that tasks leave for those that build on them, so that what was found is told even if one of them hangs, and a
-/// moment for saving the answer.
+/// The time that tasks leave for those that build on them and for saving, so that what was found is told if one hangs.
 pub(super) struct DeadlineBudget {
     deadline: Deadline,
     for_stage: Duration,

@@ -44,8 +44,7 @@ fn is_named(action: Action, options: &ChatOptions) -> bool {
     }
 }
 
-/// Makes the plan for an intent out of what these settings have enabled; what they lack is noted, and the rest goes on
-/// without it. An error is the caller's fault.
+/// Makes the plan out of what is enabled; what that lacks is a gap. An error is the caller's fault.
 pub(super) async fn plan(
     intent: Intent,
     request: &UserRequest,

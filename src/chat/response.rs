@@ -85,8 +85,7 @@ impl Progress {
         }
     }
 
-    /// Takes over the answer: what its task says, and below it what steps want to be shown, and the sources. If the task
-    /// failed, what was found stands for itself.
+    /// Takes over the answer, and below it what steps show; if its task failed, what was found stands for itself.
     pub(super) async fn absorb_answer(
         &mut self,
         chat: &ChatContext<'_>,

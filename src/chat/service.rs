@@ -164,8 +164,7 @@ impl ChatService {
         })
     }
 
-    /// Saves both turns. Once begun this goes on even if the request is dropped, so that what is stored and what the
-    /// client is told differ in one direction only.
+    /// Saves both turns. Once begun this goes on even if the request is dropped.
     async fn remember(&self, chat: &ChatContext<'_>, answer: String) -> bool {
         let (request, settings) = (&chat.request, chat.settings.clone());
         let (memory, user) = (self.services.memory.clone(), request.user.clone());

@@ -6,8 +6,7 @@ use serde_json::{Map, Value};
 use crate::kernel::{JsonReader, one_line, truncate_chars};
 use crate::outbound::{ReportedError, reported_error};
 
-/// Characters of a prompt that are looked at where it is classified or put into a question: what is wanted stands at its
-/// beginning, the rest may be a long text to work on.
+/// Characters of a prompt that are classified or put into a question: what is wanted stands at its beginning.
 pub(super) const MAX_PROMPT_CHARS: usize = 4000;
 
 /// What is looked at of a prompt.

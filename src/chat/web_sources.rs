@@ -20,8 +20,7 @@ pub(super) struct WebSource {
 }
 
 impl WebSource {
-    /// The pages in the output of a search. Whoever wrote the results chose these texts: only addresses of the web are taken,
-    /// and titles stay on one line.
+    /// The pages in the output of a search, which strangers wrote: only addresses of the web, and titles on one line.
     fn all_in(results: &[SearchHit]) -> Vec<Self> {
         let mut found: Vec<Self> = Vec::new();
         for source in results.iter().filter_map(Self::read) {
@@ -44,8 +43,7 @@ impl WebSource {
     }
 }
 
-/// The pages that the searches of one request found. The place in the list is a page's number, in the answer and in what
-/// models are told.
+/// The pages that the searches of one request found; their places in the list are their numbers wherever they are told.
 #[derive(Debug, Default)]
 pub(super) struct WebSources(Mutex<Option<Vec<WebSource>>>);
 

@@ -1,5 +1,4 @@
-//! The original's own protocol over HTTP: `POST /query`, `GET /schema`, `/tables`, `/health`. The paths can be set in
-//! `config` as `query_path` and so on.
+//! The original's own protocol over HTTP. The paths `query`, `schema`, `tables`, `health` can be set: `config.query_path`…
 
 use serde_json::{Value, json};
 

@@ -40,8 +40,7 @@ impl ConfigService for DataSourceService {
 }
 
 impl DataSourceService {
-    /// A service on these settings, whose changes go to `store`. `guard` watches the connections that are not HTTP; `program` is
-    /// this program's own file, which is run with `read-sqlite` to read files.
+    /// `guard` watches the connections that are not HTTP; `program`, this program's own file, reads SQLite files.
     pub fn new(
         settings: SharedSettings,
         store: ConfigStore,
@@ -102,8 +101,7 @@ impl DataSourceService {
         self.with_breaker(source, deadline, work).await
     }
 
-    /// Looks at one source, within its own timeout and before `deadline`, whatever its breaker says: a source found well closes it.
-    /// `None` if it is disabled.
+    /// Looks at one source, whatever its breaker says: one found well closes it. `None` if it is disabled.
     pub(super) async fn check_health(&self, source: &Source, deadline: Deadline) -> Option<SourceHealth> {
         if !source.effective.enabled {
             return None;

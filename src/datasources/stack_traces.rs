@@ -7,18 +7,16 @@ const MAX_CHARS: usize = 500;
 
 /// What a service says of an error without what is about its own insides: no stack, and no paths of its files.
 pub(super) fn strip_stack_traces(said: &str) -> String {
-    static PATH: LazyLock<Option<Regex>> = LazyLock::new(path);
+    // A path with two segments or more, with the place in the file behind it, and `at name (...)` around it; the group is what stays.
+    static PATH: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        let path = r#"(?:file://)?(?:/|[A-Za-z]:\\)[^\s'"()/\\]+(?:[/\\][^\s'"()/\\]+)+"#;
+        let call = r"\s+at\s+(?:async\s+)?(?:[\w.<>$\[\] ]+\s)?\(?";
+        Regex::new(&format!(r#"(?:{call}{path}\)?)|(^|[\s'"(]){path}"#)).ok()
+    });
     let lines = said.trim().lines().filter(|line| !line.trim_start().starts_with("at "));
     let said = lines.collect::<Vec<_>>().join("\n");
     let said = PATH.as_ref().map_or_else(String::new, |path| path.replace_all(&said, "$1").into_owned());
     said.trim().chars().take(MAX_CHARS).collect()
-}
-
-/// A path with two segments or more, with the place in the file behind it, and `at name (...)` around it; the group is what stays.
-fn path() -> Option<Regex> {
-    let path = r#"(?:file://)?(?:/|[A-Za-z]:\\)[^\s'"()/\\]+(?:[/\\][^\s'"()/\\]+)+"#;
-    let call = r"\s+at\s+(?:async\s+)?(?:[\w.<>$\[\] ]+\s)?\(?";
-    Regex::new(&format!(r#"(?:{call}{path}\)?)|(^|[\s'"(]){path}"#)).ok()
 }
 
 #[cfg(test)]

@@ -43,8 +43,7 @@ pub(in crate::chat) async fn classify(
     }
 }
 
-/// What the rules say; a request that names a target says itself what it wants, and a question for figures about what a
-/// data source holds is one for data.
+/// What the rules say, unless the request names a target, or asks for figures about what a data source holds.
 fn by_rules(request: &UserRequest, settings: &Settings) -> Classification {
     let by_rules = rules::classify(&request.prompt);
     let options = &request.options;

@@ -5,8 +5,7 @@ use regex::Regex;
 use super::label::{Classification, Intent};
 use crate::chat::text::{beginning, constant_regex};
 
-/// Phrases that say what is wanted, in the original's order of precedence. The original searched for bare words inside
-/// words ("recall" was a call, "update" a date); here every pattern stands on word boundaries and names an act.
+/// Phrases that say what is wanted, in the order of precedence: whole words that name an act, never parts of words.
 const RULES: [(Intent, f64, &[&str]); 6] = [
     (Intent::ChurnAnalytics, 0.9, &[r"\b(churn(s|ed|ing)?|customer retention|attrition)\b"]),
     (

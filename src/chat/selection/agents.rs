@@ -5,8 +5,7 @@ use crate::chat::task::AgentChoice;
 use crate::kernel::Error;
 use crate::settings::Settings;
 
-/// The agent for an intent: the one that the request names, the one whose `metadata.intents` has the intent, the only one;
-/// otherwise it is left open.
+/// The agent that the request names, the one whose `metadata.intents` has the intent, the only one; else it is left open.
 pub(in crate::chat) fn choose(
     options: &ChatOptions,
     intent: Intent,

@@ -40,8 +40,7 @@ pub(in crate::chat) fn any_relevant(prompt: &str, settings: &Settings) -> bool {
         && settings.datasources.enabled().any(|source| score(source, &keywords) > 0)
 }
 
-/// Those that share about as many words with the prompt as the best one does. Where none shares any, `config.default` marks
-/// the ones to ask; else all are.
+/// Those that share about as many words with the prompt as the best; if none shares any, those of `config.default`, or all.
 fn most_relevant(sources: Vec<Source>, prompt: &str, threshold: f64) -> Vec<Source> {
     let keywords = Keywords::of(prompt);
     let mut scored: Vec<_> = sources.into_iter().map(|source| (score(&source, &keywords), source)).collect();

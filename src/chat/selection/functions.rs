@@ -13,12 +13,10 @@ use crate::tools::{Tool, ToolFunction, ToolFunctions, ToolService, resolve_name}
 
 /// Functions that a model is offered at once: more would fill its context.
 const MAX_OFFERED: usize = 64;
-/// Longest wait for what MCP servers list. One that answers at all does so at once; one that is still starting goes on meanwhile,
-/// and is there for a later request.
+/// Longest wait for what MCP servers list; one that is still starting is there for a later request.
 const LISTING_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The functions of these tools that a model is offered, the ones that fit the prompt first if there are too many; and what
-/// is missing of that which the request names.
+/// The functions that a model is offered, chosen by the prompt if there are too many; and what the request names in vain.
 pub(in crate::chat) async fn offered(
     service: &ToolService,
     tools: Vec<Tool>,
@@ -57,8 +55,7 @@ fn is_named(function: &ToolFunction, name: &str) -> bool {
     function.has_name(name) || *name == *function.tool.name.as_str()
 }
 
-/// Checks the arguments that a request gives for a tool, as far as that is possible now. What doesn't fit is the caller's
-/// mistake.
+/// Checks the arguments that a request gives for a tool; what doesn't fit is the caller's mistake.
 pub(in crate::chat) async fn check_arguments(
     service: &ToolService,
     run: &ToolRun,

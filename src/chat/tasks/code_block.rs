@@ -15,8 +15,7 @@ pub(in crate::chat) struct Program {
 static FENCE: LazyLock<Regex> =
     LazyLock::new(|| constant_regex(r"(?ms)^[ \t]*```[ \t]*([A-Za-z0-9+#.-]*)[^\n]*\n(.*?)^[ \t]*```[ \t]*\r?$"));
 
-/// The program in a text: the longest fenced block in a language that may be run. A block without a language is taken for
-/// the first of them.
+/// The longest fenced block in a language that may be run; one without a language is taken for the first of them.
 pub(super) fn program_in(text: &str, languages: &[Language]) -> Option<Program> {
     let program = |found: Captures<'_>| {
         let language = match found.get(1).map_or("", |tag| tag.as_str()).to_ascii_lowercase().as_str() {

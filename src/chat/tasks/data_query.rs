@@ -62,8 +62,7 @@ pub(super) async fn run(context: &TaskContext<'_>, source: &Source) -> Result<Ta
     }
 }
 
-/// Has a model write the query. What the guard or the source objects to is shown to it once; what is said before the objection
-/// to the second attempt comes with it.
+/// Has a model write the query, and mend it once; with it comes what is said before the objection to the second attempt.
 async fn write_and_ask(
     context: &TaskContext<'_>,
     source: &Source,

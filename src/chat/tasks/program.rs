@@ -20,8 +20,7 @@ use crate::tools::{Tool, ToolFunction, ToolOutput, ToolResult, ToolStatus};
 /// Characters of a program's output that the answer and a model are shown.
 const MAX_OUTPUT_CHARS: usize = 4000;
 
-/// Has a model write a program, runs it, and lets the model mend it once if it fails. The answer is what the model wrote and
-/// what the program gave.
+/// Has a model write a program, runs it, and lets the model mend it once. The answer tells both.
 pub(super) async fn run(context: &TaskContext<'_>, tool: &Tool, inputs: &Inputs) -> Result<TaskOutput, TaskFailure> {
     let languages = code_options(tool).map(|options| options.languages).unwrap_or_default();
     let function = function_of(context, tool, tool.name.as_str()).await?;

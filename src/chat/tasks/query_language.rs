@@ -18,8 +18,7 @@ pub(super) enum QueryLanguage {
 }
 
 impl QueryLanguage {
-    /// The language of a source; `None` if nobody here speaks its protocol. A service over HTTP takes SQL, as the original's
-    /// did, unless `config.query_language` is `text`.
+    /// `None` if nobody here speaks its protocol. A service over HTTP takes SQL unless `config.query_language` is `text`.
     pub(super) fn of(source: &Source) -> Option<Self> {
         let settings = &source.effective;
         Some(match settings.protocol()? {

@@ -53,16 +53,10 @@ fn describe(schema: &Value, prompt: &str) -> String {
     let keywords = Keywords::of(prompt);
     let tables = ["tables", "cubes"].iter().find_map(|key| schema.get(*key)?.as_array());
     let Some(tables) = tables else { return truncate_chars(&schema.to_string(), MAX_SCHEMA_CHARS) };
-    let mut lines: Vec<(usize, String)> = tables
-        .iter()
-        .map(|table| {
-            let line = describe_table(table);
-            (keywords.score(&line.replace('_', " ")), line)
-        })
-        .collect();
-    lines.sort_by_key(|(score, _)| Reverse(*score));
+    let mut lines: Vec<_> = tables.iter().map(describe_table).collect();
+    lines.sort_by_cached_key(|line| Reverse(keywords.score(&line.replace('_', " "))));
     let (mut text, mut left_out) = (String::new(), 0);
-    for (_, line) in lines {
+    for line in lines {
         if text.len() + line.len() > MAX_SCHEMA_CHARS && !text.is_empty() {
             left_out += 1;
             continue;

@@ -93,8 +93,7 @@ impl<'a> ToolCalls<'a> {
         (!found.is_empty()).then(|| found.join("\n\n"))
     }
 
-    /// Carries out the calls of one reply side by side, but not too many at once. Gives the reply as it goes into the
-    /// conversation, and an answer to each of its calls; `None` if the model asks for the same thing over and over.
+    /// Carries out the calls of one reply. Gives the reply and its answers; `None` if it asks for the same over and over.
     pub(super) async fn run_all(&mut self, reply: &str, calls: Vec<ToolCall>) -> Option<Vec<ChatMessage>> {
         let calls: Vec<_> = calls.into_iter().take(MAX_ANSWERED).map(normalize).collect();
         self.replies += 1;
@@ -147,8 +146,7 @@ impl<'a> ToolCalls<'a> {
         Some(fresh)
     }
 
-    /// The same call, if it was the last thing to be carried out, alone or with others. After anything else it may give
-    /// something new: whoever waits for work to be done asks again and again how far it is.
+    /// The same call, if it was the last thing to be carried out: after anything else it may give something new.
     fn repeated(&self, call: &ToolCall) -> Option<usize> {
         let last = self.records.last()?.reply;
         self.records.iter().rposition(|record| record.is(call) && record.reply == last)

@@ -128,8 +128,7 @@ impl ToolLoop<'_> {
         }
     }
 
-    /// The answer, with what there is and without further tools. Results are told in words, since there are servers that take
-    /// calls in a conversation only where tools are offered.
+    /// The answer, with results in words: there are servers that take calls in a conversation only where tools are offered.
     async fn final_answer(&mut self) -> Result<Completion, Error> {
         let mut inputs = self.inputs.clone();
         inputs.results.extend(self.calls.results());

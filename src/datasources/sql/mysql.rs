@@ -117,16 +117,10 @@ async fn end(mut lease: LeasedConnection<MySql>) -> Result<(), sqlx::Error> {
 
 /// The name of a type. The driver calls text binary that is only compared byte by byte, as MariaDB's JSON is.
 fn type_name(info: &MySqlTypeInfo) -> String {
-    const NAMES: [(&str, &str); 6] = [
-        ("BINARY", "CHAR"),
-        ("VARBINARY", "VARCHAR"),
-        ("TINYBLOB", "TINYTEXT"),
-        ("BLOB", "TEXT"),
-        ("MEDIUMBLOB", "MEDIUMTEXT"),
-        ("LONGBLOB", "LONGTEXT"),
-    ];
-    let text = NAMES.iter().find(|(binary, _)| *binary == info.name() && <str as Type<MySql>>::compatible(info));
-    text.map_or(info.name(), |(_, text)| text).to_owned()
+    match <str as Type<MySql>>::compatible(info) {
+        true => info.name().replace("BLOB", "TEXT").replace("BINARY", "CHAR"),
+        false => info.name().to_owned(),
+    }
 }
 
 fn column_of(column: &MySqlColumn) -> (String, String) {

@@ -35,8 +35,7 @@ pub(in crate::datasources::sql) enum WorkerRequest {
     Check,
 }
 
-/// Reads this file for the server that has started this process: requests and replies are lines of JSON. Ends with the server,
-/// in the midst of a query too.
+/// Reads this file for the server that has started this process, in lines of JSON, and ends with it.
 pub async fn read_sqlite(file: &Path) -> Result<(), Error> {
     for (resource, most) in [(Resource::Data, MAX_MEMORY), (Resource::Fsize, MAX_FILE_BYTES), (Resource::Core, 0)] {
         // The operator may have set a narrower one.

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use super::worker::{MAX_MEMORY, WorkerRequest};
@@ -24,8 +24,7 @@ use crate::kernel::{BackgroundTask, Deadline, JsonReader};
 /// Size of a worker's reply: JSON writes some bytes as six.
 const MAX_REPLY_BYTES: u64 = 8 * MAX_RESULT_BYTES as u64;
 
-/// Reads as many values as the largest result has: a cell of empty text under a name of one letter weighs 7 bytes and is two
-/// values, and each row is one more.
+/// Values of the largest result: a cell of empty text under a name of one letter weighs 7 bytes, and is two of them.
 const REPLY_READER: JsonReader = JsonReader::new(MAX_RESULT_BYTES / 3);
 
 /// How long a process that says nothing any more may take to end.
@@ -73,7 +72,10 @@ impl WorkerPool {
     ) -> Result<T, DataError> {
         let failed = |what: String| source_error(&self.source, what);
         let request = serde_json::to_vec(request).map_err(|error| failed(error.to_string()))?;
-        let _permit = self.permit(deadline).await?;
+        // That there is none left says nothing of the source.
+        let permit = timeout(statement_timeout(deadline), self.permits.acquire()).await.ok().and_then(Result::ok);
+        let what = format!("{MAX_WORKERS} queries of SQLite files are running, and no more may");
+        let _permit = permit.ok_or_else(|| self.timed_out(&what))?;
         let worker = self.take().map_err(|error| failed(format!("its file can't be read: {error}")))?;
         let Ok((worker, reply)) = timeout(statement_timeout(deadline), worker.work(request)).await else {
             return Err(self.timed_out("the query was stopped: it did not finish in time"));
@@ -84,13 +86,6 @@ impl WorkerPool {
         let reply = tokio::task::spawn_blocking(move || REPLY_READER.read::<Result<T, String>>(&reply));
         let reply = reply.await.map_err(|error| failed(error.to_string()))?;
         reply.map_err(|error| failed(format!("its reader's answer is odd: {error}")))?.map_err(failed)
-    }
-
-    /// A permit to have a worker work. That there is none left says nothing of the source.
-    async fn permit(&self, deadline: Deadline) -> Result<SemaphorePermit<'_>, DataError> {
-        let what = format!("{MAX_WORKERS} queries of SQLite files are running, and no more may");
-        let permit = timeout(statement_timeout(deadline), self.permits.acquire()).await.ok().and_then(Result::ok);
-        permit.ok_or_else(|| self.timed_out(&what))
     }
 
     fn timed_out(&self, what: &str) -> DataError {
