@@ -38,7 +38,6 @@ pub struct ChatServices {
     pub cache: ResponseCache,
 }
 
-/// What one request works with from its beginning to its end.
 pub(super) struct ChatContext<'a> {
     pub(super) services: &'a ChatServices,
     pub(super) tool_support: &'a ToolSupport,
@@ -62,7 +61,6 @@ impl ChatContext<'_> {
     }
 }
 
-/// What one task works with.
 #[derive(Clone, Copy)]
 pub(super) struct TaskContext<'a> {
     pub(super) chat: &'a ChatContext<'a>,

@@ -38,7 +38,6 @@ pub struct ChatService {
 }
 
 impl ChatService {
-    /// A service that runs on these; work that must outlive a request goes to `background`.
     pub fn new(
         settings: SharedSettings,
         executions: ExecutionStore,
@@ -73,7 +72,6 @@ impl ChatService {
         self.respond(chat).instrument(span).await
     }
 
-    /// The response to a request, as soon as its execution is recorded.
     async fn respond(&self, chat: ChatContext<'_>) -> ChatResponse {
         let started = Instant::now();
         let mut progress = Progress::default();

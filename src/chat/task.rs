@@ -38,7 +38,6 @@ pub(super) enum AgentChoice {
     Among(Vec<AgentEntry>),
 }
 
-/// A tool that the request names, and what to run it with.
 #[derive(Clone, Debug)]
 pub(super) struct ToolRun {
     pub(super) tool: Tool,
@@ -48,7 +47,6 @@ pub(super) struct ToolRun {
     pub(super) arguments: Map<String, Value>,
 }
 
-/// What a task does, and with what.
 #[derive(Clone, Debug)]
 pub(super) enum TaskKind {
     /// A model answers, given the conversation and what other tasks found.
@@ -104,12 +102,10 @@ pub(super) struct Inputs {
     pub(super) failures: Vec<String>,
 }
 
-/// What came of a task.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TaskOutput {
     /// What it was done with: a model, an agent, a data source, a tool.
     pub(super) target: Option<String>,
-    /// The model that wrote the text, if one did.
     pub(super) model: Option<String>,
     /// The result in words, for the tasks that build on it.
     pub(super) text: String,
@@ -127,7 +123,6 @@ pub(super) struct TaskOutput {
     pub(super) usage: Option<Usage>,
 }
 
-/// Why a task gave nothing.
 #[derive(Debug)]
 pub(super) struct TaskFailure {
     pub(super) error: Error,
@@ -135,7 +130,6 @@ pub(super) struct TaskFailure {
     pub(super) found: Option<String>,
     /// What a data source was asked, or would have been, or what a tool was run with.
     pub(super) query: Option<String>,
-    /// How often a model was asked beyond the first time.
     pub(super) rounds: usize,
     /// Tokens used all the same.
     pub(super) usage: Option<Usage>,
