@@ -57,15 +57,11 @@ async fn load(
         let mut reply = fetch_json(http, source, &call, query.deadline).await?;
         match reply.get("error").and_then(Value::as_str) {
             Some("Continue wait") => tokio::time::sleep(BACKOFF.after(attempt)).await,
-            Some(error) => return Err(upstream_error(source, error)),
+            Some(error) => return Err(source_error(source, strip_stack_traces(error))),
             None => return load_result(source, &mut reply, query.max_rows),
         }
     }
     Err(source_failed(source, "never stopped waiting"))
-}
-
-fn upstream_error(source: &Source, error: &str) -> DataError {
-    source_error(source, strip_stack_traces(error))
 }
 
 fn load_result(source: &Source, reply: &mut Value, max_rows: usize) -> Result<QueryResult, DataError> {
@@ -93,7 +89,8 @@ async fn sql(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<Qu
     for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
         let line = parse(source, reader, line, "a line that is no JSON")?;
         if let Some(error) = line.get("error") {
-            return Err(upstream_error(source, error.as_str().map_or(&error.to_string(), |text| text)));
+            let error = error.as_str().map_or_else(|| error.to_string(), str::to_owned);
+            return Err(source_error(source, strip_stack_traces(&error)));
         }
         if let Some(schema) = line.get("schema").and_then(Value::as_array) {
             let text =
@@ -120,7 +117,6 @@ pub(super) async fn schema(http: &HttpClient, source: &Source, deadline: Deadlin
     }
 }
 
-/// Cubes and views, as tables.
 pub(super) async fn tables(http: &HttpClient, source: &Source, deadline: Deadline) -> Result<Vec<Value>, DataError> {
     let meta = schema(http, source, deadline).await?;
     let cubes = meta.get("cubes").and_then(Value::as_array).cloned().unwrap_or_default();

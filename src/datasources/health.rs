@@ -23,7 +23,6 @@ pub enum CheckReport {
         authentication: Authentication,
         /// Whether it is known to take no writes.
         read_only: Option<bool>,
-        /// How many cubes it has, if it is Cube.
         cubes: Option<usize>,
     },
     Server(AccountReport),
@@ -57,7 +56,6 @@ pub struct FileReport {
     /// Name and version of the library.
     pub version: String,
     pub read_only: bool,
-    /// How many tables and views the file has.
     pub tables: i64,
 }
 

@@ -27,7 +27,6 @@ impl RowCollector {
         Self { max_rows, bytes: 0, rows: Vec::new(), columns: Vec::new(), truncated: false }
     }
 
-    /// Sets the columns, once they are known.
     pub(super) fn set_columns(&mut self, columns: impl Iterator<Item = (String, String)>) {
         let (mut seen, mut used, mut next): (Vec<Column>, HashSet<String>, HashMap<String, usize>) = Default::default();
         for (name, kind) in columns {

@@ -7,8 +7,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::health::{CheckReport, SourceHealth};
 use super::query::{Query, QueryRequest, QueryResult};
+use super::rows::{DEFAULT_ROWS, MAX_ROWS};
 use super::schema::{SourceSchema, SourceTable, TableSchema};
-use super::source::{Source, call_error, max_rows, protocol_of, source_failed, source_label};
+use super::source::{Source, call_error, configured_limit, protocol_of, source_failed, source_label};
 use super::sql::SqlClient;
 use super::{DataError, Outage, cube, rest};
 use crate::kernel::{Deadline, Stopwatch};
@@ -59,7 +60,8 @@ impl DataSourceService {
         request: &QueryRequest,
         deadline: Deadline,
     ) -> Result<QueryResult, DataError> {
-        let (max_rows, parameters) = (max_rows(source, request.max_rows), &request.parameters);
+        let max_rows = request.max_rows.or_else(|| configured_limit(source, "max_rows"));
+        let (max_rows, parameters) = (max_rows.unwrap_or(DEFAULT_ROWS).min(MAX_ROWS), &request.parameters);
         let work = |protocol, deadline| async move {
             let query = &Query { text: &request.query, parameters, max_rows, deadline };
             match protocol {
@@ -71,7 +73,6 @@ impl DataSourceService {
         self.with_breaker(source, deadline, work).await
     }
 
-    /// The schema, in the source's own form.
     pub async fn schema(&self, source: &Source, deadline: Deadline) -> Result<SourceSchema, DataError> {
         let work = |protocol, deadline| async move {
             match protocol {

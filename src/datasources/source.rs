@@ -3,7 +3,6 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::rows::{DEFAULT_ROWS, MAX_ROWS};
 use super::{DataError, Outage};
 use crate::outbound::CallError;
 use crate::settings::{CatalogEntry, DataSourceSettings, Protocol};
@@ -11,7 +10,6 @@ use crate::settings::{CatalogEntry, DataSourceSettings, Protocol};
 /// A data source as clients are handed it.
 pub type Source = Arc<CatalogEntry<DataSourceSettings>>;
 
-/// The source as messages name it.
 pub(super) fn source_label(source: &Source) -> String {
     format!("DataSource '{}'", source.name)
 }
@@ -26,7 +24,6 @@ pub(super) fn source_error(source: &Source, what: impl Display) -> DataError {
     DataError::failed(format!("{}: {what}", source_label(source)))
 }
 
-/// An error of a call over HTTP.
 pub(super) fn call_error(source: &Source, error: &CallError) -> DataError {
     let timed_out = *error == CallError::Timeout;
     let outage = match error {
@@ -47,9 +44,4 @@ pub(super) fn protocol_of(source: &Source) -> Result<Protocol, DataError> {
 pub(super) fn configured_limit(source: &Source, key: &str) -> Option<usize> {
     let configured = source.effective.config.expose().get(key).and_then(Value::as_u64);
     configured.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0)
-}
-
-/// Rows that a query may give: what it asks for, or else what the source is configured for.
-pub(super) fn max_rows(source: &Source, asked: Option<usize>) -> usize {
-    asked.or_else(|| configured_limit(source, "max_rows")).unwrap_or(DEFAULT_ROWS).min(MAX_ROWS)
 }

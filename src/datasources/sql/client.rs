@@ -36,7 +36,6 @@ struct PoolRegistry {
     program: PathBuf,
     /// As many as there may be workers on SQLite files.
     workers: Arc<Semaphore>,
-    /// By the name of the source.
     pools: Mutex<HashMap<String, PoolEntry>>,
 }
 
@@ -44,7 +43,6 @@ struct PoolEntry {
     /// The configuration that the pool was made for.
     version: String,
     used: u64,
-    /// As many as there may be queries at once.
     permits: Arc<Semaphore>,
     pool: SourcePool,
 }
@@ -82,7 +80,6 @@ impl SqlClient {
         result.map_err(|error| error.of(source))
     }
 
-    /// Tables with their columns, types, nullability, keys and comments.
     pub(crate) async fn schema(&self, source: &Source, deadline: Deadline) -> Result<Vec<TableSchema>, DataError> {
         let (pool, _permit) = self.checkout(source, deadline).await?;
         let tables = match pool {
@@ -95,7 +92,6 @@ impl SqlClient {
         tables.map_err(|error| error.of(source))
     }
 
-    /// What the database says of the account and the session.
     pub(crate) async fn check(&self, source: &Source, deadline: Deadline) -> Result<CheckReport, DataError> {
         let (pool, _permit) = self.checkout(source, deadline).await?;
         let report = match pool {
@@ -154,15 +150,14 @@ impl PoolRegistry {
     }
 
     fn open(&self, source: &Source) -> Result<SourcePool, DataError> {
-        match protocol_of(source)? {
-            Protocol::Postgres => Ok(SourcePool::Postgres(Arc::new(postgres::open(source, &self.guard)?))),
-            Protocol::MySql => Ok(SourcePool::MySql(Arc::new(mysql::open(source, &self.guard)?))),
+        Ok(match protocol_of(source)? {
+            Protocol::Postgres => SourcePool::Postgres(Arc::new(postgres::open(source, &self.guard)?)),
+            Protocol::MySql => SourcePool::MySql(Arc::new(mysql::open(source, &self.guard)?)),
             Protocol::Sqlite => {
-                let workers = sqlite::open(source, &self.program, self.workers.clone())?;
-                Ok(SourcePool::Sqlite(Arc::new(workers)))
+                SourcePool::Sqlite(Arc::new(sqlite::open(source, &self.program, self.workers.clone())?))
             }
-            Protocol::Cube | Protocol::Rest => Err(DataError::failed("This source has no database protocol")),
-        }
+            Protocol::Cube | Protocol::Rest => return Err(DataError::failed("This source has no database protocol")),
+        })
     }
 }
 

@@ -12,11 +12,8 @@ use crate::outbound::{AddressGuard, Bridge};
 
 /// Queries at once per source, unless `config.max_connections` says otherwise.
 const DEFAULT_CONNECTIONS: usize = 4;
-/// What `config.max_connections` may say.
 const MAX_CONNECTIONS: usize = 50;
-/// How long an unused connection is kept.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
-/// How long any connection is kept.
 pub(super) const MAX_LIFETIME: Duration = Duration::from_secs(1800);
 
 pub(super) fn max_connections_of(source: &Source) -> usize {

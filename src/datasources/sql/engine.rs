@@ -64,7 +64,6 @@ pub(super) fn statement_timeout(deadline: Deadline) -> Duration {
     left - (left / 5).min(Duration::from_secs(1))
 }
 
-/// Name and type of a column, as a driver describes it.
 pub(super) fn column_of<C: Column>(column: &C) -> (String, String) {
     (column.name().to_owned(), column.type_info().name().to_lowercase())
 }
@@ -95,7 +94,6 @@ pub(super) struct ServerUrl {
     pub(super) user: String,
     pub(super) password: String,
     pub(super) database: String,
-    /// How the connection is protected.
     pub(super) ssl_modes: Vec<String>,
 }
 

@@ -207,7 +207,6 @@ const CATALOG_SQL: &str = "
     ORDER BY c.table_schema, c.table_name, c.ordinal_position
     LIMIT 20000";
 
-/// The tables that the account may read.
 pub(super) async fn schema(pool: &DatabasePool<MySql>, deadline: Deadline) -> Result<Vec<TableSchema>, EngineError> {
     let mut lease = begin(pool, deadline).await?;
     let rows = sqlx::query(CATALOG_SQL).persistent(false).fetch_all(lease.connection()?).await?;

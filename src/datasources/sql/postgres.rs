@@ -230,7 +230,6 @@ const CATALOG_SQL: &str = "
     ORDER BY n.nspname, c.relname, a.attnum
     LIMIT 20000";
 
-/// The tables with the columns that the account may read.
 pub(super) async fn schema(pool: &DatabasePool<Postgres>, deadline: Deadline) -> Result<Vec<TableSchema>, EngineError> {
     let (mut lease, _) = begin(pool, deadline, "").await?;
     let rows = sqlx::query(CATALOG_SQL).persistent(false).fetch_all(lease.connection()?).await?;

@@ -219,7 +219,6 @@ impl QueryVisitor<'_> {
         }
     }
 
-    /// Refuses this function, whatever schema it is in.
     fn check_function(&self, name: &str) -> Result<(), Refusal> {
         functions::check_function(name, None, self.dialect, self.named)
     }

@@ -47,7 +47,6 @@ pub(crate) struct WorkerPool {
 
 type Idle = Arc<Mutex<Vec<Worker>>>;
 
-/// A process that reads the file. Dropping it kills the process.
 struct Worker {
     process: Child,
     jobs: ChildStdin,
@@ -112,7 +111,6 @@ impl WorkerPool {
     }
 }
 
-/// Ends those that have had nothing to do for long.
 async fn close_idle(idle: Idle) {
     loop {
         tokio::time::sleep(IDLE_TIMEOUT).await;
