@@ -38,6 +38,7 @@ pub struct ChatService {
 }
 
 impl ChatService {
+    /// A service that runs on these; work that must outlive a request goes to `background`.
     pub fn new(
         settings: SharedSettings,
         executions: ExecutionStore,

@@ -58,6 +58,7 @@ pub struct Column {
 }
 
 impl QueryResult {
+    /// The names of the columns, in their order.
     pub fn columns(&self) -> Vec<String> {
         let names: Vec<String> = match &self.metadata {
             ResultMetadata::Known { columns, .. } => columns.iter().map(|column| column.name.clone()).collect(),
@@ -78,6 +79,7 @@ impl QueryResult {
         }
     }
 
+    /// Whether there was more than the limits let through.
     pub fn truncated(&self) -> bool {
         match &self.metadata {
             ResultMetadata::Known { truncated, .. } => *truncated,

@@ -73,6 +73,7 @@ impl DataSourceService {
         self.with_breaker(source, deadline, work).await
     }
 
+    /// The schema, in the source's own form.
     pub async fn schema(&self, source: &Source, deadline: Deadline) -> Result<SourceSchema, DataError> {
         let work = |protocol, deadline| async move {
             match protocol {
