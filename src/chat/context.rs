@@ -38,6 +38,7 @@ pub struct ChatServices {
     pub cache: ResponseCache,
 }
 
+/// What one request works with from its beginning to its end.
 pub(super) struct ChatContext<'a> {
     pub(super) services: &'a ChatServices,
     pub(super) tool_support: &'a ToolSupport,
@@ -61,6 +62,7 @@ impl ChatContext<'_> {
     }
 }
 
+/// What one task works with.
 #[derive(Clone, Copy)]
 pub(super) struct TaskContext<'a> {
     pub(super) chat: &'a ChatContext<'a>,

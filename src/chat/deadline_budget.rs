@@ -5,6 +5,7 @@ use crate::kernel::Deadline;
 
 /// Time kept for each stage to come, if there is enough of it.
 const STAGE_RESERVE: Duration = Duration::from_secs(30);
+/// Time kept for saving an answer.
 const SAVING_RESERVE: Duration = Duration::from_millis(500);
 
 /// The time that tasks leave for those that build on them and for saving, so that what was found is told if one hangs.

@@ -53,6 +53,7 @@ impl From<Step> for StepSummary {
 pub(super) struct EventSender(Option<mpsc::Sender<ChatEvent>>);
 
 impl EventSender {
+    /// A sender and the end from which its events are taken.
     pub(super) fn streaming() -> (Self, mpsc::Receiver<ChatEvent>) {
         let (sender, receiver) = mpsc::channel(CHANNEL_CAPACITY);
         (Self(Some(sender)), receiver)

@@ -114,6 +114,7 @@ struct Executor<'a, F> {
     running: FuturesUnordered<F>,
     /// By id: the round in which a step ended, and its result or why there is none.
     ended: HashMap<&'a str, (usize, Result<String, String>)>,
+    /// The longest chain of tasks that was begun.
     rounds: usize,
 }
 
@@ -159,6 +160,7 @@ where
         Some(rounds?.into_iter().max().unwrap_or(0) + 1)
     }
 
+    /// What a task builds on, which is going to be begun.
     fn inputs_of(&mut self, task: &Task) -> Result<Inputs, Error> {
         let round = self.round_of(task).unwrap_or(1);
         if round > self.max_rounds {

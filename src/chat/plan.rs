@@ -7,11 +7,13 @@ use crate::tools::ToolFunction;
 /// What is going to be done: made once, before anything is done, and not changed.
 #[derive(Debug)]
 pub(super) struct Plan {
+    /// What is done first.
     pub(super) steps: Vec<Task>,
     /// The task that answers. It builds on all steps, and is done even if they fail.
     pub(super) answer: Task,
     /// What the intent or the request asks for and cannot be had.
     pub(super) gaps: Vec<Gap>,
+    /// What the model may call while it answers.
     pub(super) functions: Vec<ToolFunction>,
     /// Whether the user wants one of them to be called.
     pub(super) wants_tool: bool,

@@ -65,6 +65,7 @@ pub(super) async fn plan(
     Ok(draft.into_plan(functions, missing))
 }
 
+/// A plan in the making.
 struct Draft<'a> {
     intent: Intent,
     request: &'a UserRequest,

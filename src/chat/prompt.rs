@@ -12,6 +12,7 @@ const ABOUT_DATA: &str = "The next message begins with what was looked up or don
      know, say what is missing, and make up no data. A table or a list of sources in it is shown to the user below your \
      answer, so don't repeat it; refer to a source by its number, as in [1].";
 
+/// Stands between the data and the prompt.
 const REQUEST: &str = "The user's request:";
 
 /// What the model is asked: the conversation so far, and the prompt.

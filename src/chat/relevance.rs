@@ -8,6 +8,7 @@ const STOP_WORDS: [&str; 26] = [
     "were", "all", "our", "their", "you", "have", "has", "about", "into", "each", "data",
 ];
 
+/// The words of a prompt that may name a subject.
 pub(super) struct Keywords(BTreeSet<String>);
 
 impl Keywords {
@@ -20,6 +21,7 @@ impl Keywords {
         Self(words.map(singular).collect())
     }
 
+    /// How many of them a text has.
     pub(super) fn score(&self, text: &str) -> usize {
         Self::of(text).0.intersection(&self.0).count()
     }

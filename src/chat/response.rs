@@ -13,6 +13,7 @@ use super::web_sources::WebSource;
 use crate::kernel::{Error, ErrorKind};
 use crate::llm::Usage;
 
+/// What a client is told in the end.
 #[derive(Debug)]
 pub(super) struct ChatResponse {
     /// Empty if there is none.
@@ -35,6 +36,7 @@ pub(super) struct Progress {
     pub(super) answer: Option<Answer>,
     pub(super) cached: bool,
     pub(super) memory_saved: Option<bool>,
+    /// What data sources gave.
     data: Vec<Value>,
     /// What was found, for an answer below or without a model's.
     found: Vec<TaskOutput>,
@@ -143,6 +145,7 @@ impl Progress {
         }
     }
 
+    /// What the client is told of a request that has ended.
     pub(super) fn response(self, chat: &ChatContext<'_>, failure: Option<Error>, took: Duration) -> ChatResponse {
         let redaction = chat.recorder.redaction();
         let metadata = redaction.json(self.metadata(chat, failure.is_some(), took));

@@ -73,6 +73,7 @@ impl ChatService {
         self.respond(chat).instrument(span).await
     }
 
+    /// The response to a request, as soon as its execution is recorded.
     async fn respond(&self, chat: ChatContext<'_>) -> ChatResponse {
         let started = Instant::now();
         let mut progress = Progress::default();

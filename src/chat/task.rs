@@ -38,6 +38,7 @@ pub(super) enum AgentChoice {
     Among(Vec<AgentEntry>),
 }
 
+/// A tool that the request names, and what to run it with.
 #[derive(Clone, Debug)]
 pub(super) struct ToolRun {
     pub(super) tool: Tool,
@@ -47,6 +48,7 @@ pub(super) struct ToolRun {
     pub(super) arguments: Map<String, Value>,
 }
 
+/// What a task does, and with what.
 #[derive(Clone, Debug)]
 pub(super) enum TaskKind {
     /// A model answers, given the conversation and what other tasks found.
@@ -102,10 +104,12 @@ pub(super) struct Inputs {
     pub(super) failures: Vec<String>,
 }
 
+/// What came of a task.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TaskOutput {
     /// What it was done with: a model, an agent, a data source, a tool.
     pub(super) target: Option<String>,
+    /// The model that wrote the text, if one did.
     pub(super) model: Option<String>,
     /// The result in words, for the tasks that build on it.
     pub(super) text: String,
@@ -123,6 +127,7 @@ pub(super) struct TaskOutput {
     pub(super) usage: Option<Usage>,
 }
 
+/// Why a task gave nothing.
 #[derive(Debug)]
 pub(super) struct TaskFailure {
     pub(super) error: Error,

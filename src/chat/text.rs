@@ -9,6 +9,7 @@ use crate::outbound::{ReportedError, reported_error};
 /// Characters of a prompt that are classified or put into a question: what is wanted stands at its beginning.
 pub(super) const MAX_PROMPT_CHARS: usize = 4000;
 
+/// What is looked at of a prompt.
 pub(super) fn beginning(prompt: &str) -> String {
     prompt.chars().take(MAX_PROMPT_CHARS).collect()
 }
@@ -108,6 +109,7 @@ pub(super) fn table(columns: &[String], rows: &[Value], most: usize) -> String {
 /// Longest text in a cell or a line of a list, in characters.
 const MAX_LINE_CHARS: usize = 200;
 
+/// A text on one line, cut if it is long.
 pub(super) fn short_line(text: &str) -> String {
     truncate_chars(&one_line(text), MAX_LINE_CHARS)
 }

@@ -19,6 +19,7 @@ pub(super) struct ToolSupport {
 }
 
 impl ToolSupport {
+    /// Whether this model refused tools a short while ago.
     pub(super) fn is_refused(&self, llm: &LlmSettings, model: Option<&str>) -> bool {
         let refused = self.refused.lock();
         refused.get(&key(llm, model)).is_some_and(|since| since.elapsed() < REFUSAL_TTL)

@@ -5,6 +5,7 @@ use super::text::short_line;
 use crate::kernel::{one_line, truncate_chars};
 use crate::tools::SearchHit;
 
+/// Sources of one search that an answer lists at most.
 const MAX_SOURCES: usize = 20;
 /// Longest address of a source, in characters.
 const MAX_URL_CHARS: usize = 2000;

@@ -109,6 +109,7 @@ async fn sql(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<Qu
     Ok(collector.finish())
 }
 
+/// The cubes as Cube describes them.
 pub(super) async fn schema(http: &HttpClient, source: &Source, deadline: Deadline) -> Result<Value, DataError> {
     let meta = fetch_json(http, source, &get_meta(source)?, deadline).await?;
     match meta.get("cubes") {
@@ -117,6 +118,7 @@ pub(super) async fn schema(http: &HttpClient, source: &Source, deadline: Deadlin
     }
 }
 
+/// Cubes and views, as tables.
 pub(super) async fn tables(http: &HttpClient, source: &Source, deadline: Deadline) -> Result<Vec<Value>, DataError> {
     let meta = schema(http, source, deadline).await?;
     let cubes = meta.get("cubes").and_then(Value::as_array).cloned().unwrap_or_default();

@@ -14,7 +14,9 @@ pub enum DataError {
     },
     /// The source failed, or can't be asked; a full sentence that names it.
     Failed {
+        /// What happened.
         text: String,
+        /// Whether it took too long.
         timed_out: bool,
         /// Whether it seems to be down.
         outage: Outage,
@@ -33,14 +35,17 @@ pub enum Outage {
 }
 
 impl DataError {
+    /// The query is refused.
     pub(super) fn invalid_query(reason: impl Into<String>) -> Self {
         Self::Refused { field: "query", reason: reason.into() }
     }
 
+    /// A parameter is missing or wrong.
     pub(super) fn invalid_parameter(reason: impl Into<String>) -> Self {
         Self::Refused { field: "parameters", reason: reason.into() }
     }
 
+    /// The source objects.
     pub(super) fn failed(text: impl Into<String>) -> Self {
         Self::Failed { text: text.into(), timed_out: false, outage: Outage::No }
     }

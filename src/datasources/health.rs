@@ -8,6 +8,7 @@ use crate::outbound::BreakerState;
 pub struct SourceHealth {
     /// What was found, or why nothing was.
     pub outcome: Result<CheckReport, DataError>,
+    /// How long that took.
     pub response_time_ms: f64,
     /// Whether queries go through to it.
     pub breaker: BreakerState,
@@ -20,22 +21,29 @@ pub enum CheckReport {
     Service {
         /// The status of its health endpoint.
         status: u16,
+        /// What came of the credential.
         authentication: Authentication,
         /// Whether it is known to take no writes.
         read_only: Option<bool>,
+        /// How many cubes it has, if it is Cube.
         cubes: Option<usize>,
     },
+    /// A database server.
     Server(AccountReport),
+    /// A SQLite file.
     File(FileReport),
 }
 
 /// What a service makes of the credential that it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authentication {
+    /// Taken.
     Accepted,
     /// Not objected to, by an endpoint that may not look at it.
     Unverified,
+    /// Not taken.
     Refused,
+    /// Nothing is known.
     Unknown,
 }
 
@@ -44,8 +52,11 @@ pub enum Authentication {
 pub struct AccountReport {
     /// Name and version of the server.
     pub version: String,
+    /// The account's name.
     pub user: String,
+    /// Whether the account may do everything.
     pub is_superuser: bool,
+    /// Whether the account may change data.
     pub may_write: bool,
     pub read_only: bool,
 }
@@ -56,6 +67,7 @@ pub struct FileReport {
     /// Name and version of the library.
     pub version: String,
     pub read_only: bool,
+    /// How many tables and views the file has.
     pub tables: i64,
 }
 

@@ -10,6 +10,7 @@ use super::{DataError, Outage};
 use crate::kernel::{Deadline, JsonError, JsonReader};
 use crate::outbound::{Call, CallError, HttpClient, Reply, error_message, join_url};
 
+/// Size of a reply, in bytes.
 const MAX_REPLY_BYTES: usize = 10_000_000;
 
 /// The URL of an endpoint at or below the source's own; `key` of its `config` is what `path` comes from.
@@ -49,6 +50,7 @@ pub(super) async fn fetch(
     }
 }
 
+/// Sends a call and reads JSON from a 2xx reply.
 pub(super) async fn fetch_json(
     http: &HttpClient,
     source: &Source,

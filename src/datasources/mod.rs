@@ -1,4 +1,6 @@
-//! Sources of data. `service` keeps the catalog, tests and queries, and picks the protocol. `rest` speaks the original's own protocol,
+//! Sources of data: their endpoints are under `/api/datasources`; chat queries them through [`DataSourceService`].
+//!
+//! `service` keeps the catalog, tests and queries, and picks the protocol. `rest` speaks the original's own protocol,
 //! `cube` that of Cube, `sql` those of PostgreSQL, MySQL/MariaDB and SQLite, behind a guard that lets only queries through.
 //! To add a protocol: a file like `cube.rs`, a variant of `settings::Protocol`, its arms in `service`.
 

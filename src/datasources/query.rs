@@ -10,6 +10,7 @@ pub struct QueryRequest {
     pub query: String,
     /// Values of its `:name` parameters.
     pub parameters: Map<String, Value>,
+    /// Rows wanted at most.
     pub max_rows: Option<usize>,
 }
 
@@ -39,6 +40,7 @@ pub struct QueryResult {
 pub enum ResultMetadata {
     /// By this server.
     Known {
+        /// In their order.
         columns: Vec<Column>,
         /// Whether there was more than the limits let through.
         truncated: bool,

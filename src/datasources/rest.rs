@@ -1,4 +1,5 @@
-//! The original's own protocol over HTTP. The paths `query`, `schema`, `tables`, `health` can be set: `config.query_path`…
+//! The original's own protocol over HTTP: `POST /query`, `GET /schema`, `/tables`, `/health`. The paths can be set in
+//! `config` as `query_path` and so on.
 
 use serde_json::{Value, json};
 
@@ -11,6 +12,7 @@ use super::stack_traces::strip_stack_traces;
 use crate::kernel::Deadline;
 use crate::outbound::{Call, HttpClient, reported_error};
 
+/// Runs a query.
 pub(super) async fn query(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<QueryResult, DataError> {
     let body = json!({"query": query.text, "parameters": query.parameters});
     let call = Call::post(url_of(source, "query")?, &body).bearer(source.effective.auth_token.as_ref());
@@ -40,6 +42,7 @@ pub(super) async fn query(http: &HttpClient, source: &Source, query: &Query<'_>)
     Ok(QueryResult { rows, row_count, metadata: ResultMetadata::Service(metadata) })
 }
 
+/// The schema, as the service has it.
 pub(super) async fn schema(http: &HttpClient, source: &Source, deadline: Deadline) -> Result<Value, DataError> {
     fetch_json(http, source, &get(source, "schema")?, deadline).await
 }
@@ -53,6 +56,7 @@ pub(super) async fn tables(http: &HttpClient, source: &Source, deadline: Deadlin
     }
 }
 
+/// Asks for the service's health.
 pub(super) async fn check(http: &HttpClient, source: &Source, deadline: Deadline) -> Result<CheckReport, DataError> {
     let status = send(http, source, &get(source, "health")?, deadline).await?.status();
     let has_token = source.effective.auth_token.is_some();

@@ -27,6 +27,7 @@ impl RowCollector {
         Self { max_rows, bytes: 0, rows: Vec::new(), columns: Vec::new(), truncated: false }
     }
 
+    /// Sets the columns, once they are known.
     pub(super) fn set_columns(&mut self, columns: impl Iterator<Item = (String, String)>) {
         let (mut seen, mut used, mut next): (Vec<Column>, HashSet<String>, HashMap<String, usize>) = Default::default();
         for (name, kind) in columns {
@@ -41,6 +42,7 @@ impl RowCollector {
         self.columns = seen;
     }
 
+    /// Whether the columns are known.
     pub(super) fn has_columns(&self) -> bool {
         !self.columns.is_empty()
     }
@@ -57,6 +59,7 @@ impl RowCollector {
         !self.truncated
     }
 
+    /// The result.
     pub(super) fn finish(self) -> QueryResult {
         let metadata = ResultMetadata::Known { columns: self.columns, truncated: self.truncated };
         QueryResult { row_count: self.rows.len() as u64, rows: self.rows, metadata }

@@ -48,9 +48,11 @@ pub struct ColumnSchema {
     /// Its type, in the words of the database.
     #[serde(rename = "type")]
     pub kind: String,
+    /// Whether it may be null.
     pub nullable: bool,
     /// Its default, as an expression.
     pub default: Option<String>,
+    /// Whether it is part of the primary key.
     pub primary_key: bool,
     /// `table.column` or `schema.table.column` that it refers to.
     pub references: Option<String>,

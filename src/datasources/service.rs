@@ -87,6 +87,7 @@ impl DataSourceService {
         self.with_breaker(source, deadline, work).await
     }
 
+    /// The list of tables, in the source's own form.
     pub(super) async fn tables(&self, source: &Source, deadline: Deadline) -> Result<Vec<SourceTable>, DataError> {
         let work = |protocol, deadline| async move {
             let tables = match protocol {

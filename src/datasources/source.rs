@@ -10,6 +10,7 @@ use crate::settings::{CatalogEntry, DataSourceSettings, Protocol};
 /// A data source as clients are handed it.
 pub type Source = Arc<CatalogEntry<DataSourceSettings>>;
 
+/// The source as messages name it.
 pub(super) fn source_label(source: &Source) -> String {
     format!("DataSource '{}'", source.name)
 }
@@ -24,6 +25,7 @@ pub(super) fn source_error(source: &Source, what: impl Display) -> DataError {
     DataError::failed(format!("{}: {what}", source_label(source)))
 }
 
+/// An error of a call over HTTP.
 pub(super) fn call_error(source: &Source, error: &CallError) -> DataError {
     let timed_out = *error == CallError::Timeout;
     let outage = match error {

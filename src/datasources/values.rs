@@ -35,10 +35,12 @@ pub(super) fn short_float(number: f32) -> Value {
     number.to_string().parse::<f64>().map_or(Value::Null, float)
 }
 
+/// Bytes as Base64.
 pub(super) fn base64_text(bytes: &[u8]) -> Value {
     BASE64.encode(bytes).into()
 }
 
+/// UTF-8 as it is, anything else as Base64.
 pub(super) fn text_or_base64(bytes: &[u8]) -> Value {
     std::str::from_utf8(bytes).map_or_else(|_| base64_text(bytes), Value::from)
 }

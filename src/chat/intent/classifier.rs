@@ -11,6 +11,7 @@ use crate::kernel::Deadline;
 use crate::llm::{ChatRequest, LlmClient};
 use crate::settings::{IntentClassifier, Settings};
 
+/// Longest wait for a model's word on the intent.
 const CLASSIFY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Classifies a request: by what it says itself, or else by the rules, or by a model if one is to be asked.

@@ -15,7 +15,9 @@ use crate::settings::Protocol;
 const MAX_ROWS: usize = 200;
 /// Bytes of JSON that these rows may have: replies hold them, and records keep them.
 const MAX_BYTES: usize = 1_000_000;
+/// Rows that a model is shown.
 const MAX_ROWS_FOR_MODEL: usize = 50;
+/// Rows of the table in the answer.
 const MAX_ROWS_IN_ANSWER: usize = 20;
 
 /// A query that was tried, and what came of it.

@@ -11,9 +11,11 @@ use crate::llm::Usage;
 use crate::outbound::{ReportedError, reported_error};
 use crate::settings::Resource;
 
+/// Longest wait for a model's word on who serves.
 const CHOICE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest text taken from an agent, in characters: an answer is to be read.
 const MAX_TEXT_CHARS: usize = 100_000;
+/// What events are announced as.
 const EVENTS: &str = "text/event-stream";
 
 /// Hands the prompt, and what earlier steps found, over to an agent.
@@ -103,6 +105,7 @@ async fn pick<'a>(context: &TaskContext<'_>, agents: &'a [AgentEntry]) -> (Optio
     (agents.iter().find(|agent| Some(agent.name.as_str()) == name), usage)
 }
 
+/// The agents to choose from, in words.
 fn list(agents: &[AgentEntry], about: impl Fn(&AgentEntry) -> Option<&str>) -> String {
     let line = |agent: &AgentEntry| {
         format!("- {}: {}", agent.name, about(agent).map_or("(no description)".to_owned(), text::short_line))
@@ -111,6 +114,7 @@ fn list(agents: &[AgentEntry], about: impl Fn(&AgentEntry) -> Option<&str>) -> S
     format!("Agents to choose from (metadata.agent names one):\n{}", lines.join("\n"))
 }
 
+/// What an agent says, wherever it puts it.
 fn text_of(agent: &AgentEntry, answer: AgentAnswer) -> Result<String, Error> {
     let text = match answer.payload {
         Payload::Text(text) if answer.content_type == EVENTS => text::text_of_events(&text),

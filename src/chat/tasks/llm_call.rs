@@ -5,6 +5,7 @@ use crate::chat::task::{Inputs, TaskFailure, TaskOutput};
 use crate::kernel::{Error, ErrorKind};
 use crate::llm::{ChatMessage, Chunk, Completion, LlmError, ToolSpec};
 
+/// Has the model answer.
 pub(super) async fn run(context: &TaskContext<'_>, inputs: &Inputs) -> Result<TaskOutput, TaskFailure> {
     let completion = stream_answer(context, context.messages(inputs, None), Vec::new()).await;
     let completion = with_text(completion.map_err(Error::from)?)?;

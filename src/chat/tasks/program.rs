@@ -39,6 +39,7 @@ pub(super) async fn run(context: &TaskContext<'_>, tool: &Tool, inputs: &Inputs)
     }
 }
 
+/// What has been written and run so far.
 struct ProgramRun<'a> {
     context: &'a TaskContext<'a>,
     function: ToolFunction,
@@ -119,6 +120,7 @@ impl ProgramRun<'_> {
         (result.status != ToolStatus::Success).then(|| result.error.clone().unwrap_or_default())
     }
 
+    /// Says why there is nothing more to run.
     async fn end(&self, why: &str) -> String {
         self.say(format!("\n\n{why}.")).await;
         why.to_owned()
@@ -172,6 +174,7 @@ fn printed(result: &ToolResult) -> String {
     truncate_chars(&said.join("\n"), MAX_OUTPUT_CHARS)
 }
 
+/// What the answer says of a run.
 fn report(program: &Program, result: &ToolResult) -> String {
     let language = program.language.as_str();
     let what = match (result.status, &result.error) {
@@ -198,6 +201,7 @@ fn backticks(text: &str) -> String {
     "`".repeat(longest.max(2) + 1)
 }
 
+/// What the model is told of a program that failed.
 fn repair(result: &ToolResult) -> String {
     let error = result.error.as_deref().unwrap_or_default();
     let said = format!("{error}\n{}", printed(result));

@@ -9,6 +9,7 @@ use crate::settings::Protocol;
 /// What a source is asked in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum QueryLanguage {
+    /// SQL in this dialect.
     Sql(&'static str),
     /// A JSON query of Cube, or SQL if that is what is given.
     Cube,

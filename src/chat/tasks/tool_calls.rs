@@ -11,6 +11,7 @@ use crate::kernel::{Deadline, Role, truncate_chars};
 use crate::llm::{ChatMessage, ToolCall};
 use crate::tools::{ToolFunction, ToolOutput, ToolResult, ToolStatus};
 
+/// Calls of one reply that are carried out.
 const MAX_CALLS: usize = 8;
 /// Calls of one reply that are answered at all.
 const MAX_ANSWERED: usize = 32;
@@ -37,10 +38,12 @@ pub(super) struct ToolCalls<'a> {
     replies: usize,
 }
 
+/// A call that was carried out.
 struct ToolCallRecord {
     name: String,
     arguments: Value,
     status: ToolStatus,
+    /// What the model is told of it.
     text: String,
     /// Whether the answer lists pages that it found.
     has_sources: bool,
@@ -149,6 +152,7 @@ impl<'a> ToolCalls<'a> {
         self.records.iter().rposition(|record| record.is(call) && record.reply == last)
     }
 
+    /// What the model is told of a call that was carried out.
     fn told(&self, call: &ToolCall) -> String {
         let Some(record) = self.records.iter().rfind(|record| record.is(call)) else { return String::new() };
         let mut text = labelled(&short_line(&record.name), record.status, &record.text);

@@ -8,9 +8,11 @@ use crate::kernel::{new_id, truncate_chars};
 use crate::llm::{ToolCall, Usage};
 use crate::tools::ToolFunction;
 
+/// Longest wait for a model's word on which tool to call.
 const CHOICE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Characters of one schema that the question holds.
 const MAX_SCHEMA_CHARS: usize = 2000;
+/// Characters of all tools together.
 const MAX_LIST_CHARS: usize = 16_000;
 
 /// Has a model that can't be offered tools say in JSON which one to call; `None` if none fits, or the model can't be asked.

@@ -29,6 +29,7 @@ pub(super) async fn run(context: &TaskContext<'_>, inputs: Inputs) -> Result<Tas
     }
 }
 
+/// One model's way to an answer.
 struct ToolLoop<'a> {
     context: &'a TaskContext<'a>,
     inputs: Inputs,

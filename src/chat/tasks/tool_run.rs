@@ -12,6 +12,7 @@ use crate::tools::{Tool, ToolFunction, ToolOutput, ToolStatus};
 /// Longest text taken from a tool, in characters: an answer is to be read.
 const MAX_TEXT_CHARS: usize = 100_000;
 
+/// Runs a tool that the plan names.
 pub(super) async fn run(context: &TaskContext<'_>, run: &ToolRun) -> Result<TaskOutput, TaskFailure> {
     let function = function_of(context, &run.tool, &run.name).await?;
     let mut arguments = run.arguments.clone();

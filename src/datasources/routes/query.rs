@@ -15,6 +15,7 @@ use crate::storage::ConfigService;
 use crate::web::openapi::schema::{Members, any_object, integer, or_null, text};
 use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, JsonReply, PathName, ReadErrors};
 
+/// A query.
 pub(super) struct QueryBody {
     query: String,
     parameters: Option<Map<String, Value>>,

@@ -11,6 +11,7 @@ use crate::datasources::rows::json_bytes;
 
 /// Values of one query: SQLite takes no more placeholders.
 const MAX_BOUND_VALUES: usize = 32_000;
+/// Bytes of all values of one query.
 const MAX_BOUND_BYTES: usize = 10_000_000;
 
 /// Arguments for a driver. `unsigned` adds an integer beyond the signed range, which only some engines have.
@@ -44,6 +45,7 @@ where
     Ok(arguments)
 }
 
+/// A parameter's value, which must be given.
 pub(super) fn required_parameter<'a>(parameters: &'a Map<String, Value>, name: &str) -> Result<&'a Value, DataError> {
     parameters.get(name).ok_or_else(|| DataError::invalid_parameter(format!("The query needs a value for :{name}")))
 }

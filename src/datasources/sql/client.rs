@@ -36,6 +36,7 @@ struct PoolRegistry {
     program: PathBuf,
     /// As many as there may be workers on SQLite files.
     workers: Arc<Semaphore>,
+    /// By the name of the source.
     pools: Mutex<HashMap<String, PoolEntry>>,
 }
 
@@ -43,10 +44,12 @@ struct PoolEntry {
     /// The configuration that the pool was made for.
     version: String,
     used: u64,
+    /// As many as there may be queries at once.
     permits: Arc<Semaphore>,
     pool: SourcePool,
 }
 
+/// The pool of one source.
 #[derive(Clone)]
 enum SourcePool {
     Postgres(Arc<DatabasePool<Postgres>>),
@@ -80,6 +83,7 @@ impl SqlClient {
         result.map_err(|error| error.of(source))
     }
 
+    /// Tables with their columns, types, nullability, keys and comments.
     pub(crate) async fn schema(&self, source: &Source, deadline: Deadline) -> Result<Vec<TableSchema>, DataError> {
         let (pool, _permit) = self.checkout(source, deadline).await?;
         let tables = match pool {
@@ -92,6 +96,7 @@ impl SqlClient {
         tables.map_err(|error| error.of(source))
     }
 
+    /// What the database says of the account and the session.
     pub(crate) async fn check(&self, source: &Source, deadline: Deadline) -> Result<CheckReport, DataError> {
         let (pool, _permit) = self.checkout(source, deadline).await?;
         let report = match pool {
@@ -162,6 +167,7 @@ impl PoolRegistry {
 }
 
 impl SourcePool {
+    /// Closes the pool once what runs on it has ended.
     fn close(self) {
         match self {
             Self::Postgres(pool) => pool.close(),

@@ -12,10 +12,14 @@ use crate::outbound::{AddressGuard, Bridge};
 
 /// Queries at once per source, unless `config.max_connections` says otherwise.
 const DEFAULT_CONNECTIONS: usize = 4;
+/// What `config.max_connections` may say.
 const MAX_CONNECTIONS: usize = 50;
+/// How long an unused connection is kept.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long any connection is kept.
 pub(super) const MAX_LIFETIME: Duration = Duration::from_secs(1800);
 
+/// Queries at once.
 pub(super) fn max_connections_of(source: &Source) -> usize {
     let configured = configured_limit(source, "max_connections").filter(|count| *count <= MAX_CONNECTIONS);
     configured.unwrap_or(DEFAULT_CONNECTIONS)
@@ -90,6 +94,7 @@ impl<DB: Database> LeasedConnection<DB> {
         self.0.as_deref_mut().ok_or(sqlx::Error::PoolClosed)
     }
 
+    /// Gives the connection back.
     pub(super) fn release(mut self) {
         drop(self.0.take());
     }

@@ -5,8 +5,11 @@ use crate::settings::Protocol;
 /// The engine a query is written for. MariaDB counts as MySQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
+    /// PostgreSQL.
     Postgres,
+    /// MySQL and MariaDB.
     MySql,
+    /// SQLite.
     Sqlite,
 }
 
@@ -20,6 +23,7 @@ impl Dialect {
         }
     }
 
+    /// The parser's grammar for this engine.
     pub(super) fn grammar(self) -> &'static dyn sqlparser::dialect::Dialect {
         match self {
             Self::Postgres => &PostgreSqlDialect {},

@@ -13,7 +13,9 @@ use crate::kernel::Deadline;
 
 /// Why an engine gave no data.
 pub(super) enum EngineError {
+    /// What a driver reports.
     Driver(sqlx::Error),
+    /// Anything else.
     Data(DataError),
 }
 
@@ -64,6 +66,7 @@ pub(super) fn statement_timeout(deadline: Deadline) -> Duration {
     left - (left / 5).min(Duration::from_secs(1))
 }
 
+/// Name and type of a column, as a driver describes it.
 pub(super) fn column_of<C: Column>(column: &C) -> (String, String) {
     (column.name().to_owned(), column.type_info().name().to_lowercase())
 }
@@ -94,6 +97,7 @@ pub(super) struct ServerUrl {
     pub(super) user: String,
     pub(super) password: String,
     pub(super) database: String,
+    /// How the connection is protected.
     pub(super) ssl_modes: Vec<String>,
 }
 
@@ -119,6 +123,7 @@ fn decoded(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
+/// The error of a URL that can't be used.
 pub(super) fn url_error(source: &Source, what: &str) -> DataError {
     source_error(source, format_args!("its URL {what}"))
 }

@@ -1,5 +1,6 @@
-//! Functions that a read-only query must not call. Lists can't be complete, since extensions add functions: where there is a catalog,
-//! it is asked about each name that may be a call (`postgres_functions`, `mysql_functions`).
+//! Functions that a read-only query must not call: they write, wait, read files, reach other hosts, run SQL given as
+//! text, or show other people's secrets and queries. Lists can't be complete, since extensions add functions: where
+//! there is a catalog, it is asked about each name that may be a call (`postgres_functions`, `mysql_functions`).
 
 use indexmap::IndexSet;
 use sqlparser::tokenizer::Token;
@@ -83,6 +84,7 @@ pub(super) fn is_named(named: &[String], schema: Option<&str>, function: &str) -
 /// Something that a database may take for a call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PossibleCall {
+    /// The schema that is named with it.
     pub(super) schema: Option<String>,
     /// Its name as the catalog would have it.
     pub(super) name: String,

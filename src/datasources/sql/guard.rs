@@ -84,6 +84,7 @@ pub async fn check_readable(query: &str) -> Result<(), DataError> {
     check_sql(query, Protocol::Rest, Vec::new()).await.map(|_| ())
 }
 
+/// What [`check`] does.
 fn check_here(sql: &str, dialect: Dialect, named: &[String]) -> Result<CheckedQuery, Refusal> {
     let lexemes = tokens::read(sql, dialect)?;
     let lexemes = one_statement(&lexemes)?;
@@ -140,6 +141,7 @@ fn check_words(tokens: &[&Token], dialect: Dialect) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// The one statement these tokens make.
 pub(super) fn parse(tokens: Vec<TokenWithSpan>, dialect: Dialect) -> Result<Statement, Refusal> {
     let mut parser = Parser::new(dialect.grammar()).with_tokens_with_locations(tokens);
     // The parser knows `TABLE t` as a part of queries only.

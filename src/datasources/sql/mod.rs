@@ -1,5 +1,7 @@
 //! SQL databases: a guard that lets only queries through, a pool per source, and one file per engine that connects, binds,
-//! decodes and reads the catalogs. To add an engine: a file like `mysql.rs`, a variant of `client::SourcePool`, its arms in [`SqlClient`].
+//! decodes and reads the catalogs. SQLite, which is no server, works in processes of its own: `sqlite`.
+//!
+//! To add an engine: a file like `mysql.rs`, a variant of `client::SourcePool`, its arms in [`SqlClient`].
 
 mod bind;
 mod client;

@@ -28,6 +28,7 @@ const PORT: u16 = 3306;
 /// A subquery without rows.
 const EMPTY_SUBQUERY: &str = "SELECT NULL FROM DUAL WHERE 1 = 0";
 
+/// A pool for the server of this source.
 pub(super) fn open(source: &Source, guard: &AddressGuard) -> Result<DatabasePool<MySql>, DataError> {
     let url = ServerUrl::of(source, PORT)?;
     // The guard knows the server's own tables by their schema, which a query need not name there.
@@ -123,6 +124,7 @@ fn type_name(info: &MySqlTypeInfo) -> String {
     }
 }
 
+/// Name and type of a column.
 fn column_of(column: &MySqlColumn) -> (String, String) {
     (column.name().to_owned(), type_name(column.type_info()).to_lowercase())
 }
@@ -207,6 +209,7 @@ const CATALOG_SQL: &str = "
     ORDER BY c.table_schema, c.table_name, c.ordinal_position
     LIMIT 20000";
 
+/// The tables that the account may read.
 pub(super) async fn schema(pool: &DatabasePool<MySql>, deadline: Deadline) -> Result<Vec<TableSchema>, EngineError> {
     let mut lease = begin(pool, deadline).await?;
     let rows = sqlx::query(CATALOG_SQL).persistent(false).fetch_all(lease.connection()?).await?;
@@ -214,6 +217,7 @@ pub(super) async fn schema(pool: &DatabasePool<MySql>, deadline: Deadline) -> Re
     Ok(TableSchema::group(&rows)?)
 }
 
+/// What the server says of the account.
 pub(super) async fn check(pool: &DatabasePool<MySql>, deadline: Deadline) -> Result<AccountReport, EngineError> {
     let mut lease = begin(pool, deadline).await?;
     let connection = lease.connection()?;

@@ -75,6 +75,7 @@ fn name(after: &[Lexeme]) -> Result<Option<(&str, usize)>, Refusal> {
     Ok(Some((&word.value, lexeme.end)))
 }
 
+/// Whether a parameter may be called this.
 fn is_name(name: &str) -> bool {
     !name.starts_with(|first: char| first.is_ascii_digit())
         && name.chars().all(|character| character.is_ascii_alphanumeric() || character == '_')

@@ -22,6 +22,7 @@ use crate::outbound::AddressGuard;
 
 const PORT: u16 = 5432;
 
+/// A pool for the server of this source.
 pub(super) fn open(source: &Source, guard: &AddressGuard) -> Result<DatabasePool<Postgres>, DataError> {
     let url = ServerUrl::of(source, PORT)?;
     let bridge = open_bridge(source, guard, url.port, &format!(".s.PGSQL.{}", url.port))?;
@@ -230,6 +231,7 @@ const CATALOG_SQL: &str = "
     ORDER BY n.nspname, c.relname, a.attnum
     LIMIT 20000";
 
+/// The tables with the columns that the account may read.
 pub(super) async fn schema(pool: &DatabasePool<Postgres>, deadline: Deadline) -> Result<Vec<TableSchema>, EngineError> {
     let (mut lease, _) = begin(pool, deadline, "").await?;
     let rows = sqlx::query(CATALOG_SQL).persistent(false).fetch_all(lease.connection()?).await?;
@@ -245,6 +247,7 @@ const ACCOUNT_SQL: &str = "
         current_setting('transaction_read_only') = 'on'
     FROM pg_roles WHERE rolname = current_user";
 
+/// What the server says of the account.
 pub(super) async fn check(pool: &DatabasePool<Postgres>, deadline: Deadline) -> Result<AccountReport, EngineError> {
     let (mut lease, _) = begin(pool, deadline, "").await?;
     let row = sqlx::query(ACCOUNT_SQL).persistent(false).fetch_one(lease.connection()?).await?;

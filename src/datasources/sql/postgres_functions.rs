@@ -1,5 +1,8 @@
-//! Calls of functions, judged by what PostgreSQL's catalog says of the names at the begin of the transaction. What operators, casts,
-//! types and views call is not judged: their makers chose it, and the read-only transaction bounds it.
+//! Calls of functions, judged by what PostgreSQL's own catalog says of the names. The question goes with the statements
+//! that begin the transaction, so that it takes no round trip of its own and always has the state of the moment.
+//!
+//! Operators, casts, types and views may call functions too, but only those that their makers chose, which whoever writes a
+//! query can't; the read-only transaction bounds those.
 
 use std::collections::HashMap;
 
@@ -20,8 +23,11 @@ const HARMLESS_VOLATILE: &str = "bernoulli clock_timestamp gen_random_uuid rando
 /// Whose a function is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Owner {
+    /// PostgreSQL's own.
     Engine,
+    /// An extension's.
     Extension,
+    /// A user's.
     User,
 }
 
@@ -68,6 +74,7 @@ pub(super) fn catalog_query(query: &CheckedQuery) -> String {
     )
 }
 
+/// What the catalog answered.
 pub(super) fn functions(rows: &[PgRow]) -> Result<Vec<CatalogFunction>, sqlx::Error> {
     let function = |row: &PgRow| {
         let owner = match row.try_get::<&str, _>(2)? {

@@ -52,6 +52,7 @@ fn scalar(kind: &str, bytes: &[u8]) -> Value {
 /// Reads a value; `None` if the bytes are not of its type.
 type Decoder = fn(&[u8]) -> Option<Value>;
 
+/// The decoder for the type of this name.
 fn decoder(kind: &str) -> Option<Decoder> {
     Some(match kind {
         "BOOL" => |bytes| Some((bytes.first() == Some(&1)).into()),
@@ -83,6 +84,7 @@ fn decoder(kind: &str) -> Option<Decoder> {
     })
 }
 
+/// A number of eight bytes.
 fn whole(bytes: &[u8]) -> Option<i64> {
     bytes.try_into().map(i64::from_be_bytes).ok()
 }

@@ -1,5 +1,6 @@
-//! Relations that a read-only query may read of the engine's own: those that are known to answer questions about tables, columns and
-//! keys. Passwords, other people's queries and the server's settings are kept there too.
+//! Relations that a read-only query may read of those that belong to the engine. PostgreSQL's catalog and the
+//! `information_schema`s are there for questions about tables, columns and keys: what is not known to answer one is
+//! refused, for passwords, other people's queries and the server's settings are kept there too.
 
 use sqlparser::ast::{Ident, ObjectName};
 use sqlparser::tokenizer::Token;
@@ -91,6 +92,7 @@ fn is_refused_postgres(name: &str) -> bool {
     reserved && !is_postgres_catalog(&folded) && !is_listed(POSTGRES_CATALOG, &folded)
 }
 
+/// Whether this is the schema of PostgreSQL's own.
 fn is_postgres_catalog(name: &str) -> bool {
     is_listed("pg_catalog", name)
 }
@@ -107,6 +109,7 @@ pub(super) fn is_refused_sqlite(name: &str) -> bool {
     is_listed(SQLITE_TABLES, &folded) || unknown("pragma_", SQLITE_PRAGMAS) || unknown("sqlite_", SQLITE_CATALOG)
 }
 
+/// Refuses reading this relation.
 pub(super) fn check(relation: &ObjectName, dialect: Dialect) -> Result<(), Refusal> {
     let parts: Option<Vec<&Ident>> = relation.0.iter().map(|part| part.as_ident()).collect();
     check_parts(&parts.ok_or_else(|| Refusal::relation(&relation.to_string()))?, dialect)
@@ -151,6 +154,7 @@ pub(super) fn is_outside_schema(schema: &str) -> bool {
     is_listed(POSTGRES_SCHEMAS, schema)
 }
 
+/// Whether this is the standard's schema of schemas.
 fn is_information_schema(name: &str) -> bool {
     is_listed("information_schema", name)
 }

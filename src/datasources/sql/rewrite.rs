@@ -1,5 +1,6 @@
-//! Token rewriting for clauses that the parser does not know; only the parser reads the result. What is left out is keywords, names of
-//! columns and constants, never a name of a relation or a function, and the rules that go by words look at it all the same.
+//! Token rewriting for clauses that the parser does not know. Only the parser reads the result: the database gets the text
+//! as it was given, and the rules that go by words look at all of them, so that nothing can hide in what is left out here.
+//! That is keywords, names of columns and constants, and never a name of a relation or a function.
 
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
@@ -95,6 +96,7 @@ fn fit(tokens: &[Token], pattern: &str) -> Option<usize> {
     })
 }
 
+/// Whether this token is spelled like that.
 fn is_word(token: &Token, word: &str) -> bool {
     match word {
         "(" => *token == Token::LParen,
@@ -111,6 +113,7 @@ fn is_column(token: &Token) -> bool {
     matches!(token, Token::Word(word) if word.quote_style.is_some() || !is_reserved(&word.value))
 }
 
+/// Whether this is a constant.
 fn is_constant(token: &Token) -> bool {
     matches!(token, Token::Number(..) | Token::SingleQuotedString(_))
         || is_word(token, "true")

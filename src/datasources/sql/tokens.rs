@@ -21,7 +21,9 @@ const MAX_JOINS: usize = 200;
 /// One token and the bytes of the text it stands for.
 #[derive(Clone, Debug)]
 pub(super) struct Lexeme {
+    /// The token, as the parser takes it.
     pub(super) token: TokenWithSpan,
+    /// First byte.
     pub(super) start: usize,
     /// Byte after the last.
     pub(super) end: usize,
@@ -70,6 +72,7 @@ pub(super) fn is_unquoted(token: &Token, expected: &str) -> bool {
     matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(expected))
 }
 
+/// The text a token stands for.
 fn raw<'text>(sql: &'text str, lexeme: &Lexeme) -> &'text str {
     sql.get(lexeme.start..lexeme.end).unwrap_or_default()
 }
@@ -106,6 +109,7 @@ struct TextPosition<'text> {
 }
 
 impl TextPosition<'_> {
+    /// The byte this place is at.
     fn offset(&mut self) -> usize {
         self.characters.peek().map_or(self.end, |(offset, _)| *offset)
     }
@@ -162,6 +166,7 @@ fn variables() -> Refusal {
     Refusal::new("The query contains an @ variable; use :name parameters instead.")
 }
 
+/// The refusal of something that could be read in two ways.
 fn ambiguous(raw: &str) -> Refusal {
     let start: String = raw.chars().take(40).collect();
     Refusal::new(format!(
@@ -338,6 +343,7 @@ fn refuse_deep(lexemes: &[Lexeme]) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Whether this keyword joins two queries.
 fn is_set_operation(keyword: Keyword) -> bool {
     matches!(keyword, Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT | Keyword::MINUS)
 }

@@ -11,11 +11,13 @@ use super::dialect::Dialect;
 use super::refusal::Refusal;
 use super::{functions, relations};
 
+/// The walk over all parts of a query.
 struct QueryVisitor<'a> {
     dialect: Dialect,
     named: &'a [String],
     /// Whether the relation that comes next is a function in truth.
     is_call: bool,
+    /// Relations so far.
     relations: usize,
     /// How many WITH clauses are around this place.
     with_depth: usize,
@@ -89,10 +91,12 @@ impl Visitor for QueryVisitor<'_> {
     }
 }
 
+/// Goes on unless something is refused.
 fn control_flow(result: Result<(), Refusal>) -> ControlFlow<Refusal> {
     result.map_or_else(ControlFlow::Break, ControlFlow::Continue)
 }
 
+/// Refuses a clause that is there.
 fn require_absent(clause: &str, is_absent: bool) -> Result<(), Refusal> {
     if is_absent { Ok(()) } else { Err(Refusal::clause(clause)) }
 }
@@ -219,6 +223,7 @@ impl QueryVisitor<'_> {
         }
     }
 
+    /// Refuses this function, whatever schema it is in.
     fn check_function(&self, name: &str) -> Result<(), Refusal> {
         functions::check_function(name, None, self.dialect, self.named)
     }

@@ -44,6 +44,7 @@ fn is_own_store(path: &Path) -> bool {
     name.starts_with("studio.db")
 }
 
+/// Runs a query.
 pub(crate) async fn query(
     workers: &WorkerPool,
     checked: &CheckedQuery,

@@ -1,5 +1,6 @@
-//! SQLite files, opened for reading only, by worker processes, since nothing interrupts SQLite while it works on one value. Workers are
-//! killed when they are late, when they ask for too much or when the caller leaves.
+//! SQLite files, opened for reading only, and never in this process: nothing interrupts SQLite while it works on one value, and
+//! what it needs of memory it takes before a row can be looked at. Workers are processes that are killed when they are late, when
+//! they ask for too much or when the caller leaves.
 
 mod engine;
 mod worker;

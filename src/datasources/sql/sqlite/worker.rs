@@ -56,6 +56,7 @@ pub async fn read_sqlite(file: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// What was found.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum WorkerReply {
@@ -178,6 +179,7 @@ const COLUMNS_SQL: &str = "
     FROM pragma_table_xinfo(?1) c WHERE c.hidden <> 1
     ORDER BY c.cid";
 
+/// Columns that are told.
 const MAX_COLUMNS: usize = 20_000;
 
 async fn schema(connection: &mut SqliteConnection) -> Result<Vec<TableSchema>, sqlx::Error> {

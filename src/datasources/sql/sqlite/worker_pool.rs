@@ -37,6 +37,7 @@ pub(crate) const MAX_WORKERS: usize = 16;
 pub(crate) struct WorkerPool {
     /// The source as it was when the pool was made.
     source: Source,
+    /// This program's own file.
     program: PathBuf,
     file: PathBuf,
     /// Shared by the workers on all files, [`MAX_WORKERS`] of them.
@@ -47,6 +48,7 @@ pub(crate) struct WorkerPool {
 
 type Idle = Arc<Mutex<Vec<Worker>>>;
 
+/// A process that reads the file. Dropping it kills the process.
 struct Worker {
     process: Child,
     jobs: ChildStdin,
@@ -111,6 +113,7 @@ impl WorkerPool {
     }
 }
 
+/// Ends those that have had nothing to do for long.
 async fn close_idle(idle: Idle) {
     loop {
         tokio::time::sleep(IDLE_TIMEOUT).await;
@@ -155,6 +158,7 @@ impl Worker {
         (self, done.then_some(answer))
     }
 
+    /// Why it has ended.
     async fn exit_reason(mut self) -> String {
         drop(self.jobs);
         match timeout(EXIT_TIMEOUT, self.process.wait()).await {
