@@ -1,6 +1,6 @@
 //! Remote services that may be slow or gone: Redis and Postgres, with the embedded store standing in.
 //!
-//! A store reads through [`prefer_remote`] and writes through [`write`], which without the service writes to the outbox too;
+//! A store reads through [`prefer_remote`] and writes through [`write()`], which without the service writes to the outbox too;
 //! `reconnect` drains it, so no request waits for a connection. To add a service: implement [`RemoteBackend`].
 
 mod dispatch;
