@@ -105,7 +105,8 @@ impl RemoteBackend for Postgres {
 
 /// Only what the DSN says: the driver would also take account and host from this process's environment.
 fn options(dsn: &SecretUrl) -> Result<PgConnectOptions, Error> {
-    let wrong = |what: &str| Error::internal_public(format!("POSTGRES_DSN can't be used: {what}"), "see README.md");
+    let wrong =
+        |what: &str| Error::internal_public(format!("POSTGRES_DSN can't be used: {what}"), "see docs/operations.md");
     let url = dsn.parse().ok_or_else(|| wrong("it is no URL"))?;
     let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
     let user = Some(decode(url.username())).filter(|user| !user.is_empty()).unwrap_or_else(|| "postgres".to_owned());

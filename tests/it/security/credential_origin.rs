@@ -71,6 +71,8 @@ async fn the_token_of_an_agent_or_a_source() {
             (json!({"url": other.url(), "auth_token": null}), 422),
             (json!({"url": other.url(), "name": "b"}), 422),
             (json!({"url": other.url(), "auth_token": "given-again"}), 422),
+            // Who gives a secret in one field has not given that of another.
+            (json!({"url": other.url(), resource.free: {"headers": {"X-Key": SECRET}}}), 422),
             (json!({"url": format!("https://localhost:{port}")}), 422),
             (json!({resource.free: {"verify_tls": false}}), 422),
             (json!({resource.free: {"verify_tls": null}}), 422),
@@ -79,7 +81,7 @@ async fn the_token_of_an_agent_or_a_source() {
         ];
         put_each(&server, resource, &entry, SECRET, &changes).await;
         assert!(mine.seen().iter().all(|seen| seen.headers["authorization"] == format!("Bearer {SECRET}")));
-        assert_eq!((mine.seen().len(), other.seen().len()), (9, 0), "what was refused still goes where it went");
+        assert_eq!((mine.seen().len(), other.seen().len()), (10, 0), "what was refused still goes where it went");
 
         entry["url"] = json!(format!("https://127.0.0.1:{port}"));
         put_each(&server, resource, &entry, SECRET, &[(json!({"url": mine.url()}), 422)]).await;
