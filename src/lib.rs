@@ -7,6 +7,8 @@ pub mod app;
 mod chat;
 mod datasources;
 mod executions;
+pub mod grounding;
+mod gui;
 pub mod kernel;
 mod llm;
 mod memory;

@@ -41,6 +41,11 @@ enum Command {
     Openapi,
     /// Ask the running server whether it is ready: exit code 0 if so, 1 if not
     Healthcheck,
+    /// Have the running server evaluate routing: a file of prompts, each with what it should reach; exit code 1 if one does not
+    Evaluate {
+        /// JSON: a list of cases such as {"prompt": "How many customers are there?", "expect": ["datasource:shop"]}
+        file: PathBuf,
+    },
     /// Read a SQLite file for the server that starts this
     #[command(hide = true)]
     ReadSqlite {
@@ -66,7 +71,7 @@ fn main() -> ExitCode {
             outcome
         });
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             telemetry::print_fatal(&error.to_string());
             ExitCode::from(if matches!(error, StartError::Settings(_)) { 2 } else { 1 })
@@ -74,12 +79,19 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> Result<(), StartError> {
+async fn run(command: Command) -> Result<ExitCode, StartError> {
     let said = match command {
-        Command::Serve => return serve(load()?).await,
+        Command::Serve => {
+            let loaded = load()?;
+            app::check(&loaded).await?;
+            return serve(loaded, false).await;
+        }
         Command::Demo => return demo().await,
-        Command::ReadSqlite { file } => return Ok(app::read_sqlite(&file).await?),
-        Command::CheckConfig => load().map(|_| "the configuration is valid".to_owned())?,
+        Command::ReadSqlite { file } => {
+            app::read_sqlite(&file).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::CheckConfig => check_config(&load()?).await?,
         Command::Migrate => app::migrate(&load()?.settings.storage).await?.join("\n"),
         Command::Openapi => app::openapi_document()
             .to_pretty_json()
@@ -88,28 +100,53 @@ async fn run(command: Command) -> Result<(), StartError> {
             app::healthcheck(&load()?.settings.server).await?;
             "ready".to_owned()
         }
+        Command::Evaluate { file } => {
+            let (report, passed) = app::evaluate(&load()?.settings.server, &file).await?;
+            drop(writeln!(io::stdout(), "{report}"));
+            return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
     };
     // A reader that has gone away is no error of ours.
     drop(writeln!(io::stdout(), "{said}"));
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
-async fn demo() -> Result<(), StartError> {
+/// What is said of a configuration that a server starts with.
+async fn check_config(loaded: &LoadedSettings) -> Result<String, StartError> {
+    app::check(loaded).await?;
+    let skipped = loaded.environment.skipped().iter().map(|line| format!("warning: {line}\n"));
+    Ok(skipped.chain(["the configuration is valid".to_owned()]).collect())
+}
+
+async fn demo() -> Result<ExitCode, StartError> {
     let (environment, llm) = app::demo::start(&environment()?).await?;
     let loaded = app::load_settings(environment)?;
     let _flush = telemetry::init(&loaded.settings);
     tracing::info!(%llm, "the demo LLM listens; it is scripted, everything else is real");
-    serve(loaded).await
+    serve(loaded, true).await
 }
 
-async fn serve(loaded: LoadedSettings) -> Result<(), StartError> {
+/// Serves until it is told to stop. The demo does without the second port if somebody else has it.
+async fn serve(loaded: LoadedSettings, is_demo: bool) -> Result<ExitCode, StartError> {
     let _flush = telemetry::init(&loaded.settings);
     let listener = app::bind(loaded.settings.server.address).await?;
+    let chat_page = match app::bind_chat_page(&loaded.settings.server).await {
+        Err(error) if is_demo => {
+            tracing::warn!(%error, "an older GUI will not find its chat page");
+            None
+        }
+        bound => bound?,
+    };
     let app = App::build(loaded, Platform::system()).await?;
     let address = listener.local_addr().map_err(|error| Error::internal("the listener has no address", error))?;
     tracing::info!(%address, "serving; API explorer at http://{address}/docs");
-    app::serve(listener, app, app::stop_signal()).await;
-    Ok(())
+    if let Some(chat_page) = &chat_page {
+        let address =
+            chat_page.local_addr().map_err(|error| Error::internal("the second port has no address", error))?;
+        tracing::info!(%address, "serving on the second port too, where an older GUI looks for its chat page (CHAT_UI_PORT)");
+    }
+    app::serve([listener].into_iter().chain(chat_page).collect(), app, app::stop_signal()).await;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn environment() -> Result<Environment, StartError> {

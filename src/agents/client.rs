@@ -7,8 +7,9 @@ use futures_util::stream::BoxStream;
 use serde_json::Value;
 use tokio::time::timeout;
 
+use super::answer::{AgentAnswer, Payload, is_json_lines};
 use super::event_redactor::EventRedactor;
-use crate::kernel::{Deadline, JsonError, Redaction};
+use crate::kernel::{Deadline, JsonError};
 use crate::outbound::{
     Body, BreakerState, Breakers, Call, CallError, HttpClient, Permit, Reply, display_url, join_url, read_lines,
 };
@@ -20,8 +21,13 @@ const MAX_REPLY_BYTES: usize = 10_000_000;
 const MAX_STREAM_BYTES: usize = 100_000_000;
 /// Largest event of a stream, in bytes.
 const MAX_EVENT_BYTES: usize = 1_000_000;
+/// What a text may begin with that is none of it.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// How much of an error's text is quoted.
 const MAX_ERROR_CHARS: usize = 500;
+
+/// An agent of the catalog.
+pub type AgentEntry = Arc<CatalogEntry<AgentSettings>>;
 
 /// Calls agents over HTTP. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -30,30 +36,9 @@ pub(super) struct AgentClient {
     breakers: Breakers,
 }
 
-/// What an agent answered.
-#[derive(Debug)]
-pub struct AgentAnswer {
-    /// HTTP status.
-    pub status: u16,
-    /// `Content-Type`, without parameters.
-    pub content_type: String,
-    /// The reply.
-    pub payload: Payload,
-}
-
-/// The body of an answer.
-#[derive(Debug)]
-pub enum Payload {
-    /// JSON, or null for no body.
-    Json(Value),
-    /// Any other text.
-    Text(String),
-    /// What is no text.
-    Binary(bytes::Bytes),
-}
-
 /// Why a call got no answer.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
 pub struct AgentFailure {
     /// In the original's terms: the agent's status, 408 for a timeout, 500 for no connection, 400 for a call that was not
     /// made.
@@ -66,8 +51,7 @@ pub struct AgentFailure {
 
 /// An agent's reply that has begun.
 pub(super) struct AgentReply {
-    entry: Arc<CatalogEntry<AgentSettings>>,
-    redaction: Redaction,
+    entry: AgentEntry,
     reply: Reply,
 }
 
@@ -79,7 +63,7 @@ impl AgentClient {
     /// Calls an endpoint and waits for the head of the reply; a status other than 2xx is a failure.
     pub(super) async fn call(
         &self,
-        entry: &Arc<CatalogEntry<AgentSettings>>,
+        entry: &AgentEntry,
         method: &str,
         url: String,
         body: Option<&Value>,
@@ -96,7 +80,7 @@ impl AgentClient {
         let impatient = deadline.is_shorter_than(agent.timeout());
         let call = Call { body: body.map(Body::json), ..Call::get(url) }.method(method);
         let call = call.bearer(agent.auth_token.as_ref()).accept(accept);
-        let reply = match self.http.send(&call, deadline).await {
+        let reply = match self.http.send_following(&call, deadline).await {
             Ok(reply) => reply,
             Err(error) => {
                 match &error {
@@ -114,19 +98,18 @@ impl AgentClient {
             504 => self.probe(entry, permit),
             _ => permit.succeeded(),
         }
-        let redaction = entry.redaction().clone();
         if (200..300).contains(&status) {
-            return Ok(AgentReply { entry: entry.clone(), redaction, reply });
+            return Ok(AgentReply { entry: entry.clone(), reply });
         }
         let text = reply.status_text();
-        let said = reply.error_text(&redaction, deadline).await;
+        let said = reply.error_text(entry.redaction(), deadline).await;
         let said: String = said.trim().chars().take(MAX_ERROR_CHARS).collect();
         let said = if said.is_empty() { said } else { format!(": {said}") };
         Err(failure(status, format!("answered {text}{said}")))
     }
 
     /// Asks for a sign of life at `/health`: the status, whatever it is. Closes the breaker if there is one.
-    pub(super) async fn ping(&self, entry: &CatalogEntry<AgentSettings>, deadline: Deadline) -> Result<u16, CallError> {
+    pub(super) async fn ping(&self, entry: &AgentEntry, deadline: Deadline) -> Result<u16, CallError> {
         let status = self.request_health(entry, deadline).await?;
         if status == 200 {
             self.breakers.reset(&breaker_key(entry));
@@ -134,14 +117,14 @@ impl AgentClient {
         Ok(status)
     }
 
-    async fn request_health(&self, entry: &CatalogEntry<AgentSettings>, deadline: Deadline) -> Result<u16, CallError> {
+    async fn request_health(&self, entry: &AgentEntry, deadline: Deadline) -> Result<u16, CallError> {
         let url = join_url(entry.effective.url.expose(), "/health").map_err(CallError::Invalid)?;
         let call = Call::get(url).bearer(entry.effective.auth_token.as_ref());
-        Ok(self.http.send(&call, deadline).await?.status())
+        Ok(self.http.send_following(&call, deadline).await?.status())
     }
 
     /// An agent that says nothing shows by a sign of life that it is there.
-    fn probe(&self, entry: &Arc<CatalogEntry<AgentSettings>>, permit: Permit) {
+    fn probe(&self, entry: &AgentEntry, permit: Permit) {
         let (client, entry) = (self.clone(), Arc::clone(entry));
         permit.probe(async move {
             let deadline = Deadline::after(entry.effective.timeout().min(Permit::PROBE_TIMEOUT));
@@ -153,13 +136,13 @@ impl AgentClient {
     }
 
     /// The state of an agent's breaker.
-    pub(super) fn breaker(&self, entry: &CatalogEntry<AgentSettings>) -> BreakerState {
+    pub(super) fn breaker(&self, entry: &AgentEntry) -> BreakerState {
         self.breakers.state(&breaker_key(entry))
     }
 }
 
 /// An agent that moves starts with a clean record.
-fn breaker_key(entry: &CatalogEntry<AgentSettings>) -> String {
+fn breaker_key(entry: &AgentEntry) -> String {
     format!("agent {} at {}", entry.name, display_url(entry.effective.url.expose()))
 }
 
@@ -171,23 +154,26 @@ impl AgentReply {
 
     /// The whole answer.
     pub(super) async fn read(self, deadline: Deadline) -> Result<AgentAnswer, AgentFailure> {
-        let (status, content_type) = (self.reply.status(), self.redaction.text(&content_type(&self.reply)));
+        let redaction = self.entry.redaction();
+        let (status, content_type) = (self.reply.status(), redaction.text(&content_type(&self.reply)));
         let reader = self.reply.reader();
         let bytes = self.reply.bytes(MAX_REPLY_BYTES, deadline).await;
         let bytes = bytes.map_err(|error| AgentFailure::of(&self.entry, &error))?;
-        let payload = match reader.read(&bytes) {
+        let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
+        let is_json = || content_type.ends_with("json") && !is_json_lines(&content_type, text);
+        let payload = match reader.read(text) {
             _ if bytes.is_empty() => Payload::Json(Value::Null),
-            Ok(json) => Payload::Json(self.redaction.json(json)),
-            Err(JsonError::TooManyValues(most)) if content_type.ends_with("json") => {
+            Ok(json) => Payload::Json(redaction.json(json)),
+            Err(JsonError::TooManyValues(most)) if is_json() => {
                 return Err(AgentFailure::of(&self.entry, &CallError::TooManyValues(most)));
             }
-            Err(error) if content_type.ends_with("json") => {
+            Err(error) if is_json() => {
                 let what = format!("sent {content_type} that is none: {error}");
                 return Err(AgentFailure::new(&self.entry, 400, &what));
             }
             Err(_) => match String::from_utf8(bytes.to_vec()) {
-                Ok(text) => Payload::Text(self.redaction.text(&text)),
-                Err(_) if self.redaction.occurs_in(&bytes) => {
+                Ok(text) => Payload::Text(redaction.text(&text)),
+                Err(_) if redaction.occurs_in(&bytes) => {
                     return Err(AgentFailure::new(&self.entry, 400, "sent bytes that hold its own credential"));
                 }
                 Err(_) => Payload::Binary(bytes),
@@ -202,10 +188,9 @@ impl AgentReply {
         silence: Duration,
         deadline: Deadline,
     ) -> BoxStream<'static, Result<String, AgentFailure>> {
-        let (name, url) = (self.entry.name.clone(), display_url(self.entry.effective.url.expose()));
-        let failed = move |error: &CallError| AgentFailure::from_call_error(name.as_str(), &url, error);
-        let mut redactor = EventRedactor::new(self.redaction);
-        let mut lines = Box::pin(read_lines(self.reply.stream()));
+        let Self { entry, reply } = self;
+        let mut redactor = EventRedactor::new(entry.redaction().clone());
+        let mut lines = Box::pin(read_lines(reply.stream()));
         Box::pin(try_stream! {
             let (mut sent, mut event) = (0, String::new());
             loop {
@@ -214,7 +199,7 @@ impl AgentReply {
                     Some(Ok(line)) => line,
                     Some(Err(error)) => {
                         yield redactor.finish();
-                        Err(failed(&error))?;
+                        Err(AgentFailure::of(&entry, &error))?;
                         break;
                     }
                     None => break,
@@ -222,7 +207,7 @@ impl AgentReply {
                 sent += line.len() + 1;
                 if sent > MAX_STREAM_BYTES || event.len() > MAX_EVENT_BYTES {
                     yield redactor.finish();
-                    Err(failed(&CallError::TooLarge(MAX_STREAM_BYTES)))?;
+                    Err(AgentFailure::of(&entry, &CallError::TooLarge(MAX_STREAM_BYTES)))?;
                 }
                 event.push_str(&line);
                 event.push('\n');
@@ -242,24 +227,20 @@ fn content_type(reply: &Reply) -> String {
 }
 
 impl AgentFailure {
-    pub(super) fn new(entry: &CatalogEntry<AgentSettings>, status: u16, what: &str) -> Self {
+    pub(super) fn new(entry: &AgentEntry, status: u16, what: &str) -> Self {
         let shown = display_url(entry.effective.url.expose());
         Self { status, error: format!("Agent '{}' ({shown}) {what}", entry.name), timed_out: false }
     }
 
-    fn of(entry: &CatalogEntry<AgentSettings>, error: &CallError) -> Self {
-        Self::from_call_error(entry.name.as_str(), &display_url(entry.effective.url.expose()), error)
-    }
-
-    fn from_call_error(name: &str, url: &str, error: &CallError) -> Self {
-        let (status, hint) = match error {
-            CallError::Timeout => (408, "Request timeout: "),
-            CallError::TooLarge(_) | CallError::TooManyValues(_) | CallError::Invalid(_) | CallError::Denied(_) => {
-                (400, "")
-            }
-            _ => (500, ""),
+    fn of(entry: &AgentEntry, error: &CallError) -> Self {
+        let status = match error {
+            CallError::Timeout => 408,
+            CallError::TooLarge(_) | CallError::TooManyValues(_) | CallError::Invalid(_) | CallError::Denied(_) => 400,
+            _ => 500,
         };
-        let timed_out = status == 408;
-        Self { status, error: format!("{hint}Agent '{name}' ({url}) {error}"), timed_out }
+        let timed_out = *error == CallError::Timeout;
+        let hint = if timed_out { "Request timeout: " } else { "" };
+        let Self { error, .. } = Self::new(entry, status, &error.to_string());
+        Self { status, error: format!("{hint}{error}"), timed_out }
     }
 }

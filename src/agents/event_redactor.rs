@@ -55,12 +55,13 @@ impl EventRedactor {
 
     /// Where the events that wait have texts.
     fn paths(&self) -> BTreeSet<String> {
-        self.pending.iter().flat_map(BufferedEvent::paths).collect()
+        self.pending.iter().flat_map(|event| text_paths(&event.data)).collect()
     }
 
     /// Masks what the texts at this path make together; how many events need not wait for more of it.
     fn mask(&mut self, path: &str, is_over: bool) -> usize {
-        let with_text = |(at, event): (usize, &BufferedEvent)| event.text_at(path).map(|text| (at, text.to_owned()));
+        let with_text =
+            |(at, event): (usize, &BufferedEvent)| Some((at, event.data.pointer(path)?.as_str()?.to_owned()));
         let (places, texts): (Vec<usize>, Vec<String>) = self.pending.iter().enumerate().filter_map(with_text).unzip();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let (masked, open) = self.redaction.mask_pieces(&texts, is_over);
@@ -83,30 +84,6 @@ impl BufferedEvent {
         Some(Self { text: text.to_owned(), is_json: json.is_some(), data: json.unwrap_or(Value::String(data)) })
     }
 
-    /// The JSON pointers of its texts.
-    fn paths(&self) -> Vec<String> {
-        fn collect(value: &Value, path: &str, found: &mut Vec<String>) {
-            match value {
-                Value::String(_) => found.push(path.to_owned()),
-                Value::Array(items) => {
-                    items.iter().enumerate().for_each(|(at, item)| collect(item, &format!("{path}/{at}"), found));
-                }
-                Value::Object(map) => {
-                    let escaped = |key: &str| key.replace('~', "~0").replace('/', "~1");
-                    map.iter().for_each(|(key, value)| collect(value, &format!("{path}/{}", escaped(key)), found));
-                }
-                _ => {}
-            }
-        }
-        let mut found = Vec::new();
-        collect(&self.data, "", &mut found);
-        found
-    }
-
-    fn text_at(&self, path: &str) -> Option<&str> {
-        self.data.pointer(path)?.as_str()
-    }
-
     /// Puts another text in the place of one, and writes the event anew if it differs.
     fn set(&mut self, path: &str, text: String) {
         let Some(place) = self.data.pointer_mut(path).filter(|place| place.as_str() != Some(&text)) else { return };
@@ -118,6 +95,20 @@ impl BufferedEvent {
         let others: Vec<_> = self.text.lines().filter(|line| !line.is_empty() && !line.starts_with("data:")).collect();
         let data: Vec<_> = data.split('\n').map(|line| format!("data: {line}")).collect();
         self.text = [others.join("\n"), data.join("\n"), "\n".to_owned()].join("\n").trim_start().to_owned();
+    }
+}
+
+/// The JSON pointers of the texts in a value.
+fn text_paths(value: &Value) -> Vec<String> {
+    let below = |key: String, value: &Value| text_paths(value).into_iter().map(move |path| format!("/{key}{path}"));
+    match value {
+        Value::String(_) => vec![String::new()],
+        Value::Array(items) => items.iter().enumerate().flat_map(|(at, item)| below(at.to_string(), item)).collect(),
+        Value::Object(map) => {
+            let escaped = |key: &str| key.replace('~', "~0").replace('/', "~1");
+            map.iter().flat_map(|(key, value)| below(escaped(key), value)).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -1,4 +1,3 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -6,10 +5,11 @@ use futures_util::stream::BoxStream;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::client::{AgentAnswer, AgentClient, AgentFailure, AgentReply};
+use super::answer::AgentAnswer;
+use super::client::{AgentClient, AgentEntry, AgentFailure, AgentReply};
 use crate::kernel::{Deadline, Error, FieldIssue};
 use crate::outbound::{BreakerState, CallError, HttpClient, join_url};
-use crate::settings::{AgentSettings, CatalogEntry, Settings, SharedSettings};
+use crate::settings::{Settings, SharedSettings};
 use crate::storage::{ConfigRepository, ConfigService, ConfigStore};
 use crate::telemetry::metrics::{self, Callee};
 
@@ -47,18 +47,13 @@ impl Default for AgentCall {
 }
 
 /// Why an agent gave no answer.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
 pub enum AgentError {
     /// The caller asked for what can't be.
-    InvalidCall(Error),
+    InvalidCall(#[from] Error),
     /// The agent failed, or can't be called.
-    Failed(AgentFailure),
-}
-
-impl From<Error> for AgentError {
-    fn from(error: Error) -> Self {
-        Self::InvalidCall(error)
-    }
+    Failed(#[from] AgentFailure),
 }
 
 /// What came of a call: an answer, or a stream of events.
@@ -100,7 +95,7 @@ impl AgentService {
     pub(super) async fn call(
         &self,
         settings: &Settings,
-        entry: &Arc<CatalogEntry<AgentSettings>>,
+        entry: &AgentEntry,
         call: &AgentCall,
     ) -> Result<CallOutcome, AgentError> {
         let limit = limit_of(entry, call.timeout_seconds)?;
@@ -109,7 +104,7 @@ impl AgentService {
         let outcome = match self.send(entry, call, ACCEPT_ANY, deadline).await {
             Err(error) => Err(error),
             Ok(reply) if reply.is_stream() => Ok(CallOutcome::Stream(reply.stream(limit, Deadline::after(whole)))),
-            Ok(reply) => reply.read(deadline).await.map(CallOutcome::Answer).map_err(AgentError::Failed),
+            Ok(reply) => reply.read(deadline).await.map(CallOutcome::Answer).map_err(Into::into),
         };
         count(entry, &outcome, started);
         outcome
@@ -118,22 +113,20 @@ impl AgentService {
     /// Calls an agent for chat, which wants the whole answer before `deadline`.
     pub async fn ask(
         &self,
-        entry: &Arc<CatalogEntry<AgentSettings>>,
+        entry: &AgentEntry,
         call: &AgentCall,
         deadline: Deadline,
     ) -> Result<AgentAnswer, AgentError> {
         let (deadline, started) = (deadline.at_most(entry.effective.timeout()), Instant::now());
-        let outcome = match self.send(entry, call, "application/json", deadline).await {
-            Ok(reply) => reply.read(deadline).await.map_err(AgentError::Failed),
-            Err(error) => Err(error),
-        };
+        let outcome =
+            async { Ok(self.send(entry, call, "application/json", deadline).await?.read(deadline).await?) }.await;
         count(entry, &outcome, started);
         outcome
     }
 
     async fn send(
         &self,
-        entry: &Arc<CatalogEntry<AgentSettings>>,
+        entry: &AgentEntry,
         call: &AgentCall,
         accept: &'static str,
         deadline: Deadline,
@@ -143,15 +136,14 @@ impl AgentService {
             .map_err(|expected| wrong_query("endpoint", expected, call.endpoint.as_str().into()))?;
         if !agent.enabled {
             let error = format!("Agent '{}' is disabled", entry.name);
-            return Err(AgentError::Failed(AgentFailure { status: 400, error, timed_out: false }));
+            return Err(AgentFailure { status: 400, error, timed_out: false }.into());
         }
         let body = call.body.clone().map(Value::Object);
-        let reply = self.client.call(entry, &call.method, url, body.as_ref(), accept, deadline).await;
-        reply.map_err(AgentError::Failed)
+        Ok(self.client.call(entry, &call.method, url, body.as_ref(), accept, deadline).await?)
     }
 
     /// Asks one agent for a sign of life, within its own timeout and before `deadline`; `None` if it is disabled.
-    pub(super) async fn ping(&self, entry: &CatalogEntry<AgentSettings>, deadline: Deadline) -> Option<PingReport> {
+    pub async fn ping(&self, entry: &AgentEntry, deadline: Deadline) -> Option<PingReport> {
         if !entry.effective.enabled {
             return None;
         }
@@ -176,13 +168,9 @@ impl AgentService {
     }
 
     /// Asks all agents at once, each as [`AgentService::ping`] does; the order is that of the catalog.
-    pub async fn ping_all(
-        &self,
-        settings: &Settings,
-        deadline: Deadline,
-    ) -> Vec<(Arc<CatalogEntry<AgentSettings>>, Option<PingReport>)> {
+    pub async fn ping_all(&self, settings: &Settings, deadline: Deadline) -> Vec<(AgentEntry, Option<PingReport>)> {
         let entries: Vec<_> = settings.agents.iter().cloned().collect();
-        let ask = |entry: Arc<CatalogEntry<AgentSettings>>| async move {
+        let ask = |entry: AgentEntry| async move {
             let ping = self.ping(&entry, deadline).await;
             (entry, ping)
         };
@@ -196,7 +184,7 @@ impl AgentService {
 }
 
 /// Tells the figures how a call ended, if one was made.
-fn count<T>(entry: &CatalogEntry<AgentSettings>, outcome: &Result<T, AgentError>, started: Instant) {
+fn count<T>(entry: &AgentEntry, outcome: &Result<T, AgentError>, started: Instant) {
     let outcome = match outcome {
         Ok(_) => "ok",
         Err(AgentError::Failed(AgentFailure { timed_out: true, .. })) => "timeout",
@@ -206,7 +194,7 @@ fn count<T>(entry: &CatalogEntry<AgentSettings>, outcome: &Result<T, AgentError>
     metrics::call(Callee::Agent, entry.name.as_str(), outcome, started.elapsed());
 }
 
-fn limit_of(entry: &CatalogEntry<AgentSettings>, asked: Option<i64>) -> Result<Duration, Error> {
+fn limit_of(entry: &AgentEntry, asked: Option<i64>) -> Result<Duration, Error> {
     let most = entry.effective.timeout_seconds;
     match asked {
         Some(asked) if asked > most => {

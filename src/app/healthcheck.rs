@@ -21,7 +21,7 @@ pub async fn healthcheck(settings: &ServerSettings) -> Result<(), Error> {
 }
 
 /// A server that listens everywhere is reached through loopback.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -1,20 +1,27 @@
-//! The composition root, which knows all other rooms. To mount a module: its service in `build`, its router in `router`.
+//! The composition root, which knows all other rooms. To mount a module: its service in `modules`, its router in `router`.
 
+mod background;
 mod build;
 mod connections;
 pub mod demo;
+mod evaluate;
+mod exposure;
 mod healthcheck;
 mod migrate;
+mod modules;
 mod open_files;
+mod preflight;
 mod router;
 mod serve;
 mod write_timeout;
 
 pub use build::{App, Platform, StartError, load_settings};
+pub use evaluate::evaluate;
 pub use healthcheck::healthcheck;
 pub use migrate::migrate;
+pub use preflight::check;
 pub use router::openapi_document;
-pub use serve::{bind, serve, stop_signal};
+pub use serve::{bind, bind_chat_page, serve, stop_signal};
 
 pub use crate::datasources::read_sqlite;
 pub use crate::outbound::NameResolver;

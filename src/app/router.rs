@@ -2,31 +2,11 @@ use axum::Router;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::agents::AgentService;
-use crate::chat::ChatService;
-use crate::datasources::DataSourceService;
-use crate::executions::ExecutionService;
+use super::modules::Modules;
 use crate::kernel::Error;
-use crate::llm::LlmService;
-use crate::memory::routes::MemoryState;
-use crate::monitoring::MonitoringService;
-use crate::tools::ToolService;
 use crate::web::openapi::{base_document, complete};
-use crate::web::{AppState, docs_router, system_router};
-use crate::{agents, chat, datasources, executions, llm, memory, monitoring, tools};
-
-/// The state of each module's routes.
-pub(super) struct Modules {
-    pub(super) system: AppState,
-    pub(super) llm: LlmService,
-    pub(super) agents: AgentService,
-    pub(super) datasources: DataSourceService,
-    pub(super) tools: ToolService,
-    pub(super) memory: MemoryState,
-    pub(super) chat: ChatService,
-    pub(super) executions: ExecutionService,
-    pub(super) monitoring: MonitoringService,
-}
+use crate::web::{docs_router, system_router};
+use crate::{agents, chat, datasources, executions, gui, llm, memory, monitoring, tools};
 
 /// All routes, and the documents made from the same lines.
 pub(super) fn router(modules: Modules, prefix: &str) -> Result<Router, Error> {
@@ -57,7 +37,14 @@ fn documented(modules: Option<&Modules>, prefix: &str) -> OpenApiRouter {
         .merge(mount(datasources::routes::router(), modules.map(|it| it.datasources.clone())))
         .merge(mount(tools::routes::router(), modules.map(|it| it.tools.clone())))
         .merge(mount(memory::routes::router(), modules.map(|it| it.memory.clone())))
+        .merge(mount(chat::routes::api_router(), modules.map(|it| it.chat.clone())))
         .nest(prefix, mount(chat::routes::router(), modules.map(|it| it.chat.clone())))
         .nest(prefix, mount(executions::routes::router(), modules.map(|it| it.executions.clone())))
         .merge(mount(monitoring::routes::router(), modules.map(|it| it.monitoring.clone())))
+        .merge(mount(gui::chat_page::routes::router(), modules.map(|it| it.chat_page.clone())))
+        .merge(mount(gui::routes::connections_router(), modules.map(|it| it.llm.clone())))
+        .merge(mount(gui::routes::topology_router(), modules.map(|it| it.topology.clone())))
+        .merge(mount(gui::routes::memory_router(), modules.map(|it| it.memory.clone())))
+        .merge(mount(gui::routes::pipeline_router(), modules.map(|it| it.chat.clone())))
+        .merge(mount(gui::routes::setup_router(), modules.map(|it| it.system.clone())))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use futures_util::future::join_all;
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -23,6 +24,7 @@ use super::connections::{Admission, BodySide, ClientConnection, Connections, Tra
 use super::open_files::room_for_connections;
 use super::write_timeout::WriteTimeoutStream;
 use crate::kernel::Error;
+use crate::settings::ServerSettings;
 use crate::web::{ReplySize, normalize_path};
 
 /// Largest head of a request, and about what is kept of a stream whose client does not read.
@@ -36,26 +38,37 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Listens on `address`.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| Error::internal_public(format!("can't listen on {address} (API_HOST, API_PORT)"), error))
+    listen(address, "API_HOST, API_PORT").await
 }
 
-/// Serves until `stop` is done, then lets requests under way finish for `SHUTDOWN_GRACE_SECONDS`, and closes the app.
-pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = ()> + Send) {
+/// Listens on the second port for the chat page, if there is to be one.
+pub async fn bind_chat_page(settings: &ServerSettings) -> Result<Option<TcpListener>, Error> {
+    let Some(port) = settings.chat_ui_port else { return Ok(None) };
+    listen(SocketAddr::new(settings.address.ip(), port), "API_HOST, CHAT_UI_PORT").await.map(Some)
+}
+
+async fn listen(address: SocketAddr, variables: &str) -> Result<TcpListener, Error> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| Error::internal_public(format!("can't listen on {address} ({variables})"), error))
+}
+
+/// Serves on all of these until `stop` is done, then lets requests under way finish for `SHUTDOWN_GRACE_SECONDS`, and closes the app.
+pub async fn serve(listeners: Vec<TcpListener>, app: App, stop: impl Future<Output = ()> + Send) {
     let settings = app.state.settings.snapshot().server;
     let connections = Connections::new(&settings, room_for_connections(settings.max_connections));
     let serving = HttpServer::new(app.router.clone());
     tokio::select! {
         () = stop => {}
-        () = serving.accept_all(&listener, &connections) => {}
+        _ = join_all(listeners.iter().map(|listener| serving.accept_all(listener, &connections))) => {}
     }
-    drop(listener);
+    drop(listeners);
     serving.stopping.cancel();
     app.monitoring.stop();
     let grace = settings.shutdown_grace;
     tracing::info!(grace_seconds = grace.as_secs(), "stopping: finishing what is under way");
-    if tokio::time::timeout(grace, serving.graceful.shutdown()).await.is_err() {
+    let (requests, executions) = (serving.graceful.shutdown(), app.topology.finished());
+    if tokio::time::timeout(grace, async { tokio::join!(requests, executions) }).await.is_err() {
         tracing::warn!("the grace period is over; what is still under way is cut off");
     }
     serving.cut.cancel();

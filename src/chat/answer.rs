@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::events::{ChatEvent, EventSender};
 use crate::kernel::{Redaction, StreamRedactor};
-use crate::llm::Usage;
+use crate::llm::{FinishReason, Usage};
 
 /// An answer and what is worth knowing about it; also what the cache keeps.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -12,9 +12,23 @@ pub(super) struct Answer {
     /// None if the answer is no model's.
     pub(super) model: Option<String>,
     pub(super) usage: Option<Usage>,
+    /// Why the model stopped.
+    #[serde(default)]
+    pub(super) finish_reason: Option<FinishReason>,
 }
 
 impl Answer {
+    /// What is wrong with it, if the model did not come to its end.
+    pub(super) fn cut_off(&self) -> Option<&'static str> {
+        match self.finish_reason? {
+            FinishReason::Length => Some(
+                "The answer is cut off: the model had used up the tokens that it may use (LLM_MAX_TOKENS, or the server's own limit)",
+            ),
+            FinishReason::ContentFilter => Some("The answer is cut off by a content filter of the LLM server"),
+            FinishReason::Stop | FinishReason::ToolCalls | FinishReason::Other => None,
+        }
+    }
+
     /// The answer without secrets.
     pub(super) fn masked(self, redaction: &Redaction) -> Self {
         let model = self.model.map(|model| redaction.text(&model));
@@ -26,6 +40,7 @@ impl Answer {
 #[derive(Debug)]
 pub(super) struct AnswerBuffer {
     events: EventSender,
+    redaction: Redaction,
     state: Mutex<BufferState>,
 }
 
@@ -41,8 +56,8 @@ struct BufferState {
 impl AnswerBuffer {
     /// An empty buffer; secrets are masked in what is sent, however it is cut into pieces.
     pub(super) fn new(events: EventSender, redaction: Redaction) -> Self {
-        let redactor = StreamRedactor::new(redaction);
-        Self { events, state: Mutex::new(BufferState { redactor, ..BufferState::default() }) }
+        let redactor = StreamRedactor::new(redaction.clone());
+        Self { events, redaction, state: Mutex::new(BufferState { redactor, ..BufferState::default() }) }
     }
 
     /// Whether a client hears the pieces.
@@ -78,6 +93,20 @@ impl AnswerBuffer {
         if !self.is_streaming() {
             self.state().written.clear();
         }
+    }
+
+    /// Takes back all but the first bytes of what was written: it was no part of the answer. A streaming client has heard it, and
+    /// is told the answer without it in the end.
+    pub(super) fn rewind(&self, length: usize) {
+        let mut state = self.state();
+        state.written.truncate(length);
+        state.redactor = StreamRedactor::new(self.redaction.clone());
+        state.heard = self.redaction.text(&state.written);
+    }
+
+    /// What a streaming client has heard, if it has heard anything.
+    pub(super) fn heard(&self) -> Option<String> {
+        Some(self.state().heard.clone()).filter(|heard| !heard.is_empty())
     }
 
     /// All that was written so far, secrets included.

@@ -6,19 +6,19 @@ use super::answer::AnswerBuffer;
 use super::events::{ChatEvent, EventSender};
 use super::plan::Plan;
 use super::prompt::PromptBuilder;
-use super::request::UserRequest;
+use super::request::{ConversationKey, UserRequest};
 use super::task::Inputs;
 use super::text::json_in;
-use super::tool_support::ToolSupport;
 use super::web_sources::WebSources;
 use crate::agents::AgentService;
 use crate::datasources::DataSourceService;
 use crate::executions::ExecutionRecorder;
-use crate::kernel::Deadline;
+use crate::grounding::GroundingService;
+use crate::kernel::{Deadline, UserId};
 use crate::llm::{ChatMessage, ChatRequest, Completion, LlmClient, LlmError, ToolSpec, Usage};
 use crate::memory::{MemoryService, ResponseCache};
-use crate::settings::Settings;
-use crate::storage::Step;
+use crate::settings::{AnonymousMemory, Settings};
+use crate::storage::{EvaluationStore, Step};
 use crate::tools::ToolService;
 
 /// The services that chat works with. Cheap to clone.
@@ -32,16 +32,19 @@ pub struct ChatServices {
     pub datasources: DataSourceService,
     /// Do things.
     pub tools: ToolService,
+    /// Knows what is configured.
+    pub grounding: GroundingService,
     /// Remembers.
     pub memory: MemoryService,
     /// Keeps answers.
     pub cache: ResponseCache,
+    /// Keeps the last evaluation.
+    pub evaluations: EvaluationStore,
 }
 
 /// What one request works with from its beginning to its end.
 pub(super) struct ChatContext<'a> {
     pub(super) services: &'a ChatServices,
-    pub(super) tool_support: &'a ToolSupport,
     /// The one snapshot of the settings.
     pub(super) settings: Settings,
     pub(super) request: UserRequest,
@@ -53,6 +56,33 @@ pub(super) struct ChatContext<'a> {
 }
 
 impl ChatContext<'_> {
+    /// Under which key the memory has the conversation; `None` if it is neither read nor added to.
+    pub(super) fn conversation(&self) -> Option<&UserId> {
+        match self.request.conversation.as_ref().filter(|_| self.settings.memory.enabled)? {
+            ConversationKey::Own(key) => Some(key),
+            ConversationKey::Shared(key) => Some(key).filter(|_| self.shares_conversations()),
+        }
+    }
+
+    /// Whose conversation it is, as replies tell.
+    pub(super) fn conversation_owner(&self) -> Option<&UserId> {
+        let key = self.conversation()?;
+        // A conversation of the chat page has a key of its own, whoever's it is.
+        match self.request.conversation {
+            Some(ConversationKey::Own(_)) => self.request.user.as_ref(),
+            _ => Some(key),
+        }
+    }
+
+    /// Who asks, as agents are told, which may keep conversations of their own; `None` for somebody who shares none with others.
+    pub(super) fn caller(&self) -> Option<UserId> {
+        self.request.user.clone().or_else(|| self.shares_conversations().then(|| self.request.owner()))
+    }
+
+    fn shares_conversations(&self) -> bool {
+        self.settings.memory.anonymous == AnonymousMemory::Shared
+    }
+
     /// A step has ended: it is recorded, and a streaming client hears of it.
     pub(super) async fn record_step(&self, step: Step) {
         let step = self.recorder.step(step).await;
@@ -81,7 +111,7 @@ impl TaskContext<'_> {
 
     /// The messages for the model that answers.
     pub(super) fn messages(&self, inputs: &Inputs, instruction: Option<&str>) -> Vec<ChatMessage> {
-        let gaps = self.plan.gaps.iter().map(|gap| gap.text.as_str());
+        let gaps = self.plan.gaps.iter().filter(|gap| gap.is_told).map(|gap| gap.text.as_str());
         let missing: Vec<_> = gaps.chain(inputs.failures.iter().map(String::as_str)).collect();
         self.prompt.messages(&inputs.results, &missing, instruction)
     }
@@ -89,7 +119,19 @@ impl TaskContext<'_> {
     /// A request to the model that the user wants.
     pub(super) fn llm_request(&self, messages: Vec<ChatMessage>, tools: Vec<ToolSpec>) -> ChatRequest {
         let model = self.chat.request.options.model.clone();
-        ChatRequest { model, messages, tools, ..ChatRequest::default() }
+        ChatRequest { model, messages, tools }
+    }
+
+    /// Whether the model that the user wants has refused functions a short while ago.
+    pub(super) fn takes_no_tools(&self) -> bool {
+        let (llm, model) = (self.chat.settings.llm.effective(), self.chat.request.options.model.as_deref());
+        self.chat.services.llm.takes_no_tools(llm, model)
+    }
+
+    /// It has just refused them.
+    pub(super) fn note_no_tools(&self, why: &LlmError) {
+        let (llm, model) = (self.chat.settings.llm.effective(), self.chat.request.options.model.as_deref());
+        self.chat.services.llm.note_no_tools(llm, model, why);
     }
 
     /// Asks the model.
@@ -100,7 +142,7 @@ impl TaskContext<'_> {
     /// Asks the model a question of the server's own, which has one right answer.
     pub(super) async fn ask(&self, question: String, deadline: Deadline) -> Result<Completion, LlmError> {
         let model = self.chat.request.options.model.clone();
-        let request = ChatRequest { model, temperature: Some(0.0), ..ChatRequest::question(question) };
+        let request = ChatRequest { model, ..ChatRequest::question(question) };
         self.complete(&request, deadline).await
     }
 

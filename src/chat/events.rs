@@ -2,15 +2,16 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+use super::task::Action;
 use crate::kernel::Stopwatch;
-use crate::storage::Step;
+use crate::storage::{Step, StepStatus};
 
 /// Events that wait to be sent; a slow client slows the work down instead of filling memory.
 const CHANNEL_CAPACITY: usize = 64;
 
 /// What a streaming client hears while the work goes on.
 #[derive(Debug)]
-pub(super) enum ChatEvent {
+pub enum ChatEvent {
     /// The plan is made.
     Execution(PlannedExecution),
     /// A task has ended.
@@ -21,7 +22,7 @@ pub(super) enum ChatEvent {
 
 /// What is going to be done.
 #[derive(Debug, Serialize)]
-pub(super) struct PlannedExecution {
+pub struct PlannedExecution {
     pub(super) execution_id: String,
     pub(super) intent: &'static str,
     pub(super) intent_confidence: f64,
@@ -30,8 +31,8 @@ pub(super) struct PlannedExecution {
 }
 
 /// A step as replies show it: its output is the answer or part of it, so it is not repeated.
-#[derive(Debug, Serialize)]
-pub(super) struct StepSummary {
+#[derive(Clone, Debug, Serialize)]
+pub struct StepSummary {
     id: String,
     action: String,
     target: Option<String>,
@@ -39,6 +40,15 @@ pub(super) struct StepSummary {
     duration_ms: i64,
     error: Option<String>,
     query: Option<String>,
+}
+
+impl StepSummary {
+    /// The agent, the data source or the tool that it got something from; `None` for a model, and if it got nothing.
+    pub fn used(&self) -> Option<&str> {
+        let is_of_model = self.action == Action::LlmCall.as_str();
+        let is_completed = self.status == StepStatus::Completed.as_str();
+        self.target.as_deref().filter(|_| is_completed && !is_of_model)
+    }
 }
 
 impl From<Step> for StepSummary {
@@ -50,11 +60,11 @@ impl From<Step> for StepSummary {
 
 /// Sends events to a streaming client, or nowhere. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(super) struct EventSender(Option<mpsc::Sender<ChatEvent>>);
+pub struct EventSender(Option<mpsc::Sender<ChatEvent>>);
 
 impl EventSender {
     /// A sender and the end from which its events are taken.
-    pub(super) fn streaming() -> (Self, mpsc::Receiver<ChatEvent>) {
+    pub fn streaming() -> (Self, mpsc::Receiver<ChatEvent>) {
         let (sender, receiver) = mpsc::channel(CHANNEL_CAPACITY);
         (Self(Some(sender)), receiver)
     }

@@ -8,6 +8,7 @@ use tracing::{Instrument, info_span};
 
 use super::context::{ChatContext, TaskContext, millis};
 use super::deadline_budget::DeadlineBudget;
+use super::honesty::label;
 use super::plan::Plan;
 use super::prompt::PromptBuilder;
 use super::response::Progress;
@@ -35,7 +36,8 @@ pub(super) async fn execute<'a>(
     while let Some(report) = executor.next(start).await {
         progress.iterations = progress.iterations.max(executor.rounds);
         let step = report.step();
-        progress.absorb_step(&format!("{} {}", step.action, step.status.as_str()), report.result);
+        let at = plan.steps.iter().position(|task| task.id == report.task.id).unwrap_or_default();
+        progress.absorb_step(at, &report.summary(executor.is_compound), label(report.task), report.result);
         chat.record_step(step).await;
     }
     let report = match executor.inputs_of(&plan.answer) {
@@ -82,6 +84,13 @@ impl<'a> TaskReport<'a> {
         Self { task, status: StepStatus::Skipped, result: Err(error.into()), took: Duration::ZERO }
     }
 
+    /// `data_query failed`; among several steps, which one.
+    fn summary(&self, is_compound: bool) -> String {
+        let action = self.task.kind.action().as_str();
+        let target = if is_compound { format!(" '{}'", label(self.task)) } else { String::new() };
+        format!("{action}{target} {}", self.status.as_str())
+    }
+
     /// The record of the task.
     fn step(&self) -> Step {
         let (output, failure) = (self.result.as_ref().ok(), self.result.as_ref().err());
@@ -110,6 +119,8 @@ struct Executor<'a, F> {
     concurrent: usize,
     /// Longest chain of tasks.
     max_rounds: usize,
+    /// Whether there are several steps, so that each has to be named.
+    is_compound: bool,
     waiting: Vec<&'a Task>,
     running: FuturesUnordered<F>,
     /// By id: the round in which a step ended, and its result or why there is none.
@@ -124,7 +135,8 @@ where
 {
     fn new(plan: &'a Plan, concurrent: usize, max_rounds: usize) -> Self {
         let (running, ended) = (FuturesUnordered::new(), HashMap::new());
-        Self { concurrent, max_rounds, waiting: plan.steps.iter().rev().collect(), running, ended, rounds: 0 }
+        let (waiting, is_compound) = (plan.steps.iter().rev().collect(), plan.steps.len() > 1);
+        Self { concurrent, max_rounds, is_compound, waiting, running, ended, rounds: 0 }
     }
 
     /// The next step that has ended; `None` when all have. `start` makes the work of a task out of its inputs.
@@ -178,13 +190,11 @@ where
         Ok(inputs)
     }
 
-    fn end(&mut self, TaskReport { task, status, result, .. }: &TaskReport<'a>) {
-        let result = match result {
+    fn end(&mut self, report: &TaskReport<'a>) {
+        let task = report.task;
+        let result = match &report.result {
             Ok(output) => Ok(output.text.clone()),
-            Err(failure) => {
-                let how = if *status == StepStatus::Skipped { "was skipped" } else { "failed" };
-                Err(format!("{} {how}: {}", task.kind.action().as_str(), failure.error.public_detail()))
-            }
+            Err(failure) => Err(format!("{}: {}", report.summary(self.is_compound), failure.error.public_detail())),
         };
         let round = self.round_of(task).unwrap_or(1);
         self.ended.insert(&task.id, (round, result));
@@ -207,7 +217,7 @@ mod tests {
         let before: Vec<_> = steps.iter().map(|task| task.id.as_str()).collect();
         let answer = task("answer", &before);
         let (gaps, functions) = (Vec::new(), Vec::new());
-        Plan { steps, answer, gaps, functions, wants_tool: false, names_tools: false }
+        Plan { steps, answer, gaps, functions, wants_tool: false, names_tools: false, routing: Default::default() }
     }
 
     async fn run_one(task: &Task, inputs: Inputs) -> TaskReport<'_> {

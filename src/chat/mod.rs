@@ -6,11 +6,17 @@
 //! kind of task: a variant of `task::TaskKind`, a file in `tasks/`, the arm in `planner` that says who does it.
 
 mod answer;
+mod api;
+mod callable;
+mod chart;
 mod context;
 mod deadline_budget;
+mod draft;
+mod evaluation;
 mod events;
 mod executor;
 mod gap;
+mod honesty;
 mod intent;
 mod plan;
 mod planner;
@@ -18,15 +24,22 @@ mod prompt;
 mod relevance;
 mod request;
 mod response;
+mod router;
 pub mod routes;
+mod routing;
 mod search_query;
 mod selection;
 mod service;
+mod stages;
 mod task;
 mod tasks;
 mod text;
-mod tool_support;
+mod verification;
 mod web_sources;
 
+pub use api::{PlanPreview, StartedChat};
 pub use context::ChatServices;
+pub use events::{ChatEvent, EventSender, StepSummary};
+pub use request::{ChatOptions, ConversationKey, Scope, UserRequest};
+pub use response::ChatResponse;
 pub use service::ChatService;

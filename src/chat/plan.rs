@@ -1,8 +1,9 @@
 use serde::Serialize;
 
+use super::callable::Callable;
 use super::gap::Gap;
+use super::routing::Routing;
 use super::task::{Task, TaskKind};
-use crate::tools::ToolFunction;
 
 /// What is going to be done: made once, before anything is done, and not changed.
 #[derive(Debug)]
@@ -14,11 +15,13 @@ pub(super) struct Plan {
     /// What the intent or the request asks for and cannot be had.
     pub(super) gaps: Vec<Gap>,
     /// What the model may call while it answers.
-    pub(super) functions: Vec<ToolFunction>,
+    pub(super) functions: Vec<Callable>,
     /// Whether the user wants one of them to be called.
     pub(super) wants_tool: bool,
     /// Whether the request names what is offered.
     pub(super) names_tools: bool,
+    /// What was chosen, by whom, and why.
+    pub(super) routing: Routing,
 }
 
 /// A task as replies and records show it.

@@ -1,15 +1,12 @@
-use std::sync::Arc;
-
 use serde_json::{Map, Value};
 
+use super::routing::RoutedTarget;
+use crate::agents::AgentEntry;
 use crate::datasources::Source;
+use crate::grounding::VerifiedMatch;
 use crate::kernel::Error;
-use crate::llm::Usage;
-use crate::settings::{AgentSettings, CatalogEntry};
-use crate::tools::Tool;
-
-/// An agent of the catalog.
-pub(super) type AgentEntry = Arc<CatalogEntry<AgentSettings>>;
+use crate::llm::{FinishReason, Usage};
+use crate::tools::{Tool, ToolFunction};
 
 /// A kind of work, by the original's label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +45,14 @@ pub(super) struct ToolRun {
     pub(super) arguments: Map<String, Value>,
 }
 
+/// A question to a data source.
+#[derive(Clone, Debug)]
+pub(super) struct QueryTask {
+    pub(super) source: Source,
+    /// The verified question that the prompt asks in other words: its query is used.
+    pub(super) verified: Option<VerifiedMatch>,
+}
+
 /// What a task does, and with what.
 #[derive(Clone, Debug)]
 pub(super) enum TaskKind {
@@ -56,9 +61,11 @@ pub(super) enum TaskKind {
     /// An agent is asked.
     ExternalAgent(AgentChoice),
     /// A data source is queried.
-    DataQuery(Source),
+    DataQuery(QueryTask),
     /// A tool runs that the plan names; models ask for others while they answer.
     ToolRun(ToolRun),
+    /// A tool runs that the plan names, with arguments that a model writes.
+    ToolCall(ToolFunction),
     /// A model answers with a program, and the tool runs it.
     Program(Tool),
 }
@@ -70,14 +77,15 @@ impl TaskKind {
             Self::LlmCall => Action::LlmCall,
             Self::ExternalAgent(_) => Action::ExternalAgent,
             Self::DataQuery(_) => Action::DataQuery,
-            Self::ToolRun(_) | Self::Program(_) => Action::ToolExecution,
+            Self::ToolRun(_) | Self::ToolCall(_) | Self::Program(_) => Action::ToolExecution,
         }
     }
 
     /// What the task is done with, as far as it is known beforehand.
     pub(super) fn target(&self) -> Option<&str> {
         match self {
-            Self::DataQuery(source) => Some(source.name.as_str()),
+            Self::DataQuery(query) => Some(query.source.name.as_str()),
+            Self::ToolCall(function) => Some(&function.name),
             Self::ExternalAgent(AgentChoice::One(agent)) => Some(agent.name.as_str()),
             Self::ToolRun(run) => Some(&run.name),
             Self::Program(tool) => Some(tool.name.as_str()),
@@ -125,14 +133,24 @@ pub(super) struct TaskOutput {
     pub(super) rounds: usize,
     /// Tokens used.
     pub(super) usage: Option<Usage>,
+    /// What the model thought before it wrote the text; no part of it.
+    pub(super) reasoning: Option<String>,
+    /// Why the model stopped, if one wrote the text.
+    pub(super) finish_reason: Option<FinishReason>,
+    /// Functions that the model could not be offered.
+    pub(super) left_out: Vec<String>,
+    /// What functions gave that a model called on the way.
+    pub(super) parts: Vec<TaskOutput>,
+    /// What these functions were of.
+    pub(super) called: Vec<RoutedTarget>,
 }
 
 /// Why a task gave nothing.
 #[derive(Debug)]
 pub(super) struct TaskFailure {
     pub(super) error: Error,
-    /// What was found before it failed, in words.
-    pub(super) found: Option<String>,
+    /// What was found before it failed.
+    pub(super) found: Vec<TaskOutput>,
     /// What a data source was asked, or would have been, or what a tool was run with.
     pub(super) query: Option<String>,
     pub(super) rounds: usize,
@@ -142,6 +160,6 @@ pub(super) struct TaskFailure {
 
 impl From<Error> for TaskFailure {
     fn from(error: Error) -> Self {
-        Self { error, found: None, query: None, rounds: 0, usage: None }
+        Self { error, found: Vec::new(), query: None, rounds: 0, usage: None }
     }
 }

@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::DataError;
+use super::cube_query::{has_many_results, is_json, read_json, with_limit, with_parameters};
+use super::cube_result::load_result;
+use super::cube_url::url_of;
 use super::health::{Authentication, CheckReport};
-use super::http::{authentication, body, endpoint_url, fetch, fetch_json, parse, send};
-use super::query::{Query, QueryResult, ResultMetadata};
+use super::http::{authentication, body, fetch, parse};
+use super::query::{Query, QueryResult};
 use super::rows::RowCollector;
-use super::source::{Source, source_error, source_failed};
+use super::source::{Source, call_error, source_error, source_failed};
 use super::sql::check_sql;
 use super::stack_traces::strip_stack_traces;
 use crate::kernel::{Backoff, Deadline, JsonReader, Secret, new_id};
@@ -18,15 +22,11 @@ use crate::settings::Protocol;
 
 /// Pause before a query is repeated that Cube asked to wait for. Cube holds requests back itself, unless it is broken.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
-/// Limit above which Cube refuses a query, unless its `CUBEJS_DB_QUERY_LIMIT` says otherwise.
-const MAX_LIMIT: usize = 50_000;
 
 /// A JSON query goes to `/load`; anything else is SQL.
 pub(super) async fn query(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<QueryResult, DataError> {
-    if query.text.trim_start().starts_with('{') {
-        let cube = JsonReader::embedded().read(query.text.as_bytes());
-        let cube = cube.map_err(|error| DataError::invalid_query(format!("Not a Cube query: {error}")))?;
-        return load(http, source, cube, query).await;
+    if is_json(query.text) {
+        return load(http, source, &with_parameters(read_json(query.text)?, query.parameters), query).await;
     }
     let checked = check_sql(query.text, Protocol::Postgres, Vec::new()).await?;
     if checked.names().next().is_some() {
@@ -35,56 +35,81 @@ pub(super) async fn query(http: &HttpClient, source: &Source, query: &Query<'_>)
     sql(http, source, query).await
 }
 
-/// Repeats the same query while Cube answers `Continue wait`, until the deadline. One id spans the whole wait.
-async fn load(
+/// Has Cube check a JSON query without running it. SQL is checked as it runs, and so is everything where Cube can't say.
+pub(super) async fn dry_run(
     http: &HttpClient,
     source: &Source,
-    mut cube: Value,
-    query: &Query<'_>,
-) -> Result<QueryResult, DataError> {
-    let asked = cube.get("limit").and_then(Value::as_u64).and_then(|limit| usize::try_from(limit).ok());
-    // One row more than wanted tells whether there are more.
-    let limit = asked.unwrap_or(MAX_LIMIT).min(query.max_rows.saturating_add(1));
-    if let Some(object) = cube.as_object_mut() {
-        object.insert("limit".to_owned(), json!(limit));
+    query: &str,
+    deadline: Deadline,
+) -> Result<(), DataError> {
+    let Ok(cube) = read_json(query) else { return Ok(()) };
+    let call = post(source, "dry-run", &request(&cube))?;
+    let reply = http.send_following(&call, deadline).await.map_err(|error| call_error(source, &error))?;
+    if reply.status() != 400 {
+        return Ok(());
     }
+    let (bytes, reader) = body(source, reply, deadline).await?;
+    let said = parse(source, reader, &bytes, "something other than JSON").unwrap_or_default();
+    match said.get("error").and_then(Value::as_str) {
+        Some(error) => Err(source_error(source, strip_stack_traces(error))),
+        None => Ok(()),
+    }
+}
+
+/// What Cube is asked: one query, or several whose results belong together.
+fn request(cube: &Value) -> Value {
+    match has_many_results(cube) {
+        true => json!({"query": cube, "queryType": "multi"}),
+        false => json!({"query": cube}),
+    }
+}
+
+/// Sends the same call while Cube answers `Continue wait`, until the deadline. One id spans the whole wait.
+async fn fetch_until_ready(
+    http: &HttpClient,
+    source: &Source,
+    call: &Call,
+    deadline: Deadline,
+) -> Result<(Bytes, JsonReader), DataError> {
     let span = new_id();
     for attempt in 1_u32.. {
-        let call = Call {
-            request_id: Some(format!("{span}-span-{attempt}")),
-            ..post(source, "load", &json!({"query": cube}))?
-        };
-        let mut reply = fetch_json(http, source, &call, query.deadline).await?;
-        match reply.get("error").and_then(Value::as_str) {
-            Some("Continue wait") => tokio::time::sleep(BACKOFF.after(attempt)).await,
-            Some(error) => return Err(source_error(source, strip_stack_traces(error))),
-            None => return load_result(source, &mut reply, query.max_rows),
+        let call = Call { request_id: Some(format!("{span}-span-{attempt}")), ..call.clone() };
+        let (bytes, reader) = fetch(http, source, &call, deadline).await?;
+        if !asks_to_wait(reader, &bytes) {
+            return Ok((bytes, reader));
         }
+        tokio::time::sleep(BACKOFF.after(attempt)).await;
     }
     Err(source_failed(source, "never stopped waiting"))
 }
 
-fn load_result(source: &Source, reply: &mut Value, max_rows: usize) -> Result<QueryResult, DataError> {
-    let Some(Value::Array(mut rows)) = reply.get_mut("data").map(Value::take) else {
-        return Err(source_failed(source, "answered without data"));
+/// Whether this is the reply, or the first line of one, with which Cube asks to be asked again.
+fn asks_to_wait(reader: JsonReader, bytes: &[u8]) -> bool {
+    // Any other reply that is so short is read twice, which costs nothing.
+    const MAX_BYTES: usize = 1_000;
+    let whole = bytes.trim_ascii();
+    let first_line = whole.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let says_so = |text: &[u8]| {
+        reader.read::<Value>(text).is_ok_and(|said| said.get("error").and_then(Value::as_str) == Some("Continue wait"))
     };
-    let truncated = rows.len() > max_rows;
-    rows.truncate(max_rows);
-    let annotation = reply.get("annotation").and_then(Value::as_object);
-    let columns: Vec<Value> = annotation
-        .into_iter()
-        .flat_map(|annotation| annotation.values().filter_map(Value::as_object).flatten())
-        .map(|(name, about)| json!({"name": name, "type": about.get("type"), "title": about.get("title")}))
-        .collect();
-    let metadata = [("columns".to_owned(), json!(columns)), ("truncated".to_owned(), json!(truncated))];
-    let metadata = ResultMetadata::Service(metadata.into_iter().collect());
-    Ok(QueryResult { row_count: rows.len() as u64, rows, metadata })
+    whole.len() <= MAX_BYTES && (says_so(whole) || says_so(first_line))
+}
+
+/// Runs a JSON query, or several that are blended.
+async fn load(http: &HttpClient, source: &Source, cube: &Value, query: &Query<'_>) -> Result<QueryResult, DataError> {
+    let call = post(source, "load", &request(&with_limit(cube, query.max_rows)))?;
+    let (bytes, reader) = fetch_until_ready(http, source, &call, query.deadline).await?;
+    let mut reply = parse(source, reader, &bytes, "something other than JSON")?;
+    match reply.get("error").and_then(Value::as_str) {
+        Some(error) => Err(source_error(source, strip_stack_traces(error))),
+        None => load_result(&mut reply, query.max_rows).ok_or_else(|| source_failed(source, "answered without data")),
+    }
 }
 
 /// `/v1/cubesql` answers in lines of JSON: first `{"schema": [...]}`, then `{"data": [[...]]}`, or `{"error": ...}`.
 async fn sql(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<QueryResult, DataError> {
     let call = post(source, "cubesql", &json!({"query": query.text}))?;
-    let (bytes, reader) = fetch(http, source, &call, query.deadline).await?;
+    let (bytes, reader) = fetch_until_ready(http, source, &call, query.deadline).await?;
     let mut collector = RowCollector::new(query.max_rows);
     for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
         let line = parse(source, reader, line, "a line that is no JSON")?;
@@ -111,7 +136,8 @@ async fn sql(http: &HttpClient, source: &Source, query: &Query<'_>) -> Result<Qu
 
 /// The cubes as Cube describes them.
 pub(super) async fn schema(http: &HttpClient, source: &Source, deadline: Deadline) -> Result<Value, DataError> {
-    let meta = fetch_json(http, source, &get_meta(source)?, deadline).await?;
+    let (bytes, reader) = fetch_until_ready(http, source, &get_meta(source)?, deadline).await?;
+    let meta = parse(source, reader, &bytes, "something other than JSON")?;
     match meta.get("cubes") {
         Some(Value::Array(_)) => Ok(meta),
         _ => Err(source_failed(source, "answered without a list of cubes")),
@@ -131,7 +157,7 @@ pub(super) async fn tables(http: &HttpClient, source: &Source, deadline: Deadlin
 
 /// `/v1/meta` needs a valid token, which `/readyz` does not.
 pub(super) async fn check(http: &HttpClient, source: &Source, deadline: Deadline) -> Result<CheckReport, DataError> {
-    let reply = send(http, source, &get_meta(source)?, deadline).await?;
+    let reply = http.send_following(&get_meta(source)?, deadline).await.map_err(|error| call_error(source, &error))?;
     let status = reply.status();
     let authentication = authentication(status, Authentication::Accepted);
     let mut cubes = None;
@@ -152,22 +178,6 @@ fn get_meta(source: &Source) -> Result<Call, DataError> {
 
 fn post(source: &Source, endpoint: &str, body: &Value) -> Result<Call, DataError> {
     Ok(authorized(source, Call::post(url_of(source, endpoint)?, body)))
-}
-
-/// The URL of an endpoint; the base may be given with or without `/cubejs-api` and `/v1`. A base path of its own
-/// (`CUBEJS_API_BASE_PATH`) is set as `config.base_path`.
-fn url_of(source: &Source, endpoint: &str) -> Result<String, DataError> {
-    let own = source.effective.url.parse().map(|url| url.path().trim_matches('/').to_owned()).unwrap_or_default();
-    let path = source.effective.config.text("base_path").unwrap_or("/cubejs-api").trim_matches('/');
-    // What the URL has already is not added again; only whole segments count.
-    let versioned = format!("{path}/v1");
-    let has = |end: &str| own == end || own.ends_with(&format!("/{end}"));
-    let missing = match () {
-        () if has(&versioned) => endpoint.to_owned(),
-        () if has(path) => format!("v1/{endpoint}"),
-        () => format!("{path}/v1/{endpoint}"),
-    };
-    endpoint_url(source, "base_path", &missing)
 }
 
 /// Cube takes the bare token; one that was stored with `Bearer` goes as it is, which Cube takes too.

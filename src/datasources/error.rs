@@ -2,10 +2,11 @@ use serde_json::{Map, Value};
 
 use crate::kernel::{Error, FieldIssue};
 
-/// Why a data source gave no data.
-#[derive(Debug, Clone, PartialEq)]
+/// Why a data source gave no data. Its text is for a person, or for a model that mends its query.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum DataError {
     /// The query may not be run, or can't be: the caller's to mend. Names the field of the request.
+    #[error("{reason}")]
     Refused {
         /// `query` or `parameters`.
         field: &'static str,
@@ -13,6 +14,7 @@ pub enum DataError {
         reason: String,
     },
     /// The source failed, or can't be asked; a full sentence that names it.
+    #[error("{text}")]
     Failed {
         /// What happened.
         text: String,
@@ -53,14 +55,6 @@ impl DataError {
     /// The source, or a place in its queue, took too long.
     pub(super) fn timed_out(text: impl Into<String>, outage: Outage) -> Self {
         Self::Failed { text: text.into(), timed_out: true, outage }
-    }
-
-    /// What happened, for a person or for a model that mends its query.
-    pub fn text(&self) -> &str {
-        match self {
-            Self::Refused { reason, .. } => reason,
-            Self::Failed { text, .. } => text,
-        }
     }
 
     /// The refusal as an error of the request, or else the text of the failure.

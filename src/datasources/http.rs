@@ -13,20 +13,9 @@ use crate::outbound::{Call, CallError, HttpClient, Reply, error_message, join_ur
 /// Size of a reply, in bytes.
 const MAX_REPLY_BYTES: usize = 10_000_000;
 
-/// The URL of an endpoint at or below the source's own; `key` of its `config` is what `path` comes from.
-pub(super) fn endpoint_url(source: &Source, key: &str, path: &str) -> Result<String, DataError> {
-    join_url(source.effective.url.expose(), path)
-        .map_err(|expected| source_error(source, format_args!("config.{key}: {expected}")))
-}
-
-/// Sends a call; the reply may have any status.
-pub(super) async fn send(
-    http: &HttpClient,
-    source: &Source,
-    call: &Call,
-    deadline: Deadline,
-) -> Result<Reply, DataError> {
-    http.send(call, deadline).await.map_err(|error| call_error(source, &error))
+/// The URL of an endpoint at or below `base`; `key` of the source's `config` is what `path` comes from.
+pub(super) fn endpoint_url(source: &Source, base: &str, key: &str, path: &str) -> Result<String, DataError> {
+    join_url(base, path).map_err(|expected| source_error(source, format_args!("config.{key}: {expected}")))
 }
 
 /// The body of a reply, and what reads JSON in it.
@@ -43,7 +32,7 @@ pub(super) async fn fetch(
     call: &Call,
     deadline: Deadline,
 ) -> Result<(Bytes, JsonReader), DataError> {
-    let reply = send(http, source, call, deadline).await?;
+    let reply = http.send_following(call, deadline).await.map_err(|error| call_error(source, &error))?;
     match reply.status() {
         200..300 => body(source, reply, deadline).await,
         _ => Err(status_error(source, reply, deadline).await),

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::DataError;
 use super::health::{Authentication, CheckReport};
-use super::http::{authentication, endpoint_url, fetch_json, send};
+use super::http::{authentication, endpoint_url, fetch_json};
 use super::query::{Query, QueryResult, ResultMetadata};
-use super::source::{Source, source_failed};
+use super::source::{Source, call_error, source_failed};
 use super::stack_traces::strip_stack_traces;
 use crate::kernel::Deadline;
 use crate::outbound::{Call, HttpClient, reported_error};
@@ -58,7 +58,8 @@ pub(super) async fn tables(http: &HttpClient, source: &Source, deadline: Deadlin
 
 /// Asks for the service's health.
 pub(super) async fn check(http: &HttpClient, source: &Source, deadline: Deadline) -> Result<CheckReport, DataError> {
-    let status = send(http, source, &get(source, "health")?, deadline).await?.status();
+    let reply = http.send_following(&get(source, "health")?, deadline).await;
+    let status = reply.map_err(|error| call_error(source, &error))?.status();
     let has_token = source.effective.auth_token.is_some();
     let accepted = if has_token { Authentication::Unverified } else { Authentication::Unknown };
     let authentication = authentication(status, accepted);
@@ -73,5 +74,5 @@ fn get(source: &Source, what: &str) -> Result<Call, DataError> {
 fn url_of(source: &Source, what: &str) -> Result<String, DataError> {
     let key = format!("{what}_path");
     let path = source.effective.config.text(&key).unwrap_or(what);
-    endpoint_url(source, &key, path)
+    endpoint_url(source, source.effective.url.expose(), &key, path)
 }

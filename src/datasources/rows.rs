@@ -3,9 +3,10 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value};
 
 use super::query::{Column, QueryResult, ResultMetadata};
+use crate::settings::bounds::MAX_RESULT_ROWS;
 
 /// Most rows that one query may ask for.
-pub(super) const MAX_ROWS: usize = 100_000;
+pub(super) const MAX_ROWS: usize = *MAX_RESULT_ROWS.end() as usize;
 /// Rows of a query that doesn't say how many it wants.
 pub(super) const DEFAULT_ROWS: usize = 1_000;
 /// Largest result, in bytes of JSON, roughly.

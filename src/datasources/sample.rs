@@ -31,11 +31,10 @@ pub async fn write_sample_database(path: &Path) -> Result<(), Error> {
         .mode(0o700)
         .create(folder)
         .map_err(|error| Error::internal_public("the demo's folder could not be made", error))?;
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(Error::internal("the old sample database could not be removed", error));
-        }
-        _ => {}
+    if let Err(error) = std::fs::remove_file(path)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(Error::internal("the old sample database could not be removed", error));
     }
     let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
     let mut connection = options.connect().await.map_err(unusable)?;

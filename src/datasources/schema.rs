@@ -1,17 +1,12 @@
-use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::{ColumnIndex, Decode, Row};
 
 /// The schema of a source.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum SourceSchema {
     /// What a database's catalogs say.
-    Database {
-        /// Tables and views, in the order of the catalog.
-        tables: Vec<TableSchema>,
-    },
+    Database(TableCatalog),
     /// What a service says of itself.
     Service(Value),
 }
@@ -26,17 +21,28 @@ pub enum SourceTable {
     Service(Value),
 }
 
+/// A list of tables.
+#[derive(Clone, Debug, Default)]
+pub struct SourceTables {
+    pub tables: Vec<SourceTable>,
+    /// What is left out, in sentences.
+    pub warnings: Vec<String>,
+}
+
 /// A table or view of a database.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct TableSchema {
     /// Schema or database; none where there is only one.
     pub schema: Option<String>,
     pub name: String,
-    /// `table` or `view`.
+    /// `table`, `view` or `partition`.
     #[serde(rename = "type")]
     pub kind: String,
     pub comment: Option<String>,
-    /// Empty in a list of tables.
+    /// The table that this one is a partition or an heir of, or else the extension that brings it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_of: Option<String>,
+    /// Empty in a list of tables, and of a partition, which has those of its table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<ColumnSchema>,
 }
@@ -57,37 +63,34 @@ pub struct ColumnSchema {
     /// `table.column` or `schema.table.column` that it refers to.
     pub references: Option<String>,
     pub comment: Option<String>,
+    /// The values that it may have, if its type lists them, or some that it has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<String>,
+}
+
+/// The tables of a source, as its catalog lists them.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+pub struct TableCatalog {
+    /// Tables and views in the order of the catalog; those that are part of something stand behind all others.
+    pub tables: Vec<TableSchema>,
+    /// Whether there are more than these.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
+    /// What is left out, in sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+impl TableCatalog {
+    /// Whether a table that is not listed is not there.
+    pub(super) fn is_complete(&self) -> bool {
+        !self.truncated
+    }
 }
 
 impl TableSchema {
-    /// The tables of a catalog that lists columns, in its order. A row has schema, table, kind and comment of the table, then
-    /// name, type, nullability, default, primary key, reference and comment of the column.
-    pub(super) fn group<R: Row>(rows: &[R]) -> Result<Vec<Self>, sqlx::Error>
-    where
-        usize: ColumnIndex<R>,
-        for<'r> String: Decode<'r, R::Database>,
-        for<'r> bool: Decode<'r, R::Database>,
-    {
-        let text = |row: &R, at: usize| {
-            let text: Result<Option<String>, _> = row.try_get_unchecked(at);
-            text.map(|text| text.filter(|text| !text.is_empty()))
-        };
-        let mut tables: IndexMap<(Option<String>, String), Self> = IndexMap::new();
-        for row in rows {
-            let (schema, name): (Option<String>, String) = (row.try_get_unchecked(0)?, row.try_get_unchecked(1)?);
-            let (kind, comment) = (row.try_get_unchecked(2)?, text(row, 3)?);
-            let column = ColumnSchema {
-                name: row.try_get_unchecked(4)?,
-                kind: row.try_get_unchecked(5)?,
-                nullable: row.try_get_unchecked(6)?,
-                default: row.try_get_unchecked(7)?,
-                primary_key: row.try_get_unchecked(8)?,
-                references: text(row, 9)?,
-                comment: text(row, 10)?,
-            };
-            let table = || Self { schema: schema.clone(), name: name.clone(), kind, comment, columns: Vec::new() };
-            tables.entry((schema.clone(), name.clone())).or_insert_with(table).columns.push(column);
-        }
-        Ok(tables.into_values().collect())
+    /// Whether its rows are those of another table, too.
+    pub fn is_partition(&self) -> bool {
+        self.kind == "partition"
     }
 }

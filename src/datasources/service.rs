@@ -8,11 +8,11 @@ use tokio::time::{Instant, timeout_at};
 use super::health::{CheckReport, SourceHealth};
 use super::query::{Query, QueryRequest, QueryResult};
 use super::rows::{DEFAULT_ROWS, MAX_ROWS};
-use super::schema::{SourceSchema, SourceTable, TableSchema};
+use super::schema::{SourceSchema, SourceTable, SourceTables, TableCatalog, TableSchema};
 use super::source::{Source, call_error, configured_limit, protocol_of, source_failed, source_label};
 use super::sql::SqlClient;
-use super::{DataError, Outage, cube, rest};
-use crate::kernel::{Deadline, Stopwatch};
+use super::{DataError, Outage, cube, outline, rest, sample_values};
+use crate::kernel::{Clock, Deadline, Stopwatch};
 use crate::outbound::{AddressGuard, BreakerState, Breakers, CallError, HttpClient, Permit};
 use crate::settings::{Protocol, Settings, SharedSettings};
 use crate::storage::{ConfigRepository, ConfigService, ConfigStore};
@@ -28,6 +28,7 @@ pub struct DataSourceService {
     http: HttpClient,
     sql: SqlClient,
     breakers: Breakers,
+    clock: Clock,
 }
 
 impl ConfigService for DataSourceService {
@@ -48,9 +49,15 @@ impl DataSourceService {
         http: HttpClient,
         guard: AddressGuard,
         program: PathBuf,
+        clock: Clock,
     ) -> Self {
         let (config, sql) = (ConfigRepository::new(settings, store), SqlClient::new(guard, program));
-        Self { config, http, sql, breakers: Breakers::default() }
+        Self { config, http, sql, breakers: Breakers::default(), clock }
+    }
+
+    /// The time, as RFC 3339 writes it.
+    pub(super) fn now(&self) -> String {
+        Clock::rfc3339(self.clock.now_ms())
     }
 
     /// Runs a query that the source's guard lets through, before `deadline` and within the source's own timeout.
@@ -73,6 +80,25 @@ impl DataSourceService {
         self.with_breaker(source, deadline, work).await
     }
 
+    /// Has the source plan a query without running it; the error is what is wrong with the query. A query that can't be planned
+    /// alone passes: what is wrong with it shows when it runs.
+    pub async fn explain(&self, source: &Source, query: &str, deadline: Deadline) -> Result<(), DataError> {
+        let lead = match protocol_of(source)? {
+            Protocol::Postgres | Protocol::MySql => "EXPLAIN",
+            Protocol::Sqlite => "EXPLAIN QUERY PLAN",
+            Protocol::Cube => {
+                let work = |_, deadline| cube::dry_run(&self.http, source, query, deadline);
+                return self.with_breaker(source, deadline, work).await;
+            }
+            Protocol::Rest => return Ok(()),
+        };
+        let request = QueryRequest { query: format!("{lead} {query}"), ..QueryRequest::default() };
+        match self.query(source, &request, deadline).await {
+            Err(error @ DataError::Failed { .. }) => Err(error),
+            Ok(_) | Err(DataError::Refused { .. }) => Ok(()),
+        }
+    }
+
     /// The schema, in the source's own form.
     pub async fn schema(&self, source: &Source, deadline: Deadline) -> Result<SourceSchema, DataError> {
         let work = |protocol, deadline| async move {
@@ -80,32 +106,60 @@ impl DataSourceService {
                 Protocol::Rest => rest::schema(&self.http, source, deadline).await.map(SourceSchema::Service),
                 Protocol::Cube => cube::schema(&self.http, source, deadline).await.map(SourceSchema::Service),
                 Protocol::Postgres | Protocol::MySql | Protocol::Sqlite => {
-                    Ok(SourceSchema::Database { tables: self.sql.schema(source, deadline).await? })
+                    self.sql.schema(source, deadline).await.map(SourceSchema::Database)
                 }
             }
         };
         self.with_breaker(source, deadline, work).await
     }
 
+    /// The tables of a source of any kind. Cubes count as tables, measures and dimensions as their columns.
+    pub async fn outline(&self, source: &Source, deadline: Deadline) -> Result<TableCatalog, DataError> {
+        let protocol = protocol_of(source)?;
+        Ok(match self.schema(source, deadline).await? {
+            SourceSchema::Database(catalog) => catalog,
+            SourceSchema::Service(meta) if protocol == Protocol::Cube => outline::cubes(&meta),
+            SourceSchema::Service(schema) => outline::tables(&schema),
+        })
+    }
+
+    /// Reads values of the text columns that have few into the tables of a database, as far as there is time.
+    pub async fn read_values(
+        &self,
+        source: &Source,
+        mut tables: Vec<TableSchema>,
+        deadline: Deadline,
+    ) -> Result<Vec<TableSchema>, DataError> {
+        let work = |protocol, deadline| async move {
+            if matches!(protocol, Protocol::Postgres | Protocol::MySql | Protocol::Sqlite) {
+                sample_values::read(&self.sql, source, protocol, &mut tables, deadline).await;
+            }
+            Ok(tables)
+        };
+        self.with_breaker(source, deadline, work).await
+    }
+
     /// The list of tables, in the source's own form.
-    pub(super) async fn tables(&self, source: &Source, deadline: Deadline) -> Result<Vec<SourceTable>, DataError> {
+    pub(super) async fn tables(&self, source: &Source, deadline: Deadline) -> Result<SourceTables, DataError> {
         let work = |protocol, deadline| async move {
             let tables = match protocol {
                 Protocol::Rest => rest::tables(&self.http, source, deadline).await?,
                 Protocol::Cube => cube::tables(&self.http, source, deadline).await?,
                 Protocol::Postgres | Protocol::MySql | Protocol::Sqlite => {
-                    let tables = self.sql.schema(source, deadline).await?.into_iter();
+                    let catalog = self.sql.schema(source, deadline).await?;
                     let without_columns = |table| SourceTable::Database(TableSchema { columns: Vec::new(), ..table });
-                    return Ok(tables.map(without_columns).collect());
+                    let tables = catalog.tables.into_iter().map(without_columns).collect();
+                    return Ok(SourceTables { tables, warnings: catalog.warnings });
                 }
             };
-            Ok(tables.into_iter().map(SourceTable::Service).collect())
+            let tables = tables.into_iter().map(SourceTable::Service).collect();
+            Ok(SourceTables { tables, warnings: Vec::new() })
         };
         self.with_breaker(source, deadline, work).await
     }
 
     /// Looks at one source, whatever its breaker says: one found well closes it. `None` if it is disabled.
-    pub(super) async fn check_health(&self, source: &Source, deadline: Deadline) -> Option<SourceHealth> {
+    pub async fn check_health(&self, source: &Source, deadline: Deadline) -> Option<SourceHealth> {
         if !source.effective.enabled {
             return None;
         }
@@ -132,6 +186,7 @@ impl DataSourceService {
     pub fn breakers(&self, settings: &Settings) -> Vec<BreakerState> {
         settings.datasources.iter().map(|source| self.breaker(source)).collect()
     }
+
     async fn check(&self, source: &Source, deadline: Deadline) -> Result<CheckReport, DataError> {
         let work = async {
             match protocol_of(source)? {
@@ -198,9 +253,8 @@ async fn with_deadline<T>(
     deadline: Deadline,
     work: BoxFuture<'_, Result<T, DataError>>,
 ) -> Result<T, DataError> {
-    let late = || call_error(source, &CallError::Timeout);
     let _wait = Stopwatch::wait();
-    timeout_at(deadline.instant(), work).await.unwrap_or_else(|_| Err(late()))
+    timeout_at(deadline.instant(), work).await.unwrap_or_else(|_| Err(call_error(source, &CallError::Timeout)))
 }
 
 /// How a request ended, for figures.
@@ -213,13 +267,11 @@ fn outcome_label<T>(outcome: &Result<T, DataError>) -> &'static str {
     }
 }
 
-fn redacted(source: &Source, error: DataError) -> DataError {
-    match error {
-        DataError::Failed { text, timed_out, outage } => {
-            DataError::Failed { text: source.redaction().text(&text), timed_out, outage }
-        }
-        refused => refused,
+fn redacted(source: &Source, mut error: DataError) -> DataError {
+    if let DataError::Failed { text, .. } = &mut error {
+        *text = source.redaction().text(text);
     }
+    error
 }
 
 /// A source that moves starts with a clean record.

@@ -4,11 +4,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
 
+use super::exact_numbers::with_exact_numbers;
 use crate::kernel::JsonReader;
 
-/// JSON in a cell; that of very many values stays a text.
+/// JSON in a cell, with numbers as [`integer`] and exact decimals have them; that of very many values stays a text.
 pub(super) fn json_cell(text: &[u8]) -> Value {
-    JsonReader::embedded().read(text).unwrap_or_else(|_| String::from_utf8_lossy(text).into())
+    let read = JsonReader::embedded().read(&with_exact_numbers(text));
+    read.unwrap_or_else(|_| String::from_utf8_lossy(text).into())
 }
 
 /// An integer: a number where every client reads it exactly, else a text.

@@ -21,17 +21,6 @@ pub struct ExecutionRecorder {
     is_finished: bool,
 }
 
-/// The end of an execution.
-#[derive(Clone, Debug)]
-pub struct ExecutionEnd {
-    /// What was answered; none if the execution failed.
-    pub answer: Option<String>,
-    /// What went wrong, also with an answer.
-    pub error: Option<String>,
-    /// The metadata of the reply.
-    pub metadata: Value,
-}
-
 impl ExecutionRecorder {
     /// Records a new execution in this store. Writing that must not be cut short goes on in `background`.
     pub fn new(executions: ExecutionStore, background: TaskTracker, redaction: Redaction) -> Self {
@@ -86,18 +75,17 @@ impl ExecutionRecorder {
         self.steps.lock().clone()
     }
 
-    /// The execution ends. Writing goes on even if the client leaves now.
-    pub async fn finish(mut self, end: ExecutionEnd) {
+    /// The execution ends; if it has failed, `answer` is what a client was shown of it before. `error` is what went wrong, also with
+    /// an answer, and `metadata` that of the reply. Writing goes on even if the client leaves now.
+    pub async fn finish(mut self, has_failed: bool, answer: Option<String>, error: Option<String>, metadata: &Value) {
         self.is_finished = true;
-        let status = if end.answer.is_some() { ExecutionStatus::Completed } else { ExecutionStatus::Failed };
-        drop(self.write_end(status, end).await);
+        let status = if has_failed { ExecutionStatus::Failed } else { ExecutionStatus::Completed };
+        drop(self.write_end(Outcome { status, answer, error, metadata: metadata.to_string() }).await);
     }
 
-    fn write_end(&self, status: ExecutionStatus, end: ExecutionEnd) -> tokio::task::JoinHandle<()> {
-        let ExecutionEnd { answer, error, metadata } = end;
-        let outcome = Outcome { status, answer, error, metadata: metadata.to_string() };
+    fn write_end(&self, outcome: Outcome) -> tokio::task::JoinHandle<()> {
         let (executions, id) = (self.executions.clone(), self.id.clone());
-        let what = match status {
+        let what = match outcome.status {
             ExecutionStatus::Cancelled => "a cancelled execution could not be recorded",
             _ => "the execution could not be recorded",
         };
@@ -113,7 +101,8 @@ impl Drop for ExecutionRecorder {
         }
         metrics::chat("none", "cancelled", self.started.elapsed());
         let error = Some("Cancelled: the client left, or the server was stopped".to_owned());
-        drop(self.write_end(ExecutionStatus::Cancelled, ExecutionEnd { answer: None, error, metadata: Value::Null }));
+        let (status, metadata) = (ExecutionStatus::Cancelled, Value::Null.to_string());
+        drop(self.write_end(Outcome { status, answer: None, error, metadata }));
     }
 }
 

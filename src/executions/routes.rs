@@ -10,14 +10,13 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::ExecutionService;
-use crate::kernel::{Clock, Fields};
-use crate::storage::{Execution, ExecutionCursor, ExecutionFilter, ExecutionStatus, Step};
+use crate::kernel::{Clock, Error, Fields, quoted};
+use crate::storage::{Execution, ExecutionCursor, ExecutionFilter, ExecutionStatus, ExecutionStore, Step};
 use crate::web::openapi::schema::{name_of, one_of, pattern, query, query_integer, text};
 use crate::web::{ApiError, ErrorBody, FromFields, JsonReply, PathId, QueryParams, ReadErrors};
 
 /// The module's routes, without their prefix.
-pub fn router() -> OpenApiRouter<ExecutionService> {
+pub fn router() -> OpenApiRouter<ExecutionStore> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(get))
 }
 
@@ -160,7 +159,7 @@ impl FromFields for ExecutionListQuery {
             fields.reject("status", format!("Input should be one of: {names}"));
         }
         Self {
-            limit: usize::try_from(fields.int_or("limit", 50, PAGE_SIZES)).unwrap_or(50),
+            limit: fields.count_or("limit", 50, PAGE_SIZES),
             cursor: fields.optional("cursor"),
             filter: ExecutionFilter { user_id: fields.optional("user_id"), status: known, before: None },
         }
@@ -176,14 +175,17 @@ impl FromFields for ExecutionListQuery {
         (status = 409, description = "The cursor is from when Postgres was away", body = ErrorBody),
         (status = 503, description = "Postgres is away, which gave the page before", body = ErrorBody)))]
 async fn list(
-    State(service): State<ExecutionService>,
+    State(store): State<ExecutionStore>,
     QueryParams(query): QueryParams<ExecutionListQuery>,
 ) -> Result<JsonReply<Executions>, ApiError> {
     let before = query.cursor.as_deref().map(ExecutionCursor::parse).transpose()?;
     let filter = ExecutionFilter { before, ..query.filter };
-    let (executions, next) = service.list(&filter, query.limit).await?;
-    let executions: Vec<_> = executions.into_iter().map(Into::into).collect();
-    let next_cursor = next.map(|cursor| cursor.to_string());
+    // One more than asked for tells whether there is another page.
+    let mut found = store.list(&filter, query.limit + 1).await?;
+    let has_more = found.len() > query.limit;
+    found.truncate(query.limit);
+    let next_cursor = found.last().filter(|_| has_more).map(|(cursor, _)| cursor.to_string());
+    let executions: Vec<_> = found.into_iter().map(|(_, execution)| execution.into()).collect();
     Ok(JsonReply::ok(Executions { success: true, count: executions.len(), executions, next_cursor }))
 }
 
@@ -195,11 +197,9 @@ async fn list(
     responses((status = 200, description = "The execution", body = ExecutionDetail),
         (status = 404, description = "No such execution", body = ErrorBody), ReadErrors,
         (status = 503, description = "Postgres is away, and the execution may be there", body = ErrorBody)))]
-async fn get(
-    State(service): State<ExecutionService>,
-    PathId(id): PathId,
-) -> Result<JsonReply<ExecutionDetail>, ApiError> {
-    let (execution, steps) = service.get(&id).await?;
+async fn get(State(store): State<ExecutionStore>, PathId(id): PathId) -> Result<JsonReply<ExecutionDetail>, ApiError> {
+    let found = store.get(&id).await?;
+    let (execution, steps) = found.ok_or_else(|| Error::not_found(format!("Execution {} not found", quoted(&id))))?;
     let steps = steps.into_iter().map(Into::into).collect();
     Ok(JsonReply::ok(ExecutionDetail { success: true, execution: execution.into(), steps }))
 }

@@ -49,6 +49,21 @@ impl CredentialOrigin {
         self
     }
 
+    /// Whether this leads away from `stored`, and each server that it leads to instead is on this machine.
+    pub fn leaves_for_loopback(&self, stored: &Self) -> bool {
+        let is_kept = |given: &&UrlOrigin| stored.urls().any(|stored| given.accepts_credential_of(stored));
+        let mut moved = self.urls().filter(|given| !is_kept(given)).peekable();
+        let is_other = |given: &UrlOrigin| stored.urls().all(|stored| !given.is_same_server(stored));
+        moved.peek().is_some() && moved.all(|given| given.is_loopback() && is_other(given))
+    }
+
+    fn urls(&self) -> impl Iterator<Item = &UrlOrigin> {
+        self.0.values().filter_map(|part| match part {
+            OriginPart::Url(url) => Some(url),
+            OriginPart::Setting(_) => None,
+        })
+    }
+
     /// The first setting that differs from `stored` in a way that is not for the better.
     fn first_unsafe_change<'a>(&'a self, stored: &'a Self) -> Option<&'a str> {
         let keeps = |given: &OriginPart, stored: Option<&OriginPart>| match (given, stored) {
@@ -70,9 +85,13 @@ pub fn check_credential_origin(
 ) -> Result<(), FieldIssue> {
     let Some(moved) = given.first_unsafe_change(stored) else { return Ok(()) };
     let Some(loc) = kept() else { return Ok(()) };
+    let holds_others =
+        loc.last().is_none_or(|last| ["url", "config", "metadata"].iter().any(|it| *last == (*it).into()));
+    let again =
+        if holds_others { "have its credentials entered again" } else { "be entered again, or left empty for none" };
     let msg = format!(
-        "Input should be given again, or left empty for none: '{moved}' would send what is stored to another server, account \
-         or program, or over a weaker connection"
+        "Input should {again}: '{moved}' would send what is stored to another server, account or program, or over a weaker \
+         connection"
     );
     Err(FieldIssue::new("value_error", loc, msg, MASK.into()))
 }
@@ -169,5 +188,44 @@ mod tests {
             assert_eq!(issue.map(|issue| issue.path()), moved.map(|_| "api_key".to_owned()));
             assert_eq!(check_credential_origin(&stored, &given, || None), Ok(()), "nothing is kept");
         }
+    }
+
+    #[test]
+    fn a_server_on_this_machine_is_told_from_others_and_from_the_one_before() {
+        let leaves =
+            |stored: &str, given: &str| origin(given, json!({})).leaves_for_loopback(&origin(stored, json!({})));
+        for local in [
+            "http://localhost:11434/v1",
+            "http://127.0.0.1",
+            "https://[::1]:1",
+            "http://a.localhost.",
+            "http://127.9.9.9",
+        ] {
+            assert!(leaves("https://api.example.com/v1", local), "{local}");
+            assert!(!leaves(local, local) && !leaves(local, &format!("{local}/below")), "{local}");
+            assert!(!leaves(local, "https://api.example.com/v1"), "{local}");
+        }
+        for other in [
+            "https://localhost.example.com",
+            "https://example.com",
+            "http://10.0.0.1",
+            "http://0.0.0.0",
+            "http://u@localhost@h",
+            "nonsense",
+        ] {
+            assert!(!leaves("https://api.example.com/v1", other), "{other}");
+        }
+        assert!(leaves("http://localhost:1", "http://localhost:2"));
+        // The same server, in another way.
+        assert!(!leaves("https://localhost:1", "http://localhost:1"));
+        assert!(!leaves("postgres://u@127.0.0.1/a", "postgres://u@127.0.0.1/b"));
+        let none = CredentialOrigin::default();
+        assert!(!none.leaves_for_loopback(&origin("http://h", json!({}))));
+        let both = |more: &str| {
+            CredentialOrigin::default()
+                .url("url", &SecretUrl::new("http://localhost:1"))
+                .url("proxy", &SecretUrl::new(more))
+        };
+        assert!(!both("http://h").leaves_for_loopback(&none), "one of them is elsewhere");
     }
 }

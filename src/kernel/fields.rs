@@ -1,5 +1,7 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -14,12 +16,19 @@ pub struct Fields<'a> {
     at: Vec<Segment>,
     issues: Vec<FieldIssue>,
     asked: Vec<&'static str>,
+    /// Whether blanks around numbers and words are left out.
+    trims: bool,
 }
 
 impl<'a> Fields<'a> {
     /// A reader of `object`, which stands at `at` (`["body"]`, `["query"]`, or nothing).
     pub fn new(object: &'a Map<String, Value>, at: Vec<Segment>) -> Self {
-        Self { object, at, issues: Vec::new(), asked: Vec::new() }
+        Self { object, at, issues: Vec::new(), asked: Vec::new(), trims: false }
+    }
+
+    /// A reader of environment variables, which have nothing but texts.
+    pub fn of_variables(object: &'a Map<String, Value>) -> Self {
+        Self { trims: true, ..Self::new(object, Vec::new()) }
     }
 
     /// A field that must be there.
@@ -27,10 +36,7 @@ impl<'a> Fields<'a> {
         match self.value(name) {
             Some(value) => self.read(name, value).unwrap_or_default(),
             None => {
-                // Pydantic quotes the enclosing object for a body, and null for a query string.
-                let in_query = self.at.first() == Some(&Segment::from("query"));
-                let enclosing = if in_query { Value::Null } else { members_without_excess(self.object) };
-                self.issues.push(FieldIssue::new("missing", self.loc(name), "Field required", enclosing));
+                self.miss(name);
                 T::default()
             }
         }
@@ -52,10 +58,41 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A list of texts that are each read as a `T`; those that can't be are issues.
+    pub fn list<T: FromStr<Err: Display>>(&mut self, name: &'static str) -> Vec<T> {
+        let texts: Vec<String> = self.or(name, Vec::new());
+        let mut read = |text: &String| text.parse().map_err(|expected: T::Err| self.reject(name, expected.to_string()));
+        texts.iter().filter_map(|text| read(text).ok()).collect()
+    }
+
+    /// A list that must be there.
+    pub fn items(&mut self, name: &'static str) -> &'a [Value] {
+        match self.value(name) {
+            Some(Value::Array(items)) => return items,
+            Some(_) => {
+                let issue =
+                    FieldIssue::new("list_type", self.loc(name), "Input should be a valid list", self.given(name));
+                self.issues.push(issue);
+            }
+            None => self.miss(name),
+        }
+        &[]
+    }
+
     /// An integer with a default, within `range`.
     pub fn int_or(&mut self, name: &'static str, default: i64, range: RangeInclusive<i64>) -> i64 {
         let number = self.or(name, default);
         if number == default || self.within(name, &number, &range) { number } else { default }
+    }
+
+    /// A count with a default, within `range`, which has no negative numbers.
+    pub fn count_or(&mut self, name: &'static str, default: i64, range: RangeInclusive<i64>) -> usize {
+        usize::try_from(self.int_or(name, default, range)).unwrap_or(usize::MAX)
+    }
+
+    /// A number of seconds with a default, within `range`, which has no negative numbers.
+    pub fn seconds_or(&mut self, name: &'static str, default: i64, range: RangeInclusive<i64>) -> Duration {
+        Duration::from_secs(self.int_or(name, default, range).unsigned_abs())
     }
 
     /// A number with a default, within `range`.
@@ -78,6 +115,14 @@ impl<'a> Fields<'a> {
     /// Notes that the field `name` has a wrong value.
     pub fn reject(&mut self, name: &str, expected: impl Into<String>) {
         self.issues.push(FieldIssue::new("value_error", self.loc(name), expected, self.given(name)));
+    }
+
+    /// Reads what the original leaves unread, or takes whatever its type: what is wrong with it, it accepted.
+    pub fn beyond_original<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let first = self.issues.len();
+        let value = read(self);
+        self.issues.iter_mut().skip(first).for_each(|issue| issue.raised_by_original = false);
+        value
     }
 
     /// Takes over issues found elsewhere.
@@ -108,13 +153,21 @@ impl<'a> Fields<'a> {
     }
 
     fn read<T: Lenient>(&mut self, name: &str, value: &Value) -> Option<T> {
-        match T::read(value) {
+        let trimmed = value.as_str().filter(|_| self.trims && !T::KEEPS_BLANKS).map(|text| Value::from(text.trim()));
+        match T::read(trimmed.as_ref().unwrap_or(value)) {
             Ok(read) => Some(read),
             Err((kind, msg)) => {
                 self.issues.push(FieldIssue::new(kind, self.loc(name), msg, without_excess(value)));
                 None
             }
         }
+    }
+
+    fn miss(&mut self, name: &str) {
+        // Pydantic quotes the enclosing object for a body, and null for a query string.
+        let in_query = self.at.first() == Some(&Segment::from("query"));
+        let enclosing = if in_query { Value::Null } else { members_without_excess(self.object) };
+        self.issues.push(FieldIssue::new("missing", self.loc(name), "Field required", enclosing));
     }
 
     fn within<T: PartialOrd + Display>(&mut self, name: &str, value: &T, range: &RangeInclusive<T>) -> bool {
@@ -139,6 +192,28 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_the_original_accepted_is_told_apart() {
+        let body = json!({"timeout_seconds": 0, "temperature": "NaN", "stream": "maybe", "enabled": "maybe", "max_tokens": 1e30});
+        let mut fields = Fields::new(body.as_object().unwrap(), vec!["body".into()]);
+        fields.int_or("timeout_seconds", 30, 1..=60);
+        fields.float_or("temperature", 0.7, 0.0..=2.0);
+        fields.beyond_original(|fields| fields.or("stream", false));
+        fields.or("enabled", true);
+        fields.int_optional("max_tokens", 1..=10);
+        fields.items("cases");
+        let raised: Vec<_> = fields.issues.iter().map(|issue| (issue.kind, issue.raised_by_original)).collect();
+        let expected = [
+            ("greater_than_equal", false),
+            ("finite_number", false),
+            ("bool_parsing", false),
+            ("bool_parsing", true),
+            ("int_parsing_size", false),
+            ("missing", true),
+        ];
+        assert_eq!(raised, expected);
+    }
 
     #[test]
     fn all_problems_are_reported_in_the_order_of_the_fields() {

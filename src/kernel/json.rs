@@ -1,6 +1,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::near_json::repaired_json;
 use super::{Error, FieldIssue};
 
 /// Values that JSON within a text may have: arguments that a model wrote, a cell of a table, a stored message.
@@ -55,9 +56,21 @@ impl JsonReader {
         Ok(serde_json::from_slice(text)?)
     }
 
+    /// Reads a text that a program or a model may have written almost as JSON: with commas too many, quotes of another kind, `NaN`,
+    /// half a surrogate pair. What is JSON is read as it is; the error is that of the text as it came.
+    pub fn read_tolerantly(self, text: &[u8]) -> Result<Value, JsonError> {
+        self.read(text).or_else(|error| match error {
+            JsonError::TooManyValues(_) => Err(error),
+            JsonError::Invalid(_) => match repaired_json(&String::from_utf8_lossy(text)) {
+                Some(repaired) => self.read(repaired.as_bytes()).map_err(|_| error),
+                None => Err(error),
+            },
+        })
+    }
+
     /// Whether a text of which this has been counted may be read.
     pub fn check(self, counter: ValueCounter) -> Result<(), JsonError> {
-        if counter.0.values > self.max_values { Err(JsonError::TooManyValues(self.max_values)) } else { Ok(()) }
+        if counter.values > self.max_values { Err(JsonError::TooManyValues(self.max_values)) } else { Ok(()) }
     }
 }
 
@@ -65,10 +78,7 @@ impl JsonReader {
 /// or colon outside of texts. Ends of lines, which no text may hold, are a place to start over, so what comes between JSON in
 /// a stream of events can't mislead it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ValueCounter(ScanState);
-
-#[derive(Clone, Copy, Debug, Default)]
-struct ScanState {
+pub struct ValueCounter {
     values: usize,
     in_text: bool,
     is_escaped: bool,
@@ -78,7 +88,7 @@ impl ValueCounter {
     /// Takes the next bytes.
     pub fn feed(&mut self, bytes: &[u8]) {
         // In a local variable, so that it is kept in registers.
-        let mut at = self.0;
+        let mut at = *self;
         for byte in bytes {
             match byte {
                 b'\n' => (at.in_text, at.is_escaped) = (false, false),
@@ -89,7 +99,16 @@ impl ValueCounter {
                 _ => {}
             }
         }
-        self.0 = at;
+        *self = at;
+    }
+}
+
+/// How deeply a value is nested: 0 if it holds no others.
+pub fn json_depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(json_depth).max().unwrap_or(0),
+        Value::Object(map) => 1 + map.values().map(json_depth).max().unwrap_or(0),
+        _ => 0,
     }
 }
 
@@ -151,7 +170,7 @@ fn size(value: &Value) -> usize {
     }
     let mut text = CountingWriter::default();
     // Neither the writer nor a value whose keys are texts can fail.
-    serde_json::to_writer(&mut text, value).map_or(usize::MAX, |()| text.bytes + VALUE_OVERHEAD * text.values.0.values)
+    serde_json::to_writer(&mut text, value).map_or(usize::MAX, |()| text.bytes + VALUE_OVERHEAD * text.values.values)
 }
 
 #[cfg(test)]
@@ -173,7 +192,7 @@ mod tests {
     fn counted(text: &[u8]) -> usize {
         let mut counter = ValueCounter::default();
         counter.feed(text);
-        counter.0.values
+        counter.values
     }
 
     fn any_json() -> impl Strategy<Value = Value> {
@@ -198,7 +217,7 @@ mod tests {
             let mut counter = ValueCounter::default();
             counter.feed(head);
             counter.feed(tail);
-            prop_assert_eq!(counter.0.values, seen);
+            prop_assert_eq!(counter.values, seen);
         }
 
         #[test]

@@ -5,24 +5,13 @@ pub const MASK: &str = "********";
 pub fn is_credential_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace('-', "_");
     let harmless = ["primary_key", "foreign_key", "sort_key", "partition_key"];
-    let ends = [
-        "key",
-        "token",
-        "authorization",
-        "cookie",
-        "passwd",
-        "pwd",
-        "dsn",
-        "connection_string",
-        "_auth",
-        "_pass",
-        "_pat",
-    ];
+    let ends = ["key", "token", "authorization", "cookie", "passwd", "pwd", "dsn", "connection_string"];
     // Others in the plural are counts, such as `max_tokens`, or names of columns.
     let plurals =
         ["api_keys", "access_keys", "auth_keys", "api_tokens", "access_tokens", "auth_tokens", "refresh_tokens"];
     let parts = ["password", "passphrase", "secret", "credential", "private_key"];
-    ["pass", "auth", "pat"].contains(&name.as_str())
+    let last_word = name.rsplit('_').next().unwrap_or_default();
+    ["pass", "auth", "pat"].contains(&last_word)
         || plurals.iter().any(|end| name.ends_with(end))
         || ends.iter().any(|end| name.ends_with(end)) && !harmless.contains(&name.as_str())
         || parts.iter().any(|part| name.contains(part))

@@ -36,9 +36,8 @@ impl Properties {
                     found.push(Secret::new(text.as_str()));
                 }
                 Value::String(text) => {
-                    let assigned =
-                        assigned_secret(text).and_then(|at| text.get(at..)).filter(|_| place == ValueContext::Args);
-                    found.extend(assigned.map(|secret| Secret::new(secret.trim())));
+                    let assigned = assigned_secret(text).filter(|_| place == ValueContext::Args);
+                    found.extend(assigned.map(|(_, secret)| Secret::new(secret.trim())));
                     if looks_like_url(text) {
                         found.extend(SecretUrl::new(text.as_str()).secrets());
                     }
@@ -57,7 +56,7 @@ impl Properties {
     /// The object with credentials masked: all below a key that names one or below `env`, unusual `headers`, what `args` give
     /// to an option that names one, and the passwords of URLs.
     pub fn masked(&self) -> Map<String, Value> {
-        self.0.iter().map(|(key, value)| (key.clone(), masked_member(key, value))).collect()
+        self.0.iter().map(|(key, value)| (key.clone(), shown(ValueContext::Plain.below(key), value))).collect()
     }
 }
 
@@ -112,16 +111,6 @@ impl ValueContext {
     }
 }
 
-/// Whether some of what stands under this key is secret whatever it is called there.
-fn is_sensitive_container(key: &str) -> bool {
-    !matches!(ValueContext::Plain.below(key), ValueContext::Plain | ValueContext::Secret)
-}
-
-/// What is shown of the value of the member `key`.
-fn masked_member(key: &str, value: &Value) -> Value {
-    shown(ValueContext::Plain.below(key), value)
-}
-
 /// What is shown of a value that stands in this place.
 fn shown(place: ValueContext, value: &Value) -> Value {
     match value {
@@ -130,8 +119,8 @@ fn shown(place: ValueContext, value: &Value) -> Value {
         // An empty text is no secret, and showing it lets a client see that there is none.
         Value::String(text) if place == ValueContext::Secret && !text.is_empty() => MASK.into(),
         Value::String(text) => {
-            let assigned = assigned_secret(text).and_then(|at| text.get(..at)).filter(|_| place == ValueContext::Args);
-            let text = assigned.map_or_else(|| text.clone(), |name| format!("{name}{MASK}"));
+            let assigned = assigned_secret(text).filter(|_| place == ValueContext::Args);
+            let text = assigned.map_or_else(|| text.clone(), |(name, _)| format!("{name}{MASK}"));
             shown_url(&text).unwrap_or(text).into()
         }
         Value::Number(_) if place == ValueContext::Secret => MASK.into(),
@@ -139,8 +128,8 @@ fn shown(place: ValueContext, value: &Value) -> Value {
     }
 }
 
-/// Where the secret begins in an argument such as `--api-key=...`, `API_KEY=...` or `Authorization: ...`.
-fn assigned_secret(text: &str) -> Option<usize> {
+/// An argument such as `--api-key=...`, `API_KEY=...` or `Authorization: ...`, cut in two where the secret begins.
+fn assigned_secret(text: &str) -> Option<(&str, &str)> {
     let mut start = 0;
     for (at, _) in text.match_indices(['=', ':']) {
         let name = text.get(start..at)?;
@@ -149,7 +138,7 @@ fn assigned_secret(text: &str) -> Option<usize> {
             return None;
         }
         if is_credential_name(name) {
-            return Some(start).filter(|start| *start < text.len());
+            return text.split_at_checked(start).filter(|(_, secret)| !secret.is_empty());
         }
     }
     None
@@ -184,9 +173,8 @@ fn unmask_value(place: ValueContext, given: &mut Value, stored: &Value) {
             items.for_each(|((given, stored), place)| unmask_value(place, given, stored));
         }
         (Value::String(given), Value::String(stored))
-            if assignment_before_mask(given).is_some_and(|name| {
-                assigned_secret(stored).and_then(|at| stored.get(..at)).is_some_and(|kept| kept == name)
-            }) =>
+            if assignment_before_mask(given)
+                .is_some_and(|name| assigned_secret(stored).is_some_and(|(kept, _)| kept == name)) =>
         {
             given.clone_from(stored);
         }
@@ -206,10 +194,13 @@ fn unmask_value(place: ValueContext, given: &mut Value, stored: &Value) {
 /// The value of the field `name`, fit to be quoted in an error: credentials in it are masked, by the names of their
 /// fields, and those of URLs.
 pub(super) fn quotable(name: &str, value: &Value) -> Value {
+    let place = ValueContext::Plain.below(name);
+    // Some of what stands in these is secret whatever it is called there.
+    let is_sensitive = !matches!(place, ValueContext::Plain | ValueContext::Secret);
     match value {
         Value::Null => Value::Null,
         _ if is_credential_name(name) => Value::String(MASK.to_owned()),
-        Value::Object(_) | Value::Array(_) if is_sensitive_container(name) => masked_member(name, value),
+        Value::Object(_) | Value::Array(_) if is_sensitive => shown(place, value),
         Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), quotable(key, value))).collect(),
         Value::Array(items) => items.iter().map(|item| quotable(name, item)).collect(),
         Value::String(text) if names_a_url(name) => SecretUrl::new(text.as_str()).to_string().into(),

@@ -30,21 +30,13 @@ struct SecretMatcher {
 }
 
 impl Redaction {
-    /// Masks these secrets, however they are spelt.
-    pub(super) fn of_texts<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
-        Self::of(secrets, |text| text.len() >= MIN_SECRET_BYTES)
-    }
-
-    /// Masks shorter ones too: in a log it matters less if too much is missing.
-    pub(super) fn of_texts_for_log<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
+    /// Masks these secrets, however they are spelt; for a log also the shorter ones.
+    pub(super) fn of_texts<'a>(secrets: impl IntoIterator<Item = &'a str>, is_for_log: bool) -> Self {
         let is_word = |text: &str| text.chars().all(|c| c.is_alphabetic() || c == '-' || c == '_');
-        let is_short_secret = |text: &str| text.len() >= MIN_LOG_SECRET_BYTES && !is_word(text);
-        Self::of(secrets, |text| text.len() >= MIN_SECRET_BYTES || is_short_secret(text))
-    }
-
-    fn of<'a>(secrets: impl IntoIterator<Item = &'a str>, is_secret: impl Fn(&str) -> bool) -> Self {
+        let is_short_secret = |text: &str| is_for_log && text.len() >= MIN_LOG_SECRET_BYTES && !is_word(text);
         let sorted: BTreeSet<String> = secrets.into_iter().flat_map(secret_variants).collect();
-        let variants: Vec<String> = sorted.into_iter().filter(|text| is_secret(text)).collect();
+        let is_secret = |text: &String| text.len() >= MIN_SECRET_BYTES || is_short_secret(text);
+        let variants: Vec<String> = sorted.into_iter().filter(is_secret).collect();
         let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&variants);
         // It fails only beyond two billion bytes of secrets.
         let Some(finder) = finder.ok().filter(|_| !variants.is_empty()) else { return Self(None) };
@@ -146,11 +138,9 @@ impl SecretMatcher {
     /// The first place, at or after `from`, from which all the rest of `text` is how a secret begins; else its end.
     fn partial_secret_start(&self, text: &str, from: usize, least: usize) -> usize {
         let first = from.max((text.len() + 1).saturating_sub(self.longest));
-        let places = first..(text.len() + 1).saturating_sub(least);
-        places
-            .into_iter()
-            .find(|at| text.get(*at..).is_some_and(|rest| self.is_secret_prefix(rest)))
-            .unwrap_or(text.len())
+        let mut places = first..(text.len() + 1).saturating_sub(least);
+        let found = places.find(|at| text.get(*at..).is_some_and(|rest| self.is_secret_prefix(rest)));
+        found.unwrap_or(text.len())
     }
 
     /// Whether a secret begins with `start` and goes on.
@@ -240,7 +230,7 @@ mod tests {
     use super::*;
 
     fn redaction(secrets: &[&str]) -> Redaction {
-        Redaction::of_texts(secrets.iter().copied())
+        Redaction::of_texts(secrets.iter().copied(), false)
     }
 
     /// The text as it is shown piece by piece, and all of it.
@@ -320,7 +310,7 @@ mod tests {
             cuts.extend([0, text.len()]);
             cuts.sort_unstable();
             let pieces: Vec<_> = cuts.windows(2).map(|pair| &text[pair[0]..pair[1]]).collect();
-            let redaction = Redaction::of_texts(secrets.iter().map(String::as_str));
+            let redaction = Redaction::of_texts(secrets.iter().map(String::as_str), false);
             let (_, all) = streamed(&redaction, &pieces);
             prop_assert_eq!(&all, &redaction.text(&text));
             for secret in &secrets {

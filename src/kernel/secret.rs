@@ -27,19 +27,19 @@ impl Secret {
 
     /// What masks it in what its upstream says.
     pub fn redaction(&self) -> &Redaction {
-        self.0.redaction.get_or_init(|| Redaction::of_texts([self.expose()]))
+        self.0.redaction.get_or_init(|| Redaction::of_texts([self.expose()], false))
     }
 }
 
 impl Redaction {
     /// Masks these secrets, however they are spelt.
     pub fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
-        Self::of_texts(Vec::from_iter(secrets).iter().map(Secret::expose))
+        Self::of_texts(Vec::from_iter(secrets).iter().map(Secret::expose), false)
     }
 
     /// Masks shorter ones too: in a log it matters less if too much is missing.
     pub fn for_log(secrets: impl IntoIterator<Item = Secret>) -> Self {
-        Self::of_texts_for_log(Vec::from_iter(secrets).iter().map(Secret::expose))
+        Self::of_texts(Vec::from_iter(secrets).iter().map(Secret::expose), true)
     }
 }
 

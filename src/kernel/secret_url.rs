@@ -19,14 +19,6 @@ const AMBIGUOUS: &str = "Input should be a URL in which every / ? # \\ and @ tha
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretUrl(String);
 
-/// Where the secrets stand in the text.
-#[derive(Default)]
-struct Spans {
-    password: Option<Range<usize>>,
-    /// From the value of the first parameter that is a credential to the end of the text: an `&` may be part of the value.
-    parameters: Option<Range<usize>>,
-}
-
 impl SecretUrl {
     /// Wraps an address as it was written.
     pub fn new(text: impl Into<String>) -> Self {
@@ -55,12 +47,12 @@ impl SecretUrl {
 
     /// The secrets in it, as they were written.
     pub fn secrets(&self) -> Vec<Secret> {
-        let spans = self.spans();
+        let [parameters, password] = self.spans();
         let text = |span: Option<Range<usize>>| span.and_then(|span| self.0.get(span)).unwrap_or_default();
-        let mut parts = text(spans.parameters).split(|c: char| ['&', ';', '#'].contains(&c) || c.is_whitespace());
+        let mut parts = text(parameters).split(|c: char| ['&', ';', '#'].contains(&c) || c.is_whitespace());
         let first = parts.next();
         let others = parts.filter_map(|part| part.split_once('=').filter(|(name, _)| is_secret_name(name)));
-        let all = [text(spans.password)].into_iter().chain(first).chain(others.map(|(_, value)| value));
+        let all = [text(password)].into_iter().chain(first).chain(others.map(|(_, value)| value));
         all.filter(|secret| !secret.is_empty()).map(Secret::new).collect()
     }
 
@@ -80,10 +72,9 @@ impl SecretUrl {
         if !self.origin().accepts_credential_of(&stored.origin()) {
             return self.clone();
         }
-        let (here, there) = (self.spans(), stored.spans());
         let mut text = self.0.clone();
-        // The last first: the others stay where they are.
-        for (here, there) in [(here.parameters, there.parameters), (here.password, there.password)] {
+        // The last first: the other one stays where it is.
+        for (here, there) in self.spans().into_iter().zip(stored.spans()) {
             if let (Some(here), Some(there)) = (here, there)
                 && self.0.get(here.clone()) == Some(MASK)
             {
@@ -95,33 +86,31 @@ impl SecretUrl {
 
     /// Whether a mask stands where a secret should.
     pub(crate) fn has_mask(&self) -> bool {
-        let Spans { password, parameters } = self.spans();
-        [password, parameters]
-            .into_iter()
-            .flatten()
-            .any(|span| self.0.get(span).is_some_and(|text| text.contains(MASK)))
+        self.spans().into_iter().flatten().any(|span| self.0.get(span).is_some_and(|text| text.contains(MASK)))
     }
 
     /// Where it leads and how; no secret has a part in it.
     pub(super) fn origin(&self) -> UrlOrigin {
-        let mut text = self.0.clone();
-        if let Some(span) = self.spans().password {
+        let (mut text, [_, password]) = (self.0.clone(), self.spans());
+        if let Some(span) = password {
             text.replace_range(span, MASK);
         }
-        UrlOrigin::parse(&text).unwrap_or_else(|| UrlOrigin::Unknown(self.to_string()))
+        UrlOrigin::new(&text, || self.to_string())
     }
 
-    fn spans(&self) -> Spans {
-        let (text, all) = (self.0.as_str(), 0..self.0.len());
+    /// Where the secrets stand: from the value of the first parameter that is a credential to the end of the text, since an `&`
+    /// may be part of the value; and before that the password.
+    fn spans(&self) -> [Option<Range<usize>>; 2] {
+        let (text, end) = (self.0.as_str(), self.0.len());
         let password = password(text);
-        let before = password.as_ref().map_or(all.end, |span| span.start);
-        if let Some(start) = secret_parameter(text, 0..before) {
-            return Spans { password: None, parameters: Some(start..all.end).filter(|span| !span.is_empty()) };
-        }
-        let after = password.as_ref().map_or(all.end, |span| span.end);
-        let parameters = secret_parameter(text, after..all.end).map(|start| start..all.end);
-        let set = |span: Option<Range<usize>>| span.filter(|span| !span.is_empty());
-        Spans { password: set(password), parameters: set(parameters) }
+        let Range { start: before, end: after } = password.clone().unwrap_or(end..end);
+        let spans = match secret_parameter(text, 0..before) {
+            Some(start) => [Some(start..end), None],
+            // What seems to be a password may be a port, and go on behind the `@`: `h:80/x?password=a@b`.
+            None if secret_parameter(text, before..after).is_some() => [Some(before..end), None],
+            None => [secret_parameter(text, after..end).map(|start| start..end), password],
+        };
+        spans.map(|span| span.filter(|span| !span.is_empty()))
     }
 }
 
@@ -138,7 +127,8 @@ pub(crate) fn looks_like_url(text: &str) -> bool {
 
 /// Where account and host begin. Without a scheme, `://` may be part of a password.
 fn authority(text: &str) -> usize {
-    let is_account = |before: &str| before.contains(':') && !before.contains("jdbc:") && !before.contains(' ');
+    let is_jdbc = |before: &str| before.to_ascii_lowercase().contains("jdbc:");
+    let is_account = |before: &str| before.contains(':') && !is_jdbc(before) && !before.contains(' ');
     match text.split_once("://") {
         Some((before, _)) if !is_account(before) => before.len() + 3,
         None if text.starts_with("//") => 2,
@@ -160,13 +150,15 @@ fn password(text: &str) -> Option<Range<usize>> {
     }
 }
 
-/// What stands in the place of a port and is none: a password whose host was forgotten.
+/// What stands in the place of a port and is none: a password whose host was forgotten. It may hold anything.
 fn password_as_port(text: &str, start: usize) -> Option<Range<usize>> {
     let rest = text.get(start..).filter(|rest| start > 0 && !rest.starts_with('['))?;
     let host = rest.get(..rest.find(ENDS_OF_AUTHORITY).unwrap_or(rest.len()))?;
     let (before, port) = host.split_once(':')?;
-    let is_port = port.bytes().all(|byte| byte.is_ascii_digit()) || port.contains("${");
-    (!is_port).then(|| start + before.len() + 1..start + host.len())
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    // Several hosts, each with a port: `mongodb://a:1,b:2/x`.
+    let are_hosts = host.split(',').all(|one| one.split_once(':').is_some_and(|(_, port)| is_port(port)));
+    (!are_hosts && !port.contains("${")).then(|| start + before.len() + 1..text.len())
 }
 
 fn is_http(before_authority: &str) -> bool {
@@ -195,8 +187,7 @@ fn is_secret_name(name: &str) -> bool {
 impl fmt::Display for SecretUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = self.0.clone();
-        let Spans { password, parameters } = self.spans();
-        for span in [parameters, password].into_iter().flatten() {
+        for span in self.spans().into_iter().flatten() {
             shown.replace_range(span, MASK);
         }
         f.write_str(&shown)

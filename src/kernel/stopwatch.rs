@@ -2,7 +2,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 tokio::task_local! {
@@ -34,28 +34,23 @@ impl Stopwatch {
     /// Begins a wait of the work at hand, if anybody counts.
     pub fn wait() -> Option<WaitGuard> {
         let stopwatch = STOPWATCH.try_with(Clone::clone).ok()?;
-        {
-            let mut run = stopwatch.run();
-            run.waits += 1;
-            run.since.get_or_insert_with(Instant::now);
-        }
+        let mut run = stopwatch.0.lock();
+        run.waits += 1;
+        run.since.get_or_insert_with(Instant::now);
+        drop(run);
         Some(WaitGuard(stopwatch))
     }
 
     /// The time waited so far.
     pub fn waited(&self) -> Duration {
-        let run = self.run();
+        let run = self.0.lock();
         run.total + run.since.map_or(Duration::ZERO, |since| since.elapsed())
-    }
-
-    fn run(&self) -> MutexGuard<'_, StopwatchState> {
-        self.0.lock()
     }
 }
 
 impl Drop for WaitGuard {
     fn drop(&mut self) {
-        let mut run = self.0.run();
+        let mut run = self.0.0.lock();
         run.waits = run.waits.saturating_sub(1);
         if run.waits == 0
             && let Some(since) = run.since.take()

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -33,7 +33,7 @@ impl BackgroundTask {
     where
         F: Future<Output = ()> + Send,
     {
-        panics().entry(name).or_default();
+        PANICS.lock().entry(name).or_default();
         let supervise = async move {
             let mut panics_in_a_row = 0;
             loop {
@@ -52,13 +52,13 @@ impl BackgroundTask {
 /// What `work` gives; `None` if it panics, which is logged and counted under `name`. For tasks that can't be repeated, because
 /// they own what they work on: whoever uses that finds it closed and makes another.
 pub async fn count_panics<T>(name: &'static str, work: impl Future<Output = T>) -> Option<T> {
-    panics().entry(name).or_default();
+    PANICS.lock().entry(name).or_default();
     AssertUnwindSafe(work).catch_unwind().await.map_err(|panic| record(name, &*panic)).ok()
 }
 
 /// Runs `work` again and again on the thread at hand, until it is done without a panic.
 pub fn supervise_thread(name: &'static str, mut work: impl FnMut()) {
-    panics().entry(name).or_default();
+    PANICS.lock().entry(name).or_default();
     while let Err(panic) = catch_unwind(AssertUnwindSafe(&mut work)) {
         record(name, &*panic);
         std::thread::sleep(BACKOFF.after(1));
@@ -67,15 +67,11 @@ pub fn supervise_thread(name: &'static str, mut work: impl FnMut()) {
 
 /// The names of all background tasks so far, each with how often it has panicked.
 pub fn background_panics() -> BTreeMap<&'static str, u64> {
-    panics().clone()
-}
-
-fn panics() -> MutexGuard<'static, BTreeMap<&'static str, u64>> {
-    PANICS.lock()
+    PANICS.lock().clone()
 }
 
 fn record(task: &'static str, panic: &(dyn Any + Send)) {
-    *panics().entry(task).or_default() += 1;
+    *PANICS.lock().entry(task).or_default() += 1;
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     tracing::error!(task, untrusted = text, "a background task has panicked");
 }

@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use url::Url;
 
 use super::MASK;
@@ -5,8 +7,14 @@ use super::mask::is_credential_name;
 
 /// Where a URL leads and how, as far as that decides on who gets a credential that goes there. Paths below an HTTP service
 /// don't count.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum UrlOrigin {
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct UrlOrigin {
+    place: UrlPlace,
+    protection: Protection,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum UrlPlace {
     /// A server.
     Server {
         /// What it speaks, whatever the scheme is called and with or without TLS.
@@ -18,7 +26,6 @@ pub(super) enum UrlOrigin {
         database: String,
         /// All parameters but harmless ones; most drivers have some that decide on the transport.
         parameters: Vec<(String, String)>,
-        protection: Protection,
     },
     /// A text in another form, with its secrets masked.
     Unknown(String),
@@ -26,7 +33,7 @@ pub(super) enum UrlOrigin {
 
 /// How well a connection is protected, in the words of PostgreSQL's `sslmode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Protection {
+enum Protection {
     Disable,
     Allow,
     Prefer,
@@ -61,26 +68,17 @@ const SCHEMES: [(&str, &str, u16, Protection); 20] = [
     ("ftps", "ftp", 990, VerifyFull),
 ];
 
-/// The values of `sslmode` and of MySQL's `ssl-mode`.
-const SSL_MODES: [(&str, Protection); 10] = [
-    ("disable", Disable),
-    ("disabled", Disable),
-    ("allow", Allow),
-    ("prefer", Prefer),
-    ("preferred", Prefer),
-    ("require", Require),
-    ("required", Require),
-    ("verify-ca", VerifyCa),
-    ("verify-full", VerifyFull),
-    ("verify-identity", VerifyFull),
-];
-
 /// Parameters without a part in where a credential goes.
 const IGNORED_PARAMETERS: [&str; 5] = ["application_name", "charset", "collation", "timezone", "connect_timeout"];
 
 impl UrlOrigin {
-    /// Takes a URL apart whose password is masked; `None` if it names no server.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    /// Takes a URL apart whose password is masked. One that names no server counts as a whole, as it is `shown`.
+    pub(super) fn new(text: &str, shown: impl Fn() -> String) -> Self {
+        let unknown = || Self { place: UrlPlace::Unknown(shown()), protection: Disable };
+        Self::parse(text).unwrap_or_else(unknown)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
         let url = Url::parse(text).ok()?;
         let host = url.host_str().filter(|host| !host.is_empty())?.to_ascii_lowercase();
         let known = SCHEMES.into_iter().find(|(scheme, ..)| *scheme == url.scheme());
@@ -95,40 +93,57 @@ impl UrlOrigin {
             }
         }
         let has_database = !matches!(protocol, "http" | "ws");
-        Some(Self::Server {
+        let place = UrlPlace::Server {
             protocol: protocol.to_owned(),
             user: url.username().to_owned(),
             host,
             port: url.port().filter(|port| *port != usual),
             database: if has_database { url.path().trim_matches('/').to_owned() } else { String::new() },
             parameters,
-            protection,
-        })
+        };
+        Some(Self { place, protection })
+    }
+
+    /// Whether its server is on this machine.
+    pub(super) fn is_loopback(&self) -> bool {
+        let UrlPlace::Server { host, .. } = &self.place else { return false };
+        let name = host.trim_end_matches('.');
+        match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+            Ok(address) => address.to_canonical().is_loopback(),
+            Err(_) => name == "localhost" || name.ends_with(".localhost"),
+        }
+    }
+
+    /// Whether it is the same server, whatever is spoken there, and on behalf of whom.
+    pub(super) fn is_same_server(&self, other: &Self) -> bool {
+        match (&self.place, &other.place) {
+            (UrlPlace::Server { host, port, .. }, UrlPlace::Server { host: other_host, port: other_port, .. }) => {
+                (host, port) == (other_host, other_port)
+            }
+            (place, other) => place == other,
+        }
     }
 
     /// Whether a credential that was stored for `stored` may go here: the same place, no less protected on the way.
     pub(super) fn accepts_credential_of(&self, stored: &Self) -> bool {
-        match (self, stored) {
-            (Self::Server { protection: now, .. }, Self::Server { protection: before, .. }) => {
-                now >= before && self.with(*before) == *stored
-            }
-            _ => self == stored,
-        }
-    }
-
-    fn with(&self, protection: Protection) -> Self {
-        let mut changed = self.clone();
-        if let Self::Server { protection: now, .. } = &mut changed {
-            *now = protection;
-        }
-        changed
+        self.place == stored.place && self.protection >= stored.protection
     }
 }
 
+/// What `sslmode`, and MySQL's `ssl-mode`, ask for.
 fn mode(name: &str, value: &str) -> Option<Protection> {
-    let value = value.to_ascii_lowercase().replace('_', "-");
-    let is_mode = matches!(name, "sslmode" | "ssl-mode");
-    SSL_MODES.into_iter().find(|(known, _)| is_mode && *known == value).map(|(_, mode)| mode)
+    if !matches!(name, "sslmode" | "ssl-mode") {
+        return None;
+    }
+    match value.to_ascii_lowercase().replace('_', "-").as_str() {
+        "disable" | "disabled" => Some(Disable),
+        "allow" => Some(Allow),
+        "prefer" | "preferred" => Some(Prefer),
+        "require" | "required" => Some(Require),
+        "verify-ca" => Some(VerifyCa),
+        "verify-full" | "verify-identity" => Some(VerifyFull),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -136,7 +151,7 @@ mod tests {
     use super::*;
 
     fn keeps(stored: &str, given: &str) -> bool {
-        let origin = |text: &str| UrlOrigin::parse(text).unwrap_or_else(|| UrlOrigin::Unknown(text.to_owned()));
+        let origin = |text: &str| UrlOrigin::new(text, || text.to_owned());
         origin(given).accepts_credential_of(&origin(stored))
     }
 

@@ -12,19 +12,30 @@ impl UserId {
     pub const MAX_CHARS: usize = 256;
     /// What no user may be called.
     pub const RESERVED: [&str; 2] = ["config", "health"];
+    /// What the keys of conversations of the chat page begin with in the memory, and no name that a client gives.
+    pub const CHAT_PAGE_PREFIX: &str = "chat-ui:";
 
     /// Checks and wraps an id; the error says what was expected.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() || text.chars().count() > Self::MAX_CHARS {
-            return Err(format!("User id should have 1 to {} characters", Self::MAX_CHARS));
+            return Err(format!("Input should have 1 to {} characters", Self::MAX_CHARS));
         }
         if text.chars().any(char::is_control) {
-            return Err("User id should have no control characters".to_owned());
+            return Err("Input should have no control characters".to_owned());
         }
         if Self::RESERVED.contains(&text) {
-            return Err(format!("User id should not be '{text}', which is a path of the memory module"));
+            return Err(format!("Input should not be '{text}', which is a path of the memory module"));
         }
         Ok(Self(text.to_owned()))
+    }
+
+    /// As [`UserId::parse`], for whom something is said: nobody but the chat page adds to its conversations.
+    pub fn parse_speaker(text: &str) -> Result<Self, String> {
+        if text.starts_with(Self::CHAT_PAGE_PREFIX) {
+            let prefix = Self::CHAT_PAGE_PREFIX;
+            return Err(format!("Input should not begin with '{prefix}', as the conversations of the chat page do"));
+        }
+        Self::parse(text)
     }
 
     /// Who speaks when a chat request names nobody.
@@ -41,5 +52,22 @@ impl UserId {
 impl fmt::Display for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_speaks_in_a_conversation_of_the_chat_page_though_its_key_can_be_read() {
+        let key = format!("{}5f0c", UserId::CHAT_PAGE_PREFIX);
+        assert_eq!(UserId::parse(&key).unwrap().as_str(), key);
+        assert!(UserId::parse_speaker(&key).unwrap_err().contains("'chat-ui:'"));
+        assert_eq!(UserId::parse_speaker("chat-ui").unwrap().as_str(), "chat-ui");
+        for refused in ["", "config", "a\n"] {
+            assert_eq!(UserId::parse_speaker(refused), UserId::parse(refused));
+            assert!(UserId::parse_speaker(refused).is_err());
+        }
     }
 }

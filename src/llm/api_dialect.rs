@@ -1,5 +1,8 @@
 use serde_json::Value;
 
+use super::adaptation::Adaptation;
+use super::reading::{self, Expected};
+use super::types::StreamReader;
 use super::{ChatRequest, Completion, ollama, openai};
 use crate::settings::LlmSettings;
 
@@ -8,12 +11,6 @@ use crate::settings::LlmSettings;
 pub(super) enum ApiDialect {
     OpenAi,
     Ollama,
-}
-
-/// Puts a stream's pieces together and says what each one adds.
-pub(super) enum StreamReader {
-    OpenAi(openai::OpenAiReader),
-    Ollama(ollama::OllamaReader),
 }
 
 impl ApiDialect {
@@ -38,6 +35,31 @@ impl ApiDialect {
         }
     }
 
+    pub(super) fn embeddings_url(self, base: &str) -> String {
+        match self {
+            Self::OpenAi => format!("{}/embeddings", openai_root(base)),
+            Self::Ollama => format!("{}/api/embed", ollama_root(base)),
+        }
+    }
+
+    /// Where Ollama tells about a model.
+    pub(super) fn show_url(base: &str) -> String {
+        format!("{}/api/show", ollama_root(base))
+    }
+
+    /// Where llama.cpp tells what it runs a model with.
+    pub(super) fn props_url(base: &str) -> String {
+        format!("{}/props", ollama_root(base))
+    }
+
+    /// The embeddings in a reply to [`ApiDialect::embeddings_url`].
+    pub(super) fn embeddings(self, reply: &Value) -> Option<Vec<Vec<f32>>> {
+        match self {
+            Self::OpenAi => openai::embeddings(reply),
+            Self::Ollama => ollama::embeddings(reply),
+        }
+    }
+
     /// What to ask for a sign of life: the first that answers 200 counts.
     pub(super) fn health_urls(self, base: &str) -> [String; 2] {
         let root = ollama_root(base);
@@ -55,18 +77,28 @@ impl ApiDialect {
         }
     }
 
-    pub(super) fn body(self, request: &ChatRequest, model: &str, llm: &LlmSettings, stream: bool) -> Value {
-        match self {
-            Self::OpenAi => openai::body(request, model, llm, stream),
-            Self::Ollama => ollama::body(request, model, llm, stream),
-        }
+    /// The body of a request in the form that the model is known to need.
+    pub(super) fn body(
+        self,
+        request: &ChatRequest,
+        model: &str,
+        llm: &LlmSettings,
+        stream: bool,
+        adaptations: &[Adaptation],
+    ) -> Value {
+        let mut body = match self {
+            Self::OpenAi => openai::body(request, model, llm, stream, adaptations),
+            Self::Ollama => ollama::body(request, model, llm, stream, adaptations),
+        };
+        adaptations.iter().for_each(|adaptation| adaptation.apply(&mut body));
+        Value::Object(body)
     }
 
     /// The answer in a complete reply; the error completes a sentence that begins with the server's name.
-    pub(super) fn completion(self, reply: &Value) -> Result<Completion, String> {
+    pub(super) fn completion(self, reply: &Value, expected: Expected) -> Result<Completion, String> {
         match self {
-            Self::OpenAi => openai::completion(reply),
-            Self::Ollama => ollama::completion(reply),
+            Self::OpenAi => reading::openai::completion(reply, expected),
+            Self::Ollama => reading::ollama::completion(reply, expected),
         }
     }
 
@@ -78,48 +110,11 @@ impl ApiDialect {
         }
     }
 
-    pub(super) fn reader(self) -> StreamReader {
+    pub(super) fn reader(self, expected: Expected) -> Box<dyn StreamReader> {
         match self {
-            Self::OpenAi => StreamReader::OpenAi(openai::OpenAiReader::default()),
-            Self::Ollama => StreamReader::Ollama(ollama::OllamaReader::default()),
+            Self::OpenAi => Box::new(reading::openai::OpenAiReader::new(expected)),
+            Self::Ollama => Box::new(reading::ollama::OllamaReader::new(expected)),
         }
-    }
-}
-
-impl StreamReader {
-    /// Takes the next event (OpenAI) or line (Ollama); gives the text it adds.
-    pub(super) fn feed(&mut self, data: &str) -> Result<Option<String>, String> {
-        match self {
-            Self::OpenAi(reader) => reader.feed(data),
-            Self::Ollama(reader) => reader.feed(data),
-        }
-    }
-
-    /// Whether the server has said that nothing more will come.
-    pub(super) fn has_ended(&self) -> bool {
-        match self {
-            Self::OpenAi(reader) => reader.has_ended(),
-            Self::Ollama(reader) => reader.is_complete(),
-        }
-    }
-
-    /// Whether the answer is whole, even if more might come.
-    pub(super) fn is_complete(&self) -> bool {
-        match self {
-            Self::OpenAi(reader) => reader.is_complete(),
-            Self::Ollama(reader) => reader.is_complete(),
-        }
-    }
-
-    /// All of it together; an error if the answer is not complete.
-    pub(super) fn finish(self) -> Result<Completion, String> {
-        if !self.is_complete() {
-            return Err("broke off in the middle of its answer".to_owned());
-        }
-        Ok(match self {
-            Self::OpenAi(reader) => reader.finish(),
-            Self::Ollama(reader) => reader.finish(),
-        })
     }
 }
 

@@ -1,17 +1,24 @@
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
 use serde_json::Value;
 
+use super::adaptation::{Adaptation, Adaptations, left_out};
 use super::api_dialect::ApiDialect;
+use super::context_limits::ContextLimits;
 use super::endpoint::{Endpoint, content_type};
 use super::probe::DialectProbe;
+use super::reading::{Expected, KnownFunctions};
 use super::response_stream::ResponseStream;
+use super::thinking_habits::ThinkingHabits;
 use super::{ChatRequest, Chunk, Completion, LlmError};
 use crate::kernel::{Backoff, Clock, Deadline};
 use crate::outbound::{Call, HttpClient, Reply, RetryPolicy, retry, retry_after};
-use crate::settings::{LlmProvider, LlmSettings};
+use crate::settings::{LlmProvider, LlmSettings, Settings};
 use crate::telemetry::metrics::LlmCall;
+
+/// Tokens of a conversation that a model is shown of which nothing is known, as in the original.
+const UNKNOWN_CONTEXT_TOKENS: usize = 2000;
 
 /// Talks to whichever LLM server the settings name. Cheap to clone; all clones share connections.
 #[derive(Clone, Debug)]
@@ -19,65 +26,37 @@ pub struct LlmClient {
     http: HttpClient,
     clock: Clock,
     probe: DialectProbe,
-}
-
-/// What is waited for before an attempt counts as a success.
-trait ReplyMode {
-    type Answer;
-    const STREAM: bool;
-
-    fn accept(dialect: ApiDialect) -> &'static str;
-
-    fn take(
-        endpoint: &Endpoint,
-        reply: Reply,
-        model: &str,
-        deadline: Deadline,
-    ) -> impl Future<Output = Result<Self::Answer, LlmError>> + Send;
-}
-
-/// The whole answer.
-struct Buffered;
-
-/// The head of a stream, and the model it comes from.
-struct Streaming;
-
-impl ReplyMode for Buffered {
-    type Answer = Completion;
-    const STREAM: bool = false;
-
-    fn accept(_: ApiDialect) -> &'static str {
-        "application/json"
-    }
-
-    async fn take(endpoint: &Endpoint, reply: Reply, model: &str, deadline: Deadline) -> Result<Completion, LlmError> {
-        let raw = endpoint.read_json(reply, deadline).await?;
-        let answer = endpoint.dialect.completion(&raw).map_err(|what| endpoint.bad_reply(&what))?;
-        Ok(Completion { raw, ..named(endpoint.masked(answer), model) })
-    }
-}
-
-impl ReplyMode for Streaming {
-    type Answer = (Reply, String);
-    const STREAM: bool = true;
-
-    fn accept(dialect: ApiDialect) -> &'static str {
-        dialect.stream_type()
-    }
-
-    async fn take(endpoint: &Endpoint, reply: Reply, model: &str, _: Deadline) -> Result<(Reply, String), LlmError> {
-        let kind = content_type(&reply);
-        if kind.starts_with("text/html") {
-            return Err(endpoint.bad_reply(&format!("answered with {kind} instead of a stream")));
-        }
-        Ok((reply, model.to_owned()))
-    }
+    habits: ThinkingHabits,
+    /// What models on the server need.
+    pub(super) adaptations: Adaptations,
+    /// How much they take.
+    pub(super) limits: ContextLimits,
 }
 
 impl LlmClient {
     /// A client on these connections.
     pub fn new(http: HttpClient, clock: Clock) -> Self {
-        Self { http, clock, probe: DialectProbe::default() }
+        let (probe, habits, adaptations, limits) = Default::default();
+        Self { http, clock, probe, habits, adaptations, limits }
+    }
+
+    /// Whether a model has refused functions a short while ago.
+    pub fn takes_no_tools(&self, llm: &LlmSettings, model: Option<&str>) -> bool {
+        asked_model(llm, model).is_some_and(|model| self.adaptations.takes_no_tools(llm, model))
+    }
+
+    /// A model has just refused functions.
+    pub fn note_no_tools(&self, llm: &LlmSettings, model: Option<&str>, why: &LlmError) {
+        if let Some(model) = asked_model(llm, model) {
+            self.adaptations.remember(llm, model, &[Adaptation::NoTools], why);
+        }
+    }
+
+    /// Tokens of a conversation that a model is shown: `CONTEXT_TOKENS`, or a part of what it takes.
+    pub fn context_tokens(&self, settings: &Settings, model: Option<&str>) -> usize {
+        let llm = settings.llm.effective();
+        let by_model = || self.limits.history_tokens(llm.base_url.as_deref()?, asked_model(llm, model)?);
+        settings.memory.context_tokens.or_else(by_model).unwrap_or(UNKNOWN_CONTEXT_TOKENS)
     }
 
     /// Asks for a complete answer. Retries, then tries the fallback models, all before `deadline` and within the
@@ -89,30 +68,50 @@ impl LlmClient {
         deadline: Deadline,
     ) -> Result<Completion, LlmError> {
         let deadline = deadline.at_most(timeout_of(llm));
-        let endpoint = self.endpoint(llm, deadline).await?;
-        let (answer, attempts, call) = self.first_success::<Buffered>(&endpoint, llm, request, deadline).await?;
+        let endpoint = &self.endpoint(llm, deadline).await?;
+        let read = |reply: Reply, _, offered| async move {
+            let raw = endpoint.read_json(reply, deadline).await?;
+            let answer = endpoint.dialect.completion(&raw, Expected { offered, unopened_reasoning: false });
+            let answer = answer.map_err(|what| endpoint.bad_reply(&what))?;
+            Ok(Completion { raw, ..endpoint.masked(answer) })
+        };
+        let (answer, call, how) = self.first_success(endpoint, llm, request, deadline, false, read).await?;
         call.answered(tokens(&answer));
-        Ok(Completion { attempts, ..answer })
+        self.habits.note(&how.model, &answer);
+        Ok(how.completed(answer))
     }
 
-    /// Asks for an answer as a stream. Until the server begins to answer this behaves like [`LlmClient::complete`]; from
-    /// then on nothing is retried, and the configured timeout bounds each silence. Dropping the stream ends the call.
+    /// Asks for an answer as a stream. Until there is something to show this behaves like [`LlmClient::complete`]; from then on
+    /// nothing is retried. The configured timeout bounds each silence. Dropping the stream ends the call.
     pub async fn stream(
         &self,
         llm: &LlmSettings,
         request: &ChatRequest,
         deadline: Deadline,
     ) -> Result<impl Stream<Item = Result<Chunk, LlmError>> + Send + use<>, LlmError> {
-        let until_head = deadline.at_most(timeout_of(llm));
-        let endpoint = self.endpoint(llm, until_head).await?;
-        let ((reply, model), attempts, call) =
-            self.first_success::<Streaming>(&endpoint, llm, request, until_head).await?;
-        let chunks = ResponseStream { endpoint, silence: timeout_of(llm), deadline }.chunks(reply);
-        let mut call = Some(call);
+        let silence = timeout_of(llm);
+        let server = &self.endpoint(llm, deadline.at_most(silence)).await?;
+        let begin = |reply: Reply, model, offered| async move {
+            let kind = content_type(&reply);
+            if kind.starts_with("text/html") {
+                return Err(server.bad_reply(&format!("answered with {kind} instead of a stream")));
+            }
+            let unopened_reasoning = self.habits.expects_unopened(model);
+            let expected = Expected { offered, unopened_reasoning };
+            let reply_stream = ResponseStream { endpoint: server.clone(), expected, silence, deadline };
+            let mut chunks = reply_stream.chunks(reply).boxed();
+            let first = chunks.next().await.transpose()?;
+            Ok(stream::iter(first.map(Ok)).chain(chunks))
+        };
+        let (chunks, call, how) = self.first_success(server, llm, request, deadline, true, begin).await?;
+        let (mut call, habits) = (Some(call), self.habits.clone());
         Ok(chunks.map(move |chunk| {
             count(&mut call, &chunk);
             match chunk {
-                Ok(Chunk::End(answer)) => Ok(Chunk::End(Completion { attempts, ..named(answer, &model) })),
+                Ok(Chunk::End(answer)) => {
+                    habits.note(&how.model, &answer);
+                    Ok(Chunk::End(Box::new(how.completed(*answer))))
+                }
                 other => other,
             }
         }))
@@ -142,20 +141,21 @@ impl LlmClient {
         Ok((status, endpoint.dialect.name()))
     }
 
-    /// Tries the model of the request or the default, then the fallbacks; counts the attempts of all. The call of the model that
-    /// answers is still to be ended.
-    async fn first_success<M: ReplyMode>(
+    /// Tries the model of the request or the default, then the fallbacks; counts the attempts of all. An attempt counts as a
+    /// success once `take` has taken the reply of its model to the functions that it was offered. The call of the model that answers is still to be ended.
+    async fn first_success<'a, T, F: Future<Output = Result<T, LlmError>>>(
         &self,
         endpoint: &Endpoint,
-        llm: &LlmSettings,
-        request: &ChatRequest,
+        llm: &'a LlmSettings,
+        request: &'a ChatRequest,
         deadline: Deadline,
-    ) -> Result<(M::Answer, u32, LlmCall), LlmError> {
-        let first = request.model.as_ref().filter(|model| !model.is_empty()).or(llm.default_model.as_ref());
-        let first = first.ok_or(LlmError::NoModel)?;
+        stream: bool,
+        take: impl Fn(Reply, &'a str, KnownFunctions) -> F,
+    ) -> Result<(T, LlmCall, CallRecord), LlmError> {
+        let first = asked_model(llm, request.model.as_deref()).ok_or(LlmError::NoModel)?;
         let offers_tools = !request.tools.is_empty();
         let mut model = first;
-        let mut fallbacks = llm.fallback_models.iter().filter(|fallback| *fallback != first);
+        let mut fallbacks = llm.fallback_models.iter().map(String::as_str).filter(|fallback| *fallback != first);
         let policy = RetryPolicy {
             attempts: u32::try_from(llm.max_retries).unwrap_or(1).max(1),
             backoff: Backoff::new(Duration::from_millis(500), Duration::from_secs(8)),
@@ -166,15 +166,13 @@ impl LlmClient {
         let may_go_on = |error: &LlmError| error.another_model_may_help() && !because_of_tools(error);
         let mut total = 0;
         loop {
+            let body = |adaptations: &[Adaptation]| endpoint.dialect.body(request, model, llm, stream, adaptations);
+            let send = |body: &Value| self.post(endpoint, chat_call(endpoint, body), deadline.at_most(timeout_of(llm)));
             let attempt = || async {
-                let body = endpoint.dialect.body(request, model, llm, M::STREAM);
-                M::take(
-                    endpoint,
-                    self.post(endpoint, body, M::accept(endpoint.dialect), deadline).await?,
-                    model,
-                    deadline,
-                )
-                .await
+                let (reply, needed) = self.adaptations.negotiate(llm, model, request, body, send).await?;
+                let left_out = left_out(&request.tools, &needed);
+                let offered = KnownFunctions::of(&request.tools).without(&left_out);
+                Ok((take(reply, model, offered).await?, left_out))
             };
             let is_configured =
                 llm.default_model.as_deref() == Some(model) || llm.fallback_models.iter().any(|one| one == model);
@@ -183,7 +181,9 @@ impl LlmClient {
             total += attempts;
             call.attempted(attempts);
             match outcome {
-                Ok(answer) => return Ok((answer, total, call)),
+                Ok((taken, left_out)) => {
+                    return Ok((taken, call, CallRecord { model: model.to_owned(), attempts: total, left_out }));
+                }
                 Err(error) => {
                     call.failed(error.label());
                     match fallbacks.next() {
@@ -198,15 +198,7 @@ impl LlmClient {
         }
     }
 
-    async fn post(
-        &self,
-        endpoint: &Endpoint,
-        body: Value,
-        accept: &'static str,
-        deadline: Deadline,
-    ) -> Result<Reply, LlmError> {
-        let call =
-            Call::post(endpoint.dialect.chat_url(&endpoint.base), &body).bearer(endpoint.key.as_ref()).accept(accept);
+    async fn post(&self, endpoint: &Endpoint, call: Call, deadline: Deadline) -> Result<Reply, LlmError> {
         let outcome = self.checked(endpoint, &call, deadline).await;
         if matches!(outcome, Err(LlmError::Status { code: 404, .. })) {
             self.probe.forget(&endpoint.base);
@@ -215,7 +207,12 @@ impl LlmClient {
     }
 
     /// Sends the call; a status other than 2xx is an error that quotes what the server said.
-    async fn checked(&self, endpoint: &Endpoint, call: &Call, deadline: Deadline) -> Result<Reply, LlmError> {
+    pub(super) async fn checked(
+        &self,
+        endpoint: &Endpoint,
+        call: &Call,
+        deadline: Deadline,
+    ) -> Result<Reply, LlmError> {
         let reply = self.http.send(call, deadline).await.map_err(|cause| endpoint.failed(cause))?;
         let code = reply.status();
         if (200..300).contains(&code) {
@@ -223,11 +220,11 @@ impl LlmClient {
         }
         let wait = reply.header("retry-after").and_then(|header| retry_after(header, &self.clock));
         let status = reply.status_text();
-        let text = endpoint.quote(reply, deadline).await;
-        Err(LlmError::Status { server: endpoint.shown.clone(), code, status, text, retry_after: wait })
+        let said = Box::new(endpoint.error_report(reply, deadline).await);
+        Err(LlmError::Status { server: endpoint.shown.clone(), code, status, said, retry_after: wait })
     }
 
-    async fn endpoint(&self, llm: &LlmSettings, deadline: Deadline) -> Result<Endpoint, LlmError> {
+    pub(super) async fn endpoint(&self, llm: &LlmSettings, deadline: Deadline) -> Result<Endpoint, LlmError> {
         let base = llm.base_url.as_deref().filter(|base| !base.is_empty()).ok_or(LlmError::NoBaseUrl)?;
         let key = llm.api_key.as_ref();
         let dialect = match llm.provider {
@@ -239,6 +236,13 @@ impl LlmClient {
     }
 }
 
+/// The call that asks for an answer.
+fn chat_call(endpoint: &Endpoint, body: &Value) -> Call {
+    let call = Call::post(endpoint.dialect.chat_url(&endpoint.base), body).bearer(endpoint.key.as_ref());
+    let is_stream = body.get("stream").is_some_and(|stream| *stream == true);
+    if is_stream { call.accept(endpoint.dialect.stream_type()) } else { call }
+}
+
 fn timeout_of(llm: &LlmSettings) -> Duration {
     Duration::from_secs(llm.timeout_seconds.unsigned_abs())
 }
@@ -247,6 +251,7 @@ fn timeout_of(llm: &LlmSettings) -> Duration {
 fn count(call: &mut Option<LlmCall>, chunk: &Result<Chunk, LlmError>) {
     match chunk {
         Ok(Chunk::Text(_)) => call.iter_mut().for_each(LlmCall::text),
+        Ok(Chunk::Restart) => {}
         Ok(Chunk::End(answer)) => call.take().into_iter().for_each(|call| call.answered(tokens(answer))),
         Err(error) => call.take().into_iter().for_each(|call| call.failed(error.label())),
     }
@@ -257,8 +262,25 @@ fn tokens(answer: &Completion) -> Option<(u64, u64)> {
     answer.usage.map(|usage| (usage.prompt_tokens, usage.completion_tokens))
 }
 
-/// The answer under the model's own name, or under the one that was asked for.
-fn named(answer: Completion, asked: &str) -> Completion {
-    let model = if answer.model.is_empty() { asked.to_owned() } else { answer.model.clone() };
-    Completion { model, ..answer }
+/// How an answer was got.
+struct CallRecord {
+    /// The model that was asked last.
+    model: String,
+    /// Attempts, over all models tried.
+    attempts: u32,
+    /// Functions that were not offered after all.
+    left_out: Vec<String>,
+}
+
+impl CallRecord {
+    /// The answer under the model's own name, or under the one that was asked for.
+    fn completed(&self, answer: Completion) -> Completion {
+        let model = if answer.model.is_empty() { self.model.clone() } else { answer.model.clone() };
+        Completion { model, attempts: self.attempts, left_out: self.left_out.clone(), ..answer }
+    }
+}
+
+/// The model that a request asks: its own or the configured one.
+fn asked_model<'a>(llm: &'a LlmSettings, model: Option<&'a str>) -> Option<&'a str> {
+    model.filter(|model| !model.is_empty()).or(llm.default_model.as_deref())
 }

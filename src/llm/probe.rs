@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -37,7 +37,7 @@ impl DialectProbe {
         key: Option<&Secret>,
         deadline: Deadline,
     ) -> ApiDialect {
-        if let Some((dialect, until)) = self.known().get(base)
+        if let Some((dialect, until)) = self.known.lock().get(base)
             && until.is_none_or(|until| Instant::now() < until)
         {
             return *dialect;
@@ -56,7 +56,7 @@ impl DialectProbe {
             // Nobody there: the call itself will tell, and the next one asks again.
             Err(_) => return ApiDialect::OpenAi,
         };
-        let mut known = self.known();
+        let mut known = self.known.lock();
         if known.len() >= MAX_CACHED_SERVERS {
             known.clear();
         }
@@ -66,10 +66,6 @@ impl DialectProbe {
 
     /// Forgets a server: perhaps another kind stands there now.
     pub(super) fn forget(&self, base: &str) {
-        self.known().remove(base);
-    }
-
-    fn known(&self) -> MutexGuard<'_, DialectCache> {
-        self.known.lock()
+        self.known.lock().remove(base);
     }
 }

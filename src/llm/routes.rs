@@ -1,5 +1,7 @@
 //! `/api/llm`: configure, test, list models, health.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -10,12 +12,15 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{LlmError, LlmPing, LlmService};
-use crate::kernel::{Error, ErrorKind, Fields, Secret};
+use crate::kernel::{Deadline, Error, ErrorKind, Fields, Secret};
 use crate::settings::{LlmProvider, LlmSettings, bounds};
 use crate::storage::ConfigService;
 use crate::web::openapi::schema::{Members, decimal, integer, list_or_text, one_of, or_blank, or_null, text, word};
 use crate::web::openapi::texts;
 use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, JsonReply, OptionalBody, ReadErrors};
+
+/// Longest wait for a sign of life. The original's.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The module's routes.
 pub fn router() -> OpenApiRouter<LlmService> {
@@ -50,8 +55,8 @@ struct LlmConfig {
     timeout_seconds: i64,
     /// Attempts in all; 0 and 1 mean a single one.
     max_retries: i64,
-    /// Sampling temperature, 0 to 2.
-    temperature: f64,
+    /// Sampling temperature, 0 to 2; null leaves it to the server.
+    temperature: Option<f64>,
     /// Longest answer, in tokens; null leaves it to the server.
     max_tokens: Option<i64>,
     /// `auto`, `openai` or `ollama`.
@@ -74,7 +79,7 @@ impl PartialSchema for LlmConfigChange {
             .optional("api_key", "Sent as a bearer token.", or_null(texts::key()))
             .optional("timeout_seconds", "Limit for one call.", or_null(integer(&bounds::CALL_SECONDS)))
             .optional("max_retries", "Attempts in all; 0 and 1 mean one.", or_null(integer(&bounds::LLM_ATTEMPTS)))
-            .optional("temperature", "Sampling temperature.", or_null(decimal(&bounds::TEMPERATURES)))
+            .optional("temperature", "Sampling temperature.", or_null(or_blank(decimal(&bounds::TEMPERATURES))))
             .optional("max_tokens", "Longest answer.", or_null(or_blank(integer(&bounds::ANSWER_TOKENS))))
             .optional("provider", "`auto`, `openai` or `ollama`.", or_null(provider))
             .optional("fallback_models", "Models tried after the first one failed.", or_null(models))
@@ -137,6 +142,9 @@ struct LlmTestResponse {
     message: &'static str,
     response: Option<Value>,
     error: Option<String>,
+    /// What kind of error it is, for a program; only there if the LLM was asked in vain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
     response_time_ms: Option<f64>,
 }
 
@@ -162,7 +170,7 @@ struct LlmModels {
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
     "healthy": true, "status_code": 200, "base_url": "http://localhost:11434", "default_model": "llama3.2",
-    "provider": "ollama", "response_time_ms": 3.1
+    "provider": "ollama", "response_time_ms": 3.1, "adaptations": [], "context_tokens": 2000
 }))]
 struct LlmHealth {
     healthy: bool,
@@ -173,6 +181,10 @@ struct LlmHealth {
     response_time_ms: Option<f64>,
     error: Option<String>,
     message: Option<String>,
+    /// What requests differ in from the usual, by model, because the server refuses that.
+    adaptations: Option<Vec<String>>,
+    /// Tokens of a conversation that the default model is shown.
+    context_tokens: Option<usize>,
 }
 
 /// Show the LLM connection
@@ -226,10 +238,13 @@ async fn test(State(llm): State<LlmService>, JsonBody(body): JsonBody<LlmTestReq
         }
         Err(error) => ("LLM connection failed", Some(error.to_string())),
     };
+    let is_configured = |error: &&LlmError| !matches!(error, LlmError::NoBaseUrl | LlmError::NoModel);
+    let code =
+        answer.as_ref().err().filter(is_configured).map(|error| ApiError::from(Error::from(error.clone())).code());
     let response = answer.ok().map(|answer| {
         json!({"response": answer.raw, "model_used": answer.model, "attempts": answer.attempts, "success": true})
     });
-    JsonReply::ok(LlmTestResponse { success: response.is_some(), message, response, error, response_time_ms })
+    JsonReply::ok(LlmTestResponse { success: response.is_some(), message, response, error, code, response_time_ms })
 }
 
 /// List models
@@ -264,7 +279,8 @@ async fn models(State(llm): State<LlmService>) -> Result<JsonReply<LlmModels>, A
 async fn health(State(llm): State<LlmService>) -> JsonReply<Value> {
     let settings = llm.snapshot();
     let LlmSettings { base_url, default_model, .. } = settings.llm.written();
-    JsonReply::ok(match llm.health(&settings).await {
+    let (adaptations, context_tokens) = (llm.adaptations(&settings), llm.context_tokens(&settings));
+    JsonReply::ok(match llm.health(&settings, Deadline::after(HEALTH_TIMEOUT)).await {
         Ok(LlmPing { status, provider, response_time_ms }) => json!({
             "healthy": status == 200,
             "status_code": status,
@@ -272,8 +288,16 @@ async fn health(State(llm): State<LlmService>) -> JsonReply<Value> {
             "default_model": default_model,
             "provider": provider,
             "response_time_ms": response_time_ms,
+            "adaptations": adaptations,
+            "context_tokens": context_tokens,
         }),
         Err(LlmError::NoBaseUrl) => json!({"healthy": false, "message": "LLM not configured"}),
-        Err(error) => json!({"healthy": false, "error": error.to_string(), "base_url": base_url}),
+        Err(error) => json!({
+            "healthy": false,
+            "error": error.to_string(),
+            "base_url": base_url,
+            "adaptations": adaptations,
+            "context_tokens": context_tokens,
+        }),
     })
 }

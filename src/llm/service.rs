@@ -8,8 +8,8 @@ use crate::kernel::{Deadline, Error};
 use crate::settings::{LlmSettings, Settings, SharedSettings};
 use crate::storage::{ConfigRepository, ConfigService, ConfigStore};
 
-const MODELS_TIMEOUT: Duration = Duration::from_secs(10);
-const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pages of the GUI wait for it, and have the configured models to show where the server says nothing.
+const MODELS_TIMEOUT: Duration = Duration::from_millis(3500);
 
 /// Configures and tests the LLM connection.
 #[derive(Clone, Debug)]
@@ -59,6 +59,12 @@ impl LlmService {
             .await
     }
 
+    /// The settings as [`LlmService::update`] would make them of these. Nothing is changed.
+    pub fn preview(&self, settings: &Settings, body: &Map<String, Value>) -> Result<Settings, Error> {
+        let next = settings.llm.with_change(body, &settings.server.api_references, self.config.environment())?;
+        Ok(settings.with(next))
+    }
+
     /// Forgets what was changed through the API: back to environment and files.
     pub async fn reset(&self) -> Result<LlmSettings, Error> {
         self.config
@@ -87,10 +93,20 @@ impl LlmService {
         })
     }
 
-    /// Whether the server is up.
-    pub async fn health(&self, settings: &Settings) -> Result<LlmPing, LlmError> {
+    /// In what requests to the server differ from the usual ones, by model.
+    pub fn adaptations(&self, settings: &Settings) -> Vec<String> {
+        self.client.adaptations.texts(settings.llm.effective())
+    }
+
+    /// Tokens of a conversation that the default model is shown.
+    pub fn context_tokens(&self, settings: &Settings) -> usize {
+        self.client.context_tokens(settings, None)
+    }
+
+    /// Whether the server is up, as far as it says so before `deadline`.
+    pub async fn health(&self, settings: &Settings, deadline: Deadline) -> Result<LlmPing, LlmError> {
         let started = Instant::now();
-        let (status, provider) = self.client.ping(settings.llm.effective(), Deadline::after(HEALTH_TIMEOUT)).await?;
+        let (status, provider) = self.client.ping(settings.llm.effective(), deadline).await?;
         Ok(LlmPing { status, provider, response_time_ms: started.elapsed().as_secs_f64() * 1000.0 })
     }
 }

@@ -13,14 +13,12 @@ const MAX_ENTRY_BYTES: usize = 256_000;
 
 /// Answers that may be given again. A cache that fails is a miss, not an error.
 #[derive(Clone, Debug)]
-pub struct ResponseCache {
-    store: CacheStore,
-}
+pub struct ResponseCache(CacheStore);
 
 impl ResponseCache {
     /// A cache in this store.
     pub fn new(store: CacheStore) -> Self {
-        Self { store }
+        Self(store)
     }
 
     /// The key for an answer: a digest of everything that shapes it.
@@ -32,7 +30,7 @@ impl ResponseCache {
 
     /// The answer under `key`.
     pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
-        let text = self.store.get(key).await.unwrap_or_else(|error| {
+        let text = self.0.get(key).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "the response cache could not be read");
             None
         });
@@ -47,7 +45,7 @@ impl ResponseCache {
         if text.len() > MAX_ENTRY_BYTES {
             return;
         }
-        if let Err(error) = self.store.put(key, &text, settings.ttl).await {
+        if let Err(error) = self.0.put(key, &text, settings.ttl).await {
             tracing::warn!(%error, "the response cache could not be written");
         }
     }

@@ -5,11 +5,13 @@
 
 mod cache;
 mod context;
+mod maintenance;
 pub mod routes;
 mod service;
 mod summarizer;
 
 pub use cache::ResponseCache;
 pub use context::ContextMessage;
+pub use maintenance::{ClearedMemory, RedisMemory};
 pub use service::MemoryService;
 pub use summarizer::Summarizer;

@@ -6,13 +6,14 @@ use serde_json::{Map, Value};
 use super::context::{ContextMessage, chars_of, window};
 use super::summarizer::SummaryQueue;
 use crate::kernel::{Clock, Error, ErrorKind, Role, Secret, SecretUrl, UserId};
-use crate::settings::{MemorySettings, Settings, StorageSettings};
+use crate::settings::{MemorySettings, Settings, SharedSettings, StorageSettings};
 use crate::storage::{Message, Stores};
 
 /// Conversations: reading, adding, clearing. Callers give the settings that they work with.
 #[derive(Clone, Debug)]
 pub struct MemoryService {
-    stores: Stores,
+    pub(super) settings: SharedSettings,
+    pub(super) stores: Stores,
     clock: Clock,
     summaries: SummaryQueue,
 }
@@ -53,8 +54,8 @@ enum StoreStatus {
 
 impl MemoryService {
     /// A service on these stores; conversations that outgrow their limit are named to `summaries`.
-    pub fn new(stores: Stores, clock: Clock, summaries: SummaryQueue) -> Self {
-        Self { stores, clock, summaries }
+    pub fn new(settings: SharedSettings, stores: Stores, clock: Clock, summaries: SummaryQueue) -> Self {
+        Self { settings, stores, clock, summaries }
     }
 
     /// The newest messages, newest first. No limit, 0, and more than `MEMORY_MAX_MESSAGES` all mean that many.

@@ -3,15 +3,16 @@ use std::time::Duration;
 
 use super::single_flight::{ByAddress, SingleFlight};
 use super::store_health::StoreChecks;
-use crate::agents::{AgentService, PingReport};
+use crate::agents::{AgentEntry, AgentService, PingReport};
 use crate::datasources::{DataSourceService, Source, SourceHealth};
 use crate::kernel::Deadline;
 use crate::llm::{LlmError, LlmPing, LlmService};
-use crate::settings::{AgentSettings, Catalog, CatalogEntry, DataSourceSettings, LlmSection, Settings};
+use crate::settings::{AgentSettings, Catalog, DataSourceSettings, LlmSection, Settings};
 use crate::storage::Stores;
 
-/// Longest wait for all of them; each has its own timeout besides.
-const CONNECTIVITY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for each of them, who are asked side by side; an agent or a data source may have a shorter timeout of its own. A page
+/// that asks every ten seconds has its answer after four.
+pub(super) const REACH_TIMEOUT: Duration = Duration::from_millis(3500);
 
 /// Reaches for the LLM, all agents, all data sources and the stores. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -31,7 +32,7 @@ type ConnectivityKey =
 pub(super) struct ConnectivityReport {
     /// The connection that was asked, and its answer.
     pub(super) llm: (Arc<LlmSection>, Result<LlmPing, LlmError>),
-    pub(super) agents: Vec<(Arc<CatalogEntry<AgentSettings>>, Option<PingReport>)>,
+    pub(super) agents: Vec<(AgentEntry, Option<PingReport>)>,
     pub(super) datasources: Vec<(Source, Option<SourceHealth>)>,
     pub(super) stores: StoreChecks,
 }
@@ -46,9 +47,9 @@ impl ConnectivityProbe {
         let Settings { llm, agents, datasources, .. } = settings.clone();
         let probe = self.clone();
         let reach = async move {
-            let deadline = Deadline::after(CONNECTIVITY_TIMEOUT);
+            let deadline = Deadline::after(REACH_TIMEOUT);
             let (llm, agents, datasources, stores) = tokio::join!(
-                probe.llm.health(&settings),
+                probe.llm.health(&settings, deadline),
                 probe.agents.ping_all(&settings, deadline),
                 probe.datasources.check_all(&settings, deadline),
                 StoreChecks::of(&probe.stores, &settings)

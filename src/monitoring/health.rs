@@ -3,14 +3,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
+use super::connectivity::REACH_TIMEOUT;
 use super::single_flight::{ByAddress, SingleFlight};
 use super::store_health::StoreChecks;
+use crate::kernel::Deadline;
 use crate::llm::{LlmError, LlmService};
 use crate::settings::{LlmSection, Settings};
 use crate::storage::Stores;
 
-/// Longest wait for any part.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a report is good enough for those who can't wait for one.
 const MAX_REPORT_AGE: Duration = Duration::from_secs(30);
 
@@ -78,17 +78,16 @@ impl HealthProbe {
     }
 
     async fn llm_error(&self, settings: &Settings) -> Option<String> {
-        match timeout(PROBE_TIMEOUT, self.llm.health(settings)).await {
-            Ok(Ok(ping)) if ping.is_healthy() => None,
-            Ok(Ok(ping)) => Some(format!("answered {}", ping.status)),
-            Ok(Err(LlmError::NoBaseUrl)) => Some("LLM not configured".to_owned()),
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some("did not answer in time".to_owned()),
+        match self.llm.health(settings, Deadline::after(REACH_TIMEOUT)).await {
+            Ok(ping) if ping.is_healthy() => None,
+            Ok(ping) => Some(format!("answered {}", ping.status)),
+            Err(LlmError::NoBaseUrl) => Some("LLM not configured".to_owned()),
+            Err(error) => Some(error.to_string()),
         }
     }
 
     async fn embedded_error(&self) -> Option<String> {
-        match timeout(PROBE_TIMEOUT, self.stores.ping()).await {
+        match timeout(REACH_TIMEOUT, self.stores.ping()).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the embedded store does not answer");

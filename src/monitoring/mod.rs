@@ -3,6 +3,7 @@
 //! `service` puts the probes together, of which many callers share one answer. To add something: a probe in a file, and a route.
 
 mod connectivity;
+mod disk;
 mod health;
 mod log_tail;
 mod prometheus;

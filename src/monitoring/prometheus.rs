@@ -1,4 +1,5 @@
 use super::MonitoringService;
+use crate::grounding::{GroundingStatus, KindStatus};
 use crate::kernel::{Error, background_panics};
 use crate::outbound::BreakerState;
 use crate::settings::Settings;
@@ -14,6 +15,7 @@ impl MonitoringService {
         samples.extend(self.pool_samples());
         samples.extend(self.breaker_samples(settings));
         samples.extend(resource_samples(settings));
+        samples.extend(self.grounding_samples());
         samples.extend(self.process_samples().await);
         let help = "Lines of the log that nobody read from standard error in time";
         samples.push(Sample::new("orchestrator_log_lines_lost_total", help, logs().lost() as f64));
@@ -66,6 +68,28 @@ impl MonitoringService {
                     .label("state", name)
             })
         })
+    }
+
+    /// What is known of the resources, for routing. The age is that of the oldest part of it.
+    fn grounding_samples(&self) -> Vec<Sample> {
+        let GroundingStatus { kinds, oldest_ms } = self.grounding.status();
+        let help = "Resources that routing knows, by whether all is known that they offer";
+        let mut samples = Vec::new();
+        for kind in &kinds {
+            for (state, count) in [("complete", kind.complete), ("described", kind.described)] {
+                let sample = Sample::new("orchestrator_grounding_resources", help, count as f64);
+                samples.push(sample.label("kind", kind.kind.as_str()).label("state", state));
+            }
+        }
+        let help = "Tables, functions, skills and the like that routing knows";
+        let items = |kind: &KindStatus| {
+            Sample::new("orchestrator_grounding_items", help, kind.items as f64).label("kind", kind.kind.as_str())
+        };
+        samples.extend(kinds.iter().map(items));
+        let help = "How long ago the resource was asked what it offers that was asked longest ago";
+        let age = |ms: i64| (self.clock.now_ms() - ms).max(0) as f64 / 1000.0;
+        samples.extend(oldest_ms.map(|ms| Sample::new("orchestrator_grounding_age_seconds", help, age(ms))));
+        samples
     }
 
     async fn process_samples(&self) -> [Sample; 6] {

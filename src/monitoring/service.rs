@@ -9,6 +9,7 @@ use super::log_tail::LogTail;
 use super::system::SystemProbe;
 use crate::agents::AgentService;
 use crate::datasources::DataSourceService;
+use crate::grounding::GroundingService;
 use crate::kernel::Clock;
 use crate::llm::LlmService;
 use crate::settings::{MonitoringSettings, Settings, SharedSettings, variable_names};
@@ -21,11 +22,12 @@ const MEASURE_INTERVAL: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub struct MonitoringService {
     settings: SharedSettings,
-    clock: Clock,
+    pub(super) clock: Clock,
     started: Instant,
     pub(super) stores: Stores,
     pub(super) agents: AgentService,
     pub(super) datasources: DataSourceService,
+    pub(super) grounding: GroundingService,
     pub(super) health: HealthProbe,
     pub(super) connectivity: ConnectivityProbe,
     pub(super) system: SystemProbe,
@@ -40,12 +42,25 @@ impl MonitoringService {
         llm: LlmService,
         agents: AgentService,
         datasources: DataSourceService,
+        grounding: GroundingService,
         clock: Clock,
     ) -> Self {
         let health = HealthProbe::new(llm.clone(), stores.clone());
         let connectivity = ConnectivityProbe::new(llm, agents.clone(), datasources.clone(), stores.clone());
         let (started, system, log_tail) = (Instant::now(), SystemProbe::new(), LogTail::new());
-        Self { settings, clock, started, stores, agents, datasources, health, connectivity, system, log_tail }
+        Self {
+            settings,
+            clock,
+            started,
+            stores,
+            agents,
+            datasources,
+            grounding,
+            health,
+            connectivity,
+            system,
+            log_tail,
+        }
     }
 
     /// Measures the machine now and then, and logs the key figures every `MONITORING_EXPORT_INTERVAL`. Never ends.
@@ -60,6 +75,13 @@ impl MonitoringService {
                 _ = export.tick(), if enabled => self.log_usage().await,
             }
         }
+    }
+
+    /// What is wrong with the LLM, as far as is known. What is known may be half a minute old; then somebody asks anew, and nobody
+    /// waits.
+    pub fn known_llm_problem(&self, settings: &Settings) -> Option<String> {
+        let (report, _) = self.health.last_report(settings)?;
+        report.llm.error.clone()
     }
 
     /// Ends what would go on for as long as its client listens.

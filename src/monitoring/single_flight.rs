@@ -1,6 +1,6 @@
 use std::future::Future;
 use std::panic::resume_unwind;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::RwLock;
@@ -12,16 +12,21 @@ use crate::kernel::count_panics;
 
 /// How long what was found out counts as current.
 const TTL: Duration = Duration::from_secs(2);
+/// Things that are asked about at once.
+const MAX_TURNS: usize = 16;
 
 /// Something that takes time to find out: callers that come meanwhile, or soon after, get the same. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct SingleFlight<K, T> {
     cached: Arc<RwLock<Option<CachedValue<K, T>>>>,
-    /// Held by whoever asks.
-    lock: Arc<Mutex<()>>,
+    /// What somebody is asking about, each with the lock that is held meanwhile: nobody waits for what is found about something else.
+    turns: Arc<RwLock<Vec<Flight<K>>>>,
 }
 
-#[derive(Clone, Debug)]
+/// What is asked about, and the lock that is held meanwhile.
+type Flight<K> = (K, Weak<Mutex<()>>);
+
+#[derive(Debug)]
 struct CachedValue<K, T> {
     at: Instant,
     key: K,
@@ -40,7 +45,7 @@ impl<T> PartialEq for ByAddress<T> {
 
 impl<K, T> Default for SingleFlight<K, T> {
     fn default() -> Self {
-        Self { cached: Arc::default(), lock: Arc::default() }
+        Self { cached: Arc::default(), turns: Arc::default() }
     }
 }
 
@@ -51,11 +56,11 @@ where
 {
     /// What is known about `key`, or else what `load` finds, which goes on if the caller leaves, for those who come later.
     pub(super) async fn get(&self, key: K, load: impl Future<Output = T> + Send + 'static) -> T {
-        let lock = self.lock.clone().lock_owned().await;
-        if let Some(cached) = self.cached_for(&key)
-            && cached.at.elapsed() < TTL
+        let lock = self.turn(&key).lock_owned().await;
+        if let Some((value, age)) = self.cached_for(&key)
+            && age < TTL
         {
-            return cached.value;
+            return value;
         }
         match self.spawn_load(lock, key, load).await {
             Ok(Some(value)) => value,
@@ -72,12 +77,24 @@ where
         lifetime: Duration,
         load: impl Future<Output = T> + Send + 'static,
     ) -> Option<(T, Duration)> {
-        let cached = self.cached_for(&key).map(|cached| (cached.value, cached.at.elapsed()));
+        let cached = self.cached_for(&key);
         let is_current = cached.as_ref().is_some_and(|(_, age)| *age < lifetime);
-        if !is_current && let Ok(lock) = self.lock.clone().try_lock_owned() {
+        if !is_current && let Ok(lock) = self.turn(&key).try_lock_owned() {
             drop(self.spawn_load(lock, key, load));
         }
         cached
+    }
+
+    /// The lock of those who ask about `key`. While a great many things are asked about at once, some share one.
+    fn turn(&self, key: &K) -> Arc<Mutex<()>> {
+        let mut turns = self.turns.write();
+        turns.retain(|(_, lock)| lock.strong_count() > 0);
+        let own = turns.iter().find(|(of, _)| of == key).or_else(|| turns.get(MAX_TURNS - 1));
+        own.and_then(|(_, lock)| lock.upgrade()).unwrap_or_else(|| {
+            let lock = Arc::default();
+            turns.push((key.clone(), Arc::downgrade(&lock)));
+            lock
+        })
     }
 
     fn spawn_load(
@@ -95,9 +112,9 @@ where
         }))
     }
 
-    fn cached_for(&self, key: &K) -> Option<CachedValue<K, T>> {
+    fn cached_for(&self, key: &K) -> Option<(T, Duration)> {
         let cached = self.cached.read();
-        cached.as_ref().filter(|cached| cached.key == *key).cloned()
+        cached.as_ref().filter(|cached| cached.key == *key).map(|cached| (cached.value.clone(), cached.at.elapsed()))
     }
 }
 
@@ -130,6 +147,9 @@ mod tests {
             }
         }
         assert_eq!(get("c").await, 4, "those who left had begun to ask");
+        let asked = Instant::now();
+        tokio::join!(get("d"), get("e"), get("f"));
+        assert!(asked.elapsed() < Duration::from_secs(2), "nobody waits for what is found about something else");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,9 +1,12 @@
 use std::num::NonZero;
+use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, Pid, ProcessRefreshKind, ProcessesToUpdate, RefreshKind, System};
 use tokio::task::spawn_blocking;
+
+use super::disk::DiskUsage;
 
 /// The machine that the server runs on, and its own process. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -26,9 +29,8 @@ pub(super) struct SystemUsage {
     /// Memory that this process may use: the machine's, or less if its control group says so.
     pub(super) memory_total: u64,
     pub(super) memory_available: u64,
-    /// Of the file system at `/`.
-    pub(super) disk_total: u64,
-    pub(super) disk_free: u64,
+    /// Of the file system at `/`. No other is asked, since one that hangs would hold us up.
+    pub(super) disk: DiskUsage,
     pub(super) process: ProcessUsage,
 }
 
@@ -73,10 +75,10 @@ impl SystemState {
     }
 
     fn usage(&mut self) -> SystemUsage {
-        let disk = root_disk().unwrap_or_default();
+        let disk = DiskUsage::at(Path::new("/")).unwrap_or_default();
         let cpu_percent = self.cpu_percent;
         let cpus = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let base = SystemUsage { cpu_percent, cpus, disk_total: disk.0, disk_free: disk.1, ..SystemUsage::default() };
+        let base = SystemUsage { cpu_percent, cpus, disk, ..SystemUsage::default() };
         let Some(system) = &mut self.system else { return base };
         system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
         let pid = Pid::from_u32(std::process::id());
@@ -101,12 +103,6 @@ impl SystemState {
     }
 }
 
-/// Total and free bytes at `/`. No other file system is asked, since one that hangs would hold us up.
-fn root_disk() -> Option<(u64, u64)> {
-    let disk = rustix::fs::statvfs("/").ok()?;
-    Some((disk.f_blocks.saturating_mul(disk.f_frsize), disk.f_bavail.saturating_mul(disk.f_frsize)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,7 +115,7 @@ mod tests {
         let figures = probe.usage().await;
         assert!((0.0..=100.0).contains(&figures.cpu_percent) && figures.cpus >= 1);
         assert!(figures.memory_total > figures.memory_available && figures.memory_available > 0);
-        assert!(figures.disk_total > figures.disk_free && figures.disk_free > 0, "{figures:?}");
+        assert!(figures.disk.total > figures.disk.available && figures.disk.available > 0, "{figures:?}");
         let process = figures.process;
         assert!(process.resident > 1_000_000 && process.virtual_memory > process.resident);
         assert!(process.open_files > 2 && process.max_open_files > process.open_files, "{process:?}");

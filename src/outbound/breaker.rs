@@ -98,28 +98,23 @@ impl Circuit {
 
     fn record(&mut self, outcome: Option<bool>) -> Option<Transition> {
         match (&mut self.phase, outcome) {
-            (Phase::Closed { .. }, None) => None,
-            (Phase::Closed { failures }, Some(true)) => {
-                *failures = 0;
-                None
-            }
+            (Phase::Closed { .. }, None) => {}
+            (Phase::Closed { failures }, Some(true)) => *failures = 0,
             (Phase::Closed { failures }, Some(false)) => {
                 *failures += 1;
-                (*failures >= FAILURE_THRESHOLD).then(|| self.open(1))
+                return (*failures >= FAILURE_THRESHOLD).then(|| self.open(1));
             }
-            (Phase::Open { on_trial, .. }, None) => {
-                *on_trial = false;
-                None
-            }
+            (Phase::Open { on_trial, .. }, None) => *on_trial = false,
             (Phase::Open { .. }, Some(true)) => {
                 self.phase = Phase::Closed { failures: 0 };
-                Some(Transition::Closed)
+                return Some(Transition::Closed);
             }
             (Phase::Open { times, .. }, Some(false)) => {
                 let times = times.saturating_add(1);
-                Some(self.open(times))
+                return Some(self.open(times));
             }
         }
+        None
     }
 
     fn open(&mut self, times: u32) -> Transition {
@@ -146,14 +141,6 @@ impl Circuits {
 impl Breakers {
     /// Admits a call, or says how long none will be. Whoever is admitted reports the outcome to the permit.
     pub fn admit(&self, key: &str) -> Result<Permit, Duration> {
-        let (permit, is_trial) = self.try_admit(key)?;
-        if is_trial {
-            tracing::debug!(upstream = key, "circuit half open: one call tries whether it is back");
-        }
-        Ok(permit)
-    }
-
-    fn try_admit(&self, key: &str) -> Result<(Permit, bool), Duration> {
         let mut guard = self.0.lock();
         let circuits = &mut *guard;
         if !circuits.circuits.contains_key(key) {
@@ -181,8 +168,12 @@ impl Breakers {
             }
         };
         circuit.in_flight += 1;
-        let key = Arc::clone(&circuit.key);
-        Ok((Permit { breakers: self.clone(), key, generation: circuit.generation, outcome: None }, is_trial))
+        let (shared, generation) = (Arc::clone(&circuit.key), circuit.generation);
+        drop(guard);
+        if is_trial {
+            tracing::debug!(upstream = key, "circuit half open: one call tries whether it is back");
+        }
+        Ok(Permit { breakers: self.clone(), key: shared, generation, outcome: None })
     }
 
     /// Whether calls go through.

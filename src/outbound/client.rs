@@ -12,6 +12,7 @@ use tokio::time::timeout_at;
 use tracing::Instrument;
 use url::Url;
 
+use super::redirect::{self, MAX_REDIRECTS};
 use super::resolve::GuardedResolver;
 use super::{AddressGuard, CallError, tls};
 use crate::kernel::{Deadline, Error, JsonReader, Redaction, Secret, Stopwatch};
@@ -120,6 +121,18 @@ impl HttpClient {
         self.reader
     }
 
+    /// [`HttpClient::send`], and again where a redirect stays on the call's server, as to the same path with a `/` at its end.
+    /// Any other redirect is the reply.
+    pub async fn send_following(&self, call: &Call, deadline: Deadline) -> Result<Reply, CallError> {
+        let mut call = Cow::Borrowed(call);
+        for _ in 0..MAX_REDIRECTS {
+            let reply = self.send(&call, deadline).await?;
+            let Some(url) = redirected(&call, &reply) else { return Ok(reply) };
+            call.to_mut().url = url.into();
+        }
+        self.send(&call, deadline).await
+    }
+
     /// Sends the call and waits for the head of the reply, whatever its status.
     pub async fn send(&self, call: &Call, deadline: Deadline) -> Result<Reply, CallError> {
         let url = Url::parse(&call.url).map_err(|_| CallError::Invalid("its URL is not valid".to_owned()))?;
@@ -149,6 +162,10 @@ impl HttpClient {
             Err(_) => Err(CallError::Timeout),
         }
     }
+}
+
+fn redirected(call: &Call, reply: &Reply) -> Option<Url> {
+    redirect::next_url(&Url::parse(&call.url).ok()?, &call.method, reply.status(), reply.header("location")?)
 }
 
 fn header(name: &str, value: &Secret) -> Result<(HeaderName, HeaderValue), CallError> {

@@ -55,9 +55,8 @@ impl CallError {
         if let Some(denied) = cause.downcast_ref::<AddressDenied>() {
             return denied.clone().into();
         }
-        if let Some(io) = cause.downcast_ref::<std::io::Error>()
-            && io.kind() == std::io::ErrorKind::ConnectionRefused
-        {
+        let io = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        if io == Some(std::io::ErrorKind::ConnectionRefused) {
             return Self::Refused;
         }
         if error.is_timeout() {
@@ -72,11 +71,8 @@ impl CallError {
 
 /// The innermost cause; the outer ones repeat the URL, credentials included.
 fn root_cause(error: &reqwest::Error) -> &(dyn StdError + 'static) {
-    let mut cause: &(dyn StdError + 'static) = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause
+    let outermost: &(dyn StdError + 'static) = error;
+    std::iter::successors(Some(outermost), |&error| error.source()).last().unwrap_or(outermost)
 }
 
 /// A URL fit for a message: without credentials, query and fragment.

@@ -5,7 +5,7 @@ use url::{Host, Url};
 
 use super::NameResolver;
 use super::address::{Class, class, embedded_addresses};
-use crate::settings::AllowedTarget;
+use crate::settings::{AllowedTarget, OutboundPolicy, OutboundSettings};
 
 /// Longest host name, as DNS has it.
 const MAX_HOST_CHARS: usize = 253;
@@ -45,6 +45,11 @@ impl AddressGuard {
     /// loopback and private ranges are refused too unless `allow` names them.
     pub fn new(public_only: bool, allow: &[AllowedTarget]) -> Self {
         Self { public_only, allow: allow.into(), names: NameResolver::default() }
+    }
+
+    /// The guard that these settings want.
+    pub fn of(settings: &OutboundSettings) -> Self {
+        Self::new(settings.policy == OutboundPolicy::PublicOnly, &settings.allow)
     }
 
     /// With the addresses of names from there.

@@ -13,6 +13,7 @@ mod guard;
 mod join_url;
 mod line_reader;
 mod name_resolver;
+mod redirect;
 mod resolve;
 mod retry;
 mod sse;

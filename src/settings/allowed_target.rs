@@ -23,11 +23,6 @@ pub enum AllowedTarget {
     },
 }
 
-/// A text that is no [`AllowedTarget`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} should be a host name, an address or a range such as 10.0.0.0/8")]
-pub struct InvalidTarget(String);
-
 impl AllowedTarget {
     /// Whether it names this host; `host` is in lower case and has no dot at its end.
     pub fn names(&self, host: &str) -> bool {
@@ -56,16 +51,18 @@ impl AllowedTarget {
 }
 
 impl FromStr for AllowedTarget {
-    type Err = InvalidTarget;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, InvalidTarget> {
+    fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let parsed = match text.strip_prefix("*.") {
             Some(name) => host_name(name).map(Self::Subdomains),
             None => range(text).or_else(|| host_name(text).map(Self::Name)),
         };
-        parsed
-            .ok_or_else(|| InvalidTarget(SecretUrl::new(text).to_string().chars().take(MAX_HOST_NAME_BYTES).collect()))
+        parsed.ok_or_else(|| {
+            let shown: String = SecretUrl::new(text).to_string().chars().take(MAX_HOST_NAME_BYTES).collect();
+            format!("{shown:?} should be a host name, an address or a range such as 10.0.0.0/8")
+        })
     }
 }
 
@@ -81,10 +78,7 @@ impl fmt::Display for AllowedTarget {
 
 /// `10.0.0.0/8`, `10.0.0.1`, `fd00::/8`, `[fd00::1]`. A range of IPv4 addresses written as IPv6 becomes one of IPv4.
 fn range(text: &str) -> Option<AllowedTarget> {
-    let (address, prefix) = match text.split_once('/') {
-        Some((address, prefix)) => (address, Some(prefix)),
-        None => (text, None),
-    };
+    let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
     let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let address: IpAddr = bare.unwrap_or(address).parse().ok().filter(|it: &IpAddr| bare.is_none() || it.is_ipv6())?;
     let bits = if address.is_ipv4() { 32 } else { 128 };
@@ -95,12 +89,11 @@ fn range(text: &str) -> Option<AllowedTarget> {
         None => bits,
     };
     let canonical = address.to_canonical();
-    match prefix.checked_sub(96) {
-        Some(prefix) if address.is_ipv6() && canonical.is_ipv4() => {
-            Some(AllowedTarget::Range { network: canonical, prefix })
-        }
-        _ => Some(AllowedTarget::Range { network: address, prefix }),
-    }
+    let (network, prefix) = match prefix.checked_sub(96) {
+        Some(prefix) if address.is_ipv6() && canonical.is_ipv4() => (canonical, prefix),
+        _ => (address, prefix),
+    };
+    Some(AllowedTarget::Range { network, prefix })
 }
 
 /// The name in lower case without its last dot. One that ends in a number is refused: it is an address badly written.

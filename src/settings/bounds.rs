@@ -10,8 +10,16 @@ pub const LLM_ATTEMPTS: RangeInclusive<i64> = 0..=10;
 pub const TEMPERATURES: RangeInclusive<f64> = 0.0..=2.0;
 /// Tokens of an answer.
 pub const ANSWER_TOKENS: RangeInclusive<i64> = 1..=10_000_000;
+/// Tokens of a conversation that a model is shown.
+pub const CONTEXT_TOKENS: RangeInclusive<i64> = 100..=1_000_000;
 /// Longest URL, in characters.
 pub const MAX_URL_CHARS: usize = 2048;
+/// Longest instructions of a data source for a model that writes its queries, in characters.
+pub const MAX_INSTRUCTIONS_CHARS: usize = 4000;
+/// Longest name of a time zone, in bytes.
+pub const MAX_ZONE_CHARS: usize = 64;
+/// Rows that one query may ask for.
+pub const MAX_RESULT_ROWS: RangeInclusive<i64> = 1..=100_000;
 /// Longest type of a data source or a tool, in characters.
 pub const MAX_TYPE_CHARS: usize = 64;
 /// Longest description of a tool, in characters: every request to a model that may use the tool carries it.
@@ -44,7 +52,3 @@ pub const DANGEROUS_VARIABLES: [&str; 10] = [
 pub const DANGEROUS_VARIABLE_PREFIXES: [&str; 5] = ["LD_", "DYLD_", "BASH_", "PYTHON", "PERL5"];
 /// What the names of parameters that hold a credential end with.
 pub const CREDENTIAL_SUFFIXES: [&str; 6] = ["password", "pwd", "pass", "token", "secret", "key"];
-/// Parameters that the URL of a database may have. Others name files or programs of this server, or hide a credential from the
-/// mask.
-pub const DATABASE_PARAMETERS: [&str; 6] =
-    ["sslmode", "ssl-mode", "application_name", "charset", "collation", "timezone"];

@@ -1,6 +1,5 @@
 use std::path::Path;
 
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::kernel::{FieldIssue, Fields, Segment};
@@ -22,17 +21,11 @@ impl std::fmt::Debug for JsonFile {
 impl JsonFile {
     /// Reads a file; `None` if there is none.
     pub fn read(path: &Path) -> Result<Option<Self>, FieldIssue> {
-        match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(path, &text).map(Some),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(unreadable(path, format!("can't be read: {error}"))),
-        }
+        read_file(path)?.map(|text| Self::parse(path, &text)).transpose()
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, FieldIssue> {
-        let value = parse_json(text.trim_start_matches('\u{feff}').as_bytes())
-            .map_err(|error: JsonSyntaxError| unreadable(path, error.to_string()))?;
-        match value {
+        match parse_json(text.trim_start_matches('\u{feff}')).map_err(|error| unreadable(path, error))? {
             Value::Object(object) => Ok(Self { place: Segment::File(path.display().to_string().into()), object }),
             _ => Err(unreadable(path, "line 1, column 1: expected a JSON object".to_owned())),
         }
@@ -66,8 +59,7 @@ impl JsonFile {
             match item {
                 Value::Object(object) => objects.push((place, object)),
                 _ => {
-                    let msg = "Input should be a valid dictionary";
-                    issues.push(FieldIssue::new("dict_type", place, msg, Value::Null));
+                    issues.push(FieldIssue::new("dict_type", place, "Input should be a valid dictionary", Value::Null))
                 }
             }
         }
@@ -75,24 +67,26 @@ impl JsonFile {
     }
 }
 
-/// Parses JSON; the error text names line and column.
-pub(super) fn parse_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, JsonSyntaxError> {
-    serde_json::from_slice(text).map_err(JsonSyntaxError)
+/// Parses JSON; the error reads `line 3, column 7: expected value`.
+pub(super) fn parse_json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| {
+        let text = error.to_string();
+        let cause = text.rsplit_once(" at line ").map_or(text.as_str(), |(cause, _)| cause);
+        format!("line {}, column {}: {cause}", error.line(), error.column().max(1))
+    })
 }
 
-/// A text that is not JSON. Reads `line 3, column 7: expected value`.
-#[derive(Debug, thiserror::Error)]
-pub(super) struct JsonSyntaxError(serde_json::Error);
-
-impl std::fmt::Display for JsonSyntaxError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let text = self.0.to_string();
-        let cause = text.rsplit_once(" at line ").map_or(text.as_str(), |(cause, _)| cause);
-        write!(f, "line {}, column {}: {cause}", self.0.line(), self.0.column().max(1))
+/// The text of a file; `None` if there is none.
+pub(super) fn read_file(path: &Path) -> Result<Option<String>, FieldIssue> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unreadable(path, format!("can't be read: {error}"))),
     }
 }
 
-fn unreadable(path: &Path, msg: String) -> FieldIssue {
+/// What is wrong with a file as a whole.
+pub(super) fn unreadable(path: &Path, msg: String) -> FieldIssue {
     FieldIssue::new("value_error", vec![path.display().to_string().as_str().into()], msg, Value::Null)
 }
 

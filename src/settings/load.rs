@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
 use super::llm::{LlmLayer, by_variable};
-use super::resources::{self, ResourceCatalogs};
+use super::secret_file::with_secret_files;
 use super::{
     CacheSettings, Environment, JsonFile, LlmSection, MemorySettings, MonitoringSettings, OrchestrationSettings,
-    OutboundSettings, ServerSettings, Settings, StorageSettings, ToolPolicy, auth,
+    OutboundSettings, ServerSettings, Settings, StorageSettings, ToolPolicy, auth, resources,
 };
 use crate::kernel::{FieldIssue, Fields, prefixed};
 
@@ -13,21 +13,24 @@ use crate::kernel::{FieldIssue, Fields, prefixed};
 pub struct LoadedSettings {
     /// The settings.
     pub settings: Settings,
-    /// The variables they were read from; `${NAME}` is looked up here.
+    /// The variables they were read from, secrets that stand in files among them; `${NAME}` is looked up here.
     pub environment: Environment,
 }
 
 /// Reads everything and checks it; the error lists all problems at once.
 pub fn load(environment: Environment) -> Result<LoadedSettings, Vec<FieldIssue>> {
-    let (settings, issues) = read(&environment);
-    if issues.is_empty() { Ok(LoadedSettings { settings, environment }) } else { Err(issues) }
+    let (loaded, issues) = read(environment);
+    if issues.is_empty() { Ok(loaded) } else { Err(issues) }
 }
 
 /// The settings, with defaults for what is wrong, and all that is.
-pub fn read(environment: &Environment) -> (Settings, Vec<FieldIssue>) {
+pub fn read(environment: Environment) -> (LoadedSettings, Vec<FieldIssue>) {
+    let mut issues = Vec::new();
+    let environment = with_secret_files(environment, &mut issues);
     let mut env = environment.fields();
-    let settings = read_sections(environment, &mut env);
-    (settings, env.into_issues())
+    let settings = read_sections(&environment, &mut env);
+    issues.extend(env.into_issues());
+    (LoadedSettings { settings, environment }, issues)
 }
 
 /// The names of all variables that are read, for the test that holds them against `.env.example`.
@@ -43,20 +46,21 @@ pub fn variable_names() -> Vec<&'static str> {
 
 fn read_sections(environment: &Environment, env: &mut Fields<'_>) -> Settings {
     auth::check(env);
-    let ResourceCatalogs { agents, datasources, tools } = resources::read(environment, env);
+    let server = ServerSettings::read(env);
     Settings {
-        server: Arc::new(ServerSettings::read(env)),
+        agents: resources::read(environment, env, &resources::AGENTS),
+        datasources: resources::read(environment, env, &resources::DATASOURCES),
+        tools: resources::read(environment, env, &resources::TOOLS),
+        memory: Arc::new(MemorySettings::read(env, server.is_local())),
+        server: Arc::new(server),
         llm: Arc::new(read_llm(environment, env)),
-        memory: Arc::new(MemorySettings::read(env)),
         cache: Arc::new(CacheSettings::read(env)),
         orchestration: Arc::new(OrchestrationSettings::read(env)),
         monitoring: Arc::new(MonitoringSettings::read(env)),
         storage: Arc::new(StorageSettings::read(env)),
         outbound: Arc::new(OutboundSettings::read(env)),
         tool_policy: Arc::new(ToolPolicy::read(env)),
-        agents,
-        datasources,
-        tools,
+        verified: Arc::default(),
         redactions: Arc::default(),
     }
 }
@@ -71,7 +75,7 @@ fn read_llm(environment: &Environment, env: &mut Fields<'_>) -> LlmSection {
     let (in_file, issues) = file.as_ref().map(|file| LlmLayer::from_json(file.object())).unwrap_or_default();
     env.extend(prefixed(&place, issues));
     let variables = LlmLayer::from_variables(env);
-    LlmSection::new(in_file, variables.clone(), environment).unwrap_or_else(|issues| {
+    LlmSection::new(in_file, variables.clone(), LlmLayer::default(), environment).unwrap_or_else(|issues| {
         let (of_variables, of_file) = issues.into_iter().partition(|issue| variables.sets(&issue.path()));
         env.extend(Vec::into_iter(of_variables).map(by_variable));
         env.extend(prefixed(&place, of_file));
@@ -122,6 +126,37 @@ mod tests {
         let storage = load(environment).unwrap().settings.storage;
         assert_eq!(storage.postgres_dsn.as_ref().unwrap().expose(), "postgres://a%20b:p%40s%2Fs@db:5432/studio");
         assert_eq!(storage.redis_url.as_ref().unwrap().expose(), "redis://:x%3Ay@cache:6379/0");
+    }
+
+    #[test]
+    fn a_password_given_apart_is_that_of_a_url_without_one() {
+        let read = |redis: &str, postgres: &str| {
+            let environment = Environment::from_pairs([
+                ("REDIS_URL", redis),
+                ("REDIS_PASSWORD", "x:y%41"),
+                ("POSTGRES_DSN", postgres),
+                ("POSTGRES_PASSWORD", "p@s/s"),
+            ]);
+            let storage = load(environment).unwrap().settings.storage;
+            [&storage.redis_url, &storage.postgres_dsn].map(|url| url.as_ref().unwrap().expose().to_owned())
+        };
+        let apart = read("redis://cache:6379/0", "postgres://studio@db:5432/studio?sslmode=require");
+        let expected =
+            ["redis://:x%3Ay%2541@cache:6379/0", "postgres://studio:p%40s%2Fs@db:5432/studio?sslmode=require"];
+        assert_eq!(apart, expected);
+        let placed = [
+            ("postgresql://studio@/studio?host=/cloudsql/p:i", "&password=p%40s%2Fs"),
+            ("postgres:///studio?host=/run/postgresql&user=studio", "&password=p%40s%2Fs"),
+            ("jdbc:postgresql://db/studio", "?password=p%40s%2Fs"),
+        ];
+        for (url, parameter) in placed {
+            assert_eq!(read("redis://cache", url)[1], format!("{url}{parameter}"));
+        }
+        for own in
+            [["redis://u:own@cache", "postgres://u:own@db/d"], ["redis://:own@cache", "postgres://u@db/d?password=own"]]
+        {
+            assert_eq!(read(own[0], own[1]), own);
+        }
     }
 
     #[test]

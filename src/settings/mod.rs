@@ -2,13 +2,15 @@
 //!
 //! Precedence, lowest first: built-in default, JSON files, environment and `.env`, what was changed through the API.
 //! Every room may read settings; a change goes through [`SharedSettings::change`] only. To add a setting: a field in its
-//! section's file, read there by name, a line in `.env.example` (a test holds the two against each other).
+//! section's file, read there by name, a line in `.env.example` (a test holds the two against each other); one that may hold a
+//! credential is named in `secret_file` too (another test).
 
 mod allowed_host;
 mod allowed_target;
 mod auth;
 pub mod bounds;
 mod credentials;
+mod database_url;
 mod dotenv;
 mod environment;
 mod json_file;
@@ -21,27 +23,31 @@ mod outbound;
 mod redactions;
 mod reference;
 mod resources;
+mod secret_file;
 mod section;
 mod server;
 mod shared;
 mod snapshot;
 mod storage;
+mod text_file;
 mod tool_policy;
+mod verified;
 
 pub use allowed_host::AllowedHost;
 pub use allowed_target::AllowedTarget;
+pub use database_url::{DatabaseEngine, DatabaseUrl, RedisUrl, SslMode, UrlReach};
 pub use environment::Environment;
 pub use json_file::JsonFile;
 pub use llm::{LlmProvider, LlmSection, LlmSettings};
 pub use load::{LoadedSettings, load, read, variable_names};
-pub use memory::{CacheSettings, MemorySettings};
+pub use memory::{AnonymousMemory, CacheSettings, MemorySettings};
 pub use monitoring::{LogFormat, MonitoringSettings};
 pub use orchestration::{IntentClassifier, OrchestrationSettings};
 pub use outbound::{OutboundPolicy, OutboundSettings};
 pub use redactions::Redactions;
 pub use resources::{
     AgentSettings, Catalog, CatalogEntry, CodeOptions, DataSourceSettings, HostPattern, HttpOptions, Language,
-    McpOptions, McpTransport, Precondition, Protocol, Resource, SearchOptions, SearchProvider, ToolOptions,
+    McpOptions, McpTransport, Precondition, Protocol, QueryHints, Resource, SearchOptions, SearchProvider, ToolOptions,
     ToolSettings,
 };
 pub use section::Section;
@@ -50,3 +56,4 @@ pub use shared::SharedSettings;
 pub use snapshot::{LiveSection, Settings};
 pub use storage::StorageSettings;
 pub use tool_policy::ToolPolicy;
+pub use verified::{UsedTables, VerifiedParameter, VerifiedQuestion, VerifiedQuestions, VerifiedStatus};

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::kernel::{Fields, Lenient, LenientResult, read_word};
@@ -18,7 +19,8 @@ pub struct MonitoringSettings {
 }
 
 /// The form of log lines.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
     #[default]
@@ -27,19 +29,9 @@ pub enum LogFormat {
     Json,
 }
 
-impl LogFormat {
-    /// The name in settings and replies.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Json => "json",
-        }
-    }
-}
-
 impl Lenient for LogFormat {
     fn read(value: &Value) -> LenientResult<Self> {
-        read_word(value.as_str(), &[("text", Self::Text), ("json", Self::Json)], "Input should be 'text' or 'json'")
+        read_word(value.as_str(), "Input should be 'text' or 'json'")
     }
 }
 
@@ -49,9 +41,7 @@ impl MonitoringSettings {
             log_format: env.or("LOG_FORMAT", LogFormat::default()),
             log_content: env.or("LOG_CONTENT", false),
             enabled: env.or("MONITORING_ENABLED", true),
-            export_interval: Duration::from_secs(
-                env.int_or("MONITORING_EXPORT_INTERVAL", 60, 1..=86_400).unsigned_abs(),
-            ),
+            export_interval: env.seconds_or("MONITORING_EXPORT_INTERVAL", 60, 1..=86_400),
         }
     }
 }

@@ -1,3 +1,4 @@
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::AllowedTarget;
@@ -15,7 +16,8 @@ pub struct OutboundSettings {
 }
 
 /// What is refused besides what always is: link-local, cloud metadata and unspecified addresses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OutboundPolicy {
     /// Nothing more: agents and databases usually live in the same private network.
     #[default]
@@ -26,11 +28,7 @@ pub enum OutboundPolicy {
 
 impl Lenient for OutboundPolicy {
     fn read(value: &Value) -> LenientResult<Self> {
-        read_word(
-            value.as_str(),
-            &[("private_allowed", Self::PrivateAllowed), ("public_only", Self::PublicOnly)],
-            "Input should be 'private_allowed' or 'public_only'",
-        )
+        read_word(value.as_str(), "Input should be 'private_allowed' or 'public_only'")
     }
 }
 
@@ -40,21 +38,14 @@ impl OutboundSettings {
 
     pub(super) fn read(env: &mut Fields<'_>) -> Self {
         let policy = env.or("OUTBOUND_POLICY", OutboundPolicy::default());
-        let mut allow = Vec::new();
-        for target in env.or::<Vec<String>>("OUTBOUND_ALLOW", Vec::new()) {
-            match target.parse::<AllowedTarget>() {
-                Ok(target) => allow.push(target),
-                Err(expected) => env.reject("OUTBOUND_ALLOW", expected.to_string()),
-            }
-        }
+        let allow = env.list("OUTBOUND_ALLOW");
         for name in Self::PROXIES {
             let proxy = env.optional::<String>(name).map(SecretUrl::new);
             if let Some(Err(expected)) = proxy.map(|url| url.check_unambiguous()) {
                 env.reject(name, expected);
             }
         }
-        let values = env.int_or("MAX_REPLY_VALUES", 250_000, 1..=100_000_000);
-        let reply_reader = JsonReader::new(usize::try_from(values).unwrap_or(usize::MAX));
+        let reply_reader = JsonReader::new(env.count_or("MAX_REPLY_VALUES", 250_000, 1..=100_000_000));
         Self { policy, allow, reply_reader }
     }
 }

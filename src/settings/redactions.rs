@@ -1,13 +1,10 @@
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use crate::kernel::{Redaction, Secret};
 
-/// What masks the secrets of one set of settings; made when it is asked for. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Redactions(Arc<RedactionsInner>);
-
+/// What masks the secrets of one set of settings; made when it is asked for.
 #[derive(Debug)]
-struct RedactionsInner {
+pub struct Redactions {
     secrets: Vec<Secret>,
     replies: OnceLock<Redaction>,
     log: OnceLock<Redaction>,
@@ -15,16 +12,16 @@ struct RedactionsInner {
 
 impl Redactions {
     pub(super) fn new(secrets: Vec<Secret>) -> Self {
-        Self(Arc::new(RedactionsInner { secrets, replies: OnceLock::new(), log: OnceLock::new() }))
+        Self { secrets, replies: OnceLock::new(), log: OnceLock::new() }
     }
 
     /// For what leaves the server: events, replies, records.
     pub fn replies(&self) -> &Redaction {
-        self.0.replies.get_or_init(|| Redaction::new(self.0.secrets.iter().cloned()))
+        self.replies.get_or_init(|| Redaction::new(self.secrets.iter().cloned()))
     }
 
     /// For the log, where shorter ones are masked too.
     pub fn log(&self) -> &Redaction {
-        self.0.log.get_or_init(|| Redaction::for_log(self.0.secrets.iter().cloned()))
+        self.log.get_or_init(|| Redaction::for_log(self.secrets.iter().cloned()))
     }
 }

@@ -1,8 +1,8 @@
 use std::net::{IpAddr, SocketAddr};
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::allowed_host::{AllowedHost, InvalidHost};
+use super::AllowedHost;
+use super::bounds::PORTS;
 use crate::kernel::{Fields, JsonReader, ObjectLimits, SecretUrl};
 
 /// The HTTP server itself.
@@ -18,6 +18,8 @@ pub struct ServerSettings {
     pub log_level: String,
     /// `API_HOST` and `API_PORT`
     pub address: SocketAddr,
+    /// `CHAT_UI_PORT`: a second port, on which an older GUI looks for the chat page.
+    pub chat_ui_port: Option<u16>,
     /// `API_PREFIX`: where chat and executions are mounted.
     pub api_prefix: String,
     /// `API_REFERENCES`: variables that values set through the API may refer to as `${NAME}`.
@@ -44,61 +46,64 @@ pub struct ServerSettings {
 }
 
 impl ServerSettings {
+    /// Whether only this machine reaches the server.
+    pub fn is_local(&self) -> bool {
+        self.address.ip().to_canonical().is_loopback()
+    }
+
     /// Whether clients may call the server by any name: nobody said which, and it listens beyond this machine.
     pub fn accepts_any_host(&self) -> bool {
-        self.allowed_hosts.is_empty() && !self.address.ip().to_canonical().is_loopback()
+        self.allowed_hosts.is_empty() && !self.is_local()
     }
 
     pub(super) fn read(env: &mut Fields<'_>) -> Self {
         let host: String = env.or("API_HOST", "127.0.0.1".to_owned());
         let port = env.int_or("API_PORT", 8000, 0..=65_535);
-        let max_body_bytes = read_size(env, "MAX_BODY_BYTES", 10_000_000, 1..=1_000_000_000);
-        let per_address = read_size(env, "MAX_CONNECTIONS_PER_ADDRESS", 1_000, 0..=1_000_000);
+        let chat_ui_port = read_chat_ui_port(env, port);
+        let max_body_bytes = env.count_or("MAX_BODY_BYTES", 10_000_000, 1..=1_000_000_000);
+        let per_address = env.count_or("MAX_CONNECTIONS_PER_ADDRESS", 1_000, 0..=1_000_000);
         Self {
             app_name: env.or("APP_NAME", "ZainOne Orchestrator Studio".to_owned()),
             app_version: env.or("APP_VERSION", "1.0.0".to_owned()),
             debug: env.or("DEBUG", false),
             log_level: env.or("LOG_LEVEL", "INFO".to_owned()),
             address: SocketAddr::new(parse_host(env, &host), u16::try_from(port).unwrap_or(8000)),
+            chat_ui_port,
             api_prefix: read_prefix(env),
             api_references: env.or("API_REFERENCES", Vec::new()),
             cors_origins: read_origins(env),
-            allowed_hosts: read_hosts(env),
+            allowed_hosts: env.list("ALLOWED_HOSTS"),
             max_body_bytes,
-            max_buffered_bytes: read_size(env, "MAX_BUFFERED_BYTES", 256_000_000, 1..=1_000_000_000_000)
+            max_buffered_bytes: env
+                .count_or("MAX_BUFFERED_BYTES", 256_000_000, 1..=1_000_000_000_000)
                 .max(max_body_bytes),
-            max_connections: read_size(env, "MAX_CONNECTIONS", 10_000, 1..=1_000_000),
+            max_connections: env.count_or("MAX_CONNECTIONS", 10_000, 1..=1_000_000),
             max_connections_per_address: Some(per_address).filter(|most| *most > 0),
-            body_reader: JsonReader::new(read_size(env, "MAX_BODY_VALUES", 100_000, 1..=100_000_000)),
+            body_reader: JsonReader::new(env.count_or("MAX_BODY_VALUES", 100_000, 1..=100_000_000)),
             object_limits: ObjectLimits {
-                metadata: read_size(env, "MAX_METADATA_BYTES", 100_000, 1..=1_000_000_000),
-                config: read_size(env, "MAX_CONFIG_BYTES", 250_000, 1..=1_000_000_000),
+                metadata: env.count_or("MAX_METADATA_BYTES", 100_000, 1..=1_000_000_000),
+                config: env.count_or("MAX_CONFIG_BYTES", 250_000, 1..=1_000_000_000),
             },
-            shutdown_grace: Duration::from_secs(env.int_or("SHUTDOWN_GRACE_SECONDS", 20, 0..=3600).unsigned_abs()),
+            shutdown_grace: env.seconds_or("SHUTDOWN_GRACE_SECONDS", 20, 0..=3600),
         }
     }
 }
 
-fn read_size(env: &mut Fields<'_>, name: &'static str, default: i64, range: RangeInclusive<i64>) -> usize {
-    usize::try_from(env.int_or(name, default, range)).unwrap_or(usize::MAX)
-}
-
-fn read_hosts(env: &mut Fields<'_>) -> Vec<AllowedHost> {
-    let texts: Vec<String> = env.or("ALLOWED_HOSTS", Vec::new());
-    let mut read =
-        |text: &String| text.parse().map_err(|error: InvalidHost| env.reject("ALLOWED_HOSTS", error.to_string()));
-    texts.iter().filter_map(|text| read(text).ok()).collect()
+fn read_chat_ui_port(env: &mut Fields<'_>, api_port: i64) -> Option<u16> {
+    let port = env.int_optional("CHAT_UI_PORT", PORTS)?;
+    if port == api_port {
+        env.reject("CHAT_UI_PORT", "Input should be another port than API_PORT, which serves the chat page too");
+    }
+    u16::try_from(port).ok()
 }
 
 fn parse_host(env: &mut Fields<'_>, host: &str) -> IpAddr {
     let literal = host.trim_start_matches('[').trim_end_matches(']');
-    match if literal == "localhost" { "127.0.0.1" } else { literal }.parse() {
-        Ok(address) => address,
-        Err(_) => {
-            env.reject("API_HOST", "Input should be an IP address to listen on, such as 127.0.0.1 or 0.0.0.0");
-            IpAddr::from([127, 0, 0, 1])
-        }
-    }
+    let address = if literal == "localhost" { "127.0.0.1" } else { literal }.parse();
+    address.unwrap_or_else(|_| {
+        env.reject("API_HOST", "Input should be an IP address to listen on, such as 127.0.0.1 or 0.0.0.0");
+        IpAddr::from([127, 0, 0, 1])
+    })
 }
 
 fn read_prefix(env: &mut Fields<'_>) -> String {

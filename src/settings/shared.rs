@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
-use parking_lot::RwLock;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use super::credentials::credentials;
 use super::{Environment, LoadedSettings, Redactions, Settings};
@@ -10,7 +9,7 @@ use crate::kernel::Error;
 /// The one handle on the live settings. A request takes one [`SharedSettings::snapshot`] and works on it to its end.
 #[derive(Clone, Debug)]
 pub struct SharedSettings {
-    live: Arc<RwLock<Settings>>,
+    live: Arc<watch::Sender<Settings>>,
     writers: Arc<Mutex<()>>,
     environment: Environment,
     #[cfg(test)]
@@ -21,7 +20,7 @@ impl SharedSettings {
     /// Makes loaded settings live.
     pub fn new(loaded: LoadedSettings) -> Self {
         Self {
-            live: Arc::new(RwLock::new(loaded.settings)),
+            live: Arc::new(watch::Sender::new(loaded.settings)),
             writers: Arc::default(),
             environment: loaded.environment,
             #[cfg(test)]
@@ -33,7 +32,12 @@ impl SharedSettings {
     pub fn snapshot(&self) -> Settings {
         #[cfg(test)]
         self.snapshots.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        self.live.read().clone()
+        self.live.borrow().clone()
+    }
+
+    /// The settings as they are at any time, and word of each change.
+    pub fn subscribe(&self) -> watch::Receiver<Settings> {
+        self.live.subscribe()
     }
 
     /// How many snapshots were taken.
@@ -48,18 +52,17 @@ impl SharedSettings {
     }
 
     /// What masks the secrets of these settings, live or not any more.
-    pub fn redactions(&self, of: &Settings) -> Redactions {
-        of.redactions.get_or_init(|| Redactions::new(credentials(of, &self.environment))).clone()
+    pub fn redactions(&self, of: &Settings) -> Arc<Redactions> {
+        of.redactions.get_or_init(|| Arc::new(Redactions::new(credentials(of, &self.environment)))).clone()
     }
 
     /// What masks the secrets of the settings as they are now.
-    pub fn live_redactions(&self) -> Redactions {
-        self.redactions(&self.live.read())
+    pub fn live_redactions(&self) -> Arc<Redactions> {
+        self.redactions(&self.live.borrow())
     }
 
-    /// Changes the settings: `edit` validates, `persist` stores, then the new settings become live; what `edit` gives beside them is
-    /// the result. Writers take turns. If either step fails, the old settings stay. A caller that goes away in the middle does not
-    /// stop the change, so what is stored and what is live can't drift apart.
+    /// Changes the settings: `edit` validates, `persist` stores, then they become live; what `edit` gives beside them is the result.
+    /// Writers take turns. If a step fails, the old ones stay. A caller that goes away does not stop a change in the middle.
     pub async fn change<R, E, P, F>(&self, edit: E, persist: P) -> Result<R, Error>
     where
         R: Send + 'static,
@@ -72,7 +75,7 @@ impl SharedSettings {
             let _turn = this.writers.lock().await;
             let (next, result) = edit(&this.snapshot(), &this.environment)?;
             persist(next.clone()).await?;
-            *this.live.write() = next;
+            this.live.send_replace(next);
             Ok(result)
         });
         work.await.unwrap_or_else(|stopped| Err(Error::internal("a change of settings did not finish", stopped)))
@@ -99,8 +102,11 @@ mod tests {
         assert!(shared.change(rename("lost"), |_| async { Err(disk_full) }).await.is_err());
         assert_ne!(shared.snapshot().server.app_name, "lost");
         let before = shared.snapshot();
+        let mut watching = shared.subscribe();
         shared.change(rename("kept"), |_| async { Ok(()) }).await.unwrap();
         assert_eq!(shared.snapshot().server.app_name, "kept");
+        watching.changed().await.unwrap();
+        assert_eq!(watching.borrow().server.app_name, "kept");
         assert_ne!(before.server.app_name, "kept");
     }
 

@@ -2,8 +2,8 @@ use std::sync::{Arc, OnceLock};
 
 use super::{
     AgentSettings, CacheSettings, Catalog, DataSourceSettings, LlmSection, MemorySettings, MonitoringSettings,
-    OrchestrationSettings, OutboundSettings, Redactions, Section, ServerSettings, StorageSettings, ToolPolicy,
-    ToolSettings,
+    OrchestrationSettings, OutboundSettings, Redactions, Resource, Section, ServerSettings, StorageSettings,
+    ToolPolicy, ToolSettings, VerifiedQuestions,
 };
 
 /// One consistent set of settings. Cloning it is cheap: every section is behind an `Arc`.
@@ -29,12 +29,14 @@ pub struct Settings {
     pub agents: Arc<Catalog<AgentSettings>>,
     /// Sources of data.
     pub datasources: Arc<Catalog<DataSourceSettings>>,
+    /// What was verified of their answers.
+    pub verified: Arc<VerifiedQuestions>,
     /// What tools may do.
     pub tool_policy: Arc<ToolPolicy>,
     /// Tools.
     pub tools: Arc<Catalog<ToolSettings>>,
     /// Made when they are asked for: collecting secrets takes a look at every resource.
-    pub(super) redactions: Arc<OnceLock<Redactions>>,
+    pub(super) redactions: Arc<OnceLock<Arc<Redactions>>>,
 }
 
 /// A [`Section`] and its place in [`Settings`].
@@ -51,6 +53,19 @@ impl Settings {
         let mut next = Self { redactions: Arc::default(), ..self.clone() };
         *S::slot(&mut next) = Arc::new(section);
         next
+    }
+
+    /// These settings with another catalog, in which the entry `from` is called `to` or is no more. What is known of a data
+    /// source goes along with it.
+    pub fn with_moved<T: Resource>(&self, catalog: Catalog<T>, from: &str, to: Option<&str>) -> Self
+    where
+        Catalog<T>: LiveSection,
+    {
+        let next = self.with(catalog);
+        match T::SECTION == DataSourceSettings::SECTION && to != Some(from) {
+            true => next.with(self.verified.moved(from, to)),
+            false => next,
+        }
     }
 }
 
@@ -72,3 +87,4 @@ live_section!(LlmSection, llm);
 live_section!(Catalog<AgentSettings>, agents);
 live_section!(Catalog<DataSourceSettings>, datasources);
 live_section!(Catalog<ToolSettings>, tools);
+live_section!(VerifiedQuestions, verified);

@@ -18,8 +18,8 @@ pub struct ToolPolicy {
 impl ToolPolicy {
     pub(super) fn read(env: &mut Fields<'_>) -> Self {
         Self {
-            timeout: Duration::from_secs(env.int_or("TOOLS_EXECUTION_TIMEOUT", 30, 1..=3600).unsigned_abs()),
-            max_concurrent: usize::try_from(env.int_or("TOOLS_MAX_CONCURRENT", 5, 1..=1000)).unwrap_or(1),
+            timeout: env.seconds_or("TOOLS_EXECUTION_TIMEOUT", 30, 1..=3600),
+            max_concurrent: env.count_or("TOOLS_MAX_CONCURRENT", 5, 1..=1000),
             allow_unsandboxed_code: env.or("ALLOW_UNSANDBOXED_CODE", false),
             mcp_stdio_commands: env.or("MCP_STDIO_COMMANDS", Vec::new()),
         }

@@ -2,13 +2,17 @@ use std::time::Duration;
 
 use redis::AsyncCommands;
 
+use super::count::StoreCount;
 use super::failover::{Failover, prefer_remote};
-use super::redis::{REQUEST_TIMEOUT, Redis, RedisConnection, call};
+use super::redis::{REQUEST_TIMEOUT, Redis, RedisConnection, call, find_keys};
 use super::sqlite::{Database, failed, int};
 use crate::kernel::{Clock, Error};
 
 /// Entries kept at most; a purge drops those that would expire first.
 const MAX_ENTRIES: i64 = 10_000;
+
+/// Entries that Redis removes in one step.
+const KEYS_PER_STEP: usize = 1000;
 
 /// Ours alone among the keys of a Redis that others may use too.
 const KEY_PREFIX: &str = "orchestrator_cache:";
@@ -38,6 +42,29 @@ impl CacheStore {
             call(REQUEST_TIMEOUT, connection.pset_ex(format!("{KEY_PREFIX}{key}"), value, ttl_ms)).await
         };
         prefer_remote(self.redis.as_ref(), writing, || self.put_embedded(key, value, ttl)).await
+    }
+
+    /// Forgets all values, those of other servers in the same Redis too; says how many those were.
+    pub async fn clear(&self) -> Result<StoreCount, Error> {
+        let deleting = sqlx::query("DELETE FROM cache_entry").execute(self.database.writer()).await;
+        let embedded = deleting.map_err(failed("could not clear the cache"))?.rows_affected();
+        let mut cleared =
+            StoreCount { count: usize::try_from(embedded).unwrap_or(usize::MAX), is_complete: self.redis.is_none() };
+        if let Some(mut connection) = self.redis.as_ref().and_then(Failover::connection) {
+            let Some(found) = find_keys(&connection, &format!("{KEY_PREFIX}*")).await else { return Ok(cleared) };
+            cleared.is_complete = found.is_complete;
+            let keys: Vec<_> = found.keys.into_iter().collect();
+            for page in keys.chunks(KEYS_PER_STEP) {
+                match call(REQUEST_TIMEOUT, connection.unlink::<_, usize>(page)).await {
+                    Ok(count) => cleared.count += count,
+                    Err(failure) => {
+                        tracing::warn!(error = failure.to_string(), "answers could not be removed from Redis");
+                        return Ok(StoreCount { is_complete: false, ..cleared });
+                    }
+                }
+            }
+        }
+        Ok(cleared)
     }
 
     async fn get_embedded(&self, key: &str) -> Result<Option<String>, Error> {

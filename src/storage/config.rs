@@ -1,10 +1,10 @@
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::atomic_file::replace_file;
 use crate::kernel::{Error, ErrorKind, FieldIssue};
 use crate::settings::{Environment, JsonFile, LiveSection, Settings};
 
@@ -64,18 +64,10 @@ impl ConfigStore {
     }
 }
 
-/// Writes beside the file, then renames over it: a crash leaves the old one or the new one, never a part.
 fn replace(path: &Path, value: &Value) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    }
-    let beside = path.with_extension("json.new");
     let mut text = serde_json::to_vec_pretty(value)?;
     text.push(b'\n');
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    file.write_all(&text)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)
+    replace_file(path, &text)
 }
 
 fn remove(path: &Path) -> io::Result<()> {

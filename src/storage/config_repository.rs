@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 use super::ConfigStore;
 use crate::kernel::Error;
 use crate::settings::{
-    Catalog, CatalogEntry, Environment, LiveSection, Precondition, Resource, Settings, SharedSettings,
+    Catalog, CatalogEntry, DataSourceSettings, Environment, LiveSection, Precondition, Resource, Settings,
+    SharedSettings, VerifiedQuestions,
 };
 
 /// The one way in which the LLM connection, agents, data sources and tools are changed: validate, persist, swap. What is
@@ -36,19 +37,36 @@ impl ConfigRepository {
         Self { settings, store }
     }
 
+    /// The variables that `${NAME}` refers to.
+    pub fn environment(&self) -> &Environment {
+        self.settings.environment()
+    }
+
     /// Replaces a section; what `edit` gives beside it is the result.
     pub async fn change<S: LiveSection, R: Send + 'static>(
         &self,
         edit: impl FnOnce(&Settings, &Environment) -> Result<(S, R), Error> + Send + 'static,
     ) -> Result<R, Error> {
-        let store = self.store.clone();
         let edit = move |settings: &Settings, environment: &Environment| {
             let (section, result) = edit(settings, environment)?;
             Ok((settings.with(section), result))
         };
+        self.change_all(edit, vec![StoredSection::of::<S>()]).await
+    }
+
+    /// Changes the settings, and stores these sections of them, one after the other.
+    async fn change_all<R: Send + 'static>(
+        &self,
+        edit: impl FnOnce(&Settings, &Environment) -> Result<(Settings, R), Error> + Send + 'static,
+        sections: Vec<StoredSection>,
+    ) -> Result<R, Error> {
+        let store = self.store.clone();
         let persist = |next: Settings| async move {
-            let section = S::of(&next).clone();
-            store.write(S::NAME, move || section.to_stored()).await
+            for StoredSection { name, content } in sections {
+                let next = next.clone();
+                store.write(name, move || content(&next)).await?;
+            }
+            Ok(())
         };
         self.settings.change(edit, persist).await
     }
@@ -75,12 +93,14 @@ impl ConfigRepository {
     where
         Catalog<T>: LiveSection,
     {
-        self.change(move |settings, environment| {
+        let edit = move |settings: &Settings, environment: &Environment| {
             settings.server.object_limits.check(&body)?;
             let released = &settings.server.api_references;
-            Catalog::of(settings).with_replaced(&name, &expected, &body, environment, released)
-        })
-        .await
+            let (catalog, entry) =
+                Catalog::<T>::of(settings).with_replaced(&name, &expected, &body, environment, released)?;
+            Ok((settings.with_moved(catalog, &name, Some(entry.name.as_str())), entry))
+        };
+        self.change_all(edit, StoredSection::of_catalog::<T>()).await
     }
 
     /// Removes an entry, if it still is as `expected`.
@@ -88,6 +108,31 @@ impl ConfigRepository {
     where
         Catalog<T>: LiveSection,
     {
-        self.change(move |settings, _| Ok((Catalog::<T>::of(settings).without(&name, &expected)?, ()))).await
+        let edit = move |settings: &Settings, _: &Environment| {
+            let catalog = Catalog::<T>::of(settings).without(&name, &expected)?;
+            Ok((settings.with_moved(catalog, &name, None), ()))
+        };
+        self.change_all(edit, StoredSection::of_catalog::<T>()).await
+    }
+}
+
+/// A section that a change stores.
+struct StoredSection {
+    name: &'static str,
+    content: fn(&Settings) -> Option<Value>,
+}
+
+impl StoredSection {
+    fn of<S: LiveSection>() -> Self {
+        Self { name: S::NAME, content: |settings| S::of(settings).to_stored() }
+    }
+
+    /// What changes when an entry of a catalog is renamed or removed.
+    fn of_catalog<T: Resource>() -> Vec<Self>
+    where
+        Catalog<T>: LiveSection,
+    {
+        let follows = (T::SECTION == DataSourceSettings::SECTION).then(Self::of::<VerifiedQuestions>);
+        [Self::of::<Catalog<T>>()].into_iter().chain(follows).collect()
     }
 }

@@ -1,12 +1,14 @@
 //! What every store must do, told once and run against each backend: always the embedded one, and Redis and Postgres where
 //! `TEST_REDIS_URL` and `TEST_POSTGRES_URL` lead to a server. `ORCHESTRATOR_TESTS=required` makes a missing one a failure.
 
+mod bulk;
 mod conversations;
 mod executions;
 mod outbox;
 mod pool_exhaustion;
 mod restore;
 mod schema;
+mod transcripts;
 
 use std::time::Duration;
 
@@ -51,6 +53,13 @@ impl TestStores {
 
     pub(super) async fn redis() -> Option<Self> {
         Some(Self::open(Some(url("TEST_REDIS_URL")?), None, Clock::system()).await)
+    }
+
+    /// A database of that Redis whose conversations are no other test's.
+    pub(super) async fn redis_alone() -> Option<Self> {
+        let mut url = url::Url::parse(url("TEST_REDIS_URL")?.expose()).unwrap();
+        url.set_path("/7");
+        Some(Self::open(Some(Secret::new(String::from(url))), None, Clock::system()).await)
     }
 
     pub(super) async fn postgres() -> Option<Self> {

@@ -12,9 +12,13 @@ const SQLITE: &MigrationList = &[
     (2, "step query", include_str!("../../migrations/sqlite/0002_step_query.sql")),
     (3, "outside services", include_str!("../../migrations/sqlite/0003_outside_services.sql")),
     (4, "table names", include_str!("../../migrations/sqlite/0004_table_names.sql")),
+    (5, "transcripts", include_str!("../../migrations/sqlite/0005_transcripts.sql")),
 ];
 
-const POSTGRES: &MigrationList = &[(1, "initial", include_str!("../../migrations/postgres/0001_initial.sql"))];
+const POSTGRES: &MigrationList = &[
+    (1, "initial", include_str!("../../migrations/postgres/0001_initial.sql")),
+    (2, "transcripts", include_str!("../../migrations/postgres/0002_transcripts.sql")),
+];
 
 /// From which version to which a schema was brought; 0 is an empty database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +32,17 @@ pub struct MigrationReport {
 /// Brings the embedded database up to date.
 pub(super) async fn sqlite(connection: &mut SqliteConnection) -> Result<MigrationReport, MigrateError> {
     run(&migrator(SQLITE), connection).await
+}
+
+/// Says so if the schema of the embedded database is newer than this version of the server knows.
+pub(super) async fn newer_sqlite(connection: &mut SqliteConnection) -> Result<Option<String>, sqlx::Error> {
+    let has_migrations = "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'";
+    if sqlx::query_scalar::<_, i64>(has_migrations).fetch_one(&mut *connection).await? == 0 {
+        return Ok(None);
+    }
+    let newest = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(connection).await?;
+    let newest: i64 = Option::unwrap_or_default(newest);
+    Ok((newest > last_known(&migrator(SQLITE))).then(|| newer_schema("the embedded database", newest)))
 }
 
 /// Ends the wait for others, and, should this server be cut off, its own hold on the lock.

@@ -1,14 +1,18 @@
-//! Where state lives: conversations, cached answers, executions, and what was configured through the API.
+//! Where state lives: conversations, cached answers, executions, transcripts of the chat page, and what was configured through the API.
 //!
-//! Everything can live in `sqlite`, which stands in for Redis (conversations, cache) and Postgres (executions): `failover`.
+//! Everything can live in `sqlite`, which stands in for Redis (conversations, cache) and Postgres (executions,
+//! transcripts): `failover`.
 //! To add a store: a migration named in `migrate`, a file here, a field in [`Stores`], its stories in `conformance`.
 
+mod atomic_file;
 mod cache;
 mod config;
 mod config_repository;
 #[cfg(test)]
 mod conformance;
 mod conversation;
+mod count;
+mod evaluation;
 mod execution;
 mod failover;
 mod migrate;
@@ -17,13 +21,21 @@ mod postgres;
 mod redis;
 mod sqlite;
 mod stores;
+mod transcript;
 
+pub use atomic_file::replace_file;
 pub use cache::CacheStore;
 pub use config::ConfigStore;
 pub use config_repository::{ConfigRepository, ConfigService};
 pub use conversation::{Conversation, Excess, Message};
+pub use count::StoreCount;
+pub use evaluation::EvaluationStore;
 pub use execution::{
     Execution, ExecutionCursor, ExecutionFilter, ExecutionStatus, ExecutionStore, Outcome, Step, StepStatus,
 };
 pub use failover::BackendStatus;
 pub use stores::Stores;
+pub use transcript::{
+    AnswerFacts, PromptProfile, Transcript, TranscriptFilter, TranscriptMessage, TranscriptPage, TranscriptStore,
+    TranscriptUsage, UsageCount,
+};

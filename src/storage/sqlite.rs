@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::{ConnectOptions, Connection, Sqlite, SqlitePool, Transaction};
 
 use super::migrate::{self, MigrationReport};
 use super::pool::PoolStatus;
@@ -59,6 +59,23 @@ impl Database {
         let reading = options.read_only(true).pragma("cache_size", READER_CACHE);
         let readers = pool(READERS).connect_with(reading).await;
         Ok(Self { writer, readers: readers.map_err(|error| unusable(error.into()))?, lock, migrated })
+    }
+
+    /// Whether [`Database::open`] could use the folder, but for another server that does. Leaves nothing behind.
+    pub(super) async fn check(folder: &Path) -> Result<(), Error> {
+        let path = folder.join("studio.db");
+        let unusable = |error: Box<dyn StdError + Send + Sync>| {
+            Error::internal_public(format!("can't use {}", path.display()), error)
+        };
+        check_private(folder, &path).map_err(|error| unusable(error.into()))?;
+        if !path.exists() {
+            return Ok(());
+        }
+        let options = SqliteConnectOptions::new().filename(&path).busy_timeout(ACQUIRE_TIMEOUT);
+        let mut connection = options.connect().await.map_err(|error| unusable(error.into()))?;
+        let newer = migrate::newer_sqlite(&mut connection).await.map_err(|error| unusable(error.into()))?;
+        drop(connection.close().await);
+        newer.map_or(Ok(()), |newer| Err(unusable(newer.into())))
     }
 
     /// A connection for reading.
@@ -151,6 +168,19 @@ fn pool(size: u32) -> SqlitePoolOptions {
 fn create_private(folder: &Path, file: &Path) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     OpenOptions::new().append(true).create(true).mode(0o600).open(file).map(|_| ())
+}
+
+/// Whether [`create_private`] would succeed.
+fn check_private(folder: &Path, file: &Path) -> std::io::Result<()> {
+    // A file without a name, which is gone at once, in the folder or in the one that it would be made in.
+    let there = folder.ancestors().find(|ancestor| ancestor.exists() && *ancestor != Path::new(""));
+    tempfile::tempfile_in(there.unwrap_or(Path::new(".")))?;
+    for file in [file, &folder.join("lock")] {
+        if file.exists() {
+            OpenOptions::new().append(true).open(file)?;
+        }
+    }
+    Ok(())
 }
 
 fn lock(folder: &Path) -> Result<File, Error> {

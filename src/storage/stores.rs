@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use super::cache::CacheStore;
 use super::config::ConfigStore;
 use super::conversation::{ConversationStore, EmbeddedConversations};
+use super::evaluation::EvaluationStore;
 use super::execution::{EmbeddedExecutions, ExecutionStore};
 use super::failover::{BackendStatus, Failover};
 use super::migrate::MigrationReport;
@@ -15,6 +16,7 @@ use super::pool::PoolStatus;
 use super::postgres::Postgres;
 use super::redis::{self, Redis};
 use super::sqlite::Database;
+use super::transcript::{EmbeddedTranscripts, TranscriptStore};
 use crate::kernel::{BackgroundTask, Clock, Error};
 use crate::settings::StorageSettings;
 
@@ -30,6 +32,10 @@ pub struct Stores {
     pub cache: CacheStore,
     /// Executions and their steps.
     pub executions: ExecutionStore,
+    /// Conversations of the chat page, and its prompt profiles.
+    pub transcripts: TranscriptStore,
+    /// The last evaluation of routing.
+    pub evaluations: EvaluationStore,
     /// What was configured through the API.
     pub config: ConfigStore,
     pub(super) database: Database,
@@ -46,6 +52,7 @@ impl Stores {
         let database = Database::open(&settings.data_dir).await?;
         let conversations = EmbeddedConversations { database: database.clone(), clock: clock.clone() };
         let executions = EmbeddedExecutions { database: database.clone(), clock: clock.clone() };
+        let transcripts = EmbeddedTranscripts { database: database.clone(), clock: clock.clone() };
         let redis = match &settings.redis_url {
             None => {
                 // What is said without Redis is given to it, should it be used again.
@@ -60,7 +67,8 @@ impl Stores {
         let postgres = match &settings.postgres_dsn {
             None => None,
             Some(dsn) => {
-                let postgres = Postgres::new(dsn, database.installation().await?, executions.clone())?;
+                let installation = database.installation().await?;
+                let postgres = Postgres::new(dsn, installation, executions.clone(), transcripts.clone())?;
                 Some(Failover::new(postgres, database.clone(), clock.clone()).await?)
             }
         };
@@ -74,12 +82,23 @@ impl Stores {
             conversations: ConversationStore { embedded: conversations, redis: redis.clone() },
             cache: CacheStore { database: database.clone(), clock, redis: redis.clone() },
             executions,
+            transcripts: TranscriptStore { embedded: transcripts, postgres: postgres.clone() },
+            evaluations: EvaluationStore { database: database.clone() },
             config,
             database,
             redis,
             postgres,
             reconnecting: Arc::new(Mutex::new(of_redis.into_iter().chain(of_postgres).collect())),
         })
+    }
+
+    /// What would keep [`Stores::open`] from opening them, each with the variable that it is about. Leaves nothing behind, and does not
+    /// look whether another server has the folder.
+    pub async fn check(settings: &StorageSettings) -> Vec<(&'static str, Error)> {
+        let folder = Database::check(&settings.data_dir).await;
+        let redis = settings.redis_url.as_ref().map_or(Ok(()), Redis::check);
+        let outcomes = [("DATA_DIR", folder), ("REDIS_URL", redis)];
+        outcomes.into_iter().filter_map(|(variable, outcome)| Some((variable, outcome.err()?))).collect()
     }
 
     /// How Redis is doing; None if there is none. Costs nothing.
@@ -90,6 +109,11 @@ impl Stores {
     /// A round trip to Redis, and how long it took; or why there was none.
     pub async fn ping_redis(&self) -> Result<Duration, String> {
         self.redis.as_ref().ok_or("Redis is not configured")?.ping().await
+    }
+
+    /// How much memory Redis uses, in its own words; `None` if there is no Redis, or it does not say.
+    pub async fn redis_memory(&self) -> Option<String> {
+        redis::used_memory(&self.redis.as_ref().and_then(Failover::connection)?).await
     }
 
     /// How Postgres is doing; None if there is none. Costs nothing.
@@ -113,7 +137,10 @@ impl Stores {
     pub fn degraded(&self) -> Vec<String> {
         let services = [
             (self.redis(), "Redis is away; conversations are kept in the embedded store until it returns"),
-            (self.postgres(), "Postgres is away; executions are kept in the embedded store until it returns"),
+            (
+                self.postgres(),
+                "Postgres is away; executions and conversations of the chat page are kept in the embedded store until it returns",
+            ),
         ];
         let away = services.into_iter().filter(|(status, _)| status.as_ref().is_some_and(|status| !status.connected));
         away.map(|(_, sentence)| sentence.to_owned()).collect()
@@ -125,7 +152,8 @@ impl Stores {
         let mut done = vec![describe("the embedded database", database.migrated)];
         if let Some(dsn) = &settings.postgres_dsn {
             let executions = EmbeddedExecutions { database: database.clone(), clock: Clock::system() };
-            let migrated = Postgres::new(dsn, String::new(), executions)?.migrate().await;
+            let transcripts = EmbeddedTranscripts { database: database.clone(), clock: Clock::system() };
+            let migrated = Postgres::new(dsn, String::new(), executions, transcripts)?.migrate().await;
             let migrated = migrated
                 .map_err(|failure| Error::internal_public("Postgres could not be migrated", failure.to_string()))?;
             done.push(describe("Postgres", migrated));
@@ -144,6 +172,7 @@ impl Stores {
         self.conversations.embedded.purge().await?;
         self.cache.purge().await?;
         self.trim_outboxes(MAX_OUTBOX_BYTES).await?;
+        self.transcripts.retain(settings.execution_retention).await?;
         self.executions.retain(settings.execution_retention, settings.execution_max_rows).await
     }
 

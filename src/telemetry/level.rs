@@ -8,8 +8,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use crate::kernel::Lenient;
 
 /// Crates that quote what they work on (queries; the SDK of MCP even what servers say): silent unless content may be logged.
-const QUOTING_CRATES: [(&str, LevelFilter); 3] =
-    [("sqlparser", LevelFilter::OFF), ("sqlx", LevelFilter::OFF), ("rmcp", LevelFilter::OFF)];
+const QUOTING_CRATES: [&str; 3] = ["sqlparser", "sqlx", "rmcp"];
 
 /// Lets through what `LOG_LEVEL` asks for, and the server's own spans whatever it asks for: the ids of requests are in them.
 pub(super) struct LevelLayer(Targets);
@@ -39,25 +38,19 @@ fn is_own_span(metadata: &Metadata<'_>) -> bool {
     metadata.is_span() && *metadata.level() <= Level::INFO && metadata.target().starts_with("orchestrator_studio")
 }
 
-/// A level as a query names it.
-#[derive(Clone, Copy, Debug)]
-pub struct LogLevel(pub Level);
+/// What levels are called in the log.
+pub const LEVEL_OUTPUT_NAMES: [&str; 5] = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"];
+/// What levels are called in queries, in any case: by Python and by tracing.
+pub const LEVEL_INPUT_NAMES: [&str; 9] =
+    ["trace", "notset", "debug", "info", "warning", "warn", "error", "critical", "fatal"];
 
-impl LogLevel {
-    /// What levels are called in the log.
-    pub const OUTPUT_NAMES: [&str; 5] = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"];
-    /// What levels are called, in any case: by Python and by tracing.
-    pub const INPUT_NAMES: [&str; 9] =
-        ["trace", "notset", "debug", "info", "warning", "warn", "error", "critical", "fatal"];
-}
-
-impl Lenient for LogLevel {
+impl Lenient for Level {
     fn read(value: &serde_json::Value) -> Result<Self, (&'static str, &'static str)> {
         let name = value.as_str().map(|text| text.trim().to_ascii_lowercase());
         // tracing takes numbers, too.
-        let name = name.filter(|name| Self::INPUT_NAMES.contains(&name.as_str()));
-        let level = name.and_then(|name| Level::from_str(&normalize_level(&name)).ok());
-        level.map(Self).ok_or(("enum", "Input should be 'debug', 'info', 'warning' or 'error'"))
+        let name = name.filter(|name| LEVEL_INPUT_NAMES.contains(&name.as_str()));
+        let level = name.and_then(|name| Self::from_str(&normalize_level(&name)).ok());
+        level.ok_or(("enum", "Input should be 'debug', 'info', 'warning' or 'error'"))
     }
 }
 
@@ -86,10 +79,11 @@ fn parse_level(text: &str, debug: bool) -> Option<Targets> {
 }
 
 fn silence_quoting_crates(targets: &Targets) -> Targets {
-    let is_quoting = |target: &str| QUOTING_CRATES.iter().any(|(name, _)| target.starts_with(name));
+    let is_quoting = |target: &str| QUOTING_CRATES.iter().any(|name| target.starts_with(name));
     let default = targets.default_level().unwrap_or(LevelFilter::OFF);
     let others = targets.iter().filter(|(target, _)| !is_quoting(target));
-    Targets::new().with_default(default).with_targets(others).with_targets(QUOTING_CRATES)
+    let silent = QUOTING_CRATES.map(|name| (name, LevelFilter::OFF));
+    Targets::new().with_default(default).with_targets(others).with_targets(silent)
 }
 
 fn is_target(text: &str) -> bool {
@@ -128,7 +122,7 @@ mod tests {
         assert!(!quiet.would_enable("rmcp::service", &Level::ERROR) && quiet.would_enable("hyper", &Level::INFO));
         assert!(quiet.would_enable("x", &Level::WARN) && !quiet.would_enable("x", &Level::INFO));
         assert_eq!(parse_level(" Info ", true).unwrap(), Targets::from_str("info,orchestrator_studio=debug").unwrap());
-        assert_eq!(LogLevel::read(&"Warning".into()).unwrap().0, Level::WARN);
-        assert!(LogLevel::read(&"loud".into()).is_err());
+        assert_eq!(Level::read(&"Warning".into()).unwrap(), Level::WARN);
+        assert!(Level::read(&"loud".into()).is_err());
     }
 }

@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 use tracing::Level;
 
-use super::LogLevel;
+use super::LEVEL_OUTPUT_NAMES;
 use super::label_limiter::LabelLimiter;
 
 /// Distinct models, and distinct agents, data sources or tools, that get a label of their own.
@@ -65,6 +65,8 @@ families! {
         "Requests to the LLM, retries not counted, by how they ended";
     llm_errors: Counters<2> = Counters::default(), "llm_errors", "Failed requests to the LLM, by kind of failure";
     llm_retries: Counters<1> = Counters::default(), "llm_retries", "Further attempts at requests to the LLM that had failed";
+    llm_adaptations: Counters<2> = Counters::default(), "llm_adaptations",
+        "Parts of requests that the LLM server turned out to refuse, by what they are";
     llm_tokens: Counters<2> = Counters::default(), "llm_tokens", "Tokens that the LLM read (input) and wrote (output)";
     llm_seconds: Times<1> = times(), "llm_request_duration_seconds", "Time until the LLM's answer was complete";
     llm_first_token_seconds: Times<1> = times(), "llm_time_to_first_token_seconds",
@@ -89,7 +91,7 @@ pub enum Callee {
 impl Metrics {
     /// Levels of log lines, and answers of the cache: there from the start, so that the first of them is seen as an increase.
     fn with_zeros(self) -> Self {
-        for level in LogLevel::OUTPUT_NAMES {
+        for level in LEVEL_OUTPUT_NAMES {
             drop(self.log_lines.get_or_create(&labels([("level", &level.to_ascii_lowercase())])));
         }
         for outcome in ["hit", "miss"] {
@@ -143,6 +145,12 @@ pub fn cache(hit: bool) {
     METRICS.cache.get_or_create(&labels([("outcome", if hit { "hit" } else { "miss" })])).inc();
 }
 
+/// How often the cache had an answer since the start, and how often it had none.
+pub fn cache_lookups() -> (u64, u64) {
+    let count = |outcome| METRICS.cache.get_or_create(&labels([("outcome", outcome)])).get();
+    (count("hit"), count("miss"))
+}
+
 /// A line was logged.
 pub(super) fn log_line(level: Level) {
     METRICS.log_lines.get_or_create(&[("level", level.as_str().to_ascii_lowercase())]).inc();
@@ -158,6 +166,12 @@ pub fn call(callee: Callee, name: &str, outcome: &'static str, took: Duration) {
     let (name, kind) = (names.label(name), ("kind", kind));
     METRICS.calls.get_or_create(&labels([kind, ("name", &name), ("outcome", outcome)])).inc();
     METRICS.call_seconds.get_or_create(&labels([kind, ("name", &name)])).observe(took.as_secs_f64());
+}
+
+/// A model turned out to need requests that differ from the usual ones. `kind` comes from a list that is bounded.
+pub fn llm_adaptation(model: &str, kind: &'static str) {
+    let model = METRICS.models.existing_label(model);
+    METRICS.llm_adaptations.get_or_create(&labels([("model", &model), ("kind", kind)])).inc();
 }
 
 /// A request to a model that is under way. It counts when it ends; one that is dropped before counts as cancelled.

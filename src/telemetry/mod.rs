@@ -17,7 +17,7 @@ mod writer;
 pub use context::{RequestContext, in_timed_context, request_id};
 pub use entry::LogEntry;
 pub use exposition::{Sample, exposition};
-pub use level::{LogLevel, check_level};
+pub use level::{LEVEL_INPUT_NAMES, LEVEL_OUTPUT_NAMES, check_level};
 #[cfg(test)]
 pub(crate) use log::init_for_tests;
 pub use log::{init, logs, print_fatal, redact_secrets_of};

@@ -6,6 +6,8 @@ use std::collections::HashSet;
 use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde_json::{Map, Value};
 
+use crate::kernel::json_depth;
+
 /// Bytes that the arguments of one call may have as JSON, and the same for a schema.
 const MAX_BYTES: usize = 1_000_000;
 /// Levels that either may be nested.
@@ -51,7 +53,7 @@ fn problems(validator: &Validator, arguments: &Value, schema: &Value) -> String 
 }
 
 fn check_bounds(what: &str, value: &Value) -> Result<(), String> {
-    if depth(value, MAX_DEPTH) > MAX_DEPTH {
+    if json_depth(value) > MAX_DEPTH {
         return Err(format!("{what} should be nested at most {MAX_DEPTH} levels deep"));
     }
     let bytes = value.to_string().len();
@@ -83,7 +85,7 @@ pub(super) fn check_schema(schema: &Value) -> Result<(), String> {
     if count_patterns(schema) > MAX_PATTERNS {
         return Err(format!("its schema has more than {MAX_PATTERNS} patterns"));
     }
-    compile(schema).map(|_| ())
+    compile(schema).map(drop)
 }
 
 /// A validator that fetches nothing and whose patterns take linear time: schemas come from MCP servers too.
@@ -104,18 +106,6 @@ fn drop_optional_nulls(arguments: &Map<String, Value>, schema: &Value) -> Map<St
     let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|required| required == name));
     let kept = arguments.iter().filter(|(name, value)| !value.is_null() || is_required(name));
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
-}
-
-/// The depth of a value, as far as it matters: no deeper than one level beyond `most`.
-fn depth(value: &Value, most: usize) -> usize {
-    if most == 0 {
-        return 1;
-    }
-    match value {
-        Value::Array(items) => 1 + items.iter().map(|item| depth(item, most - 1)).max().unwrap_or(0),
-        Value::Object(map) => 1 + map.values().map(|member| depth(member, most - 1)).max().unwrap_or(0),
-        _ => 0,
-    }
 }
 
 #[cfg(test)]

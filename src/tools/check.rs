@@ -1,8 +1,13 @@
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::kernel::Redaction;
 use crate::outbound::CallError;
+
+/// Longest test of what is called over HTTP. The original's.
+pub(super) const HTTP_CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Result of asking what is behind a tool; the words are the original's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

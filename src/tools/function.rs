@@ -11,12 +11,22 @@ pub struct ToolFunction {
     pub call_name: String,
     /// What it is for.
     pub description: String,
-    /// JSON schema of its arguments.
+    /// JSON schema of its arguments, as models and callers are told.
     pub parameters: Value,
+    /// The schema that arguments must fit, if that takes more.
+    pub(super) accepted: Option<Box<Value>>,
     /// The tool.
     pub tool: Tool,
     /// For an MCP server: its name for the function.
     pub(super) remote: Option<String>,
+}
+
+/// The functions of one tool.
+#[derive(Debug)]
+pub(super) struct FunctionList {
+    pub(super) functions: Vec<ToolFunction>,
+    /// Which of them can't be offered, and why, in full sentences.
+    pub(super) left_out: Option<String>,
 }
 
 /// What a kind of tool says of one tool: description and JSON schema of the arguments.
@@ -24,11 +34,25 @@ pub struct ToolFunction {
 pub(super) struct FunctionSpec {
     pub(super) description: String,
     pub(super) parameters: Value,
+    /// The schema that arguments must fit, if that takes more than `parameters` tells.
+    pub(super) accepted: Option<Box<Value>>,
+}
+
+impl FunctionSpec {
+    /// A function whose arguments must fit what is told of them.
+    pub(super) fn new(description: impl Into<String>, parameters: Value) -> Self {
+        Self { description: description.into(), parameters, accepted: None }
+    }
 }
 
 impl ToolFunction {
     /// Whether it is published under this name, in either form.
     pub fn has_name(&self, name: &str) -> bool {
         self.name == name || self.call_name == name
+    }
+
+    /// The schema that arguments must fit.
+    pub(super) fn accepted(&self) -> &Value {
+        self.accepted.as_deref().unwrap_or(&self.parameters)
     }
 }

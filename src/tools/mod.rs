@@ -21,9 +21,10 @@ mod service;
 mod web_search;
 
 pub use function::ToolFunction;
-pub use naming::resolve_name;
+pub use naming::{call_name, resolve_name};
 pub use output::{ProgramOutput, SearchHit, SearchOutput, ToolOutput};
 pub use result::{ToolResult, ToolStatus};
+pub use runtime::single_function;
 pub use service::{ToolFunctions, ToolService};
 
 use std::sync::Arc;

@@ -4,13 +4,15 @@ use sha2::{Digest, Sha256};
 
 use super::function::FunctionSpec;
 use super::{Tool, ToolFunction};
-use crate::kernel::{Error, FieldIssue};
+use crate::kernel::{Error, FieldIssue, quoted};
 use crate::settings::{Catalog, ToolSettings};
 
 /// Longest name that chat completions allow.
 const MAX_CALL_NAME_CHARS: usize = 64;
 /// Digits at the end of a name that is not a function's own.
 const DIGEST_CHARS: usize = 8;
+/// What such a name keeps of the function's own.
+const MAX_START_CHARS: usize = MAX_CALL_NAME_CHARS - DIGEST_CHARS - 1;
 
 /// Names that an error lists at most.
 const MAX_LISTED_NAMES: usize = 100;
@@ -42,8 +44,7 @@ fn by_call_name<'a>(tool: &Tool, name: &'a str) -> Option<Option<&'a str>> {
     if !tool.effective.is_mcp() {
         return (call_name(tool.name.as_str(), 0) == name).then_some(None);
     }
-    let mut start = sanitize(&format!("{}{SEPARATOR}", tool.name));
-    start.truncate(MAX_CALL_NAME_CHARS - DIGEST_CHARS - 1);
+    let start = sanitize(&format!("{}{SEPARATOR}", tool.name), MAX_START_CHARS);
     name.starts_with(&start).then_some(Some(name))
 }
 
@@ -58,16 +59,14 @@ pub(super) fn require<'a>(
 
 /// The function of this name.
 pub(super) fn find_published(name: &str, functions: Vec<ToolFunction>) -> Result<ToolFunction, Error> {
-    if let Some(function) = functions.iter().find(|function| function.has_name(name)) {
-        return Ok(function.clone());
-    }
-    Err(not_found(name, "its server has", functions.iter().map(|function| function.name.as_str())))
+    let found = functions.iter().find(|function| function.has_name(name)).cloned();
+    found.ok_or_else(|| not_found(name, "its server has", functions.iter().map(|function| function.name.as_str())))
 }
 
 fn not_found<'a>(name: &str, what: &str, names: impl Iterator<Item = &'a str>) -> Error {
     let names: Vec<_> = names.take(MAX_LISTED_NAMES).collect();
     let names = if names.is_empty() { String::new() } else { format!("; {what}: {}", names.join(", ")) };
-    Error::not_found(format!("Tool '{name}' not found{names}"))
+    Error::not_found(format!("Tool {} not found{names}", quoted(name)))
 }
 
 /// The function that is meant by the body's `tool`.
@@ -95,9 +94,9 @@ pub(super) fn function(tool: &Tool, remote: Option<&str>, spec: FunctionSpec) ->
         Some(remote) => format!("{}{SEPARATOR}{remote}", tool.name),
         None => tool.name.to_string(),
     };
-    let FunctionSpec { description, parameters } = spec;
+    let FunctionSpec { description, parameters, accepted } = spec;
     let (call_name, remote) = (String::new(), remote.map(str::to_owned));
-    ToolFunction { name, call_name, description, parameters, tool: tool.clone(), remote }
+    ToolFunction { name, call_name, description, parameters, accepted, tool: tool.clone(), remote }
 }
 
 /// Gives every function a name that models may use. A name that has other letters, is too long or is taken gets a digest of
@@ -113,21 +112,19 @@ pub(super) fn with_call_names(functions: Vec<ToolFunction>) -> Vec<ToolFunction>
 }
 
 /// The name that models use; another one with each attempt.
-fn call_name(name: &str, attempt: usize) -> String {
-    let plain = sanitize(name);
+pub fn call_name(name: &str, attempt: usize) -> String {
+    let plain = sanitize(name, MAX_CALL_NAME_CHARS);
     if attempt == 0 && plain == name {
         return plain;
     }
     let digest = Sha256::digest(format!("{name}{}", " ".repeat(attempt)));
     let digest: String = digest.iter().take(DIGEST_CHARS / 2).map(|byte| format!("{byte:02x}")).collect();
-    let mut start = plain;
-    start.truncate(MAX_CALL_NAME_CHARS - DIGEST_CHARS - 1);
-    format!("{start}_{digest}")
+    format!("{}_{digest}", sanitize(name, MAX_START_CHARS))
 }
 
-fn sanitize(name: &str) -> String {
+fn sanitize(name: &str, max_chars: usize) -> String {
     let allowed = |c: char| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' };
-    name.chars().map(allowed).take(MAX_CALL_NAME_CHARS).collect()
+    name.chars().map(allowed).take(max_chars).collect()
 }
 
 #[cfg(test)]
@@ -141,7 +138,7 @@ mod tests {
     fn function(name: &str) -> ToolFunction {
         let tools = json!({"a": {"type": "http_request"}}).to_string();
         let settings = load(Environment::from_pairs([("TOOLS", tools)])).unwrap().settings;
-        let spec = FunctionSpec { description: "D".to_owned(), parameters: json!({}) };
+        let spec = FunctionSpec::new("D", json!({}));
         ToolFunction { name: name.to_owned(), ..super::function(settings.tools.get("a").unwrap(), None, spec) }
     }
 

@@ -67,25 +67,22 @@ impl ToolOutput {
     }
 
     /// The output with these credentials masked.
-    pub(super) fn redacted(self, redaction: &Redaction) -> Self {
-        let mask = |text: String| redaction.text(&text);
-        let mask_hit = |hit: SearchHit| SearchHit {
-            title: mask(hit.title),
-            url: mask(hit.url),
-            snippet: mask(hit.snippet),
-            published: hit.published.map(mask),
-            ..hit
-        };
-        match self {
-            Self::Json(value) => Self::Json(redaction.json(value)),
+    pub(super) fn redacted(mut self, redaction: &Redaction) -> Self {
+        let mask = |text: &mut String| *text = redaction.text(text);
+        match &mut self {
+            Self::Json(value) => *value = redaction.json(value.take()),
             Self::Search(found) => {
-                let results = found.results.into_iter().map(mask_hit).collect();
-                Self::Search(SearchOutput { query: mask(found.query), results, ..found })
+                mask(&mut found.query);
+                for hit in &mut found.results {
+                    [&mut hit.title, &mut hit.url, &mut hit.snippet]
+                        .into_iter()
+                        .chain(&mut hit.published)
+                        .for_each(mask);
+                }
             }
-            Self::Program(output) => {
-                Self::Program(ProgramOutput { stdout: mask(output.stdout), stderr: mask(output.stderr), ..output })
-            }
+            Self::Program(output) => [&mut output.stdout, &mut output.stderr].into_iter().for_each(mask),
         }
+        self
     }
 }
 

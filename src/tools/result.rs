@@ -84,6 +84,11 @@ impl ToolResult {
         self
     }
 
+    /// With one more detail, if there is one.
+    pub fn with_some(self, key: &str, value: Option<impl Serialize>) -> Self {
+        if let Some(value) = value { self.with(key, value) } else { self }
+    }
+
     fn without_output(status: ToolStatus, error: impl Into<String>) -> Self {
         Self { status, output: ToolOutput::Json(Value::Null), error: Some(error.into()), metadata: Map::new() }
     }

@@ -4,9 +4,12 @@ use serde_json::{Map, Value};
 use super::check::ToolCheck;
 use super::code_executor::{self, CodeExecutor};
 use super::context::ToolContext;
+use super::function::FunctionList;
 use super::mcp::McpClient;
 use super::result::ToolResult;
 use super::{Tool, ToolFunction, http_request, naming, web_search};
+use crate::kernel::truncate_chars;
+use crate::settings::bounds::MAX_DESCRIPTION_CHARS;
 use crate::settings::{Environment, Resource, ToolOptions};
 
 /// The four kinds of tools: what each offers, does and needs. Cheap to clone.
@@ -22,13 +25,14 @@ impl ToolRuntime {
     }
 
     /// The functions of a tool. An MCP server is asked, unless its answer is known; the error is a full sentence.
-    pub(super) async fn functions(&self, context: ToolContext<'_>) -> Result<Vec<ToolFunction>, String> {
+    pub(super) async fn functions(&self, context: ToolContext<'_>) -> Result<FunctionList, String> {
         match options(context.tool)? {
             ToolOptions::Mcp(options) => self.mcp.functions(context, &options).await,
-            options => match describe(context.tool, &options) {
-                Some(function) => Ok(vec![function]),
-                None => Err(unsupported(context.tool)),
-            },
+            options => {
+                let function = describe(context.tool, &options);
+                let functions = vec![function.ok_or_else(|| unsupported(context.tool))?];
+                Ok(FunctionList { functions, left_out: None })
+            }
         }
     }
 
@@ -74,6 +78,11 @@ pub(super) fn options(tool: &Tool) -> Result<ToolOptions, String> {
     })
 }
 
+/// The function of a tool that has only one, if its configuration can be used.
+pub fn single_function(tool: &Tool) -> Option<ToolFunction> {
+    describe(tool, &options(tool).ok()?)
+}
+
 /// The function of a tool that has only one.
 pub(super) fn describe(tool: &Tool, options: &ToolOptions) -> Option<ToolFunction> {
     let mut spec = match options {
@@ -82,8 +91,9 @@ pub(super) fn describe(tool: &Tool, options: &ToolOptions) -> Option<ToolFunctio
         ToolOptions::Code(options) => code_executor::describe(options),
         ToolOptions::Mcp(_) | ToolOptions::Unsupported => return None,
     };
-    let own = tool.effective.description().filter(|text| !text.trim().is_empty());
-    spec.description = own.map_or(spec.description, str::to_owned);
+    if let Some(own) = tool.effective.description() {
+        spec.description = truncate_chars(own, MAX_DESCRIPTION_CHARS);
+    }
     Some(naming::function(tool, None, spec))
 }
 

@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::check::{ToolCheck, ToolCheckStatus, redact_members};
 use super::context::ToolContext;
+use super::function::FunctionList;
 use super::result::{ToolResult, ToolStatus};
 use super::runtime::{self, ToolRuntime};
 use super::{Tool, ToolFunction, arguments, naming};
@@ -19,10 +20,8 @@ use crate::telemetry::metrics::{self, Callee};
 
 /// Bytes of output that a result holds.
 const MAX_OUTPUT_BYTES: usize = 200_000;
-/// Longest test of a tool. The original gave five seconds; a child process may need more to start.
+/// Longest test of a tool that is there at once. The original gave five seconds; an interpreter may need more to start.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(15);
-/// Longest wait for the list of an MCP server's tools when functions are gathered.
-const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many tools are asked for their functions at once.
 const MAX_CONCURRENT_LISTS: usize = 16;
 const NO_SLOT: &str = "No place was free in time: too many tools are running (TOOLS_MAX_CONCURRENT)";
@@ -37,12 +36,14 @@ pub struct ToolService {
 }
 
 /// The functions of a set of tools.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ToolFunctions {
     /// Each of them.
     pub all: Vec<ToolFunction>,
     /// Why some tools offer none, in full sentences.
     pub problems: Vec<String>,
+    /// Which functions of the others can't be offered, and why, a tool each.
+    pub warnings: Vec<String>,
 }
 
 /// Result of testing a tool.
@@ -76,21 +77,39 @@ impl ToolService {
 
     /// The functions of these tools, in their order, under names that models may use. MCP servers are asked if need be.
     pub async fn functions(&self, tools: Vec<Tool>, settings: &Settings, deadline: Deadline) -> ToolFunctions {
-        let deadline = deadline.at_most(LIST_TIMEOUT);
         let ask = |tool: Tool| async move {
-            let functions = self.runtime.functions(self.context(&tool, settings, deadline)).await;
+            let functions = self.list(&tool, settings, deadline).await;
             functions.inspect_err(|words| tracing::warn!(tool = %tool.name, untrusted = words, "a tool is not offered"))
         };
         let asked: Vec<_> = futures_util::stream::iter(tools).map(ask).buffered(MAX_CONCURRENT_LISTS).collect().await;
-        let mut found = ToolFunctions::default();
-        for functions in asked {
-            match functions {
-                Ok(functions) => found.all.extend(functions),
-                Err(problem) => found.problems.push(problem),
+        let (mut all, mut problems, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
+        for asked in asked {
+            match asked {
+                Ok(FunctionList { functions, left_out }) => {
+                    all.extend(functions);
+                    warnings.extend(left_out);
+                }
+                Err(problem) => problems.push(problem),
             }
         }
-        found.all = naming::with_call_names(found.all);
-        found
+        ToolFunctions { all: naming::with_call_names(all), problems, warnings }
+    }
+
+    /// The functions of one tool, of which models have been told nothing yet: without names that they may use. The error is a full
+    /// sentence.
+    pub async fn functions_of(
+        &self,
+        tool: &Tool,
+        settings: &Settings,
+        deadline: Deadline,
+    ) -> Result<Vec<ToolFunction>, String> {
+        Ok(self.list(tool, settings, deadline).await?.functions)
+    }
+
+    /// The functions of one tool, for which an MCP server may have to start: that may take as long as a call of it.
+    async fn list(&self, tool: &Tool, settings: &Settings, deadline: Deadline) -> Result<FunctionList, String> {
+        let deadline = deadline.at_most(call_timeout(tool, settings));
+        self.runtime.functions(self.context(tool, settings, deadline)).await
     }
 
     /// The functions of all enabled tools. Tools of a type that nobody can run have none, which is no problem here.
@@ -102,7 +121,7 @@ impl ToolService {
 
     /// Whether arguments fit a function, and if not, why.
     pub fn check_arguments(&self, function: &ToolFunction, arguments: &Value) -> Result<(), String> {
-        arguments::check(arguments, &function.parameters).map(drop)
+        arguments::check(arguments, function.accepted()).map(drop)
     }
 
     /// Runs a function whose arguments may be anything, within the tool's own limit too. Credentials are masked in the result.
@@ -114,7 +133,7 @@ impl ToolService {
         deadline: Deadline,
     ) -> ToolResult {
         let started = Instant::now();
-        match arguments::check(arguments, &function.parameters) {
+        match arguments::check(arguments, function.accepted()) {
             Ok(arguments) => self.execute_checked(function, &arguments, settings, deadline).await,
             Err(wrong) => {
                 finish(function, ToolResult::error(format!("Tool '{}' was not run: {wrong}", function.name)), started)
@@ -136,7 +155,7 @@ impl ToolService {
             let options = runtime::options(tool).map_err(ToolResult::error)?;
             let slot = self.slot(deadline).await;
             let _slot = slot.ok_or_else(|| ToolResult::timeout(format!("Tool '{name}': {NO_SLOT}")))?;
-            let deadline = deadline.at_most(options.timeout().unwrap_or(settings.tool_policy.timeout));
+            let deadline = deadline.at_most(call_timeout(tool, settings));
             let context = self.context(tool, settings, deadline);
             let work = self.runtime.execute(context, &options, function, arguments);
             // Kinds keep to the deadline themselves, since they can say more; this is for what they overlook.
@@ -179,7 +198,7 @@ impl ToolService {
             Some(_) => naming::find_published(name, found.all)?,
             None => naming::choose_member(member, found.all)?,
         };
-        let arguments = arguments::check(&Value::Object(arguments), &function.parameters).map_err(|wrong| {
+        let arguments = arguments::check(&Value::Object(arguments), function.accepted()).map_err(|wrong| {
             let loc = vec!["body".into(), "arguments".into()];
             Error::invalid(vec![FieldIssue::new("value_error", loc, wrong, Value::Null)])
         })?;
@@ -195,16 +214,16 @@ impl ToolService {
         }
         if tool.effective.is_unsupported() {
             let message = "Tool could not be instantiated from configuration";
-            let check = ToolCheck::untested(false, ToolCheckStatus::Failed, message);
-            let error = Some("Invalid tool configuration".to_owned());
-            return ToolTest { config_valid: false, ..untested(ToolCheck { error, ..check }) };
+            let check = ToolCheck::failed(ToolCheckStatus::Failed, "Invalid tool configuration", message);
+            return ToolTest { config_valid: false, ..untested(ToolCheck { tested: false, ..check }) };
         }
         let function = runtime::options(tool).ok().and_then(|options| runtime::describe(tool, &options));
         if skip_connectivity {
             let check = skipped(true, "Tool configuration is valid. Connectivity test skipped.");
             return ToolTest { function, ..untested(check) };
         }
-        let (started, deadline) = (Instant::now(), Deadline::after(CHECK_TIMEOUT));
+        let limit = if tool.effective.is_mcp() { call_timeout(tool, settings) } else { CHECK_TIMEOUT };
+        let (started, deadline) = (Instant::now(), Deadline::after(limit));
         let check = match self.slot(deadline).await {
             Some(_slot) => self.runtime.check(self.context(tool, settings, deadline)).await.redacted(tool.redaction()),
             None => ToolCheck::failed(ToolCheckStatus::Timeout, "Too many tools are running", NO_SLOT),
@@ -213,10 +232,26 @@ impl ToolService {
         ToolTest { latency, function, ..untested(check) }
     }
 
+    /// What a test of a tool found, or what is wrong with it, in full sentences.
+    pub async fn check(&self, settings: &Settings, tool: &Tool) -> Result<String, String> {
+        let ToolCheck { success, message, error_detail, .. } = self.test(settings, tool, false).await.check;
+        match error_detail.filter(|detail| !success && !detail.is_empty()) {
+            Some(detail) => Err(format!("{message} {detail}")),
+            None if success => Ok(message),
+            None => Err(message),
+        }
+    }
+
     /// Ends what outlives requests: connections, and processes behind them.
     pub async fn close(&self) {
         self.runtime.mcp.close().await;
     }
+}
+
+/// The limit for one execution of a tool.
+fn call_timeout(tool: &Tool, settings: &Settings) -> Duration {
+    let own = tool.effective.options().ok().and_then(|options| options.timeout());
+    own.unwrap_or(settings.tool_policy.timeout)
 }
 
 /// What came of a function, as its caller may see it.

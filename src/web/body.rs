@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use futures_util::StreamExt;
 use serde_json::{Map, Value};
 
+use super::python_json::beyond_json;
 use super::{ApiError, FromFields};
 use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, JsonError, JsonReader, Segment, Stopwatch, media_type};
 use crate::settings::ServerSettings;
@@ -133,6 +134,9 @@ fn parse(bytes: &[u8], reader: JsonReader) -> Result<Value, Error> {
             let text = format!("There was an error parsing the body: nested more than {MAX_JSON_DEPTH} levels deep");
             return Error::new(ErrorKind::BadRequest, text);
         }
+        if let Some(issue) = beyond_json(text, reader) {
+            return Error::invalid(vec![issue]);
+        }
         let loc = vec!["body".into(), Segment::Index(offset(text, error.line(), error.column()))];
         let cause = cause.rsplit_once(" at line ").map_or(cause.as_str(), |(cause, _)| cause);
         let issue = FieldIssue::new("json_invalid", loc, "JSON decode error", Value::Object(Map::new()));
@@ -164,8 +168,9 @@ mod tests {
         assert_eq!(json!(error.issues()[0].loc), json!(["body", 11]));
         assert_eq!(parse("[".repeat(5000).as_bytes()).unwrap_err().kind(), ErrorKind::BadRequest);
         assert!(parse(format!("{}{}", "[".repeat(100), "]".repeat(100)).as_bytes()).is_ok());
-        assert_eq!(parse(b"{\"a\": 1e400}").unwrap_err().kind(), ErrorKind::Invalid);
-        assert_eq!(parse(b"{\"a\": \"\\ud800\"}").unwrap_err().kind(), ErrorKind::Invalid);
+        for unreadable in [b"{\"a\": 1e400}".as_slice(), b"{\"a\": \"\\ud800\"}", b"{\"a\": NaN}"] {
+            assert_eq!(parse(unreadable).unwrap_err().issues()[0].path(), "body.a");
+        }
         assert_eq!(parse(b"\xef\xbb\xbf{}").unwrap(), json!({}));
     }
 

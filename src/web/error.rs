@@ -1,10 +1,12 @@
-use axum::http::{StatusCode, header};
+use std::time::Duration;
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::{IntoResponses, ToSchema};
 
-use crate::kernel::{Error, ErrorKind};
+use crate::kernel::{Error, ErrorKind, FieldIssue, UpstreamCause};
 use crate::telemetry::request_id;
 
 /// An error on its way to the client: the one place that maps errors to statuses and bodies.
@@ -12,13 +14,18 @@ use crate::telemetry::request_id;
 pub struct ApiError {
     status: StatusCode,
     code: &'static str,
-    detail: Value,
+    /// What is wrong, in words; none where the list of wrong fields says it.
+    detail: Option<String>,
+    /// The wrong fields of a 422.
+    issues: Vec<FieldIssue>,
+    /// When it makes sense to try again.
+    retry_after: Option<Duration>,
 }
 
 impl ApiError {
     /// An error that only HTTP knows of.
     pub(super) fn http(status: StatusCode, code: &'static str, detail: &str) -> Self {
-        Self { status, code, detail: Value::String(detail.to_owned()) }
+        Self { status, code, detail: Some(detail.to_owned()), issues: Vec::new(), retry_after: None }
     }
 
     /// The HTTP status.
@@ -26,9 +33,26 @@ impl ApiError {
         self.status
     }
 
-    /// The members of the body: `detail`, `code`, `request_id`.
+    /// What kind of error it is, for a program.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// Headers that belong to it.
+    pub fn headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<> {
+        // A part of a second is waited for as a whole one.
+        let seconds = self.retry_after.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+        seconds.map(|seconds| (header::RETRY_AFTER, HeaderValue::from(seconds))).into_iter()
+    }
+
+    /// The members of the body: `detail`, for a 422 `errors`, `code`, `request_id`.
     pub fn body(&self) -> Value {
-        json!({"detail": self.detail, "code": self.code, "request_id": request_id()})
+        let (code, request_id, errors) = (self.code, request_id(), json!(self.issues));
+        let detail = self.detail.as_deref().map_or_else(|| errors.clone(), Value::from);
+        if self.issues.is_empty() {
+            return json!({"detail": detail, "code": code, "request_id": request_id});
+        }
+        json!({"detail": detail, "errors": errors, "code": code, "request_id": request_id})
     }
 }
 
@@ -50,15 +74,27 @@ impl From<Error> for ApiError {
         if status == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(%error, "request failed");
         }
-        let detail = if error.issues().is_empty() { json!(error.public_detail()) } else { json!(error.issues()) };
-        Self { status, code, detail }
+        let issues = error.issues().to_vec();
+        // Clients of the original know a list of issues from it, and show anything else as it is.
+        let is_list = issues.iter().any(|issue| issue.raised_by_original);
+        let detail = (!is_list).then(|| error.public_detail().to_owned());
+        let (code, retry_after) = match error.upstream_cause() {
+            None => (code, None),
+            Some(UpstreamCause::ContextLength) => ("context_length_exceeded", None),
+            Some(UpstreamCause::ModelNotFound) => ("model_not_found", None),
+            Some(UpstreamCause::RateLimited(wait)) => ("rate_limited", wait),
+            Some(UpstreamCause::Unauthorized) => ("unauthorized", None),
+        };
+        Self { status, code, detail, issues, retry_after }
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let headers = [(header::CONTENT_TYPE, "application/json")];
-        (self.status, headers, self.body().to_string()).into_response()
+        let mut response = (self.status, self.body().to_string()).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().extend(self.headers());
+        response
     }
 }
 
@@ -79,7 +115,8 @@ pub struct ErrorBody {
 /// The body of a 422: every wrong field.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
-    "detail": [{
+    "detail": "timeout_seconds should be at least 1",
+    "errors": [{
         "type": "greater_than_equal",
         "loc": ["body", "timeout_seconds"],
         "msg": "Input should be greater than or equal to 1",
@@ -89,12 +126,26 @@ pub struct ErrorBody {
     "request_id": "0b7c3f0a-6c0e-4d5e-9d5e-2f9f6f0f5a11"
 }))]
 pub struct ValidationErrorBody {
-    /// One entry per wrong field.
-    pub detail: Vec<ValidationIssue>,
+    /// What is wrong, for a person, in at most 200 characters; the same list as `errors` if a field is missing or of the wrong type, or
+    /// the body is not JSON.
+    pub detail: ValidationDetail,
+    /// One entry per wrong field, for a program.
+    pub errors: Vec<ValidationIssue>,
     /// Always `validation_error`.
     pub code: String,
     /// The id under which the log knows this request.
     pub request_id: Option<String>,
+}
+
+/// `detail` of a 422.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes a member for the OpenAPI document")]
+pub enum ValidationDetail {
+    /// A text.
+    Text(String),
+    /// The list that the original's clients know.
+    Issues(Vec<ValidationIssue>),
 }
 
 /// One wrong field.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::HttpBody;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
@@ -137,10 +137,26 @@ async fn request_context(http: Request, next: Next) -> Response {
     if let Ok(value) = HeaderValue::from_str(&request.data.id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
+    merge_vary(response.headers_mut());
     for (name, value) in SECURITY_HEADERS {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     line.answered(response)
+}
+
+/// Puts what a reply varies by into one line, since some caches read only one, and the origin among it: pages of other origins may get
+/// another reply to the same request, a refusal even.
+fn merge_vary(headers: &mut HeaderMap) {
+    let mut names = vec![header::ORIGIN.as_str().to_owned()];
+    let given = headers.get_all(header::VARY).iter().filter_map(|line| line.to_str().ok());
+    for name in given.flat_map(|line| line.split(',')).map(|name| name.trim().to_ascii_lowercase()) {
+        if !name.is_empty() && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    if let Ok(line) = HeaderValue::from_str(&names.join(", ")) {
+        headers.insert(header::VARY, line);
+    }
 }
 
 /// The client's own id, if it is short and plain enough to be logged.

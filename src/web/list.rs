@@ -1,13 +1,12 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use super::FromFields;
 use super::openapi::schema::{query, query_boolean, query_integer, text};
-use crate::kernel::Fields;
+use crate::kernel::{Fields, version_of};
 use crate::settings::{Catalog, CatalogEntry, Resource};
 
 /// How many entries a list may be limited to.
@@ -27,14 +26,13 @@ pub struct ListQuery {
 
 impl FromFields for ListQuery {
     fn read(fields: &mut Fields<'_>) -> Self {
-        let count = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
-        Self {
-            limit: fields.int_optional("limit", LIMITS).map(count),
-            offset: count(fields.int_or("offset", 0, OFFSETS)),
+        fields.beyond_original(|fields| Self {
+            limit: fields.int_optional("limit", LIMITS).and_then(|limit| usize::try_from(limit).ok()),
+            offset: fields.count_or("offset", 0, OFFSETS),
             enabled: fields.optional("enabled"),
             kind: fields.optional::<String>("type").filter(|kind| !kind.is_empty()),
             q: fields.optional::<String>("q").map(|q| q.to_lowercase()),
-        }
+        })
     }
 }
 
@@ -55,12 +53,8 @@ impl ListQuery {
     pub fn select<T: Resource>(&self, catalog: &Catalog<T>) -> (Vec<Arc<CatalogEntry<T>>>, String) {
         let found = catalog.iter().filter(|entry| self.fits(entry)).skip(self.offset);
         let entries: Vec<_> = found.take(self.limit.unwrap_or(usize::MAX)).cloned().collect();
-        let mut digest = Sha256::new();
-        for entry in &entries {
-            digest.update(&entry.version);
-        }
-        let version = digest.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        (entries, version)
+        let versions: String = entries.iter().map(|entry| entry.version.as_str()).collect();
+        (entries, version_of(&versions))
     }
 
     fn fits<T: Resource>(&self, entry: &CatalogEntry<T>) -> bool {

@@ -1,4 +1,4 @@
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use serde_json::Value;
 use utoipa::IntoParams;
@@ -38,6 +38,10 @@ path_parameter!(
     PathUser(UserId), "user_id", "Whose conversation", texts::user(), UserId::parse
 );
 path_parameter!(
+    /// The `{user_id}` of the path where something is said.
+    PathSpeaker(UserId), "user_id", "Whose conversation", texts::speaker(), UserId::parse_speaker
+);
+path_parameter!(
     /// The `{name}` of the path: of an agent, a data source or a tool.
     PathName(ResourceName), "name", "Its name", texts::name(), ResourceName::parse
 );
@@ -52,23 +56,27 @@ path_parameter!(
     PathId(String), "id", "Its id", text(), |text: &str| Ok::<_, String>(text.to_owned())
 );
 
+path_parameter!(
+    /// The `{step}` of the path: of an execution.
+    PathStep(String), "step", "Id of the step", text(), |text: &str| Ok::<_, String>(text.to_owned())
+);
+
 /// Longest name of a function, in characters: that of a server, and its own.
 const MAX_FUNCTION_CHARS: usize = 260;
 
 fn function_name(text: &str) -> Result<String, String> {
     if text.is_empty() || text.chars().count() > MAX_FUNCTION_CHARS || text.chars().any(char::is_control) {
-        return Err(format!("Name should have 1 to {MAX_FUNCTION_CHARS} characters, and no control characters"));
+        return Err(format!("Input should have 1 to {MAX_FUNCTION_CHARS} characters, and no control characters"));
     }
     Ok(text.to_owned())
 }
 
-/// The only parameter of the path, percent-decoded.
-#[expect(clippy::disallowed_types, reason = "the one place that wraps axum's own extractor")]
+/// A parameter of the path, percent-decoded.
 async fn read_parameter<S: Send + Sync>(parts: &mut Parts, state: &S, name: &str) -> Result<String, ApiError> {
-    match axum::extract::Path::<String>::from_request_parts(parts, state).await {
-        Ok(axum::extract::Path(text)) => Ok(text),
-        Err(_) => Err(invalid_parameter(name, "Input should be UTF-8 once percent-decoded".to_owned(), String::new())),
-    }
+    let parameters = RawPathParams::from_request_parts(parts, state).await.ok();
+    let text = parameters.iter().flatten().find(|(known, _)| *known == name).map(|(_, text)| text.to_owned());
+    let expected = "Input should be UTF-8 once percent-decoded";
+    text.ok_or_else(|| invalid_parameter(name, expected.to_owned(), String::new()))
 }
 
 fn invalid_parameter(name: &str, expected: String, input: String) -> ApiError {

@@ -15,20 +15,14 @@ pub struct IfMatch(pub Precondition);
 
 /// `If-None-Match`: what the caller has already.
 #[derive(Debug)]
-pub struct IfNoneMatch(Option<EntityTags>);
-
-#[derive(Debug)]
-enum EntityTags {
-    Any,
-    List(Vec<String>),
-}
+pub struct IfNoneMatch(Option<Precondition>);
 
 impl IfNoneMatch {
     /// Whether the caller has this version.
     pub fn has(&self, version: &str) -> bool {
         match &self.0 {
-            Some(EntityTags::Any) => true,
-            Some(EntityTags::List(tags)) => tags.iter().any(|tag| tag == version),
+            Some(Precondition::Any) => true,
+            Some(Precondition::Versions(tags)) => tags.iter().any(|tag| tag == version),
             None => false,
         }
     }
@@ -38,11 +32,8 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self(match tags(&parts.headers, header::IF_MATCH) {
-            Some(EntityTags::List(versions)) => Precondition::Versions(versions),
-            // `*` asks for any version; that there is one is checked anyway.
-            Some(EntityTags::Any) | None => Precondition::Any,
-        }))
+        // `*` asks for any version; that there is one is checked anyway.
+        Ok(Self(tags(&parts.headers, header::IF_MATCH).unwrap_or_default()))
     }
 }
 
@@ -68,7 +59,7 @@ impl IntoParams for IfNoneMatch {
 }
 
 /// The entity tags of a header, compared weakly: a proxy that compresses may have weakened ours.
-fn tags(headers: &HeaderMap, name: HeaderName) -> Option<EntityTags> {
+fn tags(headers: &HeaderMap, name: HeaderName) -> Option<Precondition> {
     // What is no text is no tag of ours, but it is a condition all the same.
     let values: Vec<_> = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
     if values.is_empty() {
@@ -76,14 +67,14 @@ fn tags(headers: &HeaderMap, name: HeaderName) -> Option<EntityTags> {
     }
     let text = values.join(",");
     if text.trim() == "*" {
-        return Some(EntityTags::Any);
+        return Some(Precondition::Any);
     }
     let tag = |tag: &str| {
         let tag = tag.trim();
         let tag = tag.strip_prefix("W/").unwrap_or(tag);
         tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).unwrap_or(tag).to_owned()
     };
-    Some(EntityTags::List(text.split(',').map(tag).collect()))
+    Some(Precondition::Versions(text.split(',').map(tag).collect()))
 }
 
 #[cfg(test)]

@@ -1,11 +1,8 @@
-use std::sync::Arc;
-
 use axum::response::{IntoResponse, Response};
-use serde::{Serialize, Serializer};
 
 use super::{ApiError, IfNoneMatch, JsonReply, ListQuery, not_modified};
 use crate::kernel::ResourceName;
-use crate::settings::{Catalog, CatalogEntry, Resource};
+use crate::settings::{Catalog, Resource};
 
 /// The reply to a list of resources, or 304 if the caller has this list.
 pub fn list_reply<T: Resource>(catalog: &Catalog<T>, query: &ListQuery, known: &IfNoneMatch) -> Response {
@@ -13,8 +10,7 @@ pub fn list_reply<T: Resource>(catalog: &Catalog<T>, query: &ListQuery, known: &
     if known.has(&version) {
         return not_modified(&version);
     }
-    let list: Vec<&CatalogEntry<T>> = entries.iter().map(Arc::as_ref).collect();
-    JsonReply::ok(list).tagged(version).into_response()
+    JsonReply::ok(entries).tagged(version).into_response()
 }
 
 /// The reply to a request for one resource, or 304 if the caller has this version.
@@ -27,12 +23,7 @@ pub fn show_reply<T: Resource>(
     if known.has(&entry.version) {
         return Ok(not_modified(&entry.version));
     }
-    Ok(JsonReply::ok(entry.as_ref()).tagged(&entry.version).into_response())
-}
-
-/// A resource as part of a reply.
-pub fn serialize_entry<T: Serialize, S: Serializer>(entry: &Arc<T>, serializer: S) -> Result<S::Ok, S::Error> {
-    entry.as_ref().serialize(serializer)
+    Ok(JsonReply::ok(entry).tagged(&entry.version).into_response())
 }
 
 /// The endpoints that list, show, add, change and remove resources of one sort, and what they reply. `$service` is a
@@ -62,7 +53,6 @@ macro_rules! resource_routes {
             success: bool,
             #[schema(example = $created)]
             message: String,
-            #[serde(serialize_with = "crate::web::serialize_entry")]
             #[schema(value_type = $view)]
             $field: std::sync::Arc<crate::settings::CatalogEntry<$settings>>,
         }

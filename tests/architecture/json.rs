@@ -8,11 +8,14 @@ use crate::source::{Source, paths, production};
 /// Where JSON may be read without counting its values: where they are counted, and where it is the operator's.
 const READS_JSON: &[&str] = &["src/kernel/json.rs", "src/settings/json_file.rs"];
 
-/// Where JSON may be written down: what is sent to others in their format or told to a model, what is stored in a documented one, and
-/// what the OpenAPI document says. Routes may too (`web/resource.rs` has what the three resource rooms share of theirs), and the demo,
-/// which plays such others.
+/// Where JSON may be written down: what is sent to others in their format or told to a model, what is stored in a documented one, the
+/// rows that a statement for Postgres reads, and what the OpenAPI document says. Routes may too (`web/resource.rs` has what the three
+/// resource rooms share of theirs), and the demo, which plays such others.
 const WIRE_FORMATS: &[&str] = &[
+    "src/app/evaluate.rs",
+    "src/chat/callable.rs",
     "src/datasources/cube.rs",
+    "src/datasources/cube_result.rs",
     "src/datasources/rest.rs",
     "src/llm/common_json.rs",
     "src/llm/ollama.rs",
@@ -23,6 +26,8 @@ const WIRE_FORMATS: &[&str] = &[
     "src/settings/resources/datasource.rs",
     "src/settings/resources/tool/tool_settings.rs",
     "src/storage/conversation/codec.rs",
+    "src/storage/execution/postgres_batch.rs",
+    "src/storage/transcript/postgres_batch.rs",
     "src/tools/code_executor/schema.rs",
     "src/tools/http_request/schema.rs",
     "src/tools/web_search/engines/serper.rs",

@@ -19,6 +19,26 @@ const CHAT: &[&str] = &[
     "tools",
     "memory",
     "executions",
+    "grounding",
+];
+
+const GUI: &[&str] = &[
+    "kernel",
+    "settings",
+    "telemetry",
+    "auth",
+    "outbound",
+    "storage",
+    "web",
+    "llm",
+    "agents",
+    "datasources",
+    "tools",
+    "memory",
+    "executions",
+    "grounding",
+    "chat",
+    "monitoring",
 ];
 
 /// Room -> the rooms it may import. `app` may import all.
@@ -36,8 +56,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tools", MODULE),
     ("memory", MODULE),
     ("executions", MODULE),
+    ("grounding", &["kernel", "settings", "telemetry", "storage", "llm", "agents", "datasources", "tools"]),
     ("chat", CHAT),
     ("monitoring", CHAT),
+    ("gui", GUI),
 ];
 
 /// Crate -> the rooms that may name it; `routes` stands for a module's `routes.rs` or `routes/`.
@@ -63,7 +85,6 @@ const HEAVY: &[(&str, &[&str])] = &[
     ("command_fds", &["tools"]),
     ("close_fds", &["tools"]),
     ("clap", &["main"]),
-    ("dotenvy", &["settings"]),
     ("tracing_subscriber", &["telemetry"]),
 ];
 

@@ -8,6 +8,8 @@ mod api;
 mod chat;
 mod common;
 mod datasources;
+mod grounding;
+mod gui;
 mod llm;
 mod memory;
 mod operations;

@@ -32,7 +32,7 @@ impl FromFields for CallQuery {
         if !METHODS.contains(&method.as_str()) {
             fields.reject("method", "Input should be 'POST', 'GET', 'PUT', 'PATCH' or 'DELETE'");
         }
-        let timeout_seconds = fields.int_optional("timeout_seconds", CALL_SECONDS);
+        let timeout_seconds = fields.beyond_original(|fields| fields.int_optional("timeout_seconds", CALL_SECONDS));
         Self(AgentCall { endpoint, method, timeout_seconds, body: None })
     }
 }
@@ -48,7 +48,7 @@ impl IntoParams for CallQuery {
 }
 
 /// What came of a call.
-#[derive(Serialize, ToSchema)]
+#[derive(Default, Serialize, ToSchema)]
 #[schema(example = json!({
     "success": true, "data": {"answer": "Two invoices are open."}, "agent": "billing", "status_code": 200,
     "content_type": "application/json"
@@ -111,7 +111,10 @@ pub(super) async fn call(
     let reply = match agents.call(&settings, entry, &AgentCall { body, ..call }).await {
         Ok(CallOutcome::Stream(lines)) => return Ok(pass_through(lines)),
         Ok(CallOutcome::Answer(answer)) => answered(name.to_string(), answer),
-        Err(AgentError::Failed(failure)) => failed(name.to_string(), failure),
+        Err(AgentError::Failed(AgentFailure { status, error, .. })) => {
+            let (agent, error) = (name.to_string(), Some(error));
+            AgentCallResponse { agent, error, status_code: status, ..AgentCallResponse::default() }
+        }
         Err(AgentError::InvalidCall(error)) => return Err(error.into()),
     };
     Ok(JsonReply::ok(reply).into_response())
@@ -134,17 +137,12 @@ fn answered(agent: String, answer: AgentAnswer) -> AgentCallResponse {
     AgentCallResponse {
         success: true,
         data: Some(data),
-        error: None,
         agent,
         status_code: answer.status,
         content_type: Some(answer.content_type).filter(|kind| !kind.is_empty()),
         encoding,
+        ..AgentCallResponse::default()
     }
-}
-
-fn failed(agent: String, failure: AgentFailure) -> AgentCallResponse {
-    let (error, status_code) = (Some(failure.error), failure.status);
-    AgentCallResponse { success: false, data: None, error, agent, status_code, content_type: None, encoding: None }
 }
 
 /// The agent's events; one that breaks off ends in an `error` event.

@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::agents::AgentService;
+use crate::agents::{AgentService, PingReport};
 use crate::kernel::{Deadline, SecretUrl};
 use crate::outbound::BreakerState;
 use crate::storage::ConfigService;
@@ -38,7 +38,7 @@ pub(super) struct AgentTestResponse {
     /// Why it could not be reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-    message: String,
+    message: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     response_time_ms: Option<f64>,
     /// `closed`: calls go through; `open`: it keeps failing and is spared; `half_open`: one call is tried.
@@ -51,7 +51,7 @@ pub(super) struct AgentTestResponse {
 #[derive(Serialize, ToSchema)]
 pub(super) struct AgentHealth {
     healthy: bool,
-    message: String,
+    message: &'static str,
     /// `""` if it was not reached.
     url: String,
     /// `closed`, `open` or `half_open`; null for a disabled agent.
@@ -87,30 +87,28 @@ pub(super) async fn test(
 ) -> Result<JsonReply<AgentTestResponse>, ApiError> {
     let settings = agents.snapshot();
     let entry = settings.agents.require(name.as_str())?;
-    let (agent, url) = (name.to_string(), entry.effective.url.clone());
-    let tested = match agents.ping(entry, Deadline::after(MAX_HEALTH_TIMEOUT)).await {
-        Some(ping) => AgentTestResponse {
-            success: ping.healthy,
-            agent,
-            url,
-            status_code: ping.status,
-            error: ping.error,
-            message: ping.message.to_owned(),
-            response_time_ms: Some(ping.response_time_ms),
-            breaker: Some(ping.breaker),
-        },
-        None => AgentTestResponse {
-            success: false,
-            error: Some(format!("Agent '{agent}' is disabled")),
-            agent,
-            url,
-            status_code: None,
-            message: "Agent not found or disabled".to_owned(),
-            response_time_ms: None,
-            breaker: None,
-        },
+    let disabled = AgentTestResponse {
+        success: false,
+        agent: name.to_string(),
+        url: entry.written.url.clone(),
+        status_code: None,
+        error: Some(format!("Agent '{name}' is disabled")),
+        message: "Agent not found or disabled",
+        response_time_ms: None,
+        breaker: None,
     };
-    Ok(JsonReply::ok(tested))
+    Ok(JsonReply::ok(match agents.ping(entry, Deadline::after(MAX_HEALTH_TIMEOUT)).await {
+        Some(PingReport { healthy, status, message, error, response_time_ms, breaker }) => AgentTestResponse {
+            success: healthy,
+            status_code: status,
+            error,
+            message,
+            response_time_ms: Some(response_time_ms),
+            breaker: Some(breaker),
+            ..disabled
+        },
+        None => disabled,
+    }))
 }
 
 /// Health of all agents
@@ -126,8 +124,8 @@ pub(super) async fn health_of_all(State(agents): State<AgentService>) -> JsonRep
             let reached = ping.as_ref().is_some_and(|ping| ping.status.is_some());
             let health = AgentHealth {
                 healthy: ping.as_ref().is_some_and(|ping| ping.healthy),
-                message: ping.as_ref().map_or("Agent not found or disabled", |ping| ping.message).to_owned(),
-                url: if reached { entry.effective.url.to_string() } else { String::new() },
+                message: ping.as_ref().map_or("Agent not found or disabled", |ping| ping.message),
+                url: if reached { entry.written.url.to_string() } else { String::new() },
                 breaker: ping.as_ref().map(|ping| ping.breaker),
                 response_time_ms: ping.map(|ping| ping.response_time_ms),
             };

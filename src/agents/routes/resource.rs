@@ -40,7 +40,7 @@ impl PartialSchema for AgentBody {
     fn schema() -> RefOr<Schema> {
         let metadata = "Free to the caller. Chat reads `description`, `intents` (labels it serves) and `endpoint`.";
         Members::new()
-            .required("name", "1 to 128 characters, no `/`.", texts::name())
+            .required("name", texts::NEW_NAME_PURPOSE, texts::new_name())
             .required("url", "Where it is. Without credentials, query and fragment.", texts::http_url())
             .optional("auth_token", "Sent as a bearer token; null or `\"\"` if there is none.", or_null(texts::trimmed()))
             .with_default("timeout_seconds", "Limit for one call.", integer(&bounds::CALL_SECONDS), 30)

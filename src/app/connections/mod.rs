@@ -72,7 +72,8 @@ impl Connections {
     /// Counts a connection, for which room is made or waited for; `None` if its client has as many as it may, all in use.
     pub(super) async fn admit(&self, address: IpAddr, close: CancellationToken) -> Option<Admission> {
         let client = client(address);
-        if self.0.count(client) >= self.0.max_per_client && !self.0.close_one(Some(client), ClientConnection::idle) {
+        let count = self.0.open.lock().connections.get(&client).map_or(0, Vec::len);
+        if count >= self.0.max_per_client && !self.0.close_one(Some(client), ClientConnection::idle) {
             self.0
                 .warn(format!("{client} has MAX_CONNECTIONS_PER_ADDRESS connections in use; a further one was closed"));
             return None;
@@ -101,10 +102,6 @@ impl Connections {
 }
 
 impl ConnectionTable {
-    fn count(&self, client: IpAddr) -> usize {
-        self.open.lock().connections.get(&client).map_or(0, Vec::len)
-    }
-
     fn is_over_budget(&self) -> bool {
         self.buffered.load(Ordering::Relaxed) > self.max_buffered_bytes
     }
@@ -112,8 +109,9 @@ impl ConnectionTable {
     /// Closes a connection that keeps bytes, unless it's the only one: it may be at a reply that alone is more than the budget.
     fn close_buffering(&self) -> bool {
         let mut open = self.open.lock();
+        let mut buffering = open.connections.values().flatten().filter_map(|connection| connection.buffering());
         // Another thread may have closed one in the meantime.
-        if !self.is_over_budget() || open.is_at_most_one_buffering() {
+        if !self.is_over_budget() || buffering.nth(1).is_none() {
             return false;
         }
         let heaviest = open.take(None, ClientConnection::buffering);
@@ -153,48 +151,37 @@ impl BufferBudget for ConnectionTable {
 }
 
 impl OpenConnections {
-    fn is_at_most_one_buffering(&self) -> bool {
-        self.connections.values().flatten().filter_map(|connection| connection.buffering()).nth(1).is_none()
-    }
-
     /// Takes out the connection that `weigh` finds the longest at it, of this client, or of the one with the most weight.
     fn take(
         &mut self,
         client: Option<IpAddr>,
         weigh: fn(&ClientConnection) -> Option<EvictionWeight>,
     ) -> Option<Arc<ClientConnection>> {
-        let of_client = |(client, connections): (&IpAddr, &Vec<Arc<ClientConnection>>)| {
-            let weights =
-                || connections.iter().enumerate().filter_map(|(at, connection)| Some((at, weigh(connection)?)));
-            let (at, _) = weights().min_by_key(|(_, weight)| weight.since)?;
-            Some((weights().map(|(_, weight)| weight.amount).sum::<usize>(), *client, at))
+        let of_client = |connections: &Vec<Arc<ClientConnection>>| {
+            let weights = || connections.iter().filter_map(|connection| Some((connection, weigh(connection)?)));
+            let (longest, _) = weights().min_by_key(|(_, weight)| weight.since)?;
+            Some((weights().map(|(_, weight)| weight.amount).sum::<usize>(), Arc::clone(longest)))
         };
-        let (_, client, at) = match client {
-            Some(client) => self.connections.get_key_value(&client).and_then(of_client),
-            None => self.connections.iter().filter_map(of_client).max_by_key(|(amount, _, _)| *amount),
+        let (_, found) = match client {
+            Some(client) => self.connections.get(&client).and_then(of_client),
+            None => self.connections.values().filter_map(of_client).max_by_key(|(amount, _)| *amount),
         }?;
-        self.remove(client, |connections| (at < connections.len()).then_some(at))
+        self.remove(&found);
+        Some(found)
     }
 
-    fn remove(
-        &mut self,
-        client: IpAddr,
-        find: impl Fn(&[Arc<ClientConnection>]) -> Option<usize>,
-    ) -> Option<Arc<ClientConnection>> {
-        let connections = self.connections.get_mut(&client)?;
-        let connection = find(connections).map(|at| connections.swap_remove(at));
-        if connections.is_empty() {
-            self.connections.remove(&client);
+    fn remove(&mut self, connection: &Arc<ClientConnection>) {
+        let Some(of_client) = self.connections.get_mut(&connection.client) else { return };
+        of_client.retain(|other| !Arc::ptr_eq(other, connection));
+        if of_client.is_empty() {
+            self.connections.remove(&connection.client);
         }
-        connection
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        let is_this = |other: &Arc<ClientConnection>| Arc::ptr_eq(other, &self.connection);
-        let find = |connections: &[Arc<ClientConnection>]| connections.iter().position(is_this);
-        drop(self.table.open.lock().remove(self.connection.client, find));
+        self.table.open.lock().remove(&self.connection);
         self.connection.forget();
     }
 }

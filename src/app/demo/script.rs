@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::queries::query_for;
+use super::queries::{is_about_shop, query_for};
 
 /// The demo model's name.
 pub(super) const MODEL: &str = "demo-model";
@@ -10,6 +10,8 @@ pub(super) const MODEL: &str = "demo-model";
 pub(super) const WORD_PAUSE: Duration = Duration::from_millis(15);
 /// Stands between what the server found and the prompt.
 const REQUEST: &str = "\n\nThe user's request:\n\n";
+/// What the server has an answer begin with that lacks what it needs.
+const NOTHING_FOUND: &str = "NOTHING_FOUND:";
 
 /// What the demo model was asked, in the form that both wire formats share.
 pub(super) struct DemoRequest {
@@ -51,17 +53,17 @@ impl DemoRequest {
         self.messages.last().map_or(("", ""), |(role, content)| (role, prompt_in(content)))
     }
 
-    /// Calls to offered tools, if the prompt asks for what they do and nothing has been found yet.
+    /// Calls of offered functions, if the prompt asks for what they do.
     fn tool_calls(&self) -> Vec<(String, Value)> {
         let (role, prompt) = self.last();
-        if role != "user" || !self.results().is_empty() {
+        if role != "user" {
             return Vec::new();
         }
         let offered = |kind: &str| self.tools.iter().find(|tool| tool.contains(kind));
         let call = |kind: &str, arguments: Value| offered(kind).map(|tool| (tool.clone(), arguments));
         let asks_for = |words: &[&str]| words.iter().any(|word| prompt.to_lowercase().contains(word));
         let mut calls = Vec::new();
-        if asks_for(&["weather", "how warm", "degrees"]) {
+        if asks_for(&["weather", "how warm", "degrees", "wetter"]) {
             let cities = cities_in(prompt);
             calls.extend(cities.iter().filter_map(|city| call("weather", json!({"url": format!("/weather/{city}")}))));
         }
@@ -71,6 +73,19 @@ impl DemoRequest {
         if asks_for(&["look up", "latest", "search"]) {
             calls.extend(call("search", json!({"query": prompt})));
         }
+        // Where the plan has found something, it has found what it is about.
+        if !self.results().is_empty() {
+            return calls;
+        }
+        if is_about_shop(prompt) {
+            calls.extend(call("query_shop", json!({"question": prompt})));
+        }
+        if asks_for(&["ticket"]) {
+            calls.extend(call("query_support", json!({"question": prompt})));
+        }
+        if asks_for(&["retention agent", "advise", "advice"]) {
+            calls.extend(call("ask_retention", json!({"prompt": prompt})));
+        }
         calls
     }
 
@@ -78,7 +93,8 @@ impl DemoRequest {
         let (role, prompt) = self.last();
         let lower = prompt.to_lowercase();
         let turn = self.messages.iter().filter(|(role, _)| role == "user").count();
-        let asked_for = written_query(prompt).or_else(|| chosen_agent(prompt)).or_else(|| self.program());
+        let asked_for = written_query(prompt).or_else(|| chosen_agent(prompt)).or_else(|| needed(prompt));
+        let asked_for = asked_for.or_else(|| self.program());
         if let Some(text) = asked_for {
             return text;
         }
@@ -86,6 +102,7 @@ impl DemoRequest {
             return json!({"intent": "general_llm", "confidence": 0.6, "note": "scripted demo model"}).to_string();
         }
         let said = match role {
+            "tool" if !self.results().is_empty() => format!("{}\n\n{}", self.report(), self.told()),
             "tool" => self.told(),
             _ if !self.results().is_empty() => self.report(),
             _ if lower.starts_with("summarize ") => format!("Summary: {}", excerpt(&self.summary_of(prompt), 600)),
@@ -96,12 +113,21 @@ impl DemoRequest {
             }
             _ => format!("You said: \"{}\". This was turn {turn} of our conversation.", excerpt(prompt, 200)),
         };
-        format!("[demo model, scripted] {said}")
+        match self.messages.iter().any(|(role, content)| role == "system" && content.contains(NOTHING_FOUND)) {
+            true if is_german(prompt) => {
+                format!(
+                    "{NOTHING_FOUND} [Demo-Modell, mit Drehbuch] Was dafür nötig ist, war nicht zu bekommen.\n\n{said}"
+                )
+            }
+            true => format!("{NOTHING_FOUND} [demo model, scripted] What this needs could not be obtained.\n\n{said}"),
+            false => format!("[demo model, scripted] {said}"),
+        }
     }
 
     /// What earlier steps found, as the server tells it right before the prompt.
     fn results(&self) -> Vec<&str> {
-        let before = self.messages.last().and_then(|(_, content)| content.rsplit_once(REQUEST));
+        let asked = self.messages.iter().rfind(|(role, _)| role == "user");
+        let before = asked.and_then(|(_, content)| content.rsplit_once(REQUEST));
         let parts = before.map(|(data, _)| data.split("Result of an earlier step").skip(1).collect());
         parts.unwrap_or_default()
     }
@@ -135,13 +161,19 @@ impl DemoRequest {
 
     /// A report on the results: the first row of each table, and what others said.
     fn report(&self) -> String {
+        let asked = self.messages.iter().rfind(|(role, _)| role == "user");
+        let prompt = asked.map_or("", |(_, content)| prompt_in(content));
+        let (lead, begins) = match is_german(prompt) {
+            true => ("Hier ist mein Bericht.", "Die Daten beginnen mit"),
+            false => ("Here is my report.", "The data begins with"),
+        };
         let about = |result: &&str| match first_row(result) {
-            Some(row) => format!("The data begins with {row}."),
+            Some(row) => format!("{begins} {row}."),
             None if result.contains("Results of a web search") => first_page(result),
             None => excerpt(&fenced(result).into_iter().next().unwrap_or_default(), 600),
         };
         let told: Vec<_> = self.results().iter().map(about).collect();
-        format!("Here is my report. {}", told.join("\n\n"))
+        format!("{lead} {}", told.join("\n\n"))
     }
 
     /// The name that was told somewhere in the conversation or its summary.
@@ -171,6 +203,13 @@ impl DemoRequest {
             prompt.lines().filter_map(|line| line.strip_prefix("User: ").or(line.strip_prefix("Summary so far:")));
         kept.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" | ")
     }
+}
+
+fn is_german(prompt: &str) -> bool {
+    let lower = prompt.to_lowercase();
+    ["wie ", "welche", "wer ", "zeig", "wetter"]
+        .iter()
+        .any(|word| lower.starts_with(word) || lower.contains(&format!(" {word}")))
 }
 
 /// The prompt in a message, without what the server found.
@@ -203,6 +242,22 @@ fn chosen_agent(prompt: &str) -> Option<String> {
     let list = prompt.strip_prefix("Which of these agents")?;
     let name = list.lines().find_map(|line| line.strip_prefix("- ")?.split_once(": "))?.0;
     Some(json!({"agent": name}).to_string())
+}
+
+/// What a request needs, if that is to be chosen from a list.
+fn needed(prompt: &str) -> Option<String> {
+    let list = prompt.strip_prefix("Which of these are needed")?;
+    let wish = fenced(list).pop()?.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| wish.contains(word));
+    let choices = [
+        ("datasource:shop", is_about_shop(&wish)),
+        ("datasource:support", has(&["ticket"])),
+        ("agent:retention", has(&["retention agent", "advise", "advice"])),
+        ("tool:weather", has(&["weather", "wetter", "degrees"])),
+    ];
+    let needed: Vec<_> =
+        choices.iter().filter(|(name, is)| *is && list.contains(name)).map(|(name, _)| *name).collect();
+    Some(json!({"use": needed}).to_string())
 }
 
 /// The first row of a Markdown table: `plan: basic, churn_percent: 31.5`.

@@ -43,14 +43,17 @@ const PAGES: [(&[&str], &str, &str, &str); 5] = [
 const CITIES: [(&str, i64, &str); 4] =
     [("Lisbon", 24, "sunny"), ("Oslo", 9, "rainy"), ("Rome", 27, "hot"), ("Bern", 15, "cloudy")];
 
-/// A search engine under `/web` that answers in SearXNG's format, and a weather service under `/weather`.
+/// A search engine under `/web` that answers in SearXNG's format, and a weather service under `/weather`, which says at the root that it
+/// is there: a test of the tool asks for what the tool calls its own.
 pub(super) fn router() -> Router {
     let search = async |uri: Uri| {
         let mut pairs = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
         let query = pairs.find(|(name, _)| name == "q").map(|(_, value)| value).unwrap_or_default();
         JsonReply::ok(found(&query))
     };
+    let about = json!({"service": "weather", "source": "made up", "cities": CITIES.map(|(city, ..)| city)});
     Router::new()
+        .route("/", get(async || JsonReply::ok(about)))
         .route("/web", get(search))
         .route("/web/search", get(search))
         .route("/weather/{*city}", get(async |uri: Uri| JsonReply::ok(weather(uri.path()))))

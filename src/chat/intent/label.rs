@@ -1,9 +1,11 @@
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::kernel::Lenient;
 
 /// What a prompt asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(in crate::chat) enum Intent {
     ChurnAnalytics,
     DataQuery,
@@ -39,7 +41,7 @@ impl Intent {
     }
 
     /// The intent of this label.
-    pub(super) fn parse(label: &str) -> Option<Self> {
+    fn parse(label: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|intent| intent.as_str() == label)
     }
 }
@@ -54,12 +56,10 @@ impl Lenient for Intent {
     }
 }
 
-/// An intent, and how sure it is.
+/// An intent, and how sure that is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::chat) struct Classification {
     pub(in crate::chat) intent: Intent,
     /// 0 to 1; the rules give the original's figures.
     pub(in crate::chat) confidence: f64,
-    /// Whether a model should have a second look, if one is asked at all.
-    pub(in crate::chat) unsure: bool,
 }

@@ -3,7 +3,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::label::{Classification, Intent};
-use crate::chat::text::{beginning, constant_regex};
+use crate::chat::text::beginning;
+use crate::kernel::constant_regex;
 
 /// Phrases that say what is wanted, in the order of precedence: whole words that name an act, never parts of words.
 const RULES: [(Intent, f64, &[&str]); 6] = [
@@ -61,19 +62,17 @@ const RULES: [(Intent, f64, &[&str]); 6] = [
     ),
 ];
 
-/// Words that the original took for a sign, and that alone are none: they make the rules unsure.
+/// Words that the original took for a sign, and that alone are none: they make it less sure that a prompt has no intent.
 const HINTS: &[&str] = &[
     r"\b(query|queries|select|search|find|agents?|code|script|program|function)\b",
     r"\b(execute|apis?|http|requests?|call|tools?)\b",
 ];
 
-/// Phrases that ask for figures. They make a question one for data only together with a data source that is about its subject.
-const FIGURE_WORDS: &[&str] = &[
-    r"\b(how (many|much)|number of|count( of)?|total|sum of|average|mean|median|percentage|share of|trend|revenue|turnover)\b",
-    r"\b(top|best|worst|highest|lowest|largest|smallest|most|least)\b",
-    r"\b(per|by) (day|week|month|quarter|year|region|city|country|segment|plan|product|customer|category)\b",
-    r"^\W*(please )?(list|show|which)\b",
-];
+/// What makes a text a query rather than a question.
+const QUERY: &str = r"(?s:^\W*(```\w*\s*)?(select|with)\b.+\bfrom\b)";
+
+/// Words that say where to search.
+const WEB: &str = r"\b(web|internet|online|google\w*)\b";
 
 static COMPILED: LazyLock<Vec<(Intent, f64, Regex)>> = LazyLock::new(|| {
     RULES.iter().map(|(intent, confidence, patterns)| (*intent, *confidence, compile(patterns))).collect()
@@ -86,21 +85,26 @@ fn compile(patterns: &[&str]) -> Regex {
 }
 
 /// Classifies by rules.
-pub(super) fn classify(prompt: &str) -> Classification {
+pub(in crate::chat) fn of_rules(prompt: &str) -> Classification {
     let prompt = beginning(prompt).to_lowercase();
     let rule = COMPILED.iter().find(|(_, _, pattern)| pattern.is_match(&prompt));
     match rule {
-        Some((intent, confidence, _)) => Classification { intent: *intent, confidence: *confidence, unsure: false },
-        None if HINT.is_match(&prompt) => Classification { intent: Intent::GeneralLlm, confidence: 0.5, unsure: true },
-        None => Classification { intent: Intent::GeneralLlm, confidence: 0.7, unsure: false },
+        Some((intent, confidence, _)) => Classification { intent: *intent, confidence: *confidence },
+        None if HINT.is_match(&prompt) => Classification { intent: Intent::GeneralLlm, confidence: 0.5 },
+        None => Classification { intent: Intent::GeneralLlm, confidence: 0.7 },
     }
 }
 
-/// Whether a prompt asks for numbers, lists or comparisons, as one does of data.
-pub(super) fn asks_for_figures(prompt: &str) -> bool {
-    static FIGURES: LazyLock<Regex> = LazyLock::new(|| compile(FIGURE_WORDS));
-    let prompt = beginning(prompt).to_lowercase();
-    FIGURES.is_match(&prompt)
+/// Whether a prompt is a query, as it would be sent to a database.
+pub(in crate::chat) fn is_query(prompt: &str) -> bool {
+    static IS_QUERY: LazyLock<Regex> = LazyLock::new(|| compile(&[QUERY]));
+    IS_QUERY.is_match(&beginning(prompt).to_lowercase())
+}
+
+/// Whether a prompt speaks of the web.
+pub(in crate::chat) fn names_the_web(prompt: &str) -> bool {
+    static NAMES_WEB: LazyLock<Regex> = LazyLock::new(|| compile(&[WEB]));
+    NAMES_WEB.is_match(&beginning(prompt).to_lowercase())
 }
 
 #[cfg(test)]
@@ -145,8 +149,19 @@ mod tests {
             ("What is the capital of Peru?", GeneralLlm),
         ];
         for (prompt, intent) in table {
-            assert_eq!(classify(prompt).intent, intent, "{prompt}");
+            assert_eq!(of_rules(prompt).intent, intent, "{prompt}");
         }
+    }
+
+    #[test]
+    fn a_query_is_told_from_a_question() {
+        for query in ["SELECT name FROM plans", "```sql\nselect 1\nfrom x\n```", "WITH a AS (SELECT 1) SELECT * FROM a"]
+        {
+            assert!(is_query(query), "{query}");
+        }
+        assert!(!is_query("Select an offer from the list for me") || is_query("select an offer from x"));
+        assert!(!is_query("What does SELECT .. FROM do?"));
+        assert!(names_the_web("Look it up ONLINE") && !names_the_web("Look up the invoices"));
     }
 
     #[test]
@@ -168,16 +183,15 @@ mod tests {
             "How does binary search work?",
         ];
         for prompt in table {
-            assert_eq!(classify(prompt).intent, Intent::GeneralLlm, "{prompt}");
+            assert_eq!(of_rules(prompt).intent, Intent::GeneralLlm, "{prompt}");
         }
-        assert!(classify("Please select an answer").unsure);
-        assert!(!classify("Good recall of facts").unsure);
+        assert!(of_rules("Please select an answer").confidence < of_rules("Good recall of facts").confidence);
     }
 
     proptest! {
         #[test]
         fn any_text_is_classified(text in ".{0,80}") {
-            classify(&text);
+            of_rules(&text);
         }
     }
 }

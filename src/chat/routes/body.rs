@@ -3,7 +3,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::chat::intent::Intent;
-use crate::chat::request::{ChatOptions, UserRequest};
+use crate::chat::request::{ChatOptions, ConversationKey, UserRequest};
 use crate::kernel::{Fields, UserId};
 use crate::web::FromFields;
 use crate::web::openapi::schema::{
@@ -22,12 +22,12 @@ pub(super) struct ChatBody {
 
 impl PartialSchema for ChatBody {
     fn schema() -> RefOr<Schema> {
-        let user = any_of([texts::user(), pattern("^$")]);
+        let user = any_of([texts::speaker(), pattern("^$")]);
         let stream = "Answer as server-sent events; `Accept: text/event-stream` asks for the same.";
         Members::new()
             .required("prompt", "What is asked.", text())
-            .optional("user_id", "Whose conversation this belongs to; `default` if none.", or_null(user))
-            .optional("metadata", "Stored with the turn. These keys steer the server.", or_null(options()))
+            .optional("user_id", "Whose conversation this belongs to. Without it: `default`, which all have in common, or none (`MEMORY_ANONYMOUS`).", or_null(user))
+            .optional("metadata", "Stored with the turn. These keys steer the server.", or_null(steering_options()))
             .with_default("stream", stream, boolean(), false)
             .with_example(
                 "A question.",
@@ -38,7 +38,8 @@ impl PartialSchema for ChatBody {
 
 impl ToSchema for ChatBody {}
 
-fn options() -> Schema {
+/// The keys of `metadata` that steer the server.
+pub fn steering_options() -> Schema {
     let intents = name_of(Intent::ALL.map(Intent::as_str));
     Members::new()
         .optional("intent", "A label, instead of guessing.", or_null(intents))
@@ -50,6 +51,7 @@ fn options() -> Schema {
         .optional("tool_params", "What to run it with.", or_null(any_object()))
         .optional("execute", "True: run the code that is written.", or_null(boolean()))
         .optional("use_cache", "False asks for a fresh answer.", or_null(boolean()))
+        .optional("include_reasoning", "True: tell in `metadata.reasoning` what the model thought.", or_null(boolean()))
         .optional("model", "Instead of the default one.", or_null(text()))
         .object("")
 }
@@ -60,23 +62,26 @@ impl FromFields for ChatBody {
             prompt: fields.required("prompt"),
             user_id: fields.optional::<String>("user_id").filter(|user| !user.is_empty()),
             metadata: fields.optional("metadata"),
-            stream: fields.or("stream", false),
+            stream: fields.beyond_original(|fields| fields.or("stream", false)),
             options: ChatOptions::default(),
         };
-        if let Some(Err(expected)) = body.user_id.as_deref().map(UserId::parse) {
+        if let Some(Err(expected)) = body.user_id.as_deref().map(UserId::parse_speaker) {
             fields.reject("user_id", expected);
         }
         let Some(metadata) = &body.metadata else { return body };
         let mut inner = Fields::new(metadata, fields.loc("metadata"));
         let options = ChatOptions::read(&mut inner);
-        fields.extend(inner.into_issues());
+        fields.beyond_original(|fields| fields.extend(inner.into_issues()));
         Self { options, ..body }
     }
 }
 
 impl From<ChatBody> for UserRequest {
     fn from(body: ChatBody) -> Self {
-        let user = body.user_id.and_then(|user| UserId::parse(&user).ok()).unwrap_or_else(UserId::anonymous);
-        Self { prompt: body.prompt, user, metadata: body.metadata.unwrap_or_default(), options: body.options }
+        let user = body.user_id.and_then(|user| UserId::parse_speaker(&user).ok());
+        let shared = || ConversationKey::Shared(UserId::anonymous());
+        let conversation = user.clone().map_or_else(shared, ConversationKey::Own);
+        let request = Self::new(body.prompt, user).in_conversation(Some(conversation));
+        request.with_metadata(body.metadata.unwrap_or_default(), body.options)
     }
 }

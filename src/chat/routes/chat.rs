@@ -44,7 +44,11 @@ pub(super) async fn chat(
     }
     let (reply, error) = chat_json(service.chat(body.into(), EventSender::default()).await);
     match error {
-        Some(error) => JsonReply::with_status(error.status(), reply).into_response(),
+        Some(error) => {
+            let mut response = JsonReply::with_status(error.status(), reply).into_response();
+            response.headers_mut().extend(error.headers());
+            response
+        }
         None => JsonReply::ok(reply).into_response(),
     }
 }

@@ -6,14 +6,19 @@ use crate::chat::response::ChatResponse;
 use crate::web::ApiError;
 
 /// An answer and how it came about. `metadata.degraded` says that something was not as it should be: `error` tells what the answer
-/// lacks, `metadata.warnings` what only a stand-in did (a store that is away), though the answer lacks nothing. `metadata.data` is
-/// there only if a data source was asked, `metadata.sources` (titles and addresses) only if the web was searched.
+/// lacks, `metadata.warnings` what only a stand-in did (a store that is away), though the answer lacks nothing. `metadata.routing` says
+/// what was chosen to serve the request (`targets`), by whom (`request`, `rules`, `score`, or `model`, which may call functions while it
+/// answers), and why. `metadata.data` is there only if a data source was asked, `metadata.chart` only if rows of it make a picture (a
+/// Vega-Lite description, whose `data.name` is the `datasource` of the rows), `metadata.sources` (titles and addresses) only if the web
+/// was searched, `metadata.user_id` says whose conversation it was (null if nobody's), `metadata.reasoning` only if `include_reasoning` asks for it and the model thought aloud. If nothing came of all that the request needs, the answer's first sentence says so.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
     "answer": "There are 400 customers.\n\n1 row from data source 'crm':\n\n| customers |\n| --- |\n| 400 |",
     "metadata": {
         "execution_id": "5f0c6a9e-53a1-4f0b-9a55-8f3d2c6f3f10", "intent": "data_query", "intent_confidence": 0.6,
         "iterations": 2, "has_error": false,
+        "routing": {"by": "score", "confidence": 0.9, "reason": "'customers' (table customers)", "targets": [
+            {"kind": "datasource", "name": "crm", "score": 0.9, "reason": "'customers' (table customers)"}]},
         "steps": [
             {"id": "task_1", "action": "data_query", "target": "crm", "status": "completed", "duration_ms": 380, "error": null,
                 "query": "SELECT count(*) AS customers FROM customers"},
@@ -21,7 +26,7 @@ use crate::web::ApiError;
                 "query": null}
         ],
         "model": "llama3.2", "usage": {"prompt_tokens": 361, "completion_tokens": 29, "total_tokens": 390},
-        "cached": false, "degraded": false, "warnings": [], "memory_saved": true, "missing": [], "duration_ms": 795,
+        "cached": false, "degraded": false, "warnings": [], "user_id": "ada", "memory_saved": true, "missing": [], "duration_ms": 795,
         "data": [{"datasource": "crm", "query": "SELECT count(*) AS customers FROM customers",
             "columns": [{"name": "customers", "type": "int8"}], "rows": [{"customers": 400}], "row_count": 1, "truncated": false}]
     },
@@ -60,7 +65,10 @@ pub(super) struct ChatFailure {
 
 /// The body of a reply; for a failure it has the members of an error too.
 pub(super) fn chat_json(response: ChatResponse) -> (Value, Option<ApiError>) {
-    let ChatResponse { answer, metadata, execution_id, error, failure } = response;
+    let ChatResponse { answer, mut metadata, reasoning, execution_id, error, failure, .. } = response;
+    if let (Some(reasoning), Some(metadata)) = (reasoning, metadata.as_object_mut()) {
+        metadata.insert("reasoning".to_owned(), reasoning.into());
+    }
     let mut body = json!(ChatAnswer { answer, metadata, execution_id, error });
     let failure = failure.map(ApiError::from);
     if let (Some(failure), Value::Object(body)) = (&failure, &mut body)

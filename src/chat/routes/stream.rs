@@ -2,7 +2,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use async_stream::stream as yielding;
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::HeaderName;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
@@ -43,10 +43,7 @@ impl ToSchema for AnswerEvent {}
 /// Answers with server-sent events. When the client leaves, the stream is dropped, and the work with it.
 pub(super) fn stream(service: ChatService, request: UserRequest) -> Response {
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE_INTERVAL).text("ping");
-    let headers = [
-        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-    ];
+    let headers = [(HeaderName::from_static("x-accel-buffering"), "no")];
     (headers, Sse::new(events(service, request)).keep_alive(keep_alive)).into_response()
 }
 

@@ -1,70 +1,63 @@
-use std::cmp::Reverse;
-
-use super::{Selection, is_default, named, preferred, serves};
+use super::{Selection, is_default, named, preferred, serves, targets};
 use crate::chat::intent::Intent;
-use crate::chat::relevance::Keywords;
-use crate::chat::request::UserRequest;
+use crate::chat::request::ChatOptions;
 use crate::datasources::Source;
+use crate::grounding::{Candidate, Clarity, Findings, ResourceKind};
 use crate::kernel::Error;
-use crate::settings::{Resource, Settings};
+use crate::settings::Settings;
 
 /// The data sources for a request: the one that it names; else, if data sources may be consulted at all, those whose
-/// `config.intents` has the intent, or those whose name and description fit the prompt best. Never more than
-/// `GROUNDING_TOP_K`.
+/// `config.intents` has the intent, or those that the prompt is about. Never more than `GROUNDING_TOP_K`.
 pub(in crate::chat) fn choose(
-    request: &UserRequest,
+    options: &ChatOptions,
     intent: Intent,
     settings: &Settings,
+    findings: &Findings,
 ) -> Result<Selection<Vec<Source>>, Error> {
     let (catalog, orchestration) = (&settings.datasources, &settings.orchestration);
-    if let Some(name) = &request.options.datasource {
+    if let Some(name) = &options.datasource {
         return Ok(named(catalog, name, "datasource")?.map(|source| vec![source]));
     }
     let unavailable = |why: &str| Ok(Selection::Unavailable(why.to_owned()));
     if !orchestration.grounding_enabled {
         return unavailable("data sources are not consulted (GROUNDING_ENABLED=false)");
     }
-    let candidates = preferred(catalog.enabled().cloned().collect(), |source| serves(&source.effective.config, intent));
-    if candidates.is_empty() {
+    if catalog.enabled().next().is_none() {
         return unavailable("no data source is configured and enabled");
     }
-    let mut chosen = most_relevant(candidates, &request.prompt, orchestration.grounding_threshold);
+    let allowed = catalog.enabled().filter(|it| !findings.is_denied(ResourceKind::DataSource, it.name.as_str()));
+    let candidates = preferred(allowed.cloned().collect(), |source| serves(&source.effective.config, intent));
+    if candidates.is_empty() {
+        return unavailable("the prompt rules out every data source");
+    }
+    let mut chosen = most_relevant(candidates, settings, findings);
     chosen.truncate(orchestration.grounding_top_k);
     Ok(Selection::Use(chosen))
 }
 
-/// Whether an enabled data source is about what the prompt talks of.
-pub(in crate::chat) fn any_relevant(prompt: &str, settings: &Settings) -> bool {
-    let keywords = Keywords::of(prompt);
-    settings.orchestration.grounding_enabled
-        && settings.datasources.enabled().any(|source| score(source, &keywords) > 0)
-}
-
-/// Those that share about as many words with the prompt as the best; if none shares any, those of `config.default`, or all.
-fn most_relevant(sources: Vec<Source>, prompt: &str, threshold: f64) -> Vec<Source> {
-    let keywords = Keywords::of(prompt);
-    let mut scored: Vec<_> = sources.into_iter().map(|source| (score(&source, &keywords), source)).collect();
-    let best = scored.iter().map(|(score, _)| *score).max().unwrap_or(0);
-    if best == 0 {
-        let sources = scored.into_iter().map(|(_, source)| source).collect();
-        return preferred(sources, |source| is_default(&source.effective.config));
-    }
-    scored.sort_by_key(|(score, _)| Reverse(*score));
-    scored.retain(|(score, _)| *score as f64 >= threshold * best as f64 && *score > 0);
-    scored.into_iter().map(|(_, source)| source).collect()
-}
-
-fn score(source: &Source, keywords: &Keywords) -> usize {
-    keywords.score(&format!("{} {}", source.name, source.effective.description().unwrap_or_default()))
+/// Those that the prompt is clearly about; else those that fit it about as well as the best; if none fits at all, those of
+/// `config.default`, or all.
+fn most_relevant(sources: Vec<Source>, settings: &Settings, findings: &Findings) -> Vec<Source> {
+    let is_candidate = |found: &Candidate| sources.iter().any(|source| source.name.as_str() == found.name);
+    let of_sources = |found: &&Candidate| found.kind == ResourceKind::DataSource && is_candidate(found);
+    let found: Vec<_> = findings.candidates.iter().filter(of_sources).collect();
+    let best = found.iter().map(|found| found.score).fold(0.0, f64::max);
+    let has_clear = found.iter().any(|found| found.clarity == Clarity::Clear);
+    let fits = |found: &&&Candidate| match has_clear {
+        true => found.clarity == Clarity::Clear,
+        false => found.score >= settings.orchestration.grounding_threshold * best,
+    };
+    let fitting: Vec<_> = found.iter().filter(fits).filter_map(|found| targets::source(found, settings)).collect();
+    if fitting.is_empty() { preferred(sources, |source| is_default(&source.effective.config)) } else { fitting }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Map;
+    use std::sync::Arc;
 
     use super::*;
-    use crate::chat::request::ChatOptions;
-    use crate::kernel::UserId;
+    use crate::grounding::{Index, Vocabulary};
+    use crate::settings::Resource;
     use crate::settings::{Environment, load};
 
     const SOURCES: &str = r#"{
@@ -77,8 +70,13 @@ mod tests {
         let given = [("DATASOURCES", SOURCES)].into_iter().chain(more.iter().copied());
         let settings = load(Environment::from_pairs(given)).unwrap().settings;
         let options = ChatOptions { datasource: name.map(str::to_owned), ..ChatOptions::default() };
-        let (prompt, user) = (prompt.to_owned(), UserId::anonymous());
-        match choose(&UserRequest { prompt, user, metadata: Map::new(), options }, intent, &settings) {
+        let vocabulary = |source: &Source| {
+            let (kind, name, items) = (ResourceKind::DataSource, source.name.to_string(), Vec::new());
+            let (version, description) = (source.version.clone(), source.effective.description().map(str::to_owned));
+            Arc::new(Vocabulary { kind, name, version, description, items, is_complete: true })
+        };
+        let findings = Index::build(settings.datasources.enabled().map(vocabulary).collect()).find(prompt);
+        match choose(&options, intent, &settings, &findings) {
             Ok(Selection::Use(sources)) => Ok(sources.iter().map(|source| source.name.to_string()).collect()),
             Ok(Selection::Unavailable(why)) => Err(why),
             Err(error) => Err(error.issues()[0].path()),

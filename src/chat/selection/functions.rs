@@ -1,47 +1,92 @@
-use std::cmp::Reverse;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::tools::is_search;
-use crate::chat::relevance::Keywords;
 use crate::chat::request::UserRequest;
 use crate::chat::task::ToolRun;
+use crate::grounding::Candidate;
 use crate::kernel::{Deadline, Error, FieldIssue};
 use crate::settings::Settings;
 use crate::tools::{Tool, ToolFunction, ToolFunctions, ToolService, resolve_name};
 
-/// Functions that a model is offered at once: more would fill its context.
-const MAX_OFFERED: usize = 64;
 /// Longest wait for what MCP servers list; one that is still starting is there for a later request.
 const LISTING_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The functions that a model is offered, chosen by the prompt if there are too many; and what the request names in vain.
+/// What tools bring for a request.
+#[derive(Debug, Default)]
+pub(in crate::chat) struct OfferedFunctions {
+    pub(in crate::chat) all: Vec<ToolFunction>,
+    /// Tools that have none, and those that the request names in vain.
+    pub(in crate::chat) missing: Vec<String>,
+    /// Functions of the others that can't be offered.
+    pub(in crate::chat) left_out: Vec<String>,
+}
+
+/// The functions of tools that a model may be offered, and what is missing among them.
 pub(in crate::chat) async fn offered(
     service: &ToolService,
     tools: Vec<Tool>,
     request: &UserRequest,
     settings: &Settings,
     deadline: Deadline,
-) -> (Vec<ToolFunction>, Vec<String>) {
+) -> OfferedFunctions {
     if tools.is_empty() {
-        return Default::default();
+        return OfferedFunctions::default();
     }
     let deadline = deadline.at_most(LISTING_TIMEOUT.min(deadline.remaining() / 4));
-    let ToolFunctions { mut all, problems: mut missing } = service.functions(tools.clone(), settings, deadline).await;
+    let found = service.functions(tools.clone(), settings, deadline).await;
+    let ToolFunctions { mut all, problems: mut missing, warnings: left_out } = found;
     if let Some(only) = &request.options.tools {
         if missing.is_empty() {
             missing.extend(missing_members(only, &tools, &all));
         }
         all.retain(|function| only.iter().any(|name| is_named(function, name)));
     }
-    if all.len() > MAX_OFFERED {
-        let keywords = Keywords::of(&request.prompt);
-        let about = |function: &ToolFunction| format!("{} {}", function.name.replace('_', " "), function.description);
-        all.sort_by_cached_key(|function| Reverse(keywords.score(&about(function))));
-        all.truncate(MAX_OFFERED);
+    OfferedFunctions { all, missing, left_out }
+}
+
+/// How a tool that was chosen is called.
+#[derive(Debug)]
+pub(in crate::chat) enum ChosenFunction {
+    /// It takes no arguments.
+    Run(Tool),
+    /// A model writes the arguments.
+    Call(ToolFunction),
+    /// It has several functions of which none stands out: the model chooses.
+    Open,
+    /// Its server is not to be had.
+    Unavailable(String),
+}
+
+/// How the tool is called that was found.
+pub(in crate::chat) async fn chosen(
+    service: &ToolService,
+    found: &Candidate,
+    tool: Tool,
+    settings: &Settings,
+    deadline: Deadline,
+) -> ChosenFunction {
+    let deadline = deadline.at_most(LISTING_TIMEOUT.min(deadline.remaining() / 4));
+    let listed = service.functions(vec![tool.clone()], settings, deadline).await;
+    if let Some(why) = listed.problems.into_iter().next() {
+        return ChosenFunction::Unavailable(why);
     }
-    (all, missing)
+    let mut functions = listed.all.into_iter();
+    let function = match &found.function {
+        Some(name) => functions.find(|function| function.has_name(name)),
+        None => functions.next().filter(|_| !tool.effective.is_mcp()),
+    };
+    match function {
+        Some(function) if takes_nothing(&function) && !tool.effective.is_mcp() => ChosenFunction::Run(tool),
+        Some(function) => ChosenFunction::Call(function),
+        None => ChosenFunction::Open,
+    }
+}
+
+fn takes_nothing(function: &ToolFunction) -> bool {
+    let properties = function.parameters.get("properties").and_then(Value::as_object);
+    properties.is_none_or(serde_json::Map::is_empty)
 }
 
 /// The tools of MCP servers that the request names and their servers lack.

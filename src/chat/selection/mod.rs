@@ -2,8 +2,11 @@
 //! what is enabled.
 
 pub(super) mod agents;
+pub(super) mod callables;
 pub(super) mod datasources;
 pub(super) mod functions;
+pub(super) mod model_choice;
+pub(super) mod targets;
 pub(super) mod tools;
 
 use std::sync::Arc;

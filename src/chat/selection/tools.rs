@@ -4,6 +4,7 @@ use super::{Selection, is_default, serves, unknown};
 use crate::chat::intent::Intent;
 use crate::chat::request::ChatOptions;
 use crate::chat::task::ToolRun;
+use crate::grounding::{Findings, ResourceKind};
 use crate::kernel::Error;
 use crate::settings::{CodeOptions, Resource, Settings, ToolOptions, ToolSettings};
 use crate::tools::{Tool, resolve_name};
@@ -65,9 +66,13 @@ pub(in crate::chat) fn direct(options: &ChatOptions, settings: &Settings) -> Res
     }))
 }
 
-/// The search for an intent that needs one.
-pub(in crate::chat) fn search(options: &ChatOptions, settings: &Settings) -> Selection<ToolRun> {
-    let tool = of_kind(options, settings, Intent::WebSearch, is_search);
+/// The search for an intent that needs one, with a tool that the prompt does not rule out.
+pub(in crate::chat) fn search(options: &ChatOptions, settings: &Settings, findings: &Findings) -> Selection<ToolRun> {
+    let may_search = |tool: &Tool| {
+        let is_denied = options.tools.is_none() && findings.is_denied(ResourceKind::Tool, tool.name.as_str());
+        is_search(tool) && !is_denied
+    };
+    let tool = of_kind(options, settings, Intent::WebSearch, may_search);
     tool.map(|tool| ToolRun { name: tool.name.to_string(), tool, arguments: Map::new() })
 }
 

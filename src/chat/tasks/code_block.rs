@@ -2,7 +2,7 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-use crate::chat::text::constant_regex;
+use crate::kernel::constant_regex;
 use crate::settings::Language;
 
 /// A program and its language.

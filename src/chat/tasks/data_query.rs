@@ -1,10 +1,11 @@
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::query_language::QueryLanguage;
-use super::text_to_query;
+use super::text_to_query::{self, SourceNotes};
+use super::verified_query::{self, VerifiedBy, VerifiedQuery};
 use crate::chat::context::TaskContext;
-use crate::chat::task::{TaskFailure, TaskOutput};
+use crate::chat::task::{QueryTask, TaskFailure, TaskOutput};
 use crate::chat::text;
 use crate::datasources::{DataError, Outage, QueryRequest, QueryResult, Source, check_readable};
 use crate::kernel::{Error, ErrorKind};
@@ -24,6 +25,8 @@ const MAX_ROWS_IN_ANSWER: usize = 20;
 struct QueryRun {
     /// Empty if the model wrote none.
     query: String,
+    /// The verified question whose query it is.
+    verified: Option<VerifiedQuery>,
     usage: Option<Usage>,
     result: Result<QueryResult, DataError>,
 }
@@ -33,33 +36,72 @@ struct QueryRun {
 struct QueryData<'a> {
     datasource: &'a str,
     query: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<&'a Map<String, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified: Option<VerifiedBy<'a>>,
     columns: Value,
     rows: Vec<Value>,
     row_count: u64,
     truncated: bool,
 }
 
-/// Asks a data source: with the query in the prompt if there is one, else with one that a model writes.
-pub(super) async fn run(context: &TaskContext<'_>, source: &Source) -> Result<TaskOutput, TaskFailure> {
+/// Asks a data source what the prompt asks.
+pub(super) async fn run(context: &TaskContext<'_>, task: &QueryTask) -> Result<TaskOutput, TaskFailure> {
+    ask(context, task, context.prompt.prompt, None).await
+}
+
+/// Asks a data source: with this query, the one that the question spells out or the verified one that fits it, or else with one
+/// that a model writes.
+pub(super) async fn ask(
+    context: &TaskContext<'_>,
+    task: &QueryTask,
+    question: &str,
+    query: Option<&str>,
+) -> Result<TaskOutput, TaskFailure> {
+    let source = &task.source;
     let language = QueryLanguage::of(source).ok_or_else(|| {
         let text = format!("DataSource '{}': unsupported type '{}'", source.name, source.effective.kind);
         Error::new(ErrorKind::Upstream, text)
     })?;
-    let (run, lead) = match language.query_in(context.prompt.prompt) {
+    let (run, lead) = match query.map(str::to_owned).or_else(|| language.query_in(question)) {
         Some(query) => {
-            let result = ask(context, source, &query).await;
-            (QueryRun { query, usage: None, result }, "")
+            let result = send(context, source, &query, Map::new()).await;
+            (QueryRun { query, verified: None, usage: None, result }, "")
         }
-        None => write_and_ask(context, source, language).await?,
+        None => find_and_ask(context, task, language, question).await?,
     };
-    let QueryRun { query, usage, result } = run;
+    let QueryRun { query, verified, usage, result } = run;
     match result {
-        Ok(result) => Ok(output(source, query, usage, result)),
+        Ok(result) => Ok(output(source, query, verified.as_ref(), usage, result)),
         Err(error) => {
-            let error = Error::new(kind_of(&error), format!("{lead}{}", error.text()));
+            let error = Error::new(kind_of(&error), format!("{lead}{error}"));
             Err(TaskFailure { query: non_empty(query), usage, ..error.into() })
         }
     }
+}
+
+/// Takes the verified query that fits a question. Where there is none, or it does not work any more, a model writes one.
+async fn find_and_ask(
+    context: &TaskContext<'_>,
+    task: &QueryTask,
+    language: QueryLanguage,
+    question: &str,
+) -> Result<(QueryRun, &'static str), TaskFailure> {
+    let (source, datasources) = (&task.source, &context.chat.services.datasources);
+    let (verified, usage) = verified_query::find(context, task, question).await;
+    if let Some(verified) = verified {
+        let query = verified.question.query.clone();
+        let result = send(context, source, &query, verified.parameters.clone()).await;
+        let Some(error) = result.as_ref().err().filter(|error| !is_about_any_query(error)) else {
+            return Ok((QueryRun { query, verified: Some(verified), usage, result }, ""));
+        };
+        let (id, text) = (&verified.question.id, error.to_string());
+        tracing::warn!(source = %source.name, question = %id, untrusted = text, "a verified query does not work");
+        datasources.recheck_verified(source, context.deadline).await;
+    }
+    let (run, lead) = write_and_ask(context, source, language, question).await?;
+    Ok((QueryRun { usage: Usage::sum(usage, run.usage), ..run }, lead))
 }
 
 /// Has a model write the query, and mend it once; with it comes what is said before the objection to the second attempt.
@@ -67,20 +109,28 @@ async fn write_and_ask(
     context: &TaskContext<'_>,
     source: &Source,
     language: QueryLanguage,
+    question: &str,
 ) -> Result<(QueryRun, &'static str), TaskFailure> {
     let schema = context.chat.services.datasources.schema(source, context.deadline).await;
-    let schema = schema.map_err(|error| Error::new(kind_of(&error), error.text()))?;
+    let schema = schema.map_err(|error| Error::new(kind_of(&error), error.to_string()))?;
     // Services describe themselves in any form.
     let schema = serde_json::to_value(schema).unwrap_or_default();
-    let question = text_to_query::question(language, &schema, context.prompt.prompt);
+    let vocabulary = context.chat.services.grounding.vocabulary(source.name.as_str());
+    let (protocol, hints) = (source.effective.protocol(), source.effective.query_hints());
+    let notes = SourceNotes { protocol, hints, max_rows: max_rows(source), vocabulary };
+    let question = text_to_query::question(language, &schema, &notes, question);
     let (query, usage) = write(context, language, question.clone()).await?;
-    let first = try_out(context, source, query, usage).await;
+    let planned = context.chat.services.datasources.explain(source, &query, context.deadline).await;
+    let first = match planned {
+        Err(error) if !query.is_empty() => QueryRun { query, verified: None, usage, result: Err(error) },
+        _ => try_out(context, source, query, usage).await,
+    };
     let objection = match &first.result {
-        Err(error) if !is_about_any_query(error) => error.text(),
+        Err(error) if !is_about_any_query(error) => error.to_string(),
         _ => return Ok((first, "")),
     };
     tracing::info!(source = %source.name, untrusted = %objection, "a written query is to be mended");
-    let again = text_to_query::repair(&question, &first.query, objection);
+    let again = text_to_query::repair(&question, &first.query, &objection);
     let (query, more) = match write(context, language, again).await {
         Ok(written) => written,
         Err(error) => return Err(TaskFailure { query: non_empty(first.query), usage, ..error.into() }),
@@ -98,19 +148,29 @@ fn is_about_any_query(error: &DataError) -> bool {
 async fn try_out(context: &TaskContext<'_>, source: &Source, query: String, usage: Option<Usage>) -> QueryRun {
     let result = match query.as_str() {
         "" => Err(DataError::Refused { field: "query", reason: "There is no query in the answer".to_owned() }),
-        query => ask(context, source, query).await,
+        query => send(context, source, query, Map::new()).await,
     };
-    QueryRun { query, usage, result }
+    QueryRun { query, verified: None, usage, result }
 }
 
 /// Asks the source. A service over HTTP has no guard of its own: there SQL must be a query, and nothing else.
-async fn ask(context: &TaskContext<'_>, source: &Source, query: &str) -> Result<QueryResult, DataError> {
+async fn send(
+    context: &TaskContext<'_>,
+    source: &Source,
+    query: &str,
+    parameters: Map<String, Value>,
+) -> Result<QueryResult, DataError> {
     let protocol = source.effective.protocol();
     if let (Some(Protocol::Rest), Some(QueryLanguage::Sql(_))) = (protocol, QueryLanguage::of(source)) {
         check_readable(query).await?;
     }
-    let request = QueryRequest { query: query.to_owned(), max_rows: Some(MAX_ROWS), ..QueryRequest::default() };
+    let request = QueryRequest { query: query.to_owned(), parameters, max_rows: Some(max_rows(source)) };
     context.chat.services.datasources.query(source, &request, context.deadline).await
+}
+
+/// Rows asked for at most of this source.
+fn max_rows(source: &Source) -> usize {
+    source.effective.query_hints().max_rows.map_or(MAX_ROWS, |rows| rows.min(MAX_ROWS))
 }
 
 async fn write(
@@ -118,29 +178,41 @@ async fn write(
     language: QueryLanguage,
     question: String,
 ) -> Result<(String, Option<Usage>), Error> {
-    let answer = context.ask(question, context.deadline).await.map_err(|error| {
-        let error = Error::from(error);
-        Error::new(error.kind(), format!("No query could be written: {}", error.public_detail()))
-    })?;
+    let answer = context.ask(question, context.deadline).await;
+    let answer = answer.map_err(|error| Error::from(error).prefixed("No query could be written: "))?;
+    if answer.is_cut_off() {
+        return Err(Error::new(ErrorKind::Upstream, format!("No query could be written: {}", answer.why_no_text())));
+    }
     Ok((language.query_from_model(&answer.content).unwrap_or_default(), answer.usage))
 }
 
-fn output(source: &Source, query: String, usage: Option<Usage>, mut result: QueryResult) -> TaskOutput {
+fn output(
+    source: &Source,
+    query: String,
+    verified: Option<&VerifiedQuery>,
+    usage: Option<Usage>,
+    mut result: QueryResult,
+) -> TaskOutput {
     let (columns, described) = (result.columns(), result.described_columns());
     let cut = keep_first(&mut result.rows, MAX_BYTES);
     let truncated = result.truncated() || cut;
     let more = if truncated { " (there are more; these are the first)" } else { "" };
     let heading = format!("{} from data source '{}'{more}", text::count(result.rows.len(), "row"), source.name);
+    let (sentence, parameters) = verified.map(|verified| (verified.sentence(), &verified.parameters)).unzip();
+    let shown = sentence.as_ref().map_or_else(|| format!("{heading}:"), |sentence| format!("{heading}. {sentence}"));
     TaskOutput {
         target: Some(source.name.to_string()),
         text: format!(
-            "{heading}, for the query\n{query}\n\n{}",
+            "{heading}, for the query\n{query}\n\n{}{}",
+            sentence.map(|sentence| format!("{sentence}\n\n")).unwrap_or_default(),
             text::table(&columns, &result.rows, MAX_ROWS_FOR_MODEL)
         ),
-        for_answer: Some(format!("{heading}:\n\n{}", text::table(&columns, &result.rows, MAX_ROWS_IN_ANSWER))),
+        for_answer: Some(format!("{shown}\n\n{}", text::table(&columns, &result.rows, MAX_ROWS_IN_ANSWER))),
         data: serde_json::to_value(QueryData {
             datasource: source.name.as_str(),
             query: &query,
+            parameters: parameters.filter(|parameters| !parameters.is_empty()),
+            verified: verified.map(VerifiedQuery::shown),
             columns: described,
             // Services over HTTP need not count.
             row_count: result.row_count.max(result.rows.len() as u64),

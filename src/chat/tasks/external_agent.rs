@@ -2,21 +2,19 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::agents::{AgentAnswer, AgentCall, AgentError, AgentFailure, Payload};
+use crate::agents::{AgentAnswer, AgentCall, AgentEntry, AgentError, AgentFailure};
 use crate::chat::context::TaskContext;
-use crate::chat::task::{AgentChoice, AgentEntry, Inputs, TaskFailure, TaskOutput};
+use crate::chat::task::{AgentChoice, Inputs, TaskFailure, TaskOutput};
 use crate::chat::text::{self, MAX_PROMPT_CHARS};
 use crate::kernel::{Error, ErrorKind, truncate_chars};
 use crate::llm::Usage;
-use crate::outbound::{ReportedError, reported_error};
+use crate::outbound::ReportedError;
 use crate::settings::Resource;
 
 /// Longest wait for a model's word on who serves.
 const CHOICE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest text taken from an agent, in characters: an answer is to be read.
 const MAX_TEXT_CHARS: usize = 100_000;
-/// What events are announced as.
-const EVENTS: &str = "text/event-stream";
 
 /// Hands the prompt, and what earlier steps found, over to an agent.
 pub(super) async fn run(
@@ -54,18 +52,13 @@ async fn call(context: &TaskContext<'_>, agent: &AgentEntry, inputs: &Inputs) ->
     })?;
     let gap = check(agent, &answer)?;
     // What came in pieces is whole only now.
-    let text = agent.redaction().text(&text_of(agent, answer)?);
+    let text = agent.redaction().text(&text_of(agent, &answer)?);
     Ok(TaskOutput { target: Some(agent.name.to_string()), text, gap, ..TaskOutput::default() })
 }
 
 /// Looks whether the agent tells of an error under a status of 200. What an answer lacks is told besides it.
 fn check(agent: &AgentEntry, answer: &AgentAnswer) -> Result<Option<String>, Error> {
-    let reported = match &answer.payload {
-        Payload::Json(json) => reported_error(json),
-        Payload::Text(events) if answer.content_type == EVENTS => text::error_in_events(events),
-        _ => None,
-    };
-    let Some(ReportedError { text, has_answer }) = reported else { return Ok(None) };
+    let Some(ReportedError { text, has_answer }) = answer.error() else { return Ok(None) };
     let text = format!("Agent '{}' answered with an error: {text}", agent.name);
     if has_answer { Ok(Some(text)) } else { Err(Error::new(ErrorKind::Upstream, text)) }
 }
@@ -85,7 +78,7 @@ fn failure(failure: AgentFailure) -> Error {
 fn body(context: &TaskContext<'_>, agent: &AgentEntry, inputs: &Inputs) -> Map<String, Value> {
     let members = [
         ("prompt", Some(context.prompt.prompt.into())),
-        ("user_id", Some(context.chat.request.user.as_str().into())),
+        ("user_id", context.chat.caller().map(|user| user.as_str().into())),
         ("context", Some(inputs.results.clone().into())),
         ("system_prompt", agent.effective.metadata.text("system_prompt").map(Value::from)),
     ];
@@ -114,19 +107,12 @@ fn list(agents: &[AgentEntry], about: impl Fn(&AgentEntry) -> Option<&str>) -> S
     format!("Agents to choose from (metadata.agent names one):\n{}", lines.join("\n"))
 }
 
-/// What an agent says, wherever it puts it.
-fn text_of(agent: &AgentEntry, answer: AgentAnswer) -> Result<String, Error> {
-    let text = match answer.payload {
-        Payload::Text(text) if answer.content_type == EVENTS => text::text_of_events(&text),
-        Payload::Text(text) => text,
-        Payload::Json(json) => text::text_in(&json),
-        Payload::Binary(_) => {
-            let text = format!("Agent '{}' answered with {}, which is no text", agent.name, answer.content_type);
-            return Err(Error::new(ErrorKind::Upstream, text));
-        }
-    };
+/// What an agent says, as far as it can be read.
+fn text_of(agent: &AgentEntry, answer: &AgentAnswer) -> Result<String, Error> {
+    let failed = |what: &str| Error::new(ErrorKind::Upstream, format!("Agent '{}' answered {what}", agent.name));
+    let text = answer.text().ok_or_else(|| failed(&format!("with {}, which is no text", answer.content_type)))?;
     match text.trim() {
-        "" => Err(Error::new(ErrorKind::Upstream, format!("Agent '{}' answered without any text", agent.name))),
+        "" => Err(failed("without any text")),
         text => Ok(truncate_chars(text, MAX_TEXT_CHARS)),
     }
 }

@@ -1,19 +1,26 @@
 //! What a task can do: one file per kind of work.
 //!
-//! To add one: a file with a `run`, a variant of `TaskKind`, its arm in [`run`] and in `planner::Draft::kinds`.
+//! To add one: a file with a `run`, a variant of `TaskKind`, its arm in [`run`] and in `draft::Draft::kinds`.
 
 mod code_block;
 mod data_query;
 mod external_agent;
+mod function_call;
 mod llm_call;
+mod parameter_values;
 mod program;
 mod query_language;
+mod schema_text;
+mod sql_extent;
 mod text_to_query;
+mod tool_call;
 mod tool_calls;
 mod tool_choice;
 mod tool_loop;
 mod tool_result;
 mod tool_run;
+mod verified_query;
+mod written_query;
 
 use super::context::TaskContext;
 use super::task::{Inputs, TaskFailure, TaskKind, TaskOutput};
@@ -24,8 +31,9 @@ pub(super) async fn run(kind: &TaskKind, context: &TaskContext<'_>, inputs: Inpu
         TaskKind::LlmCall if context.plan.functions.is_empty() => llm_call::run(context, &inputs).await,
         TaskKind::LlmCall => tool_loop::run(context, inputs).await,
         TaskKind::ExternalAgent(choice) => external_agent::run(context, choice, &inputs).await,
-        TaskKind::DataQuery(source) => data_query::run(context, source).await,
+        TaskKind::DataQuery(query) => data_query::run(context, query).await,
         TaskKind::ToolRun(run) => tool_run::run(context, run).await,
+        TaskKind::ToolCall(function) => tool_call::run(context, function, &inputs).await,
         TaskKind::Program(tool) => program::run(context, tool, &inputs).await,
     }
 }

@@ -12,7 +12,7 @@ use crate::chat::selection::tools::code_options;
 use crate::chat::task::{Action, Inputs, TaskFailure, TaskOutput};
 use crate::chat::text::fenced;
 use crate::kernel::{Error, Role, truncate_chars};
-use crate::llm::{ChatMessage, Completion, Usage};
+use crate::llm::{ChatMessage, Completion, FinishReason, Usage};
 use crate::settings::Language;
 use crate::storage::{Step, StepStatus};
 use crate::tools::{Tool, ToolFunction, ToolOutput, ToolResult, ToolStatus};
@@ -26,12 +26,14 @@ pub(super) async fn run(context: &TaskContext<'_>, tool: &Tool, inputs: &Inputs)
     let function = function_of(context, tool, tool.name.as_str()).await?;
     let names: Vec<_> = languages.iter().map(|language| language.as_str()).collect();
     let instruction = format!(
-        "The program that is asked for next is going to be run as it stands in your answer: write it whole, into one fenced \
+        "The program that is asked for last is going to be run as it stands in your answer: write it whole, into one fenced \
          block that names its language ({}). It gets no input, and prints what it finds. Don't say what it will print.",
         names.join(" or ")
     );
     let messages = context.messages(inputs, Some(&instruction));
-    let mut work = ProgramRun { context, function, languages, model: None, usage: None, recorded: 0, asked: 0 };
+    let (model, usage, finish_reason, thoughts) = (None, None, None, Vec::new());
+    let mut work =
+        ProgramRun { context, function, languages, model, usage, finish_reason, thoughts, recorded: 0, asked: 0 };
     let ended = work.write_and_run(messages).await;
     match ended {
         Ok((program, gap)) => Ok(work.output(program.as_ref(), gap)),
@@ -46,6 +48,9 @@ struct ProgramRun<'a> {
     languages: Vec<Language>,
     model: Option<String>,
     usage: Option<Usage>,
+    /// Of what the model wrote last.
+    finish_reason: Option<FinishReason>,
+    thoughts: Vec<String>,
     recorded: usize,
     asked: usize,
 }
@@ -93,6 +98,8 @@ impl ProgramRun<'_> {
         self.record(step_of_writing(&written, started.elapsed())).await;
         let written = written?;
         self.usage = Usage::sum(self.usage, written.usage);
+        self.finish_reason = written.finish_reason;
+        self.thoughts.extend(written.reasoning);
         self.model = Some(written.model);
         Ok(written.content)
     }
@@ -134,6 +141,8 @@ impl ProgramRun<'_> {
             query: program.map(|program| shown(&arguments(program))),
             gap,
             usage: self.usage,
+            finish_reason: self.finish_reason,
+            reasoning: (!self.thoughts.is_empty()).then(|| self.thoughts.join("\n\n")),
             rounds: self.asked.saturating_sub(1),
             ..TaskOutput::default()
         }

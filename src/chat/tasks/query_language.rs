@@ -1,8 +1,4 @@
-use std::sync::LazyLock;
-
-use regex::Regex;
-
-use crate::chat::text::{constant_regex, json_in};
+use super::written_query::{WrittenIn, blocks, is_query, is_spelled_out, query_in_answer};
 use crate::datasources::Source;
 use crate::settings::Protocol;
 
@@ -37,74 +33,24 @@ impl QueryLanguage {
         if self == Self::Text {
             return Some(prompt.to_owned());
         }
-        let fenced = blocks(prompt).find(|block| self.is_query(block));
-        let whole = || Some(prompt).filter(|prompt| self.is_query(prompt) && is_spelled_out(prompt));
+        let is_query = |text: &str| is_query(self.written_in(), text);
+        let fenced = blocks(prompt).into_iter().map(|block| block.text).find(|text| is_query(text));
+        let whole = || Some(prompt).filter(|prompt| is_query(prompt) && is_spelled_out(prompt));
         let after_colon = || {
             let rest = prompt.split_once(':').map(|(_, rest)| rest.trim());
-            rest.filter(|rest| self.is_query(rest) && is_spelled_out(rest))
+            rest.filter(|rest| is_query(rest) && is_spelled_out(rest))
         };
         fenced.or_else(whole).or_else(after_colon).map(str::to_owned)
     }
 
-    /// The query in a model's answer; prose around it is forgiven.
+    /// The query in a model's answer, whatever it is wrapped in.
     pub(super) fn query_from_model(self, answer: &str) -> Option<String> {
-        let answer = answer.trim();
-        if let Some(block) = blocks(answer).find(|block| self.is_query(block)).or_else(|| blocks(answer).next()) {
-            return Some(block.to_owned()).filter(|block| !block.is_empty());
-        }
-        if self == Self::Cube
-            && let Some(json) = json_in(answer)
-        {
-            return Some(json.to_string());
-        }
-        let rest = answer.get(QUERY_LINE.find(answer)?.start()..)?.trim();
-        // What follows a blank line, or the `;` at the end of a line, is prose again, unless it goes on as SQL.
-        let goes_on = |end: usize| rest.get(end..).is_some_and(|rest| GOES_ON.is_match(rest));
-        let end = GAP.find_iter(rest).find(|gap| !goes_on(gap.end())).map_or(rest.len(), |gap| gap.start());
-        let query = rest.get(..end).unwrap_or(rest).trim();
-        (!query.is_empty()).then(|| query.to_owned())
+        query_in_answer(self.written_in(), answer)
     }
 
-    fn is_query(self, text: &str) -> bool {
-        (self == Self::Cube && text.starts_with('{')) || SQL_START.is_match(text)
+    fn written_in(self) -> WrittenIn {
+        if self == Self::Cube { WrittenIn::Cube } else { WrittenIn::Sql }
     }
-}
-
-/// How SQL begins, writes included: those are refused with a reason, not taken for prose.
-static SQL_START: LazyLock<Regex> = LazyLock::new(|| {
-    constant_regex(
-        r"^(?i:select|with|values|explain|insert|update|delete|drop|create|alter|truncate|merge|grant|call)\s",
-    )
-});
-
-/// A line of prose may begin with `select` too; what a query selects stands in clauses.
-static SPELLED_OUT: LazyLock<Regex> = LazyLock::new(|| {
-    constant_regex(
-        r"(?is:^(select|with|explain)\b.*\bfrom\b)|(?i:^select\s+[\d*'(\w]+\s*[(;,]|^select\s+[\d*]+\s*$)|(?is:^values\s*\()|(?is:^(insert\s+into|update\s+\S+\s+set|delete\s+from|drop\s+(table|view|database|index|schema)|create\s+(table|view|index|or\s)|alter\s+table|truncate\s+|merge\s+into|grant\s+\w+\s+on)\b)",
-    )
-});
-
-static QUERY_LINE: LazyLock<Regex> =
-    LazyLock::new(|| constant_regex(r"(?im:^\s*\(*\s*(select|with|values|explain|insert|update|delete|drop)\s)"));
-
-/// Where a query without a fence may end.
-static GAP: LazyLock<Regex> = LazyLock::new(|| constant_regex(r";[ \t]*\r?\n|\r?\n[ \t]*\r?\n"));
-
-/// How SQL goes on after a gap. Prose begins with one capital.
-static GOES_ON: LazyLock<Regex> = LazyLock::new(|| {
-    const WORDS: &str = "select|from|where|and|or|(left|right|inner|full|cross|natural)?[ ]?join|group|having|order|limit|offset|union|except|intersect|window|insert|update|delete|drop|alter|create|truncate";
-    constant_regex(&format!(r"^\s*([(),]|--|({}|{WORDS})\b)", WORDS.to_uppercase()))
-});
-
-static FENCE: LazyLock<Regex> = LazyLock::new(|| constant_regex(r"(?s:```(?:[a-zA-Z]*[ \t]*\r?\n|sql[ \t]+)(.*?)```)"));
-
-fn is_spelled_out(text: &str) -> bool {
-    text.starts_with('{') || SPELLED_OUT.is_match(text)
-}
-
-/// The fenced blocks.
-fn blocks(text: &str) -> impl Iterator<Item = &str> {
-    FENCE.captures_iter(text).filter_map(|found| Some(found.get(1)?.as_str().trim()))
 }
 
 #[cfg(test)]

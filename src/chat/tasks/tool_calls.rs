@@ -2,14 +2,17 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use serde_json::{Map, Value};
-use tokio::time::Instant;
 
-use super::tool_result::{labelled, step_of, text_of};
+use super::function_call::{self, FunctionResult};
+use super::tool_result::labelled;
+use crate::chat::callable::Callable;
 use crate::chat::context::TaskContext;
+use crate::chat::routing::RoutedTarget;
+use crate::chat::task::{Inputs, TaskOutput};
 use crate::chat::text::short_line;
-use crate::kernel::{Deadline, Role, truncate_chars};
-use crate::llm::{ChatMessage, ToolCall};
-use crate::tools::{ToolFunction, ToolOutput, ToolResult, ToolStatus};
+use crate::kernel::{Role, truncate_chars};
+use crate::llm::{ChatMessage, ToolCall, Usage};
+use crate::tools::ToolStatus;
 
 /// Calls of one reply that are carried out.
 const MAX_CALLS: usize = 8;
@@ -25,13 +28,19 @@ const MAX_RESULT_CHARS: usize = 12_000;
 const MAX_ALL_CHARS: usize = 120_000;
 /// What a model is told besides of a search.
 const SOURCES: &str = "Its pages are listed below your answer; refer to one by its number, as in [1].";
+/// What a model is told besides of rows.
+const TABLE: &str = "Its table is shown below your answer, so don't repeat it.";
+/// Tables and other results of functions that an answer has below it.
+const MAX_SHOWN: usize = 8;
 /// Time kept for the answer, if there is enough of it.
 const ANSWER_RESERVE: Duration = Duration::from_secs(30);
 
 /// Carries out the calls that a model asks for in the course of one request, within bounds.
 pub(super) struct ToolCalls<'a> {
-    context: &'a TaskContext<'a>,
-    deadline: Deadline,
+    /// With the deadline of the calls.
+    context: TaskContext<'a>,
+    /// What the plan found before.
+    inputs: Inputs,
     records: Vec<ToolCallRecord>,
     chars_left: usize,
     /// Replies so far that asked for something.
@@ -45,8 +54,10 @@ struct ToolCallRecord {
     status: ToolStatus,
     /// What the model is told of it.
     text: String,
-    /// Whether the answer lists pages that it found.
-    has_sources: bool,
+    /// What the model is told besides.
+    note: Option<&'static str>,
+    /// What a data source or an agent gave.
+    output: TaskOutput,
     /// The reply that it was carried out for.
     reply: usize,
     /// Replies that asked for it.
@@ -57,19 +68,20 @@ struct ToolCallRecord {
 struct CompletedCall {
     /// Its place among all calls of the request.
     number: usize,
-    result: ToolResult,
+    result: FunctionResult,
 }
 
 impl<'a> ToolCalls<'a> {
-    pub(super) fn new(context: &'a TaskContext<'a>) -> Self {
+    pub(super) fn new(context: &TaskContext<'a>, inputs: &Inputs) -> Self {
         let left = context.deadline.remaining();
         let deadline = context.deadline.at_most(left.saturating_sub((left / 4).min(ANSWER_RESERVE)));
-        Self { context, deadline, records: Vec::new(), chars_left: MAX_ALL_CHARS, replies: 0 }
+        let (context, inputs) = (TaskContext { deadline, ..*context }, inputs.clone());
+        Self { context, inputs, records: Vec::new(), chars_left: MAX_ALL_CHARS, replies: 0 }
     }
 
     /// Whether the time for tools is up, and only that for the answer is left.
     pub(super) fn is_late(&self) -> bool {
-        self.deadline.remaining().is_zero()
+        self.context.deadline.remaining().is_zero()
     }
 
     /// Whether nothing was carried out yet.
@@ -85,12 +97,45 @@ impl<'a> ToolCalls<'a> {
         self.records.iter().map(result).collect()
     }
 
-    /// What tools that did their work gave, for a reader.
-    pub(super) fn found(&self) -> Option<String> {
-        let done = self.records.iter().filter(|record| record.status == ToolStatus::Success);
-        let found: Vec<_> =
-            done.map(|record| format!("Result of tool '{}':\n{}", short_line(&record.name), record.text)).collect();
-        (!found.is_empty()).then(|| found.join("\n\n"))
+    /// Whether any gave something.
+    pub(super) fn have_found(&self) -> bool {
+        self.records.iter().any(ToolCallRecord::is_done)
+    }
+
+    /// What those are functions of that gave something.
+    pub(super) fn fruitful(&self) -> impl Iterator<Item = RoutedTarget> {
+        let done = self.records.iter().filter(|record| record.is_done());
+        done.filter_map(|record| Callable::find(&self.context.plan.functions, &record.name).map(Callable::target))
+    }
+
+    /// What those that did their work gave, for a reader who gets no answer of a model.
+    pub(super) fn found(&self) -> Vec<TaskOutput> {
+        let found = |record: &ToolCallRecord| {
+            let text = format!("Result of tool '{}':\n{}", short_line(&record.name), record.text);
+            TaskOutput { text, ..record.output.clone() }
+        };
+        self.records.iter().filter(|record| record.is_done()).map(found).collect()
+    }
+
+    /// What data sources and agents gave, for the reply.
+    pub(super) fn parts(&self) -> Vec<TaskOutput> {
+        let given = self.records.iter().filter(|record| record.output.target.is_some());
+        given.map(|record| record.output.clone()).collect()
+    }
+
+    /// What the functions were of that were called.
+    pub(super) fn called(&self) -> Vec<RoutedTarget> {
+        let mut called: Vec<RoutedTarget> = Vec::new();
+        for record in &self.records {
+            let target = Callable::find(&self.context.plan.functions, &record.name).map(Callable::target);
+            called.extend(target.filter(|target| !called.contains(target)));
+        }
+        called
+    }
+
+    /// Tokens that data sources and agents used.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        self.records.iter().fold(None, |sum, record| Usage::sum(sum, record.output.usage))
     }
 
     /// Carries out the calls of one reply. Gives the reply and its answers; `None` if it asks for the same over and over.
@@ -99,17 +144,16 @@ impl<'a> ToolCalls<'a> {
         self.replies += 1;
         let (carried_out, left_over) = calls.split_at(calls.len().min(MAX_CALLS));
         let fresh = self.without_repeated(carried_out)?;
-        let runs: Vec<_> = fresh
-            .iter()
-            .zip(self.records.len() + 1..)
-            .map(|(call, number)| run(self.context, self.deadline, call, number))
-            .collect();
+        let mut inputs = self.inputs.clone();
+        inputs.results.extend(self.results());
+        let numbered = fresh.iter().zip(self.records.len() + 1..);
+        let runs: Vec<_> = numbered.map(|(call, number)| run(&self.context, call, number, &inputs)).collect();
         // One request leaves half of the places to others.
         let at_once = (self.context.chat.settings.tool_policy.max_concurrent / 2).max(1);
         let mut completed: Vec<_> = stream::iter(runs).buffer_unordered(at_once).collect().await;
         completed.sort_unstable_by_key(|completed| completed.number);
-        for (call, completed) in fresh.into_iter().zip(&completed) {
-            self.keep(call, completed);
+        for (call, completed) in fresh.into_iter().zip(completed) {
+            self.keep(call, completed.result);
         }
         let answer =
             |call: &ToolCall, text| ChatMessage { answers: Some(call.clone()), ..ChatMessage::new(Role::Tool, text) };
@@ -156,8 +200,8 @@ impl<'a> ToolCalls<'a> {
     fn told(&self, call: &ToolCall) -> String {
         let Some(record) = self.records.iter().rfind(|record| record.is(call)) else { return String::new() };
         let mut text = labelled(&short_line(&record.name), record.status, &record.text);
-        if record.has_sources {
-            text = format!("{SOURCES} {text}");
+        if let Some(note) = record.note {
+            text = format!("{note} {text}");
         }
         if record.times < MAX_REPEATS {
             return text;
@@ -167,23 +211,32 @@ impl<'a> ToolCalls<'a> {
         )
     }
 
-    fn keep(&mut self, call: &ToolCall, CompletedCall { result, .. }: &CompletedCall) {
-        let (text, has_sources) = match &result.output {
-            ToolOutput::Search(found) => (self.context.chat.sources.add(&found.results), true),
-            _ => (text_of(result), false),
+    fn keep(&mut self, call: &ToolCall, result: FunctionResult) {
+        let FunctionResult { status, text, search, mut output, .. } = result;
+        let (text, note) = match search {
+            Some(found) => (self.context.chat.sources.add(&found.results), Some(SOURCES)),
+            None => (text, output.for_answer.as_ref().map(|_| TABLE)),
         };
+        let shown = self.records.iter().filter(|record| record.output.for_answer.is_some()).count();
+        if shown >= MAX_SHOWN {
+            (output.for_answer, output.data) = (None, None);
+        }
         let text = match self.chars_left {
             0 => "(left out: the results of this request are too long together)".to_owned(),
             left => truncate_chars(&text, left.min(MAX_RESULT_CHARS)),
         };
         self.chars_left = self.chars_left.saturating_sub(text.chars().count());
         let ToolCall { name, arguments, .. } = call.clone();
-        let (status, reply) = (result.status, self.replies);
-        self.records.push(ToolCallRecord { name, arguments, status, text, has_sources, reply, times: 1 });
+        let reply = self.replies;
+        self.records.push(ToolCallRecord { name, arguments, status, text, note, output, reply, times: 1 });
     }
 }
 
 impl ToolCallRecord {
+    fn is_done(&self) -> bool {
+        self.status == ToolStatus::Success
+    }
+
     fn is(&self, call: &ToolCall) -> bool {
         self.name == call.name && self.arguments == call.arguments
     }
@@ -200,19 +253,8 @@ fn normalize(call: ToolCall) -> ToolCall {
 }
 
 /// Runs one call and records it.
-async fn run(context: &TaskContext<'_>, deadline: Deadline, call: &ToolCall, number: usize) -> CompletedCall {
-    let started = Instant::now();
-    let (chat, offered) = (context.chat, &context.plan.functions);
-    let named = |name: fn(&ToolFunction) -> &String| offered.iter().find(|function| *name(function) == call.name);
-    let function = named(|function| &function.call_name).or_else(|| named(|function| &function.name));
-    let result = match function {
-        Some(function) => chat.services.tools.execute(function, &call.arguments, &chat.settings, deadline).await,
-        None => {
-            let names: Vec<_> = offered.iter().map(|function| function.call_name.as_str()).collect();
-            ToolResult::error(format!("There is no tool '{}'. There are: {}", short_line(&call.name), names.join(", ")))
-        }
-    };
-    let name = function.map_or(&call.name, |function| &function.name);
-    context.record_step(number, step_of(name, &call.arguments, &result, started.elapsed())).await;
+async fn run(context: &TaskContext<'_>, call: &ToolCall, number: usize, inputs: &Inputs) -> CompletedCall {
+    let result = function_call::run(context, call, inputs).await;
+    context.record_step(number, result.step.clone()).await;
     CompletedCall { number, result }
 }

@@ -1,14 +1,16 @@
 use super::tool_calls::ToolCalls;
 use super::{llm_call, tool_choice};
+use crate::chat::callable::Callable;
 use crate::chat::context::TaskContext;
+use crate::chat::honesty::Shortfall;
 use crate::chat::task::{Inputs, TaskFailure, TaskOutput};
 use crate::kernel::Error;
-use crate::llm::{ChatMessage, Completion, LlmError, ToolSpec, Usage};
-use crate::tools::ToolFunction;
+use crate::llm::{ChatMessage, Completion, LlmError, ToolCall, ToolSpec, Usage};
+use crate::settings::IntentClassifier;
 
 /// What a model is told where the user asks for a tool.
 const TOOL_WANTED: &str =
-    "The user wants a tool to be used for the next request. Call the one that fits, if there is one.";
+    "The user wants a tool to be used for the last request. Call the one that fits, if there is one.";
 
 /// What is missing where the request names tools.
 const NO_TOOL_USED: &str = "the tools that the request names were not used, since the model takes none";
@@ -17,12 +19,14 @@ const SAME_CALL: &str = "no more tools were run, since the model asked for the s
 /// What is missing where tools took all the time that there was for them.
 const LATE: &str = "no more tools were run, since the time for them was up";
 
-/// Has a model answer that may ask for tools on the way: what it asks for is done and told to it, round after round, until it
+/// Has a model answer that may call functions on the way: what it asks for is done and told to it, round after round, until it
 /// answers or a bound is reached; then it answers with what there is. A model that can't be offered tools answers without
 /// them, or, where the user asks for one, names it in JSON.
 pub(super) async fn run(context: &TaskContext<'_>, inputs: Inputs) -> Result<TaskOutput, TaskFailure> {
-    let calls = ToolCalls::new(context);
-    let mut tool_loop = ToolLoop { context, inputs, calls, usage: None, asked: 0, stopped: None };
+    let (calls, shortfall) = (ToolCalls::new(context, &inputs), Shortfall::of(context.plan, &inputs));
+    let (usage, held, thoughts, left_out) = (None, Vec::new(), Vec::new(), Vec::new());
+    let (asked, stopped) = (0, None);
+    let mut tool_loop = ToolLoop { context, inputs, calls, shortfall, held, usage, thoughts, left_out, asked, stopped };
     match tool_loop.run().await {
         Ok(last) => Ok(tool_loop.output(last)),
         Err(error) => Err(tool_loop.failure(error)),
@@ -34,7 +38,15 @@ struct ToolLoop<'a> {
     context: &'a TaskContext<'a>,
     inputs: Inputs,
     calls: ToolCalls<'a>,
+    /// What nothing was obtained of that the request needs, until a call makes up for it. No word is passed on before that.
+    shortfall: Option<Shortfall>,
+    /// What the model said meanwhile.
+    held: Vec<String>,
     usage: Option<Usage>,
+    /// What the model thought, each time it was asked.
+    thoughts: Vec<String>,
+    /// Functions that the model could not be offered.
+    left_out: Vec<String>,
     /// How often the model was asked.
     asked: usize,
     /// Why no tools were run, or no more, if that may be missed in the answer.
@@ -44,45 +56,82 @@ struct ToolLoop<'a> {
 impl ToolLoop<'_> {
     async fn run(&mut self) -> Result<Completion, Error> {
         let (chat, plan) = (self.context.chat, self.context.plan);
-        let (llm, model) = (chat.settings.llm.effective(), chat.request.options.model.as_deref());
-        if chat.tool_support.is_refused(llm, model) {
-            return self.without_offering().await;
+        if self.context.takes_no_tools() {
+            return self.without_offering(false).await;
         }
-        let specs: Vec<_> = plan.functions.iter().map(spec).collect();
-        let mut messages = self.context.messages(&self.inputs, plan.wants_tool.then_some(TOOL_WANTED));
-        let mut round = 0;
+        let specs = Callable::specs(&plan.functions, &chat.services.grounding);
+        let (mut exchange, mut round) = (Vec::new(), 0);
         loop {
             round += 1;
             // Where a tool is wanted, words without a call are not the answer yet.
-            let is_streamed = round > 1 || !plan.wants_tool;
-            let reply = match self.ask(messages.clone(), specs.clone(), is_streamed).await {
+            let is_forced = round == 1 && plan.wants_tool;
+            let is_streamed = !is_forced && self.shortfall.is_none() && !self.holds_back();
+            let mut messages = self.context.messages(&self.inputs, self.instruction(plan.wants_tool).as_deref());
+            messages.extend_from_slice(&exchange);
+            let reply = match self.ask(messages, specs.clone(), is_streamed).await {
                 Err(error) if round == 1 && error.refuses_tools() => {
                     tracing::info!(error = error.log_safe(), untrusted = %error, "the model can't be offered tools; it works by plan");
-                    chat.tool_support.note_refusal(llm, model);
-                    return self.without_offering().await;
+                    self.context.note_no_tools(&error);
+                    return self.without_offering(self.offers_resources()).await;
                 }
                 // Another request may offer others.
                 Err(error) if round == 1 && error.rejects_these_tools() => {
                     self.stopped = Some(format!("tools could not be offered to the model: {error}"));
-                    return self.without_offering().await;
+                    return self.without_offering(self.offers_resources()).await;
                 }
                 reply => reply?,
             };
             if reply.tool_calls.is_empty() {
                 return match reply.content.trim().is_empty() {
+                    // Asked once more, it would end as early.
+                    true if reply.is_cut_off() => llm_call::with_text(reply),
                     true => self.final_answer().await,
+                    false if is_forced => self.force_tool_choice(reply).await,
                     false if is_streamed => Ok(reply),
-                    false => self.force_tool_choice(reply).await,
+                    false => Ok(self.pass_on(reply).await),
                 };
             }
-            self.emit(&reply.content, is_streamed).await;
-            let told = self.calls.run_all(&reply.content, reply.tool_calls).await;
+            // Nothing stands before the sentence that says what is lacking.
+            match is_streamed || is_forced && self.shortfall.is_none() {
+                true => self.emit(&reply.content, is_streamed).await,
+                false => self.held.push(reply.content.clone()),
+            }
+            let told = self.run_calls(&reply.content, reply.tool_calls).await;
             self.stopped = self.bound_reached(round, told.is_none());
             if self.stopped.is_some() {
                 return self.final_answer().await;
             }
-            messages.extend(told.unwrap_or_default());
+            exchange.extend(told.unwrap_or_default());
         }
+    }
+
+    /// Runs the calls of one reply; if they make up for what was lacking, the words that were held back are passed on. What the
+    /// model asked for in vain is lacking from then on.
+    async fn run_calls(&mut self, reply: &str, calls: Vec<ToolCall>) -> Option<Vec<ChatMessage>> {
+        let told = self.calls.run_all(reply, calls).await;
+        match &self.shortfall {
+            Some(shortfall) if self.calls.fruitful().any(|target| shortfall.is_made_up_by(&target)) => {
+                self.shortfall = None;
+            }
+            None if self.inputs.results.is_empty() && !self.calls.have_found() => {
+                self.shortfall = Shortfall::of_calls(&self.calls.called());
+            }
+            _ => {}
+        }
+        if self.shortfall.is_none() {
+            for words in std::mem::take(&mut self.held) {
+                self.emit(&words, false).await;
+            }
+        }
+        told
+    }
+
+    /// Whether words wait until it is known what comes of the calls beside them: only a client that does not hear them at once can
+    /// wait, and only a data source or an agent that gives nothing has to be told of first.
+    fn holds_back(&self) -> bool {
+        let is_tool = |callable: &Callable| matches!(callable, Callable::Tool(_));
+        let only_tools = self.context.plan.functions.iter().all(is_tool);
+        !self.context.chat.answer.is_streaming() && self.inputs.results.is_empty() && !only_tools
     }
 
     /// Why no more tools are run after this round, if none are.
@@ -97,9 +146,35 @@ impl ToolLoop<'_> {
         }
     }
 
-    /// The answer of a model that can't be offered tools.
-    async fn without_offering(&mut self) -> Result<Completion, Error> {
-        if self.context.plan.wants_tool {
+    /// What the model is told of what is wanted of it.
+    fn instruction(&self, wants_tool: bool) -> Option<String> {
+        let wanted = wants_tool.then(|| TOOL_WANTED.to_owned());
+        let lacking = self.shortfall.as_ref().map(Shortfall::instruction);
+        let all: Vec<_> = wanted.into_iter().chain(lacking).collect();
+        (!all.is_empty()).then(|| all.join("\n\n"))
+    }
+
+    /// Passes on an answer that was held back, with what it lacks at its beginning.
+    async fn pass_on(&self, reply: Completion) -> Completion {
+        let content = match &self.shortfall {
+            Some(shortfall) => shortfall.disclosed(&reply.content, self.context.prompt.prompt),
+            None => reply.content,
+        };
+        self.context.chat.answer.push(content.clone()).await;
+        Completion { content, ..reply }
+    }
+
+    /// Whether data sources or agents are offered that the plan leaves to the model, and rules alone are not to decide.
+    fn offers_resources(&self) -> bool {
+        let by_rules = self.context.chat.settings.orchestration.intent_classifier == IntentClassifier::Rules;
+        let is_tool = |callable: &Callable| matches!(callable, Callable::Tool(_));
+        !by_rules && !self.context.plan.functions.iter().all(is_tool)
+    }
+
+    /// The answer of a model that can't be offered functions; `names_one` has it name one in JSON, which the plan did not know that
+    /// it has to ask for.
+    async fn without_offering(&mut self, names_one: bool) -> Result<Completion, Error> {
+        if self.context.plan.wants_tool || names_one {
             self.choose().await;
         }
         if self.context.plan.names_tools && self.calls.are_none() {
@@ -111,20 +186,19 @@ impl ToolLoop<'_> {
     /// The answer of a model that used words though a tool is wanted: some models overlook what they are offered.
     async fn force_tool_choice(&mut self, reply: Completion) -> Result<Completion, Error> {
         self.choose().await;
-        if self.calls.found().is_some() || !self.inputs.results.is_empty() {
+        if self.calls.have_found() || !self.inputs.results.is_empty() {
             return self.final_answer().await;
         }
-        self.context.chat.answer.push(reply.content.clone()).await;
-        Ok(reply)
+        Ok(self.pass_on(reply).await)
     }
 
     /// Has the model name a tool in JSON, and runs it.
     async fn choose(&mut self) {
         self.asked += 1;
-        let (call, usage) = tool_choice::choose(self.context).await;
+        let (call, usage) = tool_choice::choose(self.context, &self.context.plan.functions).await;
         self.usage = Usage::sum(self.usage, usage);
         if let Some(call) = call {
-            self.calls.run_all("", vec![call]).await;
+            self.run_calls("", vec![call]).await;
         }
     }
 
@@ -133,8 +207,10 @@ impl ToolLoop<'_> {
         let mut inputs = self.inputs.clone();
         inputs.results.extend(self.calls.results());
         inputs.failures.extend(self.stopped.clone());
-        let last = self.ask(self.context.messages(&inputs, None), Vec::new(), true).await?;
-        llm_call::with_text(last)
+        let messages = self.context.messages(&inputs, self.instruction(false).as_deref());
+        let is_streamed = self.shortfall.is_none();
+        let last = llm_call::with_text(self.ask(messages, Vec::new(), is_streamed).await?)?;
+        if is_streamed { Ok(last) } else { Ok(self.pass_on(last).await) }
     }
 
     /// Asks the model, for a part of the answer if that is streamed.
@@ -151,6 +227,12 @@ impl ToolLoop<'_> {
             false => context.complete(&context.llm_request(messages, tools), context.deadline).await?,
         };
         self.usage = Usage::sum(self.usage, reply.usage);
+        self.thoughts.extend(reply.reasoning.clone());
+        for name in &reply.left_out {
+            if !self.left_out.contains(name) {
+                self.left_out.push(name.clone());
+            }
+        }
         Ok(reply)
     }
 
@@ -168,26 +250,25 @@ impl ToolLoop<'_> {
 
     fn failure(self, error: Error) -> TaskFailure {
         let rounds = self.asked.saturating_sub(1);
-        TaskFailure { found: self.calls.found(), rounds, usage: self.usage, ..error.into() }
+        let usage = Usage::sum(self.usage, self.calls.usage());
+        TaskFailure { found: self.calls.found(), rounds, usage, ..error.into() }
     }
 
     fn output(self, last: Completion) -> TaskOutput {
+        let lacking = self.shortfall.and_then(|shortfall| shortfall.gap(self.context.plan, &self.inputs));
         TaskOutput {
             target: Some(last.model.clone()),
             model: Some(last.model),
             text: self.context.chat.answer.written(),
-            usage: self.usage,
-            gap: self.stopped,
+            usage: Usage::sum(self.usage, self.calls.usage()),
+            finish_reason: last.finish_reason,
+            left_out: self.left_out,
+            parts: self.calls.parts(),
+            called: self.calls.called(),
+            reasoning: (!self.thoughts.is_empty()).then(|| self.thoughts.join("\n\n")),
+            gap: self.stopped.or(lacking),
             rounds: self.asked.saturating_sub(1),
             ..TaskOutput::default()
         }
-    }
-}
-
-fn spec(function: &ToolFunction) -> ToolSpec {
-    ToolSpec {
-        name: function.call_name.clone(),
-        description: function.description.clone(),
-        parameters: function.parameters.clone(),
     }
 }

@@ -10,7 +10,7 @@ use crate::storage::{Step, StepStatus};
 use crate::tools::{ToolResult, ToolStatus};
 
 /// Characters of arguments and of a result that a step keeps.
-const MAX_STEP_CHARS: usize = 2000;
+pub(super) const MAX_STEP_CHARS: usize = 2000;
 
 /// What a tool gave, or why it gave nothing, as text.
 pub(super) fn text_of(result: &ToolResult) -> String {

@@ -19,10 +19,18 @@ pub(super) async fn run(context: &TaskContext<'_>, run: &ToolRun) -> Result<Task
     if is_search(&run.tool) {
         arguments.entry("query").or_insert_with(|| Value::String(query(context)));
     }
-    let arguments = Value::Object(arguments);
+    execute(context, &function, &Value::Object(arguments)).await
+}
+
+/// Runs a function with these arguments for a plan.
+pub(super) async fn execute(
+    context: &TaskContext<'_>,
+    function: &ToolFunction,
+    arguments: &Value,
+) -> Result<TaskOutput, TaskFailure> {
     let chat = context.chat;
-    let result = chat.services.tools.execute(&function, &arguments, &chat.settings, context.deadline).await;
-    let query = Some(shown(&arguments));
+    let result = chat.services.tools.execute(function, arguments, &chat.settings, context.deadline).await;
+    let query = Some(shown(arguments));
     let text = match (result.status, &result.output) {
         (ToolStatus::Success, ToolOutput::Search(found)) => chat.sources.add(&found.results),
         (ToolStatus::Success, _) => {
@@ -34,7 +42,7 @@ pub(super) async fn run(context: &TaskContext<'_>, run: &ToolRun) -> Result<Task
             return Err(TaskFailure { query, ..error.into() });
         }
     };
-    Ok(TaskOutput { target: Some(function.name), text, query, ..TaskOutput::default() })
+    Ok(TaskOutput { target: Some(function.name.clone()), text, query, ..TaskOutput::default() })
 }
 
 /// The function of this name: the tool's own, or one of an MCP server.

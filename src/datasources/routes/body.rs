@@ -3,8 +3,11 @@ use utoipa::openapi::schema::OneOfBuilder;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::settings::bounds::{CALL_SECONDS, MAX_TYPE_CHARS};
-use crate::web::openapi::schema::{Members, any_case, any_object, any_of, boolean, integer, or_null, pattern, word};
+use crate::settings::bounds::{CALL_SECONDS, MAX_INSTRUCTIONS_CHARS, MAX_RESULT_ROWS, MAX_TYPE_CHARS, MAX_ZONE_CHARS};
+use crate::web::openapi::schema::{
+    Members, any_case, any_of, anything, boolean, bounded_pattern, integer, or_null, pattern, short_text,
+    strict_integer, word,
+};
 use crate::web::openapi::texts;
 
 /// A data source as a client sends it: the type decides on the form of the URL.
@@ -14,9 +17,11 @@ pub(super) struct DataSourceBody;
 type TypeVariant = (&'static [&'static str], fn() -> Option<Schema>);
 
 const TYPE_VARIANTS: [TypeVariant; 4] = [
-    (&["postgres", "postgresql"], || Some(texts::database_url(&["postgres", "postgresql"]))),
-    (&["mysql", "mariadb"], || Some(texts::database_url(&["mysql", "mariadb"]))),
-    (&["sqlite", "sqlite3"], || Some(pattern("^[Ss][Qq][Ll][Ii][Tt][Ee]:"))),
+    (&["postgres", "postgresql"], || {
+        Some(texts::database_url(&["postgres", "postgresql", "pgsql", "postgis", "timescaledb"]))
+    }),
+    (&["mysql", "mariadb"], || Some(texts::database_url(&["mysql", "mysql2", "mariadb"]))),
+    (&["sqlite", "sqlite3"], || Some(texts::file_url())),
     (&["cubejs", "cube", "api", "http", "https", "rest"], || None),
 ];
 
@@ -41,13 +46,28 @@ impl ToSchema for DataSourceBody {}
 
 fn variant(kind: Schema, url: Schema) -> Schema {
     Members::new()
-        .required("name", "1 to 128 characters, no `/`.", texts::name())
+        .required("name", texts::NEW_NAME_PURPOSE, texts::new_name())
         .required("type", "Other types than the known ones are stored, and refused when used.", kind)
         .required("url", "`http://`, `https://`, `postgres://`, `mysql://` or `sqlite:`, as the type needs.", url)
         .optional("auth_token", "A token, or the password of a database account.", or_null(texts::trimmed()))
         .with_default("timeout_seconds", "Limit for one query.", integer(&CALL_SECONDS), 30)
         .with_default("enabled", "Whether it may be used.", boolean(), true)
-        .optional("config", "Settings of its type. Chat reads `description` and `intents`.", any_object())
+        .optional("config", "Settings of its type; others than these may be there, too.", config())
+        .object("")
+}
+
+/// What is known of `config`; it may hold anything else.
+fn config() -> Schema {
+    let instructions = "What a model that writes queries is told: business terms, units, what not to count.";
+    let currency = or_null(pattern("^(?:[A-Za-z]{3})?$"));
+    let zone = or_null(bounded_pattern("^[A-Za-z0-9/_+-]*$", &(0..=MAX_ZONE_CHARS)));
+    Members::new()
+        .optional("description", "What it has, in plain words: chat reads it.", anything())
+        .optional("intents", "Labels of intents that it serves.", anything())
+        .optional("instructions", instructions, or_null(short_text(MAX_INSTRUCTIONS_CHARS)))
+        .optional("max_rows", "Rows of a query that asks for no number.", or_null(strict_integer(&MAX_RESULT_ROWS)))
+        .optional("time_zone", "That of times without one, as in `Europe/Lisbon`: told to the model.", zone)
+        .optional("currency", "Three letters of ISO 4217: told to the model.", currency)
         .object("")
 }
 

@@ -77,6 +77,9 @@ struct DataSourceTestDetails {
     /// `closed`: queries go through; `open`: it keeps failing and is spared; `half_open`: one query is tried.
     #[schema(value_type = Breaker)]
     breaker: BreakerState,
+    /// What parameters of its URL change nothing here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unused_parameters: Option<String>,
     /// `reached`, `authenticated`, `version`, `read_only` and what else the type tells.
     #[serde(flatten)]
     #[schema(value_type = Object)]
@@ -127,18 +130,19 @@ pub(super) async fn test(
 ) -> Result<JsonReply<DataSourceTestResponse>, ApiError> {
     let settings = sources.snapshot();
     let source = settings.datasources.require(name.as_str())?;
-    if !source.effective.enabled {
-        let message = "DataSource is disabled. Enable it to test connectivity.";
-        let warning = Some("DataSource configuration is saved but datasource is disabled");
-        return Ok(JsonReply::ok(DataSourceTestResponse { warning, ..untested(source, false, message) }));
-    }
-    let skipped = untested(source, true, "DataSource configuration is valid. Connectivity test skipped.");
-    if query.skip_connectivity {
-        return Ok(JsonReply::ok(skipped));
-    }
-    Ok(JsonReply::ok(match sources.check_health(source, Deadline::after(MAX_TIMEOUT)).await {
+    let health = match query.skip_connectivity {
+        true => None,
+        false => sources.check_health(source, Deadline::after(MAX_TIMEOUT)).await,
+    };
+    Ok(JsonReply::ok(match health {
         Some(health) => tested(source, health),
-        None => skipped,
+        None if source.effective.enabled => {
+            untested(source, true, "DataSource configuration is valid. Connectivity test skipped.")
+        }
+        None => DataSourceTestResponse {
+            warning: Some("DataSource configuration is saved but datasource is disabled"),
+            ..untested(source, false, "DataSource is disabled. Enable it to test connectivity.")
+        },
     }))
 }
 
@@ -149,7 +153,7 @@ fn untested(source: &Source, success: bool, message: &'static str) -> DataSource
         config_valid: true,
         config_saved: true,
         enabled: source.effective.enabled,
-        url: source.effective.url.clone(),
+        url: source.written.url.clone(),
         success,
         connectivity_tested: false,
         connectivity_status: "skipped",
@@ -167,33 +171,25 @@ fn tested(source: &Source, health: SourceHealth) -> DataSourceTestResponse {
         false if health.is_unauthorized() => ("refused", Some(UNAUTHORIZED_HINT)),
         false => ("unreachable", Some(UNREACHABLE_HINT)),
     };
-    DataSourceTestResponse {
-        connectivity_tested: true,
-        connectivity_status,
-        suggestion,
-        details: Some(details(source, health)),
-        ..untested(source, success, message)
-    }
-}
-
-fn details(source: &Source, health: SourceHealth) -> DataSourceTestDetails {
-    let (success, message) = (health.is_healthy(), health.message());
     let (status_code, error, findings) = match health.outcome {
         Ok(report) => (report.status(), None, findings(report)),
-        Err(error) => (None, Some(error.text().to_owned()), json!({"reached": false})),
+        Err(error) => (None, Some(error.to_string()), json!({"reached": false})),
     };
-    DataSourceTestDetails {
+    let untested = untested(source, success, message);
+    let details = Some(DataSourceTestDetails {
         success,
-        datasource: source.name.to_string(),
-        r#type: source.effective.kind.clone(),
-        url: source.effective.url.clone(),
+        datasource: untested.datasource.clone(),
+        r#type: untested.r#type.clone(),
+        url: untested.url.clone(),
         status_code,
         error,
         message,
         response_time_ms: health.response_time_ms,
         breaker: health.breaker,
+        unused_parameters: source.effective.unused_parameters(),
         findings,
-    }
+    });
+    DataSourceTestResponse { connectivity_tested: true, connectivity_status, suggestion, details, ..untested }
 }
 
 fn findings(report: CheckReport) -> Value {
@@ -245,7 +241,7 @@ fn summary(source: &Source, health: Option<&SourceHealth>) -> DataSourceHealth {
         healthy: health.is_some_and(SourceHealth::is_healthy),
         r#type: shown(source.effective.kind.clone()),
         message: health.map_or("Datasource not found or disabled", SourceHealth::message),
-        url: shown(source.effective.url.to_string()),
+        url: shown(source.written.url.to_string()),
         breaker: health.map(|health| health.breaker),
         response_time_ms: health.map(|health| health.response_time_ms),
     }

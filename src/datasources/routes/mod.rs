@@ -4,9 +4,11 @@ mod body;
 mod health;
 mod query;
 mod resource;
+mod verified;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+pub(crate) use verified::VerifiedChangeResponse;
 
 use super::DataSourceService;
 
@@ -20,4 +22,6 @@ pub fn router() -> OpenApiRouter<DataSourceService> {
         .routes(routes!(query::query))
         .routes(routes!(query::schema))
         .routes(routes!(query::tables))
+        .routes(routes!(verified::list_all, verified::create, verified::replace_all, verified::delete_all))
+        .routes(routes!(verified::get, verified::update, verified::delete))
 }

@@ -1,5 +1,3 @@
-use std::ops::RangeInclusive;
-
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -7,31 +5,28 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::datasources::query::ResultMetadata;
-use crate::datasources::rows::MAX_ROWS;
 use crate::datasources::schema::{SourceSchema, SourceTable};
 use crate::datasources::{DataSourceService, QueryRequest, QueryResult, Source};
-use crate::kernel::{Deadline, Error, Fields, ResourceName};
+use crate::kernel::{Deadline, Error, Fields, Lenient, LenientResult, ResourceName};
+use crate::settings::bounds::MAX_RESULT_ROWS;
 use crate::storage::ConfigService;
-use crate::web::openapi::schema::{Members, any_object, integer, or_null, text};
+use crate::web::openapi::schema::{Members, any_object, any_of, integer, list, or_null, text};
 use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, JsonReply, PathName, ReadErrors};
 
 /// A query.
-pub(super) struct QueryBody {
-    query: String,
-    parameters: Option<Map<String, Value>>,
-    max_rows: Option<usize>,
-}
-
-/// Rows that may be asked for.
-const ROW_RANGE: RangeInclusive<i64> = 1..=MAX_ROWS as i64;
+pub(super) struct QueryBody(QueryRequest);
 
 impl PartialSchema for QueryBody {
     fn schema() -> RefOr<Schema> {
         let rows = "Rows wanted at most; by default `config.max_rows` of the source, or 1000.";
         Members::new()
-            .required("query", "SQL; for Cube also a JSON query; for other services what they understand.", text())
+            .required(
+                "query",
+                "SQL; for Cube also a JSON query, or a list of those that are blended; for other services what they understand.",
+                any_of([text(), any_object(), list(any_object())]),
+            )
             .optional("parameters", "Values of its `:name` parameters.", or_null(any_object()))
-            .optional("max_rows", rows, or_null(integer(&ROW_RANGE)))
+            .optional("max_rows", rows, or_null(integer(&MAX_RESULT_ROWS)))
             .with_example(
                 "A query.",
                 json!({"query": "SELECT name, city FROM customers WHERE city = :city ORDER BY name",
@@ -44,10 +39,25 @@ impl ToSchema for QueryBody {}
 
 impl FromFields for QueryBody {
     fn read(fields: &mut Fields<'_>) -> Self {
-        let query = fields.required("query");
-        let parameters = fields.optional("parameters");
-        let max_rows = fields.int_optional("max_rows", ROW_RANGE);
-        Self { query, parameters, max_rows: max_rows.and_then(|rows| usize::try_from(rows).ok()) }
+        let query = fields.required::<QueryText>("query").0;
+        let parameters = fields.optional::<Map<_, _>>("parameters").unwrap_or_default();
+        let max_rows = fields.beyond_original(|fields| fields.int_optional("max_rows", MAX_RESULT_ROWS));
+        Self(QueryRequest { query, parameters, max_rows: max_rows.and_then(|rows| usize::try_from(rows).ok()) })
+    }
+}
+
+/// A query as a text. Cube's JSON queries are also taken as they are.
+#[derive(Default)]
+struct QueryText(String);
+
+impl Lenient for QueryText {
+    fn read(value: &Value) -> LenientResult<Self> {
+        match value {
+            Value::String(text) => Ok(Self(text.clone())),
+            Value::Object(_) => Ok(Self(value.to_string())),
+            Value::Array(queries) if queries.iter().all(Value::is_object) => Ok(Self(value.to_string())),
+            _ => Err(("string_type", "Input should be a valid string")),
+        }
     }
 }
 
@@ -82,7 +92,8 @@ pub(super) struct QueryResponse {
 pub(super) struct SchemaResponse {
     success: bool,
     datasource: String,
-    /// `tables` for databases, `cubes` for Cube, whatever it says for other services.
+    /// `tables` for databases, `cubes` for Cube, whatever it says for other services. Of a database also `warnings`, if a table is left
+    /// out, and `truncated`, if there are too many.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Value>)]
     schema: Option<SourceSchema>,
@@ -103,6 +114,9 @@ pub(super) struct TablesResponse {
     #[schema(value_type = Vec<Value>)]
     tables: Vec<SourceTable>,
     count: usize,
+    /// What is left out, in sentences.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
     /// Why there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -120,11 +134,9 @@ pub(super) struct TablesResponse {
 pub(super) async fn query(
     State(sources): State<DataSourceService>,
     PathName(name): PathName,
-    JsonBody(body): JsonBody<QueryBody>,
+    JsonBody(QueryBody(request)): JsonBody<QueryBody>,
 ) -> Result<JsonReply<QueryResponse>, ApiError> {
     let (source, deadline) = requested(&sources, &name)?;
-    let QueryBody { query, parameters, max_rows } = body;
-    let request = QueryRequest { query, parameters: parameters.unwrap_or_default(), max_rows };
     let empty = QueryResponse { datasource: name.to_string(), ..QueryResponse::default() };
     Ok(JsonReply::ok(match sources.query(&source, &request, deadline).await {
         Ok(QueryResult { rows, row_count, metadata }) => {
@@ -138,7 +150,7 @@ pub(super) async fn query(
 }
 
 /// The source of this name, and the deadline of a request to it.
-fn requested(sources: &DataSourceService, name: &ResourceName) -> Result<(Source, Deadline), Error> {
+pub(super) fn requested(sources: &DataSourceService, name: &ResourceName) -> Result<(Source, Deadline), Error> {
     let settings = sources.snapshot();
     let source = settings.datasources.require(name.as_str())?;
     Ok((source.clone(), Deadline::after(settings.orchestration.timeout)))
@@ -146,7 +158,8 @@ fn requested(sources: &DataSourceService, name: &ResourceName) -> Result<(Source
 
 /// Schema of a data source
 ///
-/// For databases every table with its columns, types, nullability, keys and comments, as far as the account may read them.
+/// For databases every table with its columns, types, nullability, keys and comments, as far as the account may read them. Partitions
+/// (without columns), heirs and the tables of extensions come last, with `part_of`.
 #[utoipa::path(get, path = "/api/datasources/{name}/schema", tag = "datasources", operation_id = "datasource_schema",
     params(PathName),
     responses((status = 200, description = "The schema", body = SchemaResponse),
@@ -157,7 +170,7 @@ pub(super) async fn schema(
 ) -> Result<JsonReply<SchemaResponse>, ApiError> {
     let (source, deadline) = requested(&sources, &name)?;
     let schema = sources.schema(&source, deadline).await;
-    let error = schema.as_ref().err().map(|error| error.text().to_owned());
+    let error = schema.as_ref().err().map(ToString::to_string);
     let (datasource, schema) = (name.to_string(), schema.ok());
     Ok(JsonReply::ok(SchemaResponse { success: error.is_none(), datasource, schema, error }))
 }
@@ -175,7 +188,8 @@ pub(super) async fn tables(
 ) -> Result<JsonReply<TablesResponse>, ApiError> {
     let (source, deadline) = requested(&sources, &name)?;
     let tables = sources.tables(&source, deadline).await;
-    let error = tables.as_ref().err().map(|error| error.text().to_owned());
-    let (datasource, tables) = (name.to_string(), tables.unwrap_or_default());
-    Ok(JsonReply::ok(TablesResponse { success: error.is_none(), datasource, count: tables.len(), tables, error }))
+    let error = tables.as_ref().err().map(ToString::to_string);
+    let (datasource, success, listed) = (name.to_string(), error.is_none(), tables.unwrap_or_default());
+    let (tables, warnings) = (listed.tables, listed.warnings);
+    Ok(JsonReply::ok(TablesResponse { success, datasource, count: tables.len(), tables, warnings, error }))
 }

@@ -108,7 +108,7 @@ mod tests {
         let many = json!({"i": vec!["x"; 10_000]});
         let long = json!({"i": "x".repeat(100_000)});
         for given in [many, long] {
-            assert!(expanded(&sql, &given).unwrap_err().text().contains("at most 32000 values"));
+            assert!(expanded(&sql, &given).unwrap_err().to_string().contains("at most 32000 values"));
         }
     }
 }

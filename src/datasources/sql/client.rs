@@ -1,8 +1,8 @@
-use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use parking_lot::Mutex;
 use sqlx::mysql::MySql;
 use sqlx::postgres::Postgres;
@@ -10,13 +10,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::database_pool::{DatabasePool, max_connections_of};
-use super::engine::{EngineError, statement_timeout};
+use super::engine::statement_timeout;
 use super::guard::check_sql;
 use super::sqlite::{MAX_WORKERS, WorkerPool, WorkerRequest};
 use super::{mysql, postgres, sqlite};
 use crate::datasources::health::CheckReport;
 use crate::datasources::query::{Query, QueryResult};
-use crate::datasources::schema::TableSchema;
+use crate::datasources::schema::TableCatalog;
 use crate::datasources::source::{Source, protocol_of, source_label};
 use crate::datasources::{DataError, Outage};
 use crate::kernel::Deadline;
@@ -36,14 +36,13 @@ struct PoolRegistry {
     program: PathBuf,
     /// As many as there may be workers on SQLite files.
     workers: Arc<Semaphore>,
-    /// By the name of the source.
-    pools: Mutex<HashMap<String, PoolEntry>>,
+    /// By the name of the source; the one used last is the last.
+    pools: Mutex<IndexMap<String, PoolEntry>>,
 }
 
 struct PoolEntry {
     /// The configuration that the pool was made for.
     version: String,
-    used: u64,
     /// As many as there may be queries at once.
     permits: Arc<Semaphore>,
     pool: SourcePool,
@@ -78,20 +77,18 @@ impl SqlClient {
         let result = match pool {
             SourcePool::Postgres(pool) => postgres::query(&pool, &checked, query).await,
             SourcePool::MySql(pool) => mysql::query(&pool, &checked, query).await,
-            SourcePool::Sqlite(workers) => sqlite::query(&workers, &checked, query).await,
+            SourcePool::Sqlite(workers) => return sqlite::query(&workers, &checked, query).await,
         };
         result.map_err(|error| error.of(source))
     }
 
     /// Tables with their columns, types, nullability, keys and comments.
-    pub(crate) async fn schema(&self, source: &Source, deadline: Deadline) -> Result<Vec<TableSchema>, DataError> {
+    pub(crate) async fn schema(&self, source: &Source, deadline: Deadline) -> Result<TableCatalog, DataError> {
         let (pool, _permit) = self.checkout(source, deadline).await?;
         let tables = match pool {
             SourcePool::Postgres(pool) => postgres::schema(&pool, deadline).await,
             SourcePool::MySql(pool) => mysql::schema(&pool, deadline).await,
-            SourcePool::Sqlite(workers) => {
-                workers.request(&WorkerRequest::Schema, deadline).await.map_err(EngineError::Data)
-            }
+            SourcePool::Sqlite(workers) => return workers.request(&WorkerRequest::Schema, deadline).await,
         };
         tables.map_err(|error| error.of(source))
     }
@@ -103,8 +100,7 @@ impl SqlClient {
             SourcePool::Postgres(pool) => postgres::check(&pool, deadline).await.map(CheckReport::Server),
             SourcePool::MySql(pool) => mysql::check(&pool, deadline).await.map(CheckReport::Server),
             SourcePool::Sqlite(workers) => {
-                let found = workers.request(&WorkerRequest::Check, deadline).await;
-                found.map(CheckReport::File).map_err(EngineError::Data)
+                return workers.request(&WorkerRequest::Check, deadline).await.map(CheckReport::File);
             }
         };
         report.map_err(|error| error.of(source))
@@ -117,18 +113,16 @@ impl SqlClient {
         deadline: Deadline,
     ) -> Result<(SourcePool, OwnedSemaphorePermit), DataError> {
         let (pool, permits) = self.0.get(source)?;
-        match timeout(statement_timeout(deadline), permits.acquire_owned()).await {
-            Ok(Ok(permit)) => Ok((pool, permit)),
-            _ => {
-                let text = format!("{}: all its connections are in use", source_label(source));
-                Err(DataError::timed_out(text, Outage::No))
-            }
-        }
+        let Ok(Ok(permit)) = timeout(statement_timeout(deadline), permits.acquire_owned()).await else {
+            let text = format!("{}: all its connections are in use", source_label(source));
+            return Err(DataError::timed_out(text, Outage::No));
+        };
+        Ok((pool, permit))
     }
 
     /// Closes the pool of a source that has changed or is no more.
     pub(crate) fn evict(&self, name: &str) {
-        let evicted = self.0.pools.lock().remove(name);
+        let evicted = self.0.pools.lock().shift_remove(name);
         evicted.into_iter().for_each(|entry| entry.pool.close());
     }
 }
@@ -136,21 +130,21 @@ impl SqlClient {
 impl PoolRegistry {
     fn get(&self, source: &Source) -> Result<(SourcePool, Arc<Semaphore>), DataError> {
         let mut pools = self.pools.lock();
-        let now = pools.values().map(|entry| entry.used).max().unwrap_or_default() + 1;
-        if let Some(entry) = pools.get_mut(source.name.as_str())
+        if let Some((at, _, entry)) = pools.get_full(source.name.as_str())
             && entry.version == source.version
         {
-            entry.used = now;
-            return Ok((entry.pool.clone(), entry.permits.clone()));
+            let found = (entry.pool.clone(), entry.permits.clone());
+            let last = pools.len() - 1;
+            pools.move_index(at, last);
+            return Ok(found);
         }
         let pool = self.open(source)?;
         let permits = Arc::new(Semaphore::new(max_connections_of(source)));
-        let version = source.version.clone();
-        let fresh = PoolEntry { version, used: now, permits: permits.clone(), pool: pool.clone() };
-        let replaced = pools.insert(source.name.to_string(), fresh);
-        let oldest = pools.iter().min_by_key(|(_, entry)| entry.used).map(|(name, _)| name.clone());
-        let dropped = oldest.filter(|_| pools.len() > MAX_POOLS).and_then(|name| pools.remove(&name));
-        replaced.into_iter().chain(dropped).for_each(|entry| entry.pool.close());
+        let fresh = PoolEntry { version: source.version.clone(), permits: permits.clone(), pool: pool.clone() };
+        let replaced = pools.shift_remove(source.name.as_str());
+        pools.insert(source.name.to_string(), fresh);
+        let dropped = if pools.len() > MAX_POOLS { pools.shift_remove_index(0) } else { None };
+        replaced.into_iter().chain(dropped.map(|(_, entry)| entry)).for_each(|entry| entry.pool.close());
         Ok((pool, permits))
     }
 

@@ -25,10 +25,13 @@ pub(super) fn max_connections_of(source: &Source) -> usize {
     configured.unwrap_or(DEFAULT_CONNECTIONS)
 }
 
-/// A bridge to the server that the URL of a source names; `name` is what the driver takes a socket to be called.
-pub(super) fn open_bridge(source: &Source, guard: &AddressGuard, port: u16, name: &str) -> Result<Bridge, DataError> {
-    let url = source.effective.url.parse();
-    let host = url.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
+/// A bridge to the server of a source; `name` is what the driver takes a socket to be called.
+pub(super) fn open_bridge(
+    source: &Source,
+    guard: &AddressGuard,
+    (host, port): (&str, u16),
+    name: &str,
+) -> Result<Bridge, DataError> {
     let bridge = Bridge::open(guard.clone(), host, port, name);
     bridge.map_err(|error| source_error(source, format_args!("no socket for it could be made: {error}")))
 }
@@ -39,11 +42,18 @@ pub(super) struct DatabasePool<DB: Database> {
     source: Source,
     pool: Pool<DB>,
     bridge: Bridge,
+    /// Statements that each transaction begins with.
+    preamble: String,
 }
 
 impl<DB: Database> DatabasePool<DB> {
     /// Nothing is connected until it is used, nothing is kept for long.
-    pub(super) fn new(source: &Source, bridge: Bridge, options: <DB::Connection as Connection>::Options) -> Self {
+    pub(super) fn new(
+        source: &Source,
+        bridge: Bridge,
+        options: <DB::Connection as Connection>::Options,
+        preamble: String,
+    ) -> Self {
         let pool = PoolOptions::new()
             .max_connections(u32::try_from(max_connections_of(source)).unwrap_or(u32::MAX))
             .min_connections(0)
@@ -52,7 +62,12 @@ impl<DB: Database> DatabasePool<DB> {
             // The deadline of the request comes first; this only ends what nobody waits for.
             .acquire_timeout(source.effective.timeout() + Duration::from_secs(1))
             .connect_lazy_with(options);
-        Self { source: source.clone(), pool, bridge }
+        Self { source: source.clone(), pool, bridge, preamble }
+    }
+
+    /// Statements that each transaction begins with.
+    pub(super) fn preamble(&self) -> &str {
+        &self.preamble
     }
 
     /// A connection of the pool. Whoever comes here has a permit, so what keeps it from coming is the server.

@@ -10,25 +10,16 @@ use crate::datasources::rows::RowCollector;
 use crate::datasources::source::{Source, source_error, source_label};
 use crate::datasources::{DataError, Outage};
 use crate::kernel::Deadline;
+use crate::settings::{DatabaseUrl, UrlReach};
 
 /// Why an engine gave no data.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
 pub(super) enum EngineError {
     /// What a driver reports.
-    Driver(sqlx::Error),
+    Driver(#[from] sqlx::Error),
     /// Anything else.
-    Data(DataError),
-}
-
-impl From<sqlx::Error> for EngineError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Driver(error)
-    }
-}
-
-impl From<DataError> for EngineError {
-    fn from(error: DataError) -> Self {
-        Self::Data(error)
-    }
+    Data(#[from] DataError),
 }
 
 impl EngineError {
@@ -90,37 +81,17 @@ pub(super) async fn collect<R: Row>(
     Ok(true)
 }
 
-/// What the URL of a database server says.
-pub(super) struct ServerUrl {
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) user: String,
-    pub(super) password: String,
-    pub(super) database: String,
-    /// How the connection is protected.
-    pub(super) ssl_modes: Vec<String>,
-}
-
-impl ServerUrl {
-    /// Reads the source's URL. A password in it counts; the token is the password where it has none.
-    pub(super) fn of(source: &Source, default_port: u16) -> Result<Self, DataError> {
-        let settings = &source.effective;
-        let url = settings.url.parse().ok_or_else(|| url_error(source, "is not valid"))?;
-        let token = || settings.auth_token.as_ref().map(|token| token.expose().to_owned());
-        let modes = url.query_pairs().filter(|(key, _)| matches!(key.as_ref(), "sslmode" | "ssl-mode"));
-        Ok(Self {
-            host: url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned(),
-            port: url.port().unwrap_or(default_port),
-            user: decoded(url.username()),
-            password: url.password().map(decoded).or_else(token).unwrap_or_default(),
-            database: decoded(url.path().trim_start_matches('/')),
-            ssl_modes: modes.map(|(_, mode)| mode.into_owned()).collect(),
-        })
+/// What the URL of a source says. A password in it counts; the token is the password where it has none.
+pub(super) fn server_url(source: &Source) -> Result<DatabaseUrl, DataError> {
+    let settings = &source.effective;
+    let url = DatabaseUrl::read(&settings.url, UrlReach::Network);
+    let mut url = url.map_err(|expected| source_error(source, format_args!("its URL can't be used: {expected}")))?;
+    if let Some(unused) = url.unused() {
+        tracing::warn!(source = %source.name, "{unused}");
     }
-}
-
-fn decoded(text: &str) -> String {
-    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+    let token = || settings.auth_token.as_ref().map(|token| token.expose().to_owned());
+    url.password = url.password.or_else(token);
+    Ok(url)
 }
 
 /// The error of a URL that can't be used.

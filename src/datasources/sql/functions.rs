@@ -8,7 +8,7 @@ use sqlparser::tokenizer::Token;
 use super::dialect::Dialect;
 use super::keywords::{is_listed, is_reserved};
 use super::refusal::Refusal;
-use super::relations::{is_outside_schema, is_refused_sqlite};
+use super::relations::{POSTGRES_SCHEMAS, is_refused_sqlite};
 use super::tokens::{is_unquoted, name};
 
 /// PostgreSQL functions with the `pg_` prefix that only describe; all others with it are refused.
@@ -110,8 +110,7 @@ pub(super) fn calls(tokens: &[&Token], dialect: Dialect) -> Vec<PossibleCall> {
         }
         let schema = at.checked_sub(2).filter(|_| follows_dot && has_brackets).and_then(|at| tokens.get(at));
         // A schema with several spellings could be any.
-        let schema = schema.map(|schema| spellings(schema)).filter(|spellings| spellings.len() == 1);
-        let schema = schema.and_then(|mut spellings| spellings.pop());
+        let schema = schema.and_then(|schema| <[String; 1]>::try_from(spellings(schema)).ok()).map(|[schema]| schema);
         calls.extend(spellings(token).into_iter().map(|name| PossibleCall {
             schema: schema.clone(),
             name,
@@ -146,7 +145,7 @@ pub(super) fn check_function(
     let refused = match dialect {
         Dialect::Postgres => {
             let listed = is_listed(POSTGRES_NAMES, &folded) || begins(POSTGRES_PREFIXES, &folded);
-            let outside = schema.as_deref().is_some_and(is_outside_schema);
+            let outside = schema.as_deref().is_some_and(|schema| is_listed(POSTGRES_SCHEMAS, schema));
             let refused = outside || (listed && !is_listed(POSTGRES_DESCRIBING, &folded));
             refused && !is_named(named, schema.as_deref(), &folded)
         }

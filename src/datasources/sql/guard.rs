@@ -14,8 +14,9 @@ use super::parameters::Piece;
 use super::refusal::Refusal;
 use super::rewrite::rewrite;
 use super::tokens::Lexeme;
-use super::{functions, parameters, relations, statements, tokens};
+use super::{functions, parameters, references, relations, statements, tokens};
 use crate::datasources::DataError;
+use crate::datasources::query_outline::QueryOutline;
 use crate::settings::Protocol;
 
 /// Stack of the thread that checks a query, for the deepest tree that the limits on nesting and chains let through.
@@ -59,9 +60,13 @@ impl CheckedQuery {
 /// Checks that `sql` is one query that only reads, and finds its parameters. `named` are the functions beyond the engine's own
 /// that it may call. The thread has the stack that the parser's recursion needs; if it panics, the query is refused.
 pub(crate) fn check(sql: &str, dialect: Dialect, named: &[String]) -> Result<CheckedQuery, Refusal> {
+    on_large_stack(|| check_here(sql, dialect, named).map(|(checked, _)| checked))
+}
+
+fn on_large_stack<T: Send>(work: impl FnOnce() -> Result<T, Refusal> + Send) -> Result<T, Refusal> {
     std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().name("sql-guard".to_owned()).stack_size(STACK);
-        let judged = builder.spawn_scoped(scope, || check_here(sql, dialect, named)).map(|thread| thread.join());
+        let judged = builder.spawn_scoped(scope, work).map(|thread| thread.join());
         match judged {
             Ok(Ok(result)) => result,
             Ok(Err(_)) | Err(_) => Err(Refusal::new("The query can't be checked.")),
@@ -84,8 +89,27 @@ pub async fn check_readable(query: &str) -> Result<(), DataError> {
     check_sql(query, Protocol::Rest, Vec::new()).await.map(|_| ())
 }
 
-/// What [`check`] does.
-fn check_here(sql: &str, dialect: Dialect, named: &[String]) -> Result<CheckedQuery, Refusal> {
+/// What a query reads and takes, once it passed as [`check_sql`] has it.
+pub(crate) async fn describe_sql(
+    text: &str,
+    protocol: Protocol,
+    named: Vec<String>,
+) -> Result<QueryOutline, DataError> {
+    let (text, dialect) = (text.to_owned(), Dialect::of(protocol));
+    let describe = move || {
+        let (checked, statement) = check_here(&text, dialect, &named)?;
+        let parameters = checked.names().map(str::to_owned).collect();
+        let (columns, reads_all) = references::words(&text, dialect)?;
+        Ok(QueryOutline { parameters, tables: references::tables(&statement), columns, reads_all })
+    };
+    match tokio::task::spawn_blocking(move || on_large_stack(describe)).await {
+        Ok(outcome) => outcome.map_err(|refusal| DataError::invalid_query(refusal.to_string())),
+        Err(_) => Err(DataError::invalid_query("The query could not be checked")),
+    }
+}
+
+/// What [`check`] does; with the statement that the query is.
+fn check_here(sql: &str, dialect: Dialect, named: &[String]) -> Result<(CheckedQuery, Statement), Refusal> {
     let lexemes = tokens::read(sql, dialect)?;
     let lexemes = one_statement(&lexemes)?;
     let significant: Vec<&Token> =
@@ -96,7 +120,8 @@ fn check_here(sql: &str, dialect: Dialect, named: &[String]) -> Result<CheckedQu
     let (pieces, tokens) = parameters::find(sql, lexemes, dialect)?;
     let statement = parse(rewrite(tokens, dialect), dialect)?;
     statements::check(&statement, dialect, named)?;
-    Ok(CheckedQuery { pieces, calls: functions::calls(&significant, dialect), named: named.to_vec() })
+    let checked = CheckedQuery { pieces, calls: functions::calls(&significant, dialect), named: named.to_vec() };
+    Ok((checked, statement))
 }
 
 /// The tokens of the only statement, without what follows its last word.

@@ -11,14 +11,14 @@ use sqlx::{
 
 use super::bind::{arguments, expand_parameters};
 use super::database_pool::{DatabasePool, LeasedConnection, open_bridge};
-use super::engine::{EngineError, ServerUrl, collect, statement_timeout, url_error};
+use super::engine::{EngineError, collect, server_url, statement_timeout, url_error};
 use super::guard::CheckedQuery;
-use super::{mysql_functions, relations};
+use super::{mysql_catalog, mysql_functions, relations};
 use crate::datasources::DataError;
 use crate::datasources::health::AccountReport;
 use crate::datasources::query::{Query, QueryResult};
 use crate::datasources::rows::RowCollector;
-use crate::datasources::schema::TableSchema;
+use crate::datasources::schema::TableCatalog;
 use crate::datasources::source::Source;
 use crate::datasources::values::{base64_text, float, fraction, integer, json_cell, short_float, text_or_base64};
 use crate::kernel::Deadline;
@@ -30,28 +30,29 @@ const EMPTY_SUBQUERY: &str = "SELECT NULL FROM DUAL WHERE 1 = 0";
 
 /// A pool for the server of this source.
 pub(super) fn open(source: &Source, guard: &AddressGuard) -> Result<DatabasePool<MySql>, DataError> {
-    let url = ServerUrl::of(source, PORT)?;
+    let url = server_url(source)?;
     // The guard knows the server's own tables by their schema, which a query need not name there.
     if relations::is_mysql_schema(&url.database) {
         return Err(url_error(source, "names a database of the server's own"));
     }
-    let bridge = open_bridge(source, guard, url.port, "mysql")?;
+    let port = url.port.unwrap_or(PORT);
+    let bridge = open_bridge(source, guard, (&url.host, port), "mysql")?;
     let mut options = MySqlConnectOptions::new()
         .host(&url.host)
-        .port(url.port)
+        .port(port)
         .socket(bridge.socket())
         .username(&url.user)
-        .password(&url.password)
+        .password(url.password.as_deref().unwrap_or_default())
         .timezone(Some("+00:00".to_owned()))
         .statement_cache_capacity(0);
     if !url.database.is_empty() {
         options = options.database(&url.database);
     }
-    for mode in url.ssl_modes {
-        let mode: MySqlSslMode = mode.parse().map_err(|_| url_error(source, "has an unknown ssl-mode"))?;
+    if let Some(mode) = url.ssl_mode {
+        let mode: MySqlSslMode = mode.mysql_word().parse().map_err(|_| url_error(source, "has an unknown ssl-mode"))?;
         options = options.ssl_mode(mode);
     }
-    Ok(DatabasePool::new(source, bridge, options))
+    Ok(DatabasePool::new(source, bridge, options, String::new()))
 }
 
 /// Runs a query, unless it may call a stored function that it may not.
@@ -82,23 +83,22 @@ pub(super) async fn query(
     Ok(collector.finish())
 }
 
-/// MariaDB and MySQL have different names for what a session is limited to, and each refuses the other's.
+/// A connection in a read-only transaction, within limits, after one round trip. MariaDB and MySQL have different names for what a
+/// session is limited to, and each refuses the other's.
 async fn begin(pool: &DatabasePool<MySql>, deadline: Deadline) -> Result<LeasedConnection<MySql>, EngineError> {
     let mut lease = pool.acquire(deadline).await?;
     let limit = statement_timeout(deadline);
-    let seconds = limit.as_secs().max(1);
-    let connection = lease.connection()?;
-    let limits = match is_mariadb(&version(connection).await?) {
-        true => format!("tx_read_only = 1, max_statement_time = {:.3}", limit.as_secs_f64().max(0.001)),
-        false => format!("transaction_read_only = 1, max_execution_time = {}", limit.as_millis().max(1)),
-    };
-    // The guard reads strings as they are where a backslash escapes.
+    let (milliseconds, seconds) = (limit.as_millis().max(1), limit.as_secs().max(1));
+    let precise = limit.as_secs_f64().max(0.001);
+    // In comments of a kind that only one of the two runs: no question which of them this is has to go ahead. The guard reads
+    // strings as they are where a backslash escapes.
     let sql = format!(
-        "SET SESSION {limits}, lock_wait_timeout = {seconds}, innodb_lock_wait_timeout = {seconds}, time_zone = '+00:00', \
-         sql_mode = REPLACE(@@sql_mode, 'NO_BACKSLASH_ESCAPES', '')"
+        "SET SESSION /*M! tx_read_only = 1, max_statement_time = {precise:.3}, */ \
+         /*!50720 transaction_read_only = 1, max_execution_time = {milliseconds}, */ \
+         lock_wait_timeout = {seconds}, innodb_lock_wait_timeout = {seconds}, time_zone = '+00:00', \
+         sql_mode = REPLACE(@@sql_mode, 'NO_BACKSLASH_ESCAPES', ''); START TRANSACTION READ ONLY"
     );
-    connection.execute(raw_sql(AssertSqlSafe(sql))).await?;
-    connection.execute(raw_sql("START TRANSACTION READ ONLY")).await?;
+    lease.connection()?.execute(raw_sql(AssertSqlSafe(sql))).await?;
     Ok(lease)
 }
 
@@ -191,30 +191,14 @@ fn time(bytes: &[u8]) -> Option<String> {
     Some(format!("{sign}{hours:02}:{:02}:{:02}{}", at(7), at(8), fraction(micros.into())))
 }
 
-const CATALOG_SQL: &str = "
-    SELECT CAST(c.table_schema AS CHAR), CAST(c.table_name AS CHAR),
-        CASE WHEN t.table_type LIKE '%VIEW%' THEN 'view' ELSE 'table' END,
-        CASE WHEN t.table_type LIKE '%VIEW%' THEN NULL ELSE CAST(t.table_comment AS CHAR) END,
-        CAST(c.column_name AS CHAR), CAST(c.column_type AS CHAR), c.is_nullable = 'YES', CAST(c.column_default AS CHAR),
-        c.column_key = 'PRI', CAST(MIN(CONCAT_WS('.', NULLIF(k.referenced_table_schema, c.table_schema),
-            k.referenced_table_name, k.referenced_column_name)) AS CHAR), CAST(c.column_comment AS CHAR)
-    FROM information_schema.columns c
-    JOIN information_schema.tables t ON t.table_schema = c.table_schema AND t.table_name = c.table_name
-    LEFT JOIN information_schema.key_column_usage k ON k.table_schema = c.table_schema AND k.table_name = c.table_name
-        AND k.column_name = c.column_name AND k.referenced_table_name IS NOT NULL
-    WHERE c.table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')
-        AND (DATABASE() IS NULL OR c.table_schema = DATABASE()) AND t.table_type <> 'SEQUENCE'
-    GROUP BY c.table_schema, c.table_name, t.table_type, t.table_comment, c.column_name, c.column_type, c.is_nullable,
-        c.column_default, c.column_key, c.column_comment, c.ordinal_position
-    ORDER BY c.table_schema, c.table_name, c.ordinal_position
-    LIMIT 20000";
-
 /// The tables that the account may read.
-pub(super) async fn schema(pool: &DatabasePool<MySql>, deadline: Deadline) -> Result<Vec<TableSchema>, EngineError> {
+pub(super) async fn schema(pool: &DatabasePool<MySql>, deadline: Deadline) -> Result<TableCatalog, EngineError> {
     let mut lease = begin(pool, deadline).await?;
-    let rows = sqlx::query(CATALOG_SQL).persistent(false).fetch_all(lease.connection()?).await?;
-    end(lease).await?;
-    Ok(TableSchema::group(&rows)?)
+    let catalog = mysql_catalog::read(lease.connection()?).await?;
+    if !catalog.truncated {
+        end(lease).await?;
+    }
+    Ok(catalog)
 }
 
 /// What the server says of the account.

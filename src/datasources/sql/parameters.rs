@@ -1,7 +1,7 @@
 //! The `:name` parameters of a query: found among the tokens, so that one inside a string, a quoted name or a comment
 //! is none, and handed on as pieces, so that each engine can number them its own way.
 
-use sqlparser::tokenizer::{Token, TokenWithSpan};
+use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
 use super::dialect::Dialect;
 use super::refusal::Refusal;
@@ -28,13 +28,10 @@ pub(super) fn find(
     let mut rest = lexemes;
     while let [lexeme, after @ ..] = rest {
         rest = after;
-        if lexeme.token.token != Token::Colon {
-            tokens.push(lexeme.token.clone());
-            continue;
-        }
-        let Some((name, end)) = name(after)? else {
-            // Array slices and JSON objects are written with a colon there.
-            if dialect != Dialect::Postgres {
+        let is_colon = lexeme.token.token == Token::Colon;
+        let Some((name, end)) = (if is_colon { name(after)? } else { None }) else {
+            // Array slices and JSON objects are written with a colon in PostgreSQL.
+            if is_colon && dialect != Dialect::Postgres {
                 return Err(Refusal::new("The query contains a colon that begins no :name parameter."));
             }
             tokens.push(lexeme.token.clone());
@@ -62,17 +59,13 @@ fn text(sql: &str, from: usize, to: usize) -> Option<Piece> {
 /// The name that directly follows a colon, and where it ends.
 fn name(after: &[Lexeme]) -> Result<Option<(&str, usize)>, Refusal> {
     let Some(lexeme) = after.first() else { return Ok(None) };
-    let Token::Word(word) = &lexeme.token.token else { return Ok(None) };
-    if word.quote_style.is_some() {
-        return Ok(None);
-    }
-    if !is_name(&word.value) {
+    let Token::Word(Word { value: name, quote_style: None, .. }) = &lexeme.token.token else { return Ok(None) };
+    if !is_name(name) {
         return Err(Refusal::new(format!(
-            "The parameter :{} must be named with letters A to Z, digits and underscores only.",
-            word.value
+            "The parameter :{name} must be named with letters A to Z, digits and underscores only."
         )));
     }
-    Ok(Some((&word.value, lexeme.end)))
+    Ok(Some((name, lexeme.end)))
 }
 
 /// Whether a parameter may be called this.

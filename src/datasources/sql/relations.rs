@@ -29,7 +29,7 @@ const POSTGRES_OPTIONS: &str = "foreign_data_wrapper_options foreign_server_opti
     user_mapping_options user_mappings";
 
 /// Schemas of PostgreSQL extensions that act on the world outside or keep secrets.
-const POSTGRES_SCHEMAS: &str = "cron net aws_s3 aws_lambda pgagent pgsodium vault";
+pub(super) const POSTGRES_SCHEMAS: &str = "cron net aws_s3 aws_lambda pgagent pgsodium vault";
 
 /// MySQL schemas that hold accounts and what others do.
 const MYSQL_SCHEMAS: &str = "mysql performance_schema sys ndbinfo";
@@ -147,11 +147,6 @@ fn is_refused_schema(schema: &str, table: &str) -> bool {
         schema if is_information_schema(schema) => !is_listed(POSTGRES_INFORMATION, table),
         schema => is_refused_postgres(schema) || is_listed(POSTGRES_SCHEMAS, schema),
     }
-}
-
-/// Whether functions of this PostgreSQL schema are refused, whatever they are called.
-pub(super) fn is_outside_schema(schema: &str) -> bool {
-    is_listed(POSTGRES_SCHEMAS, schema)
 }
 
 /// Whether this is the standard's schema of schemas.

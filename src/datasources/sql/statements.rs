@@ -28,10 +28,8 @@ pub(super) fn check(statement: &Statement, dialect: Dialect, named: &[String]) -
                 return Err(Refusal::clause("EXPLAIN ANALYZE"));
             }
             options.iter().flatten().try_for_each(check_explain_option)?;
-            match statement.as_ref() {
-                Statement::Query(query) => query,
-                _ => return Err(Refusal::not_one_query()),
-            }
+            let Statement::Query(query) = statement.as_ref() else { return Err(Refusal::not_one_query()) };
+            query
         }
         Statement::ShowVariable { variable } if dialect == Dialect::Postgres => return check_setting(variable),
         show if dialect == Dialect::MySql => return check_show(show, named),

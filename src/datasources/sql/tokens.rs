@@ -1,11 +1,10 @@
 //! The words of a query, each with its place in the text. Everything the guard concludes rests on where strings,
 //! quoted names and comments begin and end, so whatever the engine might read differently is refused here.
 
-use std::iter::Peekable;
 use std::str::CharIndices;
 
 use sqlparser::keywords::Keyword;
-use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Whitespace};
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Whitespace, Word};
 
 use super::dialect::Dialect;
 use super::refusal::Refusal;
@@ -87,33 +86,26 @@ fn is_blank(character: char) -> bool {
 fn locate(sql: &str, tokens: Vec<TokenWithSpan>) -> Result<Vec<Lexeme>, Refusal> {
     let gap =
         || Refusal::new("The query contains a comment that the database would execute (/*! ... */); write it without.");
-    let mut place =
-        TextPosition { characters: sql.char_indices().peekable(), location: Location::new(1, 1), end: sql.len() };
+    let mut place = TextPosition { characters: sql.char_indices(), location: Location::new(1, 1) };
     let mut lexemes = Vec::with_capacity(tokens.len());
     for token in tokens {
         if place.location != token.span.start {
             return Err(gap());
         }
-        let start = place.offset();
+        let start = place.characters.offset();
         let end = place.advance(token.span.end).ok_or_else(gap)?;
         lexemes.push(Lexeme { token, start, end });
     }
-    if place.offset() == sql.len() { Ok(lexemes) } else { Err(gap()) }
+    if place.characters.offset() == sql.len() { Ok(lexemes) } else { Err(gap()) }
 }
 
 /// A place in the text, in bytes and as the tokenizer counts: lines, and characters within them.
 struct TextPosition<'text> {
-    characters: Peekable<CharIndices<'text>>,
+    characters: CharIndices<'text>,
     location: Location,
-    end: usize,
 }
 
 impl TextPosition<'_> {
-    /// The byte this place is at.
-    fn offset(&mut self) -> usize {
-        self.characters.peek().map_or(self.end, |(offset, _)| *offset)
-    }
-
     /// Moves to `target` and tells its byte; `None` when no character begins there.
     fn advance(&mut self, target: Location) -> Option<usize> {
         while self.location < target {
@@ -124,7 +116,7 @@ impl TextPosition<'_> {
                 self.location.column += 1;
             }
         }
-        (self.location == target).then(|| self.offset())
+        (self.location == target).then(|| self.characters.offset())
     }
 }
 
@@ -193,13 +185,8 @@ fn check_blank(raw: &str, blank: &Whitespace, dialect: Dialect) -> Result<(), Re
             let unclear = dialect == Dialect::MySql && prefix == "--" && !comment.chars().take(1).all(is_blank);
             if unclear { Err(ambiguous(raw)) } else { Ok(()) }
         }
-        Whitespace::Space | Whitespace::Tab | Whitespace::Newline => {
-            if raw.chars().all(is_blank) {
-                Ok(())
-            } else {
-                Err(ambiguous(raw))
-            }
-        }
+        Whitespace::Space | Whitespace::Tab | Whitespace::Newline if raw.chars().all(is_blank) => Ok(()),
+        Whitespace::Space | Whitespace::Tab | Whitespace::Newline => Err(ambiguous(raw)),
     }
 }
 
@@ -276,15 +263,15 @@ fn is_operator(token: &Token, raw: &str) -> bool {
 fn refuse_run_together(lexemes: &[Lexeme], dialect: Dialect) -> Result<(), Refusal> {
     let tokens: Vec<&Token> = lexemes.iter().map(|lexeme| &lexeme.token.token).collect();
     for pair in tokens.windows(2) {
-        if let [Token::Number(..) | Token::HexStringLiteral(_), Token::Word(word)] = pair
-            && word.quote_style.is_none()
+        if let [Token::Number(..) | Token::HexStringLiteral(_), Token::Word(Word { value, quote_style: None, .. })] =
+            pair
         {
-            return Err(Refusal::new(format!("Put a blank between the number and {}.", word.value)));
+            return Err(Refusal::new(format!("Put a blank between the number and {value}.")));
         }
     }
     let spelled = tokens.windows(3).any(|three| {
-        matches!(three, [Token::Word(prefix), Token::Ampersand, Token::Word(name)]
-            if prefix.value.eq_ignore_ascii_case("u") && prefix.quote_style.is_none() && name.quote_style.is_some())
+        matches!(three, [prefix, Token::Ampersand, Token::Word(name)]
+            if is_unquoted(prefix, "u") && name.quote_style.is_some())
     });
     if spelled && dialect == Dialect::Postgres {
         return Err(Refusal::new("Names in U&\"...\" form are not allowed; write them plainly."));

@@ -33,6 +33,8 @@ fn harmless_urls_are_shown_as_they_are() {
         "postgres://u@db/x?sslmode=require",
         "localhost:27017",
         "redis://cache:6379/0",
+        "mongodb://a:27017,b:27018/x?replicaSet=rs0",
+        "JDBC:postgresql://u@db:5432/x",
     ] {
         assert_eq!((shown(plain).as_str(), SecretUrl::new(plain).secrets().len()), (plain, 0), "{plain}");
         assert_eq!(SecretUrl::new(plain).check_unambiguous(), Ok(()), "{plain}");
@@ -81,7 +83,7 @@ fn a_password_ends_at_the_last_at_sign_whatever_it_holds() {
 
 #[test]
 fn parameters_that_are_credentials_are_masked_to_the_end() {
-    let rows: [(&str, &str, &[&str]); 7] = [
+    let rows: [(&str, &str, &[&str]); 8] = [
         ("http://h/x?limit=5&api_key=k1&token=k2", "http://h/x?limit=5&api_key=********", &["k1", "k2"]),
         ("postgres://u:k1@h/x?sslpassword=k2", "postgres://u:********@h/x?sslpassword=********", &["k1", "k2"]),
         ("postgres://h/x?pass%77ord=k1&x=y", "postgres://h/x?pass%77ord=********", &["k1"]),
@@ -89,6 +91,7 @@ fn parameters_that_are_credentials_are_masked_to_the_end() {
         ("https://h/x?sig=k1", "https://h/x?sig=********", &["k1"]),
         ("Server=h;Password=k1", "Server=h;Password=********", &["k1"]),
         ("http://h/x?password=a:b@c", "http://h/x?password=********", &["a:b@c"]),
+        ("jdbc:mysql://h:80/x?password=a@b", "jdbc:mysql://h:********", &["80/x?password=a@b"]),
     ];
     for (text, expected, secrets) in rows {
         let url = SecretUrl::new(text);
@@ -136,7 +139,11 @@ proptest! {
 
 #[test]
 fn a_password_without_a_host_is_masked_and_a_port_is_shown() {
-    assert_eq!(SecretUrl::new("postgres://reader:SecrWord9/shop").to_string(), "postgres://reader:********/shop");
+    for forgotten in
+        ["SecrWord9", "SecrWord9/shop", "Secr/Word9", "Secr?Word9", "Secr#Word:9", "/SecrWord9", "?SecrWord9"]
+    {
+        assert_eq!(SecretUrl::new(format!("postgres://reader:{forgotten}")).to_string(), "postgres://reader:********");
+    }
     assert_eq!(SecretUrl::new("http://reader:SecrWord9").to_string(), "http://reader:********");
     for plain in ["http://host:8080/a", "http://[::1]:80/", "http://host:${PORT}/", "sqlite:a.db", "http://host/a:b"] {
         assert_eq!(SecretUrl::new(plain).to_string(), plain);

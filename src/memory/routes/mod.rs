@@ -16,20 +16,11 @@ use crate::kernel::{Clock, Role};
 use crate::storage::Message;
 use crate::web::openapi::schema::one_of;
 use crate::web::{
-    ApiError, AppState, BodyErrors, ErrorBody, JsonReply, OptionalBody, PathUser, QueryParams, ReadErrors,
+    ApiError, BodyErrors, ErrorBody, JsonReply, OptionalBody, PathSpeaker, PathUser, QueryParams, ReadErrors,
 };
 
-/// What the handlers work with.
-#[derive(Clone, Debug)]
-pub struct MemoryState {
-    /// What every module shares.
-    pub app: AppState,
-    /// Conversations.
-    pub memory: MemoryService,
-}
-
 /// The module's routes.
-pub fn router() -> OpenApiRouter<MemoryState> {
+pub fn router() -> OpenApiRouter<MemoryService> {
     OpenApiRouter::new()
         .routes(routes!(config))
         .routes(routes!(health))
@@ -173,13 +164,13 @@ struct MemoryHealth {
     params(PathUser, HistoryQuery),
     responses((status = 200, description = "The messages", body = History), ReadErrors))]
 async fn history(
-    State(state): State<MemoryState>,
+    State(memory): State<MemoryService>,
     PathUser(user): PathUser,
-    QueryParams(query): QueryParams<HistoryQuery>,
+    QueryParams(HistoryQuery(limit)): QueryParams<HistoryQuery>,
 ) -> Result<JsonReply<History>, ApiError> {
-    let memory = state.app.settings.snapshot().memory;
+    let settings = memory.settings.snapshot().memory;
     let messages: Vec<MessageView> =
-        state.memory.history(&user, query.limit, &memory).await?.into_iter().map(Into::into).collect();
+        memory.history(&user, limit, &settings).await?.into_iter().map(Into::into).collect();
     let count = messages.len();
     Ok(JsonReply::ok(History { success: true, user_id: user.to_string(), messages, count }))
 }
@@ -191,11 +182,11 @@ async fn history(
     params(PathUser, ContextQuery),
     responses((status = 200, description = "The context", body = Context), ReadErrors))]
 async fn context(
-    State(state): State<MemoryState>,
+    State(memory): State<MemoryService>,
     PathUser(user): PathUser,
-    QueryParams(query): QueryParams<ContextQuery>,
+    QueryParams(ContextQuery(max_tokens)): QueryParams<ContextQuery>,
 ) -> Result<JsonReply<Context>, ApiError> {
-    let context = state.memory.context(&user, query.max_tokens).await?;
+    let context = memory.context(&user, max_tokens).await?;
     let message_count = context.len();
     Ok(JsonReply::ok(Context { success: true, user_id: user.to_string(), context, message_count }))
 }
@@ -206,8 +197,11 @@ async fn context(
 #[utoipa::path(get, path = "/api/memory/{user_id}/summary", tag = "memory", operation_id = "get_summary",
     params(PathUser),
     responses((status = 200, description = "The summary", body = Summary), ReadErrors))]
-async fn summary(State(state): State<MemoryState>, PathUser(user): PathUser) -> Result<JsonReply<Summary>, ApiError> {
-    let summary = state.memory.summary(&user).await?;
+async fn summary(
+    State(memory): State<MemoryService>,
+    PathUser(user): PathUser,
+) -> Result<JsonReply<Summary>, ApiError> {
+    let summary = memory.summary(&user).await?;
     Ok(JsonReply::ok(Summary { success: true, user_id: user.to_string(), has_summary: summary.is_some(), summary }))
 }
 
@@ -217,8 +211,8 @@ async fn summary(State(state): State<MemoryState>, PathUser(user): PathUser) -> 
 #[utoipa::path(get, path = "/api/memory/{user_id}/stats", tag = "memory", operation_id = "get_memory_stats",
     params(PathUser),
     responses((status = 200, description = "The numbers", body = Stats), ReadErrors))]
-async fn stats(State(state): State<MemoryState>, PathUser(user): PathUser) -> Result<JsonReply<Stats>, ApiError> {
-    let stats = state.memory.stats(&user, &state.app.settings.snapshot().memory).await?;
+async fn stats(State(memory): State<MemoryService>, PathUser(user): PathUser) -> Result<JsonReply<Stats>, ApiError> {
+    let stats = memory.stats(&user, &memory.settings.snapshot().memory).await?;
     Ok(JsonReply::ok(Stats { success: true, user_id: user.to_string(), stats }))
 }
 
@@ -229,10 +223,10 @@ async fn stats(State(state): State<MemoryState>, PathUser(user): PathUser) -> Re
     params(PathUser),
     responses((status = 200, description = "Cleared", body = ClearMemoryResponse), ReadErrors))]
 async fn clear(
-    State(state): State<MemoryState>,
+    State(memory): State<MemoryService>,
     PathUser(user): PathUser,
 ) -> Result<JsonReply<ClearMemoryResponse>, ApiError> {
-    state.memory.clear(&user).await?;
+    memory.clear(&user).await?;
     Ok(JsonReply::ok(ClearMemoryResponse {
         success: true,
         message: format!("Conversation memory cleared for user {user}"),
@@ -244,21 +238,21 @@ async fn clear(
 /// Takes a JSON body of `role`, `content` and `metadata`; or, as the original did, `role` and `content` as query
 /// parameters and the metadata as the body. Where the query has only one of the two, the body has the rest.
 #[utoipa::path(post, path = "/api/memory/{user_id}/message", tag = "memory", operation_id = "add_message",
-    params(PathUser, MessageQuery),
+    params(PathSpeaker, MessageQuery),
     request_body(content = NewMessage, description = "The message; its metadata if role and content are query parameters"),
     responses((status = 200, description = "Added", body = AddMessageResponse), BodyErrors,
         (status = 503, description = "Memory is disabled", body = ErrorBody)))]
 async fn add_message(
-    State(state): State<MemoryState>,
-    PathUser(user): PathUser,
-    query: MessageQuery,
+    State(memory): State<MemoryService>,
+    PathSpeaker(user): PathSpeaker,
+    QueryParams(query): QueryParams<MessageQuery>,
     body: OptionalBody,
 ) -> Result<JsonReply<AddMessageResponse>, ApiError> {
-    let settings = state.app.settings.snapshot();
+    let settings = memory.settings.snapshot();
     let message = NewMessage::combine(query, body, settings.server.object_limits)?;
     let role = message.role()?;
-    let message = state.memory.message(role, message.content, message.metadata);
-    state.memory.append(&user, &[message], &settings).await?;
+    let message = memory.message(role, message.content, message.metadata);
+    memory.append(&user, &[message], &settings).await?;
     let message = "Message added to conversation history";
     Ok(JsonReply::ok(AddMessageResponse { success: true, message, user_id: user.to_string(), role: role.as_str() }))
 }
@@ -268,8 +262,8 @@ async fn add_message(
 /// Whether memory is on, and its limits.
 #[utoipa::path(get, path = "/api/memory/config", tag = "memory", operation_id = "get_memory_config",
     responses((status = 200, description = "The configuration", body = MemoryConfig)))]
-async fn config(State(state): State<MemoryState>) -> JsonReply<MemoryConfig> {
-    let settings = state.app.settings.snapshot();
+async fn config(State(memory): State<MemoryService>) -> JsonReply<MemoryConfig> {
+    let settings = memory.settings.snapshot();
     JsonReply::ok(MemoryConfig {
         enabled: settings.memory.enabled,
         max_messages: settings.memory.max_messages,
@@ -284,9 +278,9 @@ async fn config(State(state): State<MemoryState>) -> JsonReply<MemoryConfig> {
 /// Asks each store that is in use whether it answers.
 #[utoipa::path(get, path = "/api/memory/health", tag = "memory", operation_id = "memory_health",
     responses((status = 200, description = "Whether memory works", body = MemoryHealth)))]
-async fn health(State(state): State<MemoryState>) -> JsonReply<MemoryHealth> {
-    let settings = state.app.settings.snapshot();
-    let (healthy, storage) = state.memory.health(&settings.storage).await;
-    let degraded = state.memory.degraded();
+async fn health(State(memory): State<MemoryService>) -> JsonReply<MemoryHealth> {
+    let settings = memory.settings.snapshot();
+    let (healthy, storage) = memory.health(&settings.storage).await;
+    let degraded = memory.degraded();
     JsonReply::ok(MemoryHealth { healthy, enabled: settings.memory.enabled, storage, degraded })
 }

@@ -1,7 +1,5 @@
 use std::ops::RangeInclusive;
 
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::{RefOr, Schema};
@@ -9,11 +7,9 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, ObjectLimits, Role};
 use crate::web::openapi::schema::{Members, any_object, name_of, or_null, query, query_integer, text};
-use crate::web::{ApiError, FromFields, OptionalBody};
+use crate::web::{FromFields, OptionalBody};
 
-pub(super) struct HistoryQuery {
-    pub(super) limit: Option<usize>,
-}
+pub(super) struct HistoryQuery(pub(super) Option<usize>);
 
 /// Messages that may be asked for.
 const LIMITS: RangeInclusive<i64> = 0..=i64::MAX;
@@ -28,13 +24,11 @@ impl IntoParams for HistoryQuery {
 impl FromFields for HistoryQuery {
     fn read(fields: &mut Fields<'_>) -> Self {
         let limit = fields.int_optional("limit", LIMITS);
-        Self { limit: limit.and_then(|limit| usize::try_from(limit).ok()) }
+        Self(limit.and_then(|limit| usize::try_from(limit).ok()))
     }
 }
 
-pub(super) struct ContextQuery {
-    pub(super) max_tokens: usize,
-}
+pub(super) struct ContextQuery(pub(super) usize);
 
 /// Tokens that a context may have.
 const TOKENS: RangeInclusive<i64> = 0..=100_000_000;
@@ -48,8 +42,7 @@ impl IntoParams for ContextQuery {
 
 impl FromFields for ContextQuery {
     fn read(fields: &mut Fields<'_>) -> Self {
-        let max_tokens = fields.int_or("max_tokens", 2000, TOKENS);
-        Self { max_tokens: usize::try_from(max_tokens).unwrap_or(2000) }
+        Self(fields.count_or("max_tokens", 2000, TOKENS))
     }
 }
 
@@ -98,13 +91,10 @@ impl IntoParams for MessageQuery {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for MessageQuery {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let pairs = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
-        let wanted = pairs.filter(|(name, _)| matches!(&**name, "role" | "content"));
-        Ok(Self(wanted.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect()))
+impl FromFields for MessageQuery {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        let given = |name| Some((String::from(name), fields.value(name)?.clone()));
+        Self(["role", "content"].into_iter().filter_map(given).collect())
     }
 }
 

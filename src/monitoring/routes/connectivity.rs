@@ -5,13 +5,13 @@ use indexmap::IndexMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::agents::PingReport;
+use crate::agents::{AgentEntry, PingReport};
 use crate::datasources::{CheckReport, Source, SourceHealth};
 use crate::llm::{LlmError, LlmPing};
 use crate::monitoring::MonitoringService;
 use crate::monitoring::connectivity::ConnectivityReport;
 use crate::monitoring::store_health::StoreCheck;
-use crate::settings::{AgentSettings, CatalogEntry, LlmSection};
+use crate::settings::LlmSection;
 use crate::web::JsonReply;
 
 /// What can be reached.
@@ -89,7 +89,8 @@ struct ConnectivitySummary {
 
 /// What can be reached
 ///
-/// Reaches for the LLM, all agents, all data sources and the stores at once, for at most ten seconds. What was found counts for
+/// Reaches for the LLM, all agents, all data sources and the stores at once, and answers within four seconds: what has not answered
+/// by then is told as such. What was found counts for
 /// two seconds. Disabled agents and data sources are not asked, and count as unreachable.
 #[utoipa::path(get, path = "/api/monitoring/connectivity", tag = "monitoring", operation_id = "monitoring_connectivity",
     responses((status = 200, description = "What was reached", body = Connectivity)))]
@@ -104,12 +105,10 @@ pub(super) async fn connectivity(State(monitoring): State<MonitoringService>) ->
 }
 
 fn services(found: &ConnectivityReport) -> ConnectivityServices {
-    let agent = |(entry, ping): &(Arc<CatalogEntry<AgentSettings>>, Option<PingReport>)| of_agent(entry, ping.as_ref());
-    let source = |(source, inspection): &(Source, Option<SourceHealth>)| of_source(source, inspection.as_ref());
     ConnectivityServices {
         llm: of_llm(&found.llm),
-        agents: found.agents.iter().map(agent).collect(),
-        datasources: found.datasources.iter().map(source).collect(),
+        agents: found.agents.iter().map(|(entry, ping)| of_agent(entry, ping.as_ref())).collect(),
+        datasources: found.datasources.iter().map(|(source, health)| of_source(source, health.as_ref())).collect(),
         redis: found.stores.redis.as_ref().map(of_store),
         postgres: found.stores.postgres.as_ref().map(of_store),
     }
@@ -132,8 +131,8 @@ fn of_llm((section, health): &(Arc<LlmSection>, Result<LlmPing, LlmError>)) -> S
     }
 }
 
-fn of_agent(entry: &CatalogEntry<AgentSettings>, ping: Option<&PingReport>) -> (String, ServiceReachability) {
-    let url = ping.filter(|ping| ping.status.is_some()).map(|_| entry.effective.url.to_string());
+fn of_agent(entry: &AgentEntry, ping: Option<&PingReport>) -> (String, ServiceReachability) {
+    let url = ping.filter(|ping| ping.status.is_some()).map(|_| entry.written.url.to_string());
     let why = |ping: &PingReport| ping.error.clone().or_else(|| Some(format!("{} ({})", ping.message, ping.status?)));
     let error = match ping {
         Some(ping) if ping.healthy => None,
@@ -157,14 +156,14 @@ fn of_source(source: &Source, inspection: Option<&SourceHealth>) -> (String, Ser
     let shown = |text: String| Some(if checked.is_some() { text } else { String::new() });
     let error = match outcome {
         None => Some(format!("DataSource '{}' is disabled", source.name)),
-        Some(Err(error)) => Some(error.text().to_owned()),
+        Some(Err(error)) => Some(error.to_string()),
         Some(Ok(checked)) => (!checked.is_ok()).then(|| inspection.map_or("", SourceHealth::message).to_owned()),
     };
     let reached = ServiceReachability {
         reachable: inspection.is_some_and(SourceHealth::is_healthy),
         status_code: checked.and_then(CheckReport::status).map(u64::from),
         r#type: shown(source.effective.kind.clone()),
-        url: shown(source.effective.url.to_string()),
+        url: shown(source.written.url.to_string()),
         response_time_ms: inspection.map(|inspection| inspection.response_time_ms),
         error,
     };

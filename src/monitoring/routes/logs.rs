@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::HeaderName;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
@@ -17,7 +17,7 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 use crate::kernel::{Clock, Error, Fields};
 use crate::monitoring::MonitoringService;
 use crate::monitoring::log_tail::LogTailEvent;
-use crate::telemetry::{self, LogEntry, LogFilter, LogLevel};
+use crate::telemetry::{self, LEVEL_INPUT_NAMES, LEVEL_OUTPUT_NAMES, LogEntry, LogFilter};
 use crate::web::openapi::schema::{
     PADDING, any_case, any_of, event, one_of, pattern, query, query_boolean, query_integer, short_text, text, time,
 };
@@ -39,7 +39,7 @@ pub(super) struct LogQuery {
 
 impl FromFields for LogQuery {
     fn read(fields: &mut Fields<'_>) -> Self {
-        let limit = fields.int_or("limit", 100, LIMITS);
+        let limit = fields.count_or("limit", 100, LIMITS);
         let text = |text: Option<String>| text.filter(|text| !text.is_empty());
         let since = text(fields.optional("since"));
         let since_ms = since.as_deref().and_then(Clock::parse);
@@ -51,10 +51,10 @@ impl FromFields for LogQuery {
             fields.reject("contains", format!("Input should have at most {MAX_NEEDLE_CHARS} characters"));
         }
         Self {
-            limit: usize::try_from(limit).unwrap_or(0),
-            follow: fields.or("follow", false),
+            limit,
+            follow: fields.beyond_original(|fields| fields.or("follow", false)),
             filter: LogFilter {
-                level: fields.optional::<LogLevel>("level").map(|level| level.0),
+                level: fields.optional("level"),
                 since_ms,
                 contains: contains.map(|text| text.to_lowercase()),
                 request_id: text(fields.optional("request_id")),
@@ -67,7 +67,7 @@ impl FromFields for LogQuery {
 impl IntoParams for LogQuery {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let since = any_of([time(), pattern("^$")]);
-        let level = pattern(format!(r"^{PADDING}(?:{}){PADDING}$", any_case(&LogLevel::INPUT_NAMES)));
+        let level = pattern(format!(r"^{PADDING}(?:{}){PADDING}$", any_case(&LEVEL_INPUT_NAMES)));
         vec![
             query("limit", "Most lines; 100 if absent", query_integer(&LIMITS)),
             query("level", "`debug`, `info`, `warning` or `error`: lines of this level or a worse one", level),
@@ -83,7 +83,7 @@ impl IntoParams for LogQuery {
 one_of!(
     /// Level of a line.
     LogLevelName,
-    LogLevel::OUTPUT_NAMES
+    LEVEL_OUTPUT_NAMES
 );
 
 /// Lines of the log, newest first.
@@ -172,9 +172,6 @@ fn follow(monitoring: &MonitoringService, query: LogQuery) -> Result<Response, E
             LogTailEvent::Missed(count) => Event::default().event(MISSED).data(json!({"count": count}).to_string()),
         })
     });
-    let headers = [
-        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-    ];
+    let headers = [(HeaderName::from_static("x-accel-buffering"), "no")];
     Ok((headers, Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("ping"))).into_response())
 }

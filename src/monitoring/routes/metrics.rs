@@ -58,12 +58,14 @@ struct MemoryMetrics {
     percent: f64,
 }
 
-/// The file system at `/`, in GiB.
+/// The file system at `/`, in GiB, as `df` counts.
 #[derive(Serialize, ToSchema)]
 struct DiskMetrics {
     total_gb: f64,
     used_gb: f64,
+    /// What the server may still take. With `used_gb` it may be less than the total: the rest is reserved.
     free_gb: f64,
+    /// Of what is not reserved.
     percent: f64,
 }
 
@@ -117,7 +119,6 @@ pub(super) async fn metrics(State(monitoring): State<MonitoringService>) -> Json
 fn system(figures: &SystemUsage) -> SystemMetrics {
     let percent = |part: u64, whole: u64| if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 };
     let used = figures.memory_total.saturating_sub(figures.memory_available);
-    let disk_used = figures.disk_total.saturating_sub(figures.disk_free);
     SystemMetrics {
         cpu: CpuMetrics { percent: figures.cpu_percent, count: figures.cpus },
         memory: MemoryMetrics {
@@ -127,10 +128,10 @@ fn system(figures: &SystemUsage) -> SystemMetrics {
             percent: percent(used, figures.memory_total),
         },
         disk: DiskMetrics {
-            total_gb: figures.disk_total as f64 / GIB,
-            used_gb: disk_used as f64 / GIB,
-            free_gb: figures.disk_free as f64 / GIB,
-            percent: percent(disk_used, figures.disk_total),
+            total_gb: figures.disk.total as f64 / GIB,
+            used_gb: figures.disk.used as f64 / GIB,
+            free_gb: figures.disk.available as f64 / GIB,
+            percent: figures.disk.percent(),
         },
     }
 }

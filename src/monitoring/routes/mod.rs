@@ -4,14 +4,17 @@ mod connectivity;
 mod health;
 mod logs;
 mod metrics;
-mod prometheus;
 mod status;
 
 use axum::Router;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::MonitoringService;
+use crate::web::ApiError;
 
 /// The module's routes.
 pub fn router() -> OpenApiRouter<MonitoringService> {
@@ -25,5 +28,11 @@ pub fn router() -> OpenApiRouter<MonitoringService> {
 
 /// `/metrics`. It is no part of the API, hence of its document, as it speaks Prometheus' format only.
 pub fn prometheus_router() -> Router<MonitoringService> {
-    Router::new().route("/metrics", axum::routing::get(prometheus::prometheus))
+    Router::new().route("/metrics", axum::routing::get(prometheus))
+}
+
+/// Figures for Prometheus.
+async fn prometheus(State(monitoring): State<MonitoringService>) -> Result<impl IntoResponse, ApiError> {
+    let text = monitoring.exposition(&monitoring.settings()).await?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
 }

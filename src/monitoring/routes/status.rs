@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::monitoring::MonitoringService;
-use crate::settings::Settings;
+use crate::settings::{LogFormat, Settings};
 use crate::web::JsonReply;
 
 /// What the server is and how it is configured.
@@ -88,7 +88,8 @@ struct StatusMonitoring {
     /// Where Prometheus finds its figures; null if that is switched off.
     prometheus: Option<&'static str>,
     log_level: String,
-    log_format: &'static str,
+    #[schema(value_type = String)]
+    log_format: LogFormat,
     log_content: bool,
 }
 
@@ -149,7 +150,7 @@ fn configuration(settings: &Settings) -> Configuration {
             enabled: monitoring.enabled,
             prometheus: monitoring.enabled.then_some("/metrics"),
             log_level: settings.server.log_level.clone(),
-            log_format: monitoring.log_format.as_str(),
+            log_format: monitoring.log_format,
             log_content: monitoring.log_content,
         },
     }

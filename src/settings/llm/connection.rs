@@ -1,13 +1,12 @@
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use url::Url;
 
 use crate::kernel::{CredentialOrigin, FieldIssue, Fields, Lenient, LenientResult, Secret, SecretUrl, read_word};
-use crate::settings::bounds::{self, MAX_URL_CHARS};
-use crate::settings::{Environment, reference};
+use crate::settings::resources::parse_http_url;
+use crate::settings::{Environment, bounds, reference};
 
 /// The wire format an LLM server speaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LlmProvider {
     /// Ask the server once.
@@ -20,23 +19,13 @@ pub enum LlmProvider {
 }
 
 impl LlmProvider {
-    /// The name in settings and replies.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::OpenAi => "openai",
-            Self::Ollama => "ollama",
-        }
-    }
-
     /// What they are called, in any case.
     pub const NAMES: [&str; 3] = ["auto", "openai", "ollama"];
-    const WORDS: [(&str, Self); 3] = [("auto", Self::Auto), ("openai", Self::OpenAi), ("ollama", Self::Ollama)];
 }
 
 impl Lenient for LlmProvider {
     fn read(value: &Value) -> LenientResult<Self> {
-        read_word(value.as_str(), &Self::WORDS, "Input should be 'auto', 'openai' or 'ollama'")
+        read_word(value.as_str(), "Input should be 'auto', 'openai' or 'ollama'")
     }
 }
 
@@ -53,8 +42,8 @@ pub struct LlmSettings {
     pub timeout_seconds: i64,
     /// Attempts in all, as in the original; 0 and 1 both mean a single one.
     pub max_retries: i64,
-    /// Sampling temperature.
-    pub temperature: f64,
+    /// Sampling temperature; `None` leaves it to the server.
+    pub temperature: Option<f64>,
     /// Longest answer, in tokens.
     pub max_tokens: Option<i64>,
     /// Wire format.
@@ -75,25 +64,19 @@ impl LlmSettings {
             timeout_seconds: fields.int_or("timeout_seconds", 60, bounds::CALL_SECONDS),
             max_retries: fields.int_or("max_retries", 3, bounds::LLM_ATTEMPTS),
             max_tokens: fields.int_optional("max_tokens", bounds::ANSWER_TOKENS),
-            temperature: fields.float_or("temperature", 0.7, bounds::TEMPERATURES),
+            temperature: Some(fields.float_or("temperature", 0.7, bounds::TEMPERATURES)),
             provider: fields.or("provider", LlmProvider::Auto),
-            fallback_models: fields.or("fallback_models", Vec::new()),
+            fallback_models: fields.beyond_original(|fields| fields.or("fallback_models", Vec::new())),
         }
     }
 
     /// All fields by their JSON names, the key in clear: for the store only.
     pub(super) fn to_stored(&self) -> Value {
-        json!({
-            "base_url": self.base_url,
-            "default_model": self.default_model,
-            "api_key": self.api_key.as_ref().map(Secret::expose),
-            "timeout_seconds": self.timeout_seconds,
-            "max_retries": self.max_retries,
-            "temperature": self.temperature,
-            "max_tokens": self.max_tokens,
-            "provider": self.provider.as_str(),
-            "fallback_models": self.fallback_models,
-        })
+        let mut fields = json!(self);
+        if let Some(key) = fields.get_mut("api_key") {
+            *key = json!(self.api_key.as_ref().map(Secret::expose));
+        }
+        fields
     }
 
     /// These settings with every `${NAME}` replaced, checked for use.
@@ -131,14 +114,9 @@ impl LlmSettings {
 }
 
 fn check_url(text: &str) -> Result<(), &'static str> {
-    SecretUrl::new(text).check_unambiguous()?;
-    let starts_well = ["http://", "https://"].iter().any(|scheme| text.to_ascii_lowercase().starts_with(scheme));
-    // The URL parser forgives blanks, control characters and missing slashes; other programs may not.
-    let plain = starts_well
-        && text.chars().count() <= MAX_URL_CHARS
-        && !text.contains(|c: char| c.is_control() || c.is_whitespace() || c == '\\')
-        && !text.contains("${");
-    match Url::parse(text).ok().filter(|url| plain && url.has_host()) {
+    let url = SecretUrl::new(text);
+    url.check_unambiguous()?;
+    match parse_http_url(&url).filter(|_| !text.contains("${")) {
         None => Err("Input should be a URL that starts with http:// or https:// and names a host"),
         Some(url) if !url.username().is_empty() || url.password().is_some() => {
             Err("Input should have no user name or password in the URL; use api_key")
@@ -155,9 +133,6 @@ fn check_model(text: &str) -> Result<(), &'static str> {
 }
 
 fn check_key(text: &str) -> Result<(), &'static str> {
-    if text.bytes().all(|b| b.is_ascii_graphic()) {
-        Ok(())
-    } else {
-        Err("Input should be printable ASCII without blanks")
-    }
+    let is_key = text.bytes().all(|b| b.is_ascii_graphic());
+    if is_key { Ok(()) } else { Err("Input should be printable ASCII without blanks") }
 }

@@ -1,7 +1,7 @@
 use serde_json::{Map, Value};
 
 use super::LlmSettings;
-use super::layer::{FIELDS, LlmLayer};
+use super::layer::{FIELDS, LlmLayer, masks_key};
 use crate::kernel::{Error, FieldIssue, Segment, check_credential_origin, prefixed};
 use crate::settings::{Environment, JsonFile, Section};
 
@@ -16,16 +16,8 @@ pub struct LlmSection {
 }
 
 impl LlmSection {
-    /// What the file and the variables say; the error lists what can't be used, by JSON field.
+    /// What these layers say together; the error lists what can't be used, by JSON field.
     pub(in crate::settings) fn new(
-        file: LlmLayer,
-        environment: LlmLayer,
-        variables: &Environment,
-    ) -> Result<Self, Vec<FieldIssue>> {
-        Self::stack(file, environment, LlmLayer::default(), variables)
-    }
-
-    fn stack(
         file: LlmLayer,
         environment: LlmLayer,
         stored: LlmLayer,
@@ -38,11 +30,12 @@ impl LlmSection {
 
     /// With another layer of what was changed through the API.
     fn with_layer(&self, stored: LlmLayer, variables: &Environment) -> Result<Self, Vec<FieldIssue>> {
-        Self::stack(self.file.clone(), self.environment.clone(), stored, variables)
+        Self::new(self.file.clone(), self.environment.clone(), stored, variables)
     }
 
-    /// With a change from the body of a PUT: missing and null fields keep, `""` clears. All that is wrong is told at once. A stored
-    /// key does not follow the base URL to another server; `released` are the variables that the body may refer to.
+    /// With a change from the body of a PUT: missing and null fields keep, `""` clears, and what is in effect already is not stored. All
+    /// that is wrong is told at once. A stored key does not follow the base URL to another server, and one that is masked is dropped if
+    /// that is a local one; `released` are the variables that the body may refer to.
     pub fn with_change(
         &self,
         body: &Map<String, Value>,
@@ -51,23 +44,40 @@ impl LlmSection {
     ) -> Result<Self, Error> {
         let (change, mut issues) = LlmLayer::from_put(body);
         let refused = change.check_references(released);
-        match self.with_layer(change.over(&self.stored), variables) {
+        match self.with_layer(self.news(&change).over(&self.stored), variables) {
             _ if !refused.is_empty() => issues.extend(refused),
-            Ok(next) => {
-                issues.extend(self.check_origin(&next, &change).err());
-                if issues.is_empty() {
-                    return Ok(next);
+            Ok(next) => match self.check_origin(&next, &change) {
+                Ok(()) if issues.is_empty() => return Ok(next),
+                Ok(()) => {}
+                // A form that hides the field of the key for a local server sends the mask back: the key is dropped, and goes nowhere.
+                Err(_) if issues.is_empty() && masks_key(body) && next.leaves_for_loopback(self) => {
+                    let change = change.without_key();
+                    return self.with_layer(self.news(&change).over(&self.stored), variables).map_err(Error::invalid);
                 }
-            }
+                Err(moved) => issues.push(moved),
+            },
             Err(unusable) => issues.extend(unusable),
         }
         issues.sort_by_key(|issue| FIELDS.iter().position(|(name, _)| *name == issue.path()));
         Err(Error::invalid(prefixed(&["body".into()], issues)))
     }
 
+    /// What there is to store of a change: what is said already goes on following its file or variable. Only a key that is spelt out
+    /// stays with a URL that is stored too: it was given for that server, the next one of its variable may not be.
+    fn news(&self, change: &LlmLayer) -> LlmLayer {
+        let news = change.differing(&self.written, |name| self.stored.sets(name));
+        let has_own_server = self.stored.sets("base_url") || news.sets("base_url");
+        let kept_key = has_own_server && change.sets_literal_key();
+        change.differing(&self.written, |name| self.stored.sets(name) || kept_key && name == "api_key")
+    }
+
     /// Without what was changed through the API.
     pub fn without_changes(&self, variables: &Environment) -> Result<Self, Error> {
         self.with_layer(LlmLayer::default(), variables).map_err(Error::invalid)
+    }
+
+    fn leaves_for_loopback(&self, before: &Self) -> bool {
+        self.effective.credential_origin().leaves_for_loopback(&before.effective.credential_origin())
     }
 
     /// A key without a server so far goes to the first.
@@ -148,8 +158,29 @@ mod tests {
         let llm = section.effective();
         assert_eq!(llm.base_url.as_deref(), Some("http://a"));
         assert_eq!(llm.api_key.as_ref().map(Secret::expose), Some("k"));
-        assert_eq!((llm.max_tokens, llm.temperature, llm.default_model.as_deref()), (None, 1.0, Some("m")));
+        assert_eq!((llm.max_tokens, llm.temperature, llm.default_model.as_deref()), (None, Some(1.0), Some("m")));
         assert!(!format!("{section:?}").contains("\"k\""));
+    }
+
+    #[test]
+    fn temperature_and_length_can_be_left_to_the_server() {
+        assert_eq!(LlmSection::default().effective().temperature, Some(0.7));
+        for (name, value) in [("LLM_TEMPERATURE", "none"), ("LLM_TEMPERATURE", "None"), ("LLM_MAX_TOKENS", "none")] {
+            let variables = Environment::from_pairs([(name, value)]);
+            let mut fields = variables.fields();
+            let environment = LlmLayer::from_variables(&mut fields);
+            assert_eq!(fields.into_issues(), [], "{name}={value}");
+            let section = LlmSection::new(LlmLayer::default(), environment, LlmLayer::default(), &variables).unwrap();
+            let (temperature, max_tokens) = (section.effective().temperature, section.effective().max_tokens);
+            assert_eq!((temperature.is_none(), max_tokens), (name == "LLM_TEMPERATURE", None), "{name}={value}");
+        }
+        let cleared =
+            LlmSection::default().with_layer(layer(json!({"temperature": ""})), &Environment::default()).unwrap();
+        assert_eq!(cleared.effective().temperature, None);
+        let again = LlmLayer::from_json(cleared.stored.to_stored().unwrap().as_object().unwrap()).0;
+        assert_eq!(again.settings().temperature, None, "it stays so after a restart");
+        let back = cleared.with_layer(layer(json!({"temperature": 1})), &Environment::default()).unwrap();
+        assert_eq!(back.effective().temperature, Some(1.0));
     }
 
     #[test]
@@ -169,7 +200,7 @@ mod tests {
     fn a_stored_value_wins_over_the_environment_and_is_named() {
         let variables = Environment::from_pairs([("LLM_BASE_URL", "http://env"), ("LLM_DEFAULT_MODEL", "env-model")]);
         let environment = LlmLayer::from_variables(&mut variables.fields());
-        let section = LlmSection::new(LlmLayer::default(), environment, &variables).unwrap();
+        let section = LlmSection::new(LlmLayer::default(), environment, LlmLayer::default(), &variables).unwrap();
         let section = section.with_layer(layer(json!({"default_model": "api-model"})), &variables).unwrap();
         assert_eq!(section.effective().base_url.as_deref(), Some("http://env"));
         assert_eq!(section.effective().default_model.as_deref(), Some("api-model"));

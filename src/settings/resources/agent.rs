@@ -46,15 +46,9 @@ impl Resource for AgentSettings {
         }
     }
 
-    fn to_stored(&self) -> Map<String, Value> {
-        let object = json!({
-            "url": self.url.expose(),
-            "auth_token": self.auth_token.as_ref().map(Secret::expose),
-            "timeout_seconds": self.timeout_seconds,
-            "enabled": self.enabled,
-            "metadata": self.metadata.expose(),
-        });
-        object.as_object().cloned().unwrap_or_default()
+    fn exposed(&self) -> Value {
+        let token = self.auth_token.as_ref().map(Secret::expose);
+        json!({"url": self.url.expose(), "auth_token": token, "metadata": self.metadata.expose()})
     }
 
     fn resolve(&self, environment: &Environment) -> Result<Self, Vec<FieldIssue>> {
@@ -75,10 +69,6 @@ impl Resource for AgentSettings {
 
     fn enabled(&self) -> bool {
         self.enabled
-    }
-
-    fn kind(&self) -> Option<&str> {
-        None
     }
 
     fn description(&self) -> Option<&str> {

@@ -2,10 +2,11 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
+use super::resource::visit_texts;
 use super::{CatalogEntry, Resource};
 use crate::kernel::{
     Error, FieldIssue, Fields, MASK, Properties, ResourceName, Secret, SecretUrl, Segment, assignment_before_mask,
-    check_credential_origin, looks_like_url, prefixed, unmask,
+    check_credential_origin, json_depth, looks_like_url, prefixed, unmask,
 };
 use crate::settings::{Environment, reference};
 
@@ -13,21 +14,30 @@ use crate::settings::{Environment, reference};
 /// is wrong is told at once.
 pub(super) fn read_body<T: Resource>(
     body: &Map<String, Value>,
-    stored: Option<&T>,
+    old: Option<&CatalogEntry<T>>,
     environment: &Environment,
     released: &[String],
 ) -> Result<(ResourceName, T), Error> {
-    let mut complete = body.clone();
+    let (mut complete, stored) = (body.clone(), old.map(|entry| &entry.written));
     if let Some(stored) = stored {
         keep_credentials::<T>(&mut complete, &stored.to_stored());
     }
     let (name, resource, mut issues) = read_fields::<T>(&complete);
-    let deep: Vec<_> = complete.iter().filter(|(_, value)| depth(value) > MAX_FIELD_DEPTH).map(depth_issue).collect();
+    // An entry may keep a name that it has already.
+    let is_new = |name: &&ResourceName| old.is_none_or(|entry| entry.name != **name);
+    if let Some(name) = name.as_ref().filter(is_new)
+        && let Err(expected) = name.check_new()
+    {
+        let at = vec!["body".into(), "name".into()];
+        issues.insert(0, FieldIssue::new("value_error", at, expected, name.as_str().into()));
+    }
+    let deep: Vec<_> =
+        complete.iter().filter(|(_, value)| json_depth(value) > MAX_FIELD_DEPTH).map(depth_issue).collect();
     if !deep.is_empty() {
         issues.extend(deep);
         return Err(Error::invalid(issues));
     }
-    refuse_masks(&Value::Object(complete), &mut vec!["body".into()], &mut issues);
+    refuse_masks(complete, &mut issues);
     let refused = refuse_references(&resource, stored, released);
     if refused.is_empty() {
         let unusable = match resource.resolve(environment) {
@@ -51,14 +61,6 @@ const MAX_FIELD_DEPTH: usize = 64;
 fn depth_issue((field, _): (&String, &Value)) -> FieldIssue {
     let msg = format!("Input should be nested at most {MAX_FIELD_DEPTH} levels deep");
     FieldIssue::new("value_error", vec!["body".into(), field.as_str().into()], msg, Value::Null)
-}
-
-fn depth(value: &Value) -> usize {
-    match value {
-        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
-        Value::Object(map) => 1 + map.values().map(depth).max().unwrap_or(0),
-        _ => 0,
-    }
 }
 
 /// What is wrong with a body in itself, whatever is stored.
@@ -92,26 +94,15 @@ fn keep_credentials<T: Resource>(body: &mut Map<String, Value>, stored: &Map<Str
 }
 
 /// A mask that stands for nothing stored: taking it for the value itself would break the connection silently.
-fn refuse_masks(value: &Value, at: &mut Vec<Segment>, issues: &mut Vec<FieldIssue>) {
-    // More would not be told.
-    if issues.len() >= Error::MAX_ISSUES {
-        return;
-    }
-    let members: Vec<(Segment, &Value)> = match value {
-        Value::String(text) if is_mask(text) => {
-            let msg = "Input should be the value itself: nothing is stored that the mask could stand for, or it belongs to \
-                another server, account or database or to a stronger connection";
-            return issues.push(FieldIssue::new("value_error", at.clone(), msg, MASK.into()));
+fn refuse_masks(body: Map<String, Value>, issues: &mut Vec<FieldIssue>) {
+    let msg = "Input should be entered again instead of the mask: nothing is stored that it stands for, or it belongs to another \
+        server, account or database, or to a stronger connection";
+    visit_texts(&mut vec!["body".into()], &mut Value::Object(body), &mut |at, text| {
+        // More would not be told.
+        if issues.len() < Error::MAX_ISSUES && is_mask(text) {
+            issues.push(FieldIssue::new("value_error", at.to_vec(), msg, MASK.into()));
         }
-        Value::Object(map) => map.iter().map(|(key, value)| (key.as_str().into(), value)).collect(),
-        Value::Array(items) => items.iter().enumerate().map(|(at, item)| (Segment::Index(at), item)).collect(),
-        _ => return,
-    };
-    for (segment, member) in members {
-        at.push(segment);
-        refuse_masks(member, at, issues);
-        at.pop();
-    }
+    });
 }
 
 fn is_mask(text: &str) -> bool {
@@ -164,4 +155,30 @@ pub(super) fn refuse_moved_credentials<T: Resource>(
     };
     let (stored, given) = (old.effective.credential_origin(), new.effective.credential_origin());
     check_credential_origin(&stored, &given, kept).map_err(|issue| Error::invalid(vec![issue]))
+}
+
+/// The body without its masked credentials, if it leads to another server that is on this machine: a form that hides the field of a
+/// credential for a local service sends the mask back. What it stands for is dropped then, and goes nowhere.
+pub(super) fn without_masked_credentials<T: Resource>(
+    old: &CatalogEntry<T>,
+    new: &CatalogEntry<T>,
+    body: &Map<String, Value>,
+) -> Option<Map<String, Value>> {
+    let (stored, given) = (old.effective.credential_origin(), new.effective.credential_origin());
+    if !given.leaves_for_loopback(&stored) {
+        return None;
+    }
+    let mut rest = body.clone();
+    drop_masks(&mut rest);
+    // A credential that is left out is kept, one that is null is cleared.
+    let masked = T::SECRETS.iter().filter(|secret| body.contains_key(**secret) && !rest.contains_key(**secret));
+    let cleared: Vec<_> = masked.map(|secret| ((*secret).to_owned(), Value::Null)).collect();
+    rest.extend(cleared);
+    Some(rest)
+}
+
+/// Removes the members that are nothing but a mask. Arguments of a program stay, since their order counts.
+fn drop_masks(object: &mut Map<String, Value>) {
+    object.retain(|_, value| value.as_str().is_none_or(|text| text.trim() != MASK));
+    object.values_mut().filter_map(Value::as_object_mut).for_each(drop_masks);
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
-use super::body::{body_error, read_body, read_name, refuse_moved_credentials};
+use super::body::{body_error, read_body, read_name, refuse_moved_credentials, without_masked_credentials};
 use super::{CatalogEntry, Precondition, Resource};
-use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, ResourceName, Segment, prefixed};
+use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, ResourceName, Segment, prefixed, quoted};
 use crate::settings::{Environment, JsonFile, Section};
 
 /// Resources as they were written, by name, each with the place where it stands.
@@ -55,7 +55,7 @@ impl<T: Resource> Catalog<T> {
 
     /// The entry of this name, or the error that a caller reads.
     pub fn require(&self, name: &str) -> Result<&Arc<CatalogEntry<T>>, Error> {
-        self.get(name).ok_or_else(|| Error::not_found(format!("{} '{name}' not found", T::LABEL)))
+        self.get(name).ok_or_else(|| Error::not_found(format!("{} {} not found", T::LABEL, quoted(name))))
     }
 
     /// All entries, in the order of their creation.
@@ -89,8 +89,9 @@ impl<T: Resource> Catalog<T> {
         Ok((next.rebuilt(), entry))
     }
 
-    /// With the entry replaced by what a request's body says. Another name in the body renames it; credentials that are
-    /// absent or masked are kept, but may not follow the entry to another server.
+    /// With the entry replaced by what a request's body says, which is not stored if a file or variable says the same. Another name in
+    /// the body renames it; credentials that are absent or masked are kept, but may not follow the entry to another server. If that is a
+    /// local one, those that are masked are dropped instead.
     pub fn with_replaced(
         &self,
         name: &str,
@@ -100,18 +101,43 @@ impl<T: Resource> Catalog<T> {
         released: &[String],
     ) -> Result<(Self, Arc<CatalogEntry<T>>), Error> {
         let old = self.require(name).map_err(|unknown| body_error::<T>(body).unwrap_or(unknown))?;
-        let (new_name, written) = read_body(body, Some(&old.written), environment, released)?;
-        old.check(expected)?;
-        if new_name.as_str() != name && self.live.contains_key(&new_name) {
-            return Err(name_conflict::<T>(&new_name));
+        let replace = |body: &Map<String, Value>| {
+            let (new_name, written) = read_body(body, Some(&**old), environment, released)?;
+            old.check(expected)?;
+            self.with_stored_as(old, new_name, written, environment)
+        };
+        let (next, entry) = replace(body)?;
+        let Err(refused) = refuse_moved_credentials(old, &entry, body, released) else {
+            return Ok((next.rebuilt(), entry));
+        };
+        let body = without_masked_credentials(old, &entry, body).ok_or(refused)?;
+        let (next, entry) = replace(&body)?;
+        refuse_moved_credentials(old, &entry, &body, released)?;
+        Ok((next.rebuilt(), entry))
+    }
+
+    /// With the entry as `written`, under another name perhaps.
+    fn with_stored_as(
+        &self,
+        old: &Arc<CatalogEntry<T>>,
+        name: ResourceName,
+        written: T,
+        environment: &Environment,
+    ) -> Result<(Self, Arc<CatalogEntry<T>>), Error> {
+        let is_renamed = name != old.name;
+        if is_renamed && self.live.contains_key(&name) {
+            return Err(name_conflict::<T>(&name));
+        }
+        // A file's or variable's entry goes on following it, unless the API has something else to say.
+        if !is_renamed && !self.stored.contains_key(&old.name) && old.written.means_the_same(&written, environment) {
+            return Ok((self.clone(), old.clone()));
         }
         let mut next = self.clone();
-        if new_name.as_str() != name {
-            next.rename(&old.name, &new_name);
+        if is_renamed {
+            next.rename(&old.name, &name);
         }
-        let entry = next.store(new_name, written, environment)?;
-        refuse_moved_credentials(old, &entry, body, released)?;
-        Ok((next.rebuilt(), entry))
+        let entry = next.store(name, written, environment)?;
+        Ok((next, entry))
     }
 
     /// Without the entry.

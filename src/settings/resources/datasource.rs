@@ -4,8 +4,10 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::Resource;
+use super::query_hints::{self, QueryHints};
 use super::resource::{Resolver, check_http_url, is_plain, read_kind, read_token};
 use crate::kernel::{CredentialOrigin, FieldIssue, Fields, Properties, Secret, SecretUrl};
+use crate::settings::database_url::{DatabaseEngine, DatabaseUrl, UrlReach};
 use crate::settings::{Environment, bounds};
 
 /// A source of data.
@@ -50,21 +52,34 @@ impl DataSourceSettings {
     /// How to speak to it. As in the original, every kind is spoken to over HTTP if its URL says so; `None` if this server
     /// can't speak to it.
     pub fn protocol(&self) -> Option<Protocol> {
-        let scheme = self.url.expose().split(':').next().unwrap_or_default().to_ascii_lowercase();
-        match (self.kind.to_ascii_lowercase().as_str(), scheme.as_str()) {
-            ("cubejs" | "cube", "http" | "https") => Some(Protocol::Cube),
-            (_, "http" | "https") => Some(Protocol::Rest),
-            ("postgres" | "postgresql", "postgres" | "postgresql") => Some(Protocol::Postgres),
-            ("mysql" | "mariadb", "mysql" | "mariadb") => Some(Protocol::MySql),
-            ("sqlite" | "sqlite3", "sqlite") => Some(Protocol::Sqlite),
+        let kind = self.kind.to_ascii_lowercase();
+        let scheme = self.url.expose().split(':').next().unwrap_or_default();
+        if ["http", "https"].iter().any(|http| scheme.eq_ignore_ascii_case(http)) {
+            return Some(if matches!(kind.as_str(), "cubejs" | "cube") { Protocol::Cube } else { Protocol::Rest });
+        }
+        match (kind.as_str(), DatabaseEngine::of(self.url.expose())?) {
+            ("postgres" | "postgresql", DatabaseEngine::Postgres) => Some(Protocol::Postgres),
+            ("mysql" | "mariadb", DatabaseEngine::MySql) => Some(Protocol::MySql),
+            ("sqlite" | "sqlite3", DatabaseEngine::Sqlite) => Some(Protocol::Sqlite),
             _ => None,
         }
+    }
+
+    /// What parameters of its URL change nothing here, in a sentence; `None` if there are none.
+    pub fn unused_parameters(&self) -> Option<String> {
+        let is_server = matches!(self.protocol(), Some(Protocol::Postgres | Protocol::MySql));
+        is_server.then(|| DatabaseUrl::read(&self.url, UrlReach::Network).ok()?.unused()).flatten()
     }
 
     /// The functions beyond the engine's own that queries may call: `name`, `schema.name` or `schema.*`.
     pub fn functions(&self) -> Vec<String> {
         let listed = self.config.expose().get("functions").and_then(Value::as_array);
         listed.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    /// What a model that writes its queries is told.
+    pub fn query_hints(&self) -> QueryHints {
+        QueryHints::of(&self.config)
     }
 
     fn check_url(&self, url: &SecretUrl) -> Result<(), String> {
@@ -84,9 +99,14 @@ impl DataSourceSettings {
         match (protocol, known) {
             (Some(Protocol::Cube | Protocol::Rest), _) => check_http_url(url),
             (Some(Protocol::Sqlite), _) => Ok(()),
-            (Some(_), _) => check_database_url(url),
+            (Some(_), _) if !is_plain(url.expose()) => {
+                Err("Input should be a URL without blanks and \\, of at most 2048 characters".to_owned())
+            }
+            (Some(_), _) => DatabaseUrl::read(url, UrlReach::Network).map(drop),
             (None, Some("")) => Err("Input should be a URL that starts with http:// or https://".to_owned()),
-            (None, Some(start)) => Err(format!("Input should be a URL that starts with {start}, http:// or https://")),
+            (None, Some(start)) => Err(format!(
+                "Input should be a URL that starts with {start}, http:// or https://; a list of keywords such as host=... is not read"
+            )),
             (None, None) if has_credential_parameter(url.expose()) => {
                 Err("Input should be a URL without credentials in its parameters; auth_token is the place for them"
                     .to_owned())
@@ -120,21 +140,6 @@ fn has_credential_parameter(text: &str) -> bool {
     pairs.into_iter().any(|(key, _)| bounds::CREDENTIAL_SUFFIXES.iter().any(|end| key.trim().ends_with(end)))
 }
 
-fn check_database_url(url: &SecretUrl) -> Result<(), String> {
-    let Some(parsed) = url.parse().filter(|_| is_plain(url.expose())) else {
-        return Err("Input should be a URL such as postgres://user:password@host:5432/database".to_owned());
-    };
-    if parsed.host_str().unwrap_or_default().is_empty() {
-        return Err("Input should name a host: postgres://user:password@host:5432/database".to_owned());
-    }
-    match parsed.query_pairs().find(|(key, _)| !bounds::DATABASE_PARAMETERS.contains(&key.as_ref())) {
-        Some((key, _)) => {
-            Err(format!("Input should be a URL without the parameter '{key}'; a password belongs before the @"))
-        }
-        None => Ok(()),
-    }
-}
-
 impl Resource for DataSourceSettings {
     const SECTION: &'static str = "datasources";
     const LABEL: &'static str = "DataSource";
@@ -152,16 +157,9 @@ impl Resource for DataSourceSettings {
         }
     }
 
-    fn to_stored(&self) -> Map<String, Value> {
-        let object = json!({
-            "type": self.kind,
-            "url": self.url.expose(),
-            "auth_token": self.auth_token.as_ref().map(Secret::expose),
-            "timeout_seconds": self.timeout_seconds,
-            "enabled": self.enabled,
-            "config": self.config.expose(),
-        });
-        object.as_object().cloned().unwrap_or_default()
+    fn exposed(&self) -> Value {
+        let token = self.auth_token.as_ref().map(Secret::expose);
+        json!({"url": self.url.expose(), "auth_token": token, "config": self.config.expose()})
     }
 
     fn resolve(&self, environment: &Environment) -> Result<Self, Vec<FieldIssue>> {
@@ -173,6 +171,10 @@ impl Resource for DataSourceSettings {
             resolver.reject(vec!["config".into(), "functions".into()], FUNCTIONS_EXPECTED, functions.clone());
         }
         resolver.finish(Self { url, auth_token, config, ..self.clone() })
+    }
+
+    fn forbidden(&self, _: &Environment) -> Vec<FieldIssue> {
+        query_hints::check(&self.config)
     }
 
     fn secrets(&self) -> Vec<(&'static str, Secret)> {

@@ -1,10 +1,9 @@
 use std::sync::OnceLock;
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::Resource;
-use crate::kernel::{Error, ErrorKind, FieldIssue, Redaction, ResourceName};
+use crate::kernel::{Error, ErrorKind, FieldIssue, Redaction, ResourceName, version_of};
 use crate::settings::Environment;
 
 /// One agent, data source or tool under its name. Serializes as it is shown: name and fields as written, credentials masked.
@@ -49,8 +48,7 @@ impl<T: Resource> CatalogEntry<T> {
         // Credentials are masked in the content, so that the digest can't be used to guess one; the revision tells of their
         // changes.
         let shown = serde_json::to_string(&written).unwrap_or_default();
-        let digest = Sha256::digest(format!("{revision} {name} {shown}"));
-        let version = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let version = version_of(&format!("{revision} {name} {shown}"));
         Ok(Self { name, written, effective, version, revision, redaction: OnceLock::new() })
     }
 

@@ -1,23 +1,16 @@
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::body::read_name;
 use super::catalog::WrittenEntries;
-use super::{AgentSettings, Catalog, DataSourceSettings, Resource, ToolSettings};
+use super::{Catalog, Resource};
 use crate::kernel::{FieldIssue, Fields, ResourceName, Segment};
 use crate::settings::json_file::parse_json;
 use crate::settings::{Environment, JsonFile};
 
-/// The three catalogs as the files and the environment give them.
-pub(in crate::settings) struct ResourceCatalogs {
-    pub(in crate::settings) agents: Arc<Catalog<AgentSettings>>,
-    pub(in crate::settings) datasources: Arc<Catalog<DataSourceSettings>>,
-    pub(in crate::settings) tools: Arc<Catalog<ToolSettings>>,
-}
-
 /// Where the resources of one sort come from.
-struct Sources {
+pub(in crate::settings) struct Sources {
     /// The variable that names the file, and the file it is otherwise.
     file: (&'static str, &'static str),
     /// The variable that holds a JSON object of name to entry.
@@ -26,28 +19,25 @@ struct Sources {
     single: Option<[&'static str; 3]>,
 }
 
-const AGENTS: Sources = Sources {
+pub(in crate::settings) const AGENTS: Sources = Sources {
     file: ("AGENTS_CONFIG_PATH", "config/agents.json"),
     entries: "EXTERNAL_AGENTS",
     single: Some(["EXTERNAL_AGENT_BASE_URL", "EXTERNAL_AGENT_AUTH_TOKEN", "EXTERNAL_AGENT_TIMEOUT_SECONDS"]),
 };
-const DATASOURCES: Sources = Sources {
+pub(in crate::settings) const DATASOURCES: Sources = Sources {
     file: ("DATASOURCES_CONFIG_PATH", "config/datasources.json"),
     entries: "DATASOURCES",
     single: Some(["DATASOURCE_BASE_URL", "DATASOURCE_AUTH_TOKEN", "DATASOURCE_TIMEOUT_SECONDS"]),
 };
-const TOOLS: Sources = Sources { file: ("TOOLS_CONFIG_PATH", "config/tools.json"), entries: "TOOLS", single: None };
+pub(in crate::settings) const TOOLS: Sources =
+    Sources { file: ("TOOLS_CONFIG_PATH", "config/tools.json"), entries: "TOOLS", single: None };
 
-/// Reads the files, then the variables, which win over a file's entry of the same name.
-pub(in crate::settings) fn read(environment: &Environment, env: &mut Fields<'_>) -> ResourceCatalogs {
-    ResourceCatalogs {
-        agents: read_catalog(environment, env, &AGENTS),
-        datasources: read_catalog(environment, env, &DATASOURCES),
-        tools: read_catalog(environment, env, &TOOLS),
-    }
-}
-
-fn read_catalog<T: Resource>(environment: &Environment, env: &mut Fields<'_>, sources: &Sources) -> Arc<Catalog<T>> {
+/// Reads the file, then the variables, which win over a file's entry of the same name.
+pub(in crate::settings) fn read<T: Resource>(
+    environment: &Environment,
+    env: &mut Fields<'_>,
+    sources: &Sources,
+) -> Arc<Catalog<T>> {
     let mut found = WrittenEntries::new();
     read_file(env, sources.file, &mut found);
     read_variable(env, sources.entries, &mut found);
@@ -89,15 +79,14 @@ fn read_file<T: Resource>(
 /// A variable that holds a JSON object of name to entry, as the original took it.
 fn read_variable<T: Resource>(env: &mut Fields<'_>, variable: &'static str, found: &mut WrittenEntries<T>) {
     let Some(text) = env.optional::<String>(variable) else { return };
-    let entries = match parse_json::<Value>(text.as_bytes()) {
+    let entries = match parse_json(&text) {
         Ok(Value::Object(entries)) => entries,
         Ok(_) => return env.reject(variable, "Input should be a JSON object of name to entry"),
         Err(error) => return env.reject(variable, format!("Input should be a JSON object of name to entry: {error}")),
     };
     for (name, entry) in entries {
         let at = vec![Segment::from(variable), Segment::from(name.as_str())];
-        let object = entry.as_object().cloned().unwrap_or_default();
-        read_entry(env, &name, &object, at, found);
+        read_entry(env, &name, &entry, at, found);
     }
 }
 
@@ -111,13 +100,12 @@ fn read_single<T: Resource>(
     let token: Option<String> = env.optional(token);
     let timeout = env.int_or(timeout, 30, 1..=3600);
     let Some(url) = url else { return };
-    let entry = [
-        ("type", "api".into()),
+    let entry = Value::from_iter([
+        ("type", Value::from("api")),
         ("url", url.into()),
-        ("auth_token", token.map_or(Value::Null, Value::String)),
+        ("auth_token", token.into()),
         ("timeout_seconds", timeout.into()),
-    ];
-    let entry: Map<_, _> = entry.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    ]);
     read_entry(env, "default", &entry, vec![T::SECTION.into(), "default".into()], found);
 }
 
@@ -125,11 +113,12 @@ fn read_single<T: Resource>(
 fn read_entry<T: Resource>(
     env: &mut Fields<'_>,
     name: &str,
-    object: &Map<String, Value>,
+    entry: &Value,
     at: Vec<Segment>,
     found: &mut WrittenEntries<T>,
 ) {
-    let mut fields = Fields::new(object, at.clone());
+    let object = entry.as_object().cloned().unwrap_or_default();
+    let mut fields = Fields::new(&object, at.clone());
     let resource = T::read(&mut fields);
     env.extend(fields.into_issues());
     match ResourceName::parse(name) {

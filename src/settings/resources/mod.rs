@@ -10,6 +10,8 @@ mod catalog;
 mod datasource;
 mod entry;
 mod load;
+mod meaning;
+mod query_hints;
 mod resource;
 mod tool;
 
@@ -17,8 +19,10 @@ pub use agent::AgentSettings;
 pub use catalog::Catalog;
 pub use datasource::{DataSourceSettings, Protocol};
 pub use entry::{CatalogEntry, Precondition};
-pub(super) use load::{ResourceCatalogs, read};
+pub(super) use load::{AGENTS, DATASOURCES, TOOLS, read};
+pub use query_hints::QueryHints;
 pub use resource::Resource;
+pub(super) use resource::parse_http_url;
 pub use tool::{
     CodeOptions, HostPattern, HttpOptions, Language, McpOptions, McpTransport, SearchOptions, SearchProvider,
     ToolOptions, ToolSettings,

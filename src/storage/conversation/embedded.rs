@@ -111,19 +111,31 @@ impl EmbeddedConversations {
     ) -> Result<(), Error> {
         let work = async {
             let mut tx = self.database.write().await?;
-            sqlx::query("DELETE FROM conversation WHERE user_id = ?1").bind(user.as_str()).execute(&mut *tx).await?;
-            sqlx::query("INSERT OR REPLACE INTO tombstone (user_id, operation, cleared_at) VALUES (?1, ?2, ?3)")
-                .bind(user.as_str())
-                .bind(&tombstone.id)
-                .bind(tombstone.at_ms)
-                .execute(&mut *tx)
-                .await?;
-            if let Some(outbox) = outbox {
-                outbox.add(&mut tx, user.as_str(), tombstone).await?;
-            }
+            self.clear_within(&mut tx, user, tombstone, outbox).await?;
             tx.commit().await
         };
         work.await.map_err(failed("could not clear a conversation"))
+    }
+
+    /// [`EmbeddedConversations::clear`] as part of a transaction.
+    pub(super) async fn clear_within(
+        &self,
+        tx: &mut Transaction<'_, Sqlite>,
+        user: &UserId,
+        tombstone: &Tombstone,
+        outbox: Option<&Outbox>,
+    ) -> Result<(), sqlx::Error> {
+        sqlx::query("DELETE FROM conversation WHERE user_id = ?1").bind(user.as_str()).execute(&mut **tx).await?;
+        sqlx::query("INSERT OR REPLACE INTO tombstone (user_id, operation, cleared_at) VALUES (?1, ?2, ?3)")
+            .bind(user.as_str())
+            .bind(&tombstone.id)
+            .bind(tombstone.at_ms)
+            .execute(&mut **tx)
+            .await?;
+        if let Some(outbox) = outbox {
+            outbox.add(tx, user.as_str(), tombstone).await?;
+        }
+        Ok(())
     }
 
     /// The messages beyond the newest `keep`, oldest first, at most `max_messages` of them.

@@ -1,8 +1,10 @@
 //! Conversations: in Redis if there is one, else in the embedded database.
 //!
 //! With Redis, the embedded database keeps a copy, which answers while Redis is away. `script` knows the keys and changes them,
-//! `redis` reads them; `replay` brings what was queued to Redis, and `restore` the copies that it has lost.
+//! `redis` reads them; `replay` brings what was queued to Redis, and `restore` the copies that it has lost. `bulk` counts and clears
+//! all conversations.
 
+mod bulk;
 mod codec;
 mod copies;
 mod embedded;

@@ -30,9 +30,7 @@ pub(super) async fn append(
 }
 
 pub(super) async fn clear(connection: RedisConnection, user: &UserId, tombstone: &Tombstone) -> Result<(), Failure> {
-    let cleared = Some(tombstone.clone());
-    let update = ConversationUpdate { cleared, is_late: false, ..ConversationUpdate::late(tombstone.at_ms) };
-    update.apply(connection, user).await.map(|_| ())
+    ConversationUpdate::clearing(tombstone).apply(connection, user).await.map(|_| ())
 }
 
 pub(super) async fn recent(

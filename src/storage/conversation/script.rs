@@ -75,6 +75,11 @@ impl ConversationUpdate {
         Self { now_ms, ttl_ms: TOMBSTONE_TTL_MS, max_messages: i64::MAX, is_late: true, ..Self::default() }
     }
 
+    /// A clearing, now.
+    pub(super) fn clearing(tombstone: &Tombstone) -> Self {
+        Self { cleared: Some(tombstone.clone()), is_late: false, ..Self::late(tombstone.at_ms) }
+    }
+
     /// About how much it is to send.
     pub(super) fn bytes(&self) -> usize {
         let texts = self.steps.iter().flat_map(|(_, messages)| messages).chain(&self.summary);

@@ -56,5 +56,5 @@ impl fmt::Display for ExecutionCursor {
 
 /// No page of this server has given such a cursor.
 fn invalid_cursor() -> Error {
-    Error::new(ErrorKind::BadRequest, "cursor: Input should be the next_cursor of the page before")
+    Error::new(ErrorKind::BadRequest, "cursor should be the next_cursor of the page before")
 }

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use serde_json::Value;
 use sqlx::SqliteExecutor;
 use tokio::time::sleep;
 
@@ -66,6 +67,11 @@ impl EmbeddedExecutions {
         executions.map_err(failed("could not list executions"))
     }
 
+    pub(super) async fn count(&self) -> Result<i64, Error> {
+        let counting = sqlx::query_scalar("SELECT COUNT(*) FROM execution").fetch_one(self.database.read()).await;
+        counting.map_err(failed("could not count the executions"))
+    }
+
     /// A few at a time with pauses, so that other writers are not kept waiting.
     pub(super) async fn retain(&self, age: Duration, max_rows: i64) -> Result<(), Error> {
         let before = self.clock.now_ms().saturating_sub(int(age.as_millis()));
@@ -94,21 +100,16 @@ impl EmbeddedExecutions {
 
     /// Forgets executions that were written back, unless something of them still waits.
     pub(super) async fn forget(&self, ids: &[String], written_until: i64) -> Result<(), Error> {
-        let work = async {
-            let mut tx = self.database.write().await?;
-            for id in ids {
-                sqlx::query(
-                    "DELETE FROM execution WHERE id = ?1 AND NOT EXISTS
-                         (SELECT 1 FROM outbox WHERE service = 'postgres' AND owner = ?1 AND position > ?2)",
-                )
-                .bind(id)
-                .bind(written_until)
-                .execute(&mut *tx)
-                .await?;
-            }
-            tx.commit().await
-        };
-        work.await.map_err(failed("could not remove executions that were written back"))
+        sqlx::query(
+            "DELETE FROM execution WHERE id IN (SELECT value FROM json_each(?1)) AND NOT EXISTS
+                 (SELECT 1 FROM outbox WHERE service = 'postgres' AND owner = execution.id AND position > ?2)",
+        )
+        .bind(Value::from(ids).to_string())
+        .bind(written_until)
+        .execute(self.database.writer())
+        .await
+        .map(|_| ())
+        .map_err(failed("could not remove executions that were written back"))
     }
 }
 

@@ -3,12 +3,12 @@ use tokio::time::sleep;
 
 use super::change::{DELETE_BATCH, DELETE_PAUSE, ExecutionChange, INTERRUPTED};
 use super::embedded::EmbeddedExecutions;
-use super::postgres_batch::{replace_nul, run};
+use super::postgres_batch::run;
 use super::record::{Execution, ExecutionFilter, Step};
 use super::rows::{ExecutionRow, SELECT_STEPS, StepRow, detail, execution, select_execution};
 use crate::kernel::JsonReader;
 use crate::storage::failover::{Failure, OutboxEntry, timeout_for};
-use crate::storage::postgres::{BACKGROUND_TIMEOUT, PostgresConnection, REQUEST_TIMEOUT, call};
+use crate::storage::postgres::{BACKGROUND_TIMEOUT, PostgresConnection, REQUEST_TIMEOUT, call, replace_nul};
 use crate::storage::sqlite::int;
 
 /// An execution may run for a day at most, and its server may be away for another.
@@ -59,6 +59,11 @@ pub(super) async fn list(
         rows.into_iter().map(execution).collect()
     };
     call(REQUEST_TIMEOUT, reading).await
+}
+
+pub(super) async fn count(connection: PostgresConnection) -> Result<i64, Failure> {
+    let counting = sqlx::query_scalar("SELECT COUNT(*) FROM execution").fetch_one(&connection.pool);
+    call(BACKGROUND_TIMEOUT, counting).await
 }
 
 /// A few at a time with pauses, as in the embedded store. What a server writes back late is found when it is among the first
@@ -115,9 +120,9 @@ async fn interrupt_stale(connection: &PostgresConnection, now_ms: i64) -> Result
 pub(crate) async fn write_back(
     store: &EmbeddedExecutions,
     connection: &PostgresConnection,
-    entries: &[OutboxEntry],
+    entries: &[&OutboxEntry],
 ) -> Result<(), Failure> {
-    let read = |entry: &OutboxEntry| {
+    let read = |entry: &&OutboxEntry| {
         let read = JsonReader::stored().read::<ExecutionChange>(entry.body.as_bytes());
         read.inspect_err(|error| tracing::error!(%error, "a record that has waited can't be read and is given up")).ok()
     };

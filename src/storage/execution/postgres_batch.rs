@@ -1,14 +1,39 @@
-use std::borrow::Cow;
-
 use indexmap::IndexMap;
-use sqlx::Postgres;
-use sqlx::postgres::{PgArguments, PgConnection};
-use sqlx::query::Query;
+use serde_json::{Value, json};
+use sqlx::postgres::PgConnection;
 
 use super::change::{ExecutionChange, INTERRUPTED};
-use super::record::{Execution, Outcome, Step};
+use crate::storage::postgres::replace_nul;
 
-type Statement<'a> = Query<'a, Postgres, PgArguments>;
+const BEGIN: &str = "INSERT INTO execution (id, server, user_id, status, prompt, started_at)
+    SELECT id, server, user_id, status, prompt, started_at
+    FROM ROWS FROM (json_to_recordset($1::json)
+        AS (id text, server text, user_id text, status text, prompt text, started_at bigint)) WITH ORDINALITY
+    ORDER BY ordinality ON CONFLICT (id) DO NOTHING";
+
+const PLAN: &str = "UPDATE execution SET intent = given.intent, intent_confidence = given.confidence, plan = given.plan
+    FROM json_to_recordset($1::json) AS given (id text, intent text, confidence float8, plan text)
+    WHERE execution.id = given.id";
+
+const STEP: &str = "INSERT INTO execution_step
+        (execution_id, ordinal, id, action, target, status, error, query, output, duration_ms)
+    SELECT given.* FROM json_to_recordset($1::json)
+        AS given (execution_id text, ordinal bigint, id text, action text, target text, status text, error text,
+            query text, output text, duration_ms bigint)
+    JOIN execution ON execution.id = given.execution_id
+    ON CONFLICT (execution_id, ordinal) DO NOTHING";
+
+/// The first end counts.
+const FINISH: &str = "UPDATE execution SET status = given.status, answer = given.answer, error = given.error,
+        metadata = given.metadata, finished_at = given.finished_at
+    FROM (SELECT DISTINCT ON (id) * FROM ROWS FROM (json_to_recordset($1::json)
+        AS (id text, status text, answer text, error text, metadata text, finished_at bigint)) WITH ORDINALITY
+        ORDER BY id, ordinality) AS given
+    WHERE execution.id = given.id AND execution.status = 'running'";
+
+const INTERRUPT: &str = "UPDATE execution SET status = 'interrupted', error = given.error, finished_at = given.before
+    FROM json_to_recordset($1::json) AS given (server text, error text, before bigint)
+    WHERE execution.status = 'running' AND execution.server = given.server AND started_at < given.before";
 
 /// Makes changes that stand in this order. Each kind takes one statement, however many there are: of one execution, the
 /// kinds follow each other anyway.
@@ -18,141 +43,44 @@ pub(super) async fn run(
     connection: &mut PgConnection,
 ) -> Result<(), sqlx::Error> {
     for changes in changes.split_inclusive(|change| matches!(change, ExecutionChange::Interrupt { .. })) {
-        let statements =
-            [begin(changes, server), plan(changes), step(changes), finish(changes), interrupt(changes, server)];
-        for statement in statements.into_iter().flatten() {
-            statement.execute(&mut *connection).await?;
+        let mut statements = IndexMap::from([BEGIN, PLAN, STEP, FINISH, INTERRUPT].map(|sql| (sql, Vec::new())));
+        for (sql, row) in changes.iter().map(|change| statement(change, server)) {
+            statements.entry(sql).or_default().push(row);
+        }
+        for (sql, rows) in statements.into_iter().filter(|(_, rows)| !rows.is_empty()) {
+            sqlx::query(sql).bind(Value::Array(rows).to_string()).execute(&mut *connection).await?;
         }
     }
     Ok(())
 }
 
-fn begin<'a>(changes: &'a [ExecutionChange], server: &'a str) -> Option<Statement<'a>> {
-    let begun: Vec<&Execution> = changes
-        .iter()
-        .filter_map(|change| if let ExecutionChange::Begin(execution) = change { Some(execution) } else { None })
-        .collect();
-    if begun.is_empty() {
-        return None;
-    }
-    let statement = sqlx::query(
-        "INSERT INTO execution (id, server, user_id, status, prompt, started_at)
-         SELECT id, $1, user_id, status, prompt, started_at
-         FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[])
-             WITH ORDINALITY AS given (id, user_id, status, prompt, started_at, nth)
-         ORDER BY nth ON CONFLICT (id) DO NOTHING",
-    )
-    .bind(server)
-    .bind(begun.iter().map(|execution| execution.id.as_str()).collect::<Vec<_>>())
-    .bind(begun.iter().map(|execution| replace_nul(&execution.user_id)).collect::<Vec<_>>())
-    .bind(begun.iter().map(|execution| execution.status.as_str()).collect::<Vec<_>>())
-    .bind(begun.iter().map(|execution| replace_nul(&execution.prompt)).collect::<Vec<_>>())
-    .bind(begun.iter().map(|execution| execution.started_ms).collect::<Vec<_>>());
-    Some(statement)
-}
-
-fn plan(changes: &[ExecutionChange]) -> Option<Statement<'_>> {
-    let (mut ids, mut intents, mut confidences, mut plans) = (vec![], vec![], vec![], vec![]);
-    for change in changes {
-        if let ExecutionChange::Plan { id, intent, confidence, plan } = change {
-            ids.push(id.as_str());
-            intents.push(intent.as_str());
-            confidences.push(*confidence);
-            plans.push(plan.as_str());
+/// What makes a change, and the row that it makes it of.
+fn statement(change: &ExecutionChange, server: &str) -> (&'static str, Value) {
+    let optional = |text: &Option<String>| text.as_deref().map(|text| replace_nul(text).into_owned());
+    match change {
+        ExecutionChange::Begin(it) => {
+            let (user_id, prompt) = (replace_nul(&it.user_id), replace_nul(&it.prompt));
+            let row = json!({"id": it.id, "server": server, "user_id": user_id, "status": it.status.as_str(),
+                "prompt": prompt, "started_at": it.started_ms});
+            (BEGIN, row)
+        }
+        ExecutionChange::Plan { id, intent, confidence, plan } => {
+            (PLAN, json!({"id": id, "intent": intent, "confidence": confidence, "plan": plan}))
+        }
+        ExecutionChange::Step { id, ordinal, step } => {
+            let row = json!({"execution_id": id, "ordinal": ordinal, "id": replace_nul(&step.id),
+                "action": step.action, "target": optional(&step.target), "status": step.status.as_str(),
+                "error": optional(&step.error), "query": optional(&step.query), "output": optional(&step.output),
+                "duration_ms": step.duration_ms});
+            (STEP, row)
+        }
+        ExecutionChange::Finish { id, outcome, finished_ms } => {
+            let row = json!({"id": id, "status": outcome.status.as_str(), "answer": optional(&outcome.answer),
+                "error": optional(&outcome.error), "metadata": outcome.metadata, "finished_at": finished_ms});
+            (FINISH, row)
+        }
+        ExecutionChange::Interrupt { before_ms } => {
+            (INTERRUPT, json!({"server": server, "error": INTERRUPTED, "before": before_ms}))
         }
     }
-    if ids.is_empty() {
-        return None;
-    }
-    let statement = sqlx::query(
-        "UPDATE execution SET intent = given.intent, intent_confidence = given.confidence, plan = given.plan
-         FROM unnest($1::text[], $2::text[], $3::float8[], $4::text[]) AS given (id, intent, confidence, plan)
-         WHERE execution.id = given.id",
-    )
-    .bind(ids)
-    .bind(intents)
-    .bind(confidences)
-    .bind(plans);
-    Some(statement)
-}
-
-fn step(changes: &[ExecutionChange]) -> Option<Statement<'_>> {
-    let mut steps: Vec<(&str, i64, &Step)> = Vec::new();
-    for change in changes {
-        if let ExecutionChange::Step { id, ordinal, step } = change {
-            steps.push((id, *ordinal, step));
-        }
-    }
-    if steps.is_empty() {
-        return None;
-    }
-    let optional = |field: fn(&Step) -> Option<&str>| -> Vec<_> {
-        steps.iter().map(|(_, _, step)| field(step).map(|text| replace_nul(text).into_owned())).collect()
-    };
-    let statement = sqlx::query(
-        "INSERT INTO execution_step
-             (execution_id, ordinal, id, action, status, duration_ms, target, error, query, output)
-         SELECT given.* FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[],
-             $7::text[], $8::text[], $9::text[], $10::text[]) AS given (execution_id)
-         JOIN execution ON execution.id = given.execution_id
-         ON CONFLICT (execution_id, ordinal) DO NOTHING",
-    )
-    .bind(steps.iter().map(|(id, _, _)| *id).collect::<Vec<_>>())
-    .bind(steps.iter().map(|(_, ordinal, _)| *ordinal).collect::<Vec<_>>())
-    .bind(steps.iter().map(|(_, _, step)| replace_nul(&step.id)).collect::<Vec<_>>())
-    .bind(steps.iter().map(|(_, _, step)| step.action.as_str()).collect::<Vec<_>>())
-    .bind(steps.iter().map(|(_, _, step)| step.status.as_str()).collect::<Vec<_>>())
-    .bind(steps.iter().map(|(_, _, step)| step.duration_ms).collect::<Vec<_>>())
-    .bind(optional(|step| step.target.as_deref()))
-    .bind(optional(|step| step.error.as_deref()))
-    .bind(optional(|step| step.query.as_deref()))
-    .bind(optional(|step| step.output.as_deref()));
-    Some(statement)
-}
-
-fn finish(changes: &[ExecutionChange]) -> Option<Statement<'_>> {
-    let mut ended = IndexMap::new();
-    for change in changes {
-        if let ExecutionChange::Finish { id, outcome, finished_ms } = change {
-            // The first end counts.
-            ended.entry(id.as_str()).or_insert((outcome, *finished_ms));
-        }
-    }
-    if ended.is_empty() {
-        return None;
-    }
-    let optional = |field: fn(&Outcome) -> Option<&str>| -> Vec<_> {
-        ended.values().map(|(outcome, _)| field(outcome).map(|text| replace_nul(text).into_owned())).collect()
-    };
-    let statement = sqlx::query(
-        "UPDATE execution SET status = given.status, answer = given.answer, error = given.error,
-             metadata = given.metadata, finished_at = given.finished_at
-         FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[])
-             AS given (id, status, answer, error, metadata, finished_at)
-         WHERE execution.id = given.id AND execution.status = 'running'",
-    )
-    .bind(ended.keys().copied().collect::<Vec<_>>())
-    .bind(ended.values().map(|(outcome, _)| outcome.status.as_str()).collect::<Vec<_>>())
-    .bind(optional(|outcome| outcome.answer.as_deref()))
-    .bind(optional(|outcome| outcome.error.as_deref()))
-    .bind(ended.values().map(|(outcome, _)| outcome.metadata.as_str()).collect::<Vec<_>>())
-    .bind(ended.values().map(|(_, finished_ms)| *finished_ms).collect::<Vec<_>>());
-    Some(statement)
-}
-
-fn interrupt<'a>(changes: &'a [ExecutionChange], server: &'a str) -> Option<Statement<'a>> {
-    let Some(ExecutionChange::Interrupt { before_ms }) = changes.last() else { return None };
-    let statement = sqlx::query(
-        "UPDATE execution SET status = 'interrupted', error = $3, finished_at = $2
-         WHERE status = 'running' AND server = $1 AND started_at < $2",
-    )
-    .bind(server)
-    .bind(before_ms)
-    .bind(INTERRUPTED);
-    Some(statement)
-}
-
-/// The one character that Postgres can't store.
-pub(super) fn replace_nul(text: &str) -> Cow<'_, str> {
-    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{FFFD}")) } else { Cow::Borrowed(text) }
 }

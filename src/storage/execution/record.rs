@@ -65,6 +65,13 @@ pub struct Execution {
     pub finished_ms: Option<i64>,
 }
 
+impl Execution {
+    /// Whether it has not ended.
+    pub fn is_running(&self) -> bool {
+        self.status == ExecutionStatus::Running
+    }
+}
+
 /// What is known about an execution when it ends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {

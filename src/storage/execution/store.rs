@@ -7,8 +7,8 @@ use super::cursor::ExecutionCursor;
 use super::embedded::EmbeddedExecutions;
 use super::postgres;
 use super::record::{Execution, ExecutionFilter, Outcome, Step};
-use crate::kernel::{Error, ErrorKind};
-use crate::storage::failover::{Failover, try_remote, write};
+use crate::kernel::{Error, quoted};
+use crate::storage::failover::{Failover, find, prefer_remote, try_remote, write};
 use crate::storage::postgres::Postgres;
 use crate::storage::sqlite::int;
 
@@ -49,17 +49,9 @@ impl ExecutionStore {
         if id.contains('\0') {
             return Ok(None);
         }
-        let remote = try_remote(self.postgres.as_ref(), |connection| postgres::get(connection, id)).await?;
-        let is_certain = remote.is_some() || self.postgres.is_none();
-        if let Some(found) = remote.flatten() {
-            return Ok(Some(found));
-        }
-        let found = self.embedded.get(id).await?;
-        if found.is_none() && !is_certain {
-            let detail = format!("Postgres is away, and execution '{id}' may be there; please try again later");
-            return Err(Error::new(ErrorKind::NotConfigured, detail));
-        }
-        Ok(found)
+        let reading = |connection| postgres::get(connection, id);
+        let away = || format!("Postgres is away, and execution {} may be there; please try again later", quoted(id));
+        find(self.postgres.as_ref(), reading, || self.embedded.get(id), away).await
     }
 
     /// The newest executions first, prompt and answer cut to 1000 characters, each with the cursor that as `before` gives
@@ -81,6 +73,12 @@ impl ExecutionStore {
             return Ok(with_cursors(found, true));
         }
         Ok(with_cursors(self.embedded.list(filter, before(false)?, limit).await?, false))
+    }
+
+    /// How many executions are recorded. While Postgres is away: those that the embedded store has.
+    pub async fn count(&self) -> Result<usize, Error> {
+        let count = prefer_remote(self.postgres.as_ref(), postgres::count, || self.embedded.count()).await?;
+        Ok(usize::try_from(count).unwrap_or_default())
     }
 
     /// Deletes executions that began more than `age` ago, and the oldest beyond the newest `max_rows`.

@@ -3,7 +3,7 @@ use tokio::sync::OwnedRwLockReadGuard;
 use super::outbox::Outbox;
 use super::remote::{Failure, RemoteBackend};
 use super::state::{Failover, Handle};
-use crate::kernel::Error;
+use crate::kernel::{Error, ErrorKind};
 
 /// Where an operation goes.
 enum Route<C> {
@@ -38,6 +38,25 @@ pub(crate) async fn prefer_remote<B: RemoteBackend, T>(
     }
 }
 
+/// One thing: the service's, or the embedded store's, which has what is from before the service was used. If it is not there and the
+/// service is away, nobody can tell: `away` says so.
+pub(crate) async fn find<B: RemoteBackend, T>(
+    failover: Option<&Failover<B>>,
+    operation: impl AsyncFnOnce(B::Connection) -> Result<Option<T>, Failure>,
+    embedded: impl AsyncFnOnce() -> Result<Option<T>, Error>,
+    away: impl FnOnce() -> String,
+) -> Result<Option<T>, Error> {
+    let remote = try_remote(failover, operation).await?;
+    let is_certain = remote.is_some() || failover.is_none();
+    if let Some(found) = remote.flatten() {
+        return Ok(Some(found));
+    }
+    match embedded().await? {
+        None if !is_certain => Err(Error::new(ErrorKind::NotConfigured, away())),
+        found => Ok(found),
+    }
+}
+
 /// Writes to the service. While it is away, `stand_in` writes to the embedded store and, in the same transaction, to the outbox
 /// that it is given. It is given none if there is no service.
 pub(crate) async fn write<'a, B: RemoteBackend, T, F: Future<Output = Result<T, Error>>>(
@@ -45,16 +64,32 @@ pub(crate) async fn write<'a, B: RemoteBackend, T, F: Future<Output = Result<T, 
     operation: impl AsyncFnOnce(B::Connection) -> Result<T, Failure>,
     stand_in: impl FnOnce(Option<&'a Outbox>) -> F,
 ) -> Result<T, Error> {
+    write_entries(failover, 1, operation, stand_in).await
+}
+
+/// The same, for a `stand_in` that puts so many entries into the outbox.
+pub(crate) async fn write_entries<'a, B: RemoteBackend, T, F: Future<Output = Result<T, Error>>>(
+    failover: Option<&'a Failover<B>>,
+    entries: usize,
+    operation: impl AsyncFnOnce(B::Connection) -> Result<T, Failure>,
+    stand_in: impl FnOnce(Option<&'a Outbox>) -> F,
+) -> Result<T, Error> {
     let Some(failover) = failover else { return stand_in(None).await };
     let queue = match route(failover).await {
-        Route::Remote(handle) => match operation(handle.connection.clone()).await {
-            Ok(done) => return Ok(done),
-            Err(failure) => fail_over(failover, &handle, failure).await?,
-        },
         Route::Outbox(queue) => queue,
+        Route::Remote(handle) => {
+            match operation(handle.connection.clone()).await {
+                Ok(done) => return Ok(done),
+                Err(failure) => failover.report_failure(&handle, failure)?,
+            }
+            let queue = failover.queue().await;
+            // Even if the service is back already, it is left alone until this is written back.
+            failover.mark_down();
+            queue
+        }
     };
     let done = stand_in(Some(&failover.outbox)).await?;
-    failover.enqueued();
+    failover.enqueued(entries);
     drop(queue);
     Ok(done)
 }
@@ -68,16 +103,4 @@ async fn route<B: RemoteBackend>(failover: &Failover<B>) -> Route<B::Connection>
         Some(handle) => Route::Remote(handle),
         None => Route::Outbox(queue),
     }
-}
-
-/// Sends a failed write to the outbox. Even if the service is back already, it is left alone until the write is written back.
-async fn fail_over<B: RemoteBackend>(
-    failover: &Failover<B>,
-    handle: &Handle<B::Connection>,
-    failure: Failure,
-) -> Result<OwnedRwLockReadGuard<()>, Error> {
-    failover.report_failure(handle, failure)?;
-    let queue = failover.queue().await;
-    failover.mark_down();
-    Ok(queue)
 }

@@ -122,9 +122,9 @@ impl<B: RemoteBackend> Failover<B> {
         Ok(())
     }
 
-    /// Counts an operation that was put into the outbox.
-    pub(super) fn enqueued(&self) {
-        self.state.lock().status.pending += 1;
+    /// Counts operations that were put into the outbox.
+    pub(super) fn enqueued(&self, entries: usize) {
+        self.state.lock().status.pending += entries as u64;
     }
 
     /// Gives up the oldest operations beyond the newest ones with `max_bytes` bytes: an outage may last longer than there is room

@@ -3,18 +3,22 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use sqlx::migrate::MigrateError;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgSslMode};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Connection as _, Executor};
 use tokio::time::{Instant, timeout};
 
-use super::connection::{PostgresConnection, REQUEST_TIMEOUT, call};
+use super::connection::{PostgresConnection, REQUEST_TIMEOUT, call, in_words};
 use crate::kernel::{Error, Redaction, Secret, SecretUrl};
+use crate::settings::{DatabaseUrl, SslMode, UrlReach};
 use crate::storage::execution::{self, EmbeddedExecutions};
 use crate::storage::failover::{Failure, OutboxEntry, RemoteBackend};
 use crate::storage::migrate::{self, MigrationReport};
+use crate::storage::transcript::{self, EmbeddedTranscripts};
 
 /// How long connecting may take, names, TLS and signing in included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long making all connections may take: a busy machine signs in to one in time, but not to all at once.
+const POOL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long migrations may take, waiting for those of another server included.
 const MIGRATION_TIMEOUT: Duration = Duration::from_secs(300);
 /// Connections. All are made before the first is used: no request waits for one to be made.
@@ -32,13 +36,19 @@ pub(crate) struct Postgres {
     redaction: Redaction,
     server: Arc<str>,
     executions: EmbeddedExecutions,
+    transcripts: EmbeddedTranscripts,
 }
 
 impl Postgres {
-    pub(crate) fn new(dsn: &Secret, server: String, executions: EmbeddedExecutions) -> Result<Self, Error> {
+    pub(crate) fn new(
+        dsn: &Secret,
+        server: String,
+        executions: EmbeddedExecutions,
+        transcripts: EmbeddedTranscripts,
+    ) -> Result<Self, Error> {
         let url = SecretUrl::new(dsn.expose());
         let (options, redaction) = (options(&url)?, Redaction::new(url.secrets()));
-        Ok(Self { options, redaction, server: server.into(), executions })
+        Ok(Self { options, redaction, server: server.into(), executions, transcripts })
     }
 
     /// Brings the schema up to date. Several servers may do so at once: they take turns.
@@ -51,7 +61,7 @@ impl Postgres {
                 Failure::IncompatibleSchema(migrate::newer_schema("the Postgres database", version))
             }
             MigrateError::VersionMismatch(_) => Failure::IncompatibleSchema(error.to_string()),
-            _ => Failure::Unavailable(format!("its schema can't be brought up to date: {error}")),
+            _ => Failure::Unavailable(format!("its schema can't be brought up to date: {}", in_words(&error))),
         })?;
         call(CONNECT_TIMEOUT, connection.close()).await?;
         Ok(migrated)
@@ -60,7 +70,7 @@ impl Postgres {
     fn pool(&self, connections: u32) -> PgPool {
         PgPoolOptions::new()
             .max_connections(connections)
-            .acquire_timeout(CONNECT_TIMEOUT)
+            .acquire_timeout(POOL_TIMEOUT)
             // Only one that has died is replaced: its next user notices, and does without.
             .idle_timeout(None)
             .max_lifetime(None)
@@ -86,7 +96,7 @@ impl RemoteBackend for Postgres {
             self.migrate().await?;
             let (pool, watch) = (self.pool(POOL_SIZE), self.pool(1));
             let all = try_join_all((0..POOL_SIZE).map(|_| pool.acquire()));
-            drop(call(CONNECT_TIMEOUT, async { Ok((all.await?, watch.acquire().await?)) }).await?);
+            drop(call(POOL_TIMEOUT, async { Ok((all.await?, watch.acquire().await?)) }).await?);
             Ok(PostgresConnection { pool, watch, server: self.server.clone() })
         };
         connecting.await.map_err(|failure: Failure| failure.masked(&self.redaction))
@@ -99,36 +109,45 @@ impl RemoteBackend for Postgres {
     }
 
     async fn write_back(&self, connection: &PostgresConnection, entries: &[OutboxEntry]) -> Result<(), Failure> {
-        execution::write_back(&self.executions, connection, entries).await
+        let (of_transcripts, of_executions): (Vec<_>, Vec<_>) =
+            entries.iter().partition(|entry| transcript::is_of_transcript(entry));
+        if !of_executions.is_empty() {
+            execution::write_back(&self.executions, connection, &of_executions).await?;
+        }
+        if !of_transcripts.is_empty() {
+            transcript::write_back(&self.transcripts, connection, &of_transcripts).await?;
+        }
+        Ok(())
     }
 }
 
 /// Only what the DSN says: the driver would also take account and host from this process's environment.
 fn options(dsn: &SecretUrl) -> Result<PgConnectOptions, Error> {
     let wrong =
-        |what: &str| Error::internal_public(format!("POSTGRES_DSN can't be used: {what}"), "see docs/operations.md");
-    let url = dsn.parse().ok_or_else(|| wrong("it is no URL"))?;
-    let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
-    let user = Some(decode(url.username())).filter(|user| !user.is_empty()).unwrap_or_else(|| "postgres".to_owned());
-    let database = decode(url.path().trim_start_matches('/'));
-    let mut options = PgConnectOptions::new_without_pgpass()
-        .host(url.host_str().unwrap_or("localhost").trim_matches(['[', ']']))
-        .port(url.port().unwrap_or(PORT))
-        .database(if database.is_empty() { &user } else { &database })
-        .username(&user)
-        .password(&url.password().map(decode).unwrap_or_default())
-        .ssl_mode(PgSslMode::Prefer)
-        .application_name("orchestrator-studio");
-    for (key, value) in url.query_pairs() {
-        options = match key.as_ref() {
-            "sslmode" | "ssl-mode" => options.ssl_mode(value.parse().map_err(|_| wrong("sslmode is unknown"))?),
-            "sslrootcert" => options.ssl_root_cert(value.as_ref()),
-            "host" if value.starts_with('/') => options.socket(value.as_ref()),
-            "user" => options.username(value.as_ref()),
-            "password" => options.password(value.as_ref()),
-            "application_name" | "connect_timeout" => options,
-            key => return Err(wrong(&format!("its parameter '{key}' is not known"))),
-        };
+        |what: String| Error::internal_public(format!("POSTGRES_DSN can't be used: {what}"), "see docs/operations.md");
+    let url = DatabaseUrl::read(dsn, UrlReach::Machine).map_err(wrong)?;
+    if let Some(unused) = url.unused() {
+        tracing::warn!(setting = "POSTGRES_DSN", "{unused}");
     }
-    Ok(options)
+    let user = if url.user.is_empty() { "postgres" } else { &url.user };
+    let mode = url.ssl_mode.unwrap_or(SslMode::Prefer).postgres_word();
+    let mut options = PgConnectOptions::new_without_pgpass()
+        .host(if url.host.is_empty() { "localhost" } else { &url.host })
+        .port(url.port.unwrap_or(PORT))
+        .database(if url.database.is_empty() { user } else { &url.database })
+        .username(user)
+        .password(url.password.as_deref().unwrap_or_default())
+        .ssl_mode(mode.parse().map_err(|_| wrong("its sslmode is unknown".to_owned()))?)
+        .application_name(url.application_name.as_deref().unwrap_or("orchestrator-studio"));
+    if !url.search_path.is_empty() {
+        let quoted = url.search_path.iter().map(|name| format!("\"{}\"", name.replace('"', "\"\"")));
+        options = options.options([("search_path", quoted.collect::<Vec<_>>().join(","))]);
+    }
+    if let Some(file) = &url.root_certificate {
+        options = options.ssl_root_cert(file);
+    }
+    Ok(match &url.socket {
+        Some(folder) => options.socket(folder),
+        None => options,
+    })
 }

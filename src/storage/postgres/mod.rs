@@ -4,4 +4,4 @@ mod backend;
 mod connection;
 
 pub(super) use backend::Postgres;
-pub(super) use connection::{BACKGROUND_TIMEOUT, PostgresConnection, REQUEST_TIMEOUT, call};
+pub(super) use connection::{BACKGROUND_TIMEOUT, PostgresConnection, REQUEST_TIMEOUT, call, replace_nul};

@@ -6,6 +6,7 @@ use tokio::sync::Mutex;
 
 use super::connection::{REQUEST_TIMEOUT, RedisConnection, call, round_trip};
 use crate::kernel::{Error, Redaction, Secret, SecretUrl};
+use crate::settings::RedisUrl;
 use crate::storage::conversation::{EmbeddedConversations, replay, restore};
 use crate::storage::failover::{Failure, OutboxEntry, RemoteBackend};
 
@@ -26,10 +27,18 @@ pub(crate) struct Redis {
 
 impl Redis {
     pub(crate) fn new(url: &Secret, conversations: EmbeddedConversations) -> Result<Self, Error> {
-        let client = Client::open(url.expose())
-            .map_err(|error| Error::internal_public("REDIS_URL can't be used".to_owned(), error))?;
-        let redaction = Redaction::new(SecretUrl::new(url.expose()).secrets());
+        let written = SecretUrl::new(url.expose());
+        let (client, read) = open(&written)?;
+        if let Some(unused) = read.unused() {
+            tracing::warn!(setting = "REDIS_URL", "{unused}");
+        }
+        let redaction = Redaction::new([written.secrets(), read.url.secrets()].concat());
         Ok(Self { client, redaction, conversations, watch: Arc::default() })
+    }
+
+    /// Whether [`Redis::new`] takes the URL.
+    pub(crate) fn check(url: &Secret) -> Result<(), Error> {
+        open(&SecretUrl::new(url.expose())).map(drop)
     }
 
     async fn dial(&self) -> Result<RedisConnection, Failure> {
@@ -60,6 +69,15 @@ impl Redis {
         }
         Ok(self.conversations.database.set_meta(RUN_ID, Some(run)).await?)
     }
+}
+
+/// A client that has not connected yet, and the URL as it was read.
+fn open(url: &SecretUrl) -> Result<(Client, RedisUrl), Error> {
+    let wrong =
+        |what: String| Error::internal_public(format!("REDIS_URL can't be used: {what}"), "see docs/operations.md");
+    let read = RedisUrl::read(url).map_err(wrong)?;
+    let client = Client::open(read.url.expose()).map_err(|error| wrong(error.to_string()))?;
+    Ok((client, read))
 }
 
 impl RemoteBackend for Redis {

@@ -30,8 +30,12 @@ pub(crate) async fn call<T>(
 pub(crate) fn classify<T>(outcome: Result<T, RedisError>) -> Result<T, Failure> {
     outcome.map_err(|error| {
         // It lies with the data if a key holds something else than it should. Everything else may pass.
-        if error.kind() == ErrorKind::UnexpectedReturnType || error.to_string().contains("WRONGTYPE") {
-            return Failure::Rejected(Error::internal("Redis does not take an operation", error));
+        if error.to_string().contains("WRONGTYPE") {
+            let text = "Redis has a value of another type under a key of this server, such as conversation:USER; rename or delete it";
+            return Failure::Rejected(Error::internal_public(text, error));
+        }
+        if error.kind() == ErrorKind::UnexpectedReturnType {
+            return Failure::Rejected(Error::internal_public("Redis gave a reply that can't be read", error));
         }
         Failure::Unavailable(error.to_string())
     })

@@ -2,7 +2,7 @@ use jsonschema::ValidationError;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::paths::Location;
 use jsonschema::types::JsonType;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::kernel::truncate_chars;
 
@@ -71,8 +71,7 @@ fn expected(error: &ValidationError<'_>, schema: &Value) -> String {
 fn unknown(names: &[String], keyword: &Location, schema: &Value) -> String {
     let parent = keyword.as_str().rsplit_once('/').map(|(parent, _)| parent).unwrap_or_default();
     let known = schema.pointer(parent).and_then(|schema| schema.get("properties")?.as_object());
-    let known: Vec<_> =
-        known.into_iter().flat_map(|known| known.keys()).take(MAX_LISTED).map(|name| quote(name)).collect();
+    let known: Vec<_> = known.into_iter().flat_map(Map::keys).take(MAX_LISTED).map(|name| quote(name)).collect();
     let names: Vec<_> = names.iter().take(MAX_LISTED / 4).map(|name| quote(name)).collect();
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
     format!("should have no member {}; those that are known: {known}", names.join(" or "))
@@ -100,8 +99,7 @@ fn with_article(kind: JsonType) -> String {
 }
 
 fn values(options: &Value) -> String {
-    let options = options.as_array().map(Vec::as_slice).unwrap_or_default();
-    options.iter().take(MAX_LISTED).map(value).collect::<Vec<_>>().join(", ")
+    options.as_array().into_iter().flatten().take(MAX_LISTED).map(value).collect::<Vec<_>>().join(", ")
 }
 
 fn value(value: &Value) -> String {

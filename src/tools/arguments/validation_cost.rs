@@ -71,17 +71,12 @@ impl<'a> CostCounter<'a> {
         depth: usize,
     ) -> Result<(), String> {
         let properties = schema.get("properties").and_then(Value::as_object);
-        let patterns: Vec<_> = schema
-            .get("patternProperties")
-            .and_then(Value::as_object)
-            .into_iter()
-            .flat_map(|map| map.values())
-            .collect();
+        let patterns = schema.get("patternProperties").and_then(Value::as_object);
         for (name, member) in members {
             self.spend(1 + name.len() / CHARS_PER_STEP)?;
             let own = properties.and_then(|properties| properties.get(name));
-            let any = MEMBER_KEYWORDS.iter().filter_map(|key| schema.get(*key)).chain(patterns.iter().copied());
-            for schema in own.into_iter().chain(any) {
+            let any = MEMBER_KEYWORDS.iter().filter_map(|key| schema.get(*key));
+            for schema in own.into_iter().chain(any).chain(patterns.into_iter().flat_map(Map::values)) {
                 self.spend(name.len() / CHARS_PER_STEP)?;
                 self.apply(schema, member, depth)?;
             }

@@ -5,18 +5,18 @@ use rustix::process::Pid;
 use tokio::time::sleep;
 
 use super::limits::NICENESS;
+use crate::kernel::Backoff;
 
-/// The first pause between two attempts; each is twice as long.
-const FIRST_RETRY_DELAY: Duration = Duration::from_millis(10);
-const MAX_RETRY_DELAY: Duration = Duration::from_millis(250);
+/// Pauses between attempts.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(250));
 
 /// Makes a sandbox's session yield to others: with `sched_autogroup_enabled`, niceness of processes counts within each only.
 pub(super) async fn deprioritize(first: Pid) {
-    let mut pause = FIRST_RETRY_DELAY;
+    let mut failures = 0;
     // The sandbox may not have its session yet, and the kernel takes such a wish from ordinary users ten times a second only.
     while !try_deprioritize(first) {
-        sleep(pause).await;
-        pause = (pause * 2).min(MAX_RETRY_DELAY);
+        failures += 1;
+        sleep(BACKOFF.after(failures)).await;
     }
 }
 

@@ -51,19 +51,7 @@ impl ProgramLimits {
 
     /// Sets what the kernel holds for each process of a program for the first one, whose children inherit it.
     pub(super) fn apply_limits(&self, first: Pid, is_sandboxed: bool) -> io::Result<()> {
-        // A sandbox has user ids of its own; without one, all processes of the server's user would count.
-        let processes = is_sandboxed.then_some((Resource::Nproc, MAX_PROCESSES, MAX_PROCESSES));
-        for (resource, soft, hard) in self.per_process().into_iter().chain(processes) {
-            // The server's own limit can't be raised.
-            let most = getrlimit(resource).maximum.unwrap_or(u64::MAX);
-            prlimit(Some(first), resource, Rlimit { current: Some(soft.min(most)), maximum: Some(hard.min(most)) })?;
-        }
-        Ok(())
-    }
-
-    /// What is limited, with the soft and the hard limit.
-    fn per_process(&self) -> [(Resource, u64, u64); 8] {
-        [
+        let limits = [
             (Resource::Cpu, self.cpu_seconds, self.cpu_seconds + 1),
             (Resource::Data, self.data, self.data),
             (Resource::Fsize, self.files, self.files),
@@ -73,7 +61,15 @@ impl ProgramLimits {
             // Or a program could raise its own priority where the server may.
             (Resource::Nice, 0, 0),
             (Resource::Rtprio, 0, 0),
-        ]
+        ];
+        // A sandbox has user ids of its own; without one, all processes of the server's user would count.
+        let processes = is_sandboxed.then_some((Resource::Nproc, MAX_PROCESSES, MAX_PROCESSES));
+        for (resource, soft, hard) in limits.into_iter().chain(processes) {
+            // The server's own limit can't be raised.
+            let most = getrlimit(resource).maximum.unwrap_or(u64::MAX);
+            prlimit(Some(first), resource, Rlimit { current: Some(soft.min(most)), maximum: Some(hard.min(most)) })?;
+        }
+        Ok(())
     }
 }
 

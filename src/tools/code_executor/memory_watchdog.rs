@@ -62,12 +62,11 @@ fn exceeds(root: Pid, limit: u64, is_sandboxed: bool) -> bool {
 
 /// Memory that is counted twice between `vfork` and `exec`: at most that of one child as large for each thread that waits.
 fn vfork_shared(processes: &[PathBuf]) -> u64 {
-    let children = |thread: &Path| fs::read_to_string(thread.join("children")).unwrap_or_default();
     let of_thread = |process: &Path, thread: &Path| {
         let own = resident(process);
-        let children = children(thread);
-        let children = children.split_whitespace().map(|child| resident(&process.with_file_name(child)));
-        children.filter(|child| child.abs_diff(own) <= own / 8).min_by_key(|child| child.abs_diff(own))
+        let children = fs::read_to_string(thread.join("children")).unwrap_or_default();
+        let sizes = children.split_whitespace().map(|child| resident(&process.with_file_name(child)));
+        sizes.filter(|child| child.abs_diff(own) <= own / 8).min_by_key(|child| child.abs_diff(own))
     };
     let all = processes.iter().flat_map(|process| threads(process).map(move |thread| (process, thread)));
     all.filter(|(_, thread)| is_uninterruptible(thread))
@@ -139,8 +138,7 @@ fn memory_of(process: &Path) -> (u64, u64) {
 
 /// A number of the kernel's, told in kilobytes.
 fn bytes(text: &str, name: &str) -> Option<u64> {
-    let kilobytes = text.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB"));
-    kilobytes?.trim().parse::<u64>().ok().map(|number| number << 10)
+    number(text, name).map(|kilobytes| kilobytes << 10)
 }
 
 /// What the files in a sandbox's `/tmp` take: they are in memory.
@@ -157,16 +155,16 @@ fn sockets_of(first: Pid) -> u64 {
     let (counts, counts6) = (net("sockstat"), net("sockstat6"));
     // A list of connections is slow to read: for it, the kernel looks through those of the whole machine.
     let queued = |counts: &str, name, list| {
-        if count(counts, name) == 0 { 0 } else { net(list).lines().filter_map(queues).sum::<u64>() }
+        if number(counts, name).unwrap_or(0) == 0 { 0 } else { net(list).lines().filter_map(queues).sum::<u64>() }
     };
-    let used = count(&counts, "sockets: used ") * BYTES_PER_SOCKET;
+    let used = number(&counts, "sockets: used ").unwrap_or(0) * BYTES_PER_SOCKET;
     used + queued(&counts, "TCP: inuse ", "tcp") + queued(&counts6, "TCP6: inuse ", "tcp6")
 }
 
 /// The number after `name`, with which a line begins.
-fn count(counts: &str, name: &str) -> u64 {
-    let number = counts.lines().find_map(|line| line.strip_prefix(name)?.split(' ').next());
-    number.and_then(|number| number.parse().ok()).unwrap_or(0)
+fn number(text: &str, name: &str) -> Option<u64> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+    rest.split_whitespace().next()?.parse().ok()
 }
 
 /// The bytes that a connection has to send and to be read, the fifth column.

@@ -47,14 +47,11 @@ pub(super) use schema::describe;
 
 /// Runs code. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct CodeExecutor(Arc<ExecutorState>);
-
-#[derive(Debug)]
-struct ExecutorState {
-    search: String,
+pub(super) struct CodeExecutor {
+    search: Arc<str>,
     /// The server's own folders, which no program sees even if they are below one that it needs.
-    hidden: Vec<PathBuf>,
-    known: Mutex<KnownPrograms>,
+    hidden: Arc<[PathBuf]>,
+    known: Arc<Mutex<KnownPrograms>>,
 }
 
 /// What was looked for once is known, until a program can't be started with it.
@@ -77,8 +74,7 @@ impl CodeExecutor {
     pub(super) fn new(environment: &Environment) -> Self {
         let own = [StorageSettings::data_dir(environment), Path::new(".")];
         let hidden = own.into_iter().filter_map(|folder| folder.canonicalize().ok()).collect();
-        let search = search_path(environment).to_owned();
-        Self(Arc::new(ExecutorState { search, hidden, known: Mutex::default() }))
+        Self { search: search_path(environment).into(), hidden, known: Arc::default() }
     }
 
     /// Runs the code of arguments that fit the schema.
@@ -139,7 +135,7 @@ impl CodeExecutor {
             let interpreter = self.interpreter(language, uid, is_sandboxed).await?;
             let invocation = Invocation { language, interpreter, code, stdin, limits, is_sandboxed, uid };
             let program = match sandbox {
-                Some(sandbox) => timeout_at(context.deadline.instant(), sandbox.start(&invocation, &self.0.hidden))
+                Some(sandbox) => timeout_at(context.deadline.instant(), sandbox.start(&invocation, &self.hidden))
                     .await
                     .map_err(|_| "The sandbox was not ready in time; the machine may be overloaded")??,
                 None => unsandboxed::start(&invocation)?,
@@ -148,7 +144,7 @@ impl CodeExecutor {
         };
         running.await.unwrap_or_else(|error: String| {
             // What was found may have changed.
-            let mut known = self.0.known.lock();
+            let mut known = self.known.lock();
             known.sandbox = None;
             known.interpreters.remove(&(language, is_sandboxed));
             ToolResult::error(error)
@@ -156,13 +152,10 @@ impl CodeExecutor {
     }
 
     fn sandbox(&self) -> Result<Arc<Sandbox>, String> {
-        let mut known = self.0.known.lock();
-        let sandbox = match &known.sandbox {
-            Some(sandbox) => Arc::clone(sandbox),
-            None => Arc::new(Sandbox::find(&self.0.search)?),
-        };
-        known.sandbox = Some(Arc::clone(&sandbox));
-        Ok(sandbox)
+        match &mut self.known.lock().sandbox {
+            Some(known) => Ok(Arc::clone(known)),
+            unknown => Ok(Arc::clone(unknown.insert(Arc::new(Sandbox::find(&self.search)?)))),
+        }
     }
 
     async fn interpreter(
@@ -172,11 +165,11 @@ impl CodeExecutor {
         is_sandboxed: bool,
     ) -> Result<Interpreter, String> {
         let key = (language, is_sandboxed);
-        if let Some(known) = self.0.known.lock().interpreters.get(&key) {
+        if let Some(known) = self.known.lock().interpreters.get(&key) {
             return Ok(known.clone());
         }
-        let found = interpreter::find(language, &self.0.search, uid).await?;
-        self.0.known.lock().interpreters.insert(key, found.clone());
+        let found = interpreter::find(language, &self.search, uid).await?;
+        self.known.lock().interpreters.insert(key, found.clone());
         Ok(found)
     }
 }

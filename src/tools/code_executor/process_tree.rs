@@ -1,5 +1,5 @@
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{
@@ -44,10 +44,11 @@ pub(super) struct ProcessTree {
 }
 
 impl ProcessTree {
-    /// Starts a command in a process group of its own. Nothing of the server but what the command names is handed down.
+    /// Starts a command in a process group of its own, its streams on pipes. Nothing of the server but what the command names is handed down.
     pub(super) fn start(mut command: Command) -> std::io::Result<Self> {
         // What the server itself inherited may still be open to its children.
         close_fds::set_fds_cloexec_threadsafe(3, &[]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.process_group(0).kill_on_drop(true).spawn()?;
         let leader = pidfd(id(&child).ok_or(std::io::ErrorKind::NotFound)?)?;
         Ok(Self { child, leader, first: None })

@@ -27,19 +27,14 @@ pub(super) fn result(ended: ProgramResult, invocation: &Invocation<'_>) -> ToolR
         }
     };
     let (is_cut, was_not_utf8) = (stdout.is_cut || stderr.is_cut, stdout.was_not_utf8 || stderr.was_not_utf8);
-    let mut result = result
+    result
         .with_output(ToolOutput::Program(ProgramOutput { stdout: stdout.text, stderr: stderr.text, exit_code }))
         .with("language", invocation.language.as_str())
         .with("interpreter_version", invocation.interpreter.version.as_str())
         .with("exit_code", exit_code)
-        .with("sandboxed", invocation.is_sandboxed);
-    if is_cut {
-        result = result.with("truncated", true);
-    }
-    if was_not_utf8 {
-        result = result.with("invalid_utf8_replaced", true);
-    }
-    result
+        .with("sandboxed", invocation.is_sandboxed)
+        .with_some("truncated", is_cut.then_some(true))
+        .with_some("invalid_utf8_replaced", was_not_utf8.then_some(true))
 }
 
 fn failure(code: i32, stderr: &str, invocation: &Invocation<'_>) -> String {

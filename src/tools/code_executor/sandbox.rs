@@ -1,13 +1,12 @@
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{Seek, Write};
+use std::io::{Seek, Write, pipe};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -74,42 +73,38 @@ impl Sandbox {
         hidden: &[PathBuf],
     ) -> Result<RunningProgram, String> {
         let fault = |error: std::io::Error| format!("The sandbox could not be put up: {error}");
-        let (status, reports) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| fault(error.into()))?;
-        let (code, writer) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| fault(error.into()))?;
+        let (status, reports) = pipe().map_err(fault)?;
+        let (code, writer) = pipe().map_err(fault)?;
         // Bubblewrap listens to its own reports too: without anybody, should the server be killed, it would leave half a sandbox.
         let listener = status.try_clone().map_err(fault)?;
         let mut command = self.command(invocation, hidden);
-        let handed =
-            [(FILTER_FD, memory_file(&self.filter)?), (CODE_FD, code), (STATUS_FD, reports), (LISTENER_FD, listener)];
+        let filter = memory_file(&self.filter).map_err(fault)?;
+        let handed: [(i32, OwnedFd); 4] =
+            [(FILTER_FD, filter), (CODE_FD, code.into()), (STATUS_FD, reports.into()), (LISTENER_FD, listener.into())];
         let handed = handed.map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd }).into();
         command.fd_mappings(handed).map_err(|error| error.to_string())?;
         let mut processes = ProcessTree::start(command.into()).map_err(fault)?;
         processes.chown_streams(invocation.uid);
-        let mut status = BufReader::new(Receiver::from_owned_fd(status).map_err(fault)?);
+        let mut status = BufReader::new(Receiver::from_owned_fd(status.into()).map_err(fault)?);
         let mut line = String::new();
         (&mut status).take(1000).read_line(&mut line).await.map_err(fault)?;
-        let built = JsonReader::embedded()
-            .read::<BwrapStatus>(line.as_bytes())
-            .ok()
-            .and_then(|built| Pid::from_raw(built.first));
-        let Some(first) = built else { return Err(failure(&mut processes).await) };
+        let built = JsonReader::embedded().read::<BwrapStatus>(line.as_bytes());
+        let Some(first) = built.ok().and_then(|built| Pid::from_raw(built.first)) else {
+            return Err(failure(&mut processes).await);
+        };
         // The sandbox waits for the code, which it gets when its limits are set; without the server there is none to run.
         processes.set_first(first).map_err(fault)?;
         invocation.uid.as_owner(|| invocation.limits.apply_limits(first, true)).map_err(fault)?;
         deprioritize(first);
         // A sandbox that could not be built reads none; it will say why.
-        drop(Sender::from_owned_fd(writer).map_err(fault)?.write_all(invocation.code.as_bytes()).await);
+        drop(Sender::from_owned_fd(writer.into()).map_err(fault)?.write_all(invocation.code.as_bytes()).await);
         Ok(RunningProgram { processes, first, isolation: Isolation::Sandbox(status) })
     }
 
     fn command(&self, invocation: &Invocation<'_>, hidden: &[PathBuf]) -> Command {
         let mut command = Command::new(&self.bubblewrap);
-        command.args(ISOLATION_ARGS.split(' ')).args([
-            "--size",
-            &invocation.limits.files.to_string(),
-            "--tmpfs",
-            "/tmp",
-        ]);
+        let size = invocation.limits.files.to_string();
+        command.args(ISOLATION_ARGS.split(' ')).args(["--size", &size, "--tmpfs", "/tmp"]);
         bind_paths(&mut command, invocation, hidden);
         command.args(DEVICE_ARGS.split(' '));
         let file = invocation.file_name();
@@ -122,7 +117,6 @@ impl Sandbox {
         }
         command.arg("--").arg(&invocation.interpreter.program).args(invocation.arguments(OsStr::new("/tmp")));
         command.env_clear().envs(invocation.variables("/tmp")).current_dir("/");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         invocation.uid.apply(&mut command);
         command
     }
@@ -162,14 +156,11 @@ fn outermost<'a>(paths: &[&'a Path]) -> Vec<&'a Path> {
 }
 
 /// A file that is nowhere but in memory.
-fn memory_file(content: &[u8]) -> Result<OwnedFd, String> {
-    let made = memfd_create("code", MemfdFlags::CLOEXEC).map_err(std::io::Error::from).and_then(|file| {
-        let mut file = fs::File::from(file);
-        file.write_all(content)?;
-        file.rewind()?;
-        Ok(file.into())
-    });
-    made.map_err(|error| format!("The sandbox could not be put up: {error}"))
+fn memory_file(content: &[u8]) -> std::io::Result<OwnedFd> {
+    let mut file = fs::File::from(memfd_create("code", MemfdFlags::CLOEXEC)?);
+    file.write_all(content)?;
+    file.rewind()?;
+    Ok(file.into())
 }
 
 /// Why there is no sandbox.

@@ -10,13 +10,13 @@ const MAX_STDIN_CHARS: usize = 900_000;
 /// What the tool is offered as.
 pub(in crate::tools) fn describe(options: &CodeOptions) -> FunctionSpec {
     let languages: Vec<_> = options.languages.iter().map(|language| language.as_str()).collect();
-    FunctionSpec {
-        description: format!(
+    FunctionSpec::new(
+        format!(
             "Execute code in a sandboxed environment. There is no network, and no file is kept; memory is limited to {} MB. \
              Only what the program prints comes back.",
             options.max_memory >> 20
         ),
-        parameters: json!({
+        json!({
             "type": "object",
             "properties": {
                 "code": {"type": "string", "description": "The program", "minLength": 1, "maxLength": MAX_CODE_CHARS},
@@ -28,7 +28,7 @@ pub(in crate::tools) fn describe(options: &CodeOptions) -> FunctionSpec {
             "required": ["code"],
             "additionalProperties": false,
         }),
-    }
+    )
 }
 
 /// The language of a program that names none.

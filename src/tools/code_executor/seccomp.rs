@@ -1,3 +1,4 @@
+use libc::{SECCOMP_RET_ALLOW as ALLOW, SECCOMP_RET_ERRNO as REFUSE, SECCOMP_RET_KILL_PROCESS as KILL};
 use libc::{c_long, sock_filter};
 
 /// Bits of `clone`'s flags that make namespaces.
@@ -28,7 +29,7 @@ macro_rules! syscalls {
 
 /// Calls that programs have no business with: they change the system, reach into other processes, enlarge the attack surface of
 /// the kernel, or keep memory that no limit counts.
-const DENIED_SYSCALLS: [&[c_long]; 6] = [
+const DENIED_SYSCALLS: &[&[c_long]] = &[
     // Mounts and roots
     &syscalls!(SYS_mount SYS_umount2 SYS_pivot_root SYS_chroot SYS_swapon SYS_swapoff SYS_quotactl
         SYS_name_to_handle_at SYS_open_by_handle_at SYS_fanotify_init),
@@ -49,8 +50,6 @@ const DENIED_SYSCALLS: [&[c_long]; 6] = [
         SYS_inotify_init1),
     #[cfg(target_arch = "x86_64")]
     &syscalls!(SYS_inotify_init SYS_iopl SYS_ioperm SYS_modify_ldt SYS_uselib SYS_ustat SYS_sysfs),
-    #[cfg(not(target_arch = "x86_64"))]
-    &[],
 ];
 
 /// How the kernel names this architecture in the data that a filter sees; `None` if no filter is known for it.
@@ -75,10 +74,6 @@ const NUMBER_AT: u32 = 0;
 const ARCHITECTURE_AT: u32 = 4;
 const ARGUMENTS_AT: u32 = 16;
 
-// What is done with a call.
-const ALLOW: u32 = 0x7fff_0000;
-const KILL: u32 = 0x8000_0000;
-const REFUSE: u32 = 0x0005_0000;
 /// Answers success and does nothing.
 const IGNORE: u32 = REFUSE;
 

@@ -1,5 +1,5 @@
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -15,7 +15,6 @@ pub(super) fn start(invocation: &Invocation<'_>) -> Result<RunningProgram, Strin
     let mut command = Command::new(&invocation.interpreter.program);
     command.args(invocation.arguments(folder.path().as_os_str())).current_dir(folder.path());
     command.env_clear().envs(invocation.variables(&folder.path().display().to_string()));
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let processes = ProcessTree::start(command.into()).map_err(fault)?;
     let first = processes.leader().ok_or("The program ended at once")?;
     // It may have begun already, but not got far.

@@ -9,12 +9,10 @@ mod request;
 mod schema;
 mod target;
 
-use std::time::Duration;
-
 use serde_json::{Map, Value};
 
 use super::Tool;
-use super::check::{ToolCheck, ToolCheckStatus};
+use super::check::{HTTP_CHECK_TIMEOUT, ToolCheck, ToolCheckStatus};
 use super::context::ToolContext;
 use super::result::ToolResult;
 use crate::outbound::{Reply, display_url};
@@ -25,8 +23,6 @@ use target::RequestTarget;
 
 /// Redirects that are followed.
 const MAX_REDIRECTS: usize = 5;
-/// Longest test. The original's.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Does what the arguments, which fit the schema, ask for.
 pub(super) async fn execute(
@@ -66,11 +62,8 @@ impl RedirectChain {
     async fn follow(&mut self, context: ToolContext<'_>, options: &HttpOptions) -> Result<Reply, ToolResult> {
         loop {
             let call = self.request.call(options, &self.target);
-            let reply = context
-                .http
-                .send(&call, context.deadline)
-                .await
-                .map_err(|error| ToolResult::call(&self.who(), &error))?;
+            let sent = context.http.send(&call, context.deadline).await;
+            let reply = sent.map_err(|error| ToolResult::call(&self.who(), &error))?;
             let Some(location) = self.redirect(&reply) else { return Ok(reply) };
             let who = self.who();
             if self.redirects == MAX_REDIRECTS {
@@ -112,8 +105,8 @@ pub(super) async fn check(context: ToolContext<'_>, options: &HttpOptions) -> To
         return ToolCheck::incomplete(format!("Tool '{}': config.base_url is not a URL", tool.name));
     };
     let call = OutgoingRequest::get(options).call(options, &target);
-    let found = match context.http.send(&call, context.deadline.at_most(CHECK_TIMEOUT)).await {
-        Err(error) => ToolCheck::unreachable(&error, CHECK_TIMEOUT.as_secs()),
+    let found = match context.http.send(&call, context.deadline.at_most(HTTP_CHECK_TIMEOUT)).await {
+        Err(error) => ToolCheck::unreachable(&error, HTTP_CHECK_TIMEOUT.as_secs()),
         Ok(reply) => {
             let status = reply.status();
             let mut check = ToolCheck::passed(format!("Tool endpoint is reachable (HTTP {status})"));

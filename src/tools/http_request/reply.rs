@@ -61,9 +61,11 @@ pub(super) async fn read(
         400.. => ToolResult::failure(format!("{who} answered {status_text}")).with_output(output),
         _ => ToolResult::success(output),
     };
-    let result = result.with("status_code", status).with("content_type", content_type);
-    let result = if headers.is_empty() { result } else { result.with("headers", headers) };
-    if whole { result } else { result.with("truncated", true) }
+    result
+        .with("status_code", status)
+        .with("content_type", content_type)
+        .with_some("headers", (!headers.is_empty()).then_some(headers))
+        .with_some("truncated", (!whole).then_some(true))
 }
 
 /// JSON as JSON unless it has too many values, text as text, and of all else what it is.

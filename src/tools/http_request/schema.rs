@@ -1,29 +1,35 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::request::METHODS;
 use super::target::{MAX_URL_CHARS, display_base, hosts};
 use crate::settings::HttpOptions;
 use crate::tools::function::FunctionSpec;
 
-/// What the tool is offered as.
+/// What the tool is offered as. Models are told of an object as `data`, as the original told them: not all take a list of types. Those
+/// that have a reason to send something else may.
 pub(in crate::tools) fn describe(options: &HttpOptions) -> FunctionSpec {
+    let told = parameters(options, &json!("object"));
+    let accepted = Some(Box::new(parameters(options, &json!(["object", "array", "string"]))));
+    FunctionSpec { accepted, ..FunctionSpec::new("Make HTTP requests to external APIs", told) }
+}
+
+fn parameters(options: &HttpOptions, data: &Value) -> Value {
     let parameter = json!({"type": ["string", "number", "boolean", "array", "null"],
         "items": {"type": ["string", "number", "boolean"]}});
-    let parameters = json!({
+    json!({
         "type": "object",
         "properties": {
             "url": {"type": "string", "maxLength": MAX_URL_CHARS, "description": url_description(options)},
             "method": {"type": "string", "enum": METHODS, "default": "GET", "description": "HTTP method"},
             "params": {"type": "object", "description": "Query parameters, added to those of the URL", "additionalProperties": parameter},
-            "data": {"type": ["object", "array", "string"],
+            "data": {"type": data,
                 "description": "Body: an object or array is sent as JSON, a string as it is. Not with GET and HEAD"},
             "headers": {"type": "object", "description": "Further request headers. Credentials are added by the tool itself",
                 "additionalProperties": {"type": "string"}, "maxProperties": 50},
         },
         "required": ["url"],
         "additionalProperties": false,
-    });
-    FunctionSpec { description: "Make HTTP requests to external APIs".to_owned(), parameters }
+    })
 }
 
 /// What a model is told of the argument `url`.

@@ -32,10 +32,8 @@ pub(super) fn resolve(options: &HttpOptions, arguments: &Map<String, Value>) -> 
             RequestTarget { url: Url::parse(&url).map_err(|_| "url: is not valid")?, is_own: true }
         }
         (None, false) => {
-            return Err(format!(
-                "url: should be a whole URL, since this tool has no base_url; {}",
-                allowed_places(options)
-            ));
+            let places = allowed_places(options);
+            return Err(format!("url: should be a whole URL, since this tool has no base_url; {places}"));
         }
     };
     if let Some(Value::Object(params)) = arguments.get("params") {

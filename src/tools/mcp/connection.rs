@@ -3,41 +3,47 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use parking_lot::Mutex;
 use rmcp::ClientHandler;
-use rmcp::model::{CallToolRequestParams, CallToolResponse, ClientCapabilities, ClientConfig, Implementation};
-use rmcp::model::{ProtocolVersion, ServerPeerInfo};
-use rmcp::service::{
-    ClientCacheConfig, ClientLifecycleMode, ClientServiceExt, NotificationContext, Peer, RoleClient, RunningService,
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, ClientCapabilities, ClientConfig, Implementation, ServerPeerInfo,
 };
+use rmcp::service::{ClientCacheConfig, NotificationContext, Peer, RoleClient, RunningService, serve_directly};
+use rmcp::transport::{Transport, TransportAdapterIdentity};
 use serde_json::{Map, Value};
-use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use super::error::{McpError, TransportFault};
+use super::fingerprints::ToolFingerprints;
+use super::handshake::{self, Handshake, HandshakeError, OLDER_VERSION};
 use super::http::McpHttp;
-use super::listing::{self, ToolFingerprints, ToolListing};
+use super::listing::{self, ToolListing};
 use super::stdio::ServerProcess;
 use super::target::McpTarget;
 use super::usage::UsageTracker;
 use crate::kernel::count_panics;
 use crate::settings::{McpOptions, McpTransport};
 
-/// The revision that servers of before 2026-07-28 are offered; they may answer with an older one.
-const LEGACY_VERSION: ProtocolVersion = ProtocolVersion::V_2025_11_25;
-/// Longest time that a connection may take to come about. The SDK alone waits ten seconds for whoever must say it is older.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a connection is begun in another way before it counts as failed.
+const MAX_HANDSHAKES: usize = 4;
 /// Longest time that it may take to find out why a connection is closed.
 const CAUSE_TIMEOUT: Duration = Duration::from_millis(800);
 /// Longest time that the SDK may take to say farewell.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// A list of tools that is read, in a task that no caller can cancel for the others, or that was read last.
+type PendingListing = Shared<BoxFuture<'static, Result<ToolListing, McpError>>>;
+
 /// A connection to a server. A task keeps what is behind it, and ends it when the last user drops this.
 pub(super) struct McpConnection {
     peer: Peer<RoleClient>,
     state: Arc<McpConnectionState>,
-    listed: Mutex<Option<ToolListing>>,
+    listing: Mutex<Option<PendingListing>>,
+    tasks: TaskTracker,
     _end: DropGuard,
 }
 
@@ -52,62 +58,80 @@ struct McpConnectionState {
 }
 
 impl McpConnection {
-    /// Connects. `end` closes the connection from outside, at any time.
+    /// Connects, first in the way that is `known` to work. `end` closes the connection from outside, at any time.
     pub(super) async fn open(
         target: McpTarget,
         tasks: TaskTracker,
         end: CancellationToken,
+        known: Arc<Mutex<Handshake>>,
     ) -> Result<Arc<Self>, McpError> {
-        let opening = timeout(CONNECT_TIMEOUT, async {
-            let newest_first = ClientLifecycleMode::Auto {
-                preferred_versions: vec![ProtocolVersion::V_2026_07_28],
-                legacy_version: Some(LEGACY_VERSION),
-            };
-            match Self::connect(&target, &tasks, end.clone(), newest_first).await {
-                // Some older servers break off instead of saying that they don't understand.
-                Err(error) if error.may_be_legacy_server() => {
-                    Self::connect(&target, &tasks, end.clone(), ClientLifecycleMode::Initialize).await
-                }
-                opened => opened,
-            }
-        });
+        let opening = Self::open_somehow(&target, &tasks, &end, &known);
         tokio::select! {
-            opened = opening => opened.unwrap_or(Err(McpError::TIMEOUT)),
+            opened = timeout(target.start_timeout, opening) => opened.unwrap_or_else(|_| {
+                // What it never answered may have been the greeting.
+                let mut known = known.lock();
+                *known = known.other();
+                Err(McpError::TIMEOUT)
+            }),
             () = end.cancelled() => Err(McpError::Closed),
         }
     }
 
+    async fn open_somehow(
+        target: &McpTarget,
+        tasks: &TaskTracker,
+        end: &CancellationToken,
+        known: &Mutex<Handshake>,
+    ) -> Result<Arc<Self>, McpError> {
+        let mut handshake = known.lock().clone();
+        for attempt in 1.. {
+            match Self::connect(target, tasks, end.clone(), &handshake).await {
+                Ok((connection, next)) => {
+                    *known.lock() = next;
+                    return Ok(connection);
+                }
+                Err(HandshakeError::Failed(error)) if attempt == MAX_HANDSHAKES => return Err(error),
+                Err(error) => handshake = handshake.after(error, attempt == 1)?,
+            }
+        }
+        Err(McpError::Closed)
+    }
+
+    /// Connects in one way; gives also the way to take the next time.
     async fn connect(
         target: &McpTarget,
         tasks: &TaskTracker,
         end: CancellationToken,
-        lifecycle: ClientLifecycleMode,
-    ) -> Result<Arc<Self>, McpError> {
+        handshake: &Handshake,
+    ) -> Result<(Arc<Self>, Handshake), HandshakeError> {
         let (name, fault, is_stale) = (target.name.clone(), TransportFault::default(), AtomicBool::new(false));
         let state = Arc::new(McpConnectionState { name, fault, usage: UsageTracker::new(), is_stale, end });
-        let (handler, fault) = (NotificationHandler(Arc::clone(&state)), state.fault.clone());
-        let (service, mut process) = match &target.transport {
+        let (handler, fault, probe) =
+            (NotificationHandler(Arc::clone(&state)), state.fault.clone(), target.probe_timeout);
+        let (begun, mut process) = match &target.transport {
             McpTransport::Http { url, auth_token, headers } => {
-                let client = McpHttp::new(target.http.clone(), url, auth_token.as_ref(), headers, fault);
-                (handler.serve_with_lifecycle(client.transport(), lifecycle).await, None)
+                let client = McpHttp::new(target.http.clone(), url, auth_token.as_ref(), headers, probe, fault);
+                // Its own limit ends the wait for the probe, which nothing else can follow meanwhile.
+                (begin(handler, client.transport(), handshake, 2 * probe).await, None)
             }
             McpTransport::Stdio { command, args, env } => {
                 let (process, messages) = ServerProcess::start(target, command, args, env, fault)?;
-                (handler.serve_with_lifecycle(messages, lifecycle).await, Some(process))
+                (begin(handler, messages, handshake, probe).await, Some(process))
             }
         };
-        let service = match service {
-            Ok(service) => service,
-            Err(error) => {
+        let (service, next) = match begun {
+            Ok(begun) => begun,
+            Err(HandshakeError::Failed(error)) => {
                 state.record_exit(process.as_mut()).await;
-                return Err(state.fault.explain(error.into()));
+                return Err(state.fault.explain(error).into());
             }
+            Err(speaks) => return Err(speaks),
         };
-        let peer = service.peer().clone();
+        let (peer, tasks) = (service.peer().clone(), tasks.clone());
         peer.set_response_cache_config(ClientCacheConfig::disabled()).await;
         tasks.spawn(count_panics("mcp_connection", run_connection(service, process, Arc::clone(&state))));
         let _end = state.end.clone().drop_guard();
-        Ok(Arc::new(Self { peer, state, listed: Mutex::new(None), _end }))
+        Ok((Arc::new(Self { peer, state, listing: Mutex::new(None), tasks, _end }), next))
     }
 
     /// Whether it can't be used any more.
@@ -130,31 +154,55 @@ impl McpConnection {
         self.state.is_stale.store(true, Ordering::Release);
     }
 
-    /// The server's tools: asked for, unless they are known. Callers wait for each other, so that it is asked once.
+    /// The server's tools: asked for, unless they are known. Who comes meanwhile waits for the same answer, and who leaves does not end
+    /// that for the others.
     pub(super) async fn list(
-        &self,
+        self: &Arc<Self>,
         target: &McpTarget,
         options: &McpOptions,
-        fingerprints: &parking_lot::Mutex<ToolFingerprints>,
+        fingerprints: &Arc<Mutex<ToolFingerprints>>,
     ) -> Result<ToolListing, McpError> {
-        let _in_use = self.state.usage.start();
-        let mut listed = self.listed.lock().await;
-        let is_stale = self.state.is_stale.swap(false, Ordering::AcqRel);
-        if let Some(listed) = &*listed
-            && !is_stale
-            && Instant::now() < listed.expires_at
-        {
-            return Ok(listed.clone());
-        }
-        // Until it has succeeded; the caller may leave meanwhile.
-        *listed = None;
-        let mut found = match listing::list(&self.peer, options, &target.redaction).await {
-            Ok(found) => found,
-            Err(failure) => return Err(self.with_cause(failure).await),
+        let pending = {
+            let mut pending = self.listing.lock();
+            match &*pending {
+                Some(running) if self.is_current(running) => running.clone(),
+                _ => pending.insert(self.start_listing(target, options, fingerprints)).clone(),
+            }
         };
-        fingerprints.lock().compare(&target.name, &mut found);
-        *listed = Some(found.clone());
-        Ok(found)
+        pending.await
+    }
+
+    /// Whether a list is still being read, or is to be believed.
+    fn is_current(&self, listing: &PendingListing) -> bool {
+        match listing.peek() {
+            None => true,
+            Some(Ok(listed)) => !self.state.is_stale.load(Ordering::Acquire) && Instant::now() < listed.expires_at,
+            Some(Err(_)) => false,
+        }
+    }
+
+    fn start_listing(
+        self: &Arc<Self>,
+        target: &McpTarget,
+        options: &McpOptions,
+        fingerprints: &Arc<Mutex<ToolFingerprints>>,
+    ) -> PendingListing {
+        let (connection, target, options) = (Arc::clone(self), target.clone(), options.clone());
+        let fingerprints = Arc::clone(fingerprints);
+        self.state.is_stale.store(false, Ordering::Release);
+        let listing = async move {
+            let _in_use = connection.state.usage.start();
+            let listing = timeout(target.start_timeout, listing::list(&connection.peer, &options, &target.redaction));
+            match listing.await.unwrap_or(Err(McpError::TIMEOUT)) {
+                Ok(mut found) => {
+                    fingerprints.lock().compare(&target.name, &mut found);
+                    Ok(found)
+                }
+                Err(failure) => Err(connection.with_cause(failure).await),
+            }
+        };
+        let listing = self.tasks.spawn(count_panics("mcp_listing", listing));
+        listing.map(|listed| listed.ok().flatten().unwrap_or(Err(McpError::Closed))).boxed().shared()
     }
 
     /// Calls one of the server's tools. Dropping it cancels the call there too.
@@ -174,6 +222,18 @@ impl McpConnection {
         }
         self.state.fault.explain(failure)
     }
+}
+
+/// Shakes hands over a transport, and leaves it to the SDK; gives also the handshake to begin with the next time.
+async fn begin<T: Transport<RoleClient> + 'static>(
+    handler: NotificationHandler,
+    mut transport: T,
+    handshake: &Handshake,
+    probe: Duration,
+) -> Result<(RunningService<RoleClient, NotificationHandler>, Handshake), HandshakeError> {
+    let (info, next) = handshake::connect(&mut transport, handler.get_info(), handshake, probe).await?;
+    let service = serve_directly::<_, _, T, T::Error, TransportAdapterIdentity>(handler, transport, Some(info));
+    Ok((service, next))
 }
 
 /// Holds a connection until it breaks, is ended or has been idle for long; then leaves nothing behind.
@@ -223,7 +283,7 @@ struct NotificationHandler(Arc<McpConnectionState>);
 impl ClientHandler for NotificationHandler {
     fn get_info(&self) -> ClientConfig {
         let client = Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-        ClientConfig::new(ClientCapabilities::default(), client).with_protocol_version(LEGACY_VERSION)
+        ClientConfig::new(ClientCapabilities::default(), client).with_protocol_version(OLDER_VERSION)
     }
 
     async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {

@@ -1,10 +1,9 @@
 use std::error::Error as StdError;
-use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rmcp::ErrorData;
-use rmcp::service::{ClientInitializeError, ServiceError};
+use rmcp::service::ServiceError;
 use rmcp::transport::streamable_http_client::StreamableHttpError;
 
 use crate::outbound::CallError;
@@ -13,19 +12,25 @@ use crate::outbound::CallError;
 const MAX_QUOTED_CHARS: usize = 2_000;
 
 /// Why an MCP server did not do what it was asked to. Reads on after the server's name: `MCP server 'x' {failure}`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub(super) enum McpError {
     /// The HTTP call failed.
+    #[error(transparent)]
     Call(CallError),
     /// The HTTP answer has this status.
+    #[error("{}", status_text(*.0))]
     Status(u16),
     /// It answered with an error.
+    #[error("answered with an error: {0}")]
     ErrorReply(String),
     /// It did something that MCP does not know, or its program could not be started.
+    #[error("{0}")]
     Other(String),
     /// The connection was closed.
+    #[error("closed the connection before it had answered")]
     Closed,
     /// It was to be started by a command that the operator has not allowed.
+    #[error("is not started: the command '{0}' is none of those that MCP_STDIO_COMMANDS allows")]
     CommandNotAllowed(String),
 }
 
@@ -33,54 +38,25 @@ impl McpError {
     /// There was no answer in time.
     pub(super) const TIMEOUT: Self = Self::Call(CallError::Timeout);
 
-    pub(super) fn other(what: impl Into<String>) -> Self {
-        Self::Other(what.into())
-    }
-
     /// Whether a server of before 2026-07-28 may fail like this because it was greeted in the way of that revision.
     pub(super) fn may_be_legacy_server(&self) -> bool {
         matches!(self, Self::Closed | Self::Other(_) | Self::Status(500..=599))
     }
 }
 
-impl fmt::Display for McpError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Call(error) => error.fmt(f),
-            Self::Status(status @ (401 | 403)) => write!(
-                f,
-                "refused the credentials (HTTP {status}); check 'auth_token' and 'headers' in the tool's config"
-            ),
-            Self::Status(status @ 300..=399) => {
-                write!(f, "answered with a redirect (HTTP {status}), which is not followed")
-            }
-            Self::Status(status @ (404 | 405)) => write!(
-                f,
-                "answered with HTTP {status}; check that the URL is that of its streamable HTTP endpoint, such as http://host/mcp"
-            ),
-            Self::Status(status) => write!(f, "answered with HTTP {status}"),
-            Self::ErrorReply(text) => write!(f, "answered with an error: {text}"),
-            Self::Other(text) => f.write_str(text),
-            Self::Closed => f.write_str("closed the connection before it had answered"),
-            Self::CommandNotAllowed(command) => {
-                write!(f, "is not started: the command '{command}' is none of those that MCP_STDIO_COMMANDS allows")
-            }
+fn status_text(status: u16) -> String {
+    match status {
+        401 | 403 => {
+            format!("refused the credentials (HTTP {status}); check 'auth_token' and 'headers' in the tool's config")
         }
-    }
-}
-
-impl From<ClientInitializeError> for McpError {
-    fn from(error: ClientInitializeError) -> Self {
-        match error {
-            ClientInitializeError::TransportError { error, .. } => from_transport(error.error.as_ref()),
-            ClientInitializeError::JsonRpcError(error) => error.into(),
-            ClientInitializeError::LegacyFallbackFailed { fallback, .. } => (*fallback).into(),
-            ClientInitializeError::ConnectionClosed(_) | ClientInitializeError::Cancelled => Self::Closed,
-            ClientInitializeError::NoCompatibleProtocolVersion { .. } => {
-                Self::other("speaks none of the revisions of MCP that this server knows")
-            }
-            _ => Self::other("did not answer as MCP asks for when a connection begins"),
-        }
+        300..=399 => format!(
+            "answered with a redirect (HTTP {status}), which is not followed: only a few on the same server are; check 'url' in the \
+             tool's config"
+        ),
+        404 | 405 => format!(
+            "answered with HTTP {status}; check that the URL is that of its streamable HTTP endpoint, such as http://host/mcp"
+        ),
+        _ => format!("answered with HTTP {status}"),
     }
 }
 
@@ -91,7 +67,7 @@ impl From<ServiceError> for McpError {
             ServiceError::TransportSend(error) => from_transport(error.error.as_ref()),
             ServiceError::TransportClosed | ServiceError::Cancelled { .. } => Self::Closed,
             ServiceError::Timeout { .. } => Self::TIMEOUT,
-            _ => Self::other("answered with something that was not asked for"),
+            _ => Self::Other("answered with something that was not asked for".to_owned()),
         }
     }
 }
@@ -99,11 +75,15 @@ impl From<ServiceError> for McpError {
 impl From<ErrorData> for McpError {
     fn from(error: ErrorData) -> Self {
         let message: String = error.message.chars().take(MAX_QUOTED_CHARS).collect();
-        Self::ErrorReply(format!("{message} (code {})", error.code.0))
+        let supported = error.data.as_ref().and_then(|data| data.get("supported"));
+        let supported: String = supported.map(ToString::to_string).unwrap_or_default().chars().take(200).collect();
+        let supported = if supported.is_empty() { supported } else { format!("; it supports {supported}") };
+        Self::ErrorReply(format!("{message} (code {}){supported}", error.code.0))
     }
 }
 
-fn from_transport(error: &(dyn StdError + Send + Sync + 'static)) -> McpError {
+/// What went wrong on the way to a server.
+pub(super) fn from_transport(error: &(dyn StdError + Send + Sync + 'static)) -> McpError {
     match error.downcast_ref::<StreamableHttpError<CallError>>() {
         Some(StreamableHttpError::Client(error)) => McpError::Call(error.clone()),
         Some(StreamableHttpError::HttpStatus(error)) => McpError::Status(error.status),
@@ -112,10 +92,10 @@ fn from_transport(error: &(dyn StdError + Send + Sync + 'static)) -> McpError {
             McpError::Other(format!("answered with {kind} where MCP has JSON or an event stream"))
         }
         Some(StreamableHttpError::UnexpectedServerResponse(_) | StreamableHttpError::Deserialize(_)) => {
-            McpError::other("answered with something that is no message of MCP")
+            McpError::Other("answered with something that is no message of MCP".to_owned())
         }
         Some(StreamableHttpError::SessionExpired | StreamableHttpError::ReinitializationFailed(_)) => {
-            McpError::other("has ended the session, and a new one could not be begun")
+            McpError::Other("has ended the session, and a new one could not be begun".to_owned())
         }
         _ => McpError::Closed,
     }
@@ -134,9 +114,6 @@ impl TransportFault {
     /// `error`, or its cause if it has one that says more.
     pub(super) fn explain(&self, failure: McpError) -> McpError {
         let noted = self.0.lock().take();
-        match failure {
-            McpError::Closed => noted.unwrap_or(McpError::Closed),
-            other => other,
-        }
+        noted.filter(|_| failure == McpError::Closed).unwrap_or(failure)
     }
 }

@@ -16,6 +16,7 @@ use rmcp::transport::streamable_http_client::{
 use sse_stream::Sse;
 
 use super::error::{McpError, TransportFault};
+use super::repair::{read_message, repaired_text};
 use crate::kernel::{Deadline, JsonError, Secret, SecretUrl, media_type};
 use crate::outbound::{Body, Call, CallError, HttpClient, Reply, SseEvent, SseLimits, sse_events};
 
@@ -38,6 +39,8 @@ pub(super) struct McpHttp {
     http: HttpClient,
     /// A GET of the server, with the credentials.
     call: Call,
+    /// How long the answer to a [`probe_id`] is waited for.
+    probe: Duration,
     fault: TransportFault,
 }
 
@@ -47,11 +50,12 @@ impl McpHttp {
         url: &SecretUrl,
         auth_token: Option<&Secret>,
         headers: &[(String, Secret)],
+        probe: Duration,
         fault: TransportFault,
     ) -> Self {
         let mut call = Call::get(url.expose()).bearer(auth_token);
         call.headers.extend(headers.iter().cloned());
-        Self { http, call, fault }
+        Self { http, call, probe, fault }
     }
 
     /// The SDK's transport on top of this.
@@ -73,7 +77,7 @@ impl McpHttp {
         let text = |value: &HeaderValue| Secret::new(String::from_utf8_lossy(value.as_bytes()).as_ref());
         call.headers.extend(headers.iter().map(|(name, value)| (name.to_string(), text(value))));
         call.headers.extend(session.map(|session| ("Mcp-Session-Id".to_owned(), Secret::new(&*session))));
-        self.http.send(&call, Deadline::after(limit)).await.map_err(StreamableHttpError::Client)
+        self.http.send_following(&call, Deadline::after(limit)).await.map_err(StreamableHttpError::Client)
     }
 
     /// What a reply with a status other than success means.
@@ -102,9 +106,9 @@ impl McpHttp {
         if in_session && status == 400 && error.as_ref().is_some_and(|error| error.code.0 == UNKNOWN_SESSION) {
             return Err(StreamableHttpError::SessionExpired);
         }
-        let Some((id, request)) = request(message) else { return failed };
+        let Some((id, _)) = request(message) else { return failed };
         // A server of before 2026-07-28 refuses the first message in whatever way it likes; the SDK then begins anew.
-        let is_probe = matches!(request, ClientRequest::DiscoverRequest(_)) && (400..500).contains(&status);
+        let is_probe = probe_id(message).is_some() && (400..500).contains(&status);
         let error = error.or_else(|| is_probe.then(|| ErrorData::invalid_request(format!("HTTP {status}"), None)));
         // Errors often lack the id of what they answer.
         let answer =
@@ -116,10 +120,11 @@ impl McpHttp {
     async fn message(&self, reply: Reply) -> Result<ServerJsonRpcMessage, HttpError> {
         let body =
             reply.bytes(MAX_MESSAGE_BYTES, Deadline::after(CALL_TIMEOUT)).await.map_err(StreamableHttpError::Client)?;
-        self.http.reader().read(&body).map_err(|error| match error {
+        let message = read_message(&body, self.http.reader()).map_err(|error| match error {
             JsonError::TooManyValues(most) => StreamableHttpError::Client(CallError::TooManyValues(most)),
             JsonError::Invalid(error) => error.into(),
-        })
+        })?;
+        Ok(serde_json::from_value(message)?)
     }
 }
 
@@ -138,7 +143,17 @@ impl StreamableHttpClient for McpHttp {
         let call = Call { body: Some(body), ..self.call.clone().method("POST") };
         let call = call.accept("application/json, text/event-stream");
         let in_session = session_id.is_some();
-        let reply = self.send(call, session_id, &custom_headers, CALL_TIMEOUT).await?;
+        let limit = if probe_id(&message).is_some() { self.probe } else { CALL_TIMEOUT };
+        let reply = match (self.send(call, session_id, &custom_headers, limit).await, probe_id(&message)) {
+            (Err(StreamableHttpError::Client(CallError::Timeout)), Some(id)) => {
+                let error = ErrorData::invalid_request("no answer in time", None);
+                return Ok(StreamableHttpPostResponse::Json(
+                    ServerJsonRpcMessage::error(error, Some(id.clone())),
+                    None,
+                ));
+            }
+            (reply, _) => reply?,
+        };
         let status = reply.status();
         if !(200..300).contains(&status) {
             return self.error_response(&message, in_session, reply).await;
@@ -201,17 +216,27 @@ fn request(message: &ClientJsonRpcMessage) -> Option<(&RequestId, &ClientRequest
     }
 }
 
-/// The events of a reply. What breaks the stream is noted: the SDK would only tell that the connection is closed.
+/// The id of a question that servers of before 2026-07-28 don't know, and some never answer.
+fn probe_id(message: &ClientJsonRpcMessage) -> Option<&RequestId> {
+    let (id, request) = request(message)?;
+    matches!(request, ClientRequest::DiscoverRequest(_)).then_some(id)
+}
+
+/// The events of a reply, their messages repaired. What breaks the stream is noted: the SDK would only tell that the connection is closed.
 fn events(reply: Reply, fault: TransportFault) -> BoxStream<'static, Result<Sse, SseError>> {
+    let reader = reply.reader();
     let limits = SseLimits {
         line: MAX_MESSAGE_BYTES,
         event: MAX_MESSAGE_BYTES,
-        reader: Some(reply.reader()),
+        reader: Some(reader),
         // The SDK would take the id of half an event for one that it has, and never ask for the event again.
         keeps_unfinished: false,
     };
     let to_sdk = move |event: Result<SseEvent, CallError>| match event {
-        Ok(SseEvent { event, data, id, retry }) => Ok(Sse { event, data, id, retry }),
+        Ok(SseEvent { event, data, id, retry }) => {
+            let data = data.map(|data| repaired_text(data.as_bytes(), reader).unwrap_or(data));
+            Ok(Sse { event, data, id, retry })
+        }
         Err(error) => {
             fault.note(McpError::Call(error.clone()));
             Err(SseError::Body(Box::new(error)))

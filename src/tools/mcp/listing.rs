@@ -1,7 +1,7 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
-use rmcp::model::PaginatedRequestParams;
+use rmcp::model::{ListToolsResult, PaginatedRequestParams};
 use rmcp::service::{Peer, RoleClient};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -9,15 +9,19 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::error::McpError;
+use super::input_schema;
+use super::repair::{LeftOutItem, left_out};
 use crate::kernel::{Redaction, truncate_chars};
 use crate::settings::McpOptions;
 use crate::tools::arguments;
 use crate::tools::function::FunctionSpec;
 
 /// Tools that a server may have. What it lists beyond them does not exist for us.
-const MAX_TOOLS: usize = 1_000;
+pub(super) const MAX_TOOLS: usize = 1_000;
 /// Pages that its list may have.
 const MAX_PAGES: usize = 100;
+/// Tools of which is told that they can't be offered.
+const MAX_SKIPPED: usize = 100;
 /// Bytes that all descriptions and schemas may have.
 const MAX_LISTING_BYTES: usize = 4_000_000;
 /// Regular expressions that all schemas may have.
@@ -30,6 +34,9 @@ const MAX_DESCRIPTION_CHARS: usize = 4_000;
 const MAX_SUMMARY_CHARS: usize = 300;
 /// Bytes that a schema may have.
 const MAX_SCHEMA_BYTES: usize = 100_000;
+/// Tools that can't be offered of which a chat is told, and the characters of why.
+const MAX_TOLD: usize = 5;
+const MAX_TOLD_CHARS: usize = 200;
 /// How long a list is believed if its server does not say, and the bounds of what it may say.
 const DEFAULT_TTL: Duration = Duration::from_secs(300);
 const MIN_TTL: Duration = Duration::from_secs(30);
@@ -39,7 +46,7 @@ const MAX_TTL: Duration = Duration::from_secs(3600);
 #[derive(Clone, Debug)]
 pub(super) struct ToolListing {
     pub(super) tools: Vec<ListedTool>,
-    /// Tools that can't be offered.
+    /// Tools that can't be offered, and under the name `*` what else is wrong with the list.
     pub(super) skipped: Vec<SkippedTool>,
     /// Until when it is believed.
     pub(super) expires_at: Instant,
@@ -51,7 +58,7 @@ pub(super) struct ListedTool {
     pub(super) name: String,
     pub(super) spec: FunctionSpec,
     /// It is not what it was when the tool was first used.
-    changed: bool,
+    pub(super) changed: bool,
 }
 
 /// A tool that can't be offered.
@@ -76,70 +83,132 @@ pub(super) async fn list(
     options: &McpOptions,
     redaction: &Redaction,
 ) -> Result<ToolListing, McpError> {
-    let mut listed = ToolListing { tools: Vec::new(), skipped: Vec::new(), expires_at: Instant::now() };
-    let (mut fresh, mut budget) = (MAX_TTL, (MAX_LISTING_BYTES, MAX_PATTERNS));
-    let mut names = HashSet::new();
+    let mut reader = ListReader::new(options, redaction);
     let mut cursor = None;
-    for _ in 0..MAX_PAGES {
-        let page = peer.list_tools(Some(PaginatedRequestParams::default().with_cursor(cursor))).await?;
-        fresh = fresh.min(page.ttl_ms.map_or(DEFAULT_TTL, Duration::from_millis)).max(MIN_TTL);
-        for tool in page.tools {
-            let name: String = redaction.text(&tool.name);
-            if !is_included(&name, options) {
-                continue;
+    for nth in 1..=MAX_PAGES {
+        let page = peer.list_tools(Some(PaginatedRequestParams::default().with_cursor(cursor))).await;
+        let page = match page.map_err(McpError::from) {
+            Err(error @ (McpError::ErrorReply(_) | McpError::Other(_))) if nth > 1 => {
+                let error = redaction.text(&error.to_string());
+                reader.listing.skip("*", format!("asked for page {nth} of its list, the server {error}"));
+                return Ok(reader.finish());
             }
-            if names.len() == MAX_TOOLS {
-                listed.skip(&name, format!("the server lists more than {MAX_TOOLS} tools"));
-                return Ok(listed.expires_in(fresh));
-            }
-            match describe(tool, &name, redaction, &mut budget).await {
-                _ if !names.insert(name.clone()) => listed.skip(&name, "the server lists it twice"),
-                Ok(spec) => listed.tools.push(ListedTool { name, spec, changed: false }),
-                Err(why) => listed.skip(&name, why),
-            }
-        }
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            return Ok(listed.expires_in(fresh));
-        }
+            page => page?,
+        };
+        cursor = match reader.read(page).await {
+            Some(cursor) => Some(cursor),
+            None => return Ok(reader.finish()),
+        };
         // A long list of small pages leaves others their turn.
         tokio::task::yield_now().await;
     }
-    listed.skip("*", format!("the server's list has more than {MAX_PAGES} pages"));
-    Ok(listed.expires_in(fresh))
+    reader.listing.skip("*", format!("the server's list has more than {MAX_PAGES} pages"));
+    Ok(reader.finish())
 }
 
-/// What models are told of a tool; the error says why it can't be offered.
-async fn describe(
-    tool: rmcp::model::Tool,
-    name: &str,
-    redaction: &Redaction,
-    (bytes_left, patterns_left): &mut (usize, usize),
-) -> Result<FunctionSpec, String> {
-    if name.is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
-        return Err(format!("its name should have 1 to {MAX_NAME_BYTES} bytes and no control characters"));
+/// A list that is being read.
+struct ListReader<'a> {
+    options: &'a McpOptions,
+    redaction: &'a Redaction,
+    listing: ToolListing,
+    /// How long it is believed.
+    ttl: Duration,
+    names: HashSet<String>,
+    /// Digests of the cursors so far.
+    cursors: HashSet<[u8; 32]>,
+    bytes_left: usize,
+    patterns_left: usize,
+}
+
+impl<'a> ListReader<'a> {
+    fn new(options: &'a McpOptions, redaction: &'a Redaction) -> Self {
+        let listing = ToolListing { tools: Vec::new(), skipped: Vec::new(), expires_at: Instant::now() };
+        let (names, cursors, ttl) = (HashSet::new(), HashSet::new(), MAX_TTL);
+        let (bytes_left, patterns_left) = (MAX_LISTING_BYTES, MAX_PATTERNS);
+        Self { options, redaction, listing, ttl, names, cursors, bytes_left, patterns_left }
     }
-    let title = tool.annotations.and_then(|annotations| annotations.title);
-    let description = tool.description.map(String::from).or(tool.title).or(title);
-    let description =
-        truncate_chars(&redaction.text(&description.unwrap_or_else(|| name.to_owned())), MAX_DESCRIPTION_CHARS);
-    let parameters = redaction.json(Value::Object(Map::clone(&tool.input_schema)));
-    let bytes = parameters.to_string().len();
-    if bytes > MAX_SCHEMA_BYTES {
-        return Err(format!("its schema has more than {MAX_SCHEMA_BYTES} bytes"));
+
+    fn finish(self) -> ToolListing {
+        ToolListing { expires_at: Instant::now() + self.ttl, ..self.listing }
     }
-    *bytes_left = bytes_left
-        .checked_sub(bytes + description.len())
-        .ok_or_else(|| format!("the server's list has more than {MAX_LISTING_BYTES} bytes"))?;
-    if parameters.get("type").is_none_or(|kind| kind != "object") {
-        return Err("its schema should be that of an object".to_owned());
+
+    /// Takes a page; gives the cursor of the next one, if there is one.
+    async fn read(&mut self, page: ListToolsResult) -> Option<String> {
+        self.ttl = self.ttl.min(page.ttl_ms.map_or(DEFAULT_TTL, Duration::from_millis)).max(MIN_TTL);
+        for LeftOutItem { name, reason } in left_out(page.meta.as_ref()) {
+            let name = self.redaction.text(&name);
+            if is_included(&name, self.options) {
+                self.listing.skip(&name, reason);
+            }
+        }
+        let mut twice = Vec::new();
+        for tool in page.tools {
+            let name: String = self.redaction.text(&tool.name);
+            if !is_included(&name, self.options) {
+                continue;
+            }
+            if self.names.len() == MAX_TOOLS {
+                self.listing.skip(&name, format!("the server lists more than {MAX_TOOLS} tools"));
+                return None;
+            }
+            if !self.names.insert(name.clone()) {
+                twice.push(name);
+                continue;
+            }
+            match self.describe(tool, &name).await {
+                Ok(spec) => self.listing.tools.push(ListedTool { name, spec, changed: false }),
+                Err(why) => self.listing.skip(&name, why),
+            }
+        }
+        self.next_cursor(page.next_cursor, &twice)
     }
-    *patterns_left = patterns_left
-        .checked_sub(arguments::count_patterns(&parameters))
-        .ok_or_else(|| format!("the schemas of the server have more than {MAX_PATTERNS} patterns"))?;
-    let checking = tokio::task::spawn_blocking(move || arguments::check_schema(&parameters).map(|()| parameters));
-    let parameters = checking.await.map_err(|_| "its schema can't be used".to_owned())??;
-    Ok(FunctionSpec { description, parameters })
+
+    /// The cursor, unless it leads back to a page that was read: whose tools come twice then, which is no news.
+    fn next_cursor(&mut self, cursor: Option<String>, twice: &[String]) -> Option<String> {
+        let is_new = cursor.as_ref().is_none_or(|cursor| self.cursors.insert(Sha256::digest(cursor).into()));
+        if is_new {
+            for name in twice {
+                self.listing.skip(name, "the server lists it twice");
+            }
+            return cursor;
+        }
+        self.listing.skip("*", "the server's list leads back to a page that was read, and is taken to end there");
+        None
+    }
+
+    /// What models are told of a tool; the error says why it can't be offered.
+    async fn describe(&mut self, tool: rmcp::model::Tool, name: &str) -> Result<FunctionSpec, String> {
+        if name.is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
+            return Err(format!("its name should have 1 to {MAX_NAME_BYTES} bytes and no control characters"));
+        }
+        let title = tool.annotations.and_then(|annotations| annotations.title);
+        let description = tool.description.map(String::from).or(tool.title).or(title);
+        let description = self.redaction.text(&description.unwrap_or_else(|| name.to_owned()));
+        let description = truncate_chars(&description, MAX_DESCRIPTION_CHARS);
+        let parameters = input_schema::normalize(Map::clone(&tool.input_schema));
+        let parameters = self.redaction.json(Value::Object(parameters));
+        self.take_budget(&description, &parameters)?;
+        let checking = tokio::task::spawn_blocking(move || arguments::check_schema(&parameters).map(|()| parameters));
+        let parameters = checking.await.map_err(|_| "its schema can't be used".to_owned())??;
+        Ok(FunctionSpec::new(description, parameters))
+    }
+
+    fn take_budget(&mut self, description: &str, parameters: &Value) -> Result<(), String> {
+        let bytes = parameters.to_string().len();
+        if bytes > MAX_SCHEMA_BYTES {
+            return Err(format!("its schema has more than {MAX_SCHEMA_BYTES} bytes"));
+        }
+        let bytes_left = self.bytes_left.checked_sub(bytes + description.len());
+        self.bytes_left =
+            bytes_left.ok_or_else(|| format!("the server's list has more than {MAX_LISTING_BYTES} bytes"))?;
+        if parameters.get("type").is_none_or(|kind| kind != "object") {
+            return Err("its schema should be that of an object".to_owned());
+        }
+        let patterns_left = self.patterns_left.checked_sub(arguments::count_patterns(parameters));
+        self.patterns_left =
+            patterns_left.ok_or_else(|| format!("the schemas of the server have more than {MAX_PATTERNS} patterns"))?;
+        Ok(())
+    }
 }
 
 /// Whether the configuration lets a tool through.
@@ -154,12 +223,24 @@ fn is_included(name: &str, options: &McpOptions) -> bool {
 }
 
 impl ToolListing {
-    fn expires_in(self, time: Duration) -> Self {
-        Self { expires_at: Instant::now() + time, ..self }
+    fn skip(&mut self, name: &str, reason: impl Into<String>) {
+        if self.skipped.len() < MAX_SKIPPED {
+            self.skipped.push(SkippedTool { name: truncate_chars(name, MAX_NAME_BYTES), reason: reason.into() });
+        }
     }
 
-    fn skip(&mut self, name: &str, reason: impl Into<String>) {
-        self.skipped.push(SkippedTool { name: truncate_chars(name, MAX_NAME_BYTES), reason: reason.into() });
+    /// What can't be offered, for whoever asks a model: the first of them and why.
+    pub(super) fn skipped_summary(&self) -> Option<String> {
+        let told = self.skipped.iter().take(MAX_TOLD).map(|SkippedTool { name, reason }| {
+            let reason = truncate_chars(reason, MAX_TOLD_CHARS);
+            if name == "*" { reason } else { format!("'{name}' can't be offered: {reason}") }
+        });
+        let told = told.collect::<Vec<_>>().join("; ");
+        match self.skipped.len().saturating_sub(MAX_TOLD) {
+            _ if self.skipped.is_empty() => None,
+            0 => Some(told),
+            more => Some(format!("{told}; and {more} more, which its test names")),
+        }
     }
 
     /// The tools for a person who tests the server.
@@ -173,80 +254,9 @@ impl ToolListing {
     }
 }
 
-/// What the tools of a server were at first and last: one that describes a tool anew may mean to lead a model astray.
-#[derive(Debug, Default)]
-pub(super) struct ToolFingerprints(HashMap<String, (Fingerprint, Fingerprint)>);
-
-type Fingerprint = [u8; 32];
-
-impl ToolFingerprints {
-    /// Compares a list with what is known, marks in it what has changed, and logs what is new about it.
-    pub(super) fn compare(&mut self, server: &str, listed: &mut ToolListing) {
-        let is_first = self.0.is_empty();
-        for tool in &mut listed.tools {
-            let now = fingerprint(&tool.spec);
-            let Some((first, last)) = self.0.get_mut(&tool.name) else {
-                self.0.insert(tool.name.clone(), (now, now));
-                if !is_first {
-                    tracing::info!(server, tool = %tool.name, "an MCP server has a new tool");
-                }
-                continue;
-            };
-            tool.changed = *first != now;
-            if *last != now {
-                *last = now;
-                tracing::warn!(
-                    server, tool = %tool.name,
-                    "an MCP server has changed the description or schema of a tool; look at it and save the tool to accept it"
-                );
-            }
-        }
-        // A server that lists ever new names must not fill our memory.
-        if self.0.len() > 2 * MAX_TOOLS {
-            self.0.retain(|name, _| listed.tools.iter().any(|tool| tool.name == *name));
-        }
-    }
-}
-
-fn fingerprint(spec: &FunctionSpec) -> Fingerprint {
-    let mut schema = spec.parameters.clone();
-    schema.sort_all_objects();
-    Sha256::digest(format!("{}\0{schema}", spec.description)).into()
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    fn listed(tools: &[(&str, &str, Value)]) -> ToolListing {
-        let describe = |(name, description, parameters): &(&str, &str, Value)| ListedTool {
-            name: (*name).to_owned(),
-            spec: FunctionSpec { description: (*description).to_owned(), parameters: parameters.clone() },
-            changed: false,
-        };
-        ToolListing { tools: tools.iter().map(describe).collect(), skipped: Vec::new(), expires_at: Instant::now() }
-    }
-
-    fn changed(known: &mut ToolFingerprints, tools: &[(&str, &str, Value)]) -> Vec<bool> {
-        let mut listed = listed(tools);
-        known.compare("test", &mut listed);
-        listed.tools.iter().map(|tool| tool.changed).collect()
-    }
-
-    #[test]
-    fn a_tool_is_changed_until_it_is_again_what_it_was_first() {
-        let mut known = ToolFingerprints::default();
-        let schema = json!({"type": "object", "title": "A"});
-        assert_eq!(changed(&mut known, &[("a", "adds", schema.clone())]), [false]);
-        let reordered = json!({"title": "A", "type": "object"});
-        assert_eq!(changed(&mut known, &[("a", "adds", reordered), ("b", "new", json!({}))]), [false, false]);
-        assert_eq!(changed(&mut known, &[("a", "adds, and sends it to me", schema.clone())]), [true]);
-        assert_eq!(changed(&mut known, &[("a", "adds, and sends it to me", schema.clone())]), [true]);
-        assert_eq!(changed(&mut known, &[("a", "adds", json!({"type": "object"}))]), [true]);
-        assert_eq!(changed(&mut known, &[("a", "adds", schema)]), [false]);
-    }
 
     #[test]
     fn include_and_exclude_take_names_and_beginnings() {

@@ -3,31 +3,39 @@
 //!
 //! Called by `runtime`. [`McpClient`] lists, calls and tests; `target` is what it takes to connect; `pool` keeps one connection
 //! for each tool as it was saved, and `backoff` leaves a server alone that can't be connected to; `connection` opens, shares and
-//! ends one, over `http` (our own HTTP client) or `stdio` (a process), and `usage` knows when it is idle; `listing` reads a
-//! server's tools and notices changes; `output` reads what a call gave; `error` says what went wrong. To add a transport: a
-//! variant of `settings::McpTransport` and its arm in `McpConnection`.
+//! ends one, over `http` (our own HTTP client) or `stdio` (a process, with `message_lines` of its output and `process_log` of the rest),
+//! `handshake` begins it, and `usage` knows when it is idle; `repair` mends a server's messages before the SDK reads them, and
+//! `input_schema` the schemas in them; `listing` reads a server's tools, and `fingerprints` notices changes; `output` reads what a call
+//! gave; `error` says what went wrong. To add a transport: a variant of `settings::McpTransport` and its arm in `McpConnection`.
 
 mod backoff;
 mod connection;
 mod error;
+mod fingerprints;
+mod handshake;
 mod http;
+mod input_schema;
 mod listing;
+mod message_lines;
 mod output;
 mod pool;
+mod process_log;
+mod repair;
 mod stdio;
 mod target;
 mod usage;
 
-use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 
 use super::check::{ToolCheck, ToolCheckStatus};
 use super::context::ToolContext;
+use super::function::FunctionList;
 use super::result::ToolResult;
-use super::{Tool, ToolFunction, naming};
+use super::{Tool, naming};
 use crate::kernel::Deadline;
 use crate::settings::{Environment, McpOptions, McpTransport};
 use error::McpError;
@@ -37,16 +45,10 @@ use pool::McpServerPool;
 use target::McpTarget;
 
 /// Speaks to MCP servers and keeps the connections to them. Cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct McpClient {
     environment: Environment,
     servers: Arc<McpServerPool>,
-}
-
-impl fmt::Debug for McpClient {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("McpClient")
-    }
 }
 
 impl McpClient {
@@ -60,7 +62,7 @@ impl McpClient {
         &self,
         context: ToolContext<'_>,
         options: &McpOptions,
-    ) -> Result<Vec<ToolFunction>, String> {
+    ) -> Result<FunctionList, String> {
         let tool = context.tool;
         let listing = within(context.deadline, async {
             let target = McpTarget::of(context, options, &self.environment)?;
@@ -76,7 +78,11 @@ impl McpClient {
             }
         });
         let listing = listing.await.map_err(|error| tool.redaction().text(&sentence(tool, &error)))?;
-        Ok(listing.tools.into_iter().map(|listed| naming::function(tool, Some(&listed.name), listed.spec)).collect())
+        let left_out =
+            listing.skipped_summary().map(|skipped| tool.redaction().text(&format!("{}: {skipped}", who(tool))));
+        let functions = listing.tools.into_iter();
+        let functions = functions.map(|listed| naming::function(tool, Some(&listed.name), listed.spec)).collect();
+        Ok(FunctionList { functions, left_out })
     }
 
     /// Calls a function with arguments that fit its schema.
@@ -113,13 +119,11 @@ impl McpClient {
                 (result, None)
             }
         };
-        let result = result.with("tool", function);
-        match server {
-            Some(server) => result
-                .with("server", ServerInfo::of(&server))
-                .with("protocol_version", server.protocol_version.as_str()),
-            None => result,
-        }
+        let server = server.as_deref();
+        result
+            .with("tool", function)
+            .with_some("server", server.map(ServerInfo::of))
+            .with_some("protocol_version", server.map(|server| server.protocol_version.as_str()))
     }
 
     /// Connects anew and lists the server's tools.
@@ -129,7 +133,7 @@ impl McpClient {
             let what = "needs 'url' (streamable HTTP) or 'command' (a program that speaks MCP) in its config";
             return ToolCheck::incomplete(format!("Tool '{}' {what}", tool.name));
         };
-        let seconds = context.deadline.remaining().as_secs_f64().round();
+        let seconds = (context.deadline.remaining() + Duration::from_millis(500)).as_secs();
         let server = self.servers.get_or_insert(tool);
         // Somebody is at work on it.
         server.backoff.lock().allow_now();
@@ -143,10 +147,10 @@ impl McpClient {
         let check = match checked.await {
             Ok((listing, info)) => {
                 server.refresh();
-                let version = info.as_ref().map(|info| info.protocol_version.to_string());
+                let info = info.as_deref();
                 passed(&listing)
-                    .with("server", info.and_then(|info| ServerInfo::of(&info)))
-                    .with("protocol_version", version)
+                    .with("server", info.and_then(ServerInfo::of))
+                    .with("protocol_version", info.map(|info| info.protocol_version.as_str()))
             }
             Err(error) => failed(tool, &error, seconds),
         };
@@ -180,19 +184,14 @@ fn sentence(tool: &Tool, error: &McpError) -> String {
 fn passed(listing: &ToolListing) -> ToolCheck {
     let tools = listing.summaries();
     let count = if let [_] = *tools { "1 tool".to_owned() } else { format!("{} tools", tools.len()) };
-    let check = ToolCheck::passed(format!("MCP server answered with {count}"));
-    let check = check.with("tools", tools);
+    let check = ToolCheck::passed(format!("MCP server answered with {count}")).with("tools", tools);
     if listing.skipped.is_empty() { check } else { check.with("skipped", &listing.skipped) }
 }
 
-fn failed(tool: &Tool, error: &McpError, seconds: f64) -> ToolCheck {
+fn failed(tool: &Tool, error: &McpError, seconds: u64) -> ToolCheck {
     let sentence = sentence(tool, error);
     match error {
-        McpError::Call(error) => {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number of seconds")]
-            let seconds = seconds as u64;
-            ToolCheck::unreachable(error, seconds)
-        }
+        McpError::Call(error) => ToolCheck::unreachable(error, seconds),
         McpError::CommandNotAllowed(_) => {
             ToolCheck { tested: false, ..ToolCheck::failed(ToolCheckStatus::Failed, "Command not allowed", sentence) }
         }

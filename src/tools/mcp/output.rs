@@ -2,6 +2,7 @@ use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock, ServerPeerInfo
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::repair::{LeftOutItem, left_out};
 use crate::tools::output::ToolOutput;
 use crate::tools::result::ToolResult;
 
@@ -20,6 +21,21 @@ pub(super) fn result(answer: CallToolResponse, who: &str) -> ToolResult {
 }
 
 fn complete(result: CallToolResult, who: &str) -> ToolResult {
+    let left_out = left_out(result.meta.as_ref());
+    let left_out: Vec<_> =
+        left_out.into_iter().map(|LeftOutItem { name, reason }| format!("{name}: {reason}")).collect();
+    let is_unread = result.content.is_empty() && result.structured_content.is_none() && !left_out.is_empty();
+    let read = if is_unread { unread(&result, who) } else { read(result, who) };
+    read.with_some("left_out", (!left_out.is_empty()).then_some(left_out))
+}
+
+/// An answer that holds nothing but content that nobody here knows.
+fn unread(result: &CallToolResult, who: &str) -> ToolResult {
+    let failed = if result.is_error == Some(true) { "says that the tool failed, and" } else { "did its work, but" };
+    ToolResult::failure(format!("{who} {failed} answers with content of a type that this server does not know"))
+}
+
+fn read(result: CallToolResult, who: &str) -> ToolResult {
     let texts: Option<Vec<_>> = result.content.iter().map(|block| block.as_text().map(|text| &*text.text)).collect();
     let text = texts.map(|texts| texts.join("\n"));
     let output = match (result.structured_content, &text) {
@@ -62,6 +78,7 @@ fn measure(part: &mut Map<String, Value>) {
 #[derive(Serialize)]
 pub(super) struct ServerInfo {
     name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     version: String,
 }
 

@@ -12,7 +12,8 @@ use tokio_util::task::TaskTracker;
 use super::backoff::ConnectBackoff;
 use super::connection::McpConnection;
 use super::error::McpError;
-use super::listing::ToolFingerprints;
+use super::fingerprints::ToolFingerprints;
+use super::handshake::Handshake;
 use super::target::McpTarget;
 use crate::kernel::count_panics;
 use crate::settings::{CatalogEntry, ToolSettings};
@@ -25,7 +26,7 @@ type PendingConnection = Shared<BoxFuture<'static, Result<Arc<McpConnection>, Mc
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// Servers by tool and by the state in which it was saved: requests go on with the state that they began with.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct McpServerPool {
     kept: Mutex<HashMap<(String, String), Arc<McpServer>>>,
     tasks: TaskTracker,
@@ -33,11 +34,14 @@ pub(super) struct McpServerPool {
 }
 
 /// What is kept of one server. Its connections end with the last who holds this.
+#[derive(Debug)]
 pub(super) struct McpServer {
     tool: Weak<CatalogEntry<ToolSettings>>,
-    pub(super) fingerprints: Mutex<ToolFingerprints>,
+    pub(super) fingerprints: Arc<Mutex<ToolFingerprints>>,
     pub(super) backoff: Arc<Mutex<ConnectBackoff>>,
     connection: Mutex<Option<PendingConnection>>,
+    /// How it is spoken to first.
+    handshake: Arc<Mutex<Handshake>>,
     tasks: TaskTracker,
     end: CancellationToken,
     _end: DropGuard,
@@ -53,9 +57,10 @@ impl McpServerPool {
             let end = self.end.child_token();
             Arc::new(McpServer {
                 tool: Arc::downgrade(tool),
-                fingerprints: Mutex::default(),
+                fingerprints: Arc::default(),
                 backoff: Arc::default(),
                 connection: Mutex::default(),
+                handshake: Arc::default(),
                 tasks: self.tasks.clone(),
                 _end: end.clone().drop_guard(),
                 end,
@@ -83,7 +88,7 @@ impl McpServer {
     /// The connection, unless it is closed or could not be opened some time ago: then a new one.
     pub(super) async fn connection(&self, target: &McpTarget) -> Result<Arc<McpConnection>, McpError> {
         if self.tasks.is_closed() {
-            return Err(McpError::other("is not connected to: this server is stopping"));
+            return Err(McpError::Other("is not connected to: this server is stopping".to_owned()));
         }
         self.pending(target).await
     }
@@ -113,7 +118,8 @@ impl McpServer {
         &self,
         target: &McpTarget,
     ) -> impl Future<Output = Result<Arc<McpConnection>, McpError>> + use<> {
-        McpConnection::open(target.clone(), self.tasks.clone(), self.end.child_token())
+        let (tasks, end) = (self.tasks.clone(), self.end.child_token());
+        McpConnection::open(target.clone(), tasks, end, Arc::clone(&self.handshake))
     }
 
     /// Has the list of tools read anew when it is needed next.

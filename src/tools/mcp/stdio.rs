@@ -1,31 +1,22 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::process::Stdio;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use rmcp::RoleClient;
 use rmcp::transport::async_rw::AsyncRwTransport;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, waitid};
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::error::{McpError, TransportFault};
+use super::message_lines::{MAX_LINE_BYTES, MessageLines};
+use super::process_log::ProcessLog;
 use super::target::McpTarget;
-use crate::kernel::{JsonError, JsonReader, Redaction, Secret, ValueCounter};
+use crate::kernel::Secret;
 use crate::tools::program_path::{on_path, search_path};
 
-/// Bytes that a message, which is one line, may have.
-const MAX_LINE_BYTES: usize = 4_000_000;
-/// Bytes of a line of its log that are kept.
-const MAX_LOG_LINE_BYTES: usize = 4_000;
-/// Characters of it that are quoted.
-const MAX_QUOTED_CHARS: usize = 400;
 /// What a process gets to end by itself once its input is closed.
 const EXIT_GRACE: Duration = Duration::from_millis(1000);
 /// What a process gets to end after it has closed its output, and then its log to arrive.
@@ -34,14 +25,14 @@ const EXIT_TIMEOUT: Duration = Duration::from_millis(300);
 const INHERITED_VARIABLES: [&str; 9] = ["PATH", "HOME", "USER", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR", "TERM"];
 
 /// The messages of a process.
-pub(super) type StdioTransport = AsyncRwTransport<RoleClient, BoundedLines, ChildStdin>;
+pub(super) type StdioTransport = AsyncRwTransport<RoleClient, MessageLines, ChildStdin>;
 
 /// An MCP server that runs as a process in a group of its own. Dropping it kills the group.
 #[derive(Debug)]
 pub(super) struct ServerProcess {
     child: Child,
-    log: JoinHandle<()>,
-    last_log_line: Arc<Mutex<String>>,
+    log: ProcessLog,
+    reading_log: JoinHandle<()>,
 }
 
 impl ServerProcess {
@@ -72,27 +63,27 @@ impl ServerProcess {
             .map_err(|error| McpError::Other(format!("could not be started: '{command}': {error}")))?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
-            return Err(McpError::other("could not be started: it has no pipes"));
+            return Err(McpError::Other("could not be started: it has no pipes".to_owned()));
         };
-        let last_log_line = Arc::default();
-        let log = tokio::spawn(read_log(stderr, Arc::clone(&last_log_line), target.redaction.clone()));
-        let (values, reader) = (ValueCounter::default(), target.http.reader());
-        let lines = BoundedLines { inner: stdout, line: 0, values, reader, fault };
-        let messages = AsyncRwTransport::new_client(lines, stdin).with_max_line_length(MAX_LINE_BYTES);
-        Ok((Self { child, log, last_log_line }, messages))
+        let log = ProcessLog::default();
+        let reading_log = tokio::spawn(log.clone().read(stderr, target.redaction.clone()));
+        // A line that is too long is refused before; repairs may make one a little longer.
+        let lines = MessageLines::new(stdout, target.http.reader(), fault);
+        let messages = AsyncRwTransport::new_client(lines, stdin).with_max_line_length(2 * MAX_LINE_BYTES);
+        Ok((Self { child, log, reading_log }, messages))
     }
 
     /// How a process that has closed the connection ended, if it has, and its last words.
     pub(super) async fn exit_report(&mut self) -> Option<(String, String)> {
         let status = self.wait_exit(EXIT_TIMEOUT).await?;
         // Its log ends with it, unless it left children.
-        drop(timeout(EXIT_TIMEOUT, &mut self.log).await);
+        drop(timeout(EXIT_TIMEOUT, &mut self.reading_log).await);
         let how = match (status.exit_status(), status.terminating_signal()) {
             (Some(code), _) => format!("ended with exit status {code}"),
             (None, Some(signal)) => format!("was ended by signal {signal}"),
             (None, None) => "ended".to_owned(),
         };
-        Some((how, self.last_log_line.lock().clone()))
+        Some((how, self.log.last_lines()))
     }
 
     /// Waits a moment for its end, now that its input is closed, then kills what is left of it and its children.
@@ -134,7 +125,7 @@ impl ServerProcess {
 impl Drop for ServerProcess {
     fn drop(&mut self) {
         self.kill();
-        self.log.abort();
+        self.reading_log.abort();
     }
 }
 
@@ -145,76 +136,6 @@ fn find(command: &str, path: &str) -> Option<PathBuf> {
     }
     let is_program = |file: &PathBuf| file.metadata().is_ok_and(|file| file.permissions().mode() & 0o111 != 0);
     on_path(command, path).find(is_program)
-}
-
-/// Keeps the last line of a process's log, and shows all of it to whoever debugs.
-async fn read_log(mut stderr: ChildStderr, last_log_line: Arc<Mutex<String>>, redaction: Redaction) {
-    let mut line = Vec::new();
-    let mut chunk = [0; 4096];
-    while let Ok(count @ 1..) = stderr.read(&mut chunk).await {
-        for byte in chunk.get(..count).unwrap_or_default() {
-            if *byte != b'\n' {
-                if line.len() < MAX_LOG_LINE_BYTES {
-                    line.push(*byte);
-                }
-                continue;
-            }
-            tell(&line, &last_log_line, &redaction);
-            line.clear();
-        }
-    }
-    tell(&line, &last_log_line, &redaction);
-}
-
-fn tell(line: &[u8], last_log_line: &Mutex<String>, redaction: &Redaction) {
-    let text = redaction.text(String::from_utf8_lossy(line).trim());
-    if !text.is_empty() {
-        tracing::debug!(untrusted = %text, "log of an MCP server");
-        *last_log_line.lock() = text.chars().take(MAX_QUOTED_CHARS).collect();
-    }
-}
-
-/// Reads from a process until it writes a line that is too large.
-pub(super) struct BoundedLines {
-    inner: ChildStdout,
-    line: usize,
-    values: ValueCounter,
-    reader: JsonReader,
-    fault: TransportFault,
-}
-
-impl BoundedLines {
-    /// What is wrong with the lines that have come so far, of which these bytes are the latest.
-    fn problem(&mut self, new: &[u8]) -> Option<String> {
-        for (nth, piece) in new.split(|byte| *byte == b'\n').enumerate() {
-            if nth > 0 {
-                (self.line, self.values) = (0, ValueCounter::default());
-            }
-            self.line += piece.len();
-            self.values.feed(piece);
-            if self.line > MAX_LINE_BYTES {
-                return Some(format!("wrote a line of more than {MAX_LINE_BYTES} bytes"));
-            }
-            if let Err(JsonError::TooManyValues(most)) = self.reader.check(self.values) {
-                return Some(format!("wrote a line of more than {most} values (MAX_REPLY_VALUES)"));
-            }
-        }
-        None
-    }
-}
-
-impl AsyncRead for BoundedLines {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        let this = self.get_mut();
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
-        let new = buf.filled().get(before..).unwrap_or_default();
-        if let Some(problem) = this.problem(new) {
-            this.fault.note(McpError::Other(problem.clone()));
-            return Poll::Ready(Err(std::io::Error::other(problem)));
-        }
-        Poll::Ready(Ok(()))
-    }
 }
 
 #[cfg(test)]

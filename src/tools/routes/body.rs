@@ -40,10 +40,14 @@ impl ToSchema for ToolBody {}
 
 fn variant(kind: Schema, config: Schema) -> Schema {
     Members::new()
-        .required("name", "1 to 128 characters, no `/`.", texts::name())
+        .required("name", texts::NEW_NAME_PURPOSE, texts::new_name())
         .required("type", "Other types than the known ones are stored, and refused when used.", kind)
         .optional("config", "", config)
         .with_default("enabled", "Whether it may be used.", boolean(), true)
-        .optional("description", "What it is for; models read it.", or_null(short_text(MAX_DESCRIPTION_CHARS)))
+        .optional(
+            "description",
+            "What it is for; models read it, unless `config.description` says so.",
+            or_null(short_text(MAX_DESCRIPTION_CHARS)),
+        )
         .object("")
 }

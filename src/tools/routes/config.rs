@@ -9,7 +9,7 @@ use crate::web::openapi::schema::{
     Members, PADDING, any_case, any_of, boolean, decimal, integer, list_or_text, map_of, or_blank, or_null, pattern,
     text,
 };
-use crate::web::openapi::texts;
+use crate::web::openapi::{numbers, texts};
 
 /// Keys, each with what it is for.
 struct ConfigSchema(Members);
@@ -50,13 +50,23 @@ pub(super) fn http_request() -> Schema {
 }
 
 pub(super) fn web_search() -> Schema {
-    let providers = SearchProvider::ALL.map(|(name, _)| name);
+    let known = any_case(&SearchProvider::ALL.map(|(name, _)| name));
+    let known = search_keys(pattern(format!(r"^{PADDING}(?:{known}){PADDING}$")));
+    any_of([known.object("Settings of a search of the web."), own_search("endpoint"), own_search("base_url")])
+}
+
+/// A service of one's own may have any name; then it says where it is.
+fn own_search(key: &str) -> Schema {
+    let keys = search_keys(text()).0.required(key, "Where the server is.", texts::trimmed_http_url());
+    keys.object("Settings of a search by a service of one's own, which is asked as the original asked all of them.")
+}
+
+fn search_keys(provider: Schema) -> ConfigSchema {
     ConfigSchema::new()
         .service()
-        .key("provider", "Who searches.", pattern(format!(r"^{PADDING}(?:{}){PADDING}$", any_case(&providers))))
+        .key("provider", "Who searches.", provider)
         .keys(["engine_id", "cx"], "Search engine of Google Custom Search.", text)
         .key("max_results", "Results that are asked for unless a caller says so.", integer(&SEARCH_RESULTS))
-        .object("Settings of a search of the web.")
 }
 
 pub(super) fn code_executor() -> Schema {
@@ -98,8 +108,7 @@ fn comma_separated(one: &str) -> Schema {
 fn megabytes() -> Schema {
     let (least, most) = (*MEMORY_MEGABYTES.start(), *MEMORY_MEGABYTES.end());
     let range = i64::try_from(least).unwrap_or(0)..=i64::try_from(most).unwrap_or(i64::MAX);
-    let with_unit =
-        |range, unit| pattern(format!(r"^{PADDING}{}{PADDING}{unit}{PADDING}$", texts::whole_number(&range)));
+    let with_unit = |range, unit| pattern(format!(r"^{PADDING}{}{PADDING}{unit}{PADDING}$", numbers::digits(&range)));
     let small = with_unit(least..=most, "(?:[mM](?:[iI]?[bB])?)?");
     let large = with_unit(least.div_ceil(1024)..=most / 1024, "[gG](?:[iI]?[bB])?");
     any_of([integer(&range), small, large])

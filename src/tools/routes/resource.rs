@@ -23,7 +23,7 @@ pub(super) struct ToolView {
     config: Properties,
     /// Whether it may be used.
     enabled: bool,
-    /// What it is for; models read it.
+    /// What it is for; models read it, unless `config.description` says so.
     description: Option<String>,
 }
 

@@ -15,7 +15,7 @@ const OPENAI: &str = "openai";
 
 /// In which form functions are shown.
 #[derive(Clone, Copy, PartialEq)]
-enum SchemaFormat {
+pub(super) enum SchemaFormat {
     /// `{name, description, parameters}`, as in the original.
     Plain,
     /// `tools` of a request for chat completions.
@@ -32,15 +32,13 @@ impl Lenient for SchemaFormat {
     }
 }
 
-pub(super) struct SchemasQuery(SchemaFormat);
-
-impl FromFields for SchemasQuery {
+impl FromFields for SchemaFormat {
     fn read(fields: &mut Fields<'_>) -> Self {
-        Self(fields.or("format", SchemaFormat::Plain))
+        fields.or("format", Self::Plain)
     }
 }
 
-impl IntoParams for SchemasQuery {
+impl IntoParams for SchemaFormat {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         vec![query("format", "`plain`, or `openai` for the `tools` of chat completions", name_of([PLAIN, OPENAI]))]
     }
@@ -61,18 +59,21 @@ pub(super) struct ToolSchemasResponse {
     /// Why some tools offer nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     problems: Vec<String>,
+    /// Which functions of MCP servers can't be offered, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 /// Schemas of all functions
 ///
 /// Of the enabled tools of known types. The tools of an MCP server are called `server__tool`; a server that can't be reached
-/// is named in `problems`.
+/// is named in `problems`, and what it lists that can't be offered in `warnings`.
 #[utoipa::path(get, path = "/api/tools/registry/schemas", tag = "tools", operation_id = "tool_schemas",
-    params(SchemasQuery),
+    params(SchemaFormat),
     responses((status = 200, description = "The schemas", body = ToolSchemasResponse), ReadErrors))]
 pub(super) async fn schemas(
     State(tools): State<ToolService>,
-    QueryParams(SchemasQuery(format)): QueryParams<SchemasQuery>,
+    QueryParams(format): QueryParams<SchemaFormat>,
 ) -> Result<JsonReply<ToolSchemasResponse>, ApiError> {
     let functions = tools.all_functions(&tools.snapshot()).await;
     let show = if format == SchemaFormat::OpenAi { openai_schema } else { plain_schema };
@@ -82,6 +83,7 @@ pub(super) async fn schemas(
         count: schemas.len(),
         schemas,
         problems: functions.problems,
+        warnings: functions.warnings,
     }))
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::check::{ToolCheck, ToolCheckStatus};
+use super::check::{HTTP_CHECK_TIMEOUT, ToolCheck, ToolCheckStatus};
 use super::context::ToolContext;
 use super::function::FunctionSpec;
 use super::output::{SearchHit, SearchOutput, ToolOutput};
@@ -28,8 +28,6 @@ use query::SearchQuery;
 
 /// Largest reply of an engine, in bytes.
 const MAX_REPLY_BYTES: usize = 4_000_000;
-/// Longest test. The original's limit for its tests of HTTP tools.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// A search changes nothing, so one that found nobody listening is tried once more.
 const RETRY: RetryPolicy =
     RetryPolicy { attempts: 2, backoff: Backoff::new(Duration::from_millis(300), Duration::from_millis(300)) };
@@ -38,7 +36,7 @@ const RETRY: RetryPolicy =
 pub(super) fn describe(options: &SearchOptions) -> FunctionSpec {
     let provider = engines::provider(options.provider);
     let parameters = query::schema(provider.filters, provider.time_ranges, options.max_results);
-    FunctionSpec { description: "Search the web for information".to_owned(), parameters }
+    FunctionSpec::new("Search the web for information", parameters)
 }
 
 /// Does what the arguments, which fit the schema, ask for.
@@ -60,21 +58,18 @@ pub(super) async fn execute(
             ToolResult::failure(text).with("status_code", status)
         }
         error => {
-            let (query, provider, count) = (query.text, search.provider.key, results.len());
-            let result = ToolResult::success(ToolOutput::Search(SearchOutput { query, provider, results, count }));
-            match error {
-                Some(error) => result.with("incomplete", error.text(&search.who())),
-                None => result,
-            }
+            let (query, provider, count) = (query.text, options.provider.as_str(), results.len());
+            ToolResult::success(ToolOutput::Search(SearchOutput { query, provider, results, count }))
+                .with_some("incomplete", error.map(|error| error.text(&search.who())))
         }
     };
-    result.with("provider", search.provider.key).with("endpoint", search.endpoint())
+    result.with("provider", options.provider.as_str()).with("endpoint", search.endpoint())
 }
 
 /// Looks whether the tool can do its work. A search would cost its owner money, except at SearXNG, which is asked.
 pub(super) async fn check(context: ToolContext<'_>, options: &SearchOptions) -> ToolCheck {
     let tool = context.tool;
-    let context = ToolContext { deadline: context.deadline.at_most(CHECK_TIMEOUT), ..context };
+    let context = ToolContext { deadline: context.deadline.at_most(HTTP_CHECK_TIMEOUT), ..context };
     let search = match Search::new(context, options) {
         Err(missing) => return ToolCheck::incomplete(format!("Tool '{}' can't search: {missing}", tool.name)),
         Ok(_) if options.provider != SearchProvider::Searxng => {
@@ -83,7 +78,7 @@ pub(super) async fn check(context: ToolContext<'_>, options: &SearchOptions) -> 
         Ok(search) => search,
     };
     let check = match search.run(&SearchQuery::for_text("test")).await {
-        (_, Some(SearchError::Call(error))) => ToolCheck::unreachable(&error, CHECK_TIMEOUT.as_secs()),
+        (_, Some(SearchError::Call(error))) => ToolCheck::unreachable(&error, HTTP_CHECK_TIMEOUT.as_secs()),
         (_, Some(SearchError::Refused(status, text))) => {
             ToolCheck::failed(ToolCheckStatus::Error, "Search failed", text).with("status_code", status)
         }
@@ -155,7 +150,7 @@ impl<'a> Search<'a> {
             CallError::Refused | CallError::Unreachable(_) => RetryDecision::Retry(None),
             _ => RetryDecision::Stop,
         };
-        let (sent, _) = retry(RETRY, deadline, || http.send(&call, deadline), decide).await;
+        let (sent, _) = retry(RETRY, deadline, || http.send_following(&call, deadline), decide).await;
         let reply = sent.map_err(SearchError::Call)?;
         let status = reply.status();
         let wrong = |what: &str| SearchError::Refused(status, format!("{} {what}", self.who()));

@@ -9,8 +9,6 @@ use crate::tools::output::SearchHit;
 
 /// How a search engine is spoken to.
 pub(super) struct Provider {
-    /// Its name in configurations.
-    pub(super) key: &'static str,
     /// Its name in sentences.
     pub(super) name: &'static str,
     /// Its public server; none if everybody has one of their own.
@@ -55,7 +53,6 @@ pub(super) struct PageRequest<'a> {
 impl Provider {
     /// What most engines have in common.
     pub(super) const DEFAULTS: Self = Self {
-        key: "",
         name: "",
         server: None,
         path: "/",
@@ -73,7 +70,7 @@ impl Provider {
 
     /// Where searches go; the error tells what the configuration lacks.
     pub(super) fn url(&self, options: &SearchOptions) -> Result<Url, String> {
-        let key = self.key;
+        let key = options.provider.as_str();
         let needs = |what: &str| Err(format!("the provider '{key}' needs {what}"));
         if self.needs_key && options.api_key.is_none() {
             return needs("config.api_key");
@@ -109,11 +106,6 @@ impl PageRequest<'_> {
             members.retain(|_, value| !value.is_null());
         }
         Call::post(self.url.as_str(), &json)
-    }
-
-    /// A filter, if it was given.
-    pub(super) fn filter(&self, name: &str) -> Option<String> {
-        self.query.filter(name).map(str::to_owned)
     }
 
     /// The text of the query for engines that know `site:` as a part of it.

@@ -35,8 +35,8 @@ impl SearchQuery {
     }
 
     /// A filter, if it was given.
-    pub(super) fn filter(&self, name: &str) -> Option<&str> {
-        self.filters.get(name)?.as_str()
+    pub(super) fn filter(&self, name: &str) -> Option<String> {
+        self.filters.get(name)?.as_str().map(str::to_owned)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The OpenAPI document: its base, and what the modules' routes describe requests with.
 
-mod numbers;
+pub mod numbers;
 mod replies;
 pub mod schema;
 pub mod texts;
@@ -8,7 +8,7 @@ pub mod texts;
 use utoipa::OpenApi;
 use utoipa::openapi;
 
-use super::error::{ErrorBody, ValidationIssue};
+use super::error::{ErrorBody, ValidationDetail, ValidationIssue};
 pub use replies::complete;
 
 /// What the OpenAPI document says before any route is added to it.
@@ -21,7 +21,7 @@ pub fn base_document() -> openapi::OpenApi {
             version = "1.0.0",
             license(name = "MIT", identifier = "MIT")
         ),
-        components(schemas(ErrorBody, ValidationIssue)),
+        components(schemas(ErrorBody, ValidationDetail, ValidationIssue)),
         tags(
             (name = "system", description = "The server itself: what it is, whether it lives, whether it is ready."),
             (name = "llm", description = "The LLM connection: configure, test, list models."),
@@ -31,7 +31,8 @@ pub fn base_document() -> openapi::OpenApi {
             (name = "memory", description = "Conversations: history, context, summary."),
             (name = "chat", description = "Ask, and get an answer that the server worked out in steps."),
             (name = "executions", description = "What the server did for each chat request."),
-            (name = "monitoring", description = "How the server and its upstreams are. Figures for Prometheus are at /metrics.")
+            (name = "monitoring", description = "How the server and its upstreams are. Figures for Prometheus are at /metrics."),
+            (name = "gui", description = "For the existing GUI only: what its pages call beyond the rest of this document.")
         )
     )]
     struct Base;

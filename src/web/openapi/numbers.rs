@@ -9,7 +9,7 @@ pub(super) fn whole(range: &RangeInclusive<u64>) -> String {
 }
 
 /// The digits of the numbers of `range`, with or without leading zeros, and without anchors.
-pub(super) fn digits(range: &RangeInclusive<u64>) -> String {
+pub fn digits(range: &RangeInclusive<u64>) -> String {
     format!("0*(?:{})", between(*range.start(), *range.end()).join("|"))
 }
 

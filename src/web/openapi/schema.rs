@@ -132,6 +132,16 @@ pub fn list_or_text(item: Schema, together: Schema) -> Schema {
     any_of([list(item), together])
 }
 
+/// One of a stream of server-sent events of these names, of which `message` is one that has none. What `data` holds is text.
+pub fn text_event(names: &[&str], purpose: &str) -> RefOr<Schema> {
+    let event = Members::new().optional("event", "", name_of(names.iter().copied())).required(
+        "data",
+        "",
+        string().examples(["Good morning!"]).into(),
+    );
+    RefOr::T(event.object(purpose))
+}
+
 /// One of a stream of server-sent events of these names. What `data` holds is JSON.
 pub fn event(names: &[&str], purpose: &str) -> RefOr<Schema> {
     let data = string().content_media_type("application/json");
@@ -145,6 +155,11 @@ pub fn event(names: &[&str], purpose: &str) -> RefOr<Schema> {
 /// A list of these.
 pub fn list(item: Schema) -> Schema {
     ArrayBuilder::new().items(RefOr::T(item)).into()
+}
+
+/// Any value.
+pub fn anything() -> Schema {
+    ObjectBuilder::new().schema_type(utoipa::openapi::schema::SchemaType::AnyValue).into()
 }
 
 /// Any object.
@@ -213,8 +228,7 @@ impl Members {
 
     /// The object.
     pub fn object(self, purpose: &str) -> Schema {
-        let schema = self.0.into();
-        if purpose.is_empty() { schema } else { described(schema, purpose, None) }
+        described(self.0.into(), purpose, None)
     }
 
     /// The object, with an example of it.

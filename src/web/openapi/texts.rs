@@ -8,8 +8,7 @@ use super::numbers;
 use super::schema::{PADDING, any_case, bounded_pattern, map_of, pattern};
 use crate::kernel::{ResourceName, UserId};
 use crate::settings::bounds::{
-    CREDENTIAL_SUFFIXES, DANGEROUS_VARIABLE_PREFIXES, DANGEROUS_VARIABLES, DATABASE_PARAMETERS, MAX_URL_CHARS,
-    RESERVED_HEADERS,
+    CREDENTIAL_SUFFIXES, DANGEROUS_VARIABLE_PREFIXES, DANGEROUS_VARIABLES, MAX_URL_CHARS, RESERVED_HEADERS,
 };
 
 /// Characters that no text which is shown or sent on may hold, for use between brackets.
@@ -17,13 +16,28 @@ const CONTROL: &str = r"\x00-\x1f\x7f-\x9f";
 
 /// What [`ResourceName::parse`] takes.
 pub fn name() -> Schema {
-    bounded_pattern(format!(r"^(?!\.{{1,2}}$)[^/{CONTROL}]+$"), &(1..=ResourceName::MAX_CHARS))
+    bounded_pattern(format!(r"^(?!\.{{1,2}}$)[^{CONTROL}]+$"), &(1..=ResourceName::MAX_CHARS))
+}
+
+/// What clients are told of the name of something new.
+pub const NEW_NAME_PURPOSE: &str = "1 to 128 characters, none of them `/ \\ ? #`, and no `%20` or the like.";
+
+/// What [`ResourceName::check_new`] takes of that.
+pub fn new_name() -> Schema {
+    let (dots, blanks, code) = (r"\.{1,2}$", r"\s|.*\s$", ".*%[0-9A-Fa-f]{2}");
+    bounded_pattern(format!(r"^(?!{dots}|{blanks}|{code})[^/\\?#{CONTROL}]+$"), &(1..=ResourceName::MAX_CHARS))
 }
 
 /// What [`UserId::parse`] takes.
 pub fn user() -> Schema {
     let reserved = UserId::RESERVED.join("|");
     bounded_pattern(format!("^(?!(?:{reserved})$)[^{CONTROL}]+$"), &(1..=UserId::MAX_CHARS))
+}
+
+/// What [`UserId::parse_speaker`] takes of that.
+pub fn speaker() -> Schema {
+    let (reserved, prefix) = (UserId::RESERVED.join("|"), UserId::CHAT_PAGE_PREFIX);
+    bounded_pattern(format!("^(?!(?:{reserved})$|{prefix})[^{CONTROL}]+$"), &(1..=UserId::MAX_CHARS))
 }
 
 /// A text of so many characters, none of which is a control character.
@@ -68,15 +82,29 @@ fn http() -> String {
     format!("(?:{})://(?:{}(?:/{path})?|{}/{path_with_at})", any_case(&["http", "https"]), authority(), name_or_ipv4())
 }
 
-/// An address of one of these schemes: a user with or without a password, a host, a database, and these parameters.
+/// Parameters of a database's URL that most hosters and ORMs write.
+const DATABASE_PARAMETERS: &str = "application_name|charset|collation|timezone|channel_binding|connect_timeout|connection_limit|\
+    pool_timeout|pgbouncer|target_session_attrs";
+
+/// An address of one of these schemes, with or without the name of a driver: a user with or without a password, a host, a database,
+/// and the usual parameters.
 pub fn database_url(schemes: &[&str]) -> Schema {
-    let part = r"(?:[\w.~!$&'*+,;=-]|%[0-9A-Fa-f]{2})";
-    let parameter = format!(r"(?:{})(?:=[\w.~%+-]*)?", DATABASE_PARAMETERS.join("|"));
-    let (scheme, authority) = (any_case(schemes), authority());
-    let expression = format!(
-        r"^(?:{scheme})://(?:{part}+(?::{part}*)?@)?{authority}(?:/{part}*)?(?:\?{parameter}(?:&{parameter})*)?$"
-    );
+    let part = r"(?:[A-Za-z0-9_.~!$&'*+,;=-]|%[2-7][0-9A-Fa-f])";
+    let mode = "ssl-?mode=(?:disable|allow|prefer|require|verify-ca|verify-full)";
+    let parameter = format!(r"(?:{mode}|(?:{DATABASE_PARAMETERS})(?:=(?:[A-Za-z0-9_.~+-]|%[2-7][0-9A-Fa-f])*)?)");
+    let (scheme, authority) = (database_scheme(schemes), authority());
+    let expression =
+        format!(r"^{scheme}://(?:{part}+(?::{part}*)?@)?{authority}(?:/{part}*)?(?:\?{parameter}(?:&{parameter})*)?$");
     bounded_pattern(expression, &(0..=MAX_URL_CHARS))
+}
+
+/// The address of a SQLite file.
+pub fn file_url() -> Schema {
+    pattern(format!("^{}:", database_scheme(&["sqlite", "sqlite3"])))
+}
+
+fn database_scheme(schemes: &[&str]) -> String {
+    format!(r"(?:{}:)?(?:{})(?:\+(?!srv:)[A-Za-z0-9_]+)?", any_case(&["jdbc"]), any_case(schemes))
 }
 
 /// What [`crate::settings::HostPattern::parse`] takes: `host`, `host:port` or `*.host`. Names are given in their ASCII form.
@@ -100,11 +128,6 @@ pub fn headers(reserved: &[&str]) -> Schema {
 pub fn variable_name() -> Schema {
     let (names, starts) = (DANGEROUS_VARIABLES.join("|"), DANGEROUS_VARIABLE_PREFIXES.join("|"));
     pattern(format!(r"^(?!(?:{names})$|(?:{starts}))[^=\x00]+$"))
-}
-
-/// The regular expression of the whole numbers of a range, in digits.
-pub fn whole_number(range: &RangeInclusive<u64>) -> String {
-    numbers::digits(range)
 }
 
 /// The endpoint of a service: a path that stays below the address that it is appended to.

@@ -315,8 +315,8 @@ async fn an_endpoint_that_leads_elsewhere_is_refused_before_anything_is_sent() {
     for endpoint in endpoints {
         let query: String = form_urlencoded::Serializer::new(String::new()).append_pair("endpoint", endpoint).finish();
         let refused = server.post(&format!("{CALL}?{query}"), &json!({})).await.expect(422);
-        assert_eq!(refused["detail"][0]["loc"], json!(["query", "endpoint"]), "{endpoint}");
-        assert_eq!(refused["detail"][0]["input"], endpoint);
+        assert_eq!(refused["errors"][0]["loc"], json!(["query", "endpoint"]), "{endpoint}");
+        assert_eq!(refused["errors"][0]["input"], endpoint);
     }
     assert_eq!((agent.seen().len(), other.seen().len()), (0, 0));
 }
@@ -366,8 +366,8 @@ async fn the_own_timeout_of_a_call_is_at_most_the_agents() {
         server.post(&format!("{CALL}?timeout_seconds={seconds}"), &json!({})).await.expect(200);
     }
     let refused = server.post(&format!("{CALL}?timeout_seconds=21"), &json!({})).await.expect(422);
-    assert_eq!(refused["detail"][0]["loc"], json!(["query", "timeout_seconds"]));
-    assert!(refused["detail"][0]["msg"].as_str().unwrap().contains("20"), "{refused}");
+    assert_eq!(refused["errors"][0]["loc"], json!(["query", "timeout_seconds"]));
+    assert!(refused["errors"][0]["msg"].as_str().unwrap().contains("20"), "{refused}");
     assert_eq!(agent.seen().len(), 3);
 }
 

@@ -254,7 +254,7 @@ async fn the_gui_keeps_agents() {
     emptied["timeout_seconds"] = json!(null);
     let refused = server.put("/api/agents/Support Agent", &emptied).await.expect(422);
     assert_eq!(
-        (&refused["detail"][0]["type"], &refused["detail"][0]["loc"][1]),
+        (&refused["errors"][0]["type"], &refused["errors"][0]["loc"][1]),
         (&json!("int_type"), &json!("timeout_seconds"))
     );
 

@@ -103,8 +103,8 @@ async fn a_file_that_the_explorer_does_not_have_is_told_so_in_the_envelope() {
 async fn a_method_that_a_path_does_not_know_is_refused_with_those_it_knows() {
     let server = TestServer::bare().await;
     let wrong: [(&str, &str, &[&str]); 9] = [
-        ("POST", "/api/llm/config", &["GET", "HEAD", "PUT", "DELETE"]),
-        ("PATCH", "/api/llm/config", &["GET", "HEAD", "PUT", "DELETE"]),
+        ("POST", "/api/llm/models", &["GET", "HEAD"]),
+        ("PATCH", "/api/llm/config", &["GET", "HEAD", "POST", "PUT", "DELETE"]),
         ("GET", "/api/llm/test", &["POST"]),
         ("GET", "/v1/chat", &["POST"]),
         ("DELETE", "/v1/executions", &["GET", "HEAD"]),
@@ -127,7 +127,7 @@ async fn options_is_a_wrong_method_too_unless_a_browser_asks_in_advance() {
     let server = TestServer::bare().await;
     let plain = Answer::of(server.request("OPTIONS", "/api/llm/config")).await;
     assert_envelope(&plain, 405, "Method Not Allowed", "method_not_allowed", "OPTIONS /api/llm/config");
-    assert_eq!(items(&plain, "allow"), set(&["GET", "HEAD", "PUT", "DELETE"]));
+    assert_eq!(items(&plain, "allow"), set(&["GET", "HEAD", "POST", "PUT", "DELETE"]));
     let nowhere = Answer::of(server.request("OPTIONS", "/nope")).await;
     assert_envelope(&nowhere, 404, "Not Found", "not_found", "OPTIONS /nope");
 }
@@ -206,7 +206,7 @@ async fn the_gui_may_read_every_reply_and_see_its_id() {
     let requests = [
         ("GET", "/health", "", 200),
         ("GET", "/nope", "", 404),
-        ("POST", "/api/llm/config", "", 405),
+        ("POST", "/api/llm/models", "", 405),
         ("GET", "/api/llm/models", "", 400),
         ("PUT", "/api/llm/config", "{", 422),
         ("PUT", "/api/llm/config", &too_large, 413),
@@ -220,6 +220,51 @@ async fn the_gui_may_read_every_reply_and_see_its_id() {
         assert_eq!(header(&answer, "access-control-expose-headers"), "x-request-id,etag", "{method} {path}");
         let vary: Vec<_> = answer.headers.get_all("vary").iter().map(|value| value.to_str().unwrap()).collect();
         assert!(vary.join(",").to_lowercase().contains("origin"), "{method} {path} {vary:?}");
+    }
+}
+
+/// A cache that keeps a reply for a page of one origin must not give it to another.
+#[tokio::test]
+async fn every_reply_says_in_one_line_that_it_depends_on_the_origin() {
+    let llm = Upstream::saying("Hi.").await;
+    for origins in ["", "http://localhost:3000,https://gui.example", r#"["http://localhost:3000"]"#] {
+        let server = TestServer::with_llm(&llm, &[("CORS_ORIGINS", origins)]).await;
+        let stream = r#"{"prompt": "Hello", "stream": true}"#;
+        let requests = [
+            ("GET", "/health", "", 200, true),
+            ("GET", "/api/memory/ada/history", "", 200, true),
+            ("GET", "/nope", "", 404, true),
+            ("PUT", "/api/llm/config", "{", 422, true),
+            ("POST", "/v1/chat", r#"{"prompt": "Hello"}"#, 200, true),
+            ("POST", "/v1/chat", stream, 200, false),
+        ];
+        let allowed = &[(Some(GUI), false), (None, false), (Some("http://evil.example"), true)];
+        for (method, path, body, status, may_be_packed) in requests {
+            for (origin, is_foreign) in allowed {
+                let mut request = server.request(method, path).body(body.to_owned());
+                if let Some(origin) = origin {
+                    request = request.header("origin", *origin);
+                }
+                let answer = Answer::of(request).await;
+                let is_refused = *is_foreign && method != "GET";
+                assert_eq!(answer.status, if is_refused { 403 } else { status }, "{method} {path} {origin:?}");
+                let allowed = answer.headers.get("access-control-allow-origin").map(|value| value.to_str().unwrap());
+                assert_eq!(allowed, origin.filter(|_| !is_foreign), "{method} {path} {origin:?}");
+                assert_eq!(answer.headers.get_all("vary").iter().count(), 1, "{method} {path} {origin:?}");
+                let vary = items(&answer, "vary");
+                assert!(vary.contains("origin"), "{method} {path} {origin:?} {vary:?}");
+                assert!(vary.contains("accept-encoding") || is_refused || !may_be_packed, "{method} {path} {vary:?}");
+            }
+        }
+        for (origin, allowed) in [(GUI, GUI), ("http://evil.example", "")] {
+            let answer = preflight(&server, origin, "PUT", "/api/llm/config").await;
+            assert_eq!((answer.status, header(&answer, "access-control-allow-origin")), (200, allowed));
+            let expected = set(&["origin", "access-control-request-headers"]);
+            assert_eq!(items(&answer, "vary"), expected, "{origin}");
+            assert_eq!(answer.headers.get_all("vary").iter().count(), 1, "{origin}");
+        }
+        let misdirected = Answer::of(server.request("GET", "/health").header("host", "evil.example")).await;
+        assert!(misdirected.status == 421 && items(&misdirected, "vary").contains("origin"));
     }
 }
 

@@ -24,7 +24,7 @@ const BEYOND: [(&str, &str, &str); 7] = [
     ("chat", "tool", "is one that there is"),
     ("chat", "tools", "are those that there are"),
     ("chat", "tool_params", "belongs to a tool, which has to be named"),
-    ("create_tool", "command", "has to be in MCP_STDIO_COMMANDS"),
+    ("create_tool", "command", "has to be in MCP_STDIO_COMMANDS, and there unless a URL is"),
     ("call_agent", "timeout_seconds", "is at most the agent's own"),
 ];
 
@@ -88,6 +88,19 @@ fn probes(schema: &Value) -> Vec<Value> {
         "/%2e%2E/x", "a?b=..", "a\\b", "a#b", "x://y", [], ["a"], ["a", "b"], [1], [["a"]], ["a\nb"], {}, {"a": 1}, {"a": "b"},
         {"Accept": "*/*"}, {"X-A": "b"}, {"Host": "a"}, {"a b": "c"}, {"X-A": "b\n"}, {"PATH": "/x"}, {"LD_PRELOAD": "x"}, {"": ""}
     ]);
+    let of_drivers = [
+        "postgres://db/x?sslmode=perhaps",
+        "postgresql+asyncpg://u:p@db/x?connection_limit=1&channel_binding=require",
+        "jdbc:postgresql://db/x",
+        "mysql+srv://db/x",
+        "mysql+pymysql://u:p@db/x?charset=utf8mb4",
+        "mysql2://db/x",
+        "sqlite+aiosqlite:///x.db",
+        "postgres://u:%ff@db/x",
+        "postgres://a:1,b:2/x",
+        "postgres://db/x#y",
+    ];
+    all.extend(of_drivers.map(|url| json!(url).to_string()));
     all.extend(usual.as_array().unwrap().iter().map(Value::to_string));
     all.iter().map(|text| serde_json::from_str(text).unwrap()).collect()
 }
@@ -156,19 +169,24 @@ fn fault(id: &str, what: &str, tried: &Value, is_right: bool, answer: &Answer) -
     Some(format!("{id}: {what} = {tried} is {claim} by the document, but gets {}: {}", answer.status, answer.text))
 }
 
-/// An operation, the schema of its body, and what to try.
+/// An operation, and the schema of its body.
 struct Tried {
     operation: Operation,
     schema: Validator,
-    probes: Vec<Value>,
 }
 
-/// Tries everything for one member of a body, which stands at `place` below `base`.
-async fn try_member(server: &TestServer, tried: &Tried, base: &Value, place: &str) -> Vec<String> {
+/// A member of a body: where it stands, and its schema.
+struct Member {
+    place: String,
+    schema: Value,
+}
+
+/// Tries everything for one member of a body.
+async fn try_member(server: &TestServer, tried: &Tried, base: &Value, member: &Member) -> Vec<String> {
     let (method, path, spec) = &tried.operation;
-    let id = spec["operationId"].as_str().unwrap();
+    let (id, place) = (spec["operationId"].as_str().unwrap(), member.place.as_str());
     let mut faults = Vec::new();
-    for value in &tried.probes {
+    for value in &probes(&member.schema) {
         let mut body = base.clone();
         let (parent, name) = place.rsplit_once('/').unwrap();
         body.pointer_mut(parent).unwrap().as_object_mut().unwrap().insert(name.to_owned(), value.clone());
@@ -180,16 +198,18 @@ async fn try_member(server: &TestServer, tried: &Tried, base: &Value, place: &st
 }
 
 /// The members of an object, and those of the objects in it that steer the server.
-fn places(schema: &Value) -> Vec<String> {
-    let members = |schema: &Value| -> Vec<(String, Value)> {
+fn members(schema: &Value) -> Vec<Member> {
+    let properties = |schema: &Value| -> Vec<(String, Value)> {
         let properties = schema["properties"].as_object().cloned().unwrap_or_default();
         properties.into_iter().collect()
     };
     let mut all = Vec::new();
-    for (name, member) in members(schema) {
-        all.push(format!("/{name}"));
-        let inner = [vec![member.clone()], member["anyOf"].as_array().cloned().unwrap_or_default()].concat();
-        all.extend(inner.iter().flat_map(members).map(|(below, _)| format!("/{name}/{below}")));
+    for (name, schema) in properties(schema) {
+        let inner = [vec![schema.clone()], schema["anyOf"].as_array().cloned().unwrap_or_default()].concat();
+        let below = inner.iter().flat_map(properties);
+        let below = below.map(|(below, schema)| Member { place: format!("/{name}/{below}"), schema });
+        all.extend(below);
+        all.push(Member { place: format!("/{name}"), schema });
     }
     all
 }
@@ -204,17 +224,17 @@ async fn try_body(id: &str, bases: &[Value]) {
     let operation = document.operation(id);
     let schema = document.body_schema(&operation.2);
     let variants = schema["oneOf"].as_array().cloned().unwrap_or_else(|| vec![schema.clone()]);
-    let tried = Tried { operation, schema: validator(&schema), probes: probes(&schema) };
-    let (mut faults, mut members) = (Vec::new(), 0);
+    let tried = Tried { operation, schema: validator(&schema) };
+    let (mut faults, mut found) = (Vec::new(), 0);
     for base in bases {
         let variant = variants.iter().find(|variant| jsonschema::is_valid(variant, base));
         let variant = variant.unwrap_or_else(|| panic!("{id}: the document does not allow {base}"));
-        for place in places(variant) {
-            faults.extend(try_member(&server, &tried, base, &place).await);
-            members += 1;
+        for member in members(variant) {
+            faults.extend(try_member(&server, &tried, base, &member).await);
+            found += 1;
         }
     }
-    assert!(members >= bases.len(), "{id}: only {members} members were found");
+    assert!(found >= bases.len(), "{id}: only {found} members were found");
     assert_none(&faults);
 }
 
@@ -231,7 +251,7 @@ async fn an_agent_takes_what_the_document_says() {
 
 #[tokio::test]
 async fn a_data_source_takes_what_the_document_says() {
-    let of = |kind: &str, url: &str| json!({"name": "a", "type": kind, "url": url});
+    let of = |kind: &str, url: &str| json!({"name": "a", "type": kind, "url": url, "config": {}});
     let bases = [
         of("postgres", "postgres://u:p@127.0.0.1:9/x"),
         of("mysql", "mysql://u:p@127.0.0.1:9/x"),

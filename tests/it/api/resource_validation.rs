@@ -38,7 +38,11 @@ fn field_rows(resource: &'static ResourceKind) -> Vec<Bad> {
         }
     };
     wrong("name", "string_type", "body.name", &[json!(5), json!(null), json!(["a"]), json!({}), json!(true)]);
-    let names = ["", "a/b", "/", ".", "..", "a\nb", "\u{0}", "\u{7f}", "\u{85}", &long].map(|name| json!(name));
+    let names = [
+        "", "a/b", "/", ".", "..", "a\nb", "\u{0}", "\u{7f}", "\u{85}", &long, "a?b", "a#b", "a\\b", "a%2fb", " a",
+        "a ",
+    ];
+    let names = names.map(|name| json!(name));
     wrong("name", "value_error", "body.name", &names);
     wrong("url", "string_type", "body.url", &[json!(5), json!(null), json!([HERE]), json!({"url": HERE})]);
     let urls = [
@@ -169,9 +173,11 @@ fn query_rows() -> Vec<Bad> {
         };
         wrong("limit", "greater_than_equal", "query.limit", &["-1", "5&limit=-1"]);
         wrong("limit", "less_than_equal", "query.limit", &["1000001"]);
-        wrong("limit", "int_parsing", "query.limit", &["", "abc", "1.5", "1e1", "99999999999999999999"]);
+        wrong("limit", "int_parsing", "query.limit", &["", "abc", "1.5", "1e1"]);
+        wrong("limit", "int_parsing_size", "query.limit", &["99999999999999999999"]);
         wrong("offset", "greater_than_equal", "query.offset", &["-1"]);
-        wrong("offset", "int_parsing", "query.offset", &["", "abc", "99999999999999999999"]);
+        wrong("offset", "int_parsing", "query.offset", &["", "abc"]);
+        wrong("offset", "int_parsing_size", "query.offset", &["99999999999999999999"]);
         wrong("enabled", "bool_parsing", "query.enabled", &["", "2", "maybe", "%20true"]);
     }
     let skip = |value: &str| {
@@ -209,13 +215,13 @@ fn path_rows(resource: &'static ResourceKind) -> Vec<Bad> {
     let long = "x".repeat(129);
     let mut rows = vec![];
     let body = || resource.entry("kept", HERE);
-    for name in ["%00", "a%00", "%0A", "%7F", "%C2%85", "a%2Fb", "%2F", "%FF", "a%C3", &long] {
+    for name in ["%00", "a%00", "%0A", "%7F", "%C2%85", "%FF", "a%C3", &long] {
         let path = format!("{}/{name}", resource.path);
         let bad = |method, rest: &str| Bad::bare(method, format!("{path}{rest}"), "value_error", "path.name");
         rows.extend([bad("GET", ""), bad("DELETE", ""), bad("POST", "/test")]);
         rows.push(Bad::json("PUT", &path, &body(), "value_error", "path.name"));
         // Functions of MCP servers may have other names.
-        if resource.section == TOOLS.section && !name.contains("%2F") && name != long {
+        if resource.section == TOOLS.section && name != long {
             rows.push(Bad::json("POST", &format!("{path}/execute"), &json!({}), "value_error", "path.name"));
         }
         if resource.section == AGENTS.section {
@@ -235,6 +241,7 @@ fn path_rows(resource: &'static ResourceKind) -> Vec<Bad> {
         // Lower and upper case are two names.
         refused("GET", at("/Kept"), 404, &format!("{} 'Kept' not found", resource.label)),
         refused("POST", at(""), 409, &format!("{} 'kept' already exists", resource.label)),
+        refused("GET", at("/a%2Fb"), 404, &format!("{} 'a/b' not found", resource.label)),
         refused("GET", at("/health"), 404, &format!("{} 'health' not found", resource.label)),
         refused("GET", at("/kept/nothing"), 404, "Not Found"),
         refused("GET", at("//kept"), 404, "Not Found"),

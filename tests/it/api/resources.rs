@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::sync::Notify;
 
 use crate::common::resources::{AGENTS_AND_SOURCES, ALL, SECRET, SOURCES, with, without};
@@ -108,17 +109,13 @@ async fn every_legal_name_is_reached_by_its_percent_encoded_path() {
         "a.b",
         "...",
         ".hidden",
-        "%2F",
         "100%",
         "health",
         "all",
         "config",
-        "q?x=1#y",
         "a&b=c+d;e",
         "\"quoted\"",
-        "back\\slash",
         "日本💶",
-        " blanks ",
         "<b>",
         "{name}",
         &long,
@@ -138,6 +135,42 @@ async fn every_legal_name_is_reached_by_its_percent_encoded_path() {
             assert_eq!(tested[resource.key], name);
             server.delete(&resource.at(name)).await.expect(200);
         }
+        assert_eq!(server.get(resource.path).await.text, "[]");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_leads_elsewhere_in_a_path_is_refused_unless_an_entry_has_it_already() {
+    let names = ["q?x=1#y", "a/b", "back\\slash", "%2F", " blanks ", "stored?"];
+    for resource in ALL {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("entries.json");
+        let of_file: Vec<_> = names[..5].iter().map(|name| resource.entry(name, "http://127.0.0.1:9")).collect();
+        std::fs::write(&file, json!({resource.section: of_file}).to_string()).unwrap();
+        let server = TestServer::with(&[(resource.file, file.to_str().unwrap())]).await;
+        resource.add(&server, "plain").await;
+        // As an earlier version stored it.
+        let stored = server.folder().join("config").join(format!("{}.json", resource.section));
+        std::fs::write(&stored, resource.stored(server.folder()).replace("\"plain\"", "\"stored?\"")).unwrap();
+        let mut server = server.restart().await;
+        assert_eq!(resource.names(&server, "").await, names);
+        for name in names {
+            let shown = server.get(&resource.at(name)).await.expect(200);
+            let changed = resource.with_timeout(&shown, json!(5));
+            server.put(&resource.at(name), &changed).await.expect(200);
+            server.post(&format!("{}/test", resource.at(name)), &json!({})).await.expect(200);
+            server.post(resource.path, &with(&shown, "name", json!(format!("{name}?")))).await.expect(422);
+            server.put(&resource.at(name), &with(&shown, "name", json!(format!("{name}?")))).await.expect(422);
+        }
+        server = server.restart().await;
+        assert_eq!(resource.names(&server, "").await, names);
+        for name in names {
+            server.delete(&resource.at(name)).await.expect(200);
+            let again = server.post(resource.path, &resource.entry(name, "http://127.0.0.1:9")).await.expect(422);
+            let text = again["detail"].as_str().unwrap();
+            assert!(text.starts_with("name should have no"), "{text}");
+        }
+        server = server.restart().await;
         assert_eq!(server.get(resource.path).await.text, "[]");
     }
 }

@@ -95,12 +95,101 @@ const ORIGINAL: &[(&str, &str)] = &[
 
 /// What came with this server.
 const OURS: &[(&str, &str)] = &[
+    (
+        "POST /api/chat/evaluate",
+        "grounding::evaluation::an_evaluation_tells_hits_misses_and_what_has_changed_and_does_nothing",
+    ),
+    (
+        "GET /api/chat/ui/models",
+        "gui::chat_page::the_models_are_those_that_the_server_lists_or_the_configured_one_and_never_an_error",
+    ),
+    ("GET /api/chat/ui/profiles", "gui::recorded_chat_page::version_a_works_as_it_did"),
+    ("GET /api/chat/ui/conversations", "gui::recorded_chat_page::version_a_works_as_it_did"),
+    ("POST /api/chat/ui/conversations", "gui::recorded_chat_page::version_b_works_as_it_did"),
+    ("GET /api/chat/ui/conversations/{id}", "gui::recorded_chat_page::version_a_works_as_it_did"),
+    ("DELETE /api/chat/ui/conversations/{id}", "gui::recorded_chat_page::version_a_works_as_it_did"),
+    ("POST /api/chat/ui/send", "gui::recorded_chat_page::version_a_works_as_it_did"),
+    ("POST /api/chat/ui/send/stream", "gui::chat_page_in_browser::the_chat_page_works_in_a_browser_on_both_ports"),
+    (
+        "GET /api/chat/ui/prompt-profiles",
+        "gui::chat_page::the_active_prompt_profile_is_told_to_the_model_before_the_conversation",
+    ),
+    ("POST /api/chat/ui/prompt-profiles", "gui::chat_page_failures::there_are_only_so_many_prompt_profiles"),
+    ("GET /api/chat/ui/metrics", "gui::chat_page::figures_count_what_was_answered_and_what_was_not"),
     ("GET /livez", "api::http::the_probes_say_alive_and_ready"),
     ("GET /readyz", "api::http::the_probes_say_alive_and_ready"),
     ("DELETE /api/llm/config", "llm::config::forgetting_the_changes_returns_to_the_environment"),
     ("POST /api/tools/{name}/execute", "tools::resources::a_tool_that_cannot_be_run_says_why"),
+    (
+        "GET /api/datasources/{name}/verified",
+        "datasources::verified::questions_are_listed_changed_replaced_and_removed",
+    ),
+    (
+        "PUT /api/datasources/{name}/verified",
+        "datasources::verified::questions_are_listed_changed_replaced_and_removed",
+    ),
+    (
+        "POST /api/datasources/{name}/verified",
+        "datasources::verified::a_query_that_may_not_run_is_refused_and_says_why",
+    ),
+    (
+        "DELETE /api/datasources/{name}/verified",
+        "datasources::verified::questions_are_listed_changed_replaced_and_removed",
+    ),
+    (
+        "GET /api/datasources/{name}/verified/{id}",
+        "datasources::verified::a_question_is_kept_with_what_its_query_takes_and_uses",
+    ),
+    (
+        "PUT /api/datasources/{name}/verified/{id}",
+        "datasources::verified::questions_are_listed_changed_replaced_and_removed",
+    ),
+    (
+        "DELETE /api/datasources/{name}/verified/{id}",
+        "datasources::verified::questions_are_listed_changed_replaced_and_removed",
+    ),
+    (
+        "POST /v1/executions/{id}/steps/{step}/verify",
+        "chat::verified::a_step_becomes_a_verified_question_that_the_next_chat_is_answered_by",
+    ),
     ("GET /v1/executions", "chat::conversation::executions_are_recorded_with_their_steps_and_listed_page_by_page"),
     ("GET /v1/executions/{id}", "chat::conversation::executions_are_recorded_with_their_steps_and_listed_page_by_page"),
+    ("POST /api/llm/config", "gui::llm_page::version_a_saves_its_form_and_the_connection_works"),
+    ("GET /api/config/llm-connections", "gui::llm_page::version_b_tests_what_it_saves_and_lists_it"),
+    ("POST /api/config/llm-connections", "gui::llm_page::what_can_not_work_is_not_saved_and_the_page_says_why"),
+    ("DELETE /api/config/llm-connections/{id}", "gui::llm_page::version_b_tests_what_it_saves_and_lists_it"),
+    ("GET /api/config/llm-connections/{id}/models", "gui::llm_page::version_b_tests_what_it_saves_and_lists_it"),
+    ("POST /api/config/llm-connections/{id}/test", "gui::llm_page::a_connection_that_there_is_not_is_named"),
+    ("GET /api/topology/graph", "gui::topology_page::the_graph_shows_what_is_configured_and_how_it_is"),
+    ("POST /api/topology/test-component", "gui::topology_page::each_node_is_tested_by_its_own_module"),
+    ("POST /api/topology/execute", "gui::topology_runs::an_execution_is_a_real_one_and_is_followed_to_its_end"),
+    ("GET /api/topology/execution/{id}", "gui::topology_runs::an_execution_is_a_real_one_and_is_followed_to_its_end"),
+    ("DELETE /api/topology/execution/{id}", "gui::topology_runs::stopping_ends_the_work_upstream_and_is_recorded"),
+    ("GET /api/memory/stats", "gui::memory_page::the_numbers_are_true_and_clearing_forgets_conversations_and_answers"),
+    ("POST /api/memory/clear", "gui::memory_page::the_numbers_are_true_and_clearing_forgets_conversations_and_answers"),
+    ("DELETE /api/memory/stats", "gui::memory_page::users_whose_name_is_a_path_of_the_page_are_users_like_all_others"),
+    ("DELETE /api/memory/clear", "gui::memory_page::users_whose_name_is_a_path_of_the_page_are_users_like_all_others"),
+    ("GET /api/routers", "gui::setup_pages::the_page_of_routers_and_planners_shows_and_tries_the_real_ones"),
+    ("GET /api/routers/{name}", "gui::setup_pages::the_page_of_routers_and_planners_shows_and_tries_the_real_ones"),
+    (
+        "POST /api/routers/{name}/test",
+        "gui::setup_pages::the_page_of_routers_and_planners_shows_and_tries_the_real_ones",
+    ),
+    ("GET /api/planners", "gui::setup_pages::the_page_of_routers_and_planners_shows_and_tries_the_real_ones"),
+    ("GET /api/planners/{name}", "gui::setup_pages::the_page_of_routers_and_planners_shows_and_tries_the_real_ones"),
+    (
+        "POST /api/planners/{name}/test",
+        "gui::setup_pages::the_page_of_routers_and_planners_shows_and_tries_the_real_ones",
+    ),
+    (
+        "GET /api/credentials",
+        "gui::setup_pages::where_there_is_nothing_to_manage_the_pages_are_told_where_it_is_managed",
+    ),
+    ("GET /api/certs", "gui::setup_pages::where_there_is_nothing_to_manage_the_pages_are_told_where_it_is_managed"),
+    (
+        "GET /api/config/timeout",
+        "gui::setup_pages::where_there_is_nothing_to_manage_the_pages_are_told_where_it_is_managed",
+    ),
 ];
 
 /// What is served, but is no part of the API and its document.

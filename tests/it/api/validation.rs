@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
+use crate::common::refusals::{describe, is_raised_by_original};
 use crate::common::{Answer, Client, TestServer, Upstream};
 
 const CONFIG: &str = "/api/llm/config";
@@ -58,12 +59,18 @@ impl Bad {
 
     /// The reply as it should be, in the terms of [`told`].
     fn expected(&self) -> Value {
-        let (status, detail) = match &self.refusal {
-            Refusal::Detail(status, text) => (*status, json!(text)),
+        let (status, detail, errors) = match &self.refusal {
+            Refusal::Detail(status, text) => (*status, json!(text), Value::Null),
             Refusal::Issues(issues) => {
+                let is_raised = |(kind, place): &(&str, &str)| is_raised_by_original(&self.path, kind, place);
+                let detail = if issues.iter().any(is_raised) { "a list" } else { "a text" };
                 let issue = |(kind, place): &(&str, &str)| self.issue(kind, place);
-                (422, issues.iter().map(issue).collect())
+                (422, json!(detail), issues.iter().map(issue).collect())
             }
+        };
+        let members: &[_] = match status {
+            422 => &["detail", "errors", "code", "request_id"],
+            _ => &["detail", "code", "request_id"],
         };
         let code = match status {
             400 => "bad_request",
@@ -74,7 +81,7 @@ impl Bad {
             415 => "unsupported_media_type",
             _ => "validation_error",
         };
-        json!({"status": status, "members": ["detail", "code", "request_id"], "code": code, "same_id": true, "detail": detail})
+        json!({"status": status, "members": members, "code": code, "same_id": true, "detail": detail, "errors": errors})
     }
 
     fn issue(&self, kind: &str, place: &str) -> Value {
@@ -139,12 +146,13 @@ fn told(answer: &Answer) -> Value {
     let body: Value = serde_json::from_str(&answer.text).unwrap_or_default();
     let members: Vec<_> = body.as_object().into_iter().flat_map(|object| object.keys()).collect();
     let id = answer.headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
-    let detail = match &body["detail"] {
+    let detail = if answer.status == 422 { json!(describe(&body)) } else { body["detail"].clone() };
+    let errors = match &body["errors"] {
         Value::Array(issues) => issues.iter().map(told_issue).collect(),
         other => other.clone(),
     };
     let same_id = !id.is_empty() && body["request_id"] == id;
-    json!({"status": answer.status, "members": members, "code": body["code"], "same_id": same_id, "detail": detail})
+    json!({"status": answer.status, "members": members, "code": body["code"], "same_id": same_id, "detail": detail, "errors": errors})
 }
 
 fn told_issue(issue: &Value) -> Value {
@@ -229,7 +237,7 @@ fn config_rows() -> Vec<Bad> {
         (json!({"timeout_seconds": "1.5"}), "int_parsing", "body.timeout_seconds"),
         (json!({"timeout_seconds": "abc"}), "int_parsing", "body.timeout_seconds"),
         (json!({"timeout_seconds": ""}), "int_parsing", "body.timeout_seconds"),
-        (json!({"timeout_seconds": "99999999999999999999"}), "int_parsing", "body.timeout_seconds"),
+        (json!({"timeout_seconds": "99999999999999999999"}), "int_parsing_size", "body.timeout_seconds"),
         (json!({"timeout_seconds": [30]}), "int_type", "body.timeout_seconds"),
         (json!({"timeout_seconds": {}}), "int_type", "body.timeout_seconds"),
         (json!({"max_retries": -1}), "greater_than_equal", "body.max_retries"),
@@ -239,8 +247,8 @@ fn config_rows() -> Vec<Bad> {
         (json!({"temperature": 2.1}), "less_than_equal", "body.temperature"),
         (json!({"temperature": 1e300}), "less_than_equal", "body.temperature"),
         (json!({"temperature": "hot"}), "float_parsing", "body.temperature"),
-        (json!({"temperature": "NaN"}), "float_parsing", "body.temperature"),
-        (json!({"temperature": "inf"}), "float_parsing", "body.temperature"),
+        (json!({"temperature": "NaN"}), "finite_number", "body.temperature"),
+        (json!({"temperature": "inf"}), "finite_number", "body.temperature"),
         (json!({"temperature": []}), "float_type", "body.temperature"),
         (json!({"max_tokens": 0}), "greater_than_equal", "body.max_tokens"),
         (json!({"max_tokens": -1}), "greater_than_equal", "body.max_tokens"),
@@ -353,7 +361,7 @@ fn query_rows() -> Vec<Bad> {
         ("+5", "int_parsing"),
         ("5%20", "int_parsing"),
         ("0x10", "int_parsing"),
-        ("99999999999999999999", "int_parsing"),
+        ("99999999999999999999", "int_parsing_size"),
         ("5&limit=-1", "greater_than_equal"),
     ];
     let context = [("-1", "greater_than_equal"), ("abc", "int_parsing"), ("100000001", "less_than_equal")];
@@ -425,7 +433,7 @@ fn path_rows() -> Vec<Bad> {
         detail("GET", "/v1/executions/a%2Fb", 404, "Execution 'a/b' not found"),
         detail("GET", "/v1/executions/%00", 404, "Execution '\u{0}' not found"),
         Bad::bare("GET", "/v1/executions/%FF", "value_error", "path.id"),
-        detail("POST", CONFIG, 405, "Method Not Allowed"),
+        detail("PATCH", CONFIG, 405, "Method Not Allowed"),
         detail("GET", CHAT, 405, "Method Not Allowed"),
     ]);
     rows
@@ -437,7 +445,7 @@ fn json_invalid() -> Refusal {
 
 /// Bodies that are no JSON, or not the JSON of an object, everywhere a body is read.
 pub fn body_rows(places: &[(&'static str, &str)]) -> Vec<Bad> {
-    let malformed: [&[u8]; 19] = [
+    let malformed: [&[u8]; 15] = [
         b"{",
         b"{\"prompt\": \"Hel",
         b"{\"prompt\": \"Hello\"",
@@ -447,22 +455,27 @@ pub fn body_rows(places: &[(&'static str, &str)]) -> Vec<Bad> {
         b"{\"prompt\" \"Hello\"}",
         b"{'prompt': 'Hello'}",
         b"{prompt: \"Hello\"}",
-        b"{\"temperature\": NaN}",
-        b"{\"temperature\": -Infinity}",
-        b"{\"temperature\": 1e400}",
         b"{\"temperature\": 01}",
-        b"{\"prompt\": \"\\ud800\"}",
         b"{\"prompt\": \"\\x41\"}",
         b"{\"prompt\": \"line\nbreak\"}",
         b"{\"prompt\": \"\xff\"}",
         b"prompt=Hello",
         b" ",
     ];
+    // To Python, this is JSON.
+    let beyond_json: [(&[u8], _, _); 4] = [
+        (b"{\"temperature\": NaN}", "finite_number", "body.temperature"),
+        (b"{\"temperature\": -Infinity}", "finite_number", "body.temperature"),
+        (b"{\"temperature\": 1e400}", "finite_number", "body.temperature"),
+        (b"{\"prompt\": \"\\ud800\"}", "string_unicode", "body.prompt"),
+    ];
     let issue = |kind| Refusal::Issues(vec![(kind, "body")]);
     let too_deep = "There was an error parsing the body: nested more than 127 levels deep";
     let mut rows = vec![];
     for &(method, path) in places {
         rows.extend(malformed.map(|body| Bad::raw(method, path, body, json_invalid())));
+        let found = |(body, kind, place)| Bad::raw(method, path, body, Refusal::Issues(vec![(kind, place)]));
+        rows.extend(beyond_json.map(found));
         let deep = ["[".repeat(5000), "{\"a\":".repeat(5000), format!("{}{}", "[".repeat(5000), "]".repeat(5000))];
         rows.extend(deep.map(|body| Bad::raw(method, path, body, Refusal::Detail(400, too_deep.to_owned()))));
         let other_types = ["text/plain", "application/x-www-form-urlencoded", "text/json", "application/xml", "json"];
@@ -628,7 +641,7 @@ async fn a_stream_that_is_asked_for_wrongly_is_refused_like_any_other_request() 
         let request = server.request("POST", CHAT).header("accept", "text/event-stream").body(body.to_string());
         let answer = Answer::of(request).await;
         assert_eq!(answer.headers["content-type"], "application/json");
-        assert_eq!(answer.expect(422)["detail"][0]["loc"], json!(["body", "prompt"]));
+        assert_eq!(answer.expect(422)["errors"][0]["loc"], json!(["body", "prompt"]));
     }
     assert_eq!(server.get("/v1/executions").await.expect(200)["count"], 0);
 }

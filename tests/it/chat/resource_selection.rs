@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::common::chat::{
     Wanted, agent, asked_for, catalog, instructions_of, llm, notes_of, of_steps, prompt_of, rest, source, texts,
 };
-use crate::common::upstream::{json_reply, reply};
+use crate::common::upstream::{json_reply, openai, reply};
 use crate::common::{Act, TestServer, Upstream};
 
 const PROMPT: &str = "Ask the agent to help me";
@@ -110,14 +110,14 @@ async fn an_unknown_name_is_the_callers_mistake_and_nothing_is_asked() {
         for intent in ["external_agent", "data_query", "general_llm"] {
             let body = json!({"prompt": "Help", "metadata": {field: "nobody", "intent": intent}});
             let refused = server.post("/v1/chat", &body).await.expect(422);
-            let issue = &refused["detail"][0];
+            let issue = &refused["errors"][0];
             assert_eq!(issue["loc"], json!(["body", "metadata", field]), "{intent}");
             assert!(issue["msg"].as_str().unwrap().contains(says), "{issue}");
             assert_eq!(refused["answer"], "");
         }
     }
     let body = json!({"prompt": "Help", "metadata": {"agent": 5}});
-    assert_eq!(server.post("/v1/chat", &body).await.expect(422)["detail"][0]["type"], "string_type");
+    assert_eq!(server.post("/v1/chat", &body).await.expect(422)["errors"][0]["type"], "string_type");
     let frames = server.chat_events(&json!({"prompt": "Help", "metadata": {"agent": "nobody"}})).await;
     assert_eq!((frames.len(), frames[0].event.as_str()), (1, "error"));
     assert!(upstreams[0].seen().is_empty() && llm.seen().is_empty());
@@ -146,12 +146,17 @@ async fn a_disabled_target_does_not_serve_and_the_reply_says_so() {
 }
 
 #[tokio::test]
-async fn nothing_configured_is_said_without_calling_the_answer_degraded() {
+async fn nothing_configured_is_said_first() {
     let llm = llm("", "").await;
     let server = TestServer::with_llm(&llm, &[]).await;
     let reply = delegate(&server, json!({})).await;
-    assert_eq!(texts(&reply["metadata"]["missing"]), ["no external agent is configured and enabled"]);
-    assert_eq!((&reply["metadata"]["degraded"], &reply["error"]), (&json!(false), &json!(null)));
+    let why = "no external agent is configured and enabled";
+    assert_eq!(texts(&reply["metadata"]["missing"]), [why]);
+    assert_eq!((&reply["metadata"]["degraded"], &reply["error"]), (&json!(true), &json!(why)));
+    assert!(reply["answer"].as_str().unwrap().starts_with("No agent is available, so"), "{reply}");
+    let body = json!({"prompt": "Query the database for customers"});
+    let reply = server.post("/v1/chat", &body).await.expect(200);
+    assert!(reply["answer"].as_str().unwrap().starts_with("No data source is available, so"), "{reply}");
     let body = json!({"prompt": "Why do customers churn?"});
     let reply = server.post("/v1/chat", &body).await.expect(200);
     assert_eq!(reply["metadata"]["missing"].as_array().unwrap().len(), 2, "{reply}");
@@ -350,4 +355,121 @@ async fn a_source_can_be_marked_for_an_intent_or_as_the_default() {
         let reply = server.post("/v1/chat", &body).await.expect(200);
         assert_eq!(of_steps(&reply, "target"), [expected, "stub-model"], "{intent}");
     }
+}
+
+/// A prompt that speaks of customers, but does not clearly ask for data.
+const UNCLEAR: &str = "I wonder whether our customers like us";
+
+/// A model that takes no functions, chooses this, and answers everything else with `By plan.`
+async fn choosing(chosen: &'static str) -> Upstream {
+    Upstream::start(move |seen, _| match prompt_of(seen) {
+        _ if seen.body["tools"].is_array() => {
+            json_reply("400 Bad Request", &json!({"error": {"message": "this model does not support tools"}}))
+        }
+        prompt if prompt.starts_with("Which of these are needed") => openai(seen, chosen),
+        prompt if prompt.starts_with("Write one ") => openai(seen, "```sql\nSELECT name FROM plans\n```"),
+        _ => openai(seen, "By plan."),
+    })
+    .await
+}
+
+async fn with_customers(llm: &Upstream, more: &[(&str, &str)]) -> (TestServer, Upstream) {
+    let crm = source(json!([{"name": "basic"}])).await;
+    let mut entry = rest(&crm.url());
+    entry["config"] = json!({"description": "Customers"});
+    let sources = catalog(&[("crm", entry)]);
+    let mut variables = vec![("DATASOURCES", sources.as_str())];
+    variables.extend_from_slice(more);
+    (TestServer::with_llm(llm, &variables).await, crm)
+}
+
+#[tokio::test]
+async fn a_model_that_takes_no_functions_is_asked_to_choose_where_words_are_not_clear() {
+    let chosen = |seen: &Upstream| {
+        seen.chats().iter().filter(|seen| prompt_of(seen).starts_with("Which of these are needed")).count()
+    };
+    let llm = choosing("Sure: {\"use\": [\"datasource:crm\"]}").await;
+    let (server, crm) = with_customers(&llm, &[]).await;
+    let ask = async |prompt: &str| server.post("/v1/chat", &json!({"prompt": prompt})).await.expect(200);
+    // It is offered the source as a function, refuses, and is known to from now on.
+    let first = ask(UNCLEAR).await;
+    assert_eq!((&first["answer"], chosen(&llm)), (&json!("By plan."), 0));
+    let second = ask(UNCLEAR).await;
+    let routing = &second["metadata"]["routing"];
+    assert_eq!((&routing["by"], &routing["targets"][0]["name"]), (&json!("model"), &json!("crm")), "{second}");
+    assert_eq!((of_steps(&second, "target")[0], chosen(&llm)), (&json!("crm"), 1));
+    assert!(!crm.chats().is_empty());
+    // Where words are clear, nobody is asked.
+    assert_eq!(ask("How many customers do we have?").await["metadata"]["routing"]["by"], "score");
+    assert_eq!(ask("Good morning").await["metadata"]["intent"], "general_llm");
+    assert_eq!(chosen(&llm), 1);
+    let (always, _crm) = with_customers(&llm, &[("INTENT_CLASSIFIER", "llm")]).await;
+    always.post("/v1/chat", &json!({"prompt": "How many customers do we have?"})).await.expect(200);
+    assert_eq!(chosen(&llm), 2, "unless a model is always to be asked");
+}
+
+#[tokio::test]
+async fn a_choice_that_cannot_be_read_leaves_it_to_the_words() {
+    for answer in ["crm", "{}", "{\"use\": \"crm\"}", "{\"use\": [\"datasource:mallory\"]}", "{\"use\": []}"] {
+        let llm = choosing(answer).await;
+        let (server, _crm) = with_customers(&llm, &[("INTENT_CLASSIFIER", "llm")]).await;
+        let reply = server.post("/v1/chat", &json!({"prompt": "How many customers do we have?"})).await.expect(200);
+        let intent = if answer.ends_with("[]}") { "general_llm" } else { "data_query" };
+        assert_eq!(reply["metadata"]["intent"], intent, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_prompt_that_only_speaks_of_a_rule_or_of_data_reaches_nothing() {
+    let llm = llm("", "").await;
+    let (server, crm) = with_customers(&llm, &[]).await;
+    for prompt in [
+        "Translate into German: how many customers are in the database?",
+        "What does churn mean?",
+        "Write a SQL tutorial for beginners",
+        "Schreib ein Gedicht über Kunden",
+    ] {
+        let reply = server.post("/v1/chat", &json!({"prompt": prompt})).await.expect(200);
+        assert_eq!(reply["metadata"]["intent"], "general_llm", "{prompt}");
+    }
+    assert!(crm.chats().is_empty());
+}
+
+#[tokio::test]
+async fn what_the_prompt_rules_out_is_neither_asked_nor_offered() {
+    let table = [
+        ("Don't ask the hr source, tell me salaries of our employees", "hr"),
+        ("How many invoices are overdue? Do not query erp.", "erp"),
+        ("Without erp, how many invoices are overdue?", "erp"),
+        ("Do not use erp: how many invoices are overdue?", "erp"),
+        ("Don't run a query on the erp database. How many invoices are overdue?", "erp"),
+        ("Ohne erp: Wie viele Rechnungen sind überfällig?", "erp"),
+        ("¿Cuántas facturas están vencidas? No consultes erp.", "erp"),
+        ("Ne demande pas à la source hr, donne-moi les salaires de nos employés", "hr"),
+        ("Don't ask the billing agent. Greet me yourself.", "billing"),
+    ];
+    let (llm, data) = (llm("", "").await, source(json!([{"name": "basic"}])).await);
+    let helper = agent(json!({"answer": "Done."})).await;
+    let with = |about: &str| {
+        let mut entry = rest(&data.url());
+        entry["config"] = json!({"description": about});
+        entry
+    };
+    let sources = catalog(&[("erp", with("Invoices")), ("hr", with("Salaries of employees"))]);
+    let billing = json!({"url": helper.url(), "metadata": {"description": "Writes reminders of invoices"}});
+    let agents = catalog(&[("billing", billing)]);
+    let server = TestServer::with_llm(&llm, &[("DATASOURCES", &sources), ("EXTERNAL_AGENTS", &agents)]).await;
+    for (prompt, denied) in table {
+        let reply = server.post("/v1/chat", &json!({"prompt": prompt})).await.expect(200);
+        assert!(!of_steps(&reply, "target").iter().any(|target| **target == *denied), "{prompt}: {reply}");
+        assert_eq!((&reply["error"], &reply["metadata"]["missing"]), (&json!(null), &json!([])), "{prompt}");
+        let offered = llm.chats().last().unwrap().body["tools"].to_string();
+        let is_offered = |name: &str| offered.contains(&format!("_{name}\""));
+        assert!(!is_offered(denied), "{prompt}: {offered}");
+    }
+    let reply = server.post("/v1/chat", &json!({"prompt": "How many invoices are overdue?"})).await.expect(200);
+    assert_eq!(of_steps(&reply, "target")[0], "erp");
+    // What metadata names is asked, whatever the prompt says.
+    let body = json!({"prompt": table[2].0, "metadata": {"datasource": "erp"}});
+    assert_eq!(of_steps(&server.post("/v1/chat", &body).await.expect(200), "target")[0], "erp");
 }

@@ -16,16 +16,7 @@ const SECOND: Duration = Duration::from_secs(1);
 #[tokio::test]
 async fn frames_arrive_as_the_upstream_sends_them() {
     let word = Arc::new(Notify::new());
-    let wait = word.clone();
-    let llm = Upstream::start(move |_, _| {
-        let mut acts = vec![open_head("text/event-stream")];
-        for text in ["one ", "two ", "three"] {
-            acts.extend([openai_delta(text), Act::Wait(wait.clone())]);
-        }
-        acts.push(openai_end());
-        acts
-    })
-    .await;
+    let llm = Upstream::paced(&["one ", "two ", "three"], &word).await;
     let server = TestServer::with_llm(&llm, &[]).await;
     let mut stream = server.open_stream(&json!({"prompt": "Count", "user_id": "ada"})).await;
 

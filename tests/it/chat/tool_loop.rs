@@ -13,7 +13,8 @@ use crate::common::tools::*;
 use crate::common::upstream::{json_reply, ollama, ollama_calls, open_head, openai, openai_delta};
 use crate::common::{Act, Seen, TestServer, Upstream};
 
-const PROMPT: &str = "How warm is it in Lisbon?";
+/// It does not say that a tool is needed: what to call is the model's to decide.
+const PROMPT: &str = "Tell me about Lisbon, please";
 
 #[tokio::test]
 async fn the_model_asks_for_a_tool_and_answers_with_what_it_gave() {
@@ -329,12 +330,11 @@ async fn another_model_on_the_same_server_is_offered_tools() {
 }
 
 #[tokio::test]
-async fn a_schema_that_a_server_does_not_take_is_told_and_switches_tools_off_for_no_other_request() {
+async fn a_schema_that_a_server_does_not_take_costs_that_function_only() {
     let llm = Upstream::start(|seen, _| match offered(seen).iter().any(|name| name == "bad") {
         true => {
             json_reply("400 Bad Request", &json!({"error": {"message": "Invalid schema for function 'bad': no type"}}))
         }
-        false if offered(seen).is_empty() => openai(seen, "By plan."),
         false => openai(seen, "With tools."),
     })
     .await;
@@ -345,12 +345,30 @@ async fn a_schema_that_a_server_does_not_take_is_told_and_switches_tools_off_for
     for _ in 0..2 {
         let body = json!({"prompt": "Hello", "user_id": format!("user-{}", rand_name())});
         let reply = server.post("/v1/chat", &body).await.expect(200);
+        assert_eq!((&reply["answer"], &reply["error"]), (&json!("With tools."), &json!(null)), "{reply}");
+        let missing = ["the function 'bad' was not offered, since the LLM server does not take it"];
+        assert_eq!(reply["metadata"]["missing"], json!(missing));
+    }
+    assert_eq!(llm.chats().len(), 4, "as it is, in plain words, without it; and from then on without it");
+}
+
+#[tokio::test]
+async fn functions_that_a_server_does_not_take_are_told_and_switch_tools_off_for_no_other_request() {
+    let llm = Upstream::start(|seen, _| match offered(seen).len() {
+        0 => openai(seen, "By plan."),
+        1 => openai(seen, "With tools."),
+        _ => json_reply("400 Bad Request", &json!({"error": {"message": "Invalid 'tools': they do not go together"}})),
+    })
+    .await;
+    let api = weather().await;
+    let tools = [("weather", http_tool(&api)), ("other", http_tool(&api))];
+    let server = with_tools(&llm, &tools, &[("LLM_FALLBACK_MODELS", "other")]).await;
+    for _ in 0..2 {
+        let body = json!({"prompt": "Hello", "user_id": format!("user-{}", rand_name())});
+        let reply = server.post("/v1/chat", &body).await.expect(200);
         assert_eq!((&reply["answer"], &reply["metadata"]["degraded"]), (&json!("By plan."), &json!(true)));
         let error = reply["error"].as_str().unwrap();
-        assert!(
-            error.contains("could not be offered") && error.contains("Invalid schema for function 'bad'"),
-            "{error}"
-        );
+        assert!(error.contains("could not be offered") && error.contains("they do not go together"), "{error}");
         assert_eq!(reply["metadata"]["missing"], json!([error]));
     }
     let reply = ask(&server, "Hello", json!({"tools": ["weather"]})).await;

@@ -102,10 +102,10 @@ async fn wrong_words_about_tools_are_the_callers_mistake() {
     for (metadata, field, says) in table {
         let body = json!({"prompt": "Hello", "metadata": metadata});
         let refused = server.post("/v1/chat", &body).await.expect(422);
-        let issue = &refused["detail"][0];
+        let issue = &refused["errors"][0];
         assert_eq!(issue["loc"], json!(["body", "metadata", field]), "{metadata}");
         assert!(issue["msg"].as_str().unwrap().contains(says), "{metadata}: {issue}");
-        assert_eq!(refused["detail"].as_array().unwrap().len(), 1, "{metadata}: {refused}");
+        assert_eq!(refused["errors"].as_array().unwrap().len(), 1, "{metadata}: {refused}");
     }
     assert!(llm.seen().is_empty() && api.seen().is_empty(), "nothing was asked");
 }

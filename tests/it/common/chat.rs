@@ -35,7 +35,7 @@ pub fn notes_of(seen: &Seen) -> String {
 /// What the LLM was told by the server itself before the prompt.
 pub fn instructions_of(seen: &Seen) -> String {
     let messages = seen.body["messages"].as_array().unwrap();
-    let ours = messages.iter().rev().nth(1).filter(|message| message["role"] == "system");
+    let ours = messages.first().filter(|message| message["role"] == "system");
     ours.map(|message| message["content"].as_str().unwrap().to_owned()).unwrap_or_default()
 }
 

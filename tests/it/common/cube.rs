@@ -22,15 +22,23 @@ fn answer(seen: &Seen, busy: bool) -> Vec<Act> {
     match (seen.method.as_str(), seen.path.as_str()) {
         ("POST", "/cubejs-api/v1/load") if busy => json_reply("200 OK", &json!({"error": "Continue wait"})),
         ("POST", "/cubejs-api/v1/load") => load(&seen.body["query"]),
+        ("POST", "/cubejs-api/v1/dry-run") => match refused(&seen.body["query"]) {
+            Some(text) => json_reply("400 Bad Request", &json!({"error": text})),
+            None => json_reply("200 OK", &json!({"queryType": "regularQuery"})),
+        },
         ("POST", "/cubejs-api/v1/cubesql") => sql(seen.body["query"].as_str().unwrap()),
         ("GET", "/cubejs-api/v1/meta") => json_reply("200 OK", &meta()),
         _ => json_reply("404 Not Found", &json!({"error": "no such path"})),
     }
 }
 
+fn refused(query: &Value) -> Option<&'static str> {
+    let is_unknown = query["measures"] == json!(["orders.unknown"]);
+    is_unknown.then_some("Error: 'unknown' not found for path 'orders.unknown'")
+}
+
 fn load(query: &Value) -> Vec<Act> {
-    if query["measures"] == json!(["orders.unknown"]) {
-        let text = "Error: 'unknown' not found for path 'orders.unknown'";
+    if let Some(text) = refused(query) {
         return json_reply("400 Bad Request", &json!({"error": text}));
     }
     let status = [("shipped", "3"), ("processing", "2"), ("completed", "1")];

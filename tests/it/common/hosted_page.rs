@@ -24,7 +24,16 @@ pub struct HostedPage {
 impl HostedPage {
     /// Serves `/page`, which runs this script and tells what came of it with `tell`; everything else leads to `behind`.
     pub async fn start(script: &'static str, behind: Option<SocketAddr>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::serve(TcpListener::bind("127.0.0.1:0").await.unwrap(), script, behind).await
+    }
+
+    /// The same at this port, unless somebody else has it.
+    pub async fn start_at(port: u16, script: &'static str) -> Option<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.ok()?;
+        Some(Self::serve(listener, script, None).await)
+    }
+
+    async fn serve(listener: TcpListener, script: &'static str, behind: Option<SocketAddr>) -> Self {
         let port = listener.local_addr().unwrap().port();
         let (tell, report) = watch::channel(None);
         // The report has an address of its own, or it would go over a connection that leads on.
@@ -58,11 +67,13 @@ impl HostedPage {
         let mut command = browser::command(program, &folder, &["evil.test", "rebound.test"]);
         command.args(["--remote-debugging-port=0", "--disable-popup-blocking"]).arg(url);
         command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
-        let mut browser = command.spawn().unwrap();
         let mut report = self.report.clone();
-        let told = tokio::time::timeout(TIMEOUT, report.wait_for(Option::is_some)).await;
+        report.mark_unchanged();
+        let mut browser = command.spawn().unwrap();
+        let told = tokio::time::timeout(TIMEOUT, report.changed()).await;
         let Ok(told) = told else { panic!("the page reports nothing within {TIMEOUT:?}") };
-        let told = told.unwrap().clone().unwrap();
+        told.unwrap();
+        let told = report.borrow().clone().unwrap();
         browser.kill().await.unwrap();
         told
     }

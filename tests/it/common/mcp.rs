@@ -190,3 +190,19 @@ pub async fn number_in(file: &Path) -> i64 {
     super::sources::wait_for(async || read().is_some()).await;
     read().unwrap()
 }
+
+/// The config of `scripted.py` with this plan; the command is `python3`.
+pub fn scripted(plan: &Value) -> Value {
+    json!({"command": "python3", "args": [beside("scripted.py"), plan.to_string()]})
+}
+
+/// What `scripted.py` has noted in this file.
+pub fn notes(file: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// The numbers of the processes that have noted their start in this file.
+pub fn starts(file: &Path) -> Vec<i64> {
+    notes(file).iter().filter_map(|line| line.strip_prefix("start ")?.parse().ok()).collect()
+}

@@ -2,10 +2,12 @@
 
 pub mod browser;
 pub mod chat;
+pub mod chat_page;
 pub mod client;
 pub mod code;
 pub mod cube;
 pub mod databases;
+pub mod grounding;
 pub mod hosted_page;
 pub mod load;
 pub mod mcp;
@@ -15,7 +17,9 @@ pub mod program;
 pub mod prometheus;
 pub mod proxy;
 pub mod redis;
+pub mod refusals;
 pub mod resources;
+pub mod routing;
 pub mod server;
 pub mod sources;
 pub mod tools;

@@ -3,30 +3,48 @@
 use std::time::{Duration, Instant};
 
 /// Longest wait for memory to be given back; the allocator keeps what was freed for ten seconds.
-const TIMEOUT: Duration = Duration::from_secs(40);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Bytes that a process has in memory.
-pub fn resident(pid: u32) -> u64 {
-    figure(pid, "VmRSS:")
+/// Bytes that a process may have more than before once it has given back what it took: less than one body or reply of these tests.
+const ALLOWANCE: u64 = 9_000_000;
+
+/// What a process had in memory at one time, in bytes.
+pub struct ProcessMemory {
+    pid: u32,
+    resident: u64,
+    /// What is no page of a file: those come and go as the system likes.
+    anonymous: u64,
 }
 
-/// The most that it had since [`forget_peak`].
-pub fn peak(pid: u32) -> u64 {
-    figure(pid, "VmHWM:")
-}
-
-/// Begins anew to look for the most.
-pub fn forget_peak(pid: u32) {
-    std::fs::write(format!("/proc/{pid}/clear_refs"), "5").unwrap();
-}
-
-/// Done once the process is back to within a fifth of `before`.
-pub async fn given_back(pid: u32, before: u64) {
-    let until = Instant::now() + TIMEOUT;
-    while resident(pid) > before + before / 5 {
-        assert!(Instant::now() < until, "{} bytes are kept, {before} were taken before", resident(pid));
-        tokio::time::sleep(Duration::from_millis(200)).await;
+impl ProcessMemory {
+    /// What it has now; its peak is from now on.
+    pub fn now(pid: u32) -> Self {
+        std::fs::write(format!("/proc/{pid}/clear_refs"), "5").unwrap();
+        Self { pid, resident: figure(pid, "VmRSS:"), anonymous: anonymous(pid) }
     }
+
+    /// The most that it has had since, beyond what it had.
+    pub fn taken(&self) -> u64 {
+        figure(self.pid, "VmHWM:").saturating_sub(self.resident)
+    }
+
+    /// Done once it has hardly more than it had.
+    pub async fn given_back(&self) {
+        let until = Instant::now() + TIMEOUT;
+        while anonymous(self.pid) > self.anonymous + ALLOWANCE {
+            assert!(
+                Instant::now() < until,
+                "{} bytes are kept, {} were taken before",
+                anonymous(self.pid),
+                self.anonymous
+            );
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}
+
+fn anonymous(pid: u32) -> u64 {
+    figure(pid, "RssAnon:")
 }
 
 fn figure(pid: u32, name: &str) -> u64 {

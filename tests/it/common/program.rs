@@ -23,8 +23,19 @@ impl Program {
 
     /// [`Program::start`] with standard error going elsewhere.
     pub async fn start_logging_to(stderr: Stdio, command: &str, folder: &Path, variables: &[(&str, &str)]) -> Self {
+        Self::start_with(bare(command, folder, variables), stderr, folder).await
+    }
+
+    /// Starts it through another program, which gets its path and the sub-command as its last arguments.
+    pub async fn start_through(through: &[&str], command: &str, folder: &Path, variables: &[(&str, &str)]) -> Self {
+        let file = std::fs::OpenOptions::new().append(true).create(true).open(folder.join("log.txt")).unwrap();
+        let mut program = Command::new(through[0]);
+        program.args(&through[1..]).arg(PROGRAM);
+        Self::start_with(in_bare_environment(program, command, folder, variables), file.into(), folder).await
+    }
+
+    async fn start_with(mut command: Command, stderr: Stdio, folder: &Path) -> Self {
         let (port, log) = (free_port(), folder.join("log.txt"));
-        let mut command = bare(command, folder, variables);
         command.env("API_PORT", port.to_string()).stderr(stderr).stdout(Stdio::null());
         let client = Client::new(format!("http://127.0.0.1:{port}"));
         let program = Self { child: command.spawn().unwrap(), client, port, log };
@@ -110,10 +121,19 @@ impl Drop for Program {
     }
 }
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_orchestrator-studio");
+
 /// The program in an environment that holds nothing but what the test gives.
 fn bare(command: &str, folder: &Path, variables: &[(&str, &str)]) -> Command {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_orchestrator-studio"));
+    in_bare_environment(Command::new(PROGRAM), command, folder, variables)
+}
+
+fn in_bare_environment(mut program: Command, command: &str, folder: &Path, variables: &[(&str, &str)]) -> Command {
     program.arg(command).current_dir(folder).env_clear().stdin(Stdio::null());
+    // As in process, what is asked of upstreams in the background is left to the stories about it, and to the demo.
+    if command != "demo" {
+        program.env("GROUNDING_REFRESH_SECONDS", "0").env("CONTEXT_TOKENS", "2000");
+    }
     program.envs(variables.iter().copied());
     program
 }

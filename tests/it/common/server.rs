@@ -64,6 +64,12 @@ impl TestServer {
         let files = ["LLM_CONFIG_PATH", "AGENTS_CONFIG_PATH", "DATASOURCES_CONFIG_PATH", "TOOLS_CONFIG_PATH"];
         let mut all: Vec<(String, String)> = files.map(|name| (name.to_owned(), missing.clone())).into();
         all.push(("DATA_DIR".to_owned(), folder.path().display().to_string()));
+        // Nothing is asked of upstreams in the background, so that stories can count what they are asked. An empty value of a
+        // story takes the setting back.
+        let quiet = [("GROUNDING_REFRESH_SECONDS", "0"), ("CONTEXT_TOKENS", "2000")];
+        let is_given = |name: &str| variables.iter().any(|(given, _)| given == name);
+        let quiet = quiet.iter().filter(|(name, _)| !is_given(name));
+        all.extend(quiet.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         all.extend(variables.clone());
         // Spans hold the ids of requests, and need somebody who keeps them. A second call fails, and changes nothing.
         drop(tracing_subscriber::registry().try_init());
@@ -74,7 +80,7 @@ impl TestServer {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let serving = tokio::spawn(async move {
-            app::serve(listener, app, stopped.cancelled()).await;
+            app::serve(vec![listener], app, stopped.cancelled()).await;
         });
         Self { client, folder, variables, platform, stop, serving }
     }

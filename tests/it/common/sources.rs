@@ -58,7 +58,7 @@ pub async fn failure(server: &TestServer, sql: &str, parameters: Value) -> Strin
 /// Where a refusal points, and what it says.
 pub async fn refusal(server: &TestServer, sql: &str, parameters: Value) -> (Value, String) {
     let mut reply = ask(server, sql, parameters).await.expect(422);
-    (reply["detail"][0]["loc"].take(), reply["detail"][0]["msg"].as_str().unwrap().to_owned())
+    (reply["errors"][0]["loc"].take(), reply["errors"][0]["msg"].as_str().unwrap().to_owned())
 }
 
 /// Done when something has come true; fails if it doesn't.

@@ -59,6 +59,16 @@ impl Upstream {
         Self::start(move |seen, _| openai(seen, text)).await
     }
 
+    /// An OpenAI-compatible LLM that streams these pieces, and goes on after each one only when it is told to.
+    pub async fn paced(pieces: &'static [&'static str], word: &Arc<Notify>) -> Self {
+        let word = word.clone();
+        Self::start(move |_, _| {
+            let spoken = pieces.iter().flat_map(|piece| [openai_delta(piece), Act::Wait(word.clone())]);
+            [open_head("text/event-stream")].into_iter().chain(spoken).chain([openai_end()]).collect()
+        })
+        .await
+    }
+
     /// An agent or data source that answers every request with this JSON.
     pub async fn answering(body: Value) -> Self {
         Self::start(move |_, _| json_reply("200 OK", &body)).await
@@ -178,6 +188,28 @@ pub fn open_head(content_type: &str) -> Act {
 pub fn openai_delta(text: &str) -> Act {
     let chunk = json!({"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": text}}]});
     Act::Send(format!("data: {chunk}\n\n"))
+}
+
+/// A chunk of an OpenAI stream whose choice has this `delta`.
+pub fn openai_chunk(delta: &Value) -> Act {
+    let chunk = json!({"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta}]});
+    Act::Send(format!("data: {chunk}\n\n"))
+}
+
+/// An OpenAI stream of chunks with these `delta`s that ends for this reason.
+pub fn openai_stream(deltas: &[Value], finish_reason: &str) -> Vec<Act> {
+    let end = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": finish_reason}]});
+    let mut acts = vec![open_head("text/event-stream")];
+    acts.extend(deltas.iter().map(openai_chunk));
+    acts.push(Act::Send(format!("data: {end}\n\ndata: [DONE]\n\n")));
+    acts
+}
+
+/// A complete OpenAI reply with this message.
+pub fn openai_message(message: &Value, finish_reason: &str) -> Vec<Act> {
+    let choice = json!({"index": 0, "message": message, "finish_reason": finish_reason});
+    let usage = json!({"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10});
+    json_reply("200 OK", &json!({"id": "x", "object": "chat.completion", "choices": [choice], "usage": usage}))
 }
 
 /// The end of an OpenAI stream.

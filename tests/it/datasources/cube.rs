@@ -106,17 +106,29 @@ async fn what_writes_or_is_no_query_is_refused_and_never_sent() {
 
 #[tokio::test]
 async fn the_base_url_may_be_given_in_any_form() {
-    for base in ["", "/", "/cubejs-api", "/cubejs-api/", "/cubejs-api/v1", "/cubejs-api/v1/"] {
+    let ends =
+        ["", "/load", "/sql", "/cubesql", "/meta", "/dry-run", "/load/"].map(|end| format!("/cubejs-api/v1{end}"));
+    let others =
+        ["", "/", "/cubejs-api", "/cubejs-api/", "/cubejs-api/v1/", "//cubejs-api//v1//load//"].map(str::to_owned);
+    for base in ends.into_iter().chain(others) {
         let cube = cube(0).await;
         let url = format!("{}{base}", cube.url());
         let server = server_with("cubejs", &url, json!({"auth_token": TOKEN})).await;
         query(&server, ORDERS, json!({})).await;
-        assert_eq!(cube.seen()[0].path, "/cubejs-api/v1/load", "{base}");
+        query(&server, "SELECT status, MEASURE(count) FROM orders GROUP BY 1", json!({})).await;
+        assert_eq!(test(&server).await["success"], true, "{base}");
+        assert_eq!(server.get("/api/datasources/db/schema").await.expect(200)["schema"], meta(), "{base}");
+        let paths: Vec<_> = cube.seen().into_iter().map(|seen| seen.path).collect();
+        let expected = ["load", "cubesql", "meta", "meta"].map(|end| format!("/cubejs-api/v1/{end}"));
+        assert_eq!(paths, expected, "{base}");
     }
     let cube = Upstream::start(|_, _| json_reply("200 OK", &json!({"data": []}))).await;
-    let server = server_with("cube", &cube.url(), json!({"config": {"base_path": "/semantic/api/"}})).await;
-    query(&server, ORDERS, json!({})).await;
-    assert_eq!(cube.seen()[0].path, "/semantic/api/v1/load");
+    for base in ["", "/semantic/api/v1/load"] {
+        let url = format!("{}{base}", cube.url());
+        let server = server_with("cube", &url, json!({"config": {"base_path": "/semantic/api/"}})).await;
+        query(&server, ORDERS, json!({})).await;
+    }
+    assert!(cube.seen().iter().all(|seen| seen.path == "/semantic/api/v1/load"));
     assert!(!cube.seen()[0].headers.contains_key("authorization"));
 }
 
@@ -214,4 +226,122 @@ async fn what_goes_wrong_inside_of_cube_is_told_without_its_stack_and_its_paths(
             assert!(!reply.contains("/app") && !reply.contains("stack"), "{reply}");
         }
     }
+}
+
+/// A Cube that asks for patience once at each of its endpoints.
+async fn slow_cube() -> Upstream {
+    Upstream::start(|seen, nth| match (nth % 2, seen.path.as_str()) {
+        (0, _) => json_reply("200 OK", &json!({"error": "Continue wait"})),
+        (_, "/cubejs-api/v1/cubesql") => reply(
+            "200 OK",
+            "application/json",
+            "{\"schema\":[{\"name\":\"n\",\"column_type\":\"Int64\"}]}\n{\"data\":[[1]]}\n",
+        ),
+        (_, "/cubejs-api/v1/meta") => json_reply("200 OK", &meta()),
+        _ => json_reply("200 OK", &json!({"data": [{"orders.count": "1"}]})),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn every_endpoint_of_cube_may_ask_for_patience() {
+    let cube = slow_cube().await;
+    let server = server_for(&cube, json!({})).await;
+    assert_eq!(query(&server, "SELECT 1", json!({})).await["data"], json!([{"n": 1}]));
+    assert_eq!(query(&server, ORDERS, json!({})).await["data"], json!([{"orders.count": "1"}]));
+    assert_eq!(server.get("/api/datasources/db/schema").await.expect(200)["schema"], meta());
+    assert_eq!(server.get("/api/datasources/db/tables").await.expect(200)["count"], 2);
+    let seen = cube.seen();
+    assert_eq!(seen.len(), 8);
+    for pair in seen.chunks(2) {
+        assert_eq!((&pair[0].path, &pair[0].body), (&pair[1].path, &pair[1].body));
+    }
+    let never = Upstream::start(|_, _| json_reply("200 OK", &json!({"error": "Continue wait"}))).await;
+    let server = server_for(&never, json!({"timeout_seconds": 1})).await;
+    for asked in [ORDERS, "SELECT 1"] {
+        let said = timeout(DEADLINE, failure(&server, asked, json!({}))).await.unwrap();
+        assert_eq!(said, "DataSource 'db' did not answer in time");
+    }
+}
+
+/// What Cube answers to a query by months, as its REST API documents it: the time comes twice.
+fn by_month(cube: &str, months: &[&str]) -> Value {
+    let (month, bare) = (format!("{cube}.createdAt.month"), format!("{cube}.createdAt"));
+    let data = months
+        .iter()
+        .map(|at| json!({month.clone(): at, bare.clone(): at, format!("{cube}.count"): "1"}))
+        .collect::<Vec<_>>();
+    let about = |kind: &str| json!({"title": cube, "shortTitle": cube, "type": kind});
+    json!({"data": data, "annotation": {"measures": {format!("{cube}.count"): about("number")}, "dimensions": {}, "segments": {},
+        "timeDimensions": {month: about("time"), bare: about("time")}}})
+}
+
+#[tokio::test]
+async fn queries_are_taken_as_objects_alone_blended_or_comparing_and_a_time_dimension_comes_once() {
+    let cube = Upstream::start(|seen, _| {
+        let query = &seen.body["query"];
+        let compares = query["timeDimensions"][0].get("compareDateRange").is_some();
+        let results = match (query, compares) {
+            (Value::Array(queries), _) => {
+                let cubes =
+                    queries.iter().map(|query| query["measures"][0].as_str().unwrap().split('.').next().unwrap());
+                json!(cubes.map(|cube| by_month(cube, &["2024-01-01T00:00:00.000"])).collect::<Vec<_>>())
+            }
+            (_, true) => json!([
+                by_month("orders", &["2024-01-01T00:00:00.000"]),
+                by_month("orders", &["2023-01-01T00:00:00.000"])
+            ]),
+            _ => {
+                return json_reply(
+                    "200 OK",
+                    &by_month("orders", &["2024-01-01T00:00:00.000", "2024-02-01T00:00:00.000"]),
+                );
+            }
+        };
+        if seen.body["queryType"] != "multi" {
+            return json_reply("400 Bad Request", &json!({"error": "'queryType' must be 'multi'"}));
+        }
+        json_reply(
+            "200 OK",
+            &json!({"queryType": "blendingQuery", "results": results, "pivotQuery": {}, "slowQuery": false}),
+        )
+    })
+    .await;
+    let server = server_for(&cube, json!({})).await;
+    let ask = async |body: Value| {
+        server.post("/api/datasources/db/query", &json!({"query": body, "parameters": {"m": "month"}})).await
+    };
+    let time = |more: Value| {
+        let mut time = json!({"dimension": "orders.createdAt", "granularity": "month"});
+        time.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!([time])
+    };
+    let single = json!({"measures": ["orders.count"], "timeDimensions": time(json!({"dateRange": "last :m"}))});
+    let found = ask(single.clone()).await.expect(200);
+    let row = |cube: &str, at: &str| json!({format!("{cube}.createdAt.month"): format!("{at}T00:00:00.000"), format!("{cube}.count"): "1"});
+    assert_eq!(found["data"], json!([row("orders", "2024-01-01"), row("orders", "2024-02-01")]));
+    let names = |found: &Value| {
+        let columns = found["metadata"]["columns"].as_array().unwrap().iter();
+        columns.map(|column| column["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&found), ["orders.count", "orders.createdAt.month"]);
+    assert!(cube.seen()[0].body.get("queryType").is_none() && cube.seen()[0].body["query"]["limit"] == 1001);
+    assert_eq!(query(&server, &single.to_string(), json!({})).await["data"], found["data"], "a text does as well");
+
+    let comparing = json!({"measures": ["orders.count"], "timeDimensions": time(json!({"compareDateRange": ["this year", "last year"]}))});
+    let found = ask(comparing).await.expect(200);
+    assert_eq!(found["data"], json!([row("orders", "2024-01-01"), row("orders", "2023-01-01")]));
+    let users = json!({"measures": ["users.count"], "timeDimensions": time(json!({}))});
+    let found = ask(json!([single, users])).await.expect(200);
+    assert_eq!(
+        (&found["data"], &found["row_count"]),
+        (&json!([row("orders", "2024-01-01"), row("users", "2024-01-01")]), &json!(2))
+    );
+    assert_eq!(names(&found), ["orders.count", "orders.createdAt.month", "users.count", "users.createdAt.month"]);
+    assert_eq!(cube.seen().last().unwrap().body["query"][1]["limit"], 1001);
+    for wrong in [json!([]), json!([1]), json!(7), json!(null)] {
+        assert_eq!(ask(wrong).await.expect(422)["errors"][0]["loc"], json!(["body", "query"]));
+    }
+    change(&server, "sqlite", "sqlite:none.db", json!({"auth_token": null})).await;
+    assert_eq!(ask(json!({"measures": []})).await.expect(422)["errors"][0]["loc"], json!(["body", "query"]));
 }

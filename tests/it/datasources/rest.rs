@@ -80,6 +80,26 @@ async fn the_paths_can_be_configured() {
     assert_eq!(upstream.seen().len(), 4);
 }
 
+#[tokio::test]
+async fn redirects_on_the_services_own_server_are_followed_and_no_others() {
+    let upstream = Upstream::start(|seen, _| match seen.path.strip_suffix('/') {
+        Some(path) => service(&Seen { path: path.to_owned(), ..seen.clone() }),
+        None => reply(&format!("307 Temporary Redirect\r\nlocation: {}/", seen.path), "text/plain", ""),
+    })
+    .await;
+    let server = server_with("api", &format!("{}/api", upstream.url()), json!({"auth_token": TOKEN})).await;
+    assert_eq!(query(&server, "x", json!({})).await["data"], json!([{"q": "x", "p": {}}]));
+    assert_eq!(test(&server).await["success"], true);
+    assert!(upstream.seen().iter().all(|seen| seen.headers["authorization"] == format!("Bearer {TOKEN}")));
+
+    let elsewhere = format!("307 Temporary Redirect\r\nlocation: {}/api/query/", upstream.url());
+    let foreign = Upstream::start(move |_, _| reply(&elsewhere, "text/plain", "")).await;
+    change(&server, "api", &foreign.url(), json!({"auth_token": TOKEN})).await;
+    let before = upstream.seen().len();
+    assert!(failure(&server, "x", json!({})).await.contains("307"));
+    assert_eq!(upstream.seen().len(), before);
+}
+
 /// Asks everything of a source that must fail, and gives what it says to a query.
 async fn assert_all_fails(server: &TestServer) -> String {
     let schema = server.get("/api/datasources/db/schema").await.expect(200);
@@ -244,7 +264,7 @@ async fn a_query_is_checked_before_the_source_is_asked() {
         (json!({"query": "x", "parameters": []}), json!(["body", "parameters"])),
         (json!({"query": "x", "max_rows": 100_001}), json!(["body", "max_rows"])),
     ] {
-        assert_eq!(server.post("/api/datasources/db/query", &body).await.expect(422)["detail"][0]["loc"], at);
+        assert_eq!(server.post("/api/datasources/db/query", &body).await.expect(422)["errors"][0]["loc"], at);
     }
     assert!(upstream.seen().is_empty());
     assert_eq!(

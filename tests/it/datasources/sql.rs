@@ -92,7 +92,7 @@ async fn rows_stop_at_what_the_query_or_else_the_source_allows_and_that_is_told(
             assert_eq!(reply["data"].as_array().unwrap().len(), ids);
         }
         let reply = server.post("/api/datasources/db/query", &json!({"query": sql, "max_rows": 0})).await;
-        assert_eq!(reply.expect(422)["detail"][0]["loc"], json!(["body", "max_rows"]));
+        assert_eq!(reply.expect(422)["errors"][0]["loc"], json!(["body", "max_rows"]));
     }
 }
 

@@ -24,7 +24,7 @@ async fn assert_repelled(server: &TestServer, sql: &str) {
     let reply =
         timeout(AT_ONCE, ask(server, sql, json!({"v": 1}))).await.unwrap_or_else(|_| panic!("takes long: {sql}"));
     match reply.status {
-        422 => assert_eq!(reply.json()["detail"][0]["loc"], json!(["body", "query"]), "{sql}"),
+        422 => assert_eq!(reply.json()["errors"][0]["loc"], json!(["body", "query"]), "{sql}"),
         _ => assert_eq!(reply.expect(200)["success"], false, "{sql}: {}", reply.text),
     }
 }

@@ -263,8 +263,8 @@ async fn functions_beyond_postgres_may_be_called_once_the_source_names_them() {
     ] {
         let body = source("postgres", &database.reader_url, named(wrong.clone()));
         let reply = server.put("/api/datasources/db", &body).await.expect(422);
-        assert_eq!(reply["detail"][0]["loc"], json!(["body", "config", "functions"]), "{wrong}");
-        assert!(reply["detail"][0]["msg"].as_str().unwrap().contains("geo.distance"), "{reply}");
+        assert_eq!(reply["errors"][0]["loc"], json!(["body", "config", "functions"]), "{wrong}");
+        assert!(reply["errors"][0]["msg"].as_str().unwrap().contains("geo.distance"), "{reply}");
     }
 }
 

@@ -118,9 +118,75 @@ async fn postgres_values_keep_their_type_and_their_last_digit() {
             ("ROW(1, 'x y', NULL)", json!("(1,\"x y\",)")),
             ("'(1,2.5)'::point", json!("(1,2.5)")),
             ("to_tsvector('simple', 'a b')", json!("'a':1 'b':2")),
+            ("'20000-01-01 01:02:03.5+00'::timestamptz", json!("20000-01-01 01:02:03.5+00")),
+            ("'294276-12-31 23:59:59'::timestamp", json!("294276-12-31 23:59:59")),
+            ("'5874897-12-31'::date", json!("5874897-12-31")),
+            ("'24:00'::time", json!("24:00:00")),
+            ("'[9007199254740993, 1, 1.10]'::jsonb", json!(["9007199254740993", 1, 1.1])),
+            ("json_agg(9007199254740993)", json!(["9007199254740993"])),
+            (
+                "'{\"n\": -9007199254740993, \"d\": 12345678901234567890.5}'::json",
+                json!({"n": "-9007199254740993",
+                "d": "12345678901234567890.5"}),
+            ),
+            ("ARRAY['[9007199254740993]'::jsonb]", json!([["9007199254740993"]])),
         ],
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_type_that_the_driver_does_not_know_is_shown_as_text_and_spoils_nothing() {
+    let database = postgres(&[
+        "CREATE DOMAIN spans AS int4multirange",
+        "CREATE TYPE pair AS (a int, b datemultirange)",
+        "CREATE TABLE shifts (id bigint, who text, times tsmultirange, all_of int8multirange[], span spans, pair pair, tags text[])",
+        "INSERT INTO shifts VALUES (9007199254740993, 'Ada', '{[2024-01-01,2024-01-02)}', '{\"{[1,3)}\"}', '{[1,3)}', ROW(1, '{}'),
+            '{a,b}')",
+    ])
+    .await;
+    let server = server_with("postgres", &database.url, json!({})).await;
+    assert_values(
+        &server,
+        vec![
+            ("'{[1,3)}'::int4multirange", json!("{[1,3)}")),
+            ("ARRAY['{[1,3)}'::int4multirange]", json!("{\"{[1,3)}\"}")),
+            ("'{[1,3)}'::spans", json!("{[1,3)}")),
+            ("NULL::nummultirange", json!(null)),
+        ],
+    )
+    .await;
+    let reply = query(&server, "SELECT * FROM shifts", json!({})).await;
+    let row = json!({"id": "9007199254740993", "who": "Ada",
+        "times": "{[\"2024-01-01 00:00:00\",\"2024-01-02 00:00:00\")}", "all_of": "{\"{[1,3)}\"}", "span": "{[1,3)}",
+        "pair": "(1,{})", "tags": ["a", "b"]});
+    assert_eq!(reply["data"], json!([row]));
+    let kinds: Vec<_> =
+        reply["metadata"]["columns"].as_array().unwrap().iter().map(|column| column["type"].clone()).collect();
+    assert_eq!(
+        kinds,
+        ["int8", "text", "tsmultirange", "int8multirange[]", "int4multirange", "pair", "text[]"]
+            .map(|kind| json!(kind))
+    );
+    for (sql, parameters, expected) in [
+        (
+            "SELECT who, times FROM shifts WHERE id = :id AND who = :who -- all",
+            json!({"id": "9007199254740993", "who": "Ada"}),
+            1,
+        ),
+        ("SELECT times FROM shifts WHERE span @> :n::int AND tags = :tags", json!({"n": 2, "tags": ["a", "b"]}), 1),
+        (
+            "SELECT times FROM shifts WHERE span && :span AND who <> :who",
+            json!({"span": "{[2,9)}", "who": "O'Neil\\"}),
+            1,
+        ),
+        ("SELECT span AS a, span AS a FROM shifts WHERE who = :who", json!({"who": "nobody"}), 0),
+    ] {
+        assert_eq!(query(&server, sql, parameters).await["row_count"], expected, "{sql}");
+    }
+    let said = failure(&server, "SELECT times, 1 / 0 FROM shifts", json!({})).await;
+    assert!(said.contains("division by zero"), "{said}");
+    assert_eq!(rows(&server, "SELECT 1 AS one", json!({})).await, json!([{"one": 1}]));
 }
 
 #[tokio::test]

@@ -86,12 +86,13 @@ async fn forgetting_the_changes_returns_to_the_environment() {
 async fn a_stored_key_does_not_follow_the_base_url_to_another_server() {
     let (mine, other) = (Upstream::saying("mine").await, Upstream::saying("other").await);
     let server = TestServer::with_llm(&mine, &[("LLM_API_KEY", "sk-mine")]).await;
-    let refused = server.put("/api/llm/config", &json!({"base_url": other.url(), "api_key": MASK})).await.expect(422);
-    assert_eq!(refused["detail"][0]["loc"], json!(["body", "api_key"]));
+    let far = json!({"base_url": "https://elsewhere.example", "api_key": MASK});
+    let refused = server.put("/api/llm/config", &far).await.expect(422);
+    assert_eq!(refused["errors"][0]["loc"], json!(["body", "api_key"]));
     assert_eq!(server.get("/api/llm/config").await.expect(200)["base_url"], mine.url());
 
     let in_two_steps = server.put("/api/llm/config", &json!({"base_url": ""})).await.expect(422);
-    assert_eq!(in_two_steps["detail"][0]["loc"], json!(["body", "api_key"]));
+    assert_eq!(in_two_steps["errors"][0]["loc"], json!(["body", "api_key"]));
 
     server.put("/api/llm/config", &json!({"base_url": format!("{}/v1", mine.url())})).await.expect(200);
     server.put("/api/llm/config", &json!({"base_url": other.url(), "api_key": "sk-other"})).await.expect(200);
@@ -117,7 +118,7 @@ async fn who_may_use_the_api_may_not_read_the_environment() {
     for field in ["base_url", "default_model", "api_key"] {
         for variable in ["VAULT_TOKEN", "LLM_API_KEY", "NOT_SET"] {
             let refused = server.put("/api/llm/config", &json!({field: format!("${{{variable}}}")})).await.expect(422);
-            assert_eq!(refused["detail"][0]["loc"], json!(["body", field]));
+            assert_eq!(refused["errors"][0]["loc"], json!(["body", field]));
             assert!(!refused.to_string().contains("canary"));
         }
     }
@@ -151,8 +152,6 @@ async fn the_gui_saves_what_it_was_shown() {
     assert_eq!((&test["success"], &test["response"]["model_used"]), (&json!(true), &json!("llama3.2")));
     assert!(test["response_time_ms"].as_f64().unwrap() > 0.0);
     assert_eq!(llm.chats()[0].headers["authorization"], "Bearer sk-kept");
-    let add = server.post("/api/llm/config", &json!({"id": "llm_1", "name": "x"})).await;
-    assert_eq!(add.expect(405)["detail"], "Method Not Allowed");
 }
 
 #[tokio::test]

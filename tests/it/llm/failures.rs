@@ -134,7 +134,7 @@ async fn an_llm_that_trickles_its_answer_is_given_up_too() {
 
 #[tokio::test]
 async fn an_llm_that_answers_what_cannot_be_used() {
-    let cases: [(&str, &str, &str, &[&str]); 8] = [
+    let cases: [(&str, &str, &str, &[&str]); 7] = [
         (
             "200 OK",
             "application/json",
@@ -147,12 +147,6 @@ async fn an_llm_that_answers_what_cannot_be_used() {
         ("200 OK", "application/json", "{\"choices\": [{\"message\": {\"content\": null}}]}", &["without any text"]),
         ("200 OK", "application/json", "{\"error\": {\"message\": \"quota\"}}", &["answered with an error: quota"]),
         ("302 Found", "text/html", "", &["answered 302 Found"]),
-        (
-            "401 Unauthorized",
-            "application/json",
-            "{\"error\": {\"message\": \"who are you\"}}",
-            &["answered 401 Unauthorized: who are you"],
-        ),
     ];
     for (status, kind, body, texts) in cases {
         let (server, llm) = server_with(move |_, _| reply(status, kind, body), &[]).await;
@@ -210,9 +204,126 @@ async fn too_many_requests_are_not_made_again_before_retry_after() {
     assert_eq!(llm.chats().len(), 2);
 
     let (server, llm) = server_with(move |_, _| limited(120), &[]).await;
-    let took = fails(&server, 502, "upstream_error", &["answered 429 Too Many Requests: slow down"]).await;
+    let took = fails(&server, 502, "rate_limited", &["answered 429 Too Many Requests: slow down", "120 s"]).await;
     assert!(took < Duration::from_secs(2), "a wait beyond the timeout is not begun: {took:?}");
     assert_eq!(llm.chats().len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_caller_can_do_something_about_has_a_code_of_its_own() {
+    let cases = [
+        ("401 Unauthorized", json!({"error": {"message": "who are you"}}), "unauthorized"),
+        ("403 Forbidden", json!({"detail": "Invalid API key"}), "unauthorized"),
+        (
+            "400 Bad Request",
+            json!({"error": {"message": "This model's maximum context length is 4096 tokens.", "code": "context_length_exceeded"}}),
+            "context_length_exceeded",
+        ),
+        (
+            "400 Bad Request",
+            json!({"error": {"code": 400, "message": "the request exceeds the available context size, try increasing it", "type": "exceed_context_size_error"}}),
+            "context_length_exceeded",
+        ),
+        (
+            "400 Bad Request",
+            json!([{"error": {"code": 400, "message": "The input token count (9000) exceeds the maximum number of tokens allowed (8192).", "status": "INVALID_ARGUMENT"}}]),
+            "context_length_exceeded",
+        ),
+        (
+            "404 Not Found",
+            json!({"error": {"message": "The model `x` does not exist.", "code": "model_not_found"}}),
+            "model_not_found",
+        ),
+        ("404 Not Found", json!({"error": "model \"x\" not found, try pulling it first"}), "model_not_found"),
+        (
+            "400 Bad Request",
+            json!({"error": {"message": "Model Not Exist", "code": "invalid_request_error"}}),
+            "model_not_found",
+        ),
+        ("429 Too Many Requests", json!({"error": {"message": "slow down"}}), "rate_limited"),
+        (
+            "413 Payload Too Large",
+            json!({"error": {"message": "Request too large", "code": "rate_limit_exceeded"}}),
+            "rate_limited",
+        ),
+        ("404 Not Found", json!({"detail": "Not Found"}), "upstream_error"),
+        ("500 Internal Server Error", json!({"error": "boom"}), "upstream_error"),
+    ];
+    for (status, body, code) in cases {
+        let (server, _llm) = server_with(move |_, _| json_reply(status, &body), &[("LLM_MAX_RETRIES", "1")]).await;
+        fails(&server, 502, code, &[&format!("answered {status}")]).await;
+        let test = server.post("/api/llm/test", &json!({})).await.expect(200);
+        assert_eq!((&test["success"], test["code"].as_str()), (&json!(false), Some(code)), "{test}");
+        let event = server.chat_events(&json!({"prompt": "Hello"})).await.pop().unwrap();
+        assert_eq!((event.event.as_str(), event.data["code"].as_str()), ("error", Some(code)));
+    }
+}
+
+#[tokio::test]
+async fn callers_are_told_how_long_the_llm_wants_to_be_left_alone() {
+    let limited = |_: &Seen, _: usize| {
+        let body = "{\"error\": {\"message\": \"slow down\"}}";
+        let head = "HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/json\r\nretry-after: 77";
+        vec![Act::Send(format!("{head}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len()))]
+    };
+    let (server, _llm) = server_with(limited, &[("LLM_MAX_RETRIES", "1")]).await;
+    let answer = server.post("/v1/chat", &json!({"prompt": "Hello"})).await;
+    assert_eq!((answer.status, &answer.headers["retry-after"]), (502, &"77".parse().unwrap()));
+    let (server, _llm) =
+        server_with(|_, _| json_reply("500 Internal Server Error", &json!({})), &[("LLM_MAX_RETRIES", "1")]).await;
+    assert!(!server.post("/v1/chat", &json!({"prompt": "Hello"})).await.headers.contains_key("retry-after"));
+}
+
+#[tokio::test]
+async fn an_answer_that_was_cut_says_so() {
+    for (word, reason, warns) in [
+        ("stop", "stop", false),
+        ("length", "length", true),
+        ("content_filter", "content_filter", true),
+        ("eos", "stop", false),
+    ] {
+        let llm = Upstream::start(move |seen, _| match seen.body["stream"] == true {
+            true => {
+                let end = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": word}]});
+                vec![
+                    open_head("text/event-stream"),
+                    openai_delta("Half of"),
+                    Act::Send(format!("data: {end}\n\ndata: [DONE]\n\n")),
+                ]
+            }
+            false => {
+                json_reply("200 OK", &json!({"choices": [{"message": {"content": "Half of"}, "finish_reason": word}]}))
+            }
+        })
+        .await;
+        let server = TestServer::with_llm(&llm, &[]).await;
+        let whole = server.post("/v1/chat", &json!({"prompt": "Hello"})).await.expect(200);
+        let event = server.chat_events(&json!({"prompt": "Hello again"})).await.pop().unwrap();
+        for reply in [&whole, &event.data] {
+            assert_eq!(reply["metadata"]["finish_reason"], reason, "{reply}");
+            let warnings = reply["metadata"]["warnings"].to_string();
+            assert_eq!(
+                (warnings.contains("cut off"), reply["metadata"]["degraded"] == true),
+                (warns, warns),
+                "{reply}"
+            );
+        }
+        let again = server.post("/v1/chat", &json!({"prompt": "Hello", "user_id": "bob"})).await.expect(200);
+        let fresh = server.post("/v1/chat", &json!({"prompt": "Hello", "user_id": "eve"})).await.expect(200);
+        assert_eq!(
+            (&again["metadata"]["finish_reason"], &fresh["metadata"]["cached"]),
+            (&json!(reason), &json!(!warns)),
+            "{word}"
+        );
+    }
+    let llm = Upstream::start(|seen, _| {
+        let last = json!({"model": "m", "message": {"role": "assistant", "content": "Half of"}, "done": true, "done_reason": "length"});
+        if seen.method == "GET" { json_reply("404 Not Found", &json!({})) } else { reply("200 OK", "application/x-ndjson", &format!("{last}\n")) }
+    })
+    .await;
+    let server = TestServer::with_llm(&llm, &[("LLM_PROVIDER", "ollama")]).await;
+    let event = server.chat_events(&json!({"prompt": "Hello"})).await.pop().unwrap();
+    assert_eq!(event.data["metadata"]["finish_reason"], "length");
 }
 
 /// A streamed chat request that must end in an error event.
@@ -254,6 +365,54 @@ async fn failures_before_and_in_the_middle_of_a_stream() {
 
     let garbage = |_: &Seen, _: usize| vec![open_head("text/event-stream"), Act::Send("data: {oops\n\n".to_owned())];
     stream_fails(&server_with(garbage, &[]).await.0, "upstream_error", "a chunk that is not JSON", 0).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_before_anything_was_shown_is_tried_again() {
+    let breaks: [fn() -> Vec<Act>; 4] = [
+        || vec![open_head("text/event-stream")],
+        || vec![open_head("text/event-stream"), Act::Send(": keep-alive\n\n".to_owned())],
+        || {
+            let role = json!({"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]});
+            vec![open_head("text/event-stream"), Act::Send(format!("data: {role}\n\n"))]
+        },
+        // Chunked, and cut amid a chunk.
+        || {
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\nff\r\ndata: {\"ch";
+            vec![Act::Send(head.to_owned())]
+        },
+    ];
+    for broken in breaks {
+        let (server, llm) =
+            server_with(move |seen, nth| if nth == 0 { broken() } else { openai(seen, "Here it is.") }, &[]).await;
+        let frames = server.chat_events(&json!({"prompt": "Hello"})).await;
+        assert_eq!(frames.last().unwrap().data["answer"], "Here it is.");
+        assert_eq!(llm.chats().len(), 2);
+        // Where attempts are used up, another model may do better.
+        let script = move |seen: &Seen, _: usize| match seen.body["model"] == "other" {
+            true => openai(seen, "Here it is."),
+            false => broken(),
+        };
+        let variables = [("LLM_MAX_RETRIES", "1"), ("LLM_FALLBACK_MODELS", "other")];
+        let (server, llm) = server_with(script, &variables).await;
+        let frames = server.chat_events(&json!({"prompt": "Hello"})).await;
+        assert_eq!(frames.last().unwrap().data["metadata"]["model"], "other");
+        assert_eq!(llm.chats().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn what_was_shown_before_a_stream_broke_is_kept_in_the_record() {
+    let cut = |_: &Seen, _: usize| vec![open_head("text/event-stream"), openai_delta("Once "), openai_delta("upon ")];
+    let (server, llm) = server_with(cut, &[]).await;
+    let event = server.chat_events(&json!({"prompt": "Hello"})).await.pop().unwrap();
+    assert_eq!((event.event.as_str(), &event.data["answer"]), ("error", &json!("")));
+    assert_eq!(llm.chats().len(), 1, "what was shown can't be taken back");
+    let id = event.data["execution_id"].as_str().unwrap();
+    let execution = server.get(&format!("/v1/executions/{id}")).await.expect(200)["execution"].clone();
+    assert_eq!((&execution["status"], &execution["answer"]), (&json!("failed"), &json!("Once upon ")));
+    assert!(execution["error"].as_str().unwrap().contains("broke off in the middle"), "{execution}");
+    assert_eq!(server.get("/api/memory/default/history").await.expect(200)["count"], 0);
 }
 
 #[tokio::test]

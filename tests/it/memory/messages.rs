@@ -66,7 +66,7 @@ async fn a_query_parameter_does_not_silence_the_body() {
         assert_eq!(stored["metadata"], metadata, "{query}");
     }
     let refused = server.post("/api/memory/ada/message?role=user", &json!({"text": "Hi."})).await.expect(422);
-    assert_eq!(refused["detail"][0]["loc"], json!(["body", "content"]));
+    assert_eq!(refused["errors"][0]["loc"], json!(["body", "content"]));
 }
 
 #[tokio::test]
@@ -155,7 +155,7 @@ async fn a_user_may_have_any_printable_name_but_the_modules_own() {
     }
     for user in ["config", "health"] {
         let refused = server.get(&format!("/api/memory/{user}/history")).await.expect(422);
-        assert_eq!(refused["detail"][0]["loc"], json!(["path", "user_id"]));
+        assert_eq!(refused["errors"][0]["loc"], json!(["path", "user_id"]));
     }
 }
 

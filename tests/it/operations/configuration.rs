@@ -7,7 +7,8 @@ use std::process::Output;
 
 use orchestrator_studio::kernel::Secret;
 use orchestrator_studio::settings::{Environment, Settings, load, variable_names};
-use serde_json::Value;
+use serde_json::{Value, json};
+use sqlx::{Connection, Executor, SqliteConnection};
 use tempfile::TempDir;
 
 use crate::common::Program;
@@ -73,16 +74,17 @@ fn held(variables: &[(String, String)]) -> String {
     )
 }
 
-/// A valid value other than this one.
-fn another(value: &str) -> &str {
+/// A valid value of this variable other than this one.
+fn another<'a>(name: &str, value: &'a str) -> &'a str {
     match value {
+        _ if name == "INTENT_CLASSIFIER" => "rules",
+        _ if name == "GROUNDING_REFRESH_SECONDS" => "60",
         "true" => "false",
         "false" => "true",
         "127.0.0.1" => "0.0.0.0",
         "/v1" => "/v2",
         "http://localhost:3000" => "http://localhost:3001",
         "auto" => "openai",
-        "rules" => "auto",
         "private_allowed" => "public_only",
         "1" => "2",
         "text" => "json",
@@ -118,7 +120,7 @@ fn the_values_of_the_example_are_the_defaults() {
     for (name, value) in defaults() {
         assert_eq!(held(&[(name.clone(), value.clone())]), plain, "{name}={value} is not the default");
         if !CHECKED_ONLY.contains(&name.as_str()) && !name.ends_with("_CONFIG_PATH") {
-            let other = another(&value);
+            let other = another(&name, &value);
             assert_ne!(held(&[(name.clone(), other.to_owned())]), plain, "{name}={other} changes nothing");
         }
     }
@@ -320,20 +322,192 @@ fn a_problem_with_what_is_stored_is_told_along_with_the_others() {
     }
 }
 
-#[test]
-fn a_broken_dotenv_file_is_told_with_line_and_column_but_not_repeated() {
-    let broken = ["LLM_API_KEY canary", "LLM_API_KEY=\"canary", "LLM_API_KEY='canary' canary", "= canary"];
-    let mut wrong = Vec::new();
-    for line in broken {
-        let folder = TempDir::new().unwrap();
+/// As the original did, which read the other lines.
+#[tokio::test]
+async fn a_broken_line_of_a_dotenv_file_is_skipped_and_named_but_not_repeated() {
+    let broken = [
+        ("LLM_API_KEY canary", 13),
+        ("LLM_API_KEY=\"canary", 13),
+        ("LLM_API_KEY='canary' canary", 22),
+        ("= canary", 1),
+        ("LLM_API_KEY: canary", 14),
+    ];
+    let folder = TempDir::new().unwrap();
+    for (line, column) in broken {
         write(folder.path(), ".env", &format!("# A comment\nAPP_NAME='two\nlines'\n\n{line}\nDEBUG=true\n"));
-        let told = refusal(&Program::run("check-config", folder.path(), &[]));
-        if !told.contains(".env: line 5, column ") || told.contains("column 0") {
-            wrong.push(format!("{line}: {told}"));
-        }
-        assert!(!told.contains("canary"), "{told}");
+        let skipped = format!(".env: line 5, column {column}: expected NAME=value");
+        let output = Program::run("check-config", folder.path(), &[]);
+        let told = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        assert!(
+            told.starts_with(&format!("warning: {skipped}")) && told.ends_with("the configuration is valid\n"),
+            "{told}"
+        );
+        let refused = refusal(&Program::run("check-config", folder.path(), &[("API_PORT", "eighty")]));
+        assert!(refused.contains("2 problem(s)") && refused.contains(&skipped), "{refused}");
+        assert!(!told.contains("canary") && !refused.contains("canary"), "{told} {refused}");
     }
-    assert!(wrong.is_empty(), "line 5 should be named:\n{}", wrong.join("\n"));
+    let program = Program::start("serve", folder.path(), &[]).await;
+    assert_eq!(program.client.get("/health").await.expect(200)["debug"], true, "what follows is read");
+    assert!(program.log().contains(".env: line 5, column 14: expected NAME=value"), "{}", program.log());
+}
+
+#[test]
+fn a_dotenv_file_that_is_no_text_is_refused_in_words() {
+    let utf_16: Vec<u8> = "API_PORT=8001\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let files = [
+        ([&b"\xff\xfe"[..], &utf_16].concat(), "line 1 is not UTF-8"),
+        (b"A=1\nAPP_NAME=B\xfcro\n".to_vec(), "line 2 is not UTF-8"),
+        (b"A=1\n".repeat(250_001), "has more than 1000000 bytes"),
+    ];
+    for (bytes, expected) in files {
+        let folder = TempDir::new().unwrap();
+        fs::write(folder.path().join(".env"), bytes).unwrap();
+        let told = refusal(&Program::run("check-config", folder.path(), &[]));
+        assert!(told.contains(&format!(".env: {expected}")), "{told}");
+    }
+}
+
+/// Files that worked with the original's reader, each with what becomes of them.
+#[tokio::test]
+async fn a_dotenv_file_of_another_making_starts_the_server() {
+    let files = [
+        ("\u{feff}APP_NAME=Ada\r\nDEBUG=yes\r\n", "Ada", true),
+        ("\u{feff}# Ours\n\t# and theirs\nHOST=da\nAPP_NAME=\"A${HOST}\"\nDEBUG=T\n", "Ada", true),
+        ("WHO=Ada\nAPP_NAME=${WHO} $WHO ${NOBODY:-x}\ndebug=off", "Ada $WHO x", false),
+        ("APP_NAME=\"abc$def@jk\"\nDEBUG=0", "abc$def@jk", false),
+        ("export APP_NAME='it''s'\nAPP_NAME=Ada\nDEBUG=N # not yet", "Ada", false),
+        ("APP_NAME=${:-$}{WHO}\nDEBUG=ON", "${WHO}", true),
+    ];
+    for (text, name, debug) in files {
+        let folder = TempDir::new().unwrap();
+        write(folder.path(), ".env", text);
+        let program = Program::start("serve", folder.path(), &[]).await;
+        let health = program.client.get("/health").await.expect(200);
+        assert_eq!((&health["service"], &health["debug"]), (&name.into(), &debug.into()), "{text:?}");
+    }
+}
+
+#[test]
+fn values_are_read_in_every_form_that_pydantic_settings_takes() {
+    let rows: [(&str, &[&str]); 8] = [
+        (
+            "CORS_ORIGINS",
+            &[
+                "http://a:1,https://b",
+                " http://a:1 , https://b , ",
+                r#"["http://a:1", "https://b"]"#,
+                "[\n  \"http://a:1\",\n  \"https://b\"\n]",
+                "['http://a:1', 'https://b']",
+                "'http://a:1', \"https://b\"",
+            ],
+        ),
+        ("ALLOWED_HOSTS", &["[fd00::1]:80,[fd00::2]", r#"["[fd00::1]:80", "[fd00::2]"]"#]),
+        ("LLM_FALLBACK_MODELS", &["a,b:7b", r#"["a","b:7b"]"#]),
+        ("MCP_STDIO_COMMANDS", &["npx,uvx", r#" ["npx" , "uvx"] "#]),
+        ("CACHE_ENABLED", &["false", " false ", "FALSE", "0", "no", "No", "off", "f", "n", "N"]),
+        ("LOG_CONTENT", &["true", "True", "1", "yes", "on", "ON", "t", "y", "Y"]),
+        ("LLM_TIMEOUT_SECONDS", &["75", " 75 ", "075", "+75", "75.0", "7_5", "75.00 "]),
+        ("GROUNDING_SIMILARITY_THRESHOLD", &["0.5", ".5", " 0.5 ", "5e-1", "0.5_0", "5E-1"]),
+    ];
+    let plain = held(&[]);
+    for (name, forms) in rows {
+        let read: Vec<_> = forms.iter().map(|form| held(&[(name.to_owned(), (*form).to_owned())])).collect();
+        assert_ne!(read[0], plain, "{name}");
+        for (form, read) in forms.iter().zip(&read).skip(1) {
+            assert_eq!(read, &read_of(name, forms[0]), "{name}={form}");
+        }
+    }
+    for empty in ["[]", "[ ]", ",", "\"\""] {
+        assert_eq!(read_of("CORS_ORIGINS", empty), read_of("CORS_ORIGINS", "[]"), "{empty}");
+    }
+}
+
+fn read_of(name: &str, value: &str) -> String {
+    held(&[(name.to_owned(), value.to_owned())])
+}
+
+#[test]
+fn quotes_and_blanks_that_belong_to_a_value_are_pointed_out() {
+    let folder = TempDir::new().unwrap();
+    let quoted = [
+        ("API_PORT", "\"8001\""),
+        ("DEBUG", "'true'"),
+        ("LOG_LEVEL", "\"INFO\""),
+        ("LLM_BASE_URL", "\"http://localhost:11434\""),
+        ("LLM_PROVIDER", "'ollama'"),
+        ("REDIS_URL", "\"redis://:canary@localhost\""),
+        ("EXTERNAL_AGENTS", "'{}'"),
+    ];
+    let told = refusal(&Program::run("check-config", folder.path(), &quoted));
+    for (name, _) in quoted {
+        let line = told.lines().find(|line| line.contains(&format!("{name}: "))).unwrap_or_default();
+        assert!(line.contains("quotes around it are part of the value"), "{name}: {told}");
+    }
+    assert!(!told.contains("canary"), "{told}");
+    let told =
+        refusal(&Program::run("check-config", folder.path(), &[("API_HOST", "127.0.0.1 "), ("API_PORT", "eighty")]));
+    let pointed_out: Vec<_> = told.lines().filter(|line| line.contains("are part of the value")).collect();
+    assert!(pointed_out.len() == 1 && pointed_out[0].contains("API_HOST: "), "{told}");
+}
+
+/// What is in a folder and below it.
+fn contents(folder: &Path) -> BTreeSet<PathBuf> {
+    let mut all = BTreeSet::new();
+    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            all.extend(contents(&entry));
+        }
+        all.insert(entry);
+    }
+    all
+}
+
+#[tokio::test]
+async fn what_keeps_the_server_from_starting_is_told_by_the_check_too() {
+    let folder = TempDir::new().unwrap();
+    write(folder.path(), "file", "x");
+    write(folder.path(), "broken/studio.db", &"This is no database. ".repeat(100));
+    let future = Program::start("serve", folder.path(), &[("DATA_DIR", "future")]).await;
+    assert!(future.client.get("/readyz").await.status == 200);
+    future.signal("TERM");
+    assert_eq!(future.wait(), Some(0));
+    let path = folder.path().join("future/studio.db").display().to_string();
+    let mut database = SqliteConnection::connect(&format!("sqlite:{path}")).await.unwrap();
+    database.execute("INSERT INTO _sqlx_migrations VALUES (99, 'future', datetime(), 1, x'00', 0)").await.unwrap();
+    database.close().await.unwrap();
+
+    let cases = [
+        (("DATA_DIR", "file"), "file/config/llm.json: can't be read: Not a directory"),
+        (("DATA_DIR", "file/below"), "file/below/config/llm.json: can't be read: Not a directory"),
+        (("DATA_DIR", "/proc/nowhere"), "DATA_DIR: can't use /proc/nowhere/studio.db"),
+        (("DATA_DIR", "broken"), "DATA_DIR: can't use broken/studio.db: "),
+        (("DATA_DIR", "future"), "has a newer schema (it has migration 99)"),
+        (("API_HOST", "203.0.113.77"), "API_HOST, API_PORT: can't listen on 203.0.113.77:"),
+        (("REDIS_URL", "redis://:p@ss/w#1@127.0.0.1:6379/0"), "REDIS_URL: "),
+        (("REDIS_URL", "redis://127.0.0.1:6379/one"), "REDIS_URL: "),
+        (("POSTGRES_DSN", "postgres://u:p@ss/w#1@127.0.0.1/d"), "POSTGRES_DSN: "),
+        (("HTTPS_PROXY", "http://[proxy"), "HTTPS_PROXY"),
+    ];
+    let before = contents(folder.path());
+    for (variable, expected) in cases {
+        let checked = refusal(&Program::run("check-config", folder.path(), &[variable]));
+        assert!(checked.contains(expected), "{variable:?}: {checked}");
+        assert_eq!(contents(folder.path()), before, "{variable:?} leaves something behind");
+        let started = refusal(&Program::run("serve", folder.path(), &[variable, ("API_PORT", "0")]));
+        assert!(started.contains(expected), "{variable:?}: {started}");
+    }
+}
+
+/// A check beside the server that it is about says that all is well.
+#[tokio::test]
+async fn a_port_and_a_folder_that_the_server_itself_has_are_no_problem() {
+    let folder = TempDir::new().unwrap();
+    let program = Program::start("serve", folder.path(), &[]).await;
+    let port = program.port.to_string();
+    let output = Program::run("check-config", folder.path(), &[("API_PORT", &port)]);
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "the configuration is valid\n");
+    program.client.post("/api/memory/ada/message", &json!({"role": "user", "content": "Hi."})).await.expect(200);
 }
 
 #[tokio::test]

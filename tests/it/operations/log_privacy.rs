@@ -58,9 +58,13 @@ async fn parrot() -> Upstream {
     .await
 }
 
-/// Greets as an MCP server does, and dies of the first question.
-const MORTAL: &str = r#"read -r hello; echo '{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18",
-"capabilities":{"tools":{}},"serverInfo":{"name":"canary","version":"1"}}}' | tr -d '\n'; echo; read -r thanks
+/// Greets as an MCP server of before does, and dies of the first question.
+const MORTAL: &str = r#"id() { echo "$1" | sed 's/.*"id":\([^,}]*\).*/\1/'; }
+read -r discovery
+echo '{"jsonrpc":"2.0","id":'"$(id "$discovery")"',"error":{"code":-32601,"message":"Method not found"}}'
+read -r hello
+echo '{"jsonrpc":"2.0","id":'"$(id "$hello")"',"result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"canary","version":"1"}}}'
+read -r thanks
 read -r question; echo "canary can not answer $question" >&2; exit 3"#;
 
 #[tokio::test]

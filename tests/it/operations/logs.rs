@@ -66,7 +66,7 @@ async fn a_query_that_makes_no_sense_is_refused() {
         (&format!("contains={}", "x".repeat(257)), "contains"),
     ] {
         let refused = server.get(&format!("/api/monitoring/logs?{query}")).await.expect(422);
-        assert_eq!(refused["detail"][0]["loc"], json!(["query", field]), "{query}");
+        assert_eq!(refused["errors"][0]["loc"], json!(["query", field]), "{query}");
     }
 }
 

@@ -3,9 +3,12 @@
 mod configuration;
 mod demo;
 mod deploy;
+mod disk;
+mod dotenv;
 mod log_privacy;
 mod logs;
 mod metrics;
 mod monitoring;
 mod process;
+mod secret_files;
 mod store_health;

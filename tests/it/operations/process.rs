@@ -162,7 +162,15 @@ async fn the_demo_is_the_same_whatever_is_configured_about_upstreams() {
     std::fs::create_dir(folder.path().join("config")).unwrap();
     std::fs::write(folder.path().join("config/agents.json"), "{ broken").unwrap();
     std::fs::write(folder.path().join("config/llm.json"), r#"{"api_key": "${NOT_SET}"}"#).unwrap();
-    let variables = [("MEMORY_MAX_MESSAGES", "7"), ("REDIS_URL", "redis://127.0.0.1:9/0"), ("TOOLS", "nonsense")];
+    let variables = [
+        ("MEMORY_MAX_MESSAGES", "7"),
+        ("REDIS_URL", "redis://127.0.0.1:9/0"),
+        ("TOOLS", "nonsense"),
+        ("LLM_API_KEY_FILE", "/no/such/file"),
+        ("POSTGRES_DSN_FILE", "/no/such/file"),
+        ("POSTGRES_PASSWORD_FILE", "/no/such/file"),
+        ("REDIS_PASSWORD_FILE", "/no/such/file"),
+    ];
     let program = Program::start("demo", folder.path(), &variables).await;
     let reply = program.client.post("/v1/chat", &json!({"prompt": "Hello"})).await.expect(200);
     assert!(reply["answer"].as_str().unwrap().starts_with("[demo model, scripted]"));

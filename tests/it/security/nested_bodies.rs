@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::common::process_memory::{forget_peak, given_back, peak, resident};
+use crate::common::process_memory::ProcessMemory;
 use crate::common::{Answer, Client, Program, TestServer, Upstream};
 
 /// Bytes of the attack.
@@ -63,24 +63,22 @@ async fn program(folder: &TempDir, variables: &[(&str, &str)]) -> Program {
 async fn five_million_values_in_ten_megabytes_are_refused_wherever_they_stand_and_cost_no_memory() {
     let folder = TempDir::new().unwrap();
     let program = program(&folder, &[]).await;
-    let (pid, lists) = (program.pid(), lists(49_000, 100));
-    let before = resident(pid);
-    forget_peak(pid);
+    let lists = lists(49_000, 100);
+    let memory = ProcessMemory::now(program.pid());
     for (method, path, body) in PLACES {
         let answer = send(&program.client, method, path, body.replace('X', &lists)).await.expect(413);
         assert_eq!(answer["detail"], "The body has more than 100000 values (MAX_BODY_VALUES)", "{method} {path}");
         assert_eq!(answer["code"], "payload_too_large");
     }
-    assert!(peak(pid) < 10 * BODY, "it took {} bytes", peak(pid));
-    given_back(pid, before).await;
+    assert!(memory.taken() < 5 * BODY, "it took {} bytes more", memory.taken());
+    memory.given_back().await;
 }
 
 #[tokio::test]
 async fn what_is_just_within_the_limits_is_given_back_too() {
     let folder = TempDir::new().unwrap();
     let program = program(&folder, &[]).await;
-    let (pid, before) = (program.pid(), resident(program.pid()));
-    forget_peak(pid);
+    let memory = ProcessMemory::now(program.pid());
     // A hundred thousand values in all, two thousand in metadata, five thousand in config.
     for (place, inside) in [(2, lists(980, 100)), (0, lists(19, 100)), (4, lists(19, 100)), (8, lists(75, 60))] {
         let (method, path, body) = PLACES[place];
@@ -95,11 +93,11 @@ async fn what_is_just_within_the_limits_is_given_back_too() {
         send(&program.client, method, path, body.replace('X', &lists(19, 100))).await.expect(200);
     }
     assert_eq!(program.client.get("/api/memory/ada/history").await.expect(200)["count"], 50);
-    assert!(peak(pid) < 20 * BODY, "it took {} bytes", peak(pid));
+    assert!(memory.taken() < 15 * BODY, "it took {} bytes more", memory.taken());
     program.client.delete("/api/memory/ada").await.expect(200);
     program.client.delete("/api/memory/default").await.expect(200);
     program.client.delete("/api/datasources/b").await.expect(200);
-    given_back(pid, before).await;
+    memory.given_back().await;
 }
 
 #[tokio::test]
@@ -122,7 +120,7 @@ async fn metadata_and_config_have_a_size_of_their_own() {
         ("POST", "/api/memory/ada/message?role=user&content=Hi", metadata.clone(), vec!["body"]),
     ];
     for (method, path, body, loc) in rows {
-        let issue = &send(&server, method, path, body.to_string()).await.expect(422)["detail"][0];
+        let issue = &send(&server, method, path, body.to_string()).await.expect(422)["errors"][0];
         let expected = match loc.last() {
             Some(&"config") => {
                 "Input should have at most 300 bytes as JSON, each value counting 50 more (MAX_CONFIG_BYTES)"
@@ -160,11 +158,11 @@ async fn a_refusal_quotes_the_beginning_of_what_was_wrong() {
     for body in rows {
         let answer = server.post("/v1/chat", &body).await;
         assert!(answer.text.len() < REFUSAL, "{} bytes", answer.text.len());
-        assert!(answer.expect(422)["detail"][0].to_string().contains('…'));
+        assert!(answer.expect(422)["errors"][0].to_string().contains('…'));
     }
     // As ever, if it is small.
     let small = server.post("/v1/chat", &json!({"user_id": ["x"], "metadata": {"a": 1}})).await.expect(422);
-    let inputs: Vec<_> = small["detail"].as_array().unwrap().iter().map(|issue| &issue["input"]).collect();
+    let inputs: Vec<_> = small["errors"].as_array().unwrap().iter().map(|issue| &issue["input"]).collect();
     assert_eq!(inputs, [&json!({"user_id": ["x"], "metadata": {"a": 1}}), &json!(["x"])]);
 }
 
@@ -183,7 +181,7 @@ async fn ten_thousand_mistakes_are_told_in_a_hundred_and_in_linear_time() {
         let answer = server.post("/api/tools", &tool).await;
         assert!(started.elapsed().as_secs() < 20, "{text}: {:?}", started.elapsed());
         assert!(answer.text.len() < 200_000, "{text}: {} bytes", answer.text.len());
-        assert_eq!(answer.expect(422)["detail"].as_array().unwrap().len(), 100, "{text}");
+        assert_eq!(answer.expect(422)["errors"].as_array().unwrap().len(), 100, "{text}");
     }
 }
 
@@ -198,7 +196,9 @@ async fn what_is_long_but_honest_is_served() {
     let reply = program.client.post("/v1/chat", &json!({"prompt": prompt, "user_id": "ada"})).await.expect(200);
     assert_eq!(reply["answer"], "A long story.");
     let asked = llm.chats().pop().unwrap().body["messages"].take();
-    assert_eq!(asked.as_array().unwrap().last().unwrap()["content"].as_str().map(str::len), Some(prompt.len()));
+    // What was said before, without an answer, stands before it.
+    let said = asked.as_array().unwrap().last().unwrap()["content"].as_str().unwrap();
+    assert_eq!(said.strip_suffix(&prompt), Some("Hi\n\nHi\n\n"));
     // The notes of a tool's owner: two thousand lines.
     let notes: Vec<_> =
         (0..2_000).map(|n| format!("column {n}: what there is to know about it, at some length")).collect();
@@ -213,8 +213,7 @@ async fn what_is_long_but_honest_is_served() {
 async fn bodies_that_come_byte_by_byte_take_as_much_memory_as_they_have_bytes() {
     let folder = TempDir::new().unwrap();
     let program = program(&folder, &[]).await;
-    let (pid, before) = (program.pid(), resident(program.pid()));
-    forget_peak(pid);
+    let memory = ProcessMemory::now(program.pid());
     let place = program.client.url("").trim_start_matches("http://").to_owned();
     let drip = async || {
         let mut stream = TcpStream::connect(&place).await.unwrap();
@@ -228,9 +227,9 @@ async fn bodies_that_come_byte_by_byte_take_as_much_memory_as_they_have_bytes() 
         stream
     };
     let streams = join_all((0..20).map(|_| drip())).await;
-    let taken = peak(pid).saturating_sub(before);
+    let taken = memory.taken();
     // Kept in pieces, it was 97 MB in a release build.
     assert!(taken < 40_000_000, "{taken} bytes for 80,000");
     drop(streams);
-    given_back(pid, before).await;
+    memory.given_back().await;
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::common::databases::postgres;
-use crate::common::process_memory::{forget_peak, given_back, peak, resident};
+use crate::common::process_memory::ProcessMemory;
 use crate::common::sources::{query, rows, server_with};
 use crate::common::upstream::{json_reply, open_head, reply};
 use crate::common::{Act, Client, Program, Seen, Upstream, mcp};
@@ -120,9 +120,8 @@ async fn millions_of_values_in_a_reply_are_refused_by_name_and_cost_no_memory() 
     configure(&program.client, &base).await;
     // Once, so that all there is to load is loaded.
     ask_all(&program.client).await;
-    let (pid, before) = (program.pid(), resident(program.pid()));
+    let memory = ProcessMemory::now(program.pid());
     floods.store(true, Ordering::Relaxed);
-    forget_peak(pid);
     let expected = |what| match what {
         // As for any list that can't be used.
         "models" => "Using configured default model",
@@ -135,8 +134,8 @@ async fn millions_of_values_in_a_reply_are_refused_by_name_and_cost_no_memory() 
     let said = ask_all(&program.client).await;
     let wrong: Vec<_> = said.iter().filter(|(what, said)| !said.contains(expected(*what))).collect();
     assert!(wrong.is_empty(), "{wrong:.500?}");
-    assert!(peak(pid) - before < 10 * REPLY, "it took {} bytes more", peak(pid) - before);
-    given_back(pid, before).await;
+    assert!(memory.taken() < 10 * REPLY, "it took {} bytes more", memory.taken());
+    memory.given_back().await;
 }
 
 #[tokio::test]
@@ -145,11 +144,11 @@ async fn an_ollama_line_of_a_million_values_is_refused() {
     let (folder, base) = (TempDir::new().unwrap(), format!("{}/ollama", upstream.url()));
     let variables = [("LLM_BASE_URL", base.as_str()), ("LLM_DEFAULT_MODEL", "m"), ("LLM_PROVIDER", "ollama")];
     let program = Program::start("serve", folder.path(), &variables).await;
-    let (pid, chat) = (program.pid(), json!({"prompt": "Hi"}));
-    let before = resident(pid);
+    let chat = json!({"prompt": "Hi"});
+    let memory = ProcessMemory::now(program.pid());
     let said = format!("{:?}", program.client.chat_events(&chat).await);
     assert!(said.contains("sent a line that can't be read: it has more than 100000 values"), "{said:.300}");
-    assert!(peak(pid) - before < 10 * REPLY, "it took {} bytes more", peak(pid) - before);
+    assert!(memory.taken() < 10 * REPLY, "it took {} bytes more", memory.taken());
 }
 
 #[tokio::test]

@@ -93,13 +93,13 @@ async fn a_mask_that_stands_for_nothing_stored_is_refused() {
         for (body, place) in &rows {
             let refused = server.post(resource.path, body).await.expect(422);
             assert_eq!(
-                (&refused["detail"][0]["loc"], refused["detail"].as_array().unwrap().len()),
+                (&refused["errors"][0]["loc"], refused["errors"].as_array().unwrap().len()),
                 (place, 1),
                 "{refused}"
             );
             if place[1] != "auth_token" {
                 let refused = server.put(&resource.at("kept"), &with(body, "name", json!("kept"))).await.expect(422);
-                assert_eq!(&refused["detail"][0]["loc"], place);
+                assert_eq!(&refused["errors"][0]["loc"], place);
             }
         }
         // Who keeps an entry that has gone meanwhile hears that it has gone.
@@ -119,9 +119,12 @@ async fn a_kept_credential_does_not_move_to_another_server() {
         server.post(resource.path, &entry).await.expect(201);
         let shown = server.get(&resource.at("a")).await.expect(200);
         let moved = with(&shown, "url", json!(other.url()));
-        for body in [moved.clone(), without(&moved, "auth_token"), with(&moved, "name", json!("b"))] {
+        let far = with(&shown, "url", json!("https://elsewhere.example"));
+        for body in
+            [far.clone(), without(&far, "auth_token"), with(&far, "name", json!("b")), without(&moved, "auth_token")]
+        {
             let refused = server.put(&resource.at("a"), &body).await.expect(422);
-            assert_eq!(refused["detail"][0]["loc"], json!(["body", "auth_token"]), "{body}");
+            assert_eq!(refused["errors"][0]["loc"], json!(["body", "auth_token"]), "{body}");
         }
         assert_eq!(server.get(resource.path).await.expect(200), json!([shown]));
 
@@ -138,8 +141,9 @@ async fn a_kept_credential_does_not_move_to_another_server() {
         entry[resource.free] = json!({"headers": {"X-Api-Key": "k-canary"}});
         server.put(&resource.at("a"), &with(&entry, "auth_token", json!(null))).await.expect(200);
         let shown = server.get(&resource.at("a")).await.expect(200);
-        let refused = server.put(&resource.at("a"), &with(&shown, "url", json!(other.url()))).await.expect(422);
-        assert_eq!(refused["detail"][0]["loc"], json!(["body", resource.free]));
+        let far = with(&shown, "url", json!("https://elsewhere.example"));
+        let refused = server.put(&resource.at("a"), &far).await.expect(422);
+        assert_eq!(refused["errors"][0]["loc"], json!(["body", resource.free]));
         assert_eq!(other.seen().len(), 1);
     }
 }
@@ -156,14 +160,14 @@ async fn the_password_of_a_database_is_masked_kept_and_stays_with_its_host() {
     assert!(SOURCES.stored(server.folder()).contains(&url("p%40ss-canary", "db:5432")));
     for elsewhere in ["evil:5432", "db:5433"] {
         let refused = server.put(&SOURCES.at("db"), &entry(&url(MASK, elsewhere))).await.expect(422);
-        assert_eq!(refused["detail"][0]["loc"], json!(["body", "url"]));
+        assert_eq!(refused["errors"][0]["loc"], json!(["body", "url"]));
     }
     let api = with(&entry(&format!("http://u:{MASK}@db:5432")), "type", json!("api"));
     server.put(&SOURCES.at("db"), &api).await.expect(422);
     server.put(&SOURCES.at("db"), &entry(&url("other-canary", "db:5433"))).await.expect(200);
     assert!(SOURCES.stored(server.folder()).contains(&url("other-canary", "db:5433")));
     let refused = server.post(SOURCES.path, &with(&entry(&url(MASK, "db")), "name", json!("new"))).await.expect(422);
-    assert_eq!(refused["detail"][0]["loc"], json!(["body", "url"]));
+    assert_eq!(refused["errors"][0]["loc"], json!(["body", "url"]));
     server.put(&SOURCES.at("db"), &entry("postgres://reader@db:5433/crm")).await.expect(200);
     assert!(!SOURCES.stored(server.folder()).contains("canary"), "cleared");
 }
@@ -199,21 +203,21 @@ async fn a_reference_needs_leave_is_stored_as_written_and_used_resolved() {
                     with(&with(&entry, field, json!(value)), "name", json!(if method == "PUT" { "a" } else { "b" }));
                 let path = if method == "PUT" { resource.at("a") } else { resource.path.to_owned() };
                 let refused = server.send_if("x-none", "", method, &path, &body).await.expect(422);
-                assert_eq!(refused["detail"][0]["loc"], json!(["body", field]), "{value}");
+                assert_eq!(refused["errors"][0]["loc"], json!(["body", field]), "{value}");
                 assert!(!refused.to_string().contains("canary"));
             }
         }
         // What a variable holds is not quoted when it is no URL.
         let refused = server.put(&resource.at("a"), &with(&entry, "url", json!("${MY_TOKEN}"))).await.expect(422);
         assert_eq!(
-            (&refused["detail"][0]["loc"], &refused["detail"][0]["input"]),
+            (&refused["errors"][0]["loc"], &refused["errors"][0]["input"]),
             (&json!(["body", "url"]), &json!("${MY_TOKEN}"))
         );
         assert!(!refused.to_string().contains("canary"));
         if resource.section == "datasources" {
             entry["config"] = json!({"path": ["${OTHER}"]});
             let refused = server.put(&resource.at("a"), &entry).await.expect(422);
-            assert_eq!(refused["detail"][0]["loc"], json!(["body", "config", "path", 0]));
+            assert_eq!(refused["errors"][0]["loc"], json!(["body", "config", "path", 0]));
         }
     }
 }
@@ -231,10 +235,10 @@ async fn who_knows_the_name_of_a_variable_cannot_have_it_sent_elsewhere() {
         // As long as it stays where the operator put it, the entry may be changed.
         server.put(&resource.at("a"), &with(&entry, "timeout_seconds", json!(5))).await.expect(200);
         assert_eq!(resource.token_sent(&server, "a", &mine).await.unwrap(), "Bearer resolved-canary");
-        for token in [json!("${MY_TOKEN}"), json!(MASK)] {
-            let moved = with(&with(&entry, "url", json!(other.url())), "auth_token", token);
+        for (token, url) in [("${MY_TOKEN}", other.url()), (MASK, "https://elsewhere.example".to_owned())] {
+            let moved = with(&with(&entry, "url", json!(url)), "auth_token", json!(token));
             let refused = server.put(&resource.at("a"), &moved).await.expect(422);
-            assert_eq!(refused["detail"][0]["loc"], json!(["body", "auth_token"]));
+            assert_eq!(refused["errors"][0]["loc"], json!(["body", "auth_token"]));
         }
         server
             .put(&resource.at("a"), &with(&with(&entry, "url", json!(other.url())), "auth_token", json!(null)))

@@ -126,7 +126,7 @@ async fn the_key_appears_nowhere() {
         ("LLM_BASE_URL", base.as_str()),
         ("LLM_DEFAULT_MODEL", "m"),
         ("LLM_PROVIDER", "openai"),
-        ("LLM_API_KEY", CANARY),
+        ("LLM_API_KEY", "sk-canary-7f3a9c-of-the-environment"),
         ("LOG_LEVEL", "trace"),
         ("POSTGRES_DSN", "postgres://u:sk-canary-7f3a9c@db/x"),
         ("REDIS_URL", "redis://:sk-canary-7f3a9c@cache/0"),
@@ -145,7 +145,10 @@ async fn the_key_appears_nowhere() {
         // A 422 quotes the wrong value, which is the temperature, not the key.
         assert!(all.iter().any(|(whose, reply)| whose == "PUT /api/llm/config" && reply.status == 422));
         replies.extend(all);
-        replies.push(("PUT".to_owned(), client.put("/api/llm/config", &json!({"api_key": CANARY})).await));
+        replies.push((
+            "PUT".to_owned(),
+            client.put("/api/llm/config", &json!({"api_key": CANARY, "temperature": 0.5})).await,
+        ));
         client.chat_events(&json!({"prompt": "stream it", "user_id": "ada"})).await;
         for event in client.chat_events(&json!({"prompt": "again", "metadata": {"use_cache": false}})).await {
             assert!(!event.data.to_string().contains(CANARY), "{event:?}");

@@ -99,16 +99,7 @@ async fn a_credential_in_pieces_is_in_no_event_history_record_or_log() {
 #[tokio::test]
 async fn ordinary_words_do_not_wait_for_the_next_ones() {
     let word = Arc::new(Notify::new());
-    let wait = word.clone();
-    let llm = Upstream::start(move |_, _| {
-        let mut acts = vec![open_head("text/event-stream")];
-        for text in ["One ", "two", " sk-", "canary", "-7 and ", "the last"] {
-            acts.extend([openai_delta(text), Act::Wait(wait.clone())]);
-        }
-        acts.push(openai_end());
-        acts
-    })
-    .await;
+    let llm = Upstream::paced(&["One ", "two", " sk-", "canary", "-7 and ", "the last"], &word).await;
     let server = TestServer::with_llm(&llm, &[("LLM_API_KEY", KEY)]).await;
     let mut stream = server.open_stream(&json!({"prompt": "Count"})).await;
     assert_eq!(stream.next().await.unwrap().event, "execution");

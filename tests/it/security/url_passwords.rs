@@ -19,8 +19,8 @@ fn assert_hidden(text: &str, whose: &str) {
 /// Fields of the 422 that is the reply.
 fn refused_fields(reply: &Answer) -> Vec<Value> {
     assert_hidden(&reply.text, "a 422");
-    let detail = reply.expect(422)["detail"].clone();
-    let issues = detail.as_array().unwrap().iter();
+    let errors = reply.expect(422)["errors"].clone();
+    let issues = errors.as_array().unwrap().iter();
     issues.map(|issue| issue["loc"].as_array().unwrap()[1..].iter().cloned().collect()).collect()
 }
 
@@ -200,6 +200,108 @@ async fn no_piece_of_any_password_in_any_scheme_is_shown_anywhere() {
     assert!(kept >= 10 && refused >= 20, "{kept} {refused}");
     for path in ["/api/monitoring/logs?limit=1000", "/v1/executions?limit=200", "/metrics"] {
         assert_hidden(&server.get(path).await.text, path);
+    }
+    assert_hidden(&program.log(), "the log");
+}
+
+/// Addresses of databases with this password, in each of the places where one may stand.
+fn addresses(password: &str) -> Vec<(&'static str, String)> {
+    let mut all = Vec::new();
+    for scheme in ["postgres", "postgresql+asyncpg", "pgsql"] {
+        all.push(("postgres", format!("{scheme}://reader:{password}@127.0.0.1:9/shop?sslmode=require")));
+    }
+    for scheme in ["mysql", "mysql+pymysql", "mariadb"] {
+        all.push(("mysql", format!("{scheme}://reader:{password}@127.0.0.1:9/shop")));
+    }
+    all.push(("postgres", format!("jdbc:postgresql://127.0.0.1:9/shop?user=reader&password={password}")));
+    all.push(("mysql", format!("jdbc:mysql://127.0.0.1:9/shop?user=reader&password={password}&sslMode=DISABLED")));
+    // Places where none belongs.
+    all.push(("postgres", format!("postgres://127.0.0.1:9/shop?password={password}")));
+    all.push(("postgres", format!("host=127.0.0.1 port=9 user=reader password={password} dbname=shop")));
+    // Behind an `@`, it could only be a host.
+    if !password.contains('@') {
+        all.push(("postgres", format!("postgres://reader:{password}")));
+    }
+    all
+}
+
+#[tokio::test]
+async fn the_password_of_a_database_is_shown_nowhere_whatever_it_holds_and_wherever_it_stands() {
+    let folder = TempDir::new().unwrap();
+    let program = Program::start("serve", folder.path(), &[("LOG_LEVEL", "trace")]).await;
+    let server = &program.client;
+    let (mut kept, mut refused) = (0, 0);
+    for odd in ['@', '/', '?', '#', ':'] {
+        for password in [
+            format!("{odd}QXZJWQ"),
+            format!("QXZ{odd}JWQ"),
+            format!("QXZJWQ{odd}"),
+            format!("QXZ{odd}{odd}JWQ{odd}ZXJ"),
+        ] {
+            for written in [password.clone(), crate::common::resources::encode(&password)] {
+                for (kind, url) in addresses(&written) {
+                    let mut entry = with(&SOURCES.entry("db", &url), "type", json!(kind));
+                    entry["timeout_seconds"] = json!(1);
+                    let added = server.post(SOURCES.path, &entry).await;
+                    assert_hidden(&added.text, &url);
+                    if added.status != 201 {
+                        assert_eq!(added.status, 422, "{}", added.text);
+                        refused += 1;
+                        continue;
+                    }
+                    kept += 1;
+                    for path in ["/api/datasources/db", "/api/datasources/db/schema", "/api/datasources/health/all"] {
+                        assert_hidden(&server.get(path).await.text, &url);
+                    }
+                    assert_hidden(&server.post("/api/datasources/db/test", &json!({})).await.text, &url);
+                    server.delete("/api/datasources/db").await.expect(200);
+                }
+                let url = format!("http://reader:{written}@127.0.0.1:9/x");
+                for resource in AGENTS_AND_SOURCES {
+                    assert_hidden(&server.post(resource.path, &resource.entry("a", &url)).await.text, &url);
+                }
+                let tool = json!({"name": "t", "type": "http_request", "config": {"base_url": url}});
+                assert_hidden(&server.post(TOOLS.path, &tool).await.text, &url);
+            }
+        }
+    }
+    assert!(kept >= 100 && refused >= 100, "{kept} {refused}");
+    for path in ["/metrics", "/api/monitoring/logs?limit=1000", "/api/agents", "/api/datasources", "/api/tools"] {
+        assert_hidden(&server.get(path).await.text, path);
+    }
+    assert_hidden(&program.log(), "the log");
+}
+
+#[tokio::test]
+async fn the_password_of_a_store_is_shown_by_no_command_and_no_server() {
+    let folder = TempDir::new().unwrap();
+    let mut usable = Vec::new();
+    for odd in ['@', '/', '?', '#', ':'] {
+        for password in [format!("QXZ{odd}JWQ"), format!("{odd}QXZ{odd}JWQ")] {
+            for written in [password.clone(), crate::common::resources::encode(&password)] {
+                for (variable, url) in [
+                    ("POSTGRES_DSN", format!("postgresql+asyncpg://u:{written}@127.0.0.1:9/d?channel_binding=require")),
+                    ("POSTGRES_DSN", format!("jdbc:postgresql://127.0.0.1:9/d?user=u&password={written}")),
+                    ("REDIS_URL", format!("redis://u:{written}@127.0.0.1:9/0?socket_timeout=5")),
+                    ("REDIS_URL", format!("redis://127.0.0.1:9/0?password={written}")),
+                ] {
+                    let output = Program::run("check-config", folder.path(), &[(variable, &url)]);
+                    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+                    assert_hidden(&said, &url);
+                    match output.status.code() {
+                        Some(0) => usable.push((variable, url)),
+                        code => assert!(code == Some(2) && said.contains(variable), "{url}: {said}"),
+                    }
+                }
+            }
+        }
+    }
+    let find = |name: &str| usable.iter().rfind(|(variable, _)| *variable == name).unwrap().1.as_str();
+    let variables = [("LOG_LEVEL", "trace"), ("POSTGRES_DSN", find("POSTGRES_DSN")), ("REDIS_URL", find("REDIS_URL"))];
+    let program = Program::start("serve", folder.path(), &variables).await;
+    for path in ["/metrics", "/api/monitoring/health", "/api/monitoring/connectivity", "/api/memory/health", "/health"]
+    {
+        assert_hidden(&program.client.get(path).await.text, path);
     }
     assert_hidden(&program.log(), "the log");
 }

@@ -95,7 +95,12 @@ async fn postgres_can_be_given_piece_by_piece() {
 
     let server = server.restart_with(&[("POSTGRES_PASSWORD", "wrong")]).await;
     let refused = store(&server, 1, "unhealthy").await;
-    assert!(refused["error"].as_str().unwrap().contains("password authentication failed"), "{refused}");
+    let error = refused["error"].as_str().unwrap();
+    assert!(error.contains("password authentication failed") && !error.contains(" at line "), "{refused}");
+
+    let nobody = server.restart_with(&[("POSTGRES_USER", "nobody-at-all"), ("POSTGRES_PASSWORD", "")]).await;
+    let refused = store(&nobody, 1, "unhealthy").await["error"].as_str().unwrap().to_owned();
+    assert!(refused.contains("nobody-at-all") && !refused.contains(" at line "), "{refused}");
 }
 
 /// A certificate authority in `folder`, and a certificate of it for this machine. False if there is no openssl.

@@ -46,7 +46,7 @@ fn next_write(dice: &mut Dice, model: &Model, serial: usize) -> Write {
         let entry = with(&resource.entry(name, "http://127.0.0.1:9"), resource.free, free);
         resource.with_token(&entry, json!(format!("token-{serial}")))
     };
-    let new_name = format!("n {serial}/").replace('/', "?");
+    let new_name = format!("n {serial} ü");
     if entries.is_empty() || (entries.len() < 40 && dice.throw(3) == 0) {
         let body = fresh(&new_name);
         entries.push(body.clone());

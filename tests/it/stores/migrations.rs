@@ -12,11 +12,12 @@ use crate::common::databases::postgres;
 use crate::common::{Client, Program, TestServer, Upstream};
 
 /// Each schema of the embedded database, oldest first, as a list of changes.
-const CHANGES: [&str; 4] = [
+const CHANGES: [&str; 5] = [
     include_str!("../../../migrations/sqlite/0001_initial.sql"),
     include_str!("../../../migrations/sqlite/0002_step_query.sql"),
     include_str!("../../../migrations/sqlite/0003_outside_services.sql"),
     include_str!("../../../migrations/sqlite/0004_table_names.sql"),
+    include_str!("../../../migrations/sqlite/0005_transcripts.sql"),
 ];
 
 /// A database as the first `version` changes made it, with what somebody said and was answered.
@@ -90,7 +91,7 @@ async fn two_servers_that_start_at_once_on_an_empty_postgres_both_serve() {
     let variables = [("POSTGRES_DSN", database.url.as_str()), ("CACHE_ENABLED", "false")];
     let (one, two) = tokio::join!(TestServer::with_llm(&llm, &variables), TestServer::with_llm(&llm, &variables));
     let (first, second) = (chat(&one, "ada").await, chat(&two, "ada").await);
-    assert_eq!(database.count("SELECT count(*) FROM _sqlx_migrations").await, 1);
+    assert_eq!(database.count("SELECT count(*) FROM _sqlx_migrations").await, 2);
     for server in [&one, &two] {
         let listed = server.get("/v1/executions?user_id=ada").await.expect(200)["executions"].clone();
         let ids: Vec<_> = listed.as_array().unwrap().iter().map(|execution| &execution["execution_id"]).collect();

@@ -112,3 +112,32 @@ async fn conversations_from_before_redis_move_there() {
     let server = server.restart().await;
     assert_eq!(history(&server, "ada").await, before, "once");
 }
+
+#[tokio::test]
+async fn a_key_of_another_type_is_told_with_a_reason_and_costs_no_answer() {
+    let redis = RedisServer::start();
+    let llm = Upstream::saying("Hi.").await;
+    let server = TestServer::with_llm(&llm, &[("REDIS_URL", &redis.url())]).await;
+    redis.cli(&["SET", "conversation:eve", "hello"]);
+    redis.cli(&["SADD", "conversation:mia", "hello"]);
+    redis.cli(&["HSET", "conversation_summary:zoe", "a", "b"]);
+    redis.cli(&["LPUSH", "conversation:zoe", "hello"]);
+    for user in ["eve", "mia", "zoe"] {
+        for path in ["history", "context", "summary", "stats"] {
+            let told = server.get(&format!("/api/memory/{user}/{path}")).await;
+            // What does not read the key has nothing to say of it.
+            if told.status != 200 {
+                let detail = told.expect(500)["detail"].as_str().unwrap().to_owned();
+                assert!(detail.contains("value of another type"), "{user} {path}: {detail}");
+            }
+        }
+        let history = server.get(&format!("/api/memory/{user}/history")).await.expect(500);
+        assert!(history["detail"].as_str().unwrap().contains("rename or delete it"), "{history}");
+    }
+    let reply = server.post("/v1/chat", &json!({"prompt": "Hello", "user_id": "eve"})).await.expect(200);
+    assert_eq!((&reply["answer"], &reply["metadata"]["memory_saved"]), (&json!("Hi."), &json!(false)));
+    let well = server.post("/api/memory/ada/message", &json!({"role": "user", "content": "Hi."})).await;
+    assert_eq!((well.status, redis.cli(&["LLEN", "conversation:ada"]).as_str()), (200, "1"), "Redis is still in use");
+    redis.cli(&["DEL", "conversation:eve"]);
+    assert_eq!(server.get("/api/memory/eve/history").await.expect(200)["count"], 0);
+}

@@ -131,7 +131,7 @@ async fn arguments_that_do_not_fit_are_refused_and_each_problem_named() {
     for (tool, arguments, phrases) in misfits() {
         let answer = server.post(&format!("/api/tools/{tool}/execute"), &json!({"arguments": arguments})).await;
         let shown: String = arguments.to_string().chars().take(100).collect();
-        let issue = answer.expect(422)["detail"][0].clone();
+        let issue = answer.expect(422)["errors"][0].clone();
         assert_eq!(issue["loc"], json!(["body", "arguments"]), "{shown}");
         let msg = issue["msg"].as_str().unwrap();
         assert!(phrases.iter().all(|phrase| msg.contains(phrase)), "{shown}: {msg}");

@@ -28,13 +28,13 @@ async fn only_what_the_operator_has_listed_can_be_configured() {
     for command in ["sh", "uvx ", "/opt/mcp/run2", "../uvx", "/usr/bin/uvx"] {
         let tool = json!({"name": "mcp", "type": "mcp", "config": {"command": command, "args": []}});
         let refused = server.post("/api/tools", &tool).await.expect(422);
-        assert_eq!(refused["detail"][0]["loc"], json!(["body", "config", "command"]), "{refused}");
+        assert_eq!(refused["errors"][0]["loc"], json!(["body", "config", "command"]), "{refused}");
         assert!(refused.to_string().contains("MCP_STDIO_COMMANDS"), "{refused}");
     }
     configure(&server, &json!({"command": "uvx", "args": ["some-server"]})).await;
     let other = json!({"name": "mcp", "type": "mcp", "config": {"command": "sh"}});
     let refused = server.put("/api/tools/mcp", &other).await.expect(422);
-    assert_eq!(refused["detail"][0]["loc"], json!(["body", "config", "command"]), "{refused}");
+    assert_eq!(refused["errors"][0]["loc"], json!(["body", "config", "command"]), "{refused}");
     let bare = TestServer::bare().await;
     let tool = json!({"name": "mcp", "type": "mcp", "config": {"command": "uvx"}});
     bare.post("/api/tools", &tool).await.expect(422);
@@ -47,8 +47,8 @@ async fn a_tool_cannot_make_another_program_of_an_allowed_command() {
         let config = json!({"command": "uvx", "env": {"REGION": "eu", name: "/tmp/canary-place"}});
         let tool = json!({"name": "mcp", "type": "mcp", "config": config});
         let refused = server.post("/api/tools", &tool).await.expect(422);
-        assert_eq!(refused["detail"][0]["loc"], json!(["body", "config", "env"]), "{refused}");
-        assert!(refused["detail"][0]["msg"].as_str().unwrap().contains(name), "{refused}");
+        assert_eq!(refused["errors"][0]["loc"], json!(["body", "config", "env"]), "{refused}");
+        assert!(refused["errors"][0]["msg"].as_str().unwrap().contains(name), "{refused}");
         assert!(!refused.to_string().contains("canary"), "{refused}");
     }
 }
@@ -83,13 +83,13 @@ async fn a_kept_credential_stays_with_the_program_it_was_given_to() {
         let mut moved = shown.clone();
         change(&mut moved["config"]);
         let refused = server.put("/api/tools/mcp", &moved).await.expect(422);
-        assert!(refused["detail"][0]["msg"].as_str().unwrap().contains("another server"), "{refused}");
+        assert!(refused["errors"][0]["msg"].as_str().unwrap().contains("another server"), "{refused}");
         assert!(!refused.to_string().contains("canary"), "{refused}");
     }
     // A mask that stands for nothing stored is no argument.
     let tool = json!({"name": "b", "type": "mcp", "config": {"command": "uvx", "args": ["--token=********"]}});
     let refused = server.post("/api/tools", &tool).await.expect(422);
-    assert_eq!(refused["detail"][0]["loc"], json!(["body", "config", "args", 0]), "{refused}");
+    assert_eq!(refused["errors"][0]["loc"], json!(["body", "config", "args", 0]), "{refused}");
 }
 
 #[tokio::test]
@@ -208,7 +208,8 @@ async fn a_process_that_ends_at_once_leaves_its_last_words() {
     let env = json!({"API_TOKEN": "a-very-long-api-token"});
     configure(&server, &json!({"command": "sh", "args": ["-c", script], "env": env})).await;
     let tested = test(&server).await;
-    let expected = "MCP server 'mcp' ended with exit status 3; its last words: no database for ********";
+    let expected =
+        "MCP server 'mcp' ended with exit status 3; its last words: looking around | no database for ********";
     assert_eq!((&tested["message"], &tested["success"]), (&json!(expected), &json!(false)), "{tested}");
     assert_eq!(call(&server, "any", json!({})).await["error"], expected);
     assert!(functions(&server).await.1.contains(expected));
@@ -290,7 +291,8 @@ async fn a_process_that_says_nothing_is_not_waited_for_for_ever() {
     let server = allowing(&["sh"], &[]).await;
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("pid");
-    configure_script(&server, &format!("trap '' TERM; echo $$ > {}; while :; do sleep 1; done", file.display())).await;
+    let script = format!("trap '' TERM; echo $$ > {}; while :; do sleep 1; done", file.display());
+    configure(&server, &json!({"command": "sh", "args": ["-c", script], "timeout": 2})).await;
     let called = call(&server, "any", json!({})).await;
     assert_eq!(
         (&called["status"], &called["error"]),
@@ -319,10 +321,11 @@ async fn a_server_of_neither_kind_is_incomplete() {
         (json!({"url": "http://127.0.0.1:1", "auth_token": "t", "headers": {"authorization": "Basic x"}}), "headers"),
         (json!({"command": "sh", "args": [1]}), "args"),
         (json!({"command": "sh", "env": {"A=B": "c"}}), "env"),
+        (json!({"args": ["-y", "some-server"]}), "command"),
     ] {
         let refused: Value =
             server.post("/api/tools", &json!({"name": "other", "type": "mcp", "config": config})).await.expect(422);
-        assert_eq!(refused["detail"][0]["loc"], json!(["body", "config", key]), "{refused}");
+        assert_eq!(refused["errors"][0]["loc"], json!(["body", "config", key]), "{refused}");
     }
 }
 

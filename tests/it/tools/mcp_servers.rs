@@ -44,7 +44,7 @@ async fn tour(server: &TestServer, transport: &str, protocol: &str, real: &Facts
         assert_eq!(metadata["server"]["name"], real.name);
     }
     let wrong = try_call(server, real.add, json!({"a": "two"})).await.expect(422);
-    assert_eq!(wrong["detail"][0]["loc"], json!(["body", "arguments"]));
+    assert_eq!(wrong["errors"][0]["loc"], json!(["body", "arguments"]));
     let unknown = try_call(server, "subtract", json!({})).await.expect(422);
     assert!(unknown.to_string().contains(real.add), "{unknown}");
 }

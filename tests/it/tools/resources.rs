@@ -68,6 +68,31 @@ async fn the_gui_keeps_tools() {
     }
 }
 
+/// The GUI shows and edits `config.description`, and sends the other one along as it was.
+#[tokio::test]
+async fn what_the_gui_says_of_a_tool_wins_over_what_was_said_beside_its_config() {
+    let server = TestServer::bare().await;
+    let entry = with(
+        &tool("weather", "http_request", json!({"base_url": "http://127.0.0.1:9"})),
+        "description",
+        json!("Old words"),
+    );
+    server.post(TOOLS.path, &entry).await.expect(201);
+    let described = async |text: &str| {
+        let mut form = server.get("/api/tools/weather").await.expect(200);
+        form["config"]["description"] = json!(text);
+        let saved = server.put("/api/tools/weather", &form).await.expect(200)["tool"].clone();
+        assert_eq!((&saved["description"], &saved["config"]["description"]), (&json!("Old words"), &json!(text)));
+        let found = server.get("/api/tools?q=new+words").await.expect(200);
+        assert_eq!(found.as_array().unwrap().len(), usize::from(text.contains("New")), "{found}");
+        let schemas = server.get("/api/tools/registry/schemas?format=openai").await.expect(200);
+        schemas["schemas"][0]["function"]["description"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(described("New words").await, "New words");
+    assert_eq!(described(" ").await, "Old words", "an empty one is none");
+    assert_eq!(described(&"é".repeat(4001)).await, format!("{}…", "é".repeat(4000)), "every request carries it");
+}
+
 #[tokio::test]
 async fn a_configuration_that_cannot_work_is_refused_and_its_key_named_and_an_empty_one_is_kept() {
     let server = TestServer::bare().await;
@@ -118,9 +143,9 @@ async fn a_configuration_that_cannot_work_is_refused_and_its_key_named_and_an_em
             let request =
                 server.request(method, path).header("content-type", "application/json").body(body.to_string());
             let refused = Answer::of(request).await.expect(422);
-            let first = &refused["detail"][0];
+            let first = &refused["errors"][0];
             assert_eq!(
-                (&first["loc"], refused["detail"].as_array().unwrap().len()),
+                (&first["loc"], refused["errors"].as_array().unwrap().len()),
                 (&json!(["body", "config", key]), 1),
                 "{method} {body} {refused}"
             );
@@ -159,9 +184,9 @@ async fn credentials_are_masked_kept_and_stay_with_their_server() {
         );
 
         let mut moved = shown.clone();
-        moved["config"][place] = json!("http://127.0.0.2:1");
+        moved["config"][place] = json!("http://elsewhere.example:1");
         let refused = server.put("/api/tools/a", &moved).await.expect(422);
-        assert!(refused["detail"][0]["msg"].as_str().unwrap().contains("another server"), "{kind} {refused}");
+        assert!(refused["errors"][0]["msg"].as_str().unwrap().contains("another server"), "{kind} {refused}");
         let mut moved_by_type = shown.clone();
         moved_by_type["type"] = json!("custom");
         server.put("/api/tools/a", &moved_by_type).await.expect(422);
@@ -243,7 +268,7 @@ async fn a_tool_is_tested_in_the_words_of_the_original() {
     );
 
     assert_eq!(test("nobody/test", &json!({})).await.expect(404)["detail"], "Tool 'nobody' not found");
-    assert_eq!(test("web/test", &json!([])).await.expect(422)["detail"][0]["loc"], json!(["body"]));
+    assert_eq!(test("web/test", &json!([])).await.expect(422)["errors"][0]["loc"], json!(["body"]));
     let bare = Answer::of(server.request("POST", "/api/tools/odd/test")).await;
     assert_eq!(bare.status, 200, "no body at all");
 }
@@ -286,8 +311,10 @@ async fn the_schemas_of_all_enabled_tools_are_told_in_two_forms() {
         (&schemas[0]["parameters"]["required"], properties(0)["method"]["default"].as_str()),
         (&json!(["url"]), Some("GET"))
     );
-    for name in ["url", "method", "params", "data", "headers"] {
-        assert!(properties(0)[name].is_object(), "{name}");
+    let types =
+        [("url", "string"), ("method", "string"), ("params", "object"), ("data", "object"), ("headers", "object")];
+    for (name, kind) in types {
+        assert_eq!(properties(0)[name]["type"], kind, "{name}");
     }
     assert_eq!(
         (&schemas[2]["parameters"]["required"], &properties(2)["max_results"]["default"]),
@@ -322,8 +349,8 @@ async fn a_tool_that_cannot_be_run_says_why() {
     let web = tool("web", "http_request", json!({"base_url": "http://127.0.0.1:1"}));
     server.post(TOOLS.path, &web).await.expect(201);
     let refused = execute("web", json!({"arguments": {"method": "BREW", "extra": 1}})).await.expect(422);
-    assert_eq!(refused["detail"][0]["loc"], json!(["body", "arguments"]));
-    let msg = refused["detail"][0]["msg"].as_str().unwrap();
+    assert_eq!(refused["errors"][0]["loc"], json!(["body", "arguments"]));
+    let msg = refused["errors"][0]["msg"].as_str().unwrap();
     assert!(["url", "method", "extra"].iter().all(|name| msg.contains(name)), "{msg}");
     for (body, place) in [
         (json!({"arguments": []}), json!(["body", "arguments"])),
@@ -331,7 +358,7 @@ async fn a_tool_that_cannot_be_run_says_why() {
         (json!({"arguments": {"url": "/"}, "tool": 5}), json!(["body", "tool"])),
         (json!([]), json!(["body"])),
     ] {
-        assert_eq!(execute("web", body.clone()).await.expect(422)["detail"][0]["loc"], place, "{body}");
+        assert_eq!(execute("web", body.clone()).await.expect(422)["errors"][0]["loc"], place, "{body}");
     }
     let dead = execute("web", json!({"arguments": {"url": "/"}})).await.expect(200);
     assert_eq!((&dead["success"], &dead["status"]), (&json!(false), &json!("error")));

@@ -169,7 +169,7 @@ async fn every_engine_is_asked_in_its_own_way() {
             "GET",
             "/",
             ("authorization", "Bearer canary-key-0815-x"),
-            json!({"q": "café & co", "max_results": "5",
+            json!({"q": "café & co", "limit": "5", "max_results": "5",
             "language": "en", "country": "us", "site": "rust-lang.org", "safe": "strict", "time_range": "week"}),
         ),
     ];
@@ -212,6 +212,42 @@ async fn bing_takes_a_language_or_a_country_alone() {
         "an endpoint with a path is taken as it stands: {}",
         seen[1].path
     );
+}
+
+/// A service of one's own as people have it configured from the original, where the provider was but a name.
+#[tokio::test]
+async fn a_service_of_ones_own_is_asked_as_the_original_asked_it_whatever_it_is_called() {
+    for provider in ["google", "Google", "duckduckgo", "serpapi", "custom"] {
+        // Answers to what the original sent, and to nothing else.
+        let upstream = Upstream::start(|seen, _| {
+            let asked = asked(seen);
+            let is_known = seen.method == "GET" && seen.path.starts_with("/api/search?");
+            let is_allowed = seen.headers.get("authorization").is_some_and(|sent| *sent == format!("Bearer {KEY}"));
+            match (is_known && is_allowed, asked.get("q"), asked.get("limit")) {
+                (true, Some(query), Some(limit)) if query == "rust 2026" && limit == "3" => json_reply(
+                    "200 OK",
+                    &json!({"results": [], "items": [{"name": "Rust", "url": "", "link": "https://www.rust-lang.org/",
+                        "description": "A language", "source": "web"}]}),
+                ),
+                _ => json_reply("400 Bad Request", &json!({"error": "not what the original sent"})),
+            }
+        })
+        .await;
+        let server = TestServer::bare().await;
+        let config = json!({"provider": provider, "endpoint": format!("{}/api/search", upstream.url()), "api_key": KEY,
+            "engine_id": "", "timeout": "30", "max_results": "3"});
+        server.post("/api/tools", &json!({"name": "web", "type": "web_search", "config": config})).await.expect(201);
+        let tested = server.post("/api/tools/web/test", &json!({"config": config})).await.expect(200);
+        assert_eq!(tested["success"], true, "{provider} {tested}");
+        let done = search(&server, json!({"query": "rust 2026"})).await;
+        let hit = json!({"title": "Rust", "url": "https://www.rust-lang.org/", "snippet": "A language"});
+        assert_eq!(
+            (&done["status"], &done["output"]["results"]),
+            (&json!("success"), &json!([hit])),
+            "{provider} {done}"
+        );
+        assert_eq!(upstream.seen().len(), 1, "{provider}: a test costs no search");
+    }
 }
 
 #[tokio::test]
@@ -481,9 +517,10 @@ async fn a_test_says_what_is_missing_and_asks_only_what_is_free() {
     let body = |config: Value| json!({"name": "web", "type": "web_search", "config": config});
     server.post("/api/tools", &body(json!({}))).await.expect(201);
     let mut rows = vec![("generic", json!({}), "config.endpoint"), ("searxng", json!({}), "config.endpoint")];
-    rows.extend(
-        KEYED.map(|provider| (provider, json!({"api_key": "", "endpoint": "http://127.0.0.1:1"}), "config.api_key")),
-    );
+    rows.extend(KEYED.map(|provider| {
+        (provider, json!({"api_key": "", "cx": "e", "endpoint": "http://127.0.0.1:1"}), "config.api_key")
+    }));
+    rows.push(("google", json!({"api_key": KEY, "endpoint": "https://www.googleapis.com"}), "config.engine_id"));
     rows.push(("google", json!({"api_key": KEY}), "config.engine_id"));
     for (provider, mut config, missing) in rows {
         config["provider"] = json!(provider);
@@ -551,7 +588,7 @@ async fn a_configuration_that_cannot_work_is_refused_and_the_key_named() {
                 "new" => server.post("/api/tools", &body).await,
                 _ => server.put("/api/tools/web", &body).await,
             };
-            let loc = refused.expect(422)["detail"][0]["loc"].clone();
+            let loc = refused.expect(422)["errors"][0]["loc"].clone();
             assert_eq!(loc, json!(["body", "config", key]), "{name} {value} {}", refused.text);
         }
     }

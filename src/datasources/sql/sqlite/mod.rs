@@ -2,6 +2,7 @@
 //! what it needs of memory it takes before a row can be looked at. Workers are processes that are killed when they are late, when
 //! they ask for too much or when the caller leaves.
 
+mod catalog;
 mod engine;
 mod worker;
 mod worker_pool;

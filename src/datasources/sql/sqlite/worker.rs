@@ -10,10 +10,11 @@ use sqlx::sqlite::{Sqlite, SqliteColumn, SqliteConnectOptions, SqliteConnection,
 use sqlx::{AssertSqlSafe, Column as _, ConnectOptions as _, Executor, Row, SqlSafeStr, Statement, TypeInfo, ValueRef};
 use tokio::sync::mpsc;
 
+use super::catalog;
 use crate::datasources::health::FileReport;
 use crate::datasources::query::QueryResult;
 use crate::datasources::rows::RowCollector;
-use crate::datasources::schema::TableSchema;
+use crate::datasources::schema::TableCatalog;
 use crate::datasources::sql::bind::arguments;
 use crate::datasources::sql::engine::{collect, column_of};
 use crate::datasources::values::{base64_text, float, integer, text_or_base64};
@@ -29,7 +30,7 @@ const MAX_FILE_BYTES: u64 = 1_000_000_000;
 pub(in crate::datasources::sql) enum WorkerRequest {
     /// Answered by a `QueryResult`.
     Query { sql: String, values: Vec<Value>, max_rows: usize },
-    /// Answered by a list of `TableSchema`.
+    /// Answered by a `TableCatalog`.
     Schema,
     /// Answered by a `FileReport`.
     Check,
@@ -61,7 +62,7 @@ pub async fn read_sqlite(file: &Path) -> Result<(), Error> {
 #[serde(untagged)]
 enum WorkerReply {
     Rows(QueryResult),
-    Tables(Vec<TableSchema>),
+    Tables(TableCatalog),
     File(FileReport),
 }
 
@@ -102,7 +103,7 @@ async fn handle(file: &Path, open: &mut Option<SqliteConnection>, job: &str) -> 
         WorkerRequest::Query { sql, values, max_rows } => {
             query(connection, sql, values, max_rows).await.map(WorkerReply::Rows)
         }
-        WorkerRequest::Schema => schema(connection).await.map(WorkerReply::Tables),
+        WorkerRequest::Schema => catalog::read(connection).await.map(WorkerReply::Tables),
         WorkerRequest::Check => check(connection).await.map(WorkerReply::File),
     }
 }
@@ -164,39 +165,6 @@ fn value(row: &SqliteRow, at: usize) -> Value {
         // Text may be no UTF-8.
         _ => bytes().map_or(Value::Null, text_or_base64),
     }
-}
-
-const CATALOG_SQL: &str = "
-    SELECT name, type FROM sqlite_master
-    WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
-    ORDER BY name";
-
-/// The columns of table ?1 of kind ?2, as [`TableSchema::group`] takes them.
-const COLUMNS_SQL: &str = "
-    SELECT NULL, ?1, ?2, NULL, c.name, coalesce(c.type, ''), c.\"notnull\" = 0 AND c.pk = 0, c.dflt_value, c.pk > 0,
-        (SELECT f.\"table\" || '.' || coalesce(f.\"to\", k.name, 'rowid') FROM pragma_foreign_key_list(?1) f
-            LEFT JOIN pragma_table_info(f.\"table\") k ON k.pk = f.seq + 1 WHERE f.\"from\" = c.name), NULL
-    FROM pragma_table_xinfo(?1) c WHERE c.hidden <> 1
-    ORDER BY c.cid";
-
-/// Columns that are told.
-const MAX_COLUMNS: usize = 20_000;
-
-async fn schema(connection: &mut SqliteConnection) -> Result<Vec<TableSchema>, sqlx::Error> {
-    let catalog = sqlx::query_as::<_, (String, String)>(CATALOG_SQL).persistent(false);
-    let mut columns = Vec::new();
-    for (table, kind) in catalog.fetch_all(&mut *connection).await? {
-        let of_table = sqlx::query(COLUMNS_SQL).bind(&table).bind(&kind).persistent(false);
-        match of_table.fetch_all(&mut *connection).await {
-            // A view of what is no longer there can't be read, but the others can.
-            Err(sqlx::Error::Database(error)) if kind == "view" && error.code().as_deref() == Some("1") => {}
-            rows => columns.extend(rows?),
-        }
-        if columns.len() >= MAX_COLUMNS {
-            break;
-        }
-    }
-    TableSchema::group(&columns)
 }
 
 async fn check(connection: &mut SqliteConnection) -> Result<FileReport, sqlx::Error> {

@@ -85,14 +85,11 @@ fn read_languages(fields: &mut Fields<'_>) -> Vec<Language> {
 
 fn read_memory(fields: &mut Fields<'_>) -> u64 {
     let Some(value) = fields.value("max_memory") else { return DEFAULT_MEMORY };
-    match megabytes_of(value).filter(|megabytes| MEMORY_MEGABYTES.contains(megabytes)) {
-        Some(megabytes) => megabytes * MEGABYTE,
-        None => {
-            fields
-                .reject("max_memory", "Input should be from 64 to 65536 megabytes, such as 512, \"512MB\" or \"2GB\"");
-            DEFAULT_MEMORY
-        }
+    let megabytes = megabytes_of(value).filter(|megabytes| MEMORY_MEGABYTES.contains(megabytes));
+    if megabytes.is_none() {
+        fields.reject("max_memory", "Input should be from 64 to 65536 megabytes, such as 512, \"512MB\" or \"2GB\"");
     }
+    megabytes.map_or(DEFAULT_MEMORY, |megabytes| megabytes * MEGABYTE)
 }
 
 fn megabytes_of(value: &Value) -> Option<u64> {

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use super::fields::{read_headers, read_secret, read_timeout, read_url};
-use crate::kernel::{FieldIssue, Fields, Secret, SecretUrl};
+use crate::kernel::{FieldIssue, Fields, Lenient, LenientResult, Secret, SecretUrl};
 use crate::settings::bounds::{DANGEROUS_VARIABLE_PREFIXES, DANGEROUS_VARIABLES};
 use crate::settings::{Environment, ToolPolicy};
 
@@ -58,13 +58,9 @@ impl McpOptions {
         let rules = ToolPolicy::read(&mut environment.fields());
         match &self.transport {
             Some(McpTransport::Stdio { command, .. }) if !rules.mcp_stdio_commands.contains(command) => {
+                let loc = vec!["config".into(), "command".into()];
                 let msg = "Input should be one of the commands that MCP_STDIO_COMMANDS allows";
-                vec![FieldIssue::new(
-                    "value_error",
-                    vec!["config".into(), "command".into()],
-                    msg,
-                    command.as_str().into(),
-                )]
+                vec![FieldIssue::new("value_error", loc, msg, command.as_str().into())]
             }
             _ => Vec::new(),
         }
@@ -100,10 +96,9 @@ fn read_transport(fields: &mut Fields<'_>) -> Option<McpTransport> {
 #[derive(Default)]
 struct CommandArgs(Vec<String>);
 
-impl crate::kernel::Lenient for CommandArgs {
-    fn read(value: &serde_json::Value) -> Result<Self, (&'static str, &'static str)> {
-        let texts =
-            |items: &Vec<serde_json::Value>| items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
+impl Lenient for CommandArgs {
+    fn read(value: &Value) -> LenientResult<Self> {
+        let texts = |items: &Vec<Value>| items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
         let read = value.as_array().and_then(texts).or_else(|| value.as_str().map(|one| vec![one.to_owned()]));
         read.map(Self).ok_or(("list_type", "Input should be a list of strings"))
     }

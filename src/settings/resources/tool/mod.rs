@@ -6,6 +6,7 @@ mod fields;
 mod host_pattern;
 mod http;
 mod mcp;
+mod mcp_servers;
 mod options;
 mod search;
 mod tool_settings;

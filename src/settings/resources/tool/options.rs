@@ -24,17 +24,17 @@ impl ToolOptions {
     /// The options in the `config` of a tool of this type; the error names the keys that can't work. Clients send `""` for what
     /// they leave empty, so that and null count as not set.
     pub(super) fn read(kind: &str, config: &Map<String, Value>) -> Result<Self, Vec<FieldIssue>> {
-        let is_set = |value: &Value| !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty());
         let set = config.iter().filter(|(_, value)| is_set(value));
         let set: Map<_, _> = set.map(|(key, value)| (key.clone(), value.clone())).collect();
         let mut fields = Fields::new(&set, vec!["config".into()]);
-        let options = match kind {
-            "http_request" | "http" => Self::Http(HttpOptions::read(&mut fields)),
-            "web_search" => Self::Search(SearchOptions::read(&mut fields)),
-            "code_executor" => Self::Code(CodeOptions::read(&mut fields)),
-            "mcp" => Self::Mcp(McpOptions::read(&mut fields)),
+        // To the original, a `config` is any object.
+        let options = fields.beyond_original(|fields| match kind {
+            "http_request" | "http" => Self::Http(HttpOptions::read(fields)),
+            "web_search" => Self::Search(SearchOptions::read(fields)),
+            "code_executor" => Self::Code(CodeOptions::read(fields)),
+            "mcp" => Self::Mcp(McpOptions::read(fields)),
             _ => Self::Unsupported,
-        };
+        });
         let issues = fields.into_issues();
         if issues.is_empty() { Ok(options) } else { Err(issues) }
     }
@@ -49,4 +49,9 @@ impl ToolOptions {
             Self::Unsupported => None,
         }
     }
+}
+
+/// Whether a key of `config` has this value, or none.
+pub(super) fn is_set(value: &Value) -> bool {
+    !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty())
 }

@@ -1,12 +1,21 @@
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::ToolOptions;
-use crate::kernel::{CredentialOrigin, FieldIssue, Fields, Properties, Secret, SecretUrl, Segment, is_credential_name};
-use crate::settings::Environment;
+use super::options::is_set;
+use super::{ToolOptions, mcp_servers};
+use crate::kernel::{
+    CredentialOrigin, FieldIssue, Fields, Lenient, Properties, Secret, SecretUrl, Segment, is_credential_name,
+};
 use crate::settings::bounds::MAX_DESCRIPTION_CHARS;
 use crate::settings::resources::Resource;
+use crate::settings::resources::meaning::same_members;
 use crate::settings::resources::resource::{Resolver, read_kind};
+use crate::settings::{Environment, ToolPolicy};
+
+/// The kind of tools that stand for an MCP server.
+const MCP: &str = "mcp";
 
 /// A tool.
 #[derive(Clone, Debug, Serialize)]
@@ -18,7 +27,7 @@ pub struct ToolSettings {
     pub config: Properties,
     /// Whether it may be used.
     pub enabled: bool,
-    /// What it is for, in words an LLM understands.
+    /// What it is for, in words an LLM understands, unless `config.description` says so: the GUI edits that one only.
     pub description: Option<String>,
 }
 
@@ -30,12 +39,26 @@ impl ToolSettings {
 
     /// Whether it stands for an MCP server, which has many functions instead of one.
     pub fn is_mcp(&self) -> bool {
-        self.kind == "mcp"
+        self.kind == MCP
     }
 
     /// The options of its kind; the error names the keys of `config` that can't work.
     pub fn options(&self) -> Result<ToolOptions, Vec<FieldIssue>> {
         ToolOptions::read(&self.kind, self.config.expose())
+    }
+
+    /// What it says beside `config`; blank is nothing.
+    fn own_description(&self) -> Option<&str> {
+        self.description.as_deref().filter(|text| !text.trim().is_empty())
+    }
+
+    /// What it says in `config`: neither what is left empty nor the time limit that holds anyway, which the GUI adds to what it has read.
+    fn essential_config(&self, default_timeout: Duration) -> Map<String, Value> {
+        let is_default = |key: &str, value: &Value| {
+            key == "timeout" && f64::read(value).is_ok_and(|seconds| seconds == default_timeout.as_secs_f64())
+        };
+        let told = self.config.expose().iter().filter(|(key, value)| is_set(value) && !is_default(key, value));
+        told.map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
     /// What decides on how a process of this tool uses its credentials: all it is given, besides the credentials themselves.
@@ -77,22 +100,23 @@ impl Resource for ToolSettings {
         if description.as_ref().is_some_and(|text| text.chars().count() > MAX_DESCRIPTION_CHARS) {
             fields.reject("description", format!("Input should have at most {MAX_DESCRIPTION_CHARS} characters"));
         }
-        Self {
-            kind: read_kind(fields),
-            config: Properties::new(fields.or("config", Map::new())),
-            enabled: fields.or("enabled", true),
-            description,
-        }
+        let (kind, config) = (read_kind(fields), fields.or("config", Map::new()));
+        let config = if kind == MCP { mcp_servers::flatten(config) } else { config };
+        Self { kind, config: Properties::new(config), enabled: fields.or("enabled", true), description }
     }
 
-    fn to_stored(&self) -> Map<String, Value> {
-        let object = json!({
-            "type": self.kind,
-            "config": self.config.expose(),
-            "enabled": self.enabled,
-            "description": self.description,
-        });
-        object.as_object().cloned().unwrap_or_default()
+    fn exposed(&self) -> Value {
+        json!({"config": self.config.expose()})
+    }
+
+    fn means_the_same(&self, other: &Self, environment: &Environment) -> bool {
+        let timeout = ToolPolicy::read(&mut environment.fields()).timeout;
+        let stored = |tool: &Self| {
+            let config = Properties::new(tool.essential_config(timeout));
+            let description = tool.own_description().map(str::to_owned);
+            Self { config, description, ..tool.clone() }.to_stored()
+        };
+        same_members(&stored(self), &stored(other))
     }
 
     fn resolve(&self, environment: &Environment) -> Result<Self, Vec<FieldIssue>> {
@@ -105,7 +129,11 @@ impl Resource for ToolSettings {
 
     fn forbidden(&self, environment: &Environment) -> Vec<FieldIssue> {
         match self.options() {
-            Ok(ToolOptions::Mcp(options)) => options.forbidden(environment),
+            Ok(ToolOptions::Mcp(options)) => {
+                let mut issues = options.forbidden(environment);
+                issues.extend(mcp_servers::issue(self.config.expose()));
+                issues
+            }
             _ => Vec::new(),
         }
     }
@@ -135,6 +163,6 @@ impl Resource for ToolSettings {
     }
 
     fn description(&self) -> Option<&str> {
-        self.description.as_deref().or_else(|| self.config.text("description"))
+        self.config.text("description").or_else(|| self.own_description())
     }
 }

@@ -11,14 +11,13 @@ use crate::tools::web_search::provider::{Provider, hits};
 /// <https://learn.microsoft.com/en-us/bing/search-apis/bing-web-search/reference/query-parameters>, and its neighbours `endpoints`
 /// and `error-codes`.
 pub(super) const PROVIDER: Provider = Provider {
-    key: "bing",
     name: "Bing Web Search",
     server: Some("https://api.bing.microsoft.com"),
     path: "/v7.0/search",
     time_ranges: &["day", "week", "month"],
     request: |request| {
         let (language, country) =
-            (request.filter("language"), request.filter("country").map(|code| code.to_ascii_uppercase()));
+            (request.query.filter("language"), request.query.filter("country").map(|code| code.to_ascii_uppercase()));
         let mut headers = request.key_in("Ocp-Apim-Subscription-Key");
         let (market, language, country) = match (language, country) {
             (Some(language), Some(country)) => {
@@ -38,8 +37,8 @@ pub(super) const PROVIDER: Provider = Provider {
             ("mkt", market),
             ("setLang", language),
             ("cc", country),
-            ("freshness", request.filter("time_range").map(|range| capitalize(&range))),
-            ("safeSearch", request.filter("safe").map(|safe| capitalize(&safe))),
+            ("freshness", request.query.filter("time_range").map(|range| capitalize(&range))),
+            ("safeSearch", request.query.filter("safe").map(|safe| capitalize(&safe))),
         ]);
         Call { headers, ..call }
     },

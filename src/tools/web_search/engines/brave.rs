@@ -10,7 +10,6 @@ use crate::tools::web_search::provider::{Provider, hits};
 /// <https://api-dashboard.search.brave.com/documentation>, and the parameters in Brave's own client,
 /// <https://github.com/brave/brave-search-mcp-server/blob/main/src/tools/web/params.ts>.
 pub(super) const PROVIDER: Provider = Provider {
-    key: "brave",
     name: "Brave Search",
     server: Some("https://api.search.brave.com"),
     path: "/res/v1/web/search",
@@ -22,10 +21,13 @@ pub(super) const PROVIDER: Provider = Provider {
             ("count", Some(request.count.to_string())),
             ("offset", (request.page > 0).then(|| request.page.to_string())),
             ("result_filter", Some("web".to_owned())),
-            ("country", request.filter("country").map(|country| country.to_ascii_uppercase())),
-            ("search_lang", request.filter("language").map(|language| language.to_ascii_lowercase())),
-            ("freshness", request.filter("time_range").map(|range| format!("p{}", range.get(..1).unwrap_or("y")))),
-            ("safesearch", request.filter("safe")),
+            ("country", request.query.filter("country").map(|country| country.to_ascii_uppercase())),
+            ("search_lang", request.query.filter("language").map(|language| language.to_ascii_lowercase())),
+            (
+                "freshness",
+                request.query.filter("time_range").map(|range| format!("p{}", range.get(..1).unwrap_or("y"))),
+            ),
+            ("safesearch", request.query.filter("safe")),
         ]);
         Call { headers: request.key_in("X-Subscription-Token"), ..call }
     },

@@ -9,7 +9,6 @@ use crate::tools::web_search::provider::{Provider, hits};
 /// and <https://developers.google.com/custom-search/v1/reference/rest/v1/Search>. Used up quota is a 429, formerly a 403 with the
 /// reason `dailyLimitExceeded`.
 pub(super) const PROVIDER: Provider = Provider {
-    key: "google",
     name: "Google Custom Search",
     server: Some("https://www.googleapis.com"),
     path: "/customsearch/v1",
@@ -17,16 +16,16 @@ pub(super) const PROVIDER: Provider = Provider {
     page: 10,
     pages: 5,
     request: |request| {
-        let restrict = request.filter("time_range").map(|range| format!("{}1", range.get(..1).unwrap_or("d")));
-        let safe = request.filter("safe").map(|safe| if safe == "off" { safe } else { "active".to_owned() });
+        let restrict = request.query.filter("time_range").map(|range| format!("{}1", range.get(..1).unwrap_or("d")));
+        let safe = request.query.filter("safe").map(|safe| if safe == "off" { safe } else { "active".to_owned() });
         request.get([
             ("key", request.key.map(Secret::expose).map(str::to_owned)),
             ("cx", request.engine.map(str::to_owned)),
             ("q", Some(request.text())),
             ("num", Some(request.count.to_string())),
             ("start", Some((request.page * 10 + 1).to_string())),
-            ("lr", request.filter("language").map(|language| format!("lang_{language}"))),
-            ("gl", request.filter("country").map(|country| country.to_ascii_lowercase())),
+            ("lr", request.query.filter("language").map(|language| format!("lang_{language}"))),
+            ("gl", request.query.filter("country").map(|country| country.to_ascii_lowercase())),
             ("dateRestrict", restrict),
             ("safe", safe),
         ])

@@ -9,7 +9,6 @@ use crate::tools::web_search::provider::{Provider, hits};
 /// `unresponsive_engines[]`, each with name and cause. 403 if JSON is not among the formats that it is set to give. Source:
 /// <https://docs.searxng.org/dev/search_api.html>, and `searx/webadapter.py` in <https://github.com/searxng/searxng> for the weeks.
 pub(super) const PROVIDER: Provider = Provider {
-    key: "searxng",
     name: "SearXNG",
     path: "/search",
     nested: true,
@@ -20,7 +19,7 @@ pub(super) const PROVIDER: Provider = Provider {
     refused: "gives no JSON to this server; its settings.yml should list json under search.formats, and its limiter let this \
               server pass",
     request: |request| {
-        let safe = request.filter("safe").map(|safe| match safe.as_str() {
+        let safe = request.query.filter("safe").map(|safe| match safe.as_str() {
             "off" => "0".to_owned(),
             "moderate" => "1".to_owned(),
             _ => "2".to_owned(),
@@ -29,8 +28,8 @@ pub(super) const PROVIDER: Provider = Provider {
             ("q", Some(request.text())),
             ("format", Some("json".to_owned())),
             ("pageno", (request.page > 0).then(|| (request.page + 1).to_string())),
-            ("language", request.filter("language")),
-            ("time_range", request.filter("time_range")),
+            ("language", request.query.filter("language")),
+            ("time_range", request.query.filter("time_range")),
             ("safesearch", safe),
         ]);
         // None is needed; a proxy in front may ask for one.

@@ -12,7 +12,6 @@ use crate::tools::web_search::provider::{Provider, hits};
 /// <https://github.com/open-webui/open-webui/blob/main/backend/open_webui/retrieval/web/serper.py>). That used up credits are
 /// `400 {"message": "Not enough credits"}` is hearsay.
 pub(super) const PROVIDER: Provider = Provider {
-    key: "serper",
     name: "Serper",
     server: Some("https://google.serper.dev"),
     path: "/search",
@@ -21,9 +20,9 @@ pub(super) const PROVIDER: Provider = Provider {
         let body = json!({
             "q": request.text(),
             "num": request.count,
-            "gl": request.filter("country").map(|country| country.to_ascii_lowercase()),
-            "hl": request.filter("language").map(|language| language.to_ascii_lowercase()),
-            "tbs": request.filter("time_range").map(|range| format!("qdr:{}", range.get(..1).unwrap_or("y"))),
+            "gl": request.query.filter("country").map(|country| country.to_ascii_lowercase()),
+            "hl": request.query.filter("language").map(|language| language.to_ascii_lowercase()),
+            "tbs": request.query.filter("time_range").map(|range| format!("qdr:{}", range.get(..1).unwrap_or("y"))),
         });
         Call { headers: request.key_in("X-API-KEY"), ..request.post(body) }
     },

@@ -11,7 +11,6 @@ use crate::tools::web_search::provider::{Provider, hits};
 /// <https://github.com/tavily-ai/tavily-python/blob/master/tavily/tavily.py>, and
 /// <https://help.tavily.com/articles/8645538886-understanding-http-errors>.
 pub(super) const PROVIDER: Provider = Provider {
-    key: "tavily",
     name: "Tavily",
     server: Some("https://api.tavily.com"),
     path: "/search",
@@ -21,8 +20,8 @@ pub(super) const PROVIDER: Provider = Provider {
         let body = json!({
             "query": request.query.text,
             "max_results": request.count,
-            "time_range": request.filter("time_range"),
-            "include_domains": request.filter("site").map(|site| [site]),
+            "time_range": request.query.filter("time_range"),
+            "include_domains": request.query.filter("site").map(|site| [site]),
         });
         request.post(body).bearer(request.key)
     },

@@ -1,0 +1,60 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+
+use super::modules::{Modules, Shared};
+use crate::grounding::{EmbeddingRefresher, GroundingRefresher};
+use crate::kernel::{BackgroundTask, Deadline};
+use crate::llm::{ChatRequest, LlmClient};
+use crate::memory::Summarizer;
+use crate::settings::{SharedSettings, StorageSettings};
+use crate::storage::Stores;
+
+/// How often expired conversations and cached answers are deleted.
+const PURGE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Starts what goes on beside the requests.
+pub(super) async fn spawn(shared: &Shared, modules: &Modules) -> Vec<BackgroundTask> {
+    let Shared { settings, stores, clock, .. } = shared.clone();
+    let Modules { client, grounding, datasources, tools, .. } = modules;
+    let embedder = EmbeddingRefresher::new(grounding.clone(), settings.clone(), client.clone());
+    let refresher =
+        GroundingRefresher::open(grounding.clone(), settings.clone(), datasources.clone(), tools.clone(), clock).await;
+    let storage = settings.snapshot().storage.clone();
+    let (limits, live, client) = (client.clone(), settings.clone(), client.clone());
+    let (summarizer, watched) = (modules.summarizer.clone(), modules.monitoring.clone());
+    vec![
+        BackgroundTask::spawn("retention", move || purge(stores.clone(), storage.clone())),
+        BackgroundTask::spawn("summaries", move || {
+            write_summaries(summarizer.clone(), settings.clone(), client.clone())
+        }),
+        BackgroundTask::spawn("llm_limits", move || limits.clone().watch_limits(live.clone())),
+        BackgroundTask::spawn("monitoring", move || watched.clone().run_probes()),
+        BackgroundTask::spawn("embeddings", move || embedder.clone().run()),
+        BackgroundTask::spawn("grounding", move || refresher.clone().run()),
+    ]
+}
+
+async fn purge(stores: Stores, settings: Arc<StorageSettings>) {
+    let mut ticks = tokio::time::interval(PURGE_INTERVAL);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = stores.purge(&settings).await {
+            tracing::warn!(%error, "expired entries could not be deleted");
+        }
+    }
+}
+
+/// Lends the memory module a model to write summaries with.
+async fn write_summaries(summarizer: Arc<Mutex<Summarizer>>, settings: SharedSettings, client: LlmClient) {
+    let summarize = |prompt: String| {
+        let (settings, client) = (settings.snapshot(), client.clone());
+        async move {
+            let deadline = Deadline::after(settings.orchestration.timeout);
+            let answer = client.complete(settings.llm.effective(), &ChatRequest::question(prompt), deadline).await?;
+            Ok(answer.content)
+        }
+    };
+    summarizer.lock().await.run(summarize).await;
+}

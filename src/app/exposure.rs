@@ -1,0 +1,29 @@
+use crate::settings::{AnonymousMemory, Settings};
+
+/// Says at start what an operator may not expect.
+pub(super) fn log_exposure(settings: &Settings) {
+    let overridden = settings.llm.overridden_variables();
+    if !overridden.is_empty() {
+        tracing::info!(
+            variables = overridden.join(", "),
+            "values stored through the API override these variables; DELETE /api/llm/config returns to them"
+        );
+    }
+    if !settings.server.is_local() {
+        tracing::warn!(address = %settings.server.address, "listening beyond this machine without authentication");
+    }
+    // Whoever names other hosts has a proxy before a server on loopback.
+    let has_others = !settings.server.is_local() || !settings.server.allowed_hosts.is_empty();
+    if has_others && settings.memory.enabled && settings.memory.anonymous == AnonymousMemory::Shared {
+        tracing::warn!("callers without a user_id see what others said: MEMORY_ANONYMOUS is shared");
+    }
+    if settings.server.accepts_any_host() {
+        tracing::warn!(
+            "the server answers to any name, so a web page may reach it under one of its own (DNS rebinding); \
+             ALLOWED_HOSTS names the right ones"
+        );
+    }
+    if settings.server.cors_origins.iter().any(|origin| origin == "*") {
+        tracing::warn!("any web page that somebody opens may use this server in their stead: CORS_ORIGINS is *");
+    }
+}

@@ -1,0 +1,141 @@
+//! Resources that a prompt calls by their names: `ask the billing agent`, `billing: ..`, `@billing`, `use billing to ..`.
+
+use std::sync::Arc;
+
+use super::ResourceKind;
+use super::denial::{Denial, NamePlace, denial, is_joined};
+use super::kind_words::{is_kind_word, kind_words};
+use super::prepared::Prepared;
+use super::prompt::{Clause, Prompt};
+use super::text::is_among;
+
+/// Verbs before a name that call it.
+const VERBS: &str = "ask asking use using querying calling consulting tell call consult query via through delegate forward hand pass invoke frag frage fragen nutze nutz \
+     benutze benutz verwende nimm ruf rufe sag bitte ubergib pregunta preguntale preguntar usa uses utiliza utilices usar consulta consultes preguntes pidas llames pide \
+     pidele dile llama demande demandez demander utilise utilisez consulte interroge interrogez dis appelle appelez";
+/// Verbs that call the name before them: `kannst du zain fragen`.
+const VERBS_AFTER: &str = "fragen bitten nutzen benutzen verwenden befragen abfragen";
+/// What somebody does who is asked: `what does zain say`.
+const SPEECH: &str = "say think advise recommend suggest";
+/// Words that may stand between verb and name.
+const BETWEEN: &str = "mal bitte doch einfach please just kurz eben noch por favor if the a to this it that our der die das den dem an zu el la al los le les l au aux and und y et over on with named \
+     called namens llamado nomme";
+
+/// A resource that is called by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mention {
+    pub(super) resource: usize,
+    /// The tokens that are for it.
+    from: usize,
+    to: usize,
+    how: MentionForm,
+}
+
+/// How a resource is called by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MentionForm {
+    /// What follows is said to it.
+    Addressed,
+    /// It is spoken of: `what does the billing agent say`.
+    SpokenOf,
+    /// It is ruled out.
+    Denied(Denial),
+}
+
+impl Mention {
+    /// Whether the prompt rules it out.
+    pub(super) fn is_denied(&self) -> bool {
+        matches!(self.how, MentionForm::Denied(_))
+    }
+
+    /// Whether that is all that its clause says.
+    pub(super) fn is_whole_denial(&self) -> bool {
+        self.how == MentionForm::Denied(Denial::Whole)
+    }
+
+    /// Whether a clause is for it.
+    pub(super) fn governs(&self, clause: &Clause) -> bool {
+        self.from < clause.tokens.1 && clause.tokens.0 < self.to
+    }
+}
+
+/// The resources that a prompt calls by their names, in its order.
+pub(super) fn mentions(prompt: &Prompt, resources: &[Arc<Prepared>]) -> Vec<Mention> {
+    let mut found: Vec<Mention> = Vec::new();
+    for at in 0..prompt.tokens.len() {
+        for (resource, prepared) in resources.iter().enumerate() {
+            let Some(length) = length_at(prompt, prepared, at) else { continue };
+            let denied = found.iter().find(|mention| mention.is_denied() && is_joined(prompt, mention.to, at));
+            let how = denied.map(|mention| mention.how);
+            if let Some(how) = how.or_else(|| call(prompt, prepared.vocabulary.kind, at, length)) {
+                found.push(Mention { resource, from: at, to: at + length, how });
+            }
+        }
+    }
+    let starts: Vec<_> = found.iter().map(|mention| mention.from).collect();
+    for mention in found.iter_mut().filter(|mention| !mention.is_denied()) {
+        let next = starts.iter().copied().filter(|start| *start > mention.from).min();
+        mention.to = end(prompt, mention, next);
+    }
+    found
+}
+
+/// How many words from here are the name of a resource.
+fn length_at(prompt: &Prompt, prepared: &Prepared, at: usize) -> Option<usize> {
+    for (length, word) in prepared.name.iter().enumerate() {
+        let token = prompt.tokens.get(at + length)?;
+        if token.folded != *word {
+            return None;
+        }
+    }
+    (!prepared.name.is_empty()).then_some(prepared.name.len())
+}
+
+/// How a name is used to call whoever has it, if it is.
+fn call(prompt: &Prompt, kind: ResourceKind, at: usize, length: usize) -> Option<MentionForm> {
+    let kinds = kind_words(kind);
+    let word = |at: usize| prompt.tokens.get(at).map_or("", |token| token.folded.as_str());
+    let is_kind = |at: Option<usize>| at.is_some_and(|at| is_among(word(at), kinds));
+    let mut after = at + length;
+    let mut has_kind = is_kind(Some(after)) || is_kind(at.checked_sub(1));
+    if is_kind(Some(after)) {
+        after += 1;
+    }
+    let back = |from: usize| from.checked_sub(1);
+    let mut before = back(at);
+    while before.is_some_and(|at| is_among(word(at), BETWEEN) || is_among(word(at), kinds)) {
+        before = before.and_then(back);
+    }
+    let is_verb_after = |after: usize| is_among(word(after), VERBS_AFTER);
+    let is_called = before.is_some_and(|at| is_among(word(at), VERBS)) || is_verb_after(after);
+    let is_other = !has_kind && (is_kind_word(word(after)) || back(at).is_some_and(|at| is_kind_word(word(at))));
+    let is_called_or_denied = is_called || is_verb_after(after + 1);
+    let place = NamePlace { at, after, before, is_called: is_called_or_denied, has_kind };
+    if let Some(denial) = denial(prompt, &place, |at| is_among(word(at), VERBS)).filter(|_| !is_other) {
+        return Some(MentionForm::Denied(denial));
+    }
+    has_kind |= is_among(word(after), SPEECH);
+    if prompt.gap(at).ends_with('@') {
+        return Some(MentionForm::Addressed);
+    }
+    let begins = prompt.begins_address(at);
+    if begins && (prompt.gap(after).starts_with(':') || prompt.gap(after).starts_with(',')) {
+        return Some(MentionForm::Addressed);
+    }
+    match (is_called, has_kind) {
+        (false, false) => None,
+        (true, _) => Some(MentionForm::Addressed),
+        (false, true) => Some(MentionForm::SpokenOf),
+    }
+}
+
+/// Where what is said to a resource ends: with the sentence, with the next one that is called, or where something else is wanted.
+fn end(prompt: &Prompt, mention: &Mention, next: Option<usize>) -> usize {
+    let ends = |clause: &&Clause| {
+        let is_other = mention.how == MentionForm::SpokenOf && clause.is_imperative;
+        let is_next = next.is_some_and(|next| next <= clause.tokens.1);
+        let ends = clause.is_sentence || is_other || is_next || prompt.turns_to_us(clause.tokens.0);
+        clause.tokens.0 >= mention.to && ends
+    };
+    prompt.clauses.iter().find(ends).map_or(prompt.tokens.len(), |clause| clause.tokens.0)
+}
