@@ -243,17 +243,17 @@ impl Progress {
     }
 
     /// What the client is told of a request that has ended.
-    pub(super) fn response(self, chat: &ChatContext<'_>, failure: Option<Error>, took: Duration) -> ChatResponse {
+    pub(super) fn response(&self, chat: &ChatContext<'_>, failure: Option<&Error>, took: Duration) -> ChatResponse {
         let redaction = chat.recorder.redaction();
         let metadata = redaction.json(self.metadata(chat, failure.is_some(), took));
-        let failure = failure.map(|error| error.masked(redaction));
+        let failure = failure.map(|error| error.clone().masked(redaction));
         let lacking = self.gaps.iter().filter(|gap| gap.degrades).map(|gap| redaction.text(&gap.text));
         let why = failure.as_ref().map(|error| error.public_detail().to_owned());
         let all: Vec<_> = why.into_iter().chain(lacking).collect();
         let is_wanted = chat.request.options.include_reasoning == Some(true);
         let reasoning = self.reasoning.as_deref().filter(|_| is_wanted);
         let reasoning = reasoning.map(|text| truncate_chars(&redaction.text(text), MAX_REASONING_CHARS));
-        let Answer { text, model, .. } = self.answer.unwrap_or_default();
+        let Answer { text, model, .. } = self.answer.clone().unwrap_or_default();
         ChatResponse {
             answer: text,
             model,

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use futures_util::future::{OptionFuture, join};
 use serde_json::Map;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
@@ -20,7 +21,7 @@ use super::response::{ChatResponse, Progress};
 use super::router;
 use super::web_sources::WebSources;
 use crate::executions::ExecutionRecorder;
-use crate::kernel::{Clock, Deadline, Error, ErrorKind, Role, UserId};
+use crate::kernel::{Clock, Deadline, Error, ErrorKind, Role};
 use crate::memory::{ContextMessage, ResponseCache};
 use crate::settings::{CacheSettings, IntentClassifier, MemorySettings, Settings, SharedSettings};
 use crate::storage::ExecutionStore;
@@ -140,28 +141,52 @@ impl ChatService {
         self.respond(chat, started).instrument(span).await
     }
 
-    /// The response to a request, as soon as its execution is recorded.
-    async fn respond(&self, chat: ChatContext<'_>, started: Instant) -> ChatResponse {
+    /// The response to a request, as soon as both turns and the execution are written.
+    async fn respond(&self, mut chat: ChatContext<'_>, started: Instant) -> ChatResponse {
         let mut progress = Progress::default();
         let work = self.run(&chat, &mut progress);
         let outcome = timeout_at(chat.deadline.instant(), work).await.unwrap_or_else(|_| Err(too_late(&chat.settings)));
 
-        // An answer that exists is given, even if the time ran out while it was being saved.
+        // An answer that exists is given, even if the time ran out while it was being told.
+        let answer = outcome.as_ref().ok().cloned();
         let failure = outcome.err().filter(|_| progress.answer.is_none());
-        progress.warnings.extend(self.services.memory.degraded());
+        let degraded = self.services.memory.degraded();
+        progress.warnings.extend_from_slice(&degraded);
         // For a client that does not read it is in the answer.
         drop(timeout_at(chat.deadline.instant(), chat.answer.flush()).await);
-        report(&chat, &progress, failure.as_ref(), started);
-        let response = progress.response(&chat, failure, started.elapsed());
+        let mut ended = ChatEnd::new(&progress, failure.as_ref(), started);
+        let saving = answer.and_then(|answer| self.remember(&chat, answer));
+        progress.memory_saved = saving.is_some().then_some(true);
+        let response = progress.response(&chat, failure.as_ref(), started.elapsed());
         let has_failed = response.failure.is_some();
         // What was shown before it broke is part of what happened.
         let answer = if has_failed { chat.answer.heard() } else { Some(response.answer.clone()) };
-        chat.recorder.finish(has_failed, answer, response.error.clone(), &response.metadata).await;
+        // Both are written at once, as a rule in one transaction, so what is recorded says that the turns are saved.
+        let recording = chat.recorder.finish(has_failed, answer, response.error.clone(), &response.metadata);
+        let (is_saved, is_recorded) = join(OptionFuture::from(saving), recording).await;
+        let lacks = [
+            (is_saved == Some(false)).then_some("The conversation could not be saved"),
+            (!is_recorded).then_some("The execution could not be recorded"),
+        ];
+        let now_degraded = self.services.memory.degraded();
+        let response = if lacks.iter().all(Option::is_none) && degraded == now_degraded {
+            response
+        } else {
+            progress.memory_saved = is_saved;
+            progress.gaps.extend(lacks.into_iter().flatten().map(Gap::internal));
+            progress.warnings.truncate(progress.warnings.len() - degraded.len());
+            progress.warnings.extend(now_degraded);
+            let corrected = progress.response(&chat, failure.as_ref(), started.elapsed());
+            chat.recorder.amend(corrected.error.clone(), &corrected.metadata).await;
+            corrected
+        };
+        ended.outcome = progress.outcome(failure.as_ref());
+        log_content(&chat, &response, ended.outcome);
         response
     }
 
-    /// The flow: intent, plan, tasks, answer, memory.
-    async fn run(&self, chat: &ChatContext<'_>, progress: &mut Progress) -> Result<(), Error> {
+    /// The flow: intent, plan, conversation, tasks, answer.
+    async fn run(&self, chat: &ChatContext<'_>, progress: &mut Progress) -> Result<String, Error> {
         let ChatContext { settings, request, deadline, recorder, .. } = chat;
         let (classification, plan) = self.plan(request, settings, *deadline).await?;
         progress.classification = Some(classification);
@@ -178,17 +203,7 @@ impl ChatService {
         let conversation = self.recall(chat, progress).await;
         let system = request.system_prompt.as_deref();
         let prompt = PromptBuilder { system, conversation: &conversation, prompt: &request.prompt };
-        let answer = self.answer(chat, &plan, prompt, progress).await?;
-        if let Some(key) = chat.conversation() {
-            // Until it is saved it is not, even if the time runs out.
-            progress.memory_saved = Some(false);
-            progress.gaps.push(Gap::internal("The conversation could not be saved"));
-            if self.remember(chat, key, answer).await {
-                progress.memory_saved = Some(true);
-                progress.gaps.pop();
-            }
-        }
-        Ok(())
+        self.answer(chat, &plan, prompt, progress).await
     }
 
     /// The answer from the cache, or else from the plan's tasks. It is part of the progress before it is kept anywhere.
@@ -231,19 +246,28 @@ impl ChatService {
         })
     }
 
-    /// Saves both turns. Once begun this goes on even if the request is dropped.
-    async fn remember(&self, chat: &ChatContext<'_>, key: &UserId, answer: String) -> bool {
+    /// Saves both turns, if the request has a conversation; gives whether that succeeded in time. Once begun it goes on even if the
+    /// request is dropped.
+    fn remember(&self, chat: &ChatContext<'_>, answer: String) -> Option<impl Future<Output = bool> + use<>> {
         let (request, settings) = (&chat.request, chat.settings.clone());
-        let (memory, key) = (self.services.memory.clone(), key.clone());
+        let (memory, key) = (self.services.memory.clone(), chat.conversation()?.clone());
         let turns = [
             memory.message(Role::User, request.prompt.clone(), request.metadata.clone()),
             memory.message(Role::Assistant, answer, Map::new()),
         ];
+        let (is_shared, deadline, background) = (memory.is_shared(), chat.deadline, self.background.clone());
         let saving = async move {
             let saved = memory.append(&key, &turns, &settings).await;
             saved.inspect_err(|error| tracing::warn!(%error, "the conversation could not be saved")).is_ok()
         };
-        self.background.spawn(saving.in_current_span()).await.unwrap_or(false)
+        Some(async move {
+            // The queue of the embedded store goes on by itself; what is told to a service may need a second attempt.
+            if is_shared {
+                let saving = background.spawn(saving.in_current_span());
+                return timeout_at(deadline.instant(), saving).await.is_ok_and(|saved| saved.unwrap_or(false));
+            }
+            timeout_at(deadline.instant(), saving).await.unwrap_or(false)
+        })
     }
 }
 
@@ -271,14 +295,31 @@ fn cache_key(chat: &ChatContext<'_>, plan: &Plan, prompt: PromptBuilder<'_>) -> 
     Some(ResponseCache::key(&serde_json::to_value(shapes).ok()?))
 }
 
-/// Tells figures and log how a request ended.
-fn report(chat: &ChatContext<'_>, progress: &Progress, failure: Option<&Error>, started: Instant) {
+/// How a request ended, for the figures: told when it is dropped, so that a client that leaves at the last moment is counted once.
+struct ChatEnd {
+    intent: &'static str,
+    outcome: &'static str,
+    started: Instant,
+}
+
+impl ChatEnd {
+    fn new(progress: &Progress, failure: Option<&Error>, started: Instant) -> Self {
+        let intent = progress.classification.map_or("none", |classification| classification.intent.as_str());
+        Self { intent, outcome: progress.outcome(failure), started }
+    }
+}
+
+impl Drop for ChatEnd {
+    fn drop(&mut self) {
+        metrics::chat(self.intent, self.outcome, self.started.elapsed());
+    }
+}
+
+/// Tells the log what was asked and answered, if it may know.
+fn log_content(chat: &ChatContext<'_>, response: &ChatResponse, outcome: &str) {
     let ChatContext { settings, request, .. } = chat;
-    let outcome = progress.outcome(failure);
-    let intent = progress.classification.map_or("none", |classification| classification.intent.as_str());
-    metrics::chat(intent, outcome, started.elapsed());
     if settings.monitoring.log_content {
-        let answer = progress.answer.as_ref().map(|answer| answer.text.as_str());
+        let answer = Some(response.answer.as_str()).filter(|_| response.failure.is_none());
         tracing::info!(user_id = %request.owner(), prompt = request.prompt, answer, outcome, "content");
     }
 }

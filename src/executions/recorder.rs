@@ -53,7 +53,7 @@ impl ExecutionRecorder {
 
     /// The plan is made.
     pub async fn plan(&self, intent: &str, confidence: f64, plan: &Value) {
-        let recorded = self.executions.plan(&self.id, intent, confidence, plan).await;
+        let recorded = self.executions.plan(&self.id, intent, confidence, plan.to_string()).await;
         log_failure("the plan could not be recorded", recorded);
     }
 
@@ -76,21 +76,35 @@ impl ExecutionRecorder {
     }
 
     /// The execution ends; if it has failed, `answer` is what a client was shown of it before. `error` is what went wrong, also with
-    /// an answer, and `metadata` that of the reply. Writing goes on even if the client leaves now.
-    pub async fn finish(mut self, has_failed: bool, answer: Option<String>, error: Option<String>, metadata: &Value) {
+    /// an answer, and `metadata` that of the reply. It is written even if the client leaves now. Returns whether it is.
+    pub async fn finish(
+        &mut self,
+        has_failed: bool,
+        answer: Option<String>,
+        error: Option<String>,
+        metadata: &Value,
+    ) -> bool {
         self.is_finished = true;
         let status = if has_failed { ExecutionStatus::Failed } else { ExecutionStatus::Completed };
-        drop(self.write_end(Outcome { status, answer, error, metadata: metadata.to_string() }).await);
+        let outcome = Outcome { status, answer, error, metadata: metadata.to_string() };
+        log_failure("the execution could not be recorded", self.executions.finish(&self.id, outcome).await)
     }
 
-    fn write_end(&self, outcome: Outcome) -> tokio::task::JoinHandle<()> {
+    /// Corrects what was recorded of the end.
+    pub async fn amend(&self, error: Option<String>, metadata: &Value) {
+        let amended = self.executions.amend(&self.id, error, metadata.to_string()).await;
+        log_failure("the record of an execution could not be corrected", amended);
+    }
+
+    fn write_cancelled(&self) {
+        let error = Some("Cancelled: the client left, or the server was stopped".to_owned());
+        let (status, metadata) = (ExecutionStatus::Cancelled, Value::Null.to_string());
+        let outcome = Outcome { status, answer: None, error, metadata };
         let (executions, id) = (self.executions.clone(), self.id.clone());
-        let what = match outcome.status {
-            ExecutionStatus::Cancelled => "a cancelled execution could not be recorded",
-            _ => "the execution could not be recorded",
+        let writing = async move {
+            log_failure("a cancelled execution could not be recorded", executions.finish(&id, outcome).await);
         };
-        let writing = async move { log_failure(what, executions.finish(&id, outcome).await) };
-        self.background.spawn(writing.in_current_span())
+        self.background.spawn(writing.in_current_span());
     }
 }
 
@@ -100,14 +114,11 @@ impl Drop for ExecutionRecorder {
             return;
         }
         metrics::chat("none", "cancelled", self.started.elapsed());
-        let error = Some("Cancelled: the client left, or the server was stopped".to_owned());
-        let (status, metadata) = (ExecutionStatus::Cancelled, Value::Null.to_string());
-        drop(self.write_end(Outcome { status, answer: None, error, metadata }));
+        self.write_cancelled();
     }
 }
 
-fn log_failure(what: &str, outcome: Result<(), Error>) {
-    if let Err(error) = outcome {
-        tracing::warn!(%error, "{what}");
-    }
+/// Returns whether there was none.
+fn log_failure(what: &str, outcome: Result<(), Error>) -> bool {
+    outcome.inspect_err(|error| tracing::warn!(%error, "{what}")).is_ok()
 }

@@ -1,5 +1,6 @@
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::issue_text::issue_text;
@@ -49,14 +50,14 @@ pub enum UpstreamCause {
 }
 
 /// The error type of services. Its `detail` is what a caller reads, except for [`ErrorKind::Internal`].
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub struct Error {
     kind: ErrorKind,
     detail: String,
     issues: Vec<FieldIssue>,
     public: bool,
     cause: Option<UpstreamCause>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
@@ -71,13 +72,13 @@ impl Error {
     /// Our own fault: `detail` is for the log, the caller sees a neutral sentence.
     pub fn internal(detail: impl Into<String>, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         let error = Self::new(ErrorKind::Internal, detail);
-        Self { public: false, source: Some(source.into()), ..error }
+        Self { public: false, source: Some(Arc::from(source.into())), ..error }
     }
 
     /// Our own fault, with a text that the caller needs (for example: the disk is full, nothing was changed).
     pub fn internal_public(detail: impl Into<String>, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         let error = Self::new(ErrorKind::Internal, detail);
-        Self { source: Some(source.into()), ..error }
+        Self { source: Some(Arc::from(source.into())), ..error }
     }
 
     /// Wrong fields, of which the first [`Error::MAX_ISSUES`] are told; `issues` must not be empty.

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::kernel::Role;
@@ -34,7 +36,7 @@ pub(super) fn window(conversation: &Conversation, max_tokens: usize) -> Vec<Cont
     budget = budget.saturating_sub(fixed.map(|content| content.chars().count()).sum());
 
     let mut full = false;
-    let fits = |message: &&Message| {
+    let fits = |message: &&Arc<Message>| {
         let size = if is_system(message) { 0 } else { message.content.chars().count() };
         full |= size > budget;
         budget = budget.saturating_sub(size);
@@ -56,11 +58,9 @@ mod tests {
 
     /// A conversation of these messages, given oldest first.
     fn conversation(messages: &[(Role, &str)], summary: Option<&str>) -> Conversation {
-        let message = |(role, content): &(Role, &str)| Message {
-            role: *role,
-            content: (*content).to_owned(),
-            metadata: Map::new(),
-            created_ms: 0,
+        let message = |(role, content): &(Role, &str)| {
+            let (role, content) = (*role, (*content).to_owned());
+            Arc::new(Message { role, content, metadata: Map::new(), created_ms: 0 })
         };
         Conversation { summary: summary.map(str::to_owned), messages: messages.iter().rev().map(message).collect() }
     }

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -64,7 +65,7 @@ impl MemoryService {
         user: &UserId,
         limit: Option<usize>,
         settings: &MemorySettings,
-    ) -> Result<Vec<Message>, Error> {
+    ) -> Result<Vec<Arc<Message>>, Error> {
         let max = settings.max_messages;
         let limit = limit.filter(|limit| *limit > 0).map_or(max, |limit| limit.min(max));
         Ok(self.stores.conversations.recent(user, limit).await?.messages)
@@ -103,12 +104,17 @@ impl MemoryService {
     }
 
     /// A message as it would be stored now.
-    pub fn message(&self, role: Role, content: impl Into<String>, metadata: Map<String, Value>) -> Message {
-        Message { role, content: content.into(), metadata, created_ms: self.clock.now_ms() }
+    pub fn message(&self, role: Role, content: impl Into<String>, metadata: Map<String, Value>) -> Arc<Message> {
+        Arc::new(Message { role, content: content.into(), metadata, created_ms: self.clock.now_ms() })
+    }
+
+    /// Whether other servers may write to the same conversations.
+    pub fn is_shared(&self) -> bool {
+        self.stores.conversations.is_shared()
     }
 
     /// Adds messages, oldest first: all or none.
-    pub async fn append(&self, user: &UserId, messages: &[Message], settings: &Settings) -> Result<(), Error> {
+    pub async fn append(&self, user: &UserId, messages: &[Arc<Message>], settings: &Settings) -> Result<(), Error> {
         let memory = &settings.memory;
         if !memory.enabled {
             return Err(Error::new(ErrorKind::NotConfigured, "Conversation memory is disabled (MEMORY_ENABLED=false)"));

@@ -1,15 +1,23 @@
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use redis::AsyncCommands;
 
 use super::count::StoreCount;
+use super::embedded::{EmbeddedChange, EmbeddedWrite};
 use super::failover::{Failover, prefer_remote};
 use super::redis::{REQUEST_TIMEOUT, Redis, RedisConnection, call, find_keys};
 use super::sqlite::{Database, failed, int};
+use super::write_queue::WriteQueue;
 use crate::kernel::{Clock, Error};
 
 /// Entries kept at most; a purge drops those that would expire first.
 const MAX_ENTRIES: i64 = 10_000;
+
+/// Keys that are remembered at most: what comes between two purges on top of that is not cached.
+const MAX_KNOWN_KEYS: usize = 20_000;
 
 /// Entries that Redis removes in one step.
 const KEYS_PER_STEP: usize = 1000;
@@ -24,6 +32,50 @@ pub struct CacheStore {
     pub(super) database: Database,
     pub(super) clock: Clock,
     pub(super) redis: Option<Failover<Redis>>,
+    pub(super) writes: WriteQueue<EmbeddedWrite>,
+    pub(super) known: KnownKeys,
+}
+
+/// The keys that the embedded database has, each with the time when it expires: nobody asks it for others.
+#[derive(Clone, Debug)]
+pub(super) struct KnownKeys(Arc<Mutex<HashMap<String, i64>>>);
+
+impl KnownKeys {
+    /// Those of a database that was opened just now.
+    pub(super) async fn read(database: &Database) -> Result<Self, Error> {
+        let keys: Vec<(String, i64)> = sqlx::query_as("SELECT key, expires_at FROM cache_entry")
+            .fetch_all(database.read())
+            .await
+            .map_err(failed("could not list the cache"))?;
+        Ok(Self(Arc::new(Mutex::new(keys.into_iter().collect()))))
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.0.lock().contains_key(key)
+    }
+
+    /// Returns whether there is room for it until the next purge.
+    fn add(&self, key: &str, expires_at: i64) -> bool {
+        let mut keys = self.0.lock();
+        let has_room = keys.len() < MAX_KNOWN_KEYS;
+        if has_room {
+            keys.insert(key.to_owned(), expires_at);
+        }
+        has_room
+    }
+
+    /// Forgets what has expired by `now_ms`, and of the others those that would expire first.
+    fn purge(&self, now_ms: i64) {
+        let mut keys = self.0.lock();
+        keys.retain(|_, expires_at| *expires_at > now_ms);
+        let surplus = keys.len().saturating_sub(usize::try_from(MAX_ENTRIES).unwrap_or_default());
+        if surplus > 0 {
+            let mut ends: Vec<i64> = keys.values().copied().collect();
+            ends.sort_unstable();
+            let cut = ends.get(surplus - 1).copied().unwrap_or(i64::MIN);
+            keys.retain(|_, expires_at| *expires_at > cut);
+        }
+    }
 }
 
 impl CacheStore {
@@ -46,6 +98,7 @@ impl CacheStore {
 
     /// Forgets all values, those of other servers in the same Redis too; says how many those were.
     pub async fn clear(&self) -> Result<StoreCount, Error> {
+        self.writes.settle().await;
         let deleting = sqlx::query("DELETE FROM cache_entry").execute(self.database.writer()).await;
         let embedded = deleting.map_err(failed("could not clear the cache"))?.rows_affected();
         let mut cleared =
@@ -68,6 +121,18 @@ impl CacheStore {
     }
 
     async fn get_embedded(&self, key: &str) -> Result<Option<String>, Error> {
+        if !self.known.has(key) {
+            return Ok(None);
+        }
+        if let Some(found) = self.read(key).await? {
+            return Ok(Some(found));
+        }
+        // It may be on its way.
+        self.writes.settle().await;
+        self.read(key).await
+    }
+
+    async fn read(&self, key: &str) -> Result<Option<String>, Error> {
         sqlx::query_scalar("SELECT value FROM cache_entry WHERE key = ?1 AND expires_at > ?2")
             .bind(key)
             .bind(self.clock.now_ms())
@@ -76,16 +141,14 @@ impl CacheStore {
             .map_err(failed("could not read the cache"))
     }
 
+    /// Nobody waits for it to be written.
     async fn put_embedded(&self, key: &str, value: &str, ttl: Duration) -> Result<(), Error> {
         let expires_at = self.clock.now_ms().saturating_add(int(ttl.as_millis()));
-        sqlx::query("INSERT OR REPLACE INTO cache_entry (key, value, expires_at) VALUES (?1, ?2, ?3)")
-            .bind(key)
-            .bind(value)
-            .bind(expires_at)
-            .execute(self.database.writer())
-            .await
-            .map(|_| ())
-            .map_err(failed("could not write to the cache"))
+        if !self.known.add(key, expires_at) {
+            return Ok(());
+        }
+        let change = EmbeddedChange::Cache { key: key.to_owned(), value: value.to_owned(), expires_at };
+        self.writes.push_unwatched(EmbeddedWrite { change, outbox: None }).await
     }
 
     pub(super) async fn purge(&self) -> Result<(), Error> {
@@ -102,6 +165,8 @@ impl CacheStore {
             .execute(self.database.writer())
             .await
         };
-        work.await.map(|_| ()).map_err(failed("could not delete expired cache entries"))
+        work.await.map(|_| ()).map_err(failed("could not delete expired cache entries"))?;
+        self.known.purge(self.clock.now_ms());
+        Ok(())
     }
 }

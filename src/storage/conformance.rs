@@ -4,6 +4,8 @@
 mod bulk;
 mod conversations;
 mod executions;
+mod group_commit;
+mod no_room;
 mod outbox;
 mod pool_exhaustion;
 mod restore;

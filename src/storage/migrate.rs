@@ -13,6 +13,7 @@ const SQLITE: &MigrationList = &[
     (3, "outside services", include_str!("../../migrations/sqlite/0003_outside_services.sql")),
     (4, "table names", include_str!("../../migrations/sqlite/0004_table_names.sql")),
     (5, "transcripts", include_str!("../../migrations/sqlite/0005_transcripts.sql")),
+    (6, "message count", include_str!("../../migrations/sqlite/0006_message_count.sql")),
 ];
 
 const POSTGRES: &MigrationList = &[

@@ -12,6 +12,7 @@ mod config_repository;
 mod conformance;
 mod conversation;
 mod count;
+mod embedded;
 mod evaluation;
 mod execution;
 mod failover;
@@ -22,6 +23,7 @@ mod redis;
 mod sqlite;
 mod stores;
 mod transcript;
+mod write_queue;
 
 pub use atomic_file::replace_file;
 pub use cache::CacheStore;

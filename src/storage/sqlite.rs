@@ -13,6 +13,8 @@ use super::migrate::{self, MigrationReport};
 use super::pool::PoolStatus;
 use crate::kernel::{Error, new_id};
 
+/// Locks the database at once, so that a transaction can't fail half-way as busy.
+const BEGIN: &str = "BEGIN IMMEDIATE";
 /// How many reads run at once.
 const READERS: u32 = 4;
 /// What each of them keeps of the file, in KiB as SQLite wants it: below zero. The system keeps it too, and they are read by turns.
@@ -46,6 +48,10 @@ impl Database {
             // Survives kill -9; a power cut may take the last moments, but never corrupts.
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)
+            // What statements sort and keep aside needs no file.
+            .pragma("temp_store", "memory")
+            // Writing back to the file goes on less often, and less in all: the same pages change again and again.
+            .pragma("wal_autocheckpoint", "4000")
             .busy_timeout(ACQUIRE_TIMEOUT);
         let writer = pool(1).connect_with(options.clone()).await.map_err(|error| unusable(error.into()))?;
         let mut connection = writer.acquire().await.map_err(|error| unusable(error.into()))?;
@@ -90,7 +96,14 @@ impl Database {
 
     /// A transaction for writing; the database is locked from its start, so it can't fail half-way as busy.
     pub(super) async fn write(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await
+        match self.writer.begin_with(BEGIN).await {
+            // SQLite itself has ended an earlier one, for want of room, which the driver does not notice: it needs a new connection.
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                self.writer.acquire().await?.close().await?;
+                self.writer.begin_with(BEGIN).await
+            }
+            begun => begun,
+        }
     }
 
     /// How its connections are used.

@@ -5,11 +5,12 @@ use futures_util::FutureExt;
 use futures_util::future::OptionFuture;
 use parking_lot::Mutex;
 
-use super::cache::CacheStore;
+use super::cache::{CacheStore, KnownKeys};
 use super::config::ConfigStore;
-use super::conversation::{ConversationStore, EmbeddedConversations};
+use super::conversation::{ConversationStore, EmbeddedConversations, WindowCache};
+use super::embedded::{EmbeddedWrite, EmbeddedWriter};
 use super::evaluation::EvaluationStore;
-use super::execution::{EmbeddedExecutions, ExecutionStore};
+use super::execution::{EmbeddedExecutions, ExecutionStore, ExecutionWriter};
 use super::failover::{BackendStatus, Failover};
 use super::migrate::MigrationReport;
 use super::pool::PoolStatus;
@@ -17,6 +18,7 @@ use super::postgres::Postgres;
 use super::redis::{self, Redis};
 use super::sqlite::Database;
 use super::transcript::{EmbeddedTranscripts, TranscriptStore};
+use super::write_queue::WriteQueue;
 use crate::kernel::{BackgroundTask, Clock, Error};
 use crate::settings::StorageSettings;
 
@@ -39,6 +41,7 @@ pub struct Stores {
     /// What was configured through the API.
     pub config: ConfigStore,
     pub(super) database: Database,
+    writes: WriteQueue<EmbeddedWrite>,
     pub(super) redis: Option<Failover<Redis>>,
     pub(super) postgres: Option<Failover<Postgres>>,
     reconnecting: Arc<Mutex<Vec<BackgroundTask>>>,
@@ -48,10 +51,24 @@ impl Stores {
     /// Opens the embedded store under `DATA_DIR`, creating and migrating what is missing. Executions that an earlier
     /// process left running are marked as interrupted. Outside services are connected to, but not waited for.
     pub async fn open(settings: &StorageSettings, clock: Clock) -> Result<Self, Error> {
-        let config = ConfigStore::new(&settings.data_dir);
         let database = Database::open(&settings.data_dir).await?;
-        let conversations = EmbeddedConversations { database: database.clone(), clock: clock.clone() };
-        let executions = EmbeddedExecutions { database: database.clone(), clock: clock.clone() };
+        let opened = Self::open_on(database.clone(), settings, clock).await;
+        if opened.is_err() {
+            database.close().await;
+        }
+        opened
+    }
+
+    async fn open_on(database: Database, settings: &StorageSettings, clock: Clock) -> Result<Self, Error> {
+        let config = ConfigStore::new(&settings.data_dir);
+        let windows = WindowCache::default();
+        let writer = EmbeddedWriter { database: database.clone(), clock: clock.clone(), windows: windows.clone() };
+        let writes = WriteQueue::new(writer);
+        let known = KnownKeys::read(&database).await?;
+        let conversations =
+            EmbeddedConversations { database: database.clone(), clock: clock.clone(), writes: writes.clone(), windows };
+        let executions =
+            EmbeddedExecutions { database: database.clone(), clock: clock.clone(), writes: writes.clone() };
         let transcripts = EmbeddedTranscripts { database: database.clone(), clock: clock.clone() };
         let redis = match &settings.redis_url {
             None => {
@@ -72,7 +89,10 @@ impl Stores {
                 Some(Failover::new(postgres, database.clone(), clock.clone()).await?)
             }
         };
-        let executions = ExecutionStore { embedded: executions, postgres: postgres.clone() };
+        let to_postgres = postgres
+            .clone()
+            .map(|postgres| WriteQueue::new(ExecutionWriter { embedded: executions.clone(), postgres }));
+        let executions = ExecutionStore { embedded: executions, postgres: postgres.clone(), writes: to_postgres };
         executions.interrupt().await?;
         let (of_redis, of_postgres) = tokio::try_join!(
             OptionFuture::from(redis.as_ref().map(Failover::start)).map(Option::transpose),
@@ -80,12 +100,19 @@ impl Stores {
         )?;
         Ok(Self {
             conversations: ConversationStore { embedded: conversations, redis: redis.clone() },
-            cache: CacheStore { database: database.clone(), clock, redis: redis.clone() },
+            cache: CacheStore {
+                database: database.clone(),
+                clock,
+                redis: redis.clone(),
+                writes: writes.clone(),
+                known,
+            },
             executions,
             transcripts: TranscriptStore { embedded: transcripts, postgres: postgres.clone() },
             evaluations: EvaluationStore { database: database.clone() },
             config,
             database,
+            writes,
             redis,
             postgres,
             reconnecting: Arc::new(Mutex::new(of_redis.into_iter().chain(of_postgres).collect())),
@@ -151,7 +178,11 @@ impl Stores {
         let database = Database::open(&settings.data_dir).await?;
         let mut done = vec![describe("the embedded database", database.migrated)];
         if let Some(dsn) = &settings.postgres_dsn {
-            let executions = EmbeddedExecutions { database: database.clone(), clock: Clock::system() };
+            let clock = Clock::system();
+            let windows = WindowCache::default();
+            let writer = EmbeddedWriter { database: database.clone(), clock: clock.clone(), windows };
+            let writes = WriteQueue::new(writer);
+            let executions = EmbeddedExecutions { database: database.clone(), clock, writes };
             let transcripts = EmbeddedTranscripts { database: database.clone(), clock: Clock::system() };
             let migrated = Postgres::new(dsn, String::new(), executions, transcripts)?.migrate().await;
             let migrated = migrated
@@ -192,6 +223,8 @@ impl Stores {
 
     /// Writes everything out and closes the store.
     pub async fn close(&self) {
+        self.executions.close().await;
+        self.writes.close().await;
         self.reconnecting.lock().clear();
         self.database.close().await;
     }

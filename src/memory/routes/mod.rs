@@ -52,13 +52,13 @@ struct MessageView {
     metadata: Map<String, Value>,
 }
 
-impl From<Message> for MessageView {
-    fn from(message: Message) -> Self {
+impl From<&Message> for MessageView {
+    fn from(message: &Message) -> Self {
         Self {
             role: message.role.as_str(),
-            content: message.content,
+            content: message.content.clone(),
             timestamp: Clock::rfc3339(message.created_ms),
-            metadata: message.metadata,
+            metadata: message.metadata.clone(),
         }
     }
 }
@@ -170,7 +170,7 @@ async fn history(
 ) -> Result<JsonReply<History>, ApiError> {
     let settings = memory.settings.snapshot().memory;
     let messages: Vec<MessageView> =
-        memory.history(&user, limit, &settings).await?.into_iter().map(Into::into).collect();
+        memory.history(&user, limit, &settings).await?.iter().map(|message| MessageView::from(&**message)).collect();
     let count = messages.len();
     Ok(JsonReply::ok(History { success: true, user_id: user.to_string(), messages, count }))
 }

@@ -1,5 +1,6 @@
 //! All conversations, answers and executions: counted, and cleared.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Map;
@@ -27,7 +28,7 @@ async fn say(stores: &Stores, user: &str, ttl: Duration) {
         metadata: Map::new(),
         created_ms: Clock::system().now_ms(),
     };
-    stores.conversations.append(&UserId::parse(user).unwrap(), &[message], ttl, 100).await.unwrap();
+    stores.conversations.append(&UserId::parse(user).unwrap(), &[Arc::new(message)], ttl, 100).await.unwrap();
 }
 
 async fn all_conversations_are_counted_and_cleared_page_by_page(bench: &TestStores) {

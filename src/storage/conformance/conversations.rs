@@ -1,12 +1,12 @@
 //! Conversations and the cache.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, json};
 
 use super::{TestStores, stories};
 use crate::kernel::{Role, UserId, new_id};
-use crate::storage::conversation::EmbeddedConversations;
 use crate::storage::{Conversation, Message};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -24,8 +24,9 @@ stories!(redis: turns_come_back_as_they_were_newest_first, the_oldest_go_first_a
     instructions_are_never_summarized, turns_behind_many_instructions_are_summarized, odd_texts_are_kept, turns_of_many_writers_stay_whole, the_cache_forgets_in_time);
 
 impl TestStores {
-    fn message(&self, role: Role, content: &str) -> Message {
-        Message { role, content: content.to_owned(), metadata: Map::new(), created_ms: self.clock.now_ms() }
+    fn message(&self, role: Role, content: &str) -> Arc<Message> {
+        let created_ms = self.clock.now_ms();
+        Arc::new(Message { role, content: content.to_owned(), metadata: Map::new(), created_ms })
     }
 
     async fn say(&self, role: Role, content: &str, retain: usize) -> usize {
@@ -46,7 +47,7 @@ fn contents(conversation: &Conversation) -> Vec<&str> {
 async fn turns_come_back_as_they_were_newest_first(bench: &TestStores) {
     assert_eq!(bench.recent().await, Conversation::default(), "nobody has spoken");
     let metadata = json!({"n": [1, {"deep": null}], "é": "\u{1F600}"}).as_object().unwrap().clone();
-    let asked = Message { metadata, ..bench.message(Role::User, "What?") };
+    let asked = Arc::new(Message { metadata, ..Message::clone(&bench.message(Role::User, "What?")) });
     let answered = bench.message(Role::Assistant, "That.");
     let both = [asked.clone(), answered.clone()];
     let held = bench.stores.conversations.append(&bench.user, &both, HOUR, MANY).await.unwrap();
@@ -256,7 +257,7 @@ async fn expired_conversations_are_deleted_a_few_at_a_time() {
         bench.stores.conversations.append(&user, &[message], Duration::from_millis(1), MANY).await.unwrap();
     }
     bench.say(Role::User, "stays", MANY).await;
-    let store = EmbeddedConversations { database: bench.stores.database.clone(), clock: bench.clock.clone() };
+    let store = &bench.stores.conversations.embedded;
     assert_eq!(store.purge_batch(bench.clock.now_ms() + 1000).await.unwrap(), 50);
     tokio::time::sleep(Duration::from_millis(5)).await;
     store.purge().await.unwrap();

@@ -75,7 +75,7 @@ async fn a_record_comes_back_as_it_was_made(bench: &TestStores) {
     store.begin(begun.clone()).await.unwrap();
     assert_eq!(store.get(&id).await.unwrap().unwrap(), (begun.clone(), vec![]));
     let plan = json!({"tasks": [{"id": "task_1", "é": null}]});
-    store.plan(&id, "data_query", 0.85, &plan).await.unwrap();
+    store.plan(&id, "data_query", 0.85, plan.to_string()).await.unwrap();
     store.step(&id, 0, step("task_1")).await.unwrap();
     store.step(&id, 1, step("task_2")).await.unwrap();
     let metadata = json!({"usage": {"total": 3}});
@@ -185,7 +185,7 @@ async fn unknown_records_are_none(bench: &TestStores) {
     assert!(store.get("nobody").await.unwrap().is_none());
     assert!(store.get("a\0").await.unwrap().is_none());
     assert!(store.get("'; DROP TABLE execution; --").await.unwrap().is_none());
-    store.plan("nobody", "x", 1.0, &Value::Null).await.unwrap();
+    store.plan("nobody", "x", 1.0, Value::Null.to_string()).await.unwrap();
     bench.finish("nobody", ExecutionStatus::Completed).await;
     assert_eq!(bench.ids(&ExecutionFilter::default(), 9).await, Vec::<String>::new());
 }
@@ -195,7 +195,7 @@ async fn odd_texts_can_be_recorded(bench: &TestStores) {
     let odd = Execution { prompt: "a\0b \u{10FFFF} '\"\\".to_owned(), ..bench.execution(&id) };
     store.begin(odd).await.unwrap();
     store.step(&id, 0, Step { output: Some("\0".to_owned()), ..step("task_1") }).await.unwrap();
-    store.plan(&id, "x", 1.0, &json!("\0")).await.unwrap();
+    store.plan(&id, "x", 1.0, json!("\0").to_string()).await.unwrap();
     let (found, steps) = store.get(&id).await.unwrap().unwrap();
     assert!(found.prompt.starts_with('a') && found.prompt.ends_with(" \u{10FFFF} '\"\\"), "{}", found.prompt);
     assert_eq!((found.plan, steps.len()), (Some(json!("\0")), 1));

@@ -1,5 +1,6 @@
 //! What waits for services that are away.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -147,5 +148,5 @@ async fn say(stores: &Stores, user: &str) {
     let user = UserId::parse(user).unwrap();
     let message = Message { role: Role::User, content: "Hello".to_owned(), metadata: Map::new(), created_ms: 0 };
     let hour = Duration::from_secs(3600);
-    stores.conversations.append(&user, &[message], hour, 9).await.unwrap();
+    stores.conversations.append(&user, &[Arc::new(message)], hour, 9).await.unwrap();
 }

@@ -7,12 +7,14 @@ use tokio::time::sleep;
 
 use super::TestStores;
 use crate::kernel::{ErrorKind, new_id};
+use crate::storage::ExecutionStatus;
 
 #[tokio::test]
 async fn a_postgres_whose_connections_are_all_in_use_is_not_away() {
     let Some(bench) = TestStores::postgres().await else { return };
     let (store, known) = (&bench.stores.executions, bench.execution(&new_id()));
     store.begin(known.clone()).await.unwrap();
+    assert!(store.get(&known.id).await.unwrap().is_some());
     let pool = bench.stores.postgres.as_ref().unwrap().connection().unwrap().pool;
     let busy = join_all((0..4).map(|_| pool.acquire())).await;
 
@@ -26,6 +28,7 @@ async fn a_postgres_whose_connections_are_all_in_use_is_not_away() {
     // What is written keeps its order: it waits, and so does what comes after it, until it has been written.
     let late = bench.execution(&new_id());
     store.begin(late.clone()).await.unwrap();
+    bench.finish(&late.id, ExecutionStatus::Completed).await;
     drop(busy);
     for _ in 0..500 {
         if bench.stores.postgres().unwrap().connected {

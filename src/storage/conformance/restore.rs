@@ -1,5 +1,6 @@
 //! What Redis is told again: what waited, and what a Redis with other data than it had lacks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Cmd;
@@ -8,7 +9,7 @@ use tempfile::TempDir;
 
 use super::{TestStores, settings, url};
 use crate::kernel::{Clock, Role, Secret, UserId, new_id};
-use crate::storage::conversation::{EmbeddedConversations, replay, restore};
+use crate::storage::conversation::{replay, restore};
 use crate::storage::failover::OutboxEntry;
 use crate::storage::redis::{RUN_ID, RedisConnection};
 use crate::storage::{Message, Stores};
@@ -18,7 +19,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 async fn say(stores: &Stores, user: &UserId, content: &str) {
     let created_ms = Clock::system().now_ms();
     let message = Message { role: Role::User, content: content.to_owned(), metadata: Map::new(), created_ms };
-    stores.conversations.append(user, &[message], HOUR, 10_000).await.unwrap();
+    stores.conversations.append(user, &[Arc::new(message)], HOUR, 10_000).await.unwrap();
     // Each at a time of its own.
     tokio::time::sleep(Duration::from_millis(2)).await;
 }
@@ -26,7 +27,7 @@ async fn say(stores: &Stores, user: &UserId, content: &str) {
 /// Oldest first.
 async fn said(stores: &Stores, user: &UserId) -> Vec<String> {
     let found = stores.conversations.recent(user, 10_000).await.unwrap().messages;
-    found.into_iter().rev().map(|message| message.content).collect()
+    found.into_iter().rev().map(|message| message.content.clone()).collect()
 }
 
 impl TestStores {
@@ -53,7 +54,7 @@ impl TestStores {
     }
 
     async fn restore_from(&self, stores: &Stores) -> usize {
-        let copies = EmbeddedConversations { database: stores.database.clone(), clock: self.clock.clone() };
+        let copies = stores.conversations.embedded.clone();
         restore(&copies, &self.connection()).await.unwrap()
     }
 
@@ -63,7 +64,7 @@ impl TestStores {
             owner: owner.to_string(),
             body: body.to_string(),
         };
-        let copies = EmbeddedConversations { database: self.stores.database.clone(), clock: self.clock.clone() };
+        let copies = self.stores.conversations.embedded.clone();
         let entries: Vec<OutboxEntry> = owners.iter().map(entry).collect();
         replay(&copies, &self.connection(), &entries).await.unwrap();
     }
@@ -74,6 +75,7 @@ async fn what_is_given_back_lengthens_a_life_and_never_shortens_it() {
     let Some(bench) = TestStores::redis().await else { return };
     say(&bench.stores, &bench.user, "Hello").await;
     let soon = bench.clock.now_ms() + 60_000;
+    bench.stores.conversations.embedded.writes.settle().await;
     let ending = sqlx::query("UPDATE conversation SET expires_at = ?1").bind(soon);
     ending.execute(bench.stores.database.writer()).await.unwrap();
     let lives = async || -> i64 { bench.ask(redis::cmd("PTTL").arg(bench.key(""))).await };
@@ -289,7 +291,7 @@ async fn what_is_queued_comes_after_what_is_given_back_in_order_and_once() {
         say(&stores, user, "later").await;
     }
     let last = Message { role: Role::User, content: "last".to_owned(), metadata: Map::new(), created_ms: 9 };
-    stores.conversations.append(trimmed, &[last], HOUR, 2).await.unwrap();
+    stores.conversations.append(trimmed, &[Arc::new(last)], HOUR, 2).await.unwrap();
     stores.database.set_meta(RUN_ID, None).await.unwrap();
     stores.close().await;
 

@@ -9,7 +9,7 @@ use super::store::ConversationStore;
 use super::types::Tombstone;
 use crate::kernel::{Error, UserId, new_id};
 use crate::storage::StoreCount;
-use crate::storage::failover::{Failover, Failure, Outbox, write_entries};
+use crate::storage::failover::{Failover, Failure, OutboxTicket, write};
 use crate::storage::redis::{RedisConnection, find_keys};
 use crate::storage::sqlite::{failed, int};
 
@@ -65,7 +65,7 @@ impl ConversationStore {
             clear_in_redis(connection, page).await?;
             Ok(self.embedded.clear_page(page, None).await?)
         };
-        write_entries(self.redis.as_ref(), page.len(), operation, |outbox| self.embedded.clear_page(page, outbox)).await
+        write(self.redis.as_ref(), operation, |ticket| self.embedded.clear_page(page, ticket)).await
     }
 }
 
@@ -90,15 +90,23 @@ impl EmbeddedConversations {
     }
 
     /// Forgets these conversations, remembers that, and puts it into the outbox if there is one: all or none.
-    async fn clear_page(&self, page: &[Clearing], outbox: Option<&Outbox>) -> Result<(), Error> {
+    async fn clear_page(&self, page: &[Clearing], ticket: Option<OutboxTicket>) -> Result<(), Error> {
+        // What was said before may still wait.
+        self.writes.settle().await;
+        let changing = self.windows.changing(page.iter().map(|(user, _)| user.as_str()));
         let work = async {
             let mut tx = self.database.write().await?;
             for (user, tombstone) in page {
-                self.clear_within(&mut tx, user, tombstone, outbox).await?;
+                self.clear_within(&mut tx, user, tombstone, ticket.as_ref()).await?;
             }
             tx.commit().await
         };
-        work.await.map_err(failed("could not clear the conversations"))
+        work.await.map_err(failed("could not clear the conversations"))?;
+        drop(changing);
+        if let Some(ticket) = ticket {
+            ticket.added(page.len());
+        }
+        Ok(())
     }
 }
 

@@ -1,15 +1,20 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Map;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 use tokio::time::sleep;
 
 use super::codec;
 use super::types::{AppendBatch, Conversation, Excess, Message, MessageIdentity, QueuedStep, Tombstone};
+use super::window_cache::{Window, WindowCache};
 use crate::kernel::{Clock, Error, JsonReader, Role, UserId};
-use crate::storage::failover::Outbox;
+use crate::storage::embedded::{ConversationAppend, EmbeddedChange, EmbeddedWrite, OutboxAddition};
+use crate::storage::failover::OutboxTicket;
 use crate::storage::sqlite::{Database, failed, int};
+use crate::storage::write_queue::{PendingWrite, WriteQueue};
 
 /// Expired conversations that are deleted in one go: in the time that takes, nobody else can write.
 const PURGE_BATCH: i64 = 50;
@@ -23,55 +28,47 @@ const TOMBSTONE_LIFETIME_MS: i64 = 30 * 86_400_000;
 pub(crate) struct EmbeddedConversations {
     pub(crate) database: Database,
     pub(crate) clock: Clock,
+    pub(crate) writes: WriteQueue<EmbeddedWrite>,
+    pub(crate) windows: WindowCache,
 }
 
 impl EmbeddedConversations {
-    /// Adds messages, and puts them into the outbox if there is one. Returns how many messages the conversation holds.
+    /// Adds messages as soon as there is room in the queue, and puts them into the outbox if there is one. What comes of it is how many
+    /// messages the conversation holds.
     pub(super) async fn append(
         &self,
         user: &UserId,
         batch: &AppendBatch<'_>,
-        outbox: Option<&Outbox>,
-    ) -> Result<usize, Error> {
-        let work = async {
-            let mut tx = self.database.write().await?;
-            sqlx::query("DELETE FROM conversation WHERE user_id = ?1 AND expires_at <= ?2")
-                .bind(user.as_str())
-                .bind(self.clock.now_ms())
-                .execute(&mut *tx)
-                .await?;
-            sqlx::query(
-                "INSERT INTO conversation (user_id, expires_at) VALUES (?1, ?2)
-                 ON CONFLICT (user_id) DO UPDATE SET expires_at = excluded.expires_at",
-            )
-            .bind(user.as_str())
-            .bind(self.clock.now_ms().saturating_add(batch.ttl_ms))
-            .execute(&mut *tx)
-            .await?;
-            for message in batch.messages {
-                sqlx::query(
-                    "INSERT INTO message (user_id, role, content, metadata, created_at, operation)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                )
-                .bind(user.as_str())
-                .bind(message.role.as_str())
-                .bind(&message.content)
-                .bind(Value::Object(message.metadata.clone()).to_string())
-                .bind(message.created_ms)
-                .bind(&batch.id)
-                .execute(&mut *tx)
-                .await?;
-            }
-            let kept = trim(&mut tx, user, batch.max_messages).await?;
-            if let Some(outbox) = outbox {
-                let (id, max_messages) = (batch.id.clone(), batch.max_messages);
-                let messages = batch.messages.iter().map(codec::to_text).collect();
-                outbox.add(&mut tx, user.as_str(), &QueuedStep::Append { id, messages, max_messages }).await?;
-            }
-            tx.commit().await?;
-            Ok(kept)
+        ticket: Option<OutboxTicket>,
+    ) -> Result<PendingWrite, Error> {
+        self.writes.push(self.appending(user, batch, ticket)?).await
+    }
+
+    /// The same, for a copy that nobody waits for.
+    pub(super) async fn append_copy(&self, user: &UserId, batch: &AppendBatch<'_>) -> Result<(), Error> {
+        self.writes.push_unwatched(self.appending(user, batch, None)?).await
+    }
+
+    fn appending(
+        &self,
+        user: &UserId,
+        batch: &AppendBatch<'_>,
+        ticket: Option<OutboxTicket>,
+    ) -> Result<EmbeddedWrite, Error> {
+        let AppendBatch { id, messages, ttl_ms, max_messages } = batch;
+        let outbox = ticket.map(|ticket| {
+            let messages = messages.iter().map(|message| codec::to_text(message)).collect();
+            let step = QueuedStep::Append { id: id.clone(), messages, max_messages: *max_messages };
+            OutboxAddition::new(ticket, user.as_str(), &step)
+        });
+        let append = ConversationAppend {
+            user: user.clone(),
+            messages: messages.to_vec(),
+            rows: rows(user, id, messages).map_err(|error| Error::internal("could not store a message", error))?,
+            ttl_ms: *ttl_ms,
+            max_messages: usize::try_from(*max_messages).unwrap_or(usize::MAX),
         };
-        work.await.map_err(failed("could not append to a conversation"))
+        Ok(EmbeddedWrite { change: EmbeddedChange::Append(append), outbox: outbox.transpose()? })
     }
 
     /// The newest `limit` messages, newest first, and the summary.
@@ -84,12 +81,43 @@ impl EmbeddedConversations {
     /// The newest messages with at most `chars` characters in all, newest first, every system message, and the summary. The
     /// message that no longer fits is left out, and so is all that is older.
     pub(super) async fn window(&self, user: &UserId, chars: usize) -> Result<Conversation, Error> {
-        // SQLite adds up the lengths from the newest on, so a long conversation is not read into memory.
-        let query = "SELECT role, content, metadata, created_at FROM (
+        let now_ms = self.clock.now_ms();
+        let reading = match self.windows.get(user.as_str(), chars, now_ms) {
+            Ok(conversation) => return Ok(conversation),
+            Err(reading) => reading,
+        };
+        let window = self.read_window(user, chars, now_ms).await.map_err(failed("could not read a conversation"))?;
+        let conversation = window.newest(chars, now_ms).unwrap_or_default();
+        reading.keep(window);
+        Ok(conversation)
+    }
+
+    /// The end of a conversation, up to the message that no longer fits.
+    async fn read_window(&self, user: &UserId, chars: usize, now_ms: i64) -> Result<Window, sqlx::Error> {
+        // SQLite adds up the lengths from the newest on, so a long conversation is not read into memory. One statement sees one moment.
+        let query = "SELECT conversation.summary, conversation.expires_at, conversation.message_count,
+                 newest.role, newest.content, newest.metadata, newest.created_at
+             FROM conversation LEFT JOIN (
                  SELECT *, SUM(CASE role WHEN 'system' THEN 0 ELSE length(content) END) OVER (ORDER BY id DESC) AS total
-                 FROM message WHERE user_id = ?1)
-             WHERE role = 'system' OR total <= ?2 ORDER BY id DESC";
-        self.read(user, query, chars).await
+                 FROM message WHERE user_id = ?1) AS newest
+             ON newest.role = 'system' OR newest.total - length(newest.content) <= ?2
+             WHERE conversation.user_id = ?1 AND conversation.expires_at > ?3 ORDER BY newest.id";
+        let rows = sqlx::query(query).bind(user.as_str()).bind(int(chars)).bind(now_ms);
+        let rows = rows.fetch_all(self.database.read()).await?;
+        let Some(first) = rows.first() else { return Ok(Window::default()) };
+        let is_message = first.try_get::<Option<String>, _>("role")?.is_some();
+        let messages: VecDeque<_> = rows
+            .iter()
+            .filter(|_| is_message)
+            .map(|row| read_message(row).map(Arc::new))
+            .collect::<Result<_, sqlx::Error>>()?;
+        let held = usize::try_from(first.try_get::<i64, _>("message_count")?).unwrap_or_default();
+        Ok(Window {
+            summary: first.try_get("summary")?,
+            missing: held.saturating_sub(messages.len()),
+            messages,
+            expires_at: first.try_get("expires_at")?,
+        })
     }
 
     async fn read(&self, user: &UserId, query: &'static str, limit: usize) -> Result<Conversation, Error> {
@@ -97,7 +125,7 @@ impl EmbeddedConversations {
             let mut tx = self.database.read().begin().await?;
             let Some(summary) = self.live_summary(&mut tx, user).await? else { return Ok(Conversation::default()) };
             let rows = sqlx::query(query).bind(user.as_str()).bind(int(limit)).fetch_all(&mut *tx).await?;
-            Ok(Conversation { summary, messages: rows.iter().map(read_message).collect::<Result<_, _>>()? })
+            Ok(Conversation { summary, messages: messages(&rows)? })
         };
         work.await.map_err(failed("could not read a conversation"))
     }
@@ -107,23 +135,20 @@ impl EmbeddedConversations {
         &self,
         user: &UserId,
         tombstone: &Tombstone,
-        outbox: Option<&Outbox>,
+        ticket: Option<OutboxTicket>,
     ) -> Result<(), Error> {
-        let work = async {
-            let mut tx = self.database.write().await?;
-            self.clear_within(&mut tx, user, tombstone, outbox).await?;
-            tx.commit().await
-        };
-        work.await.map_err(failed("could not clear a conversation"))
+        let outbox = ticket.map(|ticket| OutboxAddition::new(ticket, user.as_str(), tombstone)).transpose()?;
+        let change = EmbeddedChange::Clear(user.clone(), tombstone.clone());
+        self.writes.write(EmbeddedWrite { change, outbox }).await.map(|_| ())
     }
 
-    /// [`EmbeddedConversations::clear`] as part of a transaction.
+    /// The same as part of a transaction.
     pub(super) async fn clear_within(
         &self,
         tx: &mut Transaction<'_, Sqlite>,
         user: &UserId,
         tombstone: &Tombstone,
-        outbox: Option<&Outbox>,
+        ticket: Option<&OutboxTicket>,
     ) -> Result<(), sqlx::Error> {
         sqlx::query("DELETE FROM conversation WHERE user_id = ?1").bind(user.as_str()).execute(&mut **tx).await?;
         sqlx::query("INSERT OR REPLACE INTO tombstone (user_id, operation, cleared_at) VALUES (?1, ?2, ?3)")
@@ -132,8 +157,8 @@ impl EmbeddedConversations {
             .bind(tombstone.at_ms)
             .execute(&mut **tx)
             .await?;
-        if let Some(outbox) = outbox {
-            outbox.add(tx, user.as_str(), tombstone).await?;
+        if let Some(ticket) = ticket {
+            ticket.add(tx, user.as_str(), tombstone).await?;
         }
         Ok(())
     }
@@ -160,7 +185,7 @@ impl EmbeddedConversations {
             .fetch_all(&mut *tx)
             .await?;
             let ids = rows.iter().map(|row| row.try_get("id")).collect::<Result<Vec<i64>, _>>()?;
-            let messages = rows.iter().map(read_message).collect::<Result<_, _>>()?;
+            let messages = messages(&rows)?;
             let identity = MessageIdentity::Embedded(ids);
             Ok((!rows.is_empty()).then_some(Excess { messages, summary, identity }))
         };
@@ -169,6 +194,7 @@ impl EmbeddedConversations {
 
     /// Puts `summary` in the place of the messages with these ids, if all of them are still there.
     pub(super) async fn summarize(&self, user: &UserId, ids: &[i64], summary: &str) -> Result<bool, Error> {
+        let changing = self.windows.changing([user.as_str()]);
         let work = async {
             let mut tx = self.database.write().await?;
             for id in ids {
@@ -182,7 +208,9 @@ impl EmbeddedConversations {
             tx.commit().await?;
             Ok(true)
         };
-        work.await.map_err(failed("could not store a summary"))
+        let done = work.await.map_err(failed("could not store a summary"));
+        drop(changing);
+        done
     }
 
     /// Does to the copy what was done to the conversation in Redis. Messages that another server stored are not there.
@@ -192,6 +220,9 @@ impl EmbeddedConversations {
         summarized: impl Iterator<Item = &Message>,
         summary: &str,
     ) -> Result<(), Error> {
+        // Copies of messages may still wait.
+        self.writes.settle().await;
+        let changing = self.windows.changing([user.as_str()]);
         let work = async {
             let mut tx = self.database.write().await?;
             for message in summarized {
@@ -209,7 +240,9 @@ impl EmbeddedConversations {
             set_summary(&mut tx, user, summary).await?;
             tx.commit().await
         };
-        work.await.map_err(failed("could not summarize the copy of a conversation"))
+        let done = work.await.map_err(failed("could not summarize the copy of a conversation"));
+        drop(changing);
+        done
     }
 
     /// Deletes what has expired, a few conversations at a time with pauses, so that other writers are not kept waiting.
@@ -235,6 +268,7 @@ impl EmbeddedConversations {
                  (SELECT user_id FROM conversation WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
         );
         let deleted = deleting.bind(now_ms).bind(PURGE_BATCH).execute(self.database.writer()).await?;
+        self.windows.forget_expired(now_ms);
         Ok(deleted.rows_affected())
     }
 
@@ -257,21 +291,22 @@ async fn set_summary(tx: &mut Transaction<'_, Sqlite>, user: &UserId, summary: &
     setting.bind(user.as_str()).bind(summary).execute(&mut **tx).await.map(|_| ())
 }
 
-/// Deletes what is beyond the limit, system messages last; returns how many messages are left.
-async fn trim(tx: &mut Transaction<'_, Sqlite>, user: &UserId, max_messages: i64) -> Result<usize, sqlx::Error> {
-    let counting = sqlx::query_scalar("SELECT COUNT(*) FROM message WHERE user_id = ?1");
-    let count: i64 = counting.bind(user.as_str()).fetch_one(&mut **tx).await?;
-    if count > max_messages {
-        sqlx::query(
-            "DELETE FROM message WHERE id IN
-                 (SELECT id FROM message WHERE user_id = ?1 ORDER BY role = 'system', id LIMIT ?2)",
-        )
-        .bind(user.as_str())
-        .bind(count - max_messages)
-        .execute(&mut **tx)
-        .await?;
+/// Messages as rows of the table: JSON arrays with commas between them.
+fn rows(user: &UserId, operation: &str, messages: &[Arc<Message>]) -> Result<String, serde_json::Error> {
+    let mut rows = Vec::new();
+    for message in messages {
+        if !rows.is_empty() {
+            rows.push(b',');
+        }
+        let Message { role, content, metadata, created_ms } = &**message;
+        let metadata = serde_json::to_string(metadata)?;
+        serde_json::to_writer(&mut rows, &(user.as_str(), role.as_str(), content, metadata, created_ms, operation))?;
     }
-    Ok(usize::try_from(count.min(max_messages)).unwrap_or(0))
+    Ok(String::from_utf8(rows).unwrap_or_default())
+}
+
+fn messages(rows: &[SqliteRow]) -> Result<Vec<Arc<Message>>, sqlx::Error> {
+    rows.iter().map(|row| read_message(row).map(Arc::new)).collect()
 }
 
 pub(super) fn read_message(row: &SqliteRow) -> Result<Message, sqlx::Error> {

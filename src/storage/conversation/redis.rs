@@ -1,10 +1,10 @@
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use redis::Script;
 
 use super::codec;
 use super::script::{ConversationUpdate, code, epoch_key, messages_key, summary_key};
-use super::types::{AppendBatch, Conversation, Excess, Message, MessageIdentity, Tombstone};
+use super::types::{AppendBatch, Conversation, Excess, MessageIdentity, Tombstone};
 use crate::kernel::UserId;
 use crate::storage::failover::Failure;
 use crate::storage::redis::{REQUEST_TIMEOUT, RedisConnection, call};
@@ -23,7 +23,7 @@ pub(super) async fn append(
         ttl_ms: batch.ttl_ms,
         may_shorten: true,
         max_messages: batch.max_messages,
-        steps: vec![(batch.id.clone(), batch.messages.iter().map(codec::to_text).collect())],
+        steps: vec![(batch.id.clone(), batch.messages.iter().map(|message| codec::to_text(message)).collect())],
         ..ConversationUpdate::default()
     };
     update.apply(connection, user).await
@@ -97,6 +97,6 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn conversation(summary: Vec<u8>, texts: &[Vec<u8>]) -> Conversation {
-    let messages: Vec<Message> = texts.iter().map(|bytes| codec::from_text(&text(bytes))).collect();
+    let messages = texts.iter().map(|bytes| Arc::new(codec::from_text(&text(bytes)))).collect();
     Conversation { summary: Some(text(&summary)).filter(|summary| !summary.is_empty()), messages }
 }

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::embedded::EmbeddedConversations;
@@ -21,7 +22,7 @@ impl ConversationStore {
     pub async fn append(
         &self,
         user: &UserId,
-        messages: &[Message],
+        messages: &[Arc<Message>],
         ttl: Duration,
         max_messages: usize,
     ) -> Result<usize, Error> {
@@ -29,23 +30,29 @@ impl ConversationStore {
         let batch = &AppendBatch { id: new_id(), messages, ttl_ms, max_messages };
         let operation = |connection| async move {
             let held = redis::append(connection, user, batch).await?;
-            copied(self.embedded.append(user, batch, None).await);
+            copied(self.embedded.append_copy(user, batch).await);
             Ok(held)
         };
-        write(self.redis.as_ref(), operation, |outbox| self.embedded.append(user, batch, outbox)).await
+        let stand_in = |ticket| async move { self.embedded.append(user, batch, ticket).await?.written().await };
+        write(self.redis.as_ref(), operation, stand_in).await
+    }
+
+    /// Whether other servers may write to the same conversations.
+    pub fn is_shared(&self) -> bool {
+        self.redis.is_some()
     }
 
     /// The newest `limit` messages, newest first, and the summary.
     pub async fn recent(&self, user: &UserId, limit: usize) -> Result<Conversation, Error> {
         let reading = |connection| redis::recent(connection, user, limit);
-        prefer_remote(self.redis.as_ref(), reading, || self.embedded.recent(user, limit)).await
+        prefer_remote(self.redis.as_ref(), reading, || async { self.settled().await.recent(user, limit).await }).await
     }
 
     /// The newest messages with at most `chars` characters in all, newest first, every system message, and the summary. The
     /// message that no longer fits is left out, and so is all that is older.
     pub async fn window(&self, user: &UserId, chars: usize) -> Result<Conversation, Error> {
         let reading = |connection| redis::window(connection, user, chars);
-        prefer_remote(self.redis.as_ref(), reading, || self.embedded.window(user, chars)).await
+        prefer_remote(self.redis.as_ref(), reading, || async { self.settled().await.window(user, chars).await }).await
     }
 
     /// Forgets the conversation: messages and summary.
@@ -55,7 +62,7 @@ impl ConversationStore {
             redis::clear(connection, user, tombstone).await?;
             Ok(self.embedded.clear(user, tombstone, None).await?)
         };
-        write(self.redis.as_ref(), operation, |outbox| self.embedded.clear(user, tombstone, outbox)).await
+        write(self.redis.as_ref(), operation, |ticket| self.embedded.clear(user, tombstone, ticket)).await
     }
 
     /// The messages beyond the newest `keep`, oldest first, at most `max_messages` of them. System messages are not among them: they
@@ -82,10 +89,18 @@ impl ConversationStore {
         let summarizing = |connection| redis::summarize(connection, user, epoch, &texts, summary);
         let is_done = try_remote(self.redis.as_ref(), summarizing).await?.unwrap_or(false);
         if is_done {
-            let summarized = excess.messages.iter().take(count);
+            let summarized = excess.messages.iter().take(count).map(|message| &**message);
             copied(self.embedded.summarize_copy(user, summarized, summary).await);
         }
         Ok(is_done)
+    }
+
+    /// The embedded conversations, once the copies of what Redis was told are there.
+    async fn settled(&self) -> &EmbeddedConversations {
+        if self.redis.is_some() {
+            self.embedded.writes.settle().await;
+        }
+        &self.embedded
     }
 }
 

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -21,14 +23,14 @@ pub struct Message {
 pub struct Conversation {
     pub summary: Option<String>,
     /// The newest messages, newest first.
-    pub messages: Vec<Message>,
+    pub messages: Vec<Arc<Message>>,
 }
 
 /// The oldest messages of a conversation, about to be summarized.
 #[derive(Clone, Debug)]
 pub struct Excess {
     /// The messages, oldest first.
-    pub messages: Vec<Message>,
+    pub messages: Vec<Arc<Message>>,
     pub summary: Option<String>,
     pub(super) identity: MessageIdentity,
 }
@@ -48,7 +50,7 @@ pub(super) struct AppendBatch<'a> {
     /// The id of the step, by which it is known that it was done.
     pub(super) id: String,
     /// Oldest first.
-    pub(super) messages: &'a [Message],
+    pub(super) messages: &'a [Arc<Message>],
     /// How long the conversation lives on.
     pub(super) ttl_ms: i64,
     pub(super) max_messages: i64,
@@ -56,10 +58,10 @@ pub(super) struct AppendBatch<'a> {
 
 /// A conversation was cleared.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Tombstone {
-    pub(super) id: String,
+pub(in crate::storage) struct Tombstone {
+    pub(in crate::storage) id: String,
     #[serde(rename = "cleared")]
-    pub(super) at_ms: i64,
+    pub(in crate::storage) at_ms: i64,
 }
 
 /// A step as the outbox keeps it; messages are texts as Redis holds them.

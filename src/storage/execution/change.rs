@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::record::{Execution, Outcome, Step};
 
 /// Why an execution that was cut off has no answer.
-pub(super) const INTERRUPTED: &str = "The server stopped while this ran";
+pub(in crate::storage) const INTERRUPTED: &str = "The server stopped while this ran";
 /// Old executions that are deleted in one go: in the time that takes, nobody else can write.
 pub(super) const DELETE_BATCH: i64 = 20;
 /// Pause after that, for those who wait.
@@ -15,7 +15,7 @@ pub(super) const DELETE_PAUSE: Duration = Duration::from_millis(10);
 /// it could be too deep to be read again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum ExecutionChange {
+pub(in crate::storage) enum ExecutionChange {
     /// It has begun.
     Begin(Execution),
     /// What was decided to be done.
@@ -29,39 +29,42 @@ pub(super) enum ExecutionChange {
         outcome: Outcome,
         finished_ms: i64,
     },
+    /// What was told of its end is corrected.
+    Amend { id: String, error: Option<String>, metadata: String },
     /// Whatever this server was at before `before_ms` was cut off.
     Interrupt { before_ms: i64 },
 }
 
 impl ExecutionChange {
     /// The execution that it is about.
-    pub(super) fn id(&self) -> &str {
+    pub(in crate::storage) fn id(&self) -> &str {
         match self {
             Self::Begin(execution) => &execution.id,
-            Self::Plan { id, .. } | Self::Step { id, .. } | Self::Finish { id, .. } => id,
+            Self::Plan { id, .. } | Self::Step { id, .. } | Self::Finish { id, .. } | Self::Amend { id, .. } => id,
             Self::Interrupt { .. } => "",
         }
     }
 
     /// About how much it is to send.
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::storage) fn bytes(&self) -> usize {
         let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         match self {
             Self::Begin(execution) => execution.prompt.len(),
             Self::Plan { plan, .. } => plan.len(),
             Self::Step { step, .. } => length(&step.output) + length(&step.query),
             Self::Finish { outcome, .. } => outcome.metadata.len() + length(&outcome.answer),
+            Self::Amend { metadata, .. } => metadata.len(),
             Self::Interrupt { .. } => 0,
         }
     }
 
     /// What was being done, for an error.
-    pub(super) fn what(&self) -> &'static str {
+    pub(in crate::storage) fn what(&self) -> &'static str {
         match self {
             Self::Begin(_) => "could not record an execution",
             Self::Plan { .. } => "could not record a plan",
             Self::Step { .. } => "could not record a step",
-            Self::Finish { .. } => "could not record the end of an execution",
+            Self::Finish { .. } | Self::Amend { .. } => "could not record the end of an execution",
             Self::Interrupt { .. } => "could not mark interrupted executions",
         }
     }

@@ -1,15 +1,16 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use sqlx::SqliteExecutor;
 use tokio::time::sleep;
 
-use super::change::{DELETE_BATCH, DELETE_PAUSE, ExecutionChange, INTERRUPTED};
+use super::change::{DELETE_BATCH, DELETE_PAUSE, ExecutionChange};
 use super::record::{Execution, ExecutionFilter, Step};
 use super::rows::{ExecutionRow, SELECT_STEPS, StepRow, detail, execution, select_execution};
 use crate::kernel::{Clock, Error};
-use crate::storage::failover::Outbox;
+use crate::storage::embedded::{EmbeddedChange, EmbeddedWrite, OutboxAddition};
+use crate::storage::failover::OutboxTicket;
 use crate::storage::sqlite::{Database, failed, int};
+use crate::storage::write_queue::{PendingWrite, WriteQueue};
 
 /// Long texts are cut, so that a page stays small.
 const LIST_QUERY: &str = select_execution!("substr(prompt, 1, 1000)", "substr(answer, 1, 1000)", "position < ");
@@ -19,19 +20,23 @@ const LIST_QUERY: &str = select_execution!("substr(prompt, 1, 1000)", "substr(an
 pub(crate) struct EmbeddedExecutions {
     pub(crate) database: Database,
     pub(crate) clock: Clock,
+    pub(crate) writes: WriteQueue<EmbeddedWrite>,
 }
 
 impl EmbeddedExecutions {
-    /// Makes a change, and puts it into the outbox if there is one.
-    pub(super) async fn apply(&self, change: &ExecutionChange, outbox: Option<&Outbox>) -> Result<(), Error> {
-        let work = async {
-            let Some(outbox) = outbox else { return run(change, self.database.writer()).await };
-            let mut tx = self.database.write().await?;
-            run(change, &mut *tx).await?;
-            outbox.add(&mut tx, change.id(), change).await?;
-            tx.commit().await
-        };
-        work.await.map_err(failed(change.what()))
+    /// Makes a change as soon as there is room in the queue, and puts it into the outbox if there is one.
+    pub(super) async fn apply(
+        &self,
+        change: ExecutionChange,
+        ticket: Option<OutboxTicket>,
+    ) -> Result<PendingWrite, Error> {
+        let outbox = ticket.map(|ticket| OutboxAddition::new(ticket, change.id(), &change)).transpose()?;
+        self.writes.push(EmbeddedWrite { change: EmbeddedChange::Execution(change), outbox }).await
+    }
+
+    /// The same, for a change that nobody waits for.
+    pub(super) async fn apply_unwatched(&self, change: ExecutionChange) -> Result<(), Error> {
+        self.writes.push_unwatched(EmbeddedWrite { change: EmbeddedChange::Execution(change), outbox: None }).await
     }
 
     pub(super) async fn get(&self, id: &str) -> Result<Option<(Execution, Vec<Step>)>, Error> {
@@ -111,56 +116,4 @@ impl EmbeddedExecutions {
         .map(|_| ())
         .map_err(failed("could not remove executions that were written back"))
     }
-}
-
-async fn run(change: &ExecutionChange, executor: impl SqliteExecutor<'_>) -> Result<(), sqlx::Error> {
-    let query = match change {
-        ExecutionChange::Begin(execution) => {
-            sqlx::query("INSERT INTO execution (id, user_id, status, prompt, started_at) VALUES (?1, ?2, ?3, ?4, ?5)")
-                .bind(&execution.id)
-                .bind(&execution.user_id)
-                .bind(execution.status.as_str())
-                .bind(&execution.prompt)
-                .bind(execution.started_ms)
-        }
-        ExecutionChange::Plan { id, intent, confidence, plan } => {
-            sqlx::query("UPDATE execution SET intent = ?2, intent_confidence = ?3, plan = ?4 WHERE id = ?1")
-                .bind(id)
-                .bind(intent)
-                .bind(confidence)
-                .bind(plan)
-        }
-        // Of an execution that began in Postgres there is no record here.
-        ExecutionChange::Step { id, ordinal, step } => sqlx::query(
-            "INSERT INTO execution_step
-                     (execution_id, ordinal, id, action, target, status, error, output, duration_ms, query)
-                 SELECT id, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 FROM execution WHERE id = ?1",
-        )
-        .bind(id)
-        .bind(ordinal)
-        .bind(&step.id)
-        .bind(&step.action)
-        .bind(&step.target)
-        .bind(step.status.as_str())
-        .bind(&step.error)
-        .bind(&step.output)
-        .bind(step.duration_ms)
-        .bind(&step.query),
-        ExecutionChange::Finish { id, outcome, finished_ms } => sqlx::query(
-            "UPDATE execution SET status = ?2, answer = ?3, error = ?4, metadata = ?5, finished_at = ?6
-                 WHERE id = ?1 AND status = 'running'",
-        )
-        .bind(id)
-        .bind(outcome.status.as_str())
-        .bind(&outcome.answer)
-        .bind(&outcome.error)
-        .bind(&outcome.metadata)
-        .bind(finished_ms),
-        ExecutionChange::Interrupt { before_ms } => sqlx::query(
-            "UPDATE execution SET status = 'interrupted', error = ?1, finished_at = ?2 WHERE status = 'running'",
-        )
-        .bind(INTERRUPTED)
-        .bind(before_ms),
-    };
-    query.execute(executor).await.map(|_| ())
 }

@@ -5,14 +5,19 @@
 mod change;
 mod cursor;
 mod embedded;
+mod folding;
 mod postgres;
 mod postgres_batch;
 mod record;
 mod rows;
 mod store;
+mod writer;
 
+pub(super) use change::{ExecutionChange, INTERRUPTED};
 pub use cursor::ExecutionCursor;
 pub(super) use embedded::EmbeddedExecutions;
+pub(super) use folding::{FoldedChanges, FoldedExecution};
 pub(super) use postgres::write_back;
 pub use record::{Execution, ExecutionFilter, ExecutionStatus, Outcome, Step, StepStatus};
 pub use store::ExecutionStore;
+pub(super) use writer::ExecutionWriter;

@@ -17,13 +17,10 @@ const STALE_AFTER_MS: i64 = 2 * 86_400_000;
 /// Long texts are cut, so that a page stays small.
 const LIST_QUERY: &str = select_execution!("left(prompt, 1000)", "left(answer, 1000)", "position < ");
 
-pub(super) async fn apply(connection: PostgresConnection, change: &ExecutionChange) -> Result<(), Failure> {
-    call(timeout_for(REQUEST_TIMEOUT, change.bytes()), alone(change, &connection)).await
-}
-
-async fn alone(change: &ExecutionChange, connection: &PostgresConnection) -> Result<(), sqlx::Error> {
-    let mut pooled = connection.pool.acquire().await?;
-    run(std::slice::from_ref(change), &connection.server, &mut pooled).await
+/// Makes changes, all or none.
+pub(super) async fn apply(connection: PostgresConnection, changes: &[ExecutionChange]) -> Result<(), Failure> {
+    let bytes = changes.iter().map(ExecutionChange::bytes).sum();
+    call(timeout_for(REQUEST_TIMEOUT, bytes), run(changes, &connection.server, &connection.pool)).await
 }
 
 pub(super) async fn get(connection: PostgresConnection, id: &str) -> Result<Option<(Execution, Vec<Step>)>, Failure> {
@@ -128,15 +125,11 @@ pub(crate) async fn write_back(
     };
     let changes: Vec<ExecutionChange> = entries.iter().filter_map(read).collect();
     let limit = timeout_for(BACKGROUND_TIMEOUT, entries.iter().map(|entry| entry.body.len()).sum());
-    let together = async {
-        let mut tx = connection.pool.begin().await?;
-        run(&changes, &connection.server, &mut tx).await?;
-        tx.commit().await
-    };
-    match call(limit, together).await {
+    match call(limit, run(&changes, &connection.server, &connection.pool)).await {
         Err(Failure::Rejected(_)) => {
             for change in &changes {
-                match call(limit, alone(change, connection)).await {
+                let alone = run(std::slice::from_ref(change), &connection.server, &connection.pool);
+                match call(limit, alone).await {
                     Err(Failure::Rejected(error)) => {
                         tracing::error!(%error, "a record can't be written back and is given up");
                     }

@@ -1,86 +1,166 @@
-use indexmap::IndexMap;
-use serde_json::{Value, json};
-use sqlx::postgres::PgConnection;
+use std::borrow::Cow;
+
+use serde::Serialize;
+use sqlx::PgPool;
 
 use super::change::{ExecutionChange, INTERRUPTED};
+use super::folding::{FoldedChanges, FoldedExecution};
+use super::record::Step;
 use crate::storage::postgres::replace_nul;
 
-const BEGIN: &str = "INSERT INTO execution (id, server, user_id, status, prompt, started_at)
-    SELECT id, server, user_id, status, prompt, started_at
-    FROM ROWS FROM (json_to_recordset($1::json)
-        AS (id text, server text, user_id text, status text, prompt text, started_at bigint)) WITH ORDINALITY
-    ORDER BY ordinality ON CONFLICT (id) DO NOTHING";
+/// One statement, so one round trip and all or nothing. `$1`: executions that begin; `$2`: those that began before; `$3`: steps; `$4`:
+/// corrections. One that was begun already is brought on only, and the first end counts: what was done may be done again.
+const WRITE: &str = "WITH begun AS (
+    INSERT INTO execution (id, server, user_id, status, prompt, intent, intent_confidence, plan, answer, error, metadata,
+            started_at, finished_at)
+        SELECT id, server, user_id, status, prompt, intent, confidence, plan, answer, error, metadata, started_at, finished_at
+        FROM ROWS FROM (json_to_recordset($1::json) AS (id text, server text, user_id text, status text, prompt text,
+            intent text, confidence float8, plan text, answer text, error text, metadata text, started_at bigint,
+            finished_at bigint)) WITH ORDINALITY ORDER BY ordinality
+        ON CONFLICT (id) DO UPDATE SET
+            intent = COALESCE(execution.intent, excluded.intent),
+            intent_confidence = COALESCE(execution.intent_confidence, excluded.intent_confidence),
+            plan = COALESCE(execution.plan, excluded.plan),
+            status = excluded.status, answer = excluded.answer, error = excluded.error, metadata = excluded.metadata,
+            finished_at = excluded.finished_at
+        WHERE execution.status = 'running'
+        RETURNING id
+), continued AS (
+    UPDATE execution SET
+            intent = COALESCE(given.intent, execution.intent),
+            intent_confidence = COALESCE(given.confidence, execution.intent_confidence),
+            plan = COALESCE(given.plan, execution.plan),
+            status = given.status, answer = given.answer, error = given.error, metadata = given.metadata,
+            finished_at = given.finished_at
+        FROM json_to_recordset($2::json) AS given (id text, status text, intent text, confidence float8, plan text, answer text,
+            error text, metadata text, finished_at bigint)
+        WHERE execution.id = given.id AND execution.status = 'running'
+), stepped AS (
+    INSERT INTO execution_step (execution_id, ordinal, id, action, target, status, error, query, output, duration_ms)
+        SELECT given.* FROM json_to_recordset($3::json) AS given (execution_id text, ordinal bigint, id text, action text,
+            target text, status text, error text, query text, output text, duration_ms bigint)
+        WHERE EXISTS (SELECT 1 FROM begun WHERE begun.id = given.execution_id)
+            OR EXISTS (SELECT 1 FROM execution WHERE execution.id = given.execution_id)
+        ON CONFLICT (execution_id, ordinal) DO NOTHING
+) SELECT 1";
 
-const PLAN: &str = "UPDATE execution SET intent = given.intent, intent_confidence = given.confidence, plan = given.plan
-    FROM json_to_recordset($1::json) AS given (id text, intent text, confidence float8, plan text)
-    WHERE execution.id = given.id";
+/// A correction comes after the end that it corrects, in a statement of its own: one can't change a row twice.
+const AMEND: &str = "UPDATE execution SET error = given.error, metadata = given.metadata
+    FROM json_to_recordset($1::json) AS given (id text, error text, metadata text) WHERE execution.id = given.id";
 
-const STEP: &str = "INSERT INTO execution_step
-        (execution_id, ordinal, id, action, target, status, error, query, output, duration_ms)
-    SELECT given.* FROM json_to_recordset($1::json)
-        AS given (execution_id text, ordinal bigint, id text, action text, target text, status text, error text,
-            query text, output text, duration_ms bigint)
-    JOIN execution ON execution.id = given.execution_id
-    ON CONFLICT (execution_id, ordinal) DO NOTHING";
+const INTERRUPT: &str = "UPDATE execution SET status = 'interrupted', error = $1, finished_at = $2
+    WHERE status = 'running' AND server = $3 AND started_at < $2";
 
-/// The first end counts.
-const FINISH: &str = "UPDATE execution SET status = given.status, answer = given.answer, error = given.error,
-        metadata = given.metadata, finished_at = given.finished_at
-    FROM (SELECT DISTINCT ON (id) * FROM ROWS FROM (json_to_recordset($1::json)
-        AS (id text, status text, answer text, error text, metadata text, finished_at bigint)) WITH ORDINALITY
-        ORDER BY id, ordinality) AS given
-    WHERE execution.id = given.id AND execution.status = 'running'";
-
-const INTERRUPT: &str = "UPDATE execution SET status = 'interrupted', error = given.error, finished_at = given.before
-    FROM json_to_recordset($1::json) AS given (server text, error text, before bigint)
-    WHERE execution.status = 'running' AND execution.server = given.server AND started_at < given.before";
-
-/// Makes changes that stand in this order. Each kind takes one statement, however many there are: of one execution, the
-/// kinds follow each other anyway.
-pub(super) async fn run(
-    changes: &[ExecutionChange],
-    server: &str,
-    connection: &mut PgConnection,
-) -> Result<(), sqlx::Error> {
+/// Makes changes that stand in this order.
+pub(super) async fn run(changes: &[ExecutionChange], server: &str, pool: &PgPool) -> Result<(), sqlx::Error> {
     for changes in changes.split_inclusive(|change| matches!(change, ExecutionChange::Interrupt { .. })) {
-        let mut statements = IndexMap::from([BEGIN, PLAN, STEP, FINISH, INTERRUPT].map(|sql| (sql, Vec::new())));
-        for (sql, row) in changes.iter().map(|change| statement(change, server)) {
-            statements.entry(sql).or_default().push(row);
+        let folded = FoldedChanges::of(changes);
+        write(&folded, server, pool).await?;
+        let amended = folded.executions.iter().filter_map(|(id, execution)| Some((id, execution.amended()?)));
+        let amended: Vec<_> =
+            amended.map(|(id, (error, metadata))| AmendedRow { id, error: clean(error), metadata }).collect();
+        if !amended.is_empty() {
+            sqlx::query(AMEND).bind(json(&amended)?).execute(pool).await?;
         }
-        for (sql, rows) in statements.into_iter().filter(|(_, rows)| !rows.is_empty()) {
-            sqlx::query(sql).bind(Value::Array(rows).to_string()).execute(&mut *connection).await?;
+        if let Some(before_ms) = folded.interrupted_ms {
+            sqlx::query(INTERRUPT).bind(INTERRUPTED).bind(before_ms).bind(server).execute(pool).await?;
         }
     }
     Ok(())
 }
 
-/// What makes a change, and the row that it makes it of.
-fn statement(change: &ExecutionChange, server: &str) -> (&'static str, Value) {
-    let optional = |text: &Option<String>| text.as_deref().map(|text| replace_nul(text).into_owned());
-    match change {
-        ExecutionChange::Begin(it) => {
-            let (user_id, prompt) = (replace_nul(&it.user_id), replace_nul(&it.prompt));
-            let row = json!({"id": it.id, "server": server, "user_id": user_id, "status": it.status.as_str(),
-                "prompt": prompt, "started_at": it.started_ms});
-            (BEGIN, row)
-        }
-        ExecutionChange::Plan { id, intent, confidence, plan } => {
-            (PLAN, json!({"id": id, "intent": intent, "confidence": confidence, "plan": plan}))
-        }
-        ExecutionChange::Step { id, ordinal, step } => {
-            let row = json!({"execution_id": id, "ordinal": ordinal, "id": replace_nul(&step.id),
-                "action": step.action, "target": optional(&step.target), "status": step.status.as_str(),
-                "error": optional(&step.error), "query": optional(&step.query), "output": optional(&step.output),
-                "duration_ms": step.duration_ms});
-            (STEP, row)
-        }
-        ExecutionChange::Finish { id, outcome, finished_ms } => {
-            let row = json!({"id": id, "status": outcome.status.as_str(), "answer": optional(&outcome.answer),
-                "error": optional(&outcome.error), "metadata": outcome.metadata, "finished_at": finished_ms});
-            (FINISH, row)
-        }
-        ExecutionChange::Interrupt { before_ms } => {
-            (INTERRUPT, json!({"server": server, "error": INTERRUPTED, "before": before_ms}))
+async fn write(folded: &FoldedChanges<'_>, server: &str, pool: &PgPool) -> Result<(), sqlx::Error> {
+    let executions = folded.executions.iter().filter(|(_, execution)| !execution.is_amended_only());
+    let rows = executions.map(|(id, execution)| ExecutionRow::of(id, execution, server));
+    let (begun, continued): (Vec<_>, Vec<_>) = rows.partition(|row| row.server.is_some());
+    let steps: Vec<_> = folded.steps.iter().map(|(id, ordinal, step)| StepRow::of(id, *ordinal, step)).collect();
+    if begun.is_empty() && continued.is_empty() && steps.is_empty() {
+        return Ok(());
+    }
+    let query = sqlx::query(WRITE).bind(json(&begun)?).bind(json(&continued)?).bind(json(&steps)?);
+    query.execute(pool).await.map(|_| ())
+}
+
+fn json(rows: &impl Serialize) -> Result<String, sqlx::Error> {
+    serde_json::to_string(rows).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+fn clean(text: Option<&str>) -> Option<Cow<'_, str>> {
+    text.map(replace_nul)
+}
+
+#[derive(Serialize)]
+struct ExecutionRow<'a> {
+    id: &'a str,
+    /// Where it runs, if it begins.
+    server: Option<&'a str>,
+    user_id: Option<Cow<'a, str>>,
+    status: &'static str,
+    prompt: Option<Cow<'a, str>>,
+    intent: Option<&'a str>,
+    confidence: Option<f64>,
+    plan: Option<&'a str>,
+    answer: Option<Cow<'a, str>>,
+    error: Option<Cow<'a, str>>,
+    metadata: Option<&'a str>,
+    started_at: Option<i64>,
+    finished_at: Option<i64>,
+}
+
+impl<'a> ExecutionRow<'a> {
+    fn of(id: &'a str, it: &FoldedExecution<'a>, server: &'a str) -> Self {
+        Self {
+            id,
+            server: it.begun.map(|_| server),
+            user_id: clean(it.begun.map(|begun| begun.user_id.as_str())),
+            status: it.status().as_str(),
+            prompt: clean(it.begun.map(|begun| begun.prompt.as_str())),
+            intent: it.intent(),
+            confidence: it.confidence(),
+            plan: it.plan(),
+            answer: clean(it.answer()),
+            error: clean(it.error()),
+            metadata: it.metadata(),
+            started_at: it.begun.map(|begun| begun.started_ms),
+            finished_at: it.finished_ms(),
         }
     }
+}
+
+#[derive(Serialize)]
+struct StepRow<'a> {
+    execution_id: &'a str,
+    ordinal: i64,
+    id: Cow<'a, str>,
+    action: &'a str,
+    target: Option<Cow<'a, str>>,
+    status: &'static str,
+    error: Option<Cow<'a, str>>,
+    query: Option<Cow<'a, str>>,
+    output: Option<Cow<'a, str>>,
+    duration_ms: i64,
+}
+
+impl<'a> StepRow<'a> {
+    fn of(execution_id: &'a str, ordinal: i64, step: &'a Step) -> Self {
+        Self {
+            execution_id,
+            ordinal,
+            id: replace_nul(&step.id),
+            action: &step.action,
+            target: clean(step.target.as_deref()),
+            status: step.status.as_str(),
+            error: clean(step.error.as_deref()),
+            query: clean(step.query.as_deref()),
+            output: clean(step.output.as_deref()),
+            duration_ms: step.duration_ms,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct AmendedRow<'a> {
+    id: &'a str,
+    error: Option<Cow<'a, str>>,
+    metadata: &'a str,
 }

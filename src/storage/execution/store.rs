@@ -1,33 +1,35 @@
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::change::ExecutionChange;
 use super::cursor::ExecutionCursor;
 use super::embedded::EmbeddedExecutions;
 use super::postgres;
 use super::record::{Execution, ExecutionFilter, Outcome, Step};
 use crate::kernel::{Error, quoted};
-use crate::storage::failover::{Failover, find, prefer_remote, try_remote, write};
+use crate::storage::failover::{Failover, find, prefer_remote, try_remote};
 use crate::storage::postgres::Postgres;
 use crate::storage::sqlite::int;
+use crate::storage::write_queue::WriteQueue;
 
 /// Executions and their steps.
 #[derive(Clone, Debug)]
 pub struct ExecutionStore {
     pub(in crate::storage) embedded: EmbeddedExecutions,
     pub(in crate::storage) postgres: Option<Failover<Postgres>>,
+    /// Writes to Postgres.
+    pub(in crate::storage) writes: Option<WriteQueue<ExecutionChange>>,
 }
 
 impl ExecutionStore {
-    /// Records that an execution has begun.
+    /// Records that an execution has begun. This and what follows is written in this order, together with what others record at the
+    /// time; only the end is waited for.
     pub async fn begin(&self, execution: Execution) -> Result<(), Error> {
         self.record(ExecutionChange::Begin(execution)).await
     }
 
     /// Records what was decided to be done.
-    pub async fn plan(&self, id: &str, intent: &str, confidence: f64, plan: &Value) -> Result<(), Error> {
-        let (id, intent, plan) = (id.to_owned(), intent.to_owned(), plan.to_string());
+    pub async fn plan(&self, id: &str, intent: &str, confidence: f64, plan: String) -> Result<(), Error> {
+        let (id, intent) = (id.to_owned(), intent.to_owned());
         self.record(ExecutionChange::Plan { id, intent, confidence, plan }).await
     }
 
@@ -39,7 +41,12 @@ impl ExecutionStore {
     /// Records how an execution ended. One that has ended stays as it is.
     pub async fn finish(&self, id: &str, outcome: Outcome) -> Result<(), Error> {
         let finished_ms = self.embedded.clock.now_ms();
-        self.record(ExecutionChange::Finish { id: id.to_owned(), outcome, finished_ms }).await
+        self.write(ExecutionChange::Finish { id: id.to_owned(), outcome, finished_ms }).await
+    }
+
+    /// Corrects what was recorded of the end: `metadata` is JSON.
+    pub async fn amend(&self, id: &str, error: Option<String>, metadata: String) -> Result<(), Error> {
+        self.write(ExecutionChange::Amend { id: id.to_owned(), error, metadata }).await
     }
 
     /// One execution with its steps. While Postgres is away, an execution that is not in the embedded store may be there; one
@@ -49,6 +56,7 @@ impl ExecutionStore {
         if id.contains('\0') {
             return Ok(None);
         }
+        self.settle().await;
         let reading = |connection| postgres::get(connection, id);
         let away = || format!("Postgres is away, and execution {} may be there; please try again later", quoted(id));
         find(self.postgres.as_ref(), reading, || self.embedded.get(id), away).await
@@ -61,6 +69,7 @@ impl ExecutionStore {
         filter: &ExecutionFilter,
         limit: usize,
     ) -> Result<Vec<(ExecutionCursor, Execution)>, Error> {
+        self.settle().await;
         let before = |in_postgres| match filter.before {
             None => Ok(i64::MAX),
             Some(cursor) => cursor.position_in(in_postgres, self.postgres.is_some()),
@@ -77,6 +86,7 @@ impl ExecutionStore {
 
     /// How many executions are recorded. While Postgres is away: those that the embedded store has.
     pub async fn count(&self) -> Result<usize, Error> {
+        self.settle().await;
         let count = prefer_remote(self.postgres.as_ref(), postgres::count, || self.embedded.count()).await?;
         Ok(usize::try_from(count).unwrap_or_default())
     }
@@ -99,12 +109,38 @@ impl ExecutionStore {
 
     /// Marks what an earlier process was at as interrupted: here, and in Postgres once it is connected to, which is later.
     pub(crate) async fn interrupt(&self) -> Result<(), Error> {
-        self.record(ExecutionChange::Interrupt { before_ms: self.embedded.clock.now_ms() }).await
+        self.write(ExecutionChange::Interrupt { before_ms: self.embedded.clock.now_ms() }).await
     }
 
+    /// Writes what waits, and takes nothing more.
+    pub(in crate::storage) async fn close(&self) {
+        if let Some(writes) = &self.writes {
+            writes.close().await;
+        }
+    }
+
+    /// Puts a change into the queue.
     async fn record(&self, change: ExecutionChange) -> Result<(), Error> {
-        let change = &change;
-        let operation = |connection| postgres::apply(connection, change);
-        write(self.postgres.as_ref(), operation, |outbox| self.embedded.apply(change, outbox)).await
+        match &self.writes {
+            Some(writes) => writes.push_unwatched(change).await,
+            None => self.embedded.apply_unwatched(change).await,
+        }
+    }
+
+    /// Puts a change into the queue and waits until it is written.
+    async fn write(&self, change: ExecutionChange) -> Result<(), Error> {
+        let writing = match &self.writes {
+            Some(writes) => writes.push(change).await?,
+            None => self.embedded.apply(change, None).await?,
+        };
+        writing.written().await.map(|_| ())
+    }
+
+    /// Lets what was recorded before be written, so that it is found.
+    async fn settle(&self) {
+        if let Some(writes) = &self.writes {
+            writes.settle().await;
+        }
+        self.embedded.writes.settle().await;
     }
 }

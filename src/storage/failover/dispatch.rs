@@ -1,6 +1,4 @@
-use tokio::sync::OwnedRwLockReadGuard;
-
-use super::outbox::Outbox;
+use super::outbox::OutboxTicket;
 use super::remote::{Failure, RemoteBackend};
 use super::state::{Failover, Handle};
 use crate::kernel::{Error, ErrorKind};
@@ -9,7 +7,7 @@ use crate::kernel::{Error, ErrorKind};
 enum Route<C> {
     Remote(Handle<C>),
     /// To the embedded store and the outbox.
-    Outbox(OwnedRwLockReadGuard<()>),
+    Outbox(OutboxTicket),
 }
 
 /// What the service says; None if there is none, or it is away. An operation that it rejects is the caller's error.
@@ -58,49 +56,36 @@ pub(crate) async fn find<B: RemoteBackend, T>(
 }
 
 /// Writes to the service. While it is away, `stand_in` writes to the embedded store and, in the same transaction, to the outbox
-/// that it is given. It is given none if there is no service.
-pub(crate) async fn write<'a, B: RemoteBackend, T, F: Future<Output = Result<T, Error>>>(
-    failover: Option<&'a Failover<B>>,
+/// that it is given a ticket for. It is given none if there is no service.
+pub(crate) async fn write<B: RemoteBackend, T, F: Future<Output = Result<T, Error>>>(
+    failover: Option<&Failover<B>>,
     operation: impl AsyncFnOnce(B::Connection) -> Result<T, Failure>,
-    stand_in: impl FnOnce(Option<&'a Outbox>) -> F,
-) -> Result<T, Error> {
-    write_entries(failover, 1, operation, stand_in).await
-}
-
-/// The same, for a `stand_in` that puts so many entries into the outbox.
-pub(crate) async fn write_entries<'a, B: RemoteBackend, T, F: Future<Output = Result<T, Error>>>(
-    failover: Option<&'a Failover<B>>,
-    entries: usize,
-    operation: impl AsyncFnOnce(B::Connection) -> Result<T, Failure>,
-    stand_in: impl FnOnce(Option<&'a Outbox>) -> F,
+    stand_in: impl FnOnce(Option<OutboxTicket>) -> F,
 ) -> Result<T, Error> {
     let Some(failover) = failover else { return stand_in(None).await };
-    let queue = match route(failover).await {
-        Route::Outbox(queue) => queue,
+    let ticket = match route(failover).await {
+        Route::Outbox(ticket) => ticket,
         Route::Remote(handle) => {
             match operation(handle.connection.clone()).await {
                 Ok(done) => return Ok(done),
                 Err(failure) => failover.report_failure(&handle, failure)?,
             }
-            let queue = failover.queue().await;
+            let ticket = failover.ticket().await;
             // Even if the service is back already, it is left alone until this is written back.
             failover.mark_down();
-            queue
+            ticket
         }
     };
-    let done = stand_in(Some(&failover.outbox)).await?;
-    failover.enqueued(entries);
-    drop(queue);
-    Ok(done)
+    stand_in(Some(ticket)).await
 }
 
 async fn route<B: RemoteBackend>(failover: &Failover<B>) -> Route<B::Connection> {
     if let Some(handle) = failover.handle() {
         return Route::Remote(handle);
     }
-    let queue = failover.queue().await;
+    let ticket = failover.ticket().await;
     match failover.handle() {
         Some(handle) => Route::Remote(handle),
-        None => Route::Outbox(queue),
+        None => Route::Outbox(ticket),
     }
 }

@@ -9,8 +9,8 @@ mod reconnect;
 mod remote;
 mod state;
 
-pub(super) use dispatch::{find, prefer_remote, try_remote, write, write_entries};
-pub(super) use outbox::{MAX_PAGE_BYTES, MAX_PAGE_ENTRIES, Outbox, OutboxEntry};
+pub(super) use dispatch::{find, prefer_remote, try_remote, write};
+pub(super) use outbox::{MAX_PAGE_BYTES, MAX_PAGE_ENTRIES, OutboxEntry, OutboxTicket};
 pub(super) use remote::{Failure, RemoteBackend, timeout_for};
 pub use state::BackendStatus;
 pub(super) use state::Failover;

@@ -1,5 +1,9 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde::Serialize;
 use sqlx::{Sqlite, Transaction};
+use tokio::sync::OwnedRwLockReadGuard;
 
 use crate::kernel::Error;
 use crate::storage::sqlite::{Database, failed, int};
@@ -12,8 +16,18 @@ pub(crate) const MAX_PAGE_BYTES: usize = 250_000;
 /// Operations that wait for one service, in the embedded database: they survive a restart.
 #[derive(Clone, Debug)]
 pub(crate) struct Outbox {
-    pub(super) database: Database,
-    pub(super) service: &'static str,
+    database: Database,
+    service: &'static str,
+    /// How many wait, without asking the database.
+    pending: Arc<AtomicU64>,
+}
+
+/// A place in the outbox: as long as it or a clone of it is held, the service does not return. It goes along with what is written, so
+/// that this holds even if whoever wrote it has left.
+#[derive(Clone, Debug)]
+pub(crate) struct OutboxTicket {
+    outbox: Outbox,
+    _queue: Arc<OwnedRwLockReadGuard<()>>,
 }
 
 /// One operation that waits.
@@ -27,7 +41,21 @@ pub(crate) struct OutboxEntry {
     pub(crate) body: String,
 }
 
-impl Outbox {
+impl OutboxTicket {
+    pub(super) fn new(outbox: &Outbox, queue: OwnedRwLockReadGuard<()>) -> Self {
+        Self { outbox: outbox.clone(), _queue: Arc::new(queue) }
+    }
+
+    /// The service that the operations wait for.
+    pub(crate) fn service(&self) -> &'static str {
+        self.outbox.service
+    }
+
+    /// Counts operations that are in the outbox now.
+    pub(crate) fn added(&self, count: usize) {
+        self.outbox.pending.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
     /// Adds an operation, in the transaction that carries it out in the embedded store.
     pub(crate) async fn add(
         &self,
@@ -37,13 +65,32 @@ impl Outbox {
     ) -> Result<(), sqlx::Error> {
         let body = serde_json::to_string(operation).map_err(|error| sqlx::Error::Encode(error.into()))?;
         sqlx::query("INSERT INTO outbox (service, owner, bytes, body) VALUES (?1, ?2, ?3, ?4)")
-            .bind(self.service)
+            .bind(self.service())
             .bind(owner)
             .bind(int(body.len()))
             .bind(body)
             .execute(&mut **tx)
             .await
             .map(|_| ())
+    }
+}
+
+impl Outbox {
+    pub(super) async fn open(database: Database, service: &'static str) -> Result<Self, Error> {
+        let outbox = Self { database, service, pending: Arc::default() };
+        outbox.pending.store(outbox.count().await?, Ordering::Relaxed);
+        Ok(outbox)
+    }
+
+    /// How many wait, as far as is known.
+    pub(super) fn pending(&self) -> u64 {
+        self.pending.load(Ordering::Relaxed)
+    }
+
+    /// Counts operations that wait no more.
+    pub(super) fn removed(&self, count: u64) {
+        let left = |pending: u64| Some(pending.saturating_sub(count));
+        self.pending.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).ok();
     }
 
     /// How many wait.

@@ -65,8 +65,8 @@ impl<B: RemoteBackend> Failover<B> {
         let connection = self.backend.connect().await?;
         let mut written = 0;
         let mut left = u64::MAX;
-        while self.drain(&connection, &mut written).await? && self.status().pending < left {
-            left = self.status().pending;
+        while self.drain(&connection, &mut written).await? && self.outbox.pending() < left {
+            left = self.outbox.pending();
         }
         // From here on writers wait for a page at a time, so that they can't outrun what is written back.
         loop {
@@ -107,7 +107,7 @@ impl<B: RemoteBackend> Failover<B> {
                 timeout(timeout_for(limit, bytes), writing).await.map_err(|_| slow())??;
             }
         }
-        self.dequeued(self.outbox.remove_until(last.position).await?);
+        self.outbox.removed(self.outbox.remove_until(last.position).await?);
         *written += entries.len();
         Ok(entries.len() == MAX_PAGE_ENTRIES || bytes >= MAX_PAGE_BYTES)
     }

@@ -3,9 +3,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::{Notify, OwnedRwLockReadGuard, RwLock, RwLockWriteGuard};
+use tokio::sync::{Notify, RwLock, RwLockWriteGuard};
 
-use super::outbox::Outbox;
+use super::outbox::{Outbox, OutboxTicket};
 use super::remote::{Failure, RemoteBackend};
 use crate::kernel::{Clock, Error};
 use crate::storage::sqlite::Database;
@@ -62,10 +62,9 @@ impl<B: RemoteBackend> fmt::Debug for Failover<B> {
 impl<B: RemoteBackend> Failover<B> {
     /// One that has no connection yet.
     pub(crate) async fn new(backend: B, database: Database, clock: Clock) -> Result<Self, Error> {
-        let outbox = Outbox { database, service: B::KEY };
-        let pending = outbox.count().await?;
+        let outbox = Outbox::open(database, B::KEY).await?;
         let status =
-            BackendStatus { connected: false, since_ms: clock.now_ms(), last_error: None, pending, failures: 0 };
+            BackendStatus { connected: false, since_ms: clock.now_ms(), last_error: None, pending: 0, failures: 0 };
         let state = FailoverState { connection: None, generation: 0, status, outage_logged: false };
         let state = Arc::new(Mutex::new(state));
         Ok(Self { backend, outbox, clock, state, queue: Arc::default(), wake: Arc::default() })
@@ -73,7 +72,7 @@ impl<B: RemoteBackend> Failover<B> {
 
     /// How the service is doing.
     pub(crate) fn status(&self) -> BackendStatus {
-        self.state.lock().status.clone()
+        BackendStatus { pending: self.outbox.pending(), ..self.state.lock().status.clone() }
     }
 
     /// The connection, if the service is in use.
@@ -122,17 +121,12 @@ impl<B: RemoteBackend> Failover<B> {
         Ok(())
     }
 
-    /// Counts operations that were put into the outbox.
-    pub(super) fn enqueued(&self, entries: usize) {
-        self.state.lock().status.pending += entries as u64;
-    }
-
     /// Gives up the oldest operations beyond the newest ones with `max_bytes` bytes: an outage may last longer than there is room
     /// for. Returns how many those were.
     pub(crate) async fn trim_outbox(&self, max_bytes: i64) -> Result<u64, Error> {
         let given_up = self.outbox.trim_to(max_bytes).await?;
         if given_up > 0 {
-            self.dequeued(given_up);
+            self.outbox.removed(given_up);
             tracing::error!(operations = given_up, "too much waits for {}; the oldest is given up", B::NAME);
         }
         Ok(given_up)
@@ -163,22 +157,16 @@ impl<B: RemoteBackend> Failover<B> {
         self.state.lock().connection.is_none()
     }
 
-    /// A place in the outbox: as long as it is held, the service does not return.
-    pub(super) async fn queue(&self) -> OwnedRwLockReadGuard<()> {
-        self.queue.clone().read_owned().await
-    }
-
-    /// Counts operations that wait no more.
-    pub(super) fn dequeued(&self, count: u64) {
-        let mut state = self.state.lock();
-        state.status.pending = state.status.pending.saturating_sub(count);
+    /// A place in the outbox.
+    pub(super) async fn ticket(&self) -> OutboxTicket {
+        OutboxTicket::new(&self.outbox, self.queue.clone().read_owned().await)
     }
 
     /// The service is in use from now on. The outbox is empty, and the guard keeps it so.
     pub(super) fn mark_up(&self, connection: B::Connection, written_back: usize, _blocked: RwLockWriteGuard<'_, ()>) {
         let mut state = self.state.lock();
         let now = self.clock.now_ms();
-        state.status.pending = 0;
+        self.outbox.removed(u64::MAX);
         let is_first = state.generation == 0;
         let seconds = now.saturating_sub(state.status.since_ms) / 1000;
         let is_news = is_first || state.outage_logged;

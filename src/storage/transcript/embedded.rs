@@ -8,7 +8,7 @@ use super::change::{DELETE_BATCH, DELETE_PAUSE, TranscriptChange, owner};
 use super::record::{PromptProfile, Transcript, TranscriptFilter, TranscriptMessage, TranscriptPage, TranscriptUsage};
 use super::rows;
 use crate::kernel::{Clock, Error};
-use crate::storage::failover::Outbox;
+use crate::storage::failover::OutboxTicket;
 use crate::storage::sqlite::{Database, failed, int};
 
 /// Transcripts in the embedded database.
@@ -20,16 +20,20 @@ pub(crate) struct EmbeddedTranscripts {
 
 impl EmbeddedTranscripts {
     /// Makes a change, and puts it into the outbox if there is one.
-    pub(super) async fn apply(&self, change: &TranscriptChange, outbox: Option<&Outbox>) -> Result<(), Error> {
+    pub(super) async fn apply(&self, change: &TranscriptChange, ticket: Option<OutboxTicket>) -> Result<(), Error> {
         let work = async {
             let mut tx = self.database.write().await?;
             run(change, &mut tx).await?;
-            if let Some(outbox) = outbox {
-                outbox.add(&mut tx, &change.owner(), change).await?;
+            if let Some(ticket) = &ticket {
+                ticket.add(&mut tx, &change.owner(), change).await?;
             }
             tx.commit().await
         };
-        work.await.map_err(failed(change.what()))
+        work.await.map_err(failed(change.what()))?;
+        if let Some(ticket) = ticket {
+            ticket.added(1);
+        }
+        Ok(())
     }
 
     pub(super) async fn get(&self, id: &str) -> Result<Option<Transcript>, Error> {

@@ -104,7 +104,7 @@ impl TranscriptStore {
 
     async fn record(&self, change: &TranscriptChange) -> Result<(), Error> {
         let operation = |connection| postgres::apply(connection, change);
-        write(self.postgres.as_ref(), operation, |outbox| self.embedded.apply(change, outbox)).await
+        write(self.postgres.as_ref(), operation, |ticket| self.embedded.apply(change, ticket)).await
     }
 
     /// Makes a change in the embedded store too, where Postgres has made it: what is from before Postgres was used is here, and so are

@@ -1,0 +1,101 @@
+use std::collections::HashMap;
+
+use serde::Serialize;
+use sqlx::AssertSqlSafe;
+use sqlx::sqlite::SqliteConnection;
+
+use super::statements::{COUNTS, LAST_PARAMETER, RowKind, STATEMENTS, TRIM, TRIM_SYSTEM};
+use crate::storage::sqlite::int;
+
+/// Messages that each conversation holds.
+pub(super) type MessageCounts = HashMap<String, usize>;
+
+/// Rows that are written in one transaction.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// By kind: what stands between the brackets of a JSON array.
+    rows: [String; LAST_PARAMETER + 1],
+    /// How many messages a conversation may hold.
+    limits: HashMap<String, usize>,
+}
+
+impl Batch {
+    /// Adds a row of this kind, behind those that are there.
+    pub(super) fn add(&mut self, kind: RowKind, row: &impl Serialize) -> Result<(), sqlx::Error> {
+        let row = serde_json::to_string(row).map_err(|error| sqlx::Error::Encode(error.into()))?;
+        self.add_json(kind, &row);
+        Ok(())
+    }
+
+    /// Adds rows that are JSON already, with commas between them.
+    pub(super) fn add_json(&mut self, kind: RowKind, json: &str) {
+        if let Some(rows) = self.rows.get_mut(kind as usize) {
+            rows.push(if rows.is_empty() { '[' } else { ',' });
+            rows.push_str(json);
+        }
+    }
+
+    /// Keeps a conversation from holding more messages than this.
+    pub(super) fn limit(&mut self, user: &str, max_messages: usize) {
+        self.limits.insert(user.to_owned(), max_messages);
+    }
+
+    /// Writes all rows or none. The connection is in no transaction afterwards, unless that could not be ended: then the error is no
+    /// row's, and the connection is not to be used again.
+    pub(super) async fn write(
+        self,
+        now_ms: i64,
+        connection: &mut SqliteConnection,
+    ) -> Result<MessageCounts, sqlx::Error> {
+        let written = self.write_rows(now_ms, connection).await;
+        if written.is_err() {
+            // SQLite has ended some transactions itself by then, and says so.
+            drop(sqlx::raw_sql("ROLLBACK").execute(connection).await);
+        }
+        written
+    }
+
+    async fn write_rows(
+        mut self,
+        now_ms: i64,
+        connection: &mut SqliteConnection,
+    ) -> Result<MessageCounts, sqlx::Error> {
+        let counts = self.has(RowKind::Conversation);
+        // All in one command: each would cost a hand-over to the thread of the database and back.
+        let mut sql = String::from("BEGIN IMMEDIATE;");
+        STATEMENTS.iter().filter(|(kind, _)| self.has(*kind)).for_each(|(_, statement)| sql.push_str(statement));
+        sql.push_str(if counts { COUNTS } else { "COMMIT;" });
+        let mut query = sqlx::query_as(AssertSqlSafe(sql)).bind(now_ms);
+        for rows in self.rows.iter_mut().skip(RowKind::Conversation as usize) {
+            query = query.bind(std::mem::take(rows) + "]");
+        }
+        let found: Vec<(String, i64)> = query.fetch_all(&mut *connection).await?;
+        let mut held = MessageCounts::with_capacity(found.len());
+        for (user, count) in found {
+            let count = usize::try_from(count).unwrap_or_default();
+            let max = self.limits.get(&user).copied().unwrap_or(usize::MAX);
+            if count > max {
+                trim(connection, &user, count - max).await?;
+            }
+            held.insert(user, count.min(max));
+        }
+        if counts {
+            sqlx::query("COMMIT").execute(connection).await?;
+        }
+        Ok(held)
+    }
+
+    fn has(&self, kind: RowKind) -> bool {
+        self.rows.get(kind as usize).is_some_and(|rows| !rows.is_empty())
+    }
+}
+
+/// Deletes the oldest messages of a conversation, system messages last.
+async fn trim(connection: &mut SqliteConnection, user: &str, count: usize) -> Result<(), sqlx::Error> {
+    let deleting = sqlx::query(TRIM).bind(user).bind(int(count)).execute(&mut *connection).await?;
+    let left = int(count).saturating_sub(int(deleting.rows_affected()));
+    if left > 0 {
+        sqlx::query(TRIM_SYSTEM).bind(user).bind(left).execute(connection).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,277 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::kernel::{BackgroundTask, Error};
+
+/// Changes that are written in one transaction at most.
+const MAX_BATCH_CHANGES: usize = 200;
+/// Bytes that are written in one transaction, unless a single change has more.
+const MAX_BATCH_BYTES: usize = 1_000_000;
+/// KiB that wait or are being written; who brings more waits for room. A small change counts as one KiB, so this bounds their number too.
+const MAX_QUEUED_KIB: u32 = 32_768;
+/// How long changes that nobody waits for wait for others to be written with.
+const LINGER: Duration = Duration::from_millis(5);
+/// How long a change may wait for its turn: behind a locked or slow store, later ones fail instead of adding up their waits.
+const MAX_WAIT: Duration = Duration::from_secs(5);
+/// How long [`WriteQueue::settle`] and [`WriteQueue::close`] wait.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Writes what a [`WriteQueue`] hands it.
+pub(super) trait BatchWriter: Send + Sync + 'static {
+    type Change: QueuedChange;
+    /// The name of the task.
+    const TASK: &'static str;
+
+    /// Writes changes that stand in the order in which they were made, and gives the outcome of each, in this order.
+    fn write(&self, changes: Vec<Self::Change>) -> impl Future<Output = Vec<WriteOutcome>> + Send;
+}
+
+/// A change that can wait for others to be written with.
+pub(super) trait QueuedChange: Send + 'static {
+    /// About how much it is to write.
+    fn bytes(&self) -> usize;
+    /// Whether it must not be written together with others.
+    fn is_alone(&self) -> bool;
+    /// What is being done, for an error.
+    fn what(&self) -> &'static str;
+}
+
+/// What came of a change; a number that depends on its kind.
+pub(super) type WriteOutcome = Result<usize, Error>;
+
+/// The one way to write to a store: whatever waits is written in one transaction, in order. Cheap to clone.
+pub(super) struct WriteQueue<C> {
+    shared: Arc<Shared<C>>,
+    _task: Arc<BackgroundTask>,
+}
+
+/// A change that was put into the queue. It is written even if nobody waits for that.
+#[derive(Debug)]
+pub(crate) struct PendingWrite(oneshot::Receiver<WriteOutcome>);
+
+struct Shared<C> {
+    items: Mutex<Items<C>>,
+    room: Arc<Semaphore>,
+    wake: Notify,
+}
+
+struct Items<C> {
+    waiting: VecDeque<Item<C>>,
+    /// Whether somebody waits for one of them.
+    is_urgent: bool,
+    is_closed: bool,
+}
+
+enum Item<C> {
+    Write(QueuedWrite<C>),
+    /// All that came before it is written.
+    Fence(oneshot::Sender<()>),
+}
+
+struct QueuedWrite<C> {
+    change: C,
+    queued_at: Instant,
+    waiter: Option<oneshot::Sender<WriteOutcome>>,
+    room: OwnedSemaphorePermit,
+}
+
+impl<C> Clone for WriteQueue<C> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone(), _task: self._task.clone() }
+    }
+}
+
+impl<C> std::fmt::Debug for WriteQueue<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WriteQueue").field("waiting", &self.shared.items.lock().waiting.len()).finish_non_exhaustive()
+    }
+}
+
+impl<C: QueuedChange> WriteQueue<C> {
+    /// A queue whose changes `writer` writes.
+    pub(super) fn new<W: BatchWriter<Change = C>>(writer: W) -> Self {
+        let items = Items { waiting: VecDeque::new(), is_urgent: false, is_closed: false };
+        let room = Arc::new(Semaphore::new(MAX_QUEUED_KIB as usize));
+        let shared = Arc::new(Shared { items: Mutex::new(items), room, wake: Notify::new() });
+        let (writer, queue) = (Arc::new(writer), shared.clone());
+        let task = BackgroundTask::spawn(W::TASK, move || run(writer.clone(), queue.clone()));
+        Self { shared, _task: Arc::new(task) }
+    }
+
+    /// Puts a change into the queue, as soon as there is room.
+    pub(super) async fn push(&self, change: C) -> Result<PendingWrite, Error> {
+        let (waiter, outcome) = oneshot::channel();
+        self.add(change, Some(waiter)).await?;
+        Ok(PendingWrite(outcome))
+    }
+
+    /// The same, for a change that nobody waits for: what goes wrong is logged.
+    pub(super) async fn push_unwatched(&self, change: C) -> Result<(), Error> {
+        self.add(change, None).await
+    }
+
+    /// Puts a change into the queue and waits until it is written.
+    pub(super) async fn write(&self, change: C) -> WriteOutcome {
+        self.push(change).await?.written().await
+    }
+
+    /// Waits until all that was put into the queue before is written, or has waited too long. Returns whether it is written.
+    pub(super) async fn settle(&self) -> bool {
+        let (fence, passed) = oneshot::channel();
+        {
+            let mut items = self.shared.items.lock();
+            if items.is_closed {
+                return false;
+            }
+            items.waiting.push_back(Item::Fence(fence));
+            items.is_urgent = true;
+        }
+        self.shared.wake.notify_one();
+        timeout(SETTLE_TIMEOUT, passed).await.is_ok_and(|passed| passed.is_ok())
+    }
+
+    /// Writes what waits, and takes nothing more.
+    pub(super) async fn close(&self) {
+        if !self.settle().await {
+            tracing::warn!("not all that waited could be written before the store was closed");
+        }
+        self.shared.items.lock().is_closed = true;
+    }
+
+    async fn add(&self, change: C, waiter: Option<oneshot::Sender<WriteOutcome>>) -> Result<(), Error> {
+        let kib = u32::try_from(change.bytes() / 1024).unwrap_or(u32::MAX).clamp(1, MAX_QUEUED_KIB);
+        let what = change.what();
+        let closed = || Error::internal(what, "the store is closed");
+        let late = |_| Error::internal(what, "the store is too slow");
+        let entering = self.shared.room.clone().acquire_many_owned(kib);
+        let room = timeout(MAX_WAIT, entering).await.map_err(late)?.map_err(|_| closed())?;
+        let is_urgent = waiter.is_some();
+        let wakes = {
+            let mut items = self.shared.items.lock();
+            if items.is_closed {
+                return Err(closed());
+            }
+            // Whoever lingers is woken for what is urgent only.
+            let wakes = items.waiting.is_empty() || is_urgent && !items.is_urgent;
+            items.waiting.push_back(Item::Write(QueuedWrite { change, queued_at: Instant::now(), waiter, room }));
+            items.is_urgent |= is_urgent;
+            wakes
+        };
+        if wakes {
+            self.shared.wake.notify_one();
+        }
+        Ok(())
+    }
+}
+
+impl PendingWrite {
+    /// What came of it.
+    pub(crate) async fn written(self) -> WriteOutcome {
+        self.0.await.unwrap_or_else(|_| Err(Error::internal("could not write to the store", "the writer has stopped")))
+    }
+}
+
+impl<C: QueuedChange> QueuedWrite<C> {
+    fn too_late(self) {
+        let error = Error::internal(self.change.what(), "the store was busy or locked for too long");
+        answer(self.waiter, Err(error));
+    }
+}
+
+fn answer(waiter: Option<oneshot::Sender<WriteOutcome>>, outcome: WriteOutcome) {
+    match waiter {
+        // Who has left does not mind.
+        Some(waiter) => drop(waiter.send(outcome)),
+        None => {
+            if let Err(error) = outcome {
+                tracing::warn!(%error, "a change that nobody waits for could not be written");
+            }
+        }
+    }
+}
+
+async fn run<W: BatchWriter>(writer: Arc<W>, queue: Arc<Shared<W::Change>>) {
+    loop {
+        queue.wait().await;
+        let (batch, fences) = queue.next_batch();
+        if !batch.is_empty() {
+            write_batch(&*writer, batch).await;
+        }
+        for fence in fences {
+            // Who has left does not mind.
+            fence.send(()).ok();
+        }
+    }
+}
+
+async fn write_batch<W: BatchWriter>(writer: &W, batch: Vec<QueuedWrite<W::Change>>) {
+    let (late, batch): (Vec<_>, Vec<_>) = batch.into_iter().partition(|write| write.queued_at.elapsed() > MAX_WAIT);
+    late.into_iter().for_each(QueuedWrite::too_late);
+    if batch.is_empty() {
+        return;
+    }
+    let mut changes = Vec::with_capacity(batch.len());
+    let mut waiters = Vec::with_capacity(batch.len());
+    for QueuedWrite { change, waiter, room, .. } in batch {
+        changes.push(change);
+        waiters.push((waiter, room));
+    }
+    let outcomes = writer.write(changes).await;
+    waiters.into_iter().zip(outcomes).for_each(|((waiter, _), outcome)| answer(waiter, outcome));
+}
+
+impl<C: QueuedChange> Shared<C> {
+    /// Waits for something to write; if nobody waits for it, a moment longer for what comes next.
+    async fn wait(&self) {
+        let mut lingers_until = None;
+        loop {
+            let woken = self.wake.notified();
+            let (is_empty, is_urgent) = {
+                let items = self.items.lock();
+                (items.waiting.is_empty(), items.is_urgent || items.waiting.len() >= MAX_BATCH_CHANGES)
+            };
+            match (is_empty, is_urgent) {
+                (true, _) => woken.await,
+                (false, true) => return,
+                (false, false) => {
+                    let until = *lingers_until.get_or_insert_with(|| Instant::now() + LINGER);
+                    if timeout_at(until, woken).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is written next, and who waits for just that.
+    fn next_batch(&self) -> (Vec<QueuedWrite<C>>, Vec<oneshot::Sender<()>>) {
+        let mut items = self.items.lock();
+        let (mut batch, mut fences, mut bytes) = (Vec::new(), Vec::new(), 0);
+        while let Some(item) = items.waiting.pop_front() {
+            match item {
+                Item::Fence(fence) => fences.push(fence),
+                Item::Write(write) => {
+                    bytes += write.change.bytes();
+                    let is_alone = write.change.is_alone();
+                    let is_full = batch.len() >= MAX_BATCH_CHANGES || bytes > MAX_BATCH_BYTES;
+                    if !batch.is_empty() && (is_alone || is_full) || !fences.is_empty() {
+                        items.waiting.push_front(Item::Write(write));
+                        break;
+                    }
+                    batch.push(write);
+                    if is_alone {
+                        break;
+                    }
+                }
+            }
+        }
+        let is_waited_for = |item: &Item<C>| !matches!(item, Item::Write(QueuedWrite { waiter: None, .. }));
+        items.is_urgent = items.waiting.iter().any(is_waited_for);
+        (batch, fences)
+    }
+}
