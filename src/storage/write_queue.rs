@@ -8,6 +8,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::kernel::{BackgroundTask, Error};
 
+#[cfg(test)]
+mod tests;
+
 /// Changes that are written in one transaction at most.
 const MAX_BATCH_CHANGES: usize = 200;
 /// Bytes that are written in one transaction, unless a single change has more.
