@@ -2,6 +2,8 @@
 
 mod connection_urls;
 mod durability;
+mod full_disk;
+mod killed_chats;
 mod migrations;
 mod postgres_outages;
 mod redis_format;
