@@ -29,7 +29,7 @@ async fn records_that_are_written_together_are_whole(bench: &TestStores) {
     let chat = async |number: usize| {
         let id = format!("e{number}");
         store.begin(begun(&id, &format!("u{number}"), bench.clock.now_ms())).await.unwrap();
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             // Some are slow: their beginning is written long before their end.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -55,8 +55,9 @@ async fn the_first_end_counts_and_can_be_corrected(bench: &TestStores) {
     let (store, id) = (&bench.stores.executions, new_id());
     store.begin(bench.execution(&id)).await.unwrap();
     let (first, second) = (ended(ExecutionStatus::Completed, "first"), ended(ExecutionStatus::Failed, "second"));
-    let (one, other) = tokio::join!(store.finish(&id, first.clone()), store.finish(&id, second));
-    (one.unwrap(), other.unwrap());
+    let (one, other) = tokio::join!(store.finish(&id, first), store.finish(&id, second));
+    one.unwrap();
+    other.unwrap();
     store.begin(bench.execution(&id)).await.unwrap();
     let found = async || store.get(&id).await.unwrap().unwrap().0;
     assert_eq!((found().await.status, found().await.answer), (ExecutionStatus::Completed, Some("first".to_owned())));

@@ -89,6 +89,13 @@ impl WindowCache {
         Err(Reading { cache: self.clone(), user: user.to_owned(), writes })
     }
 
+    /// How many messages the database has of a conversation, if that is known.
+    pub(in crate::storage) fn held(&self, user: &str, now_ms: i64) -> Option<usize> {
+        let windows = self.0.lock();
+        let window = windows.kept.peek(user)?;
+        Some(if window.expires_at <= now_ms { 0 } else { window.missing + window.messages.len() })
+    }
+
     /// Announces that these conversations are written to.
     pub(in crate::storage) fn changing<'a>(&self, users: impl IntoIterator<Item = &'a str>) -> Changing {
         let users: Vec<String> = users.into_iter().map(str::to_owned).collect();

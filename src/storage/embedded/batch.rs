@@ -10,13 +10,20 @@ use crate::storage::sqlite::int;
 /// Messages that each conversation holds.
 pub(super) type MessageCounts = HashMap<String, usize>;
 
+/// How many messages a conversation may hold, and how many are added.
+#[derive(Debug, Default)]
+struct MessageLimit {
+    max: usize,
+    added: usize,
+}
+
 /// Rows that are written in one transaction.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     /// By kind: what stands between the brackets of a JSON array.
     rows: [String; LAST_PARAMETER + 1],
-    /// How many messages a conversation may hold.
-    limits: HashMap<String, usize>,
+    /// Of conversations that are written to.
+    limits: HashMap<String, MessageLimit>,
 }
 
 impl Batch {
@@ -35,19 +42,25 @@ impl Batch {
         }
     }
 
-    /// Keeps a conversation from holding more messages than this.
-    pub(super) fn limit(&mut self, user: &str, max_messages: usize) {
-        self.limits.insert(user.to_owned(), max_messages);
+    /// Keeps a conversation, to which so many messages are added, from holding more than this.
+    pub(super) fn limit(&mut self, user: &str, added: usize, max_messages: usize) {
+        let limit = self.limits.entry(user.to_owned()).or_default();
+        limit.max = max_messages;
+        limit.added += added;
     }
 
-    /// Writes all rows or none. The connection is in no transaction afterwards, unless that could not be ended: then the error is no
+    /// Writes all rows or none; `held` says how many messages a conversation holds now, if that is known. The connection is in no transaction afterwards, unless that could not be ended: then the error is no
     /// row's, and the connection is not to be used again.
     pub(super) async fn write(
         self,
         now_ms: i64,
         connection: &mut SqliteConnection,
+        held: impl Fn(&str) -> Option<usize>,
     ) -> Result<MessageCounts, sqlx::Error> {
-        let written = self.write_rows(now_ms, connection).await;
+        let fits =
+            |(user, limit): (&String, &MessageLimit)| held(user).is_some_and(|held| held + limit.added <= limit.max);
+        let must_trim = !self.limits.iter().all(fits);
+        let written = self.write_rows(now_ms, connection, must_trim).await;
         if written.is_err() {
             // SQLite has ended some transactions itself by then, and says so.
             drop(sqlx::raw_sql("ROLLBACK").execute(connection).await);
@@ -59,12 +72,13 @@ impl Batch {
         mut self,
         now_ms: i64,
         connection: &mut SqliteConnection,
+        must_trim: bool,
     ) -> Result<MessageCounts, sqlx::Error> {
-        let counts = self.has(RowKind::Conversation);
         // All in one command: each would cost a hand-over to the thread of the database and back.
         let mut sql = String::from("BEGIN IMMEDIATE;");
         STATEMENTS.iter().filter(|(kind, _)| self.has(*kind)).for_each(|(_, statement)| sql.push_str(statement));
-        sql.push_str(if counts { COUNTS } else { "COMMIT;" });
+        sql.push_str(if self.has(RowKind::Conversation) { COUNTS } else { "" });
+        sql.push_str(if must_trim { "" } else { "COMMIT;" });
         let mut query = sqlx::query_as(AssertSqlSafe(sql)).bind(now_ms);
         for rows in self.rows.iter_mut().skip(RowKind::Conversation as usize) {
             query = query.bind(std::mem::take(rows) + "]");
@@ -73,13 +87,13 @@ impl Batch {
         let mut held = MessageCounts::with_capacity(found.len());
         for (user, count) in found {
             let count = usize::try_from(count).unwrap_or_default();
-            let max = self.limits.get(&user).copied().unwrap_or(usize::MAX);
+            let max = self.limits.get(&user).map_or(usize::MAX, |limit| limit.max);
             if count > max {
                 trim(connection, &user, count - max).await?;
             }
             held.insert(user, count.min(max));
         }
-        if counts {
+        if must_trim {
             sqlx::query("COMMIT").execute(connection).await?;
         }
         Ok(held)

@@ -12,7 +12,7 @@ use crate::storage::write_queue::QueuedChange;
 #[derive(Debug)]
 pub(crate) enum EmbeddedChange {
     /// The record of a chat request.
-    Execution(ExecutionChange),
+    Execution(Box<ExecutionChange>),
     /// Messages are added to a conversation.
     Append(ConversationAppend),
     /// A conversation is forgotten.
@@ -72,7 +72,11 @@ impl QueuedChange for EmbeddedWrite {
 
     fn is_alone(&self) -> bool {
         // What was said before is cleared, and what is said afterwards stays.
-        matches!(self.change, EmbeddedChange::Clear(..) | EmbeddedChange::Execution(ExecutionChange::Interrupt { .. }))
+        match &self.change {
+            EmbeddedChange::Clear(..) => true,
+            EmbeddedChange::Execution(change) => change.is_alone(),
+            EmbeddedChange::Append(_) | EmbeddedChange::Cache { .. } => false,
+        }
     }
 
     fn what(&self) -> &'static str {

@@ -25,7 +25,7 @@ pub(super) fn batch_of(writes: &[EmbeddedWrite], now_ms: i64) -> Result<Batch, s
         }
     }
     let changes = writes.iter().filter_map(|write| match &write.change {
-        EmbeddedChange::Execution(change) => Some(change),
+        EmbeddedChange::Execution(change) => Some(&**change),
         _ => None,
     });
     add_executions(&FoldedChanges::of(changes), &mut batch)?;
@@ -38,7 +38,7 @@ fn add_messages(append: &ConversationAppend, now_ms: i64, batch: &mut Batch) -> 
     if !append.rows.is_empty() {
         batch.add_json(RowKind::Message, &append.rows);
     }
-    batch.limit(user, append.max_messages);
+    batch.limit(user, append.messages.len(), append.max_messages);
     Ok(())
 }
 

@@ -85,7 +85,8 @@ impl EmbeddedWriter {
     ) -> Result<(i64, MessageCounts), sqlx::Error> {
         // Read only now that nobody else writes: what expires is decided for the rows and for the windows alike.
         let now_ms = self.clock.now_ms();
-        Ok((now_ms, batch_of(writes, now_ms)?.write(now_ms, connection).await?))
+        let held = |user: &str| self.windows.held(user, now_ms);
+        Ok((now_ms, batch_of(writes, now_ms)?.write(now_ms, connection, held).await?))
     }
 }
 

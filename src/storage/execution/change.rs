@@ -58,6 +58,11 @@ impl ExecutionChange {
         }
     }
 
+    /// Whether it must not be made together with others.
+    pub(in crate::storage) fn is_alone(&self) -> bool {
+        matches!(self, Self::Interrupt { .. })
+    }
+
     /// What was being done, for an error.
     pub(in crate::storage) fn what(&self) -> &'static str {
         match self {

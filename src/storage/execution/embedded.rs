@@ -31,12 +31,14 @@ impl EmbeddedExecutions {
         ticket: Option<OutboxTicket>,
     ) -> Result<PendingWrite, Error> {
         let outbox = ticket.map(|ticket| OutboxAddition::new(ticket, change.id(), &change)).transpose()?;
-        self.writes.push(EmbeddedWrite { change: EmbeddedChange::Execution(change), outbox }).await
+        self.writes.push(EmbeddedWrite { change: EmbeddedChange::Execution(Box::new(change)), outbox }).await
     }
 
     /// The same, for a change that nobody waits for.
     pub(super) async fn apply_unwatched(&self, change: ExecutionChange) -> Result<(), Error> {
-        self.writes.push_unwatched(EmbeddedWrite { change: EmbeddedChange::Execution(change), outbox: None }).await
+        self.writes
+            .push_unwatched(EmbeddedWrite { change: EmbeddedChange::Execution(Box::new(change)), outbox: None })
+            .await
     }
 
     pub(super) async fn get(&self, id: &str) -> Result<Option<(Execution, Vec<Step>)>, Error> {

@@ -18,7 +18,7 @@ impl QueuedChange for ExecutionChange {
     }
 
     fn is_alone(&self) -> bool {
-        matches!(self, Self::Interrupt { .. })
+        self.is_alone()
     }
 
     fn what(&self) -> &'static str {
@@ -34,7 +34,7 @@ impl BatchWriter for ExecutionWriter {
     async fn write(&self, changes: Vec<ExecutionChange>) -> Vec<WriteOutcome> {
         let operation = |connection| postgres::apply(connection, &changes);
         let stand_in = async |ticket: Option<OutboxTicket>| self.write_here(&changes, ticket).await;
-        let error = match write(Some(&self.postgres), operation, |ticket| stand_in(ticket)).await {
+        let error = match write(Some(&self.postgres), operation, stand_in).await {
             Ok(()) => return changes.iter().map(|_| Ok(0)).collect(),
             Err(error) => error,
         };

@@ -1,6 +1,6 @@
 //! Chats that were acknowledged are there after kill -9, on every backend: turns and executions, in order and once.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -13,15 +13,14 @@ use crate::common::{Client, Program, Upstream};
 /// Kills of each backend; `ORCHESTRATOR_TEST_KILLS` asks for more.
 const KILLS: usize = 8;
 
+#[expect(clippy::disallowed_methods, reason = "how long the test is to go on")]
 fn kills() -> usize {
     std::env::var("ORCHESTRATOR_TEST_KILLS").map_or(KILLS, |kills| kills.parse().unwrap())
 }
 
 /// Up to so many milliseconds, another time each time.
-async fn a_while(ms: u128) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let micros = u64::try_from(now.as_nanos() / 7 % (ms * 1000)).unwrap();
-    tokio::time::sleep(Duration::from_micros(micros)).await;
+async fn a_while(ms: u64) {
+    tokio::time::sleep(Duration::from_micros(fastrand::u64(0..ms * 1000))).await;
 }
 
 async fn until_in_use(client: &Client) {

@@ -263,7 +263,7 @@ async fn migrations_can_be_run_by_themselves() {
     let first = run();
     assert!(first.status.success(), "{first:?}");
     let said = String::from_utf8(first.stdout).unwrap();
-    assert_eq!(said, "the embedded database: version 0 -> 5\nPostgres: version 0 -> 2\n");
+    assert_eq!(said, "the embedded database: version 0 -> 6\nPostgres: version 0 -> 2\n");
     let said = String::from_utf8(run().stdout).unwrap();
     assert_eq!(said, "the embedded database is up to date at version 5\nPostgres is up to date at version 2\n");
 
