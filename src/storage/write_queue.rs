@@ -49,7 +49,7 @@ pub(super) type WriteOutcome = Result<usize, Error>;
 
 /// The one way to write to a store: whatever waits is written in one transaction, in order. Cheap to clone.
 pub(super) struct WriteQueue<C> {
-    shared: Arc<Shared<C>>,
+    state: Arc<QueueState<C>>,
     _task: Arc<BackgroundTask>,
 }
 
@@ -57,20 +57,20 @@ pub(super) struct WriteQueue<C> {
 #[derive(Debug)]
 pub(crate) struct PendingWrite(oneshot::Receiver<WriteOutcome>);
 
-struct Shared<C> {
-    items: Mutex<Items<C>>,
+struct QueueState<C> {
+    entries: Mutex<QueueEntries<C>>,
     room: Arc<Semaphore>,
     wake: Notify,
 }
 
-struct Items<C> {
-    waiting: VecDeque<Item<C>>,
+struct QueueEntries<C> {
+    waiting: VecDeque<QueueEntry<C>>,
     /// Whether somebody waits for one of them.
     is_urgent: bool,
     is_closed: bool,
 }
 
-enum Item<C> {
+enum QueueEntry<C> {
     Write(QueuedWrite<C>),
     /// All that came before it is written.
     Fence(oneshot::Sender<()>),
@@ -85,25 +85,25 @@ struct QueuedWrite<C> {
 
 impl<C> Clone for WriteQueue<C> {
     fn clone(&self) -> Self {
-        Self { shared: self.shared.clone(), _task: self._task.clone() }
+        Self { state: self.state.clone(), _task: self._task.clone() }
     }
 }
 
 impl<C> std::fmt::Debug for WriteQueue<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WriteQueue").field("waiting", &self.shared.items.lock().waiting.len()).finish_non_exhaustive()
+        f.debug_struct("WriteQueue").field("waiting", &self.state.entries.lock().waiting.len()).finish_non_exhaustive()
     }
 }
 
 impl<C: QueuedChange> WriteQueue<C> {
     /// A queue whose changes `writer` writes.
     pub(super) fn new<W: BatchWriter<Change = C>>(writer: W) -> Self {
-        let items = Items { waiting: VecDeque::new(), is_urgent: false, is_closed: false };
+        let entries = QueueEntries { waiting: VecDeque::new(), is_urgent: false, is_closed: false };
         let room = Arc::new(Semaphore::new(MAX_QUEUED_KIB as usize));
-        let shared = Arc::new(Shared { items: Mutex::new(items), room, wake: Notify::new() });
-        let (writer, queue) = (Arc::new(writer), shared.clone());
+        let state = Arc::new(QueueState { entries: Mutex::new(entries), room, wake: Notify::new() });
+        let (writer, queue) = (Arc::new(writer), state.clone());
         let task = BackgroundTask::spawn(W::TASK, move || run(writer.clone(), queue.clone()));
-        Self { shared, _task: Arc::new(task) }
+        Self { state, _task: Arc::new(task) }
     }
 
     /// Puts a change into the queue, as soon as there is room.
@@ -127,14 +127,14 @@ impl<C: QueuedChange> WriteQueue<C> {
     pub(super) async fn settle(&self) -> bool {
         let (fence, passed) = oneshot::channel();
         {
-            let mut items = self.shared.items.lock();
-            if items.is_closed {
+            let mut entries = self.state.entries.lock();
+            if entries.is_closed {
                 return false;
             }
-            items.waiting.push_back(Item::Fence(fence));
-            items.is_urgent = true;
+            entries.waiting.push_back(QueueEntry::Fence(fence));
+            entries.is_urgent = true;
         }
-        self.shared.wake.notify_one();
+        self.state.wake.notify_one();
         timeout(SETTLE_TIMEOUT, passed).await.is_ok_and(|passed| passed.is_ok())
     }
 
@@ -143,7 +143,7 @@ impl<C: QueuedChange> WriteQueue<C> {
         if !self.settle().await {
             tracing::warn!("not all that waited could be written before the store was closed");
         }
-        self.shared.items.lock().is_closed = true;
+        self.state.entries.lock().is_closed = true;
     }
 
     async fn add(&self, change: C, waiter: Option<oneshot::Sender<WriteOutcome>>) -> Result<(), Error> {
@@ -151,22 +151,27 @@ impl<C: QueuedChange> WriteQueue<C> {
         let what = change.what();
         let closed = || Error::internal(what, "the store is closed");
         let late = |_| Error::internal(what, "the store is too slow");
-        let entering = self.shared.room.clone().acquire_many_owned(kib);
+        let entering = self.state.room.clone().acquire_many_owned(kib);
         let room = timeout(MAX_WAIT, entering).await.map_err(late)?.map_err(|_| closed())?;
         let is_urgent = waiter.is_some();
         let wakes = {
-            let mut items = self.shared.items.lock();
-            if items.is_closed {
+            let mut entries = self.state.entries.lock();
+            if entries.is_closed {
                 return Err(closed());
             }
             // Whoever lingers is woken for what is urgent only.
-            let wakes = items.waiting.is_empty() || is_urgent && !items.is_urgent;
-            items.waiting.push_back(Item::Write(QueuedWrite { change, queued_at: Instant::now(), waiter, room }));
-            items.is_urgent |= is_urgent;
+            let wakes = entries.waiting.is_empty() || is_urgent && !entries.is_urgent;
+            entries.waiting.push_back(QueueEntry::Write(QueuedWrite {
+                change,
+                queued_at: Instant::now(),
+                waiter,
+                room,
+            }));
+            entries.is_urgent |= is_urgent;
             wakes
         };
         if wakes {
-            self.shared.wake.notify_one();
+            self.state.wake.notify_one();
         }
         Ok(())
     }
@@ -198,7 +203,7 @@ fn answer(waiter: Option<oneshot::Sender<WriteOutcome>>, outcome: WriteOutcome) 
     }
 }
 
-async fn run<W: BatchWriter>(writer: Arc<W>, queue: Arc<Shared<W::Change>>) {
+async fn run<W: BatchWriter>(writer: Arc<W>, queue: Arc<QueueState<W::Change>>) {
     loop {
         queue.wait().await;
         let (batch, fences) = queue.next_batch();
@@ -228,15 +233,15 @@ async fn write_batch<W: BatchWriter>(writer: &W, batch: Vec<QueuedWrite<W::Chang
     waiters.into_iter().zip(outcomes).for_each(|((waiter, _), outcome)| answer(waiter, outcome));
 }
 
-impl<C: QueuedChange> Shared<C> {
+impl<C: QueuedChange> QueueState<C> {
     /// Waits for something to write; if nobody waits for it, a moment longer for what comes next.
     async fn wait(&self) {
         let mut lingers_until = None;
         loop {
             let woken = self.wake.notified();
             let (is_empty, is_urgent) = {
-                let items = self.items.lock();
-                (items.waiting.is_empty(), items.is_urgent || items.waiting.len() >= MAX_BATCH_CHANGES)
+                let entries = self.entries.lock();
+                (entries.waiting.is_empty(), entries.is_urgent || entries.waiting.len() >= MAX_BATCH_CHANGES)
             };
             match (is_empty, is_urgent) {
                 (true, _) => woken.await,
@@ -253,17 +258,17 @@ impl<C: QueuedChange> Shared<C> {
 
     /// What is written next, and who waits for just that.
     fn next_batch(&self) -> (Vec<QueuedWrite<C>>, Vec<oneshot::Sender<()>>) {
-        let mut items = self.items.lock();
+        let mut entries = self.entries.lock();
         let (mut batch, mut fences, mut bytes) = (Vec::new(), Vec::new(), 0);
-        while let Some(item) = items.waiting.pop_front() {
+        while let Some(item) = entries.waiting.pop_front() {
             match item {
-                Item::Fence(fence) => fences.push(fence),
-                Item::Write(write) => {
+                QueueEntry::Fence(fence) => fences.push(fence),
+                QueueEntry::Write(write) => {
                     bytes += write.change.bytes();
                     let is_alone = write.change.is_alone();
                     let is_full = batch.len() >= MAX_BATCH_CHANGES || bytes > MAX_BATCH_BYTES;
                     if !batch.is_empty() && (is_alone || is_full) || !fences.is_empty() {
-                        items.waiting.push_front(Item::Write(write));
+                        entries.waiting.push_front(QueueEntry::Write(write));
                         break;
                     }
                     batch.push(write);
@@ -273,8 +278,8 @@ impl<C: QueuedChange> Shared<C> {
                 }
             }
         }
-        let is_waited_for = |item: &Item<C>| !matches!(item, Item::Write(QueuedWrite { waiter: None, .. }));
-        items.is_urgent = items.waiting.iter().any(is_waited_for);
+        let is_waited_for = |item: &QueueEntry<C>| !matches!(item, QueueEntry::Write(QueuedWrite { waiter: None, .. }));
+        entries.is_urgent = entries.waiting.iter().any(is_waited_for);
         (batch, fences)
     }
 }

@@ -26,7 +26,6 @@ const WIRE_FORMATS: &[&str] = &[
     "src/settings/resources/datasource.rs",
     "src/settings/resources/tool/tool_settings.rs",
     "src/storage/conversation/codec.rs",
-    "src/storage/execution/postgres_batch.rs",
     "src/storage/transcript/postgres_batch.rs",
     "src/tools/code_executor/schema.rs",
     "src/tools/http_request/schema.rs",

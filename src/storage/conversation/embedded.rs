@@ -1,4 +1,3 @@
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,14 +6,13 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 use tokio::time::sleep;
 
-use super::codec;
-use super::types::{AppendBatch, Conversation, Excess, Message, MessageIdentity, QueuedStep, Tombstone};
-use super::window_cache::{Window, WindowCache};
+use super::types::{Conversation, Excess, Message, MessageIdentity, Tombstone};
+use super::window_cache::WindowCache;
 use crate::kernel::{Clock, Error, JsonReader, Role, UserId};
-use crate::storage::embedded::{ConversationAppend, EmbeddedChange, EmbeddedWrite, OutboxAddition};
+use crate::storage::embedded::{EmbeddedChange, EmbeddedWrite, OutboxAddition};
 use crate::storage::failover::OutboxTicket;
 use crate::storage::sqlite::{Database, failed, int};
-use crate::storage::write_queue::{PendingWrite, WriteQueue};
+use crate::storage::write_queue::WriteQueue;
 
 /// Expired conversations that are deleted in one go: in the time that takes, nobody else can write.
 const PURGE_BATCH: i64 = 50;
@@ -33,91 +31,11 @@ pub(crate) struct EmbeddedConversations {
 }
 
 impl EmbeddedConversations {
-    /// Adds messages as soon as there is room in the queue, and puts them into the outbox if there is one. What comes of it is how many
-    /// messages the conversation holds.
-    pub(super) async fn append(
-        &self,
-        user: &UserId,
-        batch: &AppendBatch<'_>,
-        ticket: Option<OutboxTicket>,
-    ) -> Result<PendingWrite, Error> {
-        self.writes.push(self.appending(user, batch, ticket)?).await
-    }
-
-    /// The same, for a copy that nobody waits for.
-    pub(super) async fn append_copy(&self, user: &UserId, batch: &AppendBatch<'_>) -> Result<(), Error> {
-        self.writes.push_unwatched(self.appending(user, batch, None)?).await
-    }
-
-    fn appending(
-        &self,
-        user: &UserId,
-        batch: &AppendBatch<'_>,
-        ticket: Option<OutboxTicket>,
-    ) -> Result<EmbeddedWrite, Error> {
-        let AppendBatch { id, messages, ttl_ms, max_messages } = batch;
-        let outbox = ticket.map(|ticket| {
-            let messages = messages.iter().map(|message| codec::to_text(message)).collect();
-            let step = QueuedStep::Append { id: id.clone(), messages, max_messages: *max_messages };
-            OutboxAddition::new(ticket, user.as_str(), &step)
-        });
-        let append = ConversationAppend {
-            user: user.clone(),
-            messages: messages.to_vec(),
-            rows: rows(user, id, messages).map_err(|error| Error::internal("could not store a message", error))?,
-            ttl_ms: *ttl_ms,
-            max_messages: usize::try_from(*max_messages).unwrap_or(usize::MAX),
-        };
-        Ok(EmbeddedWrite { change: EmbeddedChange::Append(append), outbox: outbox.transpose()? })
-    }
-
     /// The newest `limit` messages, newest first, and the summary.
     pub(super) async fn recent(&self, user: &UserId, limit: usize) -> Result<Conversation, Error> {
         let query =
             "SELECT role, content, metadata, created_at FROM message WHERE user_id = ?1 ORDER BY id DESC LIMIT ?2";
         self.read(user, query, limit).await
-    }
-
-    /// The newest messages with at most `chars` characters in all, newest first, every system message, and the summary. The
-    /// message that no longer fits is left out, and so is all that is older.
-    pub(super) async fn window(&self, user: &UserId, chars: usize) -> Result<Conversation, Error> {
-        let now_ms = self.clock.now_ms();
-        let reading = match self.windows.get(user.as_str(), chars, now_ms) {
-            Ok(conversation) => return Ok(conversation),
-            Err(reading) => reading,
-        };
-        let window = self.read_window(user, chars, now_ms).await.map_err(failed("could not read a conversation"))?;
-        let conversation = window.newest(chars, now_ms).unwrap_or_default();
-        reading.keep(window);
-        Ok(conversation)
-    }
-
-    /// The end of a conversation, up to the message that no longer fits.
-    async fn read_window(&self, user: &UserId, chars: usize, now_ms: i64) -> Result<Window, sqlx::Error> {
-        // SQLite adds up the lengths from the newest on, so a long conversation is not read into memory. One statement sees one moment.
-        let query = "SELECT conversation.summary, conversation.expires_at, conversation.message_count,
-                 newest.role, newest.content, newest.metadata, newest.created_at
-             FROM conversation LEFT JOIN (
-                 SELECT *, SUM(CASE role WHEN 'system' THEN 0 ELSE length(content) END) OVER (ORDER BY id DESC) AS total
-                 FROM message WHERE user_id = ?1) AS newest
-             ON newest.role = 'system' OR newest.total - length(newest.content) <= ?2
-             WHERE conversation.user_id = ?1 AND conversation.expires_at > ?3 ORDER BY newest.id";
-        let rows = sqlx::query(query).bind(user.as_str()).bind(int(chars)).bind(now_ms);
-        let rows = rows.fetch_all(self.database.read()).await?;
-        let Some(first) = rows.first() else { return Ok(Window::default()) };
-        let is_message = first.try_get::<Option<String>, _>("role")?.is_some();
-        let messages: VecDeque<_> = rows
-            .iter()
-            .filter(|_| is_message)
-            .map(|row| read_message(row).map(Arc::new))
-            .collect::<Result<_, sqlx::Error>>()?;
-        let held = usize::try_from(first.try_get::<i64, _>("message_count")?).unwrap_or_default();
-        Ok(Window {
-            summary: first.try_get("summary")?,
-            missing: held.saturating_sub(messages.len()),
-            messages,
-            expires_at: first.try_get("expires_at")?,
-        })
     }
 
     async fn read(&self, user: &UserId, query: &'static str, limit: usize) -> Result<Conversation, Error> {
@@ -289,20 +207,6 @@ impl EmbeddedConversations {
 async fn set_summary(tx: &mut Transaction<'_, Sqlite>, user: &UserId, summary: &str) -> Result<(), sqlx::Error> {
     let setting = sqlx::query("UPDATE conversation SET summary = ?2 WHERE user_id = ?1");
     setting.bind(user.as_str()).bind(summary).execute(&mut **tx).await.map(|_| ())
-}
-
-/// Messages as rows of the table: JSON arrays with commas between them.
-fn rows(user: &UserId, operation: &str, messages: &[Arc<Message>]) -> Result<String, serde_json::Error> {
-    let mut rows = Vec::new();
-    for message in messages {
-        if !rows.is_empty() {
-            rows.push(b',');
-        }
-        let Message { role, content, metadata, created_ms } = &**message;
-        let metadata = serde_json::to_string(metadata)?;
-        serde_json::to_writer(&mut rows, &(user.as_str(), role.as_str(), content, metadata, created_ms, operation))?;
-    }
-    Ok(String::from_utf8(rows).unwrap_or_default())
 }
 
 fn messages(rows: &[SqliteRow]) -> Result<Vec<Arc<Message>>, sqlx::Error> {

@@ -8,12 +8,15 @@ mod bulk;
 mod codec;
 mod copies;
 mod embedded;
+mod embedded_append;
+mod embedded_window;
 mod redis;
 mod replay;
 mod restore;
 mod script;
 mod store;
 mod types;
+mod window;
 mod window_cache;
 
 pub(super) use embedded::EmbeddedConversations;

@@ -63,7 +63,7 @@ fn add_executions(folded: &FoldedChanges<'_>, batch: &mut Batch) -> Result<(), s
 
 /// The columns of an execution in the order of its statement.
 #[derive(Serialize)]
-struct ExecutionRow<'a>(
+struct ExecutionColumns<'a>(
     &'a str,
     &'a str,
     &'static str,
@@ -82,7 +82,7 @@ fn add_execution(id: &str, it: &FoldedExecution<'_>, batch: &mut Batch) -> Resul
     let (status, metadata) = (it.status().as_str(), it.metadata());
     if let Some(begun) = it.begun {
         let (user, prompt) = (&begun.user_id, &begun.prompt);
-        let row = ExecutionRow(
+        let row = ExecutionColumns(
             id,
             user,
             status,

@@ -58,7 +58,7 @@ pub(super) async fn run(changes: &[ExecutionChange], server: &str, pool: &PgPool
         write(&folded, server, pool).await?;
         let amended = folded.executions.iter().filter_map(|(id, execution)| Some((id, execution.amended()?)));
         let amended: Vec<_> =
-            amended.map(|(id, (error, metadata))| AmendedRow { id, error: clean(error), metadata }).collect();
+            amended.map(|(id, (error, metadata))| BatchedAmendment { id, error: clean(error), metadata }).collect();
         if !amended.is_empty() {
             sqlx::query(AMEND).bind(json(&amended)?).execute(pool).await?;
         }
@@ -71,9 +71,9 @@ pub(super) async fn run(changes: &[ExecutionChange], server: &str, pool: &PgPool
 
 async fn write(folded: &FoldedChanges<'_>, server: &str, pool: &PgPool) -> Result<(), sqlx::Error> {
     let executions = folded.executions.iter().filter(|(_, execution)| !execution.is_amended_only());
-    let rows = executions.map(|(id, execution)| ExecutionRow::of(id, execution, server));
+    let rows = executions.map(|(id, execution)| BatchedExecution::of(id, execution, server));
     let (begun, continued): (Vec<_>, Vec<_>) = rows.partition(|row| row.server.is_some());
-    let steps: Vec<_> = folded.steps.iter().map(|(id, ordinal, step)| StepRow::of(id, *ordinal, step)).collect();
+    let steps: Vec<_> = folded.steps.iter().map(|(id, ordinal, step)| BatchedStep::of(id, *ordinal, step)).collect();
     if begun.is_empty() && continued.is_empty() && steps.is_empty() {
         return Ok(());
     }
@@ -90,7 +90,7 @@ fn clean(text: Option<&str>) -> Option<Cow<'_, str>> {
 }
 
 #[derive(Serialize)]
-struct ExecutionRow<'a> {
+struct BatchedExecution<'a> {
     id: &'a str,
     /// Where it runs, if it begins.
     server: Option<&'a str>,
@@ -107,7 +107,7 @@ struct ExecutionRow<'a> {
     finished_at: Option<i64>,
 }
 
-impl<'a> ExecutionRow<'a> {
+impl<'a> BatchedExecution<'a> {
     fn of(id: &'a str, it: &FoldedExecution<'a>, server: &'a str) -> Self {
         Self {
             id,
@@ -128,7 +128,7 @@ impl<'a> ExecutionRow<'a> {
 }
 
 #[derive(Serialize)]
-struct StepRow<'a> {
+struct BatchedStep<'a> {
     execution_id: &'a str,
     ordinal: i64,
     id: Cow<'a, str>,
@@ -141,7 +141,7 @@ struct StepRow<'a> {
     duration_ms: i64,
 }
 
-impl<'a> StepRow<'a> {
+impl<'a> BatchedStep<'a> {
     fn of(execution_id: &'a str, ordinal: i64, step: &'a Step) -> Self {
         Self {
             execution_id,
@@ -159,7 +159,7 @@ impl<'a> StepRow<'a> {
 }
 
 #[derive(Serialize)]
-struct AmendedRow<'a> {
+struct BatchedAmendment<'a> {
     id: &'a str,
     error: Option<Cow<'a, str>>,
     metadata: &'a str,
