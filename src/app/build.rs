@@ -110,7 +110,7 @@ impl App {
         let tasks = background::spawn(&shared, &modules).await;
         let (tools, monitoring, topology) =
             (modules.tools.clone(), modules.monitoring.clone(), modules.topology.clone());
-        let router = with_layers(router::router(modules, &snapshot.server.api_prefix)?, &snapshot.server);
+        let router = with_layers(router::router(modules, &snapshot.server.api_prefix), &snapshot.server);
         log_exposure(&snapshot);
         Ok(Self { router, state, background, tools, monitoring, topology, tasks })
     }

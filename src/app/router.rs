@@ -3,23 +3,27 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::modules::Modules;
-use crate::kernel::Error;
 use crate::web::openapi::{base_document, complete};
 use crate::web::{docs_router, system_router};
 use crate::{agents, chat, datasources, executions, gui, llm, memory, monitoring, tools};
 
 /// All routes, and the documents made from the same lines.
-pub(super) fn router(modules: Modules, prefix: &str) -> Result<Router, Error> {
-    let (router, document) = documented(Some(&modules), prefix).split_for_parts();
-    let router = router.merge(docs_router(&complete(document))?);
+pub(super) fn router(modules: Modules, prefix: &str) -> Router {
+    let (router, _) = documented(Some(&modules), prefix).split_for_parts();
+    let prefix = prefix.to_owned();
+    let router = router.merge(docs_router(move || prefixed_document(&prefix)));
     let enabled = modules.system.settings.snapshot().monitoring.enabled;
     let prometheus = enabled.then(|| monitoring::routes::prometheus_router().with_state(modules.monitoring));
-    Ok(router.merge(prometheus.unwrap_or_default()))
+    router.merge(prometheus.unwrap_or_default())
 }
 
 /// The OpenAPI document with the default prefix, as it is committed.
 pub fn openapi_document() -> OpenApi {
-    complete(documented(None, "/v1").into_openapi())
+    prefixed_document("/v1")
+}
+
+fn prefixed_document(prefix: &str) -> OpenApi {
+    complete(documented(None, prefix).into_openapi())
 }
 
 /// The routes that the document describes; without modules, no more than their description.
