@@ -36,5 +36,5 @@ docs: ## The documentation of the code, and the commands of README.md and docs/
 	cargo build --locked
 	tests/docs/run target/debug/orchestrator-studio
 
-bench: ## Benchmarks: agents, executions, outages
+bench: ## All benchmarks; CONTRIBUTING.md has their names
 	cargo bench
