@@ -49,7 +49,7 @@ pub(super) struct Modules {
     pub(super) grounding: GroundingService,
     pub(super) memory: MemoryService,
     pub(super) summarizer: Arc<Mutex<Summarizer>>,
-    pub(super) chat: ChatService,
+    pub(super) chat: Arc<ChatService>,
     pub(super) executions: ExecutionStore,
     pub(super) monitoring: MonitoringService,
     pub(super) chat_page: ChatPageService,
@@ -91,6 +91,8 @@ impl Modules {
         let executions = stores.executions.clone();
         let chat =
             ChatService::new(settings.clone(), executions.clone(), below_chat, clock.clone(), background.clone());
+        // One of many parts, of which a router makes a copy for each request.
+        let chat = Arc::new(chat);
         let chat_page =
             ChatPageService::new(chat.clone(), llm.clone(), memory.clone(), stores.transcripts.clone(), clock.clone());
         let below_topology = TopologyServices {

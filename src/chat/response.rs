@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -28,7 +29,9 @@ pub struct ChatResponse {
     /// Empty if there is none.
     pub answer: String,
     /// As replies show it.
-    pub metadata: Value,
+    pub metadata: ReplyMetadata,
+    /// What data sources gave.
+    pub data: Vec<Value>,
     /// What the model thought, if the request asks for it. No part of what is recorded.
     pub reasoning: Option<String>,
     /// The id of the execution.
@@ -93,16 +96,39 @@ impl<T> InPlanOrder<T> {
     }
 }
 
-/// `metadata` of a reply.
+/// `metadata` of a reply, without secrets.
+#[derive(Debug)]
+pub struct ReplyMetadata {
+    json: String,
+    value: Value,
+}
+
+impl ReplyMetadata {
+    /// The object as JSON.
+    pub(super) fn json(&self) -> &str {
+        &self.json
+    }
+}
+
+/// What is recorded.
+impl Deref for ReplyMetadata {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        &self.value
+    }
+}
+
+/// What `metadata` of a reply tells.
 #[derive(Serialize)]
-struct ReplyMetadata<'a> {
+struct MetadataFields<'a> {
     execution_id: &'a str,
     intent: Option<&'static str>,
     intent_confidence: Option<f64>,
     iterations: usize,
     has_error: bool,
     routing: Option<&'a Routing>,
-    steps: Vec<StepSummary>,
+    steps: &'a [StepSummary],
     model: Option<&'a str>,
     usage: Option<Usage>,
     finish_reason: Option<FinishReason>,
@@ -245,7 +271,10 @@ impl Progress {
     /// What the client is told of a request that has ended.
     pub(super) fn response(&self, chat: &ChatContext<'_>, failure: Option<&Error>, took: Duration) -> ChatResponse {
         let redaction = chat.recorder.redaction();
-        let metadata = redaction.json(self.metadata(chat, failure.is_some(), took));
+        let steps: Vec<_> = chat.recorder.steps().into_iter().map(StepSummary::from).collect();
+        let fields = self.metadata(chat, &steps, failure.is_some(), took);
+        let value = redaction.json(serde_json::to_value(&fields).unwrap_or_default());
+        let metadata = ReplyMetadata { json: redaction.to_json(&fields), value };
         let failure = failure.map(|error| error.clone().masked(redaction));
         let lacking = self.gaps.iter().filter(|gap| gap.degrades).map(|gap| redaction.text(&gap.text));
         let why = failure.as_ref().map(|error| error.public_detail().to_owned());
@@ -258,25 +287,32 @@ impl Progress {
             answer: text,
             model,
             reasoning,
-            steps: steps(chat),
+            steps,
             duration_ms: millis(took),
             metadata,
+            data: self.data.0.into_values().flatten().map(|data| redaction.json(data)).collect(),
             execution_id: chat.recorder.id().to_owned(),
             error: (!all.is_empty()).then(|| all.join("; ")),
             failure,
         }
     }
 
-    fn metadata(&self, chat: &ChatContext<'_>, has_error: bool, took: Duration) -> Value {
+    fn metadata<'a>(
+        &'a self,
+        chat: &'a ChatContext<'_>,
+        steps: &'a [StepSummary],
+        has_error: bool,
+        took: Duration,
+    ) -> MetadataFields<'a> {
         let (answer, gaps) = (self.answer.as_ref(), self.gaps.iter());
-        let metadata = ReplyMetadata {
+        MetadataFields {
             execution_id: chat.recorder.id(),
             intent: self.classification.map(|classification| classification.intent.as_str()),
             intent_confidence: self.classification.map(|classification| classification.confidence),
             iterations: self.iterations,
             has_error,
             routing: self.routing.as_ref(),
-            steps: steps(chat),
+            steps,
             model: answer.and_then(|answer| answer.model.as_deref()),
             usage: Usage::sum(self.usage, answer.and_then(|answer| answer.usage)),
             finish_reason: answer.and_then(|answer| answer.finish_reason),
@@ -290,12 +326,6 @@ impl Progress {
             data: self.data.iter().collect(),
             chart: self.data.iter().find_map(Chart::of),
             sources: chat.sources.all(),
-        };
-        serde_json::to_value(metadata).unwrap_or_default()
+        }
     }
-}
-
-/// What was done so far, without secrets.
-fn steps(chat: &ChatContext<'_>) -> Vec<StepSummary> {
-    chat.recorder.steps().into_iter().map(StepSummary::from).collect()
 }

@@ -22,6 +22,7 @@ mod redaction;
 mod resource_name;
 mod role;
 mod secret;
+mod secret_screen;
 mod secret_url;
 mod secret_variants;
 mod stopwatch;

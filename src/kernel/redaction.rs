@@ -4,9 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, MatchKind};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::MASK;
+use super::secret_screen::SecretScreen;
 use super::secret_variants::secret_variants;
 
 /// Shorter secrets are placeholders such as `ollama` or `EMPTY`: masking them would only garble answers. A text that ends in
@@ -22,6 +24,7 @@ pub struct Redaction(Option<Arc<SecretMatcher>>);
 /// The variants of all secrets, and what finds them in one pass over a text.
 struct SecretMatcher {
     finder: AhoCorasick,
+    screen: SecretScreen,
     /// Sorted.
     variants: Vec<String>,
     longest: usize,
@@ -47,7 +50,8 @@ impl Redaction {
                 *is_first = true;
             }
         }
-        Self(Some(Arc::new(SecretMatcher { finder, variants, longest, first_bytes })))
+        let screen = SecretScreen::new(&variants, MIN_SECRET_BYTES);
+        Self(Some(Arc::new(SecretMatcher { finder, screen, variants, longest, first_bytes })))
     }
 
     /// Bytes of the longest spelling of a secret.
@@ -71,6 +75,17 @@ impl Redaction {
             known.mask_json(&mut value);
         }
         value
+    }
+
+    /// `value` as JSON, every string in it masked as by [`Redaction::text`].
+    pub fn to_json(&self, value: &impl Serialize) -> String {
+        let text = serde_json::to_string(value).unwrap_or_default();
+        match &self.0 {
+            Some(known) if known.screen.may_find(&text) => {
+                self.json(serde_json::to_value(value).unwrap_or_default()).to_string()
+            }
+            _ => text,
+        }
     }
 
     /// Masks secrets that these pieces make together: the pieces without them, if there are any; and from which piece on the text
@@ -247,8 +262,9 @@ mod tests {
         let redaction = redaction(&["sk-canary-1234", "ollama"]);
         assert_eq!(redaction.text("bad key sk-canary-1234!"), "bad key ********!");
         let quoted = json!({"sk-canary-1234": ["x sk-canary-1234", {"deep": "sk-canary-1234"}], "n": 1});
-        assert_eq!(redaction.json(quoted), json!({"********": ["x ********", {"deep": "********"}], "n": 1}));
+        assert_eq!(redaction.json(quoted.clone()), json!({"********": ["x ********", {"deep": "********"}], "n": 1}));
         assert_eq!(redaction.text("use ollama"), "use ollama");
+        assert_eq!(redaction.to_json(&quoted), r#"{"********":["x ********",{"deep":"********"}],"n":1}"#);
         assert!(redaction.occurs_in(b"\xffsk-canary-1234") && !redaction.occurs_in(b"\xffsk-canary"));
     }
 

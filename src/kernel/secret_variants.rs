@@ -33,7 +33,7 @@ fn encodings(text: String) -> Vec<String> {
     if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {
         return vec![text];
     }
-    let escaped = json(&text);
+    let escaped = json_escaped(&text);
     let percent = utf8_percent_encode(&text, RESERVED).to_string();
     let is_hex = |c: char| c.is_ascii_hexdigit();
     let lower = percent.split('%').enumerate().map(|(at, part)| match part.split_at_checked(2) {
@@ -53,14 +53,14 @@ fn encodings(text: String) -> Vec<String> {
         // As JSON is written by PHP, and by Python, and within JSON.
         escaped.replace('/', "\\/"),
         ascii(&escaped),
-        json(&escaped),
+        json_escaped(&escaped),
         escaped,
         text,
     ]
 }
 
 /// What stands between the quotes in JSON.
-fn json(text: &str) -> String {
+pub(super) fn json_escaped(text: &str) -> String {
     let quoted = Value::String(text.to_owned()).to_string();
     quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or_default().to_owned()
 }

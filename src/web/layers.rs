@@ -3,23 +3,24 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::HttpBody;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Router};
+use axum::{BoxError, Extension, Router};
 use futures_util::{FutureExt, TryFutureExt};
+use tower::util::MapResponseLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use tower_http::timeout::RequestBodyDeadlineLayer;
 
 use super::ApiError;
-use super::body::BODY_TOO_LARGE;
 use super::log_line::AccessLogLine;
 use super::origin_guard::OriginGuard;
-use crate::kernel::{Error, ErrorKind, new_id};
+use super::oversized::RefuseOversized;
+use crate::kernel::{Error, new_id};
 use crate::settings::ServerSettings;
 use crate::telemetry::RequestContext;
 
@@ -42,7 +43,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug)]
 pub struct ReplySize(pub u64);
 
-/// Wraps all routes in these layers, innermost first, and gives unknown paths and methods our envelope.
+/// Wraps all routes in these layers, outermost first, and gives unknown paths and methods our envelope. They are one layer to the
+/// router, which allocates a service and a future of each for every request.
 pub fn with_layers(router: Router, settings: &Arc<ServerSettings>) -> Router {
     // Longer bodies have longer: the limit is for a client that sends at least 100 kB a second.
     let body_timeout = BODY_TIMEOUT + Duration::from_millis(settings.max_body_bytes as u64 / 100);
@@ -51,43 +53,42 @@ pub fn with_layers(router: Router, settings: &Arc<ServerSettings>) -> Router {
         .method_not_allowed_fallback(async || {
             ApiError::http(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed")
         })
-        // Innermost, so that a page of another origin may read the reply.
-        .layer(CatchPanicLayer::custom(panic_response))
-        .layer(Extension(Arc::clone(settings)))
-        .layer(RequestBodyDeadlineLayer::new(body_timeout))
-        .layer(from_fn_with_state(settings.max_body_bytes as u64, reject_oversized_expect))
-        .layer(cors(&settings.cors_origins))
-        .layer(from_fn(pass_plain_options))
-        .layer(map_response(record_reply_size))
-        // Its default predicate leaves event streams alone.
-        .layer(CompressionLayer::new())
-        .layer(from_fn_with_state(OriginGuard(Arc::clone(settings)), OriginGuard::pass))
-        .layer(from_fn(request_context))
+        .layer((
+            from_fn_with_state(OriginGuard(Arc::clone(settings)), enter),
+            // Its default predicate leaves event streams alone.
+            CompressionLayer::new(),
+            MapResponseLayer::new(record_reply_size),
+            cors(&settings.cors_origins),
+            RefuseOversized(settings.max_body_bytes as u64),
+            RequestBodyDeadlineLayer::new(body_timeout),
+            Extension(Arc::clone(settings)),
+            MapResponseLayer::new(with_plain_body),
+            // Innermost, so that a page of another origin may read the reply.
+            CatchPanicLayer::custom(panic_response),
+        ))
 }
 
-async fn record_reply_size(mut response: Response) -> Response {
+fn with_plain_body<B>(response: axum::http::Response<B>) -> Response
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    response.map(Body::new)
+}
+
+fn record_reply_size(mut response: Response) -> Response {
     if let Some(size) = response.body().size_hint().exact() {
         response.extensions_mut().insert(ReplySize(size));
     }
     response
 }
 
-/// A client that asks before it sends a body that is too large is told so, instead of being asked for it.
-async fn reject_oversized_expect(State(most): State<u64>, request: Request, next: Next) -> Response {
-    let is_too_large = request.body().size_hint().lower() > most;
-    if is_too_large && request.headers().contains_key(header::EXPECT) {
-        return ApiError::from(Error::new(ErrorKind::TooLarge, BODY_TOO_LARGE)).into_response();
-    }
-    next.run(request).await
-}
-
 /// Takes an OPTIONS request that is no preflight past the CORS layer, as TRACE, to the 405 that the original gave it.
-async fn pass_plain_options(mut request: Request, next: Next) -> Response {
+fn pass_plain_options(request: &mut Request) {
     let is_preflight = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     if request.method() == Method::OPTIONS && !is_preflight {
         *request.method_mut() = Method::TRACE;
     }
-    next.run(request).await
 }
 
 /// Cuts a trailing slash. `/docs/` keeps its own: the explorer's files are relative to it.
@@ -124,15 +125,16 @@ fn panic_response(_: Box<dyn Any + Send + 'static>) -> Response {
     ApiError::from(Error::internal("a handler or a layer panicked", "the log says where")).into_response()
 }
 
-/// Takes over or makes the request id, writes one log line per request, and answers for layers that panic.
-async fn request_context(http: Request, next: Next) -> Response {
+/// Takes over or makes the request id, writes one log line per request, answers for layers that panic, and lets nothing in that the
+/// guard refuses.
+async fn enter(State(guard): State<OriginGuard>, http: Request, next: Next) -> Response {
     let id = client_request_id(&http).unwrap_or_else(new_id);
     let route = http.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str);
     // Clients may make up more, which are not worth telling apart.
     let method = METHODS.iter().find(|method| *method == http.method()).map_or("OTHER", Method::as_str);
     let request = RequestContext::new(id, method, route);
     let line = AccessLogLine::begin(method, request.clone());
-    let answering = AssertUnwindSafe(next.run(http)).catch_unwind().unwrap_or_else(panic_response);
+    let answering = AssertUnwindSafe(admitted(&guard, http, next)).catch_unwind().unwrap_or_else(panic_response);
     let mut response = request.clone().scope(answering).await;
     if let Ok(value) = HeaderValue::from_str(&request.data.id) {
         response.headers_mut().insert(REQUEST_ID, value);
@@ -144,17 +146,26 @@ async fn request_context(http: Request, next: Next) -> Response {
     line.answered(response)
 }
 
+async fn admitted(guard: &OriginGuard, mut http: Request, next: Next) -> Response {
+    if let Some(refusal) = guard.refusal(&http) {
+        return refusal.into_response();
+    }
+    pass_plain_options(&mut http);
+    next.run(http).await
+}
+
 /// Puts what a reply varies by into one line, since some caches read only one, and the origin among it: pages of other origins may get
 /// another reply to the same request, a refusal even.
 fn merge_vary(headers: &mut HeaderMap) {
-    let mut names = vec![header::ORIGIN.as_str().to_owned()];
+    let mut names = header::ORIGIN.as_str().to_owned();
     let given = headers.get_all(header::VARY).iter().filter_map(|line| line.to_str().ok());
-    for name in given.flat_map(|line| line.split(',')).map(|name| name.trim().to_ascii_lowercase()) {
-        if !name.is_empty() && !names.contains(&name) {
-            names.push(name);
+    for name in given.flat_map(|line| line.split(',')).map(str::trim).filter(|name| !name.is_empty()) {
+        if !names.split(", ").any(|known| known.eq_ignore_ascii_case(name)) {
+            names.push_str(", ");
+            names.extend(name.chars().map(|c| c.to_ascii_lowercase()));
         }
     }
-    if let Ok(line) = HeaderValue::from_str(&names.join(", ")) {
+    if let Ok(line) = HeaderValue::try_from(names) {
         headers.insert(header::VARY, line);
     }
 }
@@ -170,7 +181,8 @@ fn client_request_id(request: &Request) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use axum::body::{Body, to_bytes};
+    use axum::body::to_bytes;
+    use axum::middleware::from_fn;
     use axum::routing::get;
     use serde_json::{Value, json};
     use tower::ServiceExt;
@@ -203,7 +215,7 @@ mod tests {
 
         let bug = from_fn(async |_: Request, _: Next| -> Response { panic!("a bug") });
         let layer = Router::new().route("/", get(async || "")).layer(bug);
-        assert_answered(layer.layer(from_fn(request_context))).await;
+        assert_answered(layer.layer(from_fn_with_state(OriginGuard(settings.server), enter))).await;
     }
 
     #[test]

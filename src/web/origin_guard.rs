@@ -1,11 +1,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use url::{Host, Url};
 
 use super::ApiError;
@@ -22,20 +20,16 @@ const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 pub(super) struct OriginGuard(pub(super) Arc<ServerSettings>);
 
 impl OriginGuard {
-    /// Lets the request through, or refuses it before its body is read.
-    pub(super) async fn pass(State(guard): State<Self>, request: Request, next: Next) -> Response {
-        match guard.refusal(&request) {
-            Some(refusal) => refusal.into_response(),
-            None => next.run(request).await,
+    /// Why a request is refused, before its body is read; `None` if it may come in.
+    pub(super) fn refusal(&self, request: &Request) -> Option<ApiError> {
+        if is_of_local_program(request) {
+            return None;
         }
-    }
-
-    fn refusal(&self, request: &Request) -> Option<ApiError> {
-        let Some(authority) = authority(request) else {
+        let Some((authority, host)) = authority(request) else {
             let text = "Host: there should be exactly one, a name or an address, with or without a port";
             return Some(Error::new(ErrorKind::BadRequest, text).into());
         };
-        if !self.answers_to(&authority) {
+        if !self.answers_to(&authority, host) {
             let text = "Host: this server does not go by that name; ALLOWED_HOSTS can name it";
             return Some(ApiError::http(StatusCode::MISDIRECTED_REQUEST, "misdirected_request", text));
         }
@@ -46,17 +40,16 @@ impl OriginGuard {
         None
     }
 
-    fn answers_to(&self, authority: &Authority) -> bool {
+    fn answers_to(&self, authority: &Authority, host: Host<String>) -> bool {
         let (port, own) = (authority.port_u16(), self.0.address.ip());
         let (any_host, hosts) = (self.0.accepts_any_host(), &self.0.allowed_hosts);
-        let address = match Host::parse(authority.host()) {
-            Ok(Host::Domain(name)) => {
+        let address = match host {
+            Host::Domain(name) => {
                 let name = name.strip_suffix('.').unwrap_or(&name);
                 return any_host || name == "localhost" || hosts.iter().any(|host| host.names(name, port));
             }
-            Ok(Host::Ipv4(address)) => IpAddr::V4(address),
-            Ok(Host::Ipv6(address)) => IpAddr::V6(address).to_canonical(),
-            Err(_) => return false,
+            Host::Ipv4(address) => IpAddr::V4(address),
+            Host::Ipv6(address) => IpAddr::V6(address).to_canonical(),
         };
         let is_own = address == own && !address.is_unspecified();
         any_host || is_own || address.is_loopback() || hosts.iter().any(|host| host.contains(address, port))
@@ -84,19 +77,48 @@ impl OriginGuard {
     }
 }
 
-/// What the client takes the server for: its only `Host`, readable, or instead the host of the target (RFC 9112, 3.2.2).
-fn authority(request: &Request) -> Option<Authority> {
+/// Whether the request is the commonest: no browser's, to one of the names that this machine always has. Nothing else of it counts.
+fn is_of_local_program(request: &Request) -> bool {
+    let headers = request.headers();
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let host = hosts.next().filter(|_| hosts.next().is_none()).map(|host| host.as_bytes());
+    request.uri().authority().is_none()
+        && host.is_some_and(is_local)
+        && !headers.contains_key(header::ORIGIN)
+        && !headers.contains_key(FETCH_SITE)
+}
+
+/// Whether a host is written `localhost:8000` or `127.0.0.1:8000`, or like that without a port.
+fn is_local(host: &[u8]) -> bool {
+    let port = [b"localhost".as_slice(), b"127.0.0.1", b"[::1]"].iter().find_map(|name| host.strip_prefix(*name));
+    port.is_some_and(|port| match port.strip_prefix(b":") {
+        Some(digits) => is_port(digits),
+        None => port.is_empty(),
+    })
+}
+
+fn is_port(digits: &[u8]) -> bool {
+    let text = std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    text.is_some_and(|text| text.parse::<u16>().is_ok())
+}
+
+/// What the client takes the server for: its only `Host`, readable, or instead the host of the target (RFC 9112, 3.2.2). With its
+/// host, read.
+fn authority(request: &Request) -> Option<(Authority, Host<String>)> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let host = hosts.next().filter(|_| hosts.next().is_none())?;
     let host = Authority::try_from(host.as_bytes()).ok()?;
-    let authority = request.uri().authority().unwrap_or(&host).clone();
-    (is_readable(&host) && is_readable(&authority)).then_some(authority)
+    let of_header = readable_host(&host)?;
+    match request.uri().authority() {
+        Some(target) => Some((target.clone(), readable_host(target)?)),
+        None => Some((host, of_header)),
+    }
 }
 
-fn is_readable(authority: &Authority) -> bool {
+fn readable_host(authority: &Authority) -> Option<Host<String>> {
     let rest = authority.as_str().strip_prefix(authority.host());
     let is_port = |rest: &str| rest.is_empty() || rest == ":" || authority.port_u16().is_some();
-    rest.is_some_and(is_port) && Host::parse(authority.host()).is_ok()
+    rest.filter(|rest| is_port(rest)).and_then(|_| Host::parse(authority.host()).ok())
 }
 
 /// Whether the page would have to be of an allowed origin: for all that may change something, and for what a page loads into

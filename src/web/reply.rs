@@ -33,9 +33,8 @@ impl<T> JsonReply<T> {
 
 impl<T: Serialize> IntoResponse for JsonReply<T> {
     fn into_response(self) -> Response {
-        // Boxed, because a client that reads slowly would keep the room that the text was written into, up to twice its size.
         let json = match serde_json::to_vec(&self.body) {
-            Ok(json) => Bytes::from(json.into_boxed_slice()),
+            Ok(json) => body(json),
             Err(error) => {
                 return ApiError::from(Error::internal("a reply could not be written as JSON", error)).into_response();
             }
@@ -43,6 +42,22 @@ impl<T: Serialize> IntoResponse for JsonReply<T> {
         let tag = self.version.map(|version| [(header::ETAG, format!("\"{version}\""))]);
         (self.status, [(header::CONTENT_TYPE, "application/json")], tag, json).into_response()
     }
+}
+
+/// A JSON reply that is text already.
+#[derive(Debug)]
+pub struct JsonText(pub StatusCode, pub String);
+
+impl IntoResponse for JsonText {
+    fn into_response(self) -> Response {
+        let Self(status, json) = self;
+        (status, [(header::CONTENT_TYPE, "application/json")], body(json.into_bytes())).into_response()
+    }
+}
+
+/// Boxed, because a client that reads slowly would keep the room that the text was written into, up to twice its size.
+fn body(json: Vec<u8>) -> Bytes {
+    Bytes::from(json.into_boxed_slice())
 }
 
 /// 304: the caller has this version already.

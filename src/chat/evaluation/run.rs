@@ -61,7 +61,7 @@ async fn try_case(service: &ChatService, case: &EvaluationCase, settings: &Setti
     }
     if let (Some(rows), None) = (&case.rows, &result.error) {
         let response = service.try_out(request, settings.clone()).await;
-        result.rows_match = Some(has_rows(&response.metadata, rows));
+        result.rows_match = Some(has_rows(&response.data, rows));
         result.error = response.error;
     }
     result
@@ -130,7 +130,7 @@ fn target_of_task(kind: &TaskKind) -> Option<Target> {
 }
 
 /// Whether a data source gave these rows, in any order and under whatever names of columns.
-fn has_rows(metadata: &Value, expected: &[Value]) -> bool {
+fn has_rows(given: &[Value], expected: &[Value]) -> bool {
     let values = |row: &Value| match row {
         Value::Object(row) => row.values().map(Value::to_string).collect::<Vec<_>>(),
         Value::Array(row) => row.iter().map(Value::to_string).collect(),
@@ -141,9 +141,8 @@ fn has_rows(metadata: &Value, expected: &[Value]) -> bool {
         rows.sort();
         rows
     };
-    let given = metadata.get("data").and_then(Value::as_array).into_iter().flatten();
     let expected = sorted(expected);
-    given.filter_map(|data| data.get("rows")?.as_array()).any(|rows| sorted(rows) == expected)
+    given.iter().filter_map(|data| data.get("rows")?.as_array()).any(|rows| sorted(rows) == expected)
 }
 
 #[cfg(test)]
@@ -154,14 +153,13 @@ mod tests {
 
     #[test]
     fn rows_are_compared_by_their_values() {
-        let metadata =
-            json!({"data": [{"rows": [{"n": 1, "name": "a"}, {"n": 2, "name": "b"}]}, {"rows": [{"count": 7}]}]});
+        let given = [json!({"rows": [{"n": 1, "name": "a"}, {"n": 2, "name": "b"}]}), json!({"rows": [{"count": 7}]})];
         for same in [json!([{"count": 7}]), json!([7]), json!([[2, "b"], [1, "a"]])] {
-            assert!(has_rows(&metadata, same.as_array().unwrap()), "{same}");
+            assert!(has_rows(&given, same.as_array().unwrap()), "{same}");
         }
         for other in [json!([{"count": 8}]), json!([[1, "a"]]), json!([])] {
-            assert!(!has_rows(&metadata, other.as_array().unwrap()), "{other}");
+            assert!(!has_rows(&given, other.as_array().unwrap()), "{other}");
         }
-        assert!(!has_rows(&json!({}), &[json!(7)]));
+        assert!(!has_rows(&[], &[json!(7)]));
     }
 }

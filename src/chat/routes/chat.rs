@@ -1,5 +1,7 @@
+use std::sync::Arc;
+
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -9,7 +11,7 @@ use super::reply::{ChatAnswer, ChatFailure, chat_json};
 use super::stream::{AnswerEvent, stream};
 use crate::chat::ChatService;
 use crate::chat::events::EventSender;
-use crate::web::{BodyErrors, JsonBody, JsonReply};
+use crate::web::{BodyErrors, JsonBody, JsonReply, JsonText};
 
 /// Whether chat is there.
 #[derive(Serialize, ToSchema)]
@@ -35,7 +37,7 @@ pub(super) struct ChatHealth {
     (status = 503, description = "No LLM is configured", body = ChatFailure),
     (status = 504, description = "The LLM, or the request as a whole, took too long", body = ChatFailure)))]
 pub(super) async fn chat(
-    State(service): State<ChatService>,
+    State(service): State<Arc<ChatService>>,
     headers: HeaderMap,
     JsonBody(body): JsonBody<ChatBody>,
 ) -> Response {
@@ -45,11 +47,11 @@ pub(super) async fn chat(
     let (reply, error) = chat_json(service.chat(body.into(), EventSender::default()).await);
     match error {
         Some(error) => {
-            let mut response = JsonReply::with_status(error.status(), reply).into_response();
+            let mut response = JsonText(error.status(), reply).into_response();
             response.headers_mut().extend(error.headers());
             response
         }
-        None => JsonReply::ok(reply).into_response(),
+        None => JsonText(StatusCode::OK, reply).into_response(),
     }
 }
 
@@ -58,7 +60,7 @@ pub(super) async fn chat(
 /// Answers as long as the module is served; contacts nothing.
 #[utoipa::path(get, path = "/chat/health", tag = "chat", operation_id = "chat_health",
     responses((status = 200, description = "It is there", body = ChatHealth)))]
-pub(super) async fn health(State(service): State<ChatService>) -> JsonReply<ChatHealth> {
+pub(super) async fn health(State(service): State<Arc<ChatService>>) -> JsonReply<ChatHealth> {
     let version = service.version();
     JsonReply::ok(ChatHealth { status: "healthy", service: "chat", version })
 }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -216,7 +218,7 @@ impl From<Evaluation> for EvaluationReport {
 #[utoipa::path(post, path = "/api/chat/evaluate", tag = "chat", operation_id = "evaluate_routing", request_body = EvaluateBody,
     responses((status = 200, description = "What it came to", body = EvaluationReport), BodyErrors))]
 pub(super) async fn evaluate(
-    State(service): State<ChatService>,
+    State(service): State<Arc<ChatService>>,
     JsonBody(body): JsonBody<EvaluateBody>,
 ) -> JsonReply<EvaluationReport> {
     JsonReply::ok(evaluation::evaluate(&service, body.cases).await.into())

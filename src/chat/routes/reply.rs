@@ -1,5 +1,5 @@
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::chat::response::ChatResponse;
@@ -63,18 +63,64 @@ pub(super) struct ChatFailure {
     request_id: String,
 }
 
-/// The body of a reply; for a failure it has the members of an error too.
-pub(super) fn chat_json(response: ChatResponse) -> (Value, Option<ApiError>) {
-    let ChatResponse { answer, mut metadata, reasoning, execution_id, error, failure, .. } = response;
-    if let (Some(reasoning), Some(metadata)) = (reasoning, metadata.as_object_mut()) {
-        metadata.insert("reasoning".to_owned(), reasoning.into());
-    }
-    let mut body = json!(ChatAnswer { answer, metadata, execution_id, error });
+/// Bytes of a reply beside its answer and its metadata, about.
+const ROOM: usize = 256;
+
+/// The body of a reply as JSON; for a failure it has the members of an error too.
+pub(super) fn chat_json(response: ChatResponse) -> (String, Option<ApiError>) {
+    let ChatResponse { answer, metadata, reasoning, execution_id, error, failure, .. } = response;
+    let mut body = JsonObject::with_room(answer.len() + metadata.json().len() + ROOM);
+    body.add("answer", &answer);
+    body.add_object("metadata", metadata.json(), reasoning.map(|reasoning| ("reasoning", reasoning)));
+    body.add("execution_id", &execution_id);
+    body.add("error", &error);
     let failure = failure.map(ApiError::from);
-    if let (Some(failure), Value::Object(body)) = (&failure, &mut body)
-        && let Value::Object(members) = failure.body()
-    {
-        body.extend(members);
+    if let Some(Value::Object(members)) = failure.as_ref().map(ApiError::body) {
+        members.iter().for_each(|(name, value)| body.add(name, value));
     }
-    (body, failure)
+    (body.into_text(), failure)
+}
+
+/// A JSON object that is written member by member: what is JSON already is not read again.
+struct JsonObject(Vec<u8>);
+
+impl JsonObject {
+    fn with_room(bytes: usize) -> Self {
+        let mut text = Vec::with_capacity(bytes);
+        text.push(b'{');
+        Self(text)
+    }
+
+    fn add(&mut self, name: &str, value: &impl Serialize) {
+        self.begin(name);
+        self.write(value);
+    }
+
+    /// Adds an object that is JSON already, with one more member.
+    fn add_object(&mut self, name: &str, json: &str, more: Option<(&str, String)>) {
+        self.begin(name);
+        self.0.extend_from_slice(json.strip_suffix('}').unwrap_or(json).as_bytes());
+        if let Some((name, value)) = more {
+            self.add(name, &value);
+        }
+        self.0.push(b'}');
+    }
+
+    fn begin(&mut self, name: &str) {
+        if !self.0.ends_with(b"{") {
+            self.0.push(b',');
+        }
+        self.write(&name);
+        self.0.push(b':');
+    }
+
+    /// Texts, and values of JSON, can always be written.
+    fn write(&mut self, value: &impl Serialize) {
+        drop(serde_json::to_writer(&mut self.0, value));
+    }
+
+    fn into_text(mut self) -> String {
+        self.0.push(b'}');
+        String::from_utf8(self.0).unwrap_or_default()
+    }
 }

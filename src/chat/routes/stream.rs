@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -6,7 +8,8 @@ use axum::http::HeaderName;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 use tokio_util::task::AbortOnDropHandle;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -41,13 +44,13 @@ impl PartialSchema for AnswerEvent {
 impl ToSchema for AnswerEvent {}
 
 /// Answers with server-sent events. When the client leaves, the stream is dropped, and the work with it.
-pub(super) fn stream(service: ChatService, request: UserRequest) -> Response {
+pub(super) fn stream(service: Arc<ChatService>, request: UserRequest) -> Response {
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE_INTERVAL).text("ping");
     let headers = [(HeaderName::from_static("x-accel-buffering"), "no")];
     (headers, Sse::new(events(service, request)).keep_alive(keep_alive)).into_response()
 }
 
-fn events(service: ChatService, request: UserRequest) -> impl Stream<Item = Result<Event, Infallible>> {
+fn events(service: Arc<ChatService>, request: UserRequest) -> impl Stream<Item = Result<Event, Infallible>> {
     let (sink, mut receiver) = EventSender::streaming();
     // A task of its own: deadlines hold even when the client is too slow to read.
     let background = service.background().clone();
@@ -58,9 +61,9 @@ fn events(service: ChatService, request: UserRequest) -> impl Stream<Item = Resu
         while let Some(event) = receiver.recv().await {
             number += 1;
             let (name, data) = match event {
-                ChatEvent::Execution(planned) => (EXECUTION, json!(planned)),
-                ChatEvent::Step(step) => (STEP, json!(step)),
-                ChatEvent::Delta(text) => (DELTA, json!({"content": text})),
+                ChatEvent::Execution(planned) => (EXECUTION, text(&planned)),
+                ChatEvent::Step(step) => (STEP, text(&step)),
+                ChatEvent::Delta(content) => (DELTA, text(&Delta { content })),
             };
             yield Ok(frame(number, name, &data));
         }
@@ -70,12 +73,24 @@ fn events(service: ChatService, request: UserRequest) -> impl Stream<Item = Resu
             Ok((body, Some(_))) => frame(number + 1, ERROR, &body),
             Err(stopped) => {
                 tracing::error!(untrusted = %stopped, "a chat request did not finish");
-                frame(number + 1, ERROR, &json!({"detail": "Internal Server Error", "code": "internal_error"}))
+                let body = json!({"detail": "Internal Server Error", "code": "internal_error"});
+                frame(number + 1, ERROR, &body.to_string())
             }
         });
     }
 }
 
-fn frame(number: u64, name: &str, data: &Value) -> Event {
-    Event::default().id(number.to_string()).event(name).data(data.to_string())
+/// A piece of an answer.
+#[derive(Serialize)]
+struct Delta {
+    content: String,
+}
+
+/// What the server itself has made can always be written.
+fn text(data: &impl Serialize) -> String {
+    serde_json::to_string(data).unwrap_or_default()
+}
+
+fn frame(number: u64, name: &str, json: &str) -> Event {
+    Event::default().id(number.to_string()).event(name).data(json)
 }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::json;
@@ -43,7 +45,7 @@ impl ToSchema for VerifyBody {}
         (status = 409, description = "The step asked no data source with success, the source is no more, or the question is \
             verified already", body = ErrorBody), BodyErrors))]
 pub(super) async fn verify(
-    State(service): State<ChatService>,
+    State(service): State<Arc<ChatService>>,
     PathId(execution): PathId,
     PathStep(step): PathStep,
     OptionalBody(body): OptionalBody,

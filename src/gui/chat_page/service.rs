@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use super::models::ModelList;
@@ -14,7 +16,7 @@ use crate::storage::{
 /// The chat page of the GUI. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ChatPageService {
-    pub(super) chat: ChatService,
+    pub(super) chat: Arc<ChatService>,
     llm: LlmService,
     pub(super) memory: MemoryService,
     pub(super) transcripts: TranscriptStore,
@@ -33,7 +35,7 @@ pub(super) struct ConversationDraft {
 impl ChatPageService {
     /// A page whose messages `chat` answers, and whose conversations are kept in `transcripts`.
     pub fn new(
-        chat: ChatService,
+        chat: Arc<ChatService>,
         llm: LlmService,
         memory: MemoryService,
         transcripts: TranscriptStore,

@@ -7,6 +7,8 @@ mod prompt;
 mod setup;
 mod topology;
 
+use std::sync::Arc;
+
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -43,7 +45,7 @@ pub fn memory_router() -> OpenApiRouter<MemoryService> {
 }
 
 /// The page of routers and planners.
-pub fn pipeline_router() -> OpenApiRouter<ChatService> {
+pub fn pipeline_router() -> OpenApiRouter<Arc<ChatService>> {
     OpenApiRouter::new()
         .routes(routes!(pipeline::routers))
         .routes(routes!(pipeline::router))

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -145,7 +147,7 @@ async fn preview(chat: &ChatService, trial: PipelineTrial) -> Result<PlanPreview
 /// For the existing GUI. There is one, `default`.
 #[utoipa::path(get, path = "/api/routers", tag = "gui", operation_id = "list_routers",
     responses((status = 200, description = "The routers", body = Vec<IntentRouter>)))]
-pub(super) async fn routers(State(chat): State<ChatService>) -> JsonReply<Vec<IntentRouter>> {
+pub(super) async fn routers(State(chat): State<Arc<ChatService>>) -> JsonReply<Vec<IntentRouter>> {
     JsonReply::ok(vec![the_router(chat.intent_classifier())])
 }
 
@@ -156,7 +158,7 @@ pub(super) async fn routers(State(chat): State<ChatService>) -> JsonReply<Vec<In
     responses((status = 200, description = "The router", body = IntentRouter),
         (status = 404, description = "No such router", body = ErrorBody), ReadErrors))]
 pub(super) async fn router(
-    State(chat): State<ChatService>,
+    State(chat): State<Arc<ChatService>>,
     PathName(name): PathName,
 ) -> Result<JsonReply<IntentRouter>, ApiError> {
     require("Router", &name)?;
@@ -171,7 +173,7 @@ pub(super) async fn router(
     responses((status = 200, description = "What it is taken for", body = RouterTest),
         (status = 404, description = "No such router", body = ErrorBody), BodyErrors))]
 pub(super) async fn test_router(
-    State(chat): State<ChatService>,
+    State(chat): State<Arc<ChatService>>,
     PathName(name): PathName,
     body: OptionalBody,
 ) -> Result<JsonReply<RouterTest>, ApiError> {
@@ -213,7 +215,7 @@ pub(super) async fn planner(PathName(name): PathName) -> Result<JsonReply<TaskPl
     responses((status = 200, description = "What would be done", body = PlannerTest),
         (status = 404, description = "No such planner", body = ErrorBody), BodyErrors))]
 pub(super) async fn test_planner(
-    State(chat): State<ChatService>,
+    State(chat): State<Arc<ChatService>>,
     PathName(name): PathName,
     body: OptionalBody,
 ) -> Result<JsonReply<PlannerTest>, ApiError> {

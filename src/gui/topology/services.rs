@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::graph::{KnownHealth, TopologyGraph};
 use super::node::NodeId;
@@ -16,7 +17,7 @@ use crate::tools::ToolService;
 #[derive(Clone, Debug)]
 pub struct TopologyServices {
     /// Carries prompts out.
-    pub chat: ChatService,
+    pub chat: Arc<ChatService>,
     /// Has the records of executions.
     pub stores: Stores,
     /// The LLM.

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -60,7 +62,11 @@ pub(super) async fn stream(
 }
 
 /// When the client leaves, this is dropped, and with it the work and the turn, which keeps what was shown.
-fn events(chat: ChatService, mut turn: Turn, request: UserRequest) -> impl Stream<Item = Result<Event, Infallible>> {
+fn events(
+    chat: Arc<ChatService>,
+    mut turn: Turn,
+    request: UserRequest,
+) -> impl Stream<Item = Result<Event, Infallible>> {
     let (sink, mut receiver) = EventSender::streaming();
     // A task of its own: deadlines hold even when the client is too slow to read.
     let background = chat.background().clone();
