@@ -36,26 +36,28 @@ pub(super) async fn route(
     deadline: Deadline,
 ) -> RoutingDecision {
     let mut findings = services.grounding.find(&request.prompt, settings, deadline).await;
-    let by_request = intent::of_request(request);
-    let intent = by_request.as_ref().map_or_else(|| intent::of_rules(&request.prompt).intent, |known| known.intent);
+    let by_rules = intent::of_rules(&request.prompt);
+    let by_request = intent::of_request(request, by_rules);
+    let intent = by_request.unwrap_or(by_rules).intent;
     targets::retain_usable(&mut findings, intent, request, settings);
     if let Some(classification) = by_request {
         let reason = "the request says so in metadata".to_owned();
         return RoutingDecision { classification, by: RoutedBy::Request, reason, chosen: Vec::new(), findings };
     }
-    let decided = decide(request, settings, findings);
+    let decided = decide(by_rules, request, settings, findings);
     if !asks_model(&decided, &services.llm, request, settings) {
         return decided;
     }
-    match model_choice::choose(&services.llm, request, settings, &decided.findings, deadline).await {
+    let choice = model_choice::choose(&services.llm, request, settings, &decided.findings, deadline);
+    // Boxed, because few requests need one.
+    match Box::pin(choice).await {
         Some(chosen) => RoutingDecision::by_model(chosen, settings, decided),
         None => decided,
     }
 }
 
 /// What rules and index say.
-fn decide(request: &UserRequest, settings: &Settings, findings: Findings) -> RoutingDecision {
-    let by_rules = intent::of_rules(&request.prompt);
+fn decide(by_rules: Classification, request: &UserRequest, settings: &Settings, findings: Findings) -> RoutingDecision {
     let clear: Vec<_> = findings.clear().cloned().collect();
     if by_rules.intent != Intent::GeneralLlm && !is_overruled(by_rules.intent, &request.prompt, &findings) {
         let mut reason = format!("the words of the prompt say {}", by_rules.intent.as_str());

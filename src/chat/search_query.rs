@@ -22,7 +22,7 @@ const AFTER_SUBJECT: &str = r"(?i)((\s+(on|in)\s+the\s+(web|internet)|\s+on\s+go
 pub(super) fn search_query(prompt: &str) -> String {
     static BEFORE: LazyLock<[Regex; 4]> = LazyLock::new(|| BEFORE_SUBJECT.map(constant_regex));
     static AFTER: LazyLock<Regex> = LazyLock::new(|| constant_regex(AFTER_SUBJECT));
-    let text = one_line(&beginning(prompt));
+    let text = one_line(beginning(prompt));
     let rest = AFTER.replace(&text, "");
     let before = BEFORE.iter().find_map(|pattern| pattern.find(&rest));
     let subject = before.and_then(|found| rest.get(found.end()..)).unwrap_or(&rest);

@@ -8,8 +8,9 @@ use crate::kernel::{JsonReader, one_line, truncate_chars};
 pub(super) const MAX_PROMPT_CHARS: usize = 4000;
 
 /// What is looked at of a prompt.
-pub(super) fn beginning(prompt: &str) -> String {
-    prompt.chars().take(MAX_PROMPT_CHARS).collect()
+pub(super) fn beginning(prompt: &str) -> &str {
+    let end = prompt.char_indices().nth(MAX_PROMPT_CHARS).map_or(prompt.len(), |(end, _)| end);
+    prompt.get(..end).unwrap_or(prompt)
 }
 
 /// A text between two lines of dashes, longer than any in the text: whoever wrote it can't end it before its end.

@@ -158,7 +158,7 @@ struct ActPatterns {
     /// Those that stand at the beginning.
     first: Regex,
     /// Those that stand anywhere.
-    anywhere: Regex,
+    anywhere: Option<Regex>,
 }
 
 static POLITENESS: LazyLock<Regex> = LazyLock::new(|| of_folded(POLITE));
@@ -168,10 +168,9 @@ static COMPILED: LazyLock<Vec<ActPatterns>> = LazyLock::new(|| {
     let compiled = |(act, patterns): &(Act, &[&str])| {
         let (first, anywhere): (Vec<&str>, Vec<&str>) = patterns.iter().partition(|pattern| pattern.starts_with('^'));
         let first: Vec<_> = first.into_iter().map(|pattern| pattern.trim_start_matches('^')).collect();
-        // No text matches an empty class.
-        let any_of = |patterns: &[&str]| if patterns.is_empty() { r"[^\s\S]".to_owned() } else { patterns.join("|") };
-        let first = of_folded(&format!(r"^\W*(?:{})", any_of(&first)));
-        ActPatterns { act: *act, first, anywhere: of_folded(&any_of(&anywhere)) }
+        let first = of_folded(&format!(r"^\W*(?:{})", first.join("|")));
+        let anywhere = (!anywhere.is_empty()).then(|| of_folded(&anywhere.join("|")));
+        ActPatterns { act: *act, first, anywhere }
     };
     PATTERNS.iter().map(compiled).collect()
 });
@@ -187,7 +186,9 @@ impl Act {
         let politeness = POLITENESS.find(folded).map_or(0, |found| found.end());
         let rest = folded.get(politeness..).unwrap_or(folded);
         let fits = |patterns: &&ActPatterns| {
-            patterns.first.is_match(rest) || patterns.first.is_match(folded) || patterns.anywhere.is_match(folded)
+            patterns.first.is_match(rest)
+                || politeness > 0 && patterns.first.is_match(folded)
+                || patterns.anywhere.as_ref().is_some_and(|anywhere| anywhere.is_match(folded))
         };
         COMPILED.iter().find(fits).map_or(Self::Plain, |patterns| patterns.act)
     }

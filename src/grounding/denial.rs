@@ -3,19 +3,24 @@
 use super::kind_words::is_kind_word;
 use super::lexicon::WordRole;
 use super::prompt::Prompt;
-use super::text::is_among;
+use super::text::WordList;
 
 /// Words before a name that leave it out, while the sentence goes on.
-const WITHOUT: &str = "without except excluding exclude avoid skip ignore ohne ausser ignoriere vermeide sin salvo excepto evita ignora \
-     sans sauf excepte evite evitez ignorez";
+static WITHOUT: WordList = WordList::new(
+    "without except excluding exclude avoid skip ignore ohne ausser ignoriere vermeide sin salvo excepto evita ignora \
+     sans sauf excepte evite evitez ignorez",
+);
 /// Denials, written without their apostrophe.
-const NO: &str = "dont cant cannot shouldnt mustnt";
+static NO: WordList = WordList::new("dont cant cannot shouldnt mustnt");
 /// Verbs that only call somebody where they are denied.
-const TOUCH: &str = "touch access involve contact include check search look go read open bother question";
+static TOUCH: WordList =
+    WordList::new("touch access involve contact include check search look go read open bother question");
 /// What may stand between those and a name.
-const PLACES: &str = "in into at from inside";
+static BUT: WordList = WordList::new("but aber pero mais");
+static PLACES: WordList = WordList::new("in into at from inside");
 /// What joins names.
-const JOINS: &str = "or nor and oder und noch o y ni u ou et the la el le les die der den das auch also neither";
+static JOINS: WordList =
+    WordList::new("or nor and oder und noch o y ni u ou et the la el le les die der den das auch also neither");
 /// Denials further back than this are of something else.
 const DENIAL_WORDS: usize = 4;
 /// Words between names that are joined.
@@ -52,8 +57,8 @@ pub(super) fn denial(prompt: &Prompt, place: &NamePlace, is_verb: impl Fn(usize)
         return Some(whole(place.after + 1));
     }
     let before = place.before.filter(|before| is_tight(prompt, *before, place.at))?;
-    let is_without = |at: usize| is_among(word(at), WITHOUT);
-    let is_no = |at: usize| is_without(at) || is_among(word(at), NO) || prompt.has_role(at, WordRole::No);
+    let is_without = |at: usize| WITHOUT.has(word(at));
+    let is_no = |at: usize| is_without(at) || NO.has(word(at)) || prompt.has_role(at, WordRole::No);
     if is_no(before) {
         let verb = before.checked_sub(1).filter(|verb| is_verb(*verb) && is_tight(prompt, *verb, before));
         if !is_without(before) && (verb.is_some() || place.is_called) {
@@ -62,9 +67,9 @@ pub(super) fn denial(prompt: &Prompt, place: &NamePlace, is_verb: impl Fn(usize)
         let is_name = is_without(before) && !prompt.is_term(place.at);
         return (place.has_kind || is_name || is_apart(prompt, before, place.after)).then_some(Denial::Aside);
     }
-    let is_place = |at: &usize| is_among(word(*at), PLACES);
+    let is_place = |at: &usize| PLACES.has(word(*at));
     let verb = before.checked_sub(usize::from(is_place(&before)))?;
-    if !is_verb(verb) && !is_among(word(verb), TOUCH) {
+    if !is_verb(verb) && !TOUCH.has(word(verb)) {
         return None;
     }
     let near = (verb.saturating_sub(DENIAL_WORDS)..verb).rev().take_while(|at| is_tight(prompt, *at, verb));
@@ -75,7 +80,7 @@ pub(super) fn denial(prompt: &Prompt, place: &NamePlace, is_verb: impl Fn(usize)
 /// Whether a name that begins here is denied with one that ends there: `don't ask hr or erp`.
 pub(super) fn is_joined(prompt: &Prompt, end: usize, at: usize) -> bool {
     let between = prompt.tokens.get(end..at).unwrap_or_default();
-    let are_joins = between.iter().all(|token| is_among(&token.folded, JOINS) || is_kind_word(&token.folded));
+    let are_joins = between.iter().all(|token| JOINS.has(&token.folded) || is_kind_word(&token.folded));
     let has_no_end = (end..=at).all(|at| !prompt.gap(at).contains(['.', ':', ';', '!', '?', '\n']));
     (1..=JOIN_WORDS).contains(&between.len()) && are_joins && has_no_end
 }
@@ -88,7 +93,7 @@ fn is_tight(prompt: &Prompt, from: usize, to: usize) -> bool {
 /// Whether words are set off from the rest: `.., without orders, ..`.
 fn is_apart(prompt: &Prompt, from: usize, after: usize) -> bool {
     const PUNCTUATION: [char; 9] = ['.', ',', ':', ';', '!', '?', '\n', '(', ')'];
-    let is_but = |at: usize| prompt.tokens.get(at).is_some_and(|token| is_among(&token.folded, "but aber pero mais"));
+    let is_but = |at: usize| prompt.tokens.get(at).is_some_and(|token| BUT.has(&token.folded));
     let begins = from.checked_sub(1).is_none_or(is_but) || prompt.gap(from).contains(PUNCTUATION);
     begins && (after >= prompt.tokens.len() || prompt.gap(after).contains(PUNCTUATION))
 }

@@ -99,6 +99,9 @@ impl Index {
 
     /// The verified questions that a prompt asks in other words, best first.
     fn verified(&self, prompt: &Prompt, findings: &Findings) -> Vec<VerifiedMatch> {
+        if self.questions.is_empty() {
+            return Vec::new();
+        }
         let asked = Asked::of(prompt);
         let found = |(resource, number): (usize, usize)| {
             let prepared = self.resources.get(resource)?;

@@ -56,15 +56,27 @@ pub(super) enum WordRole {
 #[derive(Debug)]
 pub(super) struct Lexicon {
     concepts: Vec<Concept>,
-    /// By language: stems of a term, joined by spaces, to concepts.
-    terms: HashMap<String, Vec<ConceptId>>,
+    /// By language, in their order.
+    terms: [LanguageTerms; 4],
+    /// How German stems of the lexicon begin, with [`BEGINNING`] letters or fewer.
+    german: HashSet<String>,
+    /// By word: in which languages it has which role.
+    roles: HashMap<String, Vec<(TextLanguage, WordRole)>>,
+}
+
+/// The terms of a language.
+#[derive(Debug, Default)]
+struct LanguageTerms {
+    /// By stems of a term, joined by spaces: its concepts.
+    concepts: HashMap<String, Vec<ConceptId>>,
     /// The same for words as they stand in the lexicon, folded.
     lemmas: HashMap<String, Vec<ConceptId>>,
     /// The most words of a term that begins with this stem.
     longest: HashMap<String, usize>,
-    /// By word: in which languages it has which role.
-    roles: HashMap<String, Vec<(TextLanguage, WordRole)>>,
 }
+
+/// Letters of a word by which most are told not to begin with a stem of the lexicon.
+const BEGINNING: usize = 3;
 
 /// Concepts of a word or of a few words that stand together.
 #[derive(Debug)]
@@ -84,13 +96,8 @@ pub(super) fn lexicon() -> &'static Lexicon {
 
 impl Lexicon {
     fn read(lexicon: &str, words: &str) -> Self {
-        let mut read = Self {
-            concepts: Vec::new(),
-            terms: HashMap::new(),
-            lemmas: HashMap::new(),
-            longest: HashMap::new(),
-            roles: HashMap::new(),
-        };
+        let mut read =
+            Self { concepts: Vec::new(), terms: Default::default(), german: HashSet::new(), roles: HashMap::new() };
         words.lines().for_each(|line| read.read_roles(line));
         let lines: Vec<_> = lexicon.lines().filter_map(ConceptLine::read).collect();
         for line in &lines {
@@ -103,6 +110,8 @@ impl Lexicon {
                 concept.related = related;
             }
         }
+        let beginning = |stem: &String| stem.chars().take(BEGINNING).collect();
+        read.german = read.terms(TextLanguage::German).concepts.keys().map(beginning).collect();
         read
     }
 
@@ -142,10 +151,11 @@ impl Lexicon {
     fn add_term(&mut self, language: TextLanguage, term: &str, id: ConceptId) {
         let stems: Vec<_> = tokens(term, 8).iter().map(|token| language.stem(&token.lower)).collect();
         let Some(first) = stems.first() else { return };
-        let longest = self.longest.entry(key(language, first)).or_default();
+        let Some(terms) = self.terms.get_mut(language as usize) else { return };
+        let longest = terms.longest.entry(first.clone()).or_default();
         *longest = stems.len().max(*longest);
-        let of_stems = self.terms.entry(key(language, &stems.join(" "))).or_default();
-        let of_word = self.lemmas.entry(key(language, &fold(term))).or_default();
+        let of_stems = terms.concepts.entry(stems.join(" ")).or_default();
+        let of_word = terms.lemmas.entry(fold(term)).or_default();
         for concepts in [of_stems, of_word] {
             if !concepts.contains(&id) {
                 concepts.push(id);
@@ -161,25 +171,31 @@ impl Lexicon {
     /// The concepts that a text's next words stand for in a language, as many words as possible. `stems` are these words' stems,
     /// `folded` is the first word: if it stands in the lexicon as it is, others of its stem are not meant.
     pub(super) fn find(&self, language: TextLanguage, folded: &str, stems: &[&str]) -> Option<Found<'_>> {
-        let longest = self.longest.get(&key(language, stems.first()?))?;
+        let (terms, first) = (self.terms(language), *stems.first()?);
+        let longest = terms.longest.get(first)?;
         (1..=stems.len().min(*longest)).rev().find_map(|words| {
-            let lemma = || self.lemmas.get(&key(language, folded)).filter(|_| words == 1);
-            let concepts = lemma().or_else(|| self.terms.get(&key(language, &stems.get(..words)?.join(" "))))?;
+            let concepts = match words {
+                1 => terms.lemmas.get(folded).or_else(|| terms.concepts.get(first)),
+                _ => terms.concepts.get(&stems.get(..words)?.join(" ")),
+            }?;
             Some(Found { words, concepts })
         })
     }
 
     /// Whether a word stands in the lexicon as it is.
     pub(super) fn is_lemma(&self, language: TextLanguage, folded: &str) -> bool {
-        self.lemmas.contains_key(&key(language, folded))
+        self.terms(language).lemmas.contains_key(folded)
     }
 
     /// The concepts of the two parts of a compound: `Durchschnittsgehalt`.
     pub(super) fn find_compound(&self, folded: &str) -> Vec<ConceptId> {
         const LINKS: [&str; 5] = ["", "s", "n", "en", "es"];
+        let language = TextLanguage::German;
         let concepts = |part: &str| {
-            let language = TextLanguage::German;
-            self.terms.get(&key(language, &language.stem(part))).map(Vec::as_slice)
+            // A stem is how its word begins.
+            let begins = (1..=BEGINNING).filter_map(|length| part.get(..length));
+            let may_be = begins.into_iter().any(|beginning| self.german.contains(beginning));
+            may_be.then(|| self.terms(language).concepts.get(&language.stem(part)).map(Vec::as_slice))?
         };
         if !folded.is_ascii() || folded.len() < 8 {
             return Vec::new();
@@ -195,14 +211,20 @@ impl Lexicon {
         Vec::new()
     }
 
+    fn terms(&self, language: TextLanguage) -> &LanguageTerms {
+        let [english, german, spanish, french] = &self.terms;
+        match language {
+            TextLanguage::English => english,
+            TextLanguage::German => german,
+            TextLanguage::Spanish => spanish,
+            TextLanguage::French => french,
+        }
+    }
+
     /// What a word does in the sentences of a language.
     pub(super) fn roles<'a>(&'a self, token: &Token) -> &'a [(TextLanguage, WordRole)] {
         self.roles.get(&token.folded).map_or(&[], Vec::as_slice)
     }
-}
-
-fn key(language: TextLanguage, stems: &str) -> String {
-    format!("{}{stems}", language as u8)
 }
 
 /// `ueberfaellig` for `überfällig`.

@@ -7,19 +7,23 @@ use super::denial::{Denial, NamePlace, denial, is_joined};
 use super::kind_words::{is_kind_word, kind_words};
 use super::prepared::Prepared;
 use super::prompt::{Clause, Prompt};
-use super::text::is_among;
+use super::text::WordList;
 
 /// Verbs before a name that call it.
-const VERBS: &str = "ask asking use using querying calling consulting tell call consult query via through delegate forward hand pass invoke frag frage fragen nutze nutz \
+static VERBS: WordList = WordList::new(
+    "ask asking use using querying calling consulting tell call consult query via through delegate forward hand pass invoke frag frage fragen nutze nutz \
      benutze benutz verwende nimm ruf rufe sag bitte ubergib pregunta preguntale preguntar usa uses utiliza utilices usar consulta consultes preguntes pidas llames pide \
-     pidele dile llama demande demandez demander utilise utilisez consulte interroge interrogez dis appelle appelez";
+     pidele dile llama demande demandez demander utilise utilisez consulte interroge interrogez dis appelle appelez",
+);
 /// Verbs that call the name before them: `kannst du zain fragen`.
-const VERBS_AFTER: &str = "fragen bitten nutzen benutzen verwenden befragen abfragen";
+static VERBS_AFTER: WordList = WordList::new("fragen bitten nutzen benutzen verwenden befragen abfragen");
 /// What somebody does who is asked: `what does zain say`.
-const SPEECH: &str = "say think advise recommend suggest";
+static SPEECH: WordList = WordList::new("say think advise recommend suggest");
 /// Words that may stand between verb and name.
-const BETWEEN: &str = "mal bitte doch einfach please just kurz eben noch por favor if the a to this it that our der die das den dem an zu el la al los le les l au aux and und y et over on with named \
-     called namens llamado nomme";
+static BETWEEN: WordList = WordList::new(
+    "mal bitte doch einfach please just kurz eben noch por favor if the a to this it that our der die das den dem an zu el la al los le les l au aux and und y et over on with named \
+     called namens llamado nomme",
+);
 
 /// A resource that is called by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +99,7 @@ fn length_at(prompt: &Prompt, prepared: &Prepared, at: usize) -> Option<usize> {
 fn call(prompt: &Prompt, kind: ResourceKind, at: usize, length: usize) -> Option<MentionForm> {
     let kinds = kind_words(kind);
     let word = |at: usize| prompt.tokens.get(at).map_or("", |token| token.folded.as_str());
-    let is_kind = |at: Option<usize>| at.is_some_and(|at| is_among(word(at), kinds));
+    let is_kind = |at: Option<usize>| at.is_some_and(|at| kinds.has(word(at)));
     let mut after = at + length;
     let mut has_kind = is_kind(Some(after)) || is_kind(at.checked_sub(1));
     if is_kind(Some(after)) {
@@ -103,18 +107,18 @@ fn call(prompt: &Prompt, kind: ResourceKind, at: usize, length: usize) -> Option
     }
     let back = |from: usize| from.checked_sub(1);
     let mut before = back(at);
-    while before.is_some_and(|at| is_among(word(at), BETWEEN) || is_among(word(at), kinds)) {
+    while before.is_some_and(|at| BETWEEN.has(word(at)) || kinds.has(word(at))) {
         before = before.and_then(back);
     }
-    let is_verb_after = |after: usize| is_among(word(after), VERBS_AFTER);
-    let is_called = before.is_some_and(|at| is_among(word(at), VERBS)) || is_verb_after(after);
+    let is_verb_after = |after: usize| VERBS_AFTER.has(word(after));
+    let is_called = before.is_some_and(|at| VERBS.has(word(at))) || is_verb_after(after);
     let is_other = !has_kind && (is_kind_word(word(after)) || back(at).is_some_and(|at| is_kind_word(word(at))));
     let is_called_or_denied = is_called || is_verb_after(after + 1);
     let place = NamePlace { at, after, before, is_called: is_called_or_denied, has_kind };
-    if let Some(denial) = denial(prompt, &place, |at| is_among(word(at), VERBS)).filter(|_| !is_other) {
+    if let Some(denial) = denial(prompt, &place, |at| VERBS.has(word(at))).filter(|_| !is_other) {
         return Some(MentionForm::Denied(denial));
     }
-    has_kind |= is_among(word(after), SPEECH);
+    has_kind |= SPEECH.has(word(after));
     if prompt.gap(at).ends_with('@') {
         return Some(MentionForm::Addressed);
     }

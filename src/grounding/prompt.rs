@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::acts::Act;
 use super::lexicon::{ConceptId, Lexicon, WordClass, WordRole, lexicon};
-use super::text::{TextLanguage, Token, fold, is_among, kin, tokens};
+use super::text::{TextLanguage, Token, WordList, fold, kin, tokens};
 
 /// Characters of a prompt that are looked at: what is wanted stands at its beginning.
 const MAX_CHARS: usize = 4000;
@@ -32,6 +32,9 @@ pub(super) struct Word {
     pub(super) is_name: bool,
 }
 
+/// In which languages a word has which role.
+type WordRoles = &'static [(TextLanguage, WordRole)];
+
 /// A part of a prompt that asks for one thing.
 #[derive(Clone, Debug)]
 pub(super) struct Clause {
@@ -57,6 +60,8 @@ pub(super) struct Clause {
 #[derive(Clone, Debug)]
 pub(super) struct Prompt {
     pub(super) tokens: Vec<Token>,
+    /// By token: what it does in sentences.
+    roles: Vec<WordRoles>,
     pub(super) text: String,
     pub(super) clauses: Vec<Clause>,
     pub(super) languages: Vec<TextLanguage>,
@@ -67,8 +72,9 @@ impl Prompt {
     pub(super) fn read(prompt: &str) -> Self {
         let text: String = prompt.chars().take(MAX_CHARS).collect();
         let tokens = tokens(&text, MAX_WORDS);
-        let languages = languages_of(&tokens);
-        let mut read = Self { tokens, text, clauses: Vec::new(), languages };
+        let roles: Vec<_> = tokens.iter().map(|token| lexicon().roles(token)).collect();
+        let languages = languages_of(&roles);
+        let mut read = Self { tokens, roles, text, clauses: Vec::new(), languages };
         let mut start = 0;
         for at in 1..=read.tokens.len() {
             if at == read.tokens.len() || read.begins_clause(at) {
@@ -90,8 +96,8 @@ impl Prompt {
 
     /// Whether a word has a role in the prompt's languages.
     pub(super) fn has_role(&self, at: usize, role: WordRole) -> bool {
-        let Some(token) = self.tokens.get(at) else { return false };
-        lexicon().roles(token).iter().any(|(language, known)| *known == role && self.languages.contains(language))
+        let roles = self.roles.get(at).copied().unwrap_or_default();
+        roles.iter().any(|(language, known)| *known == role && self.languages.contains(language))
     }
 
     /// Whether a word is a term of business.
@@ -105,24 +111,30 @@ impl Prompt {
 
     /// Whether a clause points to what was asked for before it: `.. for each of them`.
     pub(super) fn points_back(&self, clause: &Clause) -> bool {
-        const BACK: &str = "it them each those these they result results accordingly ihnen jede jeden jedem jeder damit daraus davon dafur \
-     cada ellos ellas esos estas chacun chacune chaque eux leur";
+        static BACK: WordList = WordList::new(
+            "it them each those these they result results accordingly ihnen jede jeden jedem jeder damit daraus davon dafur \
+     cada ellos ellas esos estas chacun chacune chaque eux leur",
+        );
         let tokens = self.tokens.get(clause.tokens.0..clause.tokens.1).unwrap_or_default();
-        clause.tokens.0 > 0 && tokens.iter().any(|token| is_among(&token.folded, BACK))
+        clause.tokens.0 > 0 && tokens.iter().any(|token| BACK.has(&token.folded))
     }
 
     /// Whether something else is wanted from here on: `.. and show me the weather`.
     pub(super) fn turns_to_us(&self, at: usize) -> bool {
-        const WISHES: &str = "show list give tell find count search then afterwards zeig zeige liste gib nenne such suche dann danach muestra \
-     muestrame dame dime busca lista luego despues montre donne dis cherche puis ensuite";
-        let is_wish = |at: usize| self.tokens.get(at).is_some_and(|token| is_among(&token.folded, WISHES));
+        static WISHES: WordList = WordList::new(
+            "show list give tell find count search then afterwards zeig zeige liste gib nenne such suche dann danach muestra \
+     muestrame dame dime busca lista luego despues montre donne dis cherche puis ensuite",
+        );
+        let is_wish = |at: usize| self.tokens.get(at).is_some_and(|token| WISHES.has(&token.folded));
         is_wish(at) || (self.has_role(at, WordRole::Join) && is_wish(at + 1))
     }
 
     /// Whether a word does something in a sentence, and says nothing of a subject.
     fn is_small(&self, at: usize) -> bool {
         use WordRole::{Auxiliary, Join, No, Oneself, Ours, Stop};
-        [Stop, Auxiliary, Oneself, Ours, No, Join].into_iter().any(|role| self.has_role(at, role))
+        const SMALL: [WordRole; 6] = [Stop, Auxiliary, Oneself, Ours, No, Join];
+        let roles = self.roles.get(at).copied().unwrap_or_default();
+        roles.iter().any(|(language, known)| SMALL.contains(known) && self.languages.contains(language))
     }
 
     fn ends_sentence(&self, before: usize) -> bool {
@@ -131,8 +143,9 @@ impl Prompt {
     }
 
     fn begins_clause(&self, at: usize) -> bool {
-        const CALLS: &str = "ask tell use have let frag frage nutze lass pregunta pide usa dile demande utilise dis";
-        let calls = self.tokens.get(at).is_some_and(|token| is_among(&token.folded, CALLS));
+        static CALLS: WordList =
+            WordList::new("ask tell use have let frag frage nutze lass pregunta pide usa dile demande utilise dis");
+        let calls = self.tokens.get(at).is_some_and(|token| CALLS.has(&token.folded));
         let asks = calls
             || self.has_role(at, WordRole::Ask)
             || self.has_role(at, WordRole::Auxiliary)
@@ -146,8 +159,9 @@ impl Prompt {
     }
 
     fn is_greeting(&self, at: usize) -> bool {
-        const GREETINGS: &str = "hi hello hey hallo moin hola bonjour salut morning morgen tag dias";
-        self.tokens.get(at).is_some_and(|token| is_among(&token.folded, GREETINGS))
+        static GREETINGS: WordList =
+            WordList::new("hi hello hey hallo moin hola bonjour salut morning morgen tag dias");
+        self.tokens.get(at).is_some_and(|token| GREETINGS.has(&token.folded))
     }
 
     fn clause(&self, from: usize, to: usize) -> Clause {
@@ -178,11 +192,11 @@ impl Prompt {
 
     /// Whether it asks what a term means: `What is inventory turnover?`; not `What is overdue?` nor `What is in stock?`.
     fn asks_for_meaning(&self, from: usize, to: usize) -> bool {
-        const STATES: &str = "overdue due unpaid outstanding missing late left available damaged";
+        static STATES: WordList = WordList::new("overdue due unpaid outstanding missing late left available damaged");
         let word = |at: usize| self.tokens.get(at).map_or("", |token| token.folded.as_str());
         let is_term = |at: usize| {
             let is_plain = self.tokens.get(at).is_some_and(|token| !token.is_capital);
-            is_plain && !self.has_role(at, WordRole::Stop) && !is_among(word(at), STATES) && word(at).len() > 3
+            is_plain && !self.has_role(at, WordRole::Stop) && !STATES.has(word(at)) && word(at).len() > 3
         };
         word(from) == "what"
             && matches!(word(from + 1), "is" | "are" | "s")
@@ -305,10 +319,9 @@ fn ends(folded: &str) -> Vec<String> {
 }
 
 /// The languages that a prompt may be in, the likeliest first: those whose small words it has, and English; all if it has none.
-fn languages_of(tokens: &[Token]) -> Vec<TextLanguage> {
+fn languages_of(roles: &[WordRoles]) -> Vec<TextLanguage> {
     let count = |language: TextLanguage| {
-        let of = |token: &&Token| lexicon().roles(token).iter().any(|(known, _)| *known == language);
-        tokens.iter().filter(of).count()
+        roles.iter().filter(|of_word| of_word.iter().any(|(known, _)| *known == language)).count()
     };
     let counts = TextLanguage::ALL.map(|language| (language, count(language)));
     let most = counts.iter().map(|(_, count)| *count).max().unwrap_or(0);

@@ -80,7 +80,7 @@ impl GroundingService {
         let may_be = |one: &Similarity| {
             is_known(one.kind, &one.name) && !denied.iter().any(|(kind, name)| *kind == one.kind && *name == one.name)
         };
-        match self.0.embeddings.similar(prompt, settings, deadline).await {
+        match Box::pin(self.0.embeddings.similar(prompt, settings, deadline)).await {
             Some(similar) => fuse(findings, similar.into_iter().filter(may_be)),
             None => findings,
         }

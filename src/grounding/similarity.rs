@@ -6,16 +6,18 @@ use std::collections::BTreeSet;
 use super::lexicon::WordRole;
 use super::marks::{mark_of, number_of, signs_of};
 use super::prompt::{Prompt, Word};
-use super::text::{TextLanguage, fold, is_among, tokens};
+use super::text::{TextLanguage, WordList, fold, tokens};
 use super::vocabulary::Detail;
 
 /// Concepts of which a question may have one more or less.
-const FILLERS: &str = "#data_word #search #description #amount #money #person";
+static FILLERS: WordList = WordList::new("#data_word #search #description #amount #money #person");
 /// Concepts of words that are close for routing, but ask for different things: these are the same only if they are spelled so.
-const COARSE: &str = "#active #bonus #book_item #country #device #early #hour #loan #material #money_unit #month_name #most #least \
-    #music #profit #property #repository #review #server #shipment #size #tenant #transaction #vehicle #weather #weekday";
+static COARSE: WordList = WordList::new(
+    "#active #bonus #book_item #country #device #early #hour #loan #material #money_unit #month_name #most #least \
+    #music #profit #property #repository #review #server #shipment #size #tenant #transaction #vehicle #weather #weekday",
+);
 /// Times that may be the value of a parameter.
-const MOMENTS: &str = "#today #yesterday #tomorrow #month_name #weekday";
+static MOMENTS: WordList = WordList::new("#today #yesterday #tomorrow #month_name #weekday");
 
 /// What a word is in a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,18 +189,18 @@ impl Part {
         let written: Vec<_> = tokens(&word.written, 9).into_iter().map(|token| token.folded).collect();
         let folded = fold(&word.written);
         let mut terms: BTreeSet<String> = word.terms.iter().cloned().collect();
-        let has = |list: &str| word.terms.iter().any(|term| is_among(term, list));
+        let has = |list: &WordList| word.terms.iter().any(|term| list.has(term));
         let is_known = word.terms.iter().any(|term| term.starts_with('#'));
         let is_number = written.iter().all(|word| word.chars().all(|c| c.is_numeric()));
         let is_quoted = written.iter().all(|word| quoted.contains(word));
         let kind = match () {
-            () if is_number || word.is_name || is_quoted || has(MOMENTS) => PartKind::Value,
-            () if has(FILLERS) => PartKind::Filler,
+            () if is_number || word.is_name || is_quoted || has(&MOMENTS) => PartKind::Value,
+            () if has(&FILLERS) => PartKind::Filler,
             () if !is_known => PartKind::Unknown,
             () => PartKind::Needed,
         };
         let is_compound = is_known && written.len() == 1 && !word.terms.contains(&folded);
-        if has(COARSE) && !is_compound {
+        if has(&COARSE) && !is_compound {
             let stems = TextLanguage::ALL.map(|language| language.stem(&word.written.to_lowercase()));
             terms = stems.into_iter().chain([folded]).collect();
         }

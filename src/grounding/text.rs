@@ -1,8 +1,14 @@
 //! Words of texts and names: cut, folded and stemmed.
 
-use std::sync::LazyLock;
+use std::collections::{HashMap, HashSet};
+use std::sync::{LazyLock, OnceLock};
 
+use parking_lot::RwLock;
 use rust_stemmers::{Algorithm, Stemmer};
+
+/// Words of which stems are kept, in each language, and their length at most, in bytes.
+const MAX_KNOWN_WORDS: usize = 10_000;
+const MAX_KNOWN_BYTES: usize = 32;
 
 /// A language whose words are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +33,24 @@ impl TextLanguage {
         })
     }
 
-    /// The stem of a word in small letters, folded.
+    /// The stem of a word in small letters, folded. Those of the commonest words are kept.
     pub(super) fn stem(self, word: &str) -> String {
+        static KNOWN: LazyLock<[RwLock<HashMap<String, String>>; 4]> = LazyLock::new(Default::default);
+        let Some(known) = KNOWN.get(self as usize).filter(|_| word.len() <= MAX_KNOWN_BYTES) else {
+            return self.computed_stem(word);
+        };
+        if let Some(stem) = known.read().get(word) {
+            return stem.clone();
+        }
+        let stem = self.computed_stem(word);
+        let mut known = known.write();
+        if known.len() < MAX_KNOWN_WORDS {
+            known.insert(word.to_owned(), stem.clone());
+        }
+        stem
+    }
+
+    fn computed_stem(self, word: &str) -> String {
         static STEMMERS: LazyLock<[Stemmer; 4]> = LazyLock::new(|| {
             [Algorithm::English, Algorithm::German, Algorithm::Spanish, Algorithm::French].map(Stemmer::create)
         });
@@ -43,9 +65,21 @@ impl TextLanguage {
     }
 }
 
-/// Whether a word is in a list of words with spaces between them.
-pub(super) fn is_among(word: &str, list: &str) -> bool {
-    list.split(' ').any(|listed| listed == word)
+/// A list of words, written with spaces between them.
+pub(super) struct WordList {
+    text: &'static str,
+    words: OnceLock<HashSet<&'static str>>,
+}
+
+impl WordList {
+    pub(super) const fn new(text: &'static str) -> Self {
+        Self { text, words: OnceLock::new() }
+    }
+
+    /// Whether a word is in the list.
+    pub(super) fn has(&self, word: &str) -> bool {
+        self.words.get_or_init(|| self.text.split(' ').collect()).contains(word)
+    }
 }
 
 /// What long words of one origin share: `interact`, `interactions`, `interacciones`.
@@ -137,6 +171,9 @@ fn split_case(word: &str) -> Vec<String> {
 
 /// In small letters without diacritics.
 pub(super) fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
     let mut folded = String::with_capacity(text.len());
     for c in text.chars().flat_map(char::to_lowercase) {
         fold_into(&mut folded, c);

@@ -80,6 +80,12 @@ static COMPILED: LazyLock<Vec<(Intent, f64, Regex)>> = LazyLock::new(|| {
 
 static HINT: LazyLock<Regex> = LazyLock::new(|| compile(HINTS));
 
+/// All of them: most prompts fit none, which one pass tells.
+static ANY: LazyLock<Regex> = LazyLock::new(|| {
+    let rules = RULES.iter().flat_map(|(_, _, patterns)| patterns.iter());
+    compile(&rules.chain(HINTS).copied().collect::<Vec<_>>())
+});
+
 fn compile(patterns: &[&str]) -> Regex {
     constant_regex(&patterns.join("|"))
 }
@@ -87,6 +93,9 @@ fn compile(patterns: &[&str]) -> Regex {
 /// Classifies by rules.
 pub(in crate::chat) fn of_rules(prompt: &str) -> Classification {
     let prompt = beginning(prompt).to_lowercase();
+    if !ANY.is_match(&prompt) {
+        return Classification { intent: Intent::GeneralLlm, confidence: 0.7 };
+    }
     let rule = COMPILED.iter().find(|(_, _, pattern)| pattern.is_match(&prompt));
     match rule {
         Some((intent, confidence, _)) => Classification { intent: *intent, confidence: *confidence },
