@@ -1,10 +1,11 @@
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
-use tracing::{Instrument, info_span};
+use tracing::{Instrument, debug_span};
 
 use super::context::{ChatContext, TaskContext, millis};
 use super::deadline_budget::DeadlineBudget;
@@ -54,7 +55,7 @@ pub(super) async fn execute<'a>(
 /// Runs one task, and measures how long it took.
 async fn run_task<'a>(context: TaskContext<'a>, task: &'a Task, inputs: Inputs) -> TaskReport<'a> {
     let started = Instant::now();
-    let span = info_span!("task", task = task.id, action = task.kind.action().as_str(), target = task.kind.target());
+    let span = debug_span!("task", task = task.id, action = task.kind.action().as_str(), target = task.kind.target());
     let result = tasks::run(&task.kind, &context, inputs).instrument(span).await;
     TaskReport::ended(task, result, started.elapsed())
 }
@@ -122,7 +123,8 @@ struct Executor<'a, F> {
     /// Whether there are several steps, so that each has to be named.
     is_compound: bool,
     waiting: Vec<&'a Task>,
-    running: FuturesUnordered<F>,
+    /// Boxed, because an empty list has room for one.
+    running: FuturesUnordered<Pin<Box<F>>>,
     /// By id: the round in which a step ended, and its result or why there is none.
     ended: HashMap<&'a str, (usize, Result<String, String>)>,
     /// The longest chain of tasks that was begun.
@@ -152,7 +154,7 @@ where
                             TaskReport::skipped(task, Error::new(ErrorKind::Upstream, why))
                         }
                         Ok(inputs) => {
-                            self.running.push(start(task, inputs));
+                            self.running.push(Box::pin(start(task, inputs)));
                             continue;
                         }
                         Err(why) => TaskReport::skipped(task, why),

@@ -19,13 +19,13 @@ pub(super) async fn plan(
     let mut draft = Draft::new(route, request, settings)?;
     draft.add_stages()?;
     for (found, tool) in draft.chosen_tools() {
-        let function = functions::chosen(service, found, tool, settings, deadline).await;
+        let function = Box::pin(functions::chosen(service, found, tool, settings, deadline)).await;
         draft.add_function(found, function);
     }
     draft.add_chosen_agents();
     for task in &draft.steps {
         if let TaskKind::ToolRun(run) = &task.kind {
-            functions::check_arguments(service, run, settings, deadline).await?;
+            Box::pin(functions::check_arguments(service, run, settings, deadline)).await?;
         }
     }
     let functions = functions::offered(service, draft.offered.clone(), request, settings, deadline).await;

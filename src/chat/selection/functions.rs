@@ -35,7 +35,7 @@ pub(in crate::chat) async fn offered(
         return OfferedFunctions::default();
     }
     let deadline = deadline.at_most(LISTING_TIMEOUT.min(deadline.remaining() / 4));
-    let found = service.functions(tools.clone(), settings, deadline).await;
+    let found = Box::pin(service.functions(tools.clone(), settings, deadline)).await;
     let ToolFunctions { mut all, problems: mut missing, warnings: left_out } = found;
     if let Some(only) = &request.options.tools {
         if missing.is_empty() {

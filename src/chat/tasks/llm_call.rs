@@ -13,7 +13,7 @@ pub(super) async fn run(context: &TaskContext<'_>, inputs: &Inputs) -> Result<Ta
     let messages = context.messages(inputs, instruction.as_deref());
     let completion = match &shortfall {
         None => stream_answer(context, messages, Vec::new()).await,
-        Some(shortfall) => disclosing_answer(context, messages, shortfall).await,
+        Some(shortfall) => Box::pin(disclosing_answer(context, messages, shortfall)).await,
     };
     let completion = with_text(completion.map_err(Error::from)?)?;
     Ok(TaskOutput {
@@ -68,7 +68,7 @@ pub(super) async fn stream_answer(
         return Ok(completion);
     }
     let llm = chat.settings.llm.effective();
-    let mut chunks = Box::pin(chat.services.llm.stream(llm, &request, context.deadline).await?);
+    let mut chunks = Box::pin(Box::pin(chat.services.llm.stream(llm, &request, context.deadline)).await?);
     let (begun, mut whole) = (answer.written().len(), Completion::default());
     while let Some(chunk) = chunks.next().await {
         match chunk? {

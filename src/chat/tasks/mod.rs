@@ -25,15 +25,16 @@ mod written_query;
 use super::context::TaskContext;
 use super::task::{Inputs, TaskFailure, TaskKind, TaskOutput};
 
-/// Does a task.
+/// Does a task. Its work is boxed: a chat would else have room for the largest of all, which is copied each time that the chat's
+/// future is moved.
 pub(super) async fn run(kind: &TaskKind, context: &TaskContext<'_>, inputs: Inputs) -> Result<TaskOutput, TaskFailure> {
     match kind {
-        TaskKind::LlmCall if context.plan.functions.is_empty() => llm_call::run(context, &inputs).await,
-        TaskKind::LlmCall => tool_loop::run(context, inputs).await,
-        TaskKind::ExternalAgent(choice) => external_agent::run(context, choice, &inputs).await,
-        TaskKind::DataQuery(query) => data_query::run(context, query).await,
-        TaskKind::ToolRun(run) => tool_run::run(context, run).await,
-        TaskKind::ToolCall(function) => tool_call::run(context, function, &inputs).await,
-        TaskKind::Program(tool) => program::run(context, tool, &inputs).await,
+        TaskKind::LlmCall if context.plan.functions.is_empty() => Box::pin(llm_call::run(context, &inputs)).await,
+        TaskKind::LlmCall => Box::pin(tool_loop::run(context, inputs)).await,
+        TaskKind::ExternalAgent(choice) => Box::pin(external_agent::run(context, choice, &inputs)).await,
+        TaskKind::DataQuery(query) => Box::pin(data_query::run(context, query)).await,
+        TaskKind::ToolRun(run) => Box::pin(tool_run::run(context, run)).await,
+        TaskKind::ToolCall(function) => Box::pin(tool_call::run(context, function, &inputs)).await,
+        TaskKind::Program(tool) => Box::pin(program::run(context, tool, &inputs)).await,
     }
 }
