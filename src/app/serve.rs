@@ -25,6 +25,7 @@ use super::open_files::room_for_connections;
 use super::write_timeout::WriteTimeoutStream;
 use crate::kernel::Error;
 use crate::settings::ServerSettings;
+use crate::telemetry;
 use crate::web::{ReplySize, normalize_path};
 
 /// Largest head of a request, and about what is kept of a stream whose client does not read.
@@ -173,6 +174,7 @@ pub async fn stop_signal() {
     }
     tokio::spawn(async move {
         if wait().await.is_ok() {
+            telemetry::flush();
             #[expect(clippy::exit, reason = "asked for twice: what is under way is given up")]
             std::process::exit(130);
         }

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Serialize;
@@ -105,16 +106,21 @@ impl LogEntry {
             Level::INFO => ("\x1b[32m", "\x1b[0m"),
             _ => ("\x1b[2m", "\x1b[0m"),
         };
-        let time = Clock::rfc3339(self.at_ms);
-        let mut line = format!("{time} {begin}{:>5}{end} {}", self.level, escape(&self.message));
+        let message = escape(&self.message);
+        let level = self.level.as_str();
+        let indent = if level.len() < 5 { " " } else { "" };
+        let mut line = [&Clock::rfc3339(self.at_ms), " ", begin, indent, level, end, " ", &message].concat();
         for (name, value) in &self.fields {
-            line.push_str(&match value {
-                Value::String(text) => format!(" {name}={}", quoted(text)),
-                other => format!(" {name}={other}"),
-            });
+            line.extend([" ", name, "="]);
+            match value {
+                Value::String(text) => line.push_str(&quoted(text)),
+                other => line.push_str(&other.to_string()),
+            }
         }
         for (name, id) in [("request_id", &self.request_id), ("execution_id", &self.execution_id)] {
-            line.extend(id.as_ref().map(|id| format!(" {name}={}", quoted(id))));
+            if let Some(id) = id {
+                line.extend([" ", name, "=", &quoted(id)]);
+            }
         }
         line.push('\n');
         line
@@ -128,7 +134,10 @@ impl LogEntry {
 }
 
 /// A text with nothing in it that ends a line, moves a terminal's cursor or turns what follows around.
-fn escape(text: &str) -> String {
+fn escape(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Cow::Borrowed(text);
+    }
     let escape = |c: char| if is_plain(c) { c.to_string() } else { c.escape_debug().to_string() };
     text.chars().map(escape).collect()
 }
@@ -137,9 +146,13 @@ fn is_plain(c: char) -> bool {
     matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1
 }
 
-fn quoted(text: &str) -> String {
+fn quoted(text: &str) -> Cow<'_, str> {
+    let is_bare = |byte: u8| matches!(byte, b'!'..=b'~') && !matches!(byte, b'"' | b'=');
+    if !text.is_empty() && text.bytes().all(is_bare) {
+        return Cow::Borrowed(text);
+    }
     let bare = |c: char| is_plain(c) && !c.is_whitespace() && c != '"' && c != '=';
-    if !text.is_empty() && text.chars().all(bare) { text.to_owned() } else { format!("{text:?}") }
+    if !text.is_empty() && text.chars().all(bare) { text.into() } else { format!("{text:?}").into() }
 }
 
 /// Collects what an event says.

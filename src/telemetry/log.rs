@@ -47,6 +47,11 @@ pub fn print_fatal(text: &str) {
     writer::write_stderr(REDACTOR.redact(text) + "\n");
 }
 
+/// Writes what the log still holds, unless nobody reads it: for an end of the process that drops nothing.
+pub fn flush() {
+    drop(FlushGuard(&RING));
+}
+
 /// Masks the secrets of these settings in the log from now on, whatever they become.
 pub fn redact_secrets_of(settings: SharedSettings) {
     REDACTOR.set_settings(settings);

@@ -1,5 +1,6 @@
 //! What is counted and timed, for Prometheus. One function per occasion; nothing else records.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ const SECONDS: [f64; 17] =
 /// Upper bounds of the server's own time.
 const OWN_SECONDS: [f64; 11] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
 
-type Label = (&'static str, String);
+type Label = (&'static str, Cow<'static, str>);
 type Counters<const N: usize> = Family<[Label; N], Counter>;
 type Times<const N: usize> = Family<[Label; N], Histogram, fn() -> Histogram>;
 
@@ -106,7 +107,12 @@ fn times<const N: usize>() -> Times<N> {
 }
 
 fn labels<const N: usize>(labels: [(&'static str, &str); N]) -> [Label; N] {
-    labels.map(|(name, value)| (name, value.to_owned()))
+    labels.map(|(name, value)| (name, Cow::Owned(value.to_owned())))
+}
+
+/// [`labels`] of words that stand in the source, which need no memory.
+fn constant<const N: usize>(labels: [(&'static str, &'static str); N]) -> [Label; N] {
+    labels.map(|(name, value)| (name, Cow::Borrowed(value)))
 }
 
 /// A request was served, or (without a status) its client left. `method` and `route` come from lists that are bounded.
@@ -119,9 +125,12 @@ pub fn http_request(method: &'static str, route: &str, status: Option<u16>, took
         Some(..500) => "4xx",
         Some(_) => "5xx",
     };
-    let (method, route) = (("method", method), ("route", route));
-    METRICS.requests.get_or_create(&labels([method, route, ("status", status)])).inc();
-    METRICS.request_seconds.get_or_create(&labels([method, route])).observe(took.as_secs_f64());
+    let [method, status] = constant([("method", method), ("status", status)]);
+    let [route] = labels([("route", route)]);
+    let all = [method, route, status];
+    METRICS.requests.get_or_create(&all).inc();
+    let [method, route, _] = all;
+    METRICS.request_seconds.get_or_create(&[method, route]).observe(took.as_secs_f64());
 }
 
 /// How much of a request's time the server itself took.
@@ -131,8 +140,8 @@ pub fn overhead(route: &str, own: Duration) {
 
 /// A chat request has ended.
 pub fn chat(intent: &'static str, outcome: &'static str, took: Duration) {
-    METRICS.chats.get_or_create(&labels([("intent", intent), ("outcome", outcome)])).inc();
-    METRICS.chat_seconds.get_or_create(&labels([("intent", intent)])).observe(took.as_secs_f64());
+    METRICS.chats.get_or_create(&constant([("intent", intent), ("outcome", outcome)])).inc();
+    METRICS.chat_seconds.get_or_create(&constant([("intent", intent)])).observe(took.as_secs_f64());
 }
 
 /// A step of a chat request has ended. Both words come from lists that are bounded.
@@ -142,7 +151,7 @@ pub fn step(action: &str, outcome: &str) {
 
 /// The cache was asked for an answer.
 pub fn cache(hit: bool) {
-    METRICS.cache.get_or_create(&labels([("outcome", if hit { "hit" } else { "miss" })])).inc();
+    METRICS.cache.get_or_create(&constant([("outcome", if hit { "hit" } else { "miss" })])).inc();
 }
 
 /// How often the cache had an answer since the start, and how often it had none.
@@ -153,7 +162,14 @@ pub fn cache_lookups() -> (u64, u64) {
 
 /// A line was logged.
 pub(super) fn log_line(level: Level) {
-    METRICS.log_lines.get_or_create(&[("level", level.as_str().to_ascii_lowercase())]).inc();
+    let name = match level {
+        Level::ERROR => "error",
+        Level::WARN => "warn",
+        Level::INFO => "info",
+        Level::DEBUG => "debug",
+        Level::TRACE => "trace",
+    };
+    METRICS.log_lines.get_or_create(&constant([("level", name)])).inc();
 }
 
 /// An agent, a data source or a tool was called. `outcome` comes from a list that is bounded.
@@ -195,7 +211,7 @@ impl LlmCall {
     /// It took so many attempts.
     pub fn attempted(&self, attempts: u32) {
         let retries = u64::from(attempts.saturating_sub(1));
-        METRICS.llm_retries.get_or_create(&[("model", self.model.clone())]).inc_by(retries);
+        METRICS.llm_retries.get_or_create(&labels([("model", &self.model)])).inc_by(retries);
     }
 
     /// A piece of a streamed answer has come.
@@ -234,7 +250,7 @@ impl LlmCall {
     }
 
     fn observe(&self, times: &Times<1>) {
-        times.get_or_create(&[("model", self.model.clone())]).observe(self.started.elapsed().as_secs_f64());
+        times.get_or_create(&labels([("model", &self.model)])).observe(self.started.elapsed().as_secs_f64());
     }
 }
 

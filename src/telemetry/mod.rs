@@ -20,6 +20,6 @@ pub use exposition::{Sample, exposition};
 pub use level::{LEVEL_INPUT_NAMES, LEVEL_OUTPUT_NAMES, check_level};
 #[cfg(test)]
 pub(crate) use log::init_for_tests;
-pub use log::{init, logs, print_fatal, redact_secrets_of};
+pub use log::{flush, init, logs, print_fatal, redact_secrets_of};
 pub use ring::{LogFilter, LogRing};
 pub use writer::FlushGuard;

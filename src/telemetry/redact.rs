@@ -1,5 +1,6 @@
 use std::sync::LazyLock;
 
+use aho_corasick::AhoCorasick;
 use parking_lot::RwLock;
 use regex::{Captures, Regex};
 
@@ -28,13 +29,37 @@ impl Redactor {
 /// What looks like a secret by what stands before it, which stays: `api_key=...`, `Bearer ...`, `//user:...@`.
 fn mask_patterns(text: &str) -> String {
     static PATTERN: LazyLock<Option<Regex>> = LazyLock::new(pattern);
-    let Some(pattern) = PATTERN.as_ref() else { return text.to_owned() };
+    let Some(pattern) = PATTERN.as_ref().filter(|_| may_look_like_a_secret(text)) else { return text.to_owned() };
     let mask = |found: &Captures<'_>| {
         let kept = found.iter().skip(1).flatten().next().map_or("", |kept| kept.as_str());
         let end = if found.get(0).is_some_and(|all| all.as_str().ends_with('@')) { "@" } else { "" };
         format!("{kept}{MASK}{end}")
     };
     pattern.replace_all(text, mask).into_owned()
+}
+
+/// What each of the patterns has one of.
+const SIGNS: [&str; 12] = [
+    "authorization",
+    "cookie",
+    "key",
+    "token",
+    "passw",
+    "passphrase",
+    "pwd",
+    "secret",
+    "sig",
+    "bearer",
+    "basic",
+    "://",
+];
+
+/// Whether a pattern may fit: most lines have no sign of one, which is told much faster. Other letters than ASCII's may be taken for
+/// those of a sign, as the Kelvin sign is for a K.
+fn may_look_like_a_secret(text: &str) -> bool {
+    static FINDER: LazyLock<Option<AhoCorasick>> =
+        LazyLock::new(|| AhoCorasick::builder().ascii_case_insensitive(true).build(SIGNS).ok());
+    !text.is_ascii() || FINDER.as_ref().is_none_or(|signs| signs.is_match(text))
 }
 
 /// Each alternative has one group: what stays.

@@ -14,6 +14,8 @@ const MAX_BYTES: usize = 4_000_000;
 /// Lines that a reader gets at once, and the memory they may take beyond the first one.
 const MAX_BATCH_LINES: usize = 100;
 const MAX_BATCH_BYTES: usize = 64_000;
+/// How long the thread that writes lines waits for more of them to write at once.
+const GATHER_TIME: Duration = Duration::from_millis(10);
 
 /// The latest lines of the log, also for the thread that writes them: nobody waits for it, and it may lose some.
 #[derive(Debug, Default)]
@@ -33,6 +35,8 @@ struct RingState {
     /// The id of the latest line that was handed out to be written, and of the latest that has been.
     handed_out: u64,
     written: u64,
+    /// The id of the latest line that is not to wait for others.
+    urgent: u64,
     /// Lines that were not written and never will be.
     lost: u64,
 }
@@ -78,8 +82,15 @@ impl LogRing {
             state.bytes -= oldest.size();
         }
         let latest = state.latest;
+        if entry.level == Level::ERROR {
+            state.urgent = latest;
+        }
+        // Whoever gathers lines is not woken by each of them.
+        let is_awaited = latest == state.handed_out + 1 || !state.may_gather();
         drop(state);
-        self.changed.notify_all();
+        if is_awaited {
+            self.changed.notify_all();
+        }
         self.latest.send_replace(latest);
         entry
     }
@@ -102,6 +113,7 @@ impl LogRing {
     pub(super) fn next_batch(&self) -> (Vec<Arc<LogEntry>>, u64) {
         let mut state = self.state.lock();
         self.changed.wait_while(&mut state, |state| state.latest == state.handed_out);
+        self.changed.wait_while_for(&mut state, |state| state.may_gather(), GATHER_TIME);
         let (lines, missed) = state.after(state.handed_out);
         state.lost += missed;
         state.handed_out = lines.last().map_or(state.latest, |line| line.id);
@@ -121,6 +133,8 @@ impl LogRing {
     pub(super) fn flush(&self, timeout: Duration) {
         let mut state = self.state.lock();
         let goal = state.latest;
+        state.urgent = goal;
+        self.changed.notify_all();
         self.changed.wait_while_for(&mut state, |state| state.written < goal, timeout);
     }
 
@@ -137,6 +151,11 @@ impl LogRing {
 }
 
 impl RingState {
+    /// Whether the lines that are to be written may wait for more.
+    fn may_gather(&self) -> bool {
+        self.latest - self.handed_out < MAX_BATCH_LINES as u64 && self.urgent <= self.handed_out
+    }
+
     fn oldest(&self) -> u64 {
         self.lines.front().map_or(self.latest + 1, |entry| entry.id)
     }
@@ -242,6 +261,31 @@ mod tests {
             ring.mark_written(0);
         }
         ring.flush(Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn lines_are_gathered_but_for_errors_and_what_somebody_waits_for() {
+        let ring = LogRing::default();
+        let batch_after = |lines: &[Level]| {
+            lines.iter().for_each(|level| drop(ring.push(entry(*level, "x"))));
+            let started = std::time::Instant::now();
+            let count = ring.next_batch().0.len();
+            ring.mark_written(0);
+            (count, started.elapsed() >= GATHER_TIME)
+        };
+        assert_eq!(batch_after(&[Level::INFO]), (1, true));
+        let many = vec![Level::INFO; MAX_BATCH_LINES];
+        assert_eq!(batch_after(&many).0, MAX_BATCH_LINES);
+        let state = |lines: &[Level]| {
+            lines.iter().for_each(|level| drop(ring.push(entry(*level, "x"))));
+            ring.state.lock().may_gather()
+        };
+        assert!(state(&[Level::INFO, Level::WARN]) && !state(&[Level::ERROR]) && !state(&[Level::INFO]));
+        assert_eq!(ring.next_batch().0.len(), 4);
+        ring.mark_written(0);
+        assert!(state(&[Level::INFO]), "nothing is urgent any more");
+        ring.flush(Duration::ZERO);
+        assert!(!state(&[]), "somebody waits");
     }
 
     #[test]
