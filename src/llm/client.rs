@@ -221,7 +221,7 @@ impl LlmClient {
         let wait = reply.header("retry-after").and_then(|header| retry_after(header, &self.clock));
         let status = reply.status_text();
         let said = Box::new(endpoint.error_report(reply, deadline).await);
-        Err(LlmError::Status { server: endpoint.shown.clone(), code, status, said, retry_after: wait })
+        Err(LlmError::Status { server: endpoint.shown(), code, status, said, retry_after: wait })
     }
 
     pub(super) async fn endpoint(&self, llm: &LlmSettings, deadline: Deadline) -> Result<Endpoint, LlmError> {
@@ -230,7 +230,7 @@ impl LlmClient {
         let dialect = match llm.provider {
             LlmProvider::OpenAi => ApiDialect::OpenAi,
             LlmProvider::Ollama => ApiDialect::Ollama,
-            LlmProvider::Auto => self.probe.ask(&self.http, base, key, deadline).await,
+            LlmProvider::Auto => Box::pin(self.probe.ask(&self.http, base, key, deadline)).await,
         };
         Ok(Endpoint::new(dialect, base, key))
     }

@@ -14,8 +14,6 @@ pub(super) const MAX_ANSWER_BYTES: usize = 20_000_000;
 pub(super) struct Endpoint {
     pub(super) dialect: ApiDialect,
     pub(super) base: String,
-    /// The name in messages.
-    pub(super) shown: String,
     pub(super) key: Option<Secret>,
     /// Masks the key.
     redaction: Redaction,
@@ -26,22 +24,26 @@ impl Endpoint {
         Self {
             dialect,
             base: base.to_owned(),
-            shown: display_url(base),
             key: key.cloned(),
             redaction: key.map(Secret::redaction).cloned().unwrap_or_default(),
         }
     }
 
+    /// The name in messages.
+    pub(super) fn shown(&self) -> String {
+        display_url(&self.base)
+    }
+
     pub(super) fn failed(&self, cause: CallError) -> LlmError {
-        LlmError::Call { server: self.shown.clone(), cause }
+        LlmError::Call { server: self.shown(), cause }
     }
 
     pub(super) fn incomplete(&self, what: &'static str) -> LlmError {
-        LlmError::Incomplete { server: self.shown.clone(), what }
+        LlmError::Incomplete { server: self.shown(), what }
     }
 
     pub(super) fn bad_reply(&self, what: &str) -> LlmError {
-        LlmError::BadReply { server: self.shown.clone(), what: self.redaction.text(what) }
+        LlmError::BadReply { server: self.shown(), what: self.redaction.text(what) }
     }
 
     /// The answer without the key. Parts of it were put together since they were masked.

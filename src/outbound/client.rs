@@ -12,6 +12,7 @@ use tokio::time::timeout_at;
 use tracing::Instrument;
 use url::Url;
 
+use super::checked_urls::CheckedUrls;
 use super::redirect::{self, MAX_REDIRECTS};
 use super::resolve::GuardedResolver;
 use super::{AddressGuard, CallError, tls};
@@ -20,6 +21,9 @@ use crate::settings::Environment;
 
 /// Longest time to reach a host, whatever the deadline allows.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections to one upstream that are kept while nobody calls it: as many as calls that go on side by side, which would else open
+/// new ones all the time.
+const MAX_IDLE_CONNECTIONS: usize = 256;
 /// How much of the body of an error is read, and how long it is waited for.
 const MAX_ERROR_BYTES: usize = 64_000;
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -55,7 +59,10 @@ pub struct Body {
 impl Body {
     /// A JSON value.
     pub fn json(value: &Value) -> Self {
-        Self { content_type: "application/json".to_owned(), bytes: value.to_string().into() }
+        Self {
+            content_type: "application/json".to_owned(),
+            bytes: serde_json::to_vec(value).unwrap_or_default().into(),
+        }
     }
 }
 
@@ -93,6 +100,7 @@ impl Call {
 pub struct HttpClient {
     inner: reqwest::Client,
     guard: AddressGuard,
+    urls: CheckedUrls,
     reader: JsonReader,
 }
 
@@ -109,11 +117,11 @@ impl HttpClient {
             .redirect(reqwest::redirect::Policy::none())
             .dns_resolver(GuardedResolver(guard.clone()))
             .pool_idle_timeout(Duration::from_secs(60))
-            .pool_max_idle_per_host(32)
+            .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
             .tls_backend_preconfigured(tls::config()?)
             .build()
             .map_err(|error| Error::internal("the HTTP client could not be built", error))?;
-        Ok(Self { inner, guard, reader })
+        Ok(Self { inner, guard, urls: CheckedUrls::default(), reader })
     }
 
     /// Reads JSON that upstreams send.
@@ -135,9 +143,8 @@ impl HttpClient {
 
     /// Sends the call and waits for the head of the reply, whatever its status.
     pub async fn send(&self, call: &Call, deadline: Deadline) -> Result<Reply, CallError> {
-        let url = Url::parse(&call.url).map_err(|_| CallError::Invalid("its URL is not valid".to_owned()))?;
-        self.guard.check_url(&url)?;
-        let span = tracing::info_span!("upstream", method = %call.method, host = url.host_str());
+        let url = self.urls.read(&call.url, &self.guard)?;
+        let span = tracing::debug_span!("upstream", method = %call.method, host = url.host_str());
         let mut request = self.inner.request(call.method.clone(), url).header(ACCEPT, &*call.accept);
         if let Some(authorization) = &call.authorization {
             let mut value = HeaderValue::try_from(authorization.expose())

@@ -6,6 +6,7 @@
 mod address;
 mod breaker;
 mod bridge;
+mod checked_urls;
 mod client;
 mod error;
 mod error_body;
