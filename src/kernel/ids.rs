@@ -1,9 +1,10 @@
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// A new random id (UUID version 4), for executions and requests.
+/// A new id that nobody can guess, for executions and requests. It begins with the time (UUID version 7), so that those of one
+/// table are added at the end of its index.
 pub fn new_id() -> String {
-    Uuid::new_v4().to_string()
+    Uuid::now_v7().to_string()
 }
 
 /// The version of what this text describes: the beginning of its digest.
