@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::ops::Deref;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -29,7 +28,7 @@ pub struct ChatResponse {
     /// Empty if there is none.
     pub answer: String,
     /// As replies show it.
-    pub metadata: ReplyMetadata,
+    pub metadata: String,
     /// What data sources gave.
     pub data: Vec<Value>,
     /// What the model thought, if the request asks for it. No part of what is recorded.
@@ -93,29 +92,6 @@ impl<T> InPlanOrder<T> {
 
     fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.values().flatten()
-    }
-}
-
-/// `metadata` of a reply, without secrets.
-#[derive(Debug)]
-pub struct ReplyMetadata {
-    json: String,
-    value: Value,
-}
-
-impl ReplyMetadata {
-    /// The object as JSON.
-    pub(super) fn json(&self) -> &str {
-        &self.json
-    }
-}
-
-/// What is recorded.
-impl Deref for ReplyMetadata {
-    type Target = Value;
-
-    fn deref(&self) -> &Value {
-        &self.value
     }
 }
 
@@ -273,8 +249,7 @@ impl Progress {
         let redaction = chat.recorder.redaction();
         let steps: Vec<_> = chat.recorder.steps().into_iter().map(StepSummary::from).collect();
         let fields = self.metadata(chat, &steps, failure.is_some(), took);
-        let value = redaction.json(serde_json::to_value(&fields).unwrap_or_default());
-        let metadata = ReplyMetadata { json: redaction.to_json(&fields), value };
+        let metadata = redaction.to_json(&fields);
         let failure = failure.map(|error| error.clone().masked(redaction));
         let lacking = self.gaps.iter().filter(|gap| gap.degrades).map(|gap| redaction.text(&gap.text));
         let why = failure.as_ref().map(|error| error.public_detail().to_owned());
@@ -290,7 +265,7 @@ impl Progress {
             steps,
             duration_ms: millis(took),
             metadata,
-            data: self.data.0.into_values().flatten().map(|data| redaction.json(data)).collect(),
+            data: self.data.iter().map(|data| redaction.json(data.clone())).collect(),
             execution_id: chat.recorder.id().to_owned(),
             error: (!all.is_empty()).then(|| all.join("; ")),
             failure,

@@ -162,7 +162,7 @@ impl ChatService {
         // What was shown before it broke is part of what happened.
         let answer = if has_failed { chat.answer.heard() } else { Some(response.answer.clone()) };
         // Both are written at once, as a rule in one transaction, so what is recorded says that the turns are saved.
-        let recording = chat.recorder.finish(has_failed, answer, response.error.clone(), &response.metadata);
+        let recording = chat.recorder.finish(has_failed, answer, response.error.clone(), response.metadata.clone());
         let (is_saved, is_recorded) = join(OptionFuture::from(saving), recording).await;
         let lacks = [
             (is_saved == Some(false)).then_some("The conversation could not be saved"),
@@ -177,7 +177,7 @@ impl ChatService {
             progress.warnings.truncate(progress.warnings.len() - degraded.len());
             progress.warnings.extend(now_degraded);
             let corrected = progress.response(&chat, failure.as_ref(), started.elapsed());
-            chat.recorder.amend(corrected.error.clone(), &corrected.metadata).await;
+            chat.recorder.amend(corrected.error.clone(), corrected.metadata.clone()).await;
             corrected
         };
         ended.outcome = progress.outcome(failure.as_ref());

@@ -76,23 +76,23 @@ impl ExecutionRecorder {
     }
 
     /// The execution ends; if it has failed, `answer` is what a client was shown of it before. `error` is what went wrong, also with
-    /// an answer, and `metadata` that of the reply. It is written even if the client leaves now. Returns whether it is.
+    /// an answer, and `metadata` that of the reply, as JSON. It is written even if the client leaves now. Returns whether it is.
     pub async fn finish(
         &mut self,
         has_failed: bool,
         answer: Option<String>,
         error: Option<String>,
-        metadata: &Value,
+        metadata: String,
     ) -> bool {
         self.is_finished = true;
         let status = if has_failed { ExecutionStatus::Failed } else { ExecutionStatus::Completed };
-        let outcome = Outcome { status, answer, error, metadata: metadata.to_string() };
+        let outcome = Outcome { status, answer, error, metadata };
         log_failure("the execution could not be recorded", self.executions.finish(&self.id, outcome).await)
     }
 
     /// Corrects what was recorded of the end.
-    pub async fn amend(&self, error: Option<String>, metadata: &Value) {
-        let amended = self.executions.amend(&self.id, error, metadata.to_string()).await;
+    pub async fn amend(&self, error: Option<String>, metadata: String) {
+        let amended = self.executions.amend(&self.id, error, metadata).await;
         log_failure("the record of an execution could not be corrected", amended);
     }
 

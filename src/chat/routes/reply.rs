@@ -69,9 +69,9 @@ const ROOM: usize = 256;
 /// The body of a reply as JSON; for a failure it has the members of an error too.
 pub(super) fn chat_json(response: ChatResponse) -> (String, Option<ApiError>) {
     let ChatResponse { answer, metadata, reasoning, execution_id, error, failure, .. } = response;
-    let mut body = JsonObject::with_room(answer.len() + metadata.json().len() + ROOM);
+    let mut body = JsonObject::with_room(answer.len() + metadata.len() + ROOM);
     body.add("answer", &answer);
-    body.add_object("metadata", metadata.json(), reasoning.map(|reasoning| ("reasoning", reasoning)));
+    body.add_object("metadata", &metadata, reasoning.map(|reasoning| ("reasoning", reasoning)));
     body.add("execution_id", &execution_id);
     body.add("error", &error);
     let failure = failure.map(ApiError::from);
