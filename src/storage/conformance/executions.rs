@@ -203,7 +203,7 @@ async fn odd_texts_can_be_recorded(bench: &TestStores) {
 
 impl TestStores {
     /// In the database itself: a statement for Postgres, and one for the embedded store.
-    async fn execute(&self, postgres: &'static str, embedded: &'static str) {
+    pub(super) async fn execute(&self, postgres: &'static str, embedded: &'static str) {
         match &self.stores.postgres {
             Some(failover) => drop(sqlx::query(postgres).execute(&failover.connection().unwrap().pool).await.unwrap()),
             None => drop(sqlx::query(embedded).execute(self.stores.database.writer()).await.unwrap()),

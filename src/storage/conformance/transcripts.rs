@@ -117,7 +117,17 @@ async fn a_long_transcript_shows_its_newest_messages(bench: &TestStores) {
         store.create(transcript(id, None, 5)).await.unwrap();
     }
     store.add("few", said("Hello", 6), None).await.unwrap();
-    for number in 0..1005 {
+    // Most were added before, one by one.
+    bench
+        .execute(
+            "INSERT INTO transcript_message (id, transcript_id, role, content, metadata, created_at)
+             SELECT 'many' || n, 'many', 'user', n::text, '{}', 6 FROM generate_series(0, 996) AS n",
+            "WITH RECURSIVE count (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM count WHERE n < 996)
+             INSERT INTO transcript_message (id, transcript_id, role, content, metadata, created_at)
+             SELECT 'many' || n, 'many', 'user', CAST(n AS TEXT), '{}', 6 FROM count",
+        )
+        .await;
+    for number in 997..1005 {
         store.add("many", said(&number.to_string(), 6), None).await.unwrap();
     }
     let expected: Vec<String> = (5..1005).map(|number| number.to_string()).collect();
