@@ -115,13 +115,15 @@ fn window_change(write: &EmbeddedWrite, now_ms: i64, held: Option<usize>) -> Opt
     }
 }
 
-/// Whether it lies with what was to be written, and the database is fine: a value that does not fit, or is too large.
+/// Whether it lies with some of what was to be written, so that the rest may be written without it: a value that does not fit, a table that
+/// somebody has taken away. Without room, or with a database that is locked, broken or gone, nothing can be written.
 fn is_of_row(error: &sqlx::Error) -> bool {
-    const CONSTRAINT: &str = "19";
-    const TOO_BIG: &str = "18";
-    const MISMATCH: &str = "20";
-    let code = error.as_database_error().and_then(|error| error.code());
-    let primary = code.and_then(|code| code.parse::<u32>().ok()).map(|code| (code & 0xff).to_string());
-    let of_data = primary.is_some_and(|code| [CONSTRAINT, TOO_BIG, MISMATCH].contains(&code.as_str()));
-    of_data || matches!(error, sqlx::Error::Encode(_))
+    /// READONLY, BUSY, LOCKED, NOMEM, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, NOTADB.
+    const OF_DATABASE: [u32; 10] = [8, 5, 6, 7, 10, 11, 13, 14, 15, 26];
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    match code {
+        // The last eight bits are the kind of error.
+        Some(code) => !OF_DATABASE.contains(&(code & 0xff)),
+        None => matches!(error, sqlx::Error::Encode(_)),
+    }
 }
