@@ -157,15 +157,14 @@ async fn admitted(guard: &OriginGuard, mut http: Request, next: Next) -> Respons
 /// Puts what a reply varies by into one line, since some caches read only one, and the origin among it: pages of other origins may get
 /// another reply to the same request, a refusal even.
 fn merge_vary(headers: &mut HeaderMap) {
-    let mut names = header::ORIGIN.as_str().to_owned();
+    let mut names = vec![header::ORIGIN.as_str().to_owned()];
     let given = headers.get_all(header::VARY).iter().filter_map(|line| line.to_str().ok());
-    for name in given.flat_map(|line| line.split(',')).map(str::trim).filter(|name| !name.is_empty()) {
-        if !names.split(", ").any(|known| known.eq_ignore_ascii_case(name)) {
-            names.push_str(", ");
-            names.extend(name.chars().map(|c| c.to_ascii_lowercase()));
+    for name in given.flat_map(|line| line.split(',')).map(|name| name.trim().to_ascii_lowercase()) {
+        if !name.is_empty() && !names.contains(&name) {
+            names.push(name);
         }
     }
-    if let Ok(line) = HeaderValue::try_from(names) {
+    if let Ok(line) = HeaderValue::from_str(&names.join(", ")) {
         headers.insert(header::VARY, line);
     }
 }
