@@ -1,8 +1,9 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::{OptionFuture, join};
 use serde_json::Map;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span, info_span};
 
@@ -26,6 +27,9 @@ use crate::memory::{ContextMessage, ResponseCache};
 use crate::settings::{CacheSettings, IntentClassifier, MemorySettings, Settings, SharedSettings};
 use crate::storage::ExecutionStore;
 use crate::telemetry::metrics;
+
+/// How long a client waits for its record to be corrected. That goes on afterwards.
+const AMEND_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A request whose execution is recorded as running. Dropping it records the execution as cancelled.
 pub(super) struct RecordedRequest {
@@ -138,13 +142,14 @@ impl ChatService {
         let answer = AnswerBuffer::new(events.clone(), recorder.redaction().clone());
         let (services, sources) = (&self.services, WebSources::default());
         let chat = ChatContext { services, settings, request, deadline, recorder, events, answer, sources };
-        self.respond(chat, started).instrument(span).await
+        Box::pin(self.respond(chat, started)).instrument(span).await
     }
 
     /// The response to a request, as soon as both turns and the execution are written.
     async fn respond(&self, mut chat: ChatContext<'_>, started: Instant) -> ChatResponse {
         let mut progress = Progress::default();
-        let work = self.run(&chat, &mut progress);
+        // On the heap: it is moved from one wrapper to the next.
+        let work = Box::pin(self.run(&chat, &mut progress));
         let outcome = timeout_at(chat.deadline.instant(), work).await.unwrap_or_else(|_| Err(too_late(&chat.settings)));
 
         // An answer that exists is given, even if the time ran out while it was being told.
@@ -177,7 +182,10 @@ impl ChatService {
             progress.warnings.truncate(progress.warnings.len() - degraded.len());
             progress.warnings.extend(now_degraded);
             let corrected = progress.response(&chat, failure.as_ref(), started.elapsed());
-            chat.recorder.amend(corrected.error.clone(), corrected.metadata.clone()).await;
+            if is_recorded {
+                let amending = chat.recorder.amend(corrected.error.clone(), corrected.metadata.clone());
+                drop(timeout(AMEND_TIMEOUT, amending).await);
+            }
             corrected
         };
         ended.outcome = progress.outcome(failure.as_ref());

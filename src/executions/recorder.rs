@@ -5,8 +5,10 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::kernel::{Error, Redaction, new_id};
-use crate::storage::{Execution, ExecutionStatus, ExecutionStore, Outcome, Step};
+use crate::storage::{Execution, ExecutionStatus, ExecutionStore, Outcome, PendingWrite, Step};
 use crate::telemetry::metrics;
+
+const UNRECORDED: &str = "the execution could not be recorded";
 
 /// Records one execution: its beginning, its plan, its steps as they end, and its end. One that is dropped before its end is
 /// recorded as cancelled. A record that can't be written must not cost the client an answer, so that is logged only.
@@ -17,6 +19,8 @@ pub struct ExecutionRecorder {
     id: String,
     redaction: Redaction,
     steps: Mutex<Vec<Step>>,
+    /// Tells whether the beginning was written.
+    begun: Mutex<Option<PendingWrite>>,
     started: Instant,
     is_finished: bool,
 }
@@ -25,7 +29,7 @@ impl ExecutionRecorder {
     /// Records a new execution in this store. Writing that must not be cut short goes on in `background`.
     pub fn new(executions: ExecutionStore, background: TaskTracker, redaction: Redaction) -> Self {
         let (id, steps, started) = (new_id(), Mutex::default(), Instant::now());
-        Self { executions, background, id, redaction, steps, started, is_finished: false }
+        Self { executions, background, id, redaction, steps, begun: Mutex::default(), started, is_finished: false }
     }
 
     /// The id of the execution.
@@ -48,7 +52,8 @@ impl ExecutionRecorder {
             started_ms,
             ..Execution::default()
         };
-        log_failure("the execution could not be recorded", self.executions.begin(record).await);
+        let begun = self.executions.begin(record).await;
+        *self.begun.lock() = begun.inspect_err(|error| tracing::warn!(%error, "{UNRECORDED}")).ok();
     }
 
     /// The plan is made.
@@ -87,7 +92,14 @@ impl ExecutionRecorder {
         self.is_finished = true;
         let status = if has_failed { ExecutionStatus::Failed } else { ExecutionStatus::Completed };
         let outcome = Outcome { status, answer, error, metadata };
-        log_failure("the execution could not be recorded", self.executions.finish(&self.id, outcome).await)
+        let finished = self.executions.finish(&self.id, outcome).await;
+        // The end of what has not begun is written in vain.
+        let begun = self.begun.lock().take();
+        let has_begun = match begun {
+            Some(begun) => log_failure(UNRECORDED, begun.written().await.map(drop)),
+            None => false,
+        };
+        log_failure(UNRECORDED, finished) && has_begun
     }
 
     /// Corrects what was recorded of the end.

@@ -1,8 +1,8 @@
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// A new id that nobody can guess, for executions and requests. It begins with the time (UUID version 7), so that those of one
-/// table are added at the end of its index.
+/// A new id, for executions and requests. It begins with the time (UUID version 7), so that those of one table are added at the end of its
+/// index; it is no secret.
 pub fn new_id() -> String {
     Uuid::now_v7().to_string()
 }

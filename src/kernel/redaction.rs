@@ -77,9 +77,9 @@ impl Redaction {
         value
     }
 
-    /// `value` as JSON, every string in it masked as by [`Redaction::text`].
+    /// `value`, an object, as JSON; every string in it masked as by [`Redaction::text`].
     pub fn to_json(&self, value: &impl Serialize) -> String {
-        let text = serde_json::to_string(value).unwrap_or_default();
+        let text = serde_json::to_string(value).unwrap_or_else(|_| "{}".to_owned());
         match &self.0 {
             Some(known) if known.screen.may_find(&text) => {
                 self.json(serde_json::to_value(value).unwrap_or_default()).to_string()

@@ -50,8 +50,8 @@ impl KnownKeys {
         Ok(Self(Arc::new(Mutex::new(keys.into_iter().collect()))))
     }
 
-    fn has(&self, key: &str) -> bool {
-        self.0.lock().contains_key(key)
+    fn has(&self, key: &str, now_ms: i64) -> bool {
+        self.0.lock().get(key).is_some_and(|expires_at| *expires_at > now_ms)
     }
 
     /// Returns whether there is room for it until the next purge.
@@ -98,9 +98,10 @@ impl CacheStore {
 
     /// Forgets all values, those of other servers in the same Redis too; says how many those were.
     pub async fn clear(&self) -> Result<StoreCount, Error> {
-        self.writes.settle().await;
+        self.writes.drain().await;
         let deleting = sqlx::query("DELETE FROM cache_entry").execute(self.database.writer()).await;
         let embedded = deleting.map_err(failed("could not clear the cache"))?.rows_affected();
+        self.known.0.lock().clear();
         let mut cleared =
             StoreCount { count: usize::try_from(embedded).unwrap_or(usize::MAX), is_complete: self.redis.is_none() };
         if let Some(mut connection) = self.redis.as_ref().and_then(Failover::connection) {
@@ -121,7 +122,7 @@ impl CacheStore {
     }
 
     async fn get_embedded(&self, key: &str) -> Result<Option<String>, Error> {
-        if !self.known.has(key) {
+        if !self.known.has(key, self.clock.now_ms()) {
             return Ok(None);
         }
         if let Some(found) = self.read(key).await? {
@@ -148,7 +149,7 @@ impl CacheStore {
             return Ok(());
         }
         let change = EmbeddedChange::Cache { key: key.to_owned(), value: value.to_owned(), expires_at };
-        self.writes.push_unwatched(EmbeddedWrite { change, outbox: None }).await
+        self.writes.push_lingering(EmbeddedWrite { change, outbox: None }).await.map(drop)
     }
 
     pub(super) async fn purge(&self) -> Result<(), Error> {

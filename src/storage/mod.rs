@@ -41,3 +41,4 @@ pub use transcript::{
     AnswerFacts, PromptProfile, Transcript, TranscriptFilter, TranscriptMessage, TranscriptPage, TranscriptStore,
     TranscriptUsage, UsageCount,
 };
+pub use write_queue::PendingWrite;

@@ -21,8 +21,10 @@ const MAX_QUEUED_KIB: u32 = 32_768;
 const LINGER: Duration = Duration::from_millis(5);
 /// How long a change may wait for its turn: behind a locked or slow store, later ones fail instead of adding up their waits.
 const MAX_WAIT: Duration = Duration::from_secs(5);
-/// How long [`WriteQueue::settle`] and [`WriteQueue::close`] wait.
-const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a reader waits for what is to be written.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long [`WriteQueue::drain`] and [`WriteQueue::close`] wait for that.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Writes what a [`WriteQueue`] hands it.
 pub(super) trait BatchWriter: Send + Sync + 'static {
@@ -45,7 +47,7 @@ pub(super) trait QueuedChange: Send + 'static {
 }
 
 /// What came of a change; a number that depends on its kind.
-pub(super) type WriteOutcome = Result<usize, Error>;
+pub type WriteOutcome = Result<usize, Error>;
 
 /// The one way to write to a store: whatever waits is written in one transaction, in order. Cheap to clone.
 pub(super) struct WriteQueue<C> {
@@ -55,7 +57,7 @@ pub(super) struct WriteQueue<C> {
 
 /// A change that was put into the queue. It is written even if nobody waits for that.
 #[derive(Debug)]
-pub(crate) struct PendingWrite(oneshot::Receiver<WriteOutcome>);
+pub struct PendingWrite(oneshot::Receiver<WriteOutcome>);
 
 struct QueueState<C> {
     entries: Mutex<QueueEntries<C>>,
@@ -79,7 +81,9 @@ enum QueueEntry<C> {
 struct QueuedWrite<C> {
     change: C,
     queued_at: Instant,
-    waiter: Option<oneshot::Sender<WriteOutcome>>,
+    /// Whether somebody waits for it.
+    is_urgent: bool,
+    waiter: oneshot::Sender<WriteOutcome>,
     room: OwnedSemaphorePermit,
 }
 
@@ -106,16 +110,14 @@ impl<C: QueuedChange> WriteQueue<C> {
         Self { state, _task: Arc::new(task) }
     }
 
-    /// Puts a change into the queue, as soon as there is room.
+    /// Puts a change into the queue, as soon as there is room. Whoever does so is about to wait for it.
     pub(super) async fn push(&self, change: C) -> Result<PendingWrite, Error> {
-        let (waiter, outcome) = oneshot::channel();
-        self.add(change, Some(waiter)).await?;
-        Ok(PendingWrite(outcome))
+        self.add(change, true).await
     }
 
-    /// The same, for a change that nobody waits for: what goes wrong is logged.
-    pub(super) async fn push_unwatched(&self, change: C) -> Result<(), Error> {
-        self.add(change, None).await
+    /// The same, for a change that nobody waits for at once: it is written a moment later, together with what comes next.
+    pub(super) async fn push_lingering(&self, change: C) -> Result<PendingWrite, Error> {
+        self.add(change, false).await
     }
 
     /// Puts a change into the queue and waits until it is written.
@@ -123,63 +125,67 @@ impl<C: QueuedChange> WriteQueue<C> {
         self.push(change).await?.written().await
     }
 
-    /// Waits until all that was put into the queue before is written, or has waited too long. Returns whether it is written.
+    /// Waits until all that was put into the queue before is written, so that it can be read. Not for long: a reader is better off with
+    /// what is there.
     pub(super) async fn settle(&self) -> bool {
+        self.pass_fence(SETTLE_TIMEOUT, false).await
+    }
+
+    /// The same for whoever writes by another way, and must not come before.
+    pub(super) async fn drain(&self) {
+        if !self.pass_fence(DRAIN_TIMEOUT, false).await {
+            tracing::warn!("not all that waited could be written before what came after it");
+        }
+    }
+
+    /// Writes what waits, and takes nothing more.
+    pub(super) async fn close(&self) {
+        if !self.pass_fence(DRAIN_TIMEOUT, true).await {
+            tracing::warn!("not all that waited could be written before the store was closed");
+        }
+    }
+
+    async fn pass_fence(&self, limit: Duration, is_last: bool) -> bool {
         let (fence, passed) = oneshot::channel();
         {
             let mut entries = self.state.entries.lock();
             if entries.is_closed {
                 return false;
             }
+            entries.is_closed = is_last;
             entries.waiting.push_back(QueueEntry::Fence(fence));
             entries.is_urgent = true;
         }
         self.state.wake.notify_one();
-        timeout(SETTLE_TIMEOUT, passed).await.is_ok_and(|passed| passed.is_ok())
+        timeout(limit, passed).await.is_ok_and(|passed| passed.is_ok())
     }
 
-    /// Writes what waits, and takes nothing more.
-    pub(super) async fn close(&self) {
-        if !self.settle().await {
-            tracing::warn!("not all that waited could be written before the store was closed");
-        }
-        self.state.entries.lock().is_closed = true;
-    }
-
-    async fn add(&self, change: C, waiter: Option<oneshot::Sender<WriteOutcome>>) -> Result<(), Error> {
+    async fn add(&self, change: C, is_urgent: bool) -> Result<PendingWrite, Error> {
+        let (waiter, outcome) = oneshot::channel();
         let kib = u32::try_from(change.bytes() / 1024).unwrap_or(u32::MAX).clamp(1, MAX_QUEUED_KIB);
         let what = change.what();
-        let closed = || Error::internal(what, "the store is closed");
-        let late = |_| Error::internal(what, "the store is too slow");
-        let entering = self.state.room.clone().acquire_many_owned(kib);
-        let room = timeout(MAX_WAIT, entering).await.map_err(late)?.map_err(|_| closed())?;
-        let is_urgent = waiter.is_some();
-        let wakes = {
-            let mut entries = self.state.entries.lock();
-            if entries.is_closed {
-                return Err(closed());
+        let room = self.state.room.clone();
+        match room.clone().try_acquire_many_owned(kib) {
+            Ok(room) => self.state.enter(QueuedWrite { change, queued_at: Instant::now(), is_urgent, waiter, room })?,
+            Err(_) => {
+                let state = self.state.clone();
+                // In a task of its own: it goes on if whoever brings it leaves meanwhile.
+                let entering = tokio::spawn(async move {
+                    let slow = || Error::internal(what, "the store is too slow");
+                    let room = timeout(MAX_WAIT, room.acquire_many_owned(kib)).await.map_err(|_| slow())?;
+                    let room = room.map_err(|_| slow())?;
+                    state.enter(QueuedWrite { change, queued_at: Instant::now(), is_urgent, waiter, room })
+                });
+                entering.await.map_err(|error| Error::internal(what, error))??;
             }
-            // Whoever lingers is woken for what is urgent only.
-            let wakes = entries.waiting.is_empty() || is_urgent && !entries.is_urgent;
-            entries.waiting.push_back(QueueEntry::Write(QueuedWrite {
-                change,
-                queued_at: Instant::now(),
-                waiter,
-                room,
-            }));
-            entries.is_urgent |= is_urgent;
-            wakes
-        };
-        if wakes {
-            self.state.wake.notify_one();
         }
-        Ok(())
+        Ok(PendingWrite(outcome))
     }
 }
 
 impl PendingWrite {
     /// What came of it.
-    pub(crate) async fn written(self) -> WriteOutcome {
+    pub async fn written(self) -> WriteOutcome {
         self.0.await.unwrap_or_else(|_| Err(Error::internal("could not write to the store", "the writer has stopped")))
     }
 }
@@ -191,15 +197,10 @@ impl<C: QueuedChange> QueuedWrite<C> {
     }
 }
 
-fn answer(waiter: Option<oneshot::Sender<WriteOutcome>>, outcome: WriteOutcome) {
-    match waiter {
-        // Who has left does not mind.
-        Some(waiter) => drop(waiter.send(outcome)),
-        None => {
-            if let Err(error) = outcome {
-                tracing::warn!(%error, "a change that nobody waits for could not be written");
-            }
-        }
+fn answer(waiter: oneshot::Sender<WriteOutcome>, outcome: WriteOutcome) {
+    // What comes back has reached nobody.
+    if let Err(Err(error)) = waiter.send(outcome) {
+        tracing::warn!(%error, "a change that nobody waits for could not be written");
     }
 }
 
@@ -234,6 +235,24 @@ async fn write_batch<W: BatchWriter>(writer: &W, batch: Vec<QueuedWrite<W::Chang
 }
 
 impl<C: QueuedChange> QueueState<C> {
+    fn enter(&self, write: QueuedWrite<C>) -> Result<(), Error> {
+        let wakes = {
+            let mut entries = self.entries.lock();
+            if entries.is_closed {
+                return Err(Error::internal(write.change.what(), "the store is closed"));
+            }
+            // Whoever lingers is woken for what is urgent only.
+            let wakes = entries.waiting.is_empty() || write.is_urgent && !entries.is_urgent;
+            entries.is_urgent |= write.is_urgent;
+            entries.waiting.push_back(QueueEntry::Write(write));
+            wakes
+        };
+        if wakes {
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+
     /// Waits for something to write; if nobody waits for it, a moment longer for what comes next.
     async fn wait(&self) {
         let mut lingers_until = None;
@@ -278,7 +297,8 @@ impl<C: QueuedChange> QueueState<C> {
                 }
             }
         }
-        let is_waited_for = |item: &QueueEntry<C>| !matches!(item, QueueEntry::Write(QueuedWrite { waiter: None, .. }));
+        let is_waited_for =
+            |entry: &QueueEntry<C>| !matches!(entry, QueueEntry::Write(QueuedWrite { is_urgent: false, .. }));
         entries.is_urgent = entries.waiting.iter().any(is_waited_for);
         (batch, fences)
     }

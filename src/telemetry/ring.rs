@@ -37,6 +37,8 @@ struct RingState {
     written: u64,
     /// The id of the latest line that is not to wait for others.
     urgent: u64,
+    /// Bytes that came since lines were handed out last.
+    gathered: usize,
     /// Lines that were not written and never will be.
     lost: u64,
 }
@@ -75,6 +77,7 @@ impl LogRing {
         state.latest += 1;
         entry.id = state.latest;
         state.bytes += entry.size();
+        state.gathered += entry.size();
         let entry = Arc::new(entry);
         state.lines.push_back(Arc::clone(&entry));
         while state.lines.len() > MAX_LINES || state.bytes > MAX_BYTES {
@@ -114,6 +117,7 @@ impl LogRing {
         let mut state = self.state.lock();
         self.changed.wait_while(&mut state, |state| state.latest == state.handed_out);
         self.changed.wait_while_for(&mut state, |state| state.may_gather(), GATHER_TIME);
+        state.gathered = 0;
         let (lines, missed) = state.after(state.handed_out);
         state.lost += missed;
         state.handed_out = lines.last().map_or(state.latest, |line| line.id);
@@ -153,7 +157,8 @@ impl LogRing {
 impl RingState {
     /// Whether the lines that are to be written may wait for more.
     fn may_gather(&self) -> bool {
-        self.latest - self.handed_out < MAX_BATCH_LINES as u64 && self.urgent <= self.handed_out
+        let has_room = self.latest - self.handed_out < MAX_BATCH_LINES as u64 && self.gathered < MAX_BATCH_BYTES;
+        has_room && self.urgent <= self.handed_out
     }
 
     fn oldest(&self) -> u64 {

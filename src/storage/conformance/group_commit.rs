@@ -6,11 +6,13 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
+use sqlx::Row;
 
 use super::executions::{begun, step};
 use super::{TestStores, stories};
 use crate::kernel::{Clock, Role, UserId, new_id};
 use crate::storage::conversation::{ConversationStore, EmbeddedConversations, WindowCache};
+use crate::storage::embedded::batch_statements;
 use crate::storage::{ExecutionFilter, ExecutionStatus, Message, Outcome};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -90,6 +92,23 @@ async fn turns_of_one_user_keep_their_order(bench: &TestStores) {
     }
     let last: Vec<usize> = found.chunks(2).map(|pair| pair[0].content.parse().unwrap()).collect();
     assert!(last.iter().take(20).all(|number| *number >= 60), "{last:?}");
+}
+
+/// With a million executions, going through them for each batch would take seconds.
+#[tokio::test]
+async fn no_statement_of_a_batch_goes_through_a_table() {
+    let bench = TestStores::embedded().await.unwrap();
+    for sql in batch_statements() {
+        let plan = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));
+        let plan = plan.fetch_all(bench.stores.database.read()).await.unwrap();
+        let steps: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+        for (at, step) in steps.iter().enumerate() {
+            let is_of_given = step.contains("given") || step.contains("json_each") || step.contains("CONSTANT ROW");
+            assert!(!step.starts_with("SCAN") || is_of_given, "{sql}\n{steps:#?}");
+            // JSON that is gone through for each of many rows would be read anew each time.
+            assert!(at == 0 || !step.starts_with("SCAN given") || sql.contains("'interrupted'"), "{sql}\n{steps:#?}");
+        }
+    }
 }
 
 /// What happens to two conversations.

@@ -92,7 +92,7 @@ impl EmbeddedConversations {
     /// Forgets these conversations, remembers that, and puts it into the outbox if there is one: all or none.
     async fn clear_page(&self, page: &[Clearing], ticket: Option<OutboxTicket>) -> Result<(), Error> {
         // What was said before may still wait.
-        self.writes.settle().await;
+        self.writes.drain().await;
         let changing = self.windows.changing(page.iter().map(|(user, _)| user.as_str()));
         let work = async {
             let mut tx = self.database.write().await?;

@@ -45,14 +45,14 @@ pub(super) struct ConversationCopy<'a> {
 impl EmbeddedConversations {
     pub(super) async fn copy<'a>(&self, user: &'a UserId) -> Result<ConversationCopy<'a>, Error> {
         // Copies may still wait to be written.
-        self.writes.settle().await;
+        self.writes.drain().await;
         let tx = self.database.read().begin().await.map_err(failed(READING))?;
         Ok(ConversationCopy { tx, user, now_ms: self.clock.now_ms() })
     }
 
     /// Users whose conversation is copied here, or was cleared here, from the one after `last` on.
     pub(super) async fn users_after(&self, last: &str) -> Result<Vec<String>, Error> {
-        self.writes.settle().await;
+        self.writes.drain().await;
         sqlx::query_scalar(
             "SELECT user_id FROM conversation WHERE user_id > ?1 AND expires_at > ?2
              UNION SELECT user_id FROM tombstone WHERE user_id > ?1 ORDER BY user_id LIMIT ?3",

@@ -139,7 +139,7 @@ impl EmbeddedConversations {
         summary: &str,
     ) -> Result<(), Error> {
         // Copies of messages may still wait.
-        self.writes.settle().await;
+        self.writes.drain().await;
         let changing = self.windows.changing([user.as_str()]);
         let work = async {
             let mut tx = self.database.write().await?;

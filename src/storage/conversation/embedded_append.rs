@@ -22,7 +22,7 @@ impl EmbeddedConversations {
 
     /// The same, for a copy that nobody waits for.
     pub(super) async fn append_copy(&self, user: &UserId, batch: &AppendBatch<'_>) -> Result<(), Error> {
-        self.writes.push_unwatched(self.appending(user, batch, None)?).await
+        self.writes.push_lingering(self.appending(user, batch, None)?).await.map(drop)
     }
 
     fn appending(

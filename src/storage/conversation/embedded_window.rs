@@ -19,20 +19,29 @@ impl EmbeddedConversations {
             Err(reading) => reading,
         };
         let window = self.read_window(user, chars, now_ms).await.map_err(failed("could not read a conversation"))?;
-        let conversation = window.newest(chars, now_ms).unwrap_or_default();
-        reading.keep(window);
-        Ok(conversation)
+        match window.newest(chars, now_ms) {
+            Some(conversation) => {
+                reading.keep(window);
+                Ok(conversation)
+            }
+            None => {
+                tracing::warn!("a conversation has fewer messages than it counts");
+                Ok(Window { missing: 0, ..window }.newest(chars, now_ms).unwrap_or_default())
+            }
+        }
     }
 
     /// The end of a conversation, up to the message that no longer fits.
     async fn read_window(&self, user: &UserId, chars: usize, now_ms: i64) -> Result<Window, sqlx::Error> {
-        // SQLite adds up the lengths from the newest on, so a long conversation is not read into memory. One statement sees one moment.
+        // SQLite adds up the lengths from the newest on, so of a long conversation only numbers are kept aside. One statement sees one moment.
         let query = "SELECT conversation.summary, conversation.expires_at, conversation.message_count,
-                 newest.role, newest.content, newest.metadata, newest.created_at
+                 message.role, message.content, message.metadata, message.created_at
              FROM conversation LEFT JOIN (
-                 SELECT *, SUM(CASE role WHEN 'system' THEN 0 ELSE length(content) END) OVER (ORDER BY id DESC) AS total
+                 SELECT id, role, length(content) AS size,
+                     SUM(CASE role WHEN 'system' THEN 0 ELSE length(content) END) OVER (ORDER BY id DESC) AS total
                  FROM message WHERE user_id = ?1) AS newest
-             ON newest.role = 'system' OR newest.total - length(newest.content) <= ?2
+             ON newest.role = 'system' OR newest.total - newest.size <= ?2
+             LEFT JOIN message ON message.id = newest.id
              WHERE conversation.user_id = ?1 AND conversation.expires_at > ?3 ORDER BY newest.id";
         let rows = sqlx::query(query).bind(user.as_str()).bind(int(chars)).bind(now_ms);
         let rows = rows.fetch_all(self.database.read()).await?;

@@ -7,6 +7,10 @@ use sqlx::sqlite::SqliteConnection;
 use super::statements::{COUNTS, LAST_PARAMETER, RowKind, STATEMENTS, TRIM, TRIM_SYSTEM};
 use crate::storage::sqlite::int;
 
+/// Commits, and gives a row that says so.
+const COMMIT: &str = "COMMIT; SELECT '', -1;";
+const COMMITTED: i64 = -1;
+
 /// Messages that each conversation holds.
 pub(super) type MessageCounts = HashMap<String, usize>;
 
@@ -49,8 +53,8 @@ impl Batch {
         limit.added += added;
     }
 
-    /// Writes all rows or none; `held` says how many messages a conversation holds now, if that is known. The connection is in no transaction afterwards, unless that could not be ended: then the error is no
-    /// row's, and the connection is not to be used again.
+    /// Writes all rows or none; `held` says how many messages a conversation holds now, if that is known. After an error the connection is
+    /// not to be used again: what its transaction has come to is not known.
     pub(super) async fn write(
         self,
         now_ms: i64,
@@ -60,12 +64,7 @@ impl Batch {
         let fits =
             |(user, limit): (&String, &MessageLimit)| held(user).is_some_and(|held| held + limit.added <= limit.max);
         let must_trim = !self.limits.iter().all(fits);
-        let written = self.write_rows(now_ms, connection, must_trim).await;
-        if written.is_err() {
-            // SQLite has ended some transactions itself by then, and says so.
-            drop(sqlx::raw_sql("ROLLBACK").execute(connection).await);
-        }
-        written
+        self.write_rows(now_ms, connection, must_trim).await
     }
 
     async fn write_rows(
@@ -78,12 +77,16 @@ impl Batch {
         let mut sql = String::from("BEGIN IMMEDIATE;");
         STATEMENTS.iter().filter(|(kind, _)| self.has(*kind)).for_each(|(_, statement)| sql.push_str(statement));
         sql.push_str(if self.has(RowKind::Conversation) { COUNTS } else { "" });
-        sql.push_str(if must_trim { "" } else { "COMMIT;" });
+        sql.push_str(if must_trim { "" } else { COMMIT });
         let mut query = sqlx::query_as(AssertSqlSafe(sql)).bind(now_ms);
         for rows in self.rows.iter_mut().skip(RowKind::Conversation as usize) {
             query = query.bind(std::mem::take(rows) + "]");
         }
-        let found: Vec<(String, i64)> = query.fetch_all(&mut *connection).await?;
+        let mut found: Vec<(String, i64)> = query.fetch_all(&mut *connection).await?;
+        // A thread of the database that dies gives what it has, and no error.
+        if !must_trim && found.pop().is_none_or(|(_, is_committed)| is_committed != COMMITTED) {
+            return Err(sqlx::Error::WorkerCrashed);
+        }
         let mut held = MessageCounts::with_capacity(found.len());
         for (user, count) in found {
             let count = usize::try_from(count).unwrap_or_default();

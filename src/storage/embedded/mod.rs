@@ -9,4 +9,6 @@ mod statements;
 mod writer;
 
 pub(super) use change::{ConversationAppend, EmbeddedChange, EmbeddedWrite, OutboxAddition};
+#[cfg(test)]
+pub(super) use statements::batch_statements;
 pub(super) use writer::EmbeddedWriter;

@@ -30,8 +30,8 @@ pub(super) enum RowKind {
 /// The parameter with the largest number.
 pub(super) const LAST_PARAMETER: usize = RowKind::Outbox as usize;
 
-/// The statements in the order in which they run, each with the rows without which it is left out. `CROSS JOIN` keeps SQLite from
-/// reading a whole table to find the few that are given.
+/// The statements in the order in which they run, each with the rows without which it is left out. `CROSS JOIN`, and `+` before a column
+/// whose index must not be used, keep SQLite from going through a table to find the few rows that are given.
 pub(super) const STATEMENTS: &[(RowKind, &str)] = &[
     (
         RowKind::Clearing,
@@ -76,7 +76,7 @@ pub(super) const STATEMENTS: &[(RowKind, &str)] = &[
         RowKind::Finish,
         "UPDATE execution SET status = given.value ->> 1, answer = given.value ->> 2, error = given.value ->> 3,
                  metadata = given.value ->> 4, finished_at = given.value ->> 5
-             FROM json_each($8) AS given WHERE execution.id = given.value ->> 0 AND execution.status = 'running';",
+             FROM json_each($8) AS given WHERE execution.id = given.value ->> 0 AND +execution.status = 'running';",
     ),
     (
         RowKind::Amendment,
@@ -111,3 +111,10 @@ pub(super) const TRIM: &str = "DELETE FROM message WHERE id IN
 /// The same, where only system messages are left.
 pub(super) const TRIM_SYSTEM: &str =
     "DELETE FROM message WHERE id IN (SELECT id FROM message WHERE user_id = $1 ORDER BY id LIMIT $2)";
+
+/// Every statement by itself.
+#[cfg(test)]
+pub(in crate::storage) fn batch_statements() -> impl Iterator<Item = &'static str> {
+    let statements = STATEMENTS.iter().flat_map(|(_, statements)| statements.split(';'));
+    statements.chain([COUNTS.trim_end_matches(';'), TRIM, TRIM_SYSTEM]).map(str::trim).filter(|sql| !sql.is_empty())
+}

@@ -54,10 +54,7 @@ impl EmbeddedWriter {
         let (now_ms, counts) = match written {
             Ok(written) => written,
             Err(error) => {
-                if !is_of_row(&error) {
-                    // What its transaction has come to is not known.
-                    connection.close_on_drop();
-                }
+                connection.close_on_drop();
                 return Err(error);
             }
         };

@@ -34,10 +34,10 @@ impl EmbeddedExecutions {
         self.writes.push(EmbeddedWrite { change: EmbeddedChange::Execution(Box::new(change)), outbox }).await
     }
 
-    /// The same, for a change that nobody waits for.
-    pub(super) async fn apply_unwatched(&self, change: ExecutionChange) -> Result<(), Error> {
+    /// The same, for a change that nobody waits for at once.
+    pub(super) async fn apply_lingering(&self, change: ExecutionChange) -> Result<PendingWrite, Error> {
         self.writes
-            .push_unwatched(EmbeddedWrite { change: EmbeddedChange::Execution(Box::new(change)), outbox: None })
+            .push_lingering(EmbeddedWrite { change: EmbeddedChange::Execution(Box::new(change)), outbox: None })
             .await
     }
 

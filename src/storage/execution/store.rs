@@ -9,7 +9,7 @@ use crate::kernel::{Error, quoted};
 use crate::storage::failover::{Failover, find, prefer_remote, try_remote};
 use crate::storage::postgres::Postgres;
 use crate::storage::sqlite::int;
-use crate::storage::write_queue::WriteQueue;
+use crate::storage::write_queue::{PendingWrite, WriteQueue};
 
 /// Executions and their steps.
 #[derive(Clone, Debug)]
@@ -22,20 +22,20 @@ pub struct ExecutionStore {
 
 impl ExecutionStore {
     /// Records that an execution has begun. This and what follows is written in this order, together with what others record at the
-    /// time; only the end is waited for.
-    pub async fn begin(&self, execution: Execution) -> Result<(), Error> {
+    /// time; only the end is waited for, and what is given back tells whether the beginning was written.
+    pub async fn begin(&self, execution: Execution) -> Result<PendingWrite, Error> {
         self.record(ExecutionChange::Begin(execution)).await
     }
 
     /// Records what was decided to be done.
     pub async fn plan(&self, id: &str, intent: &str, confidence: f64, plan: String) -> Result<(), Error> {
         let (id, intent) = (id.to_owned(), intent.to_owned());
-        self.record(ExecutionChange::Plan { id, intent, confidence, plan }).await
+        self.record(ExecutionChange::Plan { id, intent, confidence, plan }).await.map(drop)
     }
 
     /// Records a finished task.
     pub async fn step(&self, execution_id: &str, ordinal: i64, step: Step) -> Result<(), Error> {
-        self.record(ExecutionChange::Step { id: execution_id.to_owned(), ordinal, step }).await
+        self.record(ExecutionChange::Step { id: execution_id.to_owned(), ordinal, step }).await.map(drop)
     }
 
     /// Records how an execution ended. One that has ended stays as it is.
@@ -120,10 +120,10 @@ impl ExecutionStore {
     }
 
     /// Puts a change into the queue.
-    async fn record(&self, change: ExecutionChange) -> Result<(), Error> {
+    async fn record(&self, change: ExecutionChange) -> Result<PendingWrite, Error> {
         match &self.writes {
-            Some(writes) => writes.push_unwatched(change).await,
-            None => self.embedded.apply_unwatched(change).await,
+            Some(writes) => writes.push_lingering(change).await,
+            None => self.embedded.apply_lingering(change).await,
         }
     }
 

@@ -32,36 +32,48 @@ impl BatchWriter for ExecutionWriter {
     const TASK: &'static str = "execution_writer";
 
     async fn write(&self, changes: Vec<ExecutionChange>) -> Vec<WriteOutcome> {
-        let operation = |connection| postgres::apply(connection, &changes);
-        let stand_in = async |ticket: Option<OutboxTicket>| self.write_here(&changes, ticket).await;
-        let error = match write(Some(&self.postgres), operation, stand_in).await {
-            Ok(()) => return changes.iter().map(|_| Ok(0)).collect(),
-            Err(error) => error,
-        };
-        // One record that Postgres rejects must not take the others with it.
-        if changes.len() == 1 {
-            return vec![Err(error)];
+        match self.write_together(&changes).await {
+            Ok(outcomes) => outcomes,
+            // One record that Postgres rejects must not take the others with it.
+            Err(_) if changes.len() > 1 => {
+                let mut outcomes = Vec::with_capacity(changes.len());
+                for change in &changes {
+                    let alone = self.write_together(std::slice::from_ref(change)).await;
+                    outcomes.push(alone.and_then(|outcomes| outcomes.into_iter().next().unwrap_or(Ok(0))));
+                }
+                outcomes
+            }
+            Err(error) => vec![Err(error)],
         }
-        let mut outcomes = Vec::with_capacity(changes.len());
-        for change in &changes {
-            let alone = std::slice::from_ref(change);
-            let operation = |connection| postgres::apply(connection, alone);
-            let written = write(Some(&self.postgres), operation, |ticket| self.write_here(alone, ticket)).await;
-            outcomes.push(written.map(|()| 0));
-        }
-        outcomes
     }
 }
 
 impl ExecutionWriter {
-    async fn write_here(&self, changes: &[ExecutionChange], ticket: Option<OutboxTicket>) -> Result<(), Error> {
+    /// The outcome of each; an error if Postgres rejects one of them.
+    async fn write_together(&self, changes: &[ExecutionChange]) -> Result<Vec<WriteOutcome>, Error> {
+        let operation = async |connection| {
+            postgres::apply(connection, changes).await?;
+            Ok(changes.iter().map(|_| Ok(0)).collect())
+        };
+        write(Some(&self.postgres), operation, |ticket| self.write_here(changes, ticket)).await
+    }
+
+    async fn write_here(
+        &self,
+        changes: &[ExecutionChange],
+        ticket: Option<OutboxTicket>,
+    ) -> Result<Vec<WriteOutcome>, Error> {
         let mut pending = Vec::with_capacity(changes.len());
         for change in changes {
-            pending.push(self.embedded.apply(change.clone(), ticket.clone()).await?);
+            pending.push(self.embedded.apply(change.clone(), ticket.clone()).await);
         }
+        let mut outcomes = Vec::with_capacity(changes.len());
         for write in pending {
-            write.written().await?;
+            outcomes.push(match write {
+                Ok(write) => write.written().await,
+                Err(error) => Err(error),
+            });
         }
-        Ok(())
+        Ok(outcomes)
     }
 }

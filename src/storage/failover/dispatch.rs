@@ -18,7 +18,7 @@ pub(crate) async fn try_remote<B: RemoteBackend, T>(
     let Some((failover, handle)) = failover.and_then(|failover| Some((failover, failover.handle()?))) else {
         return Ok(None);
     };
-    match operation(handle.connection.clone()).await {
+    match Box::pin(operation(handle.connection.clone())).await {
         Ok(answer) => Ok(Some(answer)),
         Err(failure) => failover.report_failure(&handle, failure).map(|()| None),
     }
@@ -62,7 +62,18 @@ pub(crate) async fn write<B: RemoteBackend, T, F: Future<Output = Result<T, Erro
     operation: impl AsyncFnOnce(B::Connection) -> Result<T, Failure>,
     stand_in: impl FnOnce(Option<OutboxTicket>) -> F,
 ) -> Result<T, Error> {
-    let Some(failover) = failover else { return stand_in(None).await };
+    match failover {
+        None => stand_in(None).await,
+        // Apart, so that who has no service does not carry its future around.
+        Some(failover) => Box::pin(write_remotely(failover, operation, stand_in)).await,
+    }
+}
+
+async fn write_remotely<B: RemoteBackend, T, F: Future<Output = Result<T, Error>>>(
+    failover: &Failover<B>,
+    operation: impl AsyncFnOnce(B::Connection) -> Result<T, Failure>,
+    stand_in: impl FnOnce(Option<OutboxTicket>) -> F,
+) -> Result<T, Error> {
     let ticket = match route(failover).await {
         Route::Outbox(ticket) => ticket,
         Route::Remote(handle) => {

@@ -91,12 +91,12 @@ async fn what_waits_is_written_together_in_order_and_each_learns_of_its_own() {
 #[tokio::test(start_paused = true)]
 async fn what_nobody_waits_for_is_written_with_what_comes_next_or_a_moment_later() {
     let (notebook, queue) = Notebook::new(9);
-    queue.push_unwatched(number(1)).await.unwrap();
+    drop(queue.push_lingering(number(1)).await.unwrap());
     tokio::time::sleep(LINGER / 2).await;
     assert_eq!(notebook.batches(), Vec::<Vec<usize>>::new());
     queue.write(number(2)).await.unwrap();
-    queue.push_unwatched(number(3)).await.unwrap();
-    queue.push_unwatched(number(4)).await.unwrap();
+    drop(queue.push_lingering(number(3)).await.unwrap());
+    drop(queue.push_lingering(number(4)).await.unwrap());
     tokio::time::sleep(2 * LINGER).await;
     assert_eq!(notebook.batches(), [[1, 2], [3, 4]]);
 }
@@ -148,12 +148,24 @@ async fn who_brings_more_than_there_is_room_for_waits_and_is_refused_in_the_end(
     let (notebook, queue) = Notebook::new(0);
     let half = |it| Number { bytes: MAX_QUEUED_KIB as usize * 512, ..number(it) };
     for it in [1, 2] {
-        queue.push_unwatched(half(it)).await.unwrap();
+        drop(queue.push_lingering(half(it)).await.unwrap());
     }
     assert!(queue.push(half(3)).await.is_err());
     notebook.allowed.add_permits(9);
     let larger_than_all = Number { bytes: usize::MAX / 2, ..number(4) };
     assert_eq!(queue.write(larger_than_all).await.unwrap(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_while_there_is_no_room_has_brought_it_all_the_same() {
+    let (notebook, queue) = Notebook::new(0);
+    let all = Number { bytes: MAX_QUEUED_KIB as usize * 1024, ..number(1) };
+    drop(queue.push(all).await.unwrap());
+    assert!(timeout(Duration::from_millis(1), queue.push(number(2))).await.is_err());
+    notebook.allowed.add_permits(9);
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert!(queue.settle().await);
+    assert_eq!(notebook.batches(), [[1], [2]]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -167,7 +179,7 @@ async fn a_panic_of_the_writer_costs_one_batch_only() {
 #[tokio::test(start_paused = true)]
 async fn a_closed_queue_has_written_all_and_takes_nothing_more() {
     let (notebook, queue) = Notebook::new(9);
-    queue.push_unwatched(number(1)).await.unwrap();
+    drop(queue.push_lingering(number(1)).await.unwrap());
     queue.close().await;
     assert_eq!(notebook.batches(), [[1]]);
     assert!(queue.push(number(2)).await.is_err() && !queue.settle().await);

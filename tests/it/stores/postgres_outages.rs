@@ -265,7 +265,7 @@ async fn migrations_can_be_run_by_themselves() {
     let said = String::from_utf8(first.stdout).unwrap();
     assert_eq!(said, "the embedded database: version 0 -> 6\nPostgres: version 0 -> 2\n");
     let said = String::from_utf8(run().stdout).unwrap();
-    assert_eq!(said, "the embedded database is up to date at version 5\nPostgres is up to date at version 2\n");
+    assert_eq!(said, "the embedded database is up to date at version 6\nPostgres is up to date at version 2\n");
 
     database.execute("INSERT INTO _sqlx_migrations VALUES (99, 'future', now(), TRUE, '', 0)").await;
     for command in ["migrate", "serve"] {
