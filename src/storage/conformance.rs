@@ -3,6 +3,7 @@
 
 mod bulk;
 mod conversations;
+mod event_log;
 mod events;
 mod executions;
 mod group_commit;
