@@ -41,6 +41,20 @@ async fn that_a_task_begins_is_stored_before_it_does(bench: &TestStores) {
     assert_eq!(bench.kinds(recorder.id()).await, ["started", "planned", "begins task_1", "begins task_2", "end"]);
 }
 
+#[tokio::test]
+async fn a_store_that_is_stuck_keeps_a_task_waiting_until_its_deadline() {
+    let bench = TestStores::embedded().await.unwrap();
+    let mut recorder = bench.recorder();
+    recorder.begin("ada", "What?", 4).await;
+    recorder.plan("general_llm", 0.5, &json!([])).await;
+    let stuck = bench.stores.database.writer().acquire().await.unwrap();
+    let begins = recorder.task_begins(start("task_1"), Deadline::after(Duration::from_millis(50)));
+    tokio::time::timeout(Duration::from_secs(3), begins).await.unwrap();
+    drop(stuck);
+    assert!(recorder.finish(false, None, None, "{}".to_owned()).await);
+    assert_eq!(bench.kinds(recorder.id()).await, ["started", "planned", "begins task_1", "end"]);
+}
+
 /// Whoever hears of the end first sees it close up; then the event has its place.
 #[tokio::test]
 async fn what_is_lost_together_with_the_end_is_recorded_behind_it() {

@@ -162,6 +162,9 @@ async fn steps_of_an_earlier_version_that_wait_come_to_their_place() {
     }
     // The connection is looked at from time to time, and what was left behind is found then.
     bench.connected(&id).await;
+    let stored: Vec<_> =
+        bench.stores.executions.log(&id).await.unwrap().unwrap().tasks.iter().map(|task| task.number).collect();
+    assert_eq!(stored, [3, 4]);
     let expected = [(1, 4, "started"), (2, 4, "planned"), (3, 4, "ends task_1"), (4, 4, "ends task_2"), (5, 9, "end")];
     assert_eq!(bench.told(&id).await, expected.map(|(number, at, kind)| (number, at, kind.to_owned())));
 }
