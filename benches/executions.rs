@@ -68,8 +68,8 @@ impl Store {
                     "BEGIN;
                      INSERT INTO execution (id, {COLUMNS}, started_at, finished_at) {numbers}
                          SELECT 'e-' || n, {execution}, {now} - {STORED} + n, {now} FROM number;
-                     INSERT INTO execution_step (execution_id, ordinal, id, action, status, output, duration_ms) {numbers}
-                         SELECT 'e-' || n, o, 'task_' || o, 'data_query', 'completed', hex(randomblob(150)), 7
+                     INSERT INTO execution_event (execution_id, number, kind, at, id, action, status, output, duration_ms) {numbers}
+                         SELECT 'e-' || n, o + 2, 'task_finished', {now}, 'task_' || o, 'data_query', 'completed', hex(randomblob(150)), 7
                          FROM number, (SELECT 1 AS o UNION SELECT 2);
                      COMMIT"
                 );
@@ -87,8 +87,8 @@ impl Store {
                     "INSERT INTO execution (id, server, {COLUMNS}, started_at, finished_at)
                          SELECT 'e-' || n, 'another', {execution}, {now} - {STORED} + n, {now}
                          FROM generate_series(1, {STORED}) AS n;
-                     INSERT INTO execution_step (execution_id, ordinal, id, action, status, output, duration_ms)
-                         SELECT 'e-' || n, o, 'task_' || o, 'data_query', 'completed', {output}, 7
+                     INSERT INTO execution_event (execution_id, number, kind, at, id, action, status, output, duration_ms)
+                         SELECT 'e-' || n, o + 2, 'task_finished', {now}, 'task_' || o, 'data_query', 'completed', {output}, 7
                          FROM generate_series(1, {STORED}) AS n, generate_series(1, 2) AS o;
                      ANALYZE"
                 );
@@ -108,7 +108,8 @@ impl Store {
     async fn size(&mut self) -> String {
         let mb = |bytes: i64| bytes as f64 / 1_048_576.0;
         if matches!(self, Self::Postgres(_)) {
-            let sql = "SELECT (pg_total_relation_size('execution') + pg_total_relation_size('execution_step'))::bigint";
+            let sql =
+                "SELECT (pg_total_relation_size('execution') + pg_total_relation_size('execution_event'))::bigint";
             return format!("{:.1} MB", mb(self.number(sql).await));
         }
         let page = self.number("PRAGMA page_size").await;
@@ -175,7 +176,7 @@ async fn run(name: &str, folder: &Path, variables: &[(&str, &str)], mut store: S
             it.count, it.failed, it.p50, it.p99, it.longest
         );
     }
-    let orphans = "SELECT count(*) FROM execution_step WHERE execution_id NOT IN (SELECT id FROM execution)";
+    let orphans = "SELECT count(*) FROM execution_event WHERE execution_id NOT IN (SELECT id FROM execution)";
     assert_eq!(store.number(orphans).await, 0, "steps go with their execution");
 }
 

@@ -28,8 +28,8 @@ async fn fill(folder: &Path, count: usize) {
              SELECT 'e-' || n, 'user-' || (n % 1000), 'completed', 'What did we sell in week ' || n || '?', 'data_query', 0.85,
                 '{{\"tasks\": [{{\"id\": \"task_1\", \"action\": \"data_query\"}}]}}', hex(randomblob(60)),
                 '{{\"usage\": {{\"input_tokens\": 100, \"output_tokens\": 200}}}}', {now} - {count} + n, {now} FROM number;
-         INSERT INTO execution_step (execution_id, ordinal, id, action, status, output, duration_ms) {numbers}
-             SELECT 'e-' || n, o, 'task_' || o, 'data_query', 'completed', hex(randomblob(30)), 7
+         INSERT INTO execution_event (execution_id, number, kind, at, id, action, status, output, duration_ms) {numbers}
+             SELECT 'e-' || n, o + 2, 'task_finished', {now}, 'task_' || o, 'data_query', 'completed', hex(randomblob(30)), 7
              FROM number, (SELECT 1 AS o UNION SELECT 2);
          COMMIT"
     );

@@ -45,6 +45,7 @@ fn requests() -> Vec<(&'static str, &'static str, &'static str, Value)> {
         ("post", "/v1/executions/{id}/steps/{step}/verify", "x task_1", json!({})),
         ("get", "/v1/executions", "", none.clone()),
         ("get", "/v1/executions/{id}", "x", none.clone()),
+        ("get", "/v1/executions/{id}/events", "x", none.clone()),
         ("get", "/", "", none.clone()),
         ("get", "/health", "", none.clone()),
         ("get", "/livez", "", none.clone()),

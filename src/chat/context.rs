@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use futures_util::future::join;
 use serde_json::Value;
 
 use super::answer::AnswerBuffer;
@@ -7,7 +8,7 @@ use super::events::{ChatEvent, EventSender};
 use super::plan::Plan;
 use super::prompt::PromptBuilder;
 use super::request::{ConversationKey, UserRequest};
-use super::task::Inputs;
+use super::task::{Action, Inputs};
 use super::text::json_in;
 use super::web_sources::WebSources;
 use crate::agents::AgentService;
@@ -18,7 +19,7 @@ use crate::kernel::{Deadline, UserId};
 use crate::llm::{ChatMessage, ChatRequest, Completion, LlmClient, LlmError, ToolSpec, Usage};
 use crate::memory::{MemoryService, ResponseCache};
 use crate::settings::{AnonymousMemory, Settings};
-use crate::storage::{EvaluationStore, Step};
+use crate::storage::{EvaluationStore, Step, TaskStart};
 use crate::tools::ToolService;
 
 /// The services that chat works with. Cheap to clone.
@@ -85,10 +86,14 @@ impl ChatContext<'_> {
 
     /// A step has ended: it is recorded, and a streaming client hears of it.
     pub(super) async fn record_step(&self, step: Step) {
-        let step = self.recorder.step(step).await;
-        if self.events.is_streaming() {
-            self.events.send(ChatEvent::Step(step.into())).await;
-        }
+        let (number, step, recording) = self.recorder.step(step);
+        let telling = async {
+            if self.events.is_streaming() {
+                self.events.send(ChatEvent::Step { number, step: step.into() }).await;
+            }
+        };
+        // Both are begun now, so steps are recorded and told in the order of their numbers.
+        join(recording, telling).await;
     }
 }
 
@@ -104,9 +109,15 @@ pub(super) struct TaskContext<'a> {
 }
 
 impl TaskContext<'_> {
-    /// Records something that was done on the way; `number` tells it from others of the same task.
-    pub(super) async fn record_step(&self, number: usize, step: Step) {
-        self.chat.record_step(Step { id: format!("{}.{number}", self.task), ..step }).await;
+    /// The id of something that is done on the way; `number` tells it from others of the same task.
+    pub(super) fn part(&self, number: usize) -> String {
+        format!("{}.{number}", self.task)
+    }
+
+    /// Records that something with side effects is about to begin; `query` is what a tool is run with.
+    pub(super) async fn begins(&self, id: &str, action: Action, target: &str, query: Option<String>) {
+        let (id, action, target) = (id.to_owned(), action.as_str().to_owned(), Some(target.to_owned()));
+        self.chat.recorder.task_begins(TaskStart { id, action, target, query }, self.deadline).await;
     }
 
     /// The messages for the model that answers.

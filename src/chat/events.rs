@@ -13,9 +13,17 @@ const CHANNEL_CAPACITY: usize = 64;
 #[derive(Debug)]
 pub enum ChatEvent {
     /// The plan is made.
-    Execution(PlannedExecution),
+    Execution {
+        /// In the log of the execution.
+        number: i64,
+        planned: PlannedExecution,
+    },
     /// A task has ended.
-    Step(StepSummary),
+    Step {
+        /// In the log of the execution.
+        number: i64,
+        step: StepSummary,
+    },
     /// More of the answer.
     Delta(String),
 }

@@ -35,6 +35,8 @@ pub struct ChatResponse {
     pub reasoning: Option<String>,
     /// The id of the execution.
     pub execution_id: String,
+    /// The number of its end in the log of the execution.
+    pub end_number: i64,
     /// The model that wrote the answer, if one did.
     pub model: Option<String>,
     /// What was done, in the order in which it ended.
@@ -267,6 +269,7 @@ impl Progress {
             metadata,
             data: self.data.iter().map(|data| redaction.json(data.clone())).collect(),
             execution_id: chat.recorder.id().to_owned(),
+            end_number: chat.recorder.end_number(),
             error: (!all.is_empty()).then(|| all.join("; ")),
             failure,
         }

@@ -204,9 +204,9 @@ impl ChatService {
         let (intent, intent_confidence) = (classification.intent.as_str(), classification.confidence);
         let execution_id = recorder.id().to_owned();
         let shown = serde_json::to_value(plan.shown()).unwrap_or_default();
-        recorder.plan(intent, intent_confidence, &shown).await;
+        let number = recorder.plan(intent, intent_confidence, &shown).await;
         let planned = PlannedExecution { execution_id, intent, intent_confidence, plan: shown };
-        chat.events.send(ChatEvent::Execution(planned)).await;
+        chat.events.send(ChatEvent::Execution { number, planned }).await;
 
         let conversation = self.recall(chat, progress).await;
         let system = request.system_prompt.as_deref();

@@ -2,6 +2,7 @@
 //!
 //! `routes` shows them. Chat writes them through [`ExecutionRecorder`].
 
+mod event_log;
 mod recorder;
 pub mod routes;
 

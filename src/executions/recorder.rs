@@ -1,24 +1,29 @@
+use std::sync::Arc;
+
 use parking_lot::Mutex;
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use crate::kernel::{Error, Redaction, new_id};
-use crate::storage::{Execution, ExecutionStatus, ExecutionStore, Outcome, PendingWrite, Step};
+use super::event_log::EventLog;
+use crate::kernel::{Deadline, Error, Redaction, new_id};
+use crate::storage::{
+    Execution, ExecutionStatus, ExecutionStore, Outcome, PLANNED_EVENT, PendingWrite, PlanRecord, Step, TaskFact,
+    TaskStart,
+};
 use crate::telemetry::metrics;
 
 const UNRECORDED: &str = "the execution could not be recorded";
 
-/// Records one execution: its beginning, its plan, its steps as they end, and its end. One that is dropped before its end is
-/// recorded as cancelled. A record that can't be written must not cost the client an answer, so that is logged only.
+/// Records one execution: its beginning, its plan, its tasks as they begin and end, and its end. One that is dropped before its end
+/// is recorded as cancelled. A record that can't be written must not cost the client an answer, so that is logged only.
 #[derive(Debug)]
 pub struct ExecutionRecorder {
     executions: ExecutionStore,
     background: TaskTracker,
-    id: String,
+    log: Arc<EventLog>,
     redaction: Redaction,
-    steps: Mutex<Vec<Step>>,
     /// Tells whether the beginning was written.
     begun: Mutex<Option<PendingWrite>>,
     started: Instant,
@@ -28,13 +33,13 @@ pub struct ExecutionRecorder {
 impl ExecutionRecorder {
     /// Records a new execution in this store. Writing that must not be cut short goes on in `background`.
     pub fn new(executions: ExecutionStore, background: TaskTracker, redaction: Redaction) -> Self {
-        let (id, steps, started) = (new_id(), Mutex::default(), Instant::now());
-        Self { executions, background, id, redaction, steps, begun: Mutex::default(), started, is_finished: false }
+        let (log, started) = (Arc::new(EventLog::new(executions.clone(), new_id())), Instant::now());
+        Self { executions, background, log, redaction, begun: Mutex::default(), started, is_finished: false }
     }
 
     /// The id of the execution.
     pub fn id(&self) -> &str {
-        &self.id
+        self.log.id()
     }
 
     /// What masks the secrets in what is recorded.
@@ -45,7 +50,7 @@ impl ExecutionRecorder {
     /// The execution begins.
     pub async fn begin(&self, user_id: &str, prompt: &str, started_ms: i64) {
         let record = Execution {
-            id: self.id.clone(),
+            id: self.id().to_owned(),
             user_id: user_id.to_owned(),
             status: ExecutionStatus::Running,
             prompt: prompt.to_owned(),
@@ -56,28 +61,38 @@ impl ExecutionRecorder {
         *self.begun.lock() = begun.inspect_err(|error| tracing::warn!(%error, "{UNRECORDED}")).ok();
     }
 
-    /// The plan is made.
-    pub async fn plan(&self, intent: &str, confidence: f64, plan: &Value) {
-        let recorded = self.executions.plan(&self.id, intent, confidence, plan.to_string()).await;
-        log_failure("the plan could not be recorded", recorded);
+    /// The plan is made. Gives the number of that in the log.
+    pub async fn plan(&self, intent: &str, confidence: f64, plan: &Value) -> i64 {
+        let (intent, plan, planned_ms) = (intent.to_owned(), plan.to_string(), self.executions.now_ms());
+        self.log.put(self.log.add_plan(PlanRecord { intent, confidence, plan, planned_ms })).await;
+        PLANNED_EVENT
     }
 
-    /// A step has ended. Gives it back without secrets.
-    pub async fn step(&self, step: Step) -> Step {
+    /// A task with side effects is about to begin, which it must not before this is written or the time is up.
+    pub async fn task_begins(&self, start: TaskStart, deadline: Deadline) {
+        let (_, key) = self.log.add(TaskFact::Started(start.masked(&self.redaction)));
+        let written = timeout_at(deadline.instant(), self.log.write(key)).await;
+        let late = |_| Err(Error::internal("could not record a task", "no time is left"));
+        log_failure("that a task begins could not be recorded", written.unwrap_or_else(late));
+    }
+
+    /// A step has ended. Gives the number of that in the log, the step without secrets, and the recording of it, which is to be begun
+    /// at once.
+    pub fn step(&self, step: Step) -> (i64, Step, impl Future<Output = ()> + '_) {
         let step = step.masked(&self.redaction);
         metrics::step(&step.action, step.status.as_str());
-        let ordinal = {
-            let mut steps = self.steps.lock();
-            steps.push(step.clone());
-            i64::try_from(steps.len() - 1).unwrap_or(i64::MAX)
-        };
-        log_failure("a step could not be recorded", self.executions.step(&self.id, ordinal, step.clone()).await);
-        step
+        let (number, key) = self.log.add(TaskFact::Finished(step.clone()));
+        (number, step, self.log.put(key))
     }
 
     /// All steps so far, without secrets.
     pub fn steps(&self) -> Vec<Step> {
-        self.steps.lock().clone()
+        self.log.steps()
+    }
+
+    /// The number that the end has in the log, if nothing more happens before.
+    pub fn end_number(&self) -> i64 {
+        self.log.end_number()
     }
 
     /// The execution ends; if it has failed, `answer` is what a client was shown of it before. `error` is what went wrong, also with
@@ -89,10 +104,11 @@ impl ExecutionRecorder {
         error: Option<String>,
         metadata: String,
     ) -> bool {
+        self.log.put_again(true).await;
         self.is_finished = true;
         let status = if has_failed { ExecutionStatus::Failed } else { ExecutionStatus::Completed };
         let outcome = Outcome { status, answer, error, metadata };
-        let finished = self.executions.finish(&self.id, outcome).await;
+        let finished = self.log.finish(outcome).await;
         // The end of what has not begun is written in vain.
         let begun = self.begun.lock().take();
         let has_begun = match begun {
@@ -104,7 +120,7 @@ impl ExecutionRecorder {
 
     /// Corrects what was recorded of the end.
     pub async fn amend(&self, error: Option<String>, metadata: String) {
-        let amended = self.executions.amend(&self.id, error, metadata).await;
+        let amended = self.executions.amend(self.id(), error, metadata).await;
         log_failure("the record of an execution could not be corrected", amended);
     }
 
@@ -112,9 +128,10 @@ impl ExecutionRecorder {
         let error = Some("Cancelled: the client left, or the server was stopped".to_owned());
         let (status, metadata) = (ExecutionStatus::Cancelled, Value::Null.to_string());
         let outcome = Outcome { status, answer: None, error, metadata };
-        let (executions, id) = (self.executions.clone(), self.id.clone());
+        let log = self.log.clone();
         let writing = async move {
-            log_failure("a cancelled execution could not be recorded", executions.finish(&id, outcome).await);
+            log.put_again(true).await;
+            log_failure("a cancelled execution could not be recorded", log.finish(outcome).await);
         };
         self.background.spawn(writing.in_current_span());
     }

@@ -3,6 +3,8 @@
 
 mod bulk;
 mod conversations;
+mod event_log;
+mod events;
 mod executions;
 mod group_commit;
 mod no_room;
@@ -65,7 +67,11 @@ impl TestStores {
     }
 
     pub(super) async fn postgres() -> Option<Self> {
-        Some(Self::open(None, Some(new_database().await?), Clock::system()).await)
+        Self::postgres_by(Clock::system()).await
+    }
+
+    pub(super) async fn postgres_by(clock: Clock) -> Option<Self> {
+        Some(Self::open(None, Some(new_database().await?), clock).await)
     }
 }
 

@@ -14,11 +14,13 @@ const SQLITE: &MigrationList = &[
     (4, "table names", include_str!("../../migrations/sqlite/0004_table_names.sql")),
     (5, "transcripts", include_str!("../../migrations/sqlite/0005_transcripts.sql")),
     (6, "message count", include_str!("../../migrations/sqlite/0006_message_count.sql")),
+    (7, "execution events", include_str!("../../migrations/sqlite/0007_execution_events.sql")),
 ];
 
 const POSTGRES: &MigrationList = &[
     (1, "initial", include_str!("../../migrations/postgres/0001_initial.sql")),
     (2, "transcripts", include_str!("../../migrations/postgres/0002_transcripts.sql")),
+    (3, "execution events", include_str!("../../migrations/postgres/0003_execution_events.sql")),
 ];
 
 /// From which version to which a schema was brought; 0 is an empty database.

@@ -33,7 +33,8 @@ pub use conversation::{Conversation, Excess, Message};
 pub use count::StoreCount;
 pub use evaluation::EvaluationStore;
 pub use execution::{
-    Execution, ExecutionCursor, ExecutionFilter, ExecutionStatus, ExecutionStore, Outcome, Step, StepStatus,
+    Execution, ExecutionCursor, ExecutionFilter, ExecutionLog, ExecutionStatus, ExecutionStore, FIRST_TASK_EVENT,
+    LogFact, NumberedEvent, Outcome, PLANNED_EVENT, PlanRecord, Step, StepStatus, TaskEvent, TaskFact, TaskStart,
 };
 pub use failover::BackendStatus;
 pub use stores::Stores;

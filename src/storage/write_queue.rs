@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -184,10 +185,23 @@ impl<C: QueuedChange> WriteQueue<C> {
 }
 
 impl PendingWrite {
+    /// What came of it, if that is known by now. Not to be asked again once it is.
+    pub fn known(&mut self) -> Option<WriteOutcome> {
+        match self.0.try_recv() {
+            Ok(outcome) => Some(outcome),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Closed) => Some(Err(writer_stopped())),
+        }
+    }
+
     /// What came of it.
     pub async fn written(self) -> WriteOutcome {
-        self.0.await.unwrap_or_else(|_| Err(Error::internal("could not write to the store", "the writer has stopped")))
+        self.0.await.unwrap_or_else(|_| Err(writer_stopped()))
     }
+}
+
+fn writer_stopped() -> Error {
+    Error::internal("could not write to the store", "the writer has stopped")
 }
 
 impl<C: QueuedChange> QueuedWrite<C> {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,7 +11,7 @@ use super::reply::{ChatAnswer, ChatFailure, chat_json};
 use super::stream::{AnswerEvent, stream};
 use crate::chat::ChatService;
 use crate::chat::events::EventSender;
-use crate::web::{BodyErrors, JsonBody, JsonReply, JsonText};
+use crate::web::{BodyErrors, JsonBody, JsonReply, JsonText, accepts_event_stream};
 
 /// Whether chat is there.
 #[derive(Serialize, ToSchema)]
@@ -41,7 +41,7 @@ pub(super) async fn chat(
     headers: HeaderMap,
     JsonBody(body): JsonBody<ChatBody>,
 ) -> Response {
-    if body.stream || wants_stream(&headers) {
+    if body.stream || accepts_event_stream(&headers) {
         return stream(service, body.into());
     }
     let (reply, error) = chat_json(service.chat(body.into(), EventSender::default()).await);
@@ -63,9 +63,4 @@ pub(super) async fn chat(
 pub(super) async fn health(State(service): State<Arc<ChatService>>) -> JsonReply<ChatHealth> {
     let version = service.version();
     JsonReply::ok(ChatHealth { status: "healthy", service: "chat", version })
-}
-
-fn wants_stream(headers: &HeaderMap) -> bool {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    accept.split(',').any(|kind| kind.split(';').next().unwrap_or_default().trim() == "text/event-stream")
 }

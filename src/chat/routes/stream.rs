@@ -1,12 +1,10 @@
 use std::sync::Arc;
 
 use std::convert::Infallible;
-use std::time::Duration;
 
 use async_stream::stream as yielding;
-use axum::http::HeaderName;
-use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use axum::response::sse::Event;
 use futures_util::Stream;
 use serde::Serialize;
 use serde_json::json;
@@ -19,10 +17,8 @@ use crate::chat::ChatService;
 use crate::chat::events::{ChatEvent, EventSender};
 use crate::chat::request::UserRequest;
 use crate::telemetry;
+use crate::web::event_stream;
 use crate::web::openapi::schema::event;
-
-/// Longest silence: proxies cut streams after 30 to 60 seconds of it.
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// One event of an answer.
 pub(super) struct AnswerEvent;
@@ -36,7 +32,8 @@ const ERROR: &str = "error";
 impl PartialSchema for AnswerEvent {
     fn schema() -> RefOr<Schema> {
         let purpose = "One event of an answer: `execution` has the id and the plan, `step` a finished task, `delta` a piece of \
-            the answer; the last one is `answer`, a ChatAnswer, or `error`, a ChatFailure.";
+            the answer; the last one is `answer`, a ChatAnswer, or `error`, a ChatFailure. The id is the number of the event in the \
+            log of the execution; a `delta` is none there.";
         event(&[EXECUTION, STEP, DELTA, ANSWER, ERROR], purpose)
     }
 }
@@ -45,36 +42,34 @@ impl ToSchema for AnswerEvent {}
 
 /// Answers with server-sent events. When the client leaves, the stream is dropped, and the work with it.
 pub(super) fn stream(service: Arc<ChatService>, request: UserRequest) -> Response {
-    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE_INTERVAL).text("ping");
-    let headers = [(HeaderName::from_static("x-accel-buffering"), "no")];
-    (headers, Sse::new(events(service, request)).keep_alive(keep_alive)).into_response()
+    event_stream(events(service, request))
 }
 
 fn events(service: Arc<ChatService>, request: UserRequest) -> impl Stream<Item = Result<Event, Infallible>> {
     let (sink, mut receiver) = EventSender::streaming();
     // A task of its own: deadlines hold even when the client is too slow to read.
     let background = service.background().clone();
-    let work = async move { chat_json(service.chat(request, sink).await) };
+    let work = async move {
+        let response = service.chat(request, sink).await;
+        (response.end_number, chat_json(response))
+    };
     let work = AbortOnDropHandle::new(background.spawn(telemetry::in_timed_context(work)));
     yielding! {
-        let mut number = 0;
         while let Some(event) = receiver.recv().await {
-            number += 1;
-            let (name, data) = match event {
-                ChatEvent::Execution(planned) => (EXECUTION, text(&planned)),
-                ChatEvent::Step(step) => (STEP, text(&step)),
-                ChatEvent::Delta(content) => (DELTA, text(&Delta { content })),
-            };
-            yield Ok(frame(number, name, &data));
+            yield Ok(match event {
+                ChatEvent::Execution { number, planned } => logged(number, EXECUTION, &text(&planned)),
+                ChatEvent::Step { number, step } => logged(number, STEP, &text(&step)),
+                ChatEvent::Delta(content) => frame(DELTA, &text(&Delta { content })),
+            });
         }
         // The sink is gone, so the work has ended.
         yield Ok(match work.await {
-            Ok((body, None)) => frame(number + 1, ANSWER, &body),
-            Ok((body, Some(_))) => frame(number + 1, ERROR, &body),
+            Ok((number, (body, None))) => logged(number, ANSWER, &body),
+            Ok((number, (body, Some(_)))) => logged(number, ERROR, &body),
             Err(stopped) => {
                 tracing::error!(untrusted = %stopped, "a chat request did not finish");
                 let body = json!({"detail": "Internal Server Error", "code": "internal_error"});
-                frame(number + 1, ERROR, &body.to_string())
+                frame(ERROR, &body.to_string())
             }
         });
     }
@@ -91,6 +86,11 @@ fn text(data: &impl Serialize) -> String {
     serde_json::to_string(data).unwrap_or_default()
 }
 
-fn frame(number: u64, name: &str, json: &str) -> Event {
-    Event::default().id(number.to_string()).event(name).data(json)
+/// An event that is in the log of the execution, too, under this number: a reader who loses the stream goes on behind it there.
+fn logged(number: i64, name: &str, json: &str) -> Event {
+    frame(name, json).id(number.to_string())
+}
+
+fn frame(name: &str, json: &str) -> Event {
+    Event::default().event(name).data(json)
 }

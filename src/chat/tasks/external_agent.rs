@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::agents::{AgentAnswer, AgentCall, AgentEntry, AgentError, AgentFailure};
 use crate::chat::context::TaskContext;
-use crate::chat::task::{AgentChoice, Inputs, TaskFailure, TaskOutput};
+use crate::chat::task::{Action, AgentChoice, Inputs, TaskFailure, TaskOutput};
 use crate::chat::text::{self, MAX_PROMPT_CHARS};
 use crate::kernel::{Error, ErrorKind, truncate_chars};
 use crate::llm::Usage;
@@ -45,6 +45,7 @@ async fn call(context: &TaskContext<'_>, agent: &AgentEntry, inputs: &Inputs) ->
     if let Some(endpoint) = metadata.text("endpoint") {
         call.endpoint = endpoint.to_owned();
     }
+    context.begins(context.task, Action::ExternalAgent, agent.name.as_str(), None).await;
     let ask = context.chat.services.agents.ask(agent, &call, context.deadline);
     let answer = ask.await.map_err(|error| match error {
         AgentError::InvalidCall(error) => misconfigured(agent, &error),

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::tool_result::{MAX_STEP_CHARS, step_of, text_of};
+use super::tool_result::{MAX_STEP_CHARS, shown, step_of, text_of};
 use super::{data_query, external_agent};
 use crate::agents::AgentEntry;
 use crate::chat::callable::Callable;
@@ -30,12 +30,14 @@ pub(super) struct FunctionResult {
     pub(super) step: Step,
 }
 
-/// Runs one call: a tool as tools are run, a data source and an agent as a plan would use them, with a prompt of the model's own.
+/// Runs one call, which is the context's task: a tool as tools are run, a data source and an agent as a plan would use them, with a prompt of the model's own.
 pub(super) async fn run(context: &TaskContext<'_>, call: &ToolCall, inputs: &Inputs) -> FunctionResult {
     let started = Instant::now();
     match Callable::find(&context.plan.functions, &call.name) {
         Some(Callable::Tool(function)) => {
             let (tools, settings) = (&context.chat.services.tools, &context.chat.settings);
+            let query = Some(shown(&call.arguments));
+            context.begins(context.task, Action::ToolExecution, &short_line(&function.name), query).await;
             let result = tools.execute(function, &call.arguments, settings, context.deadline).await;
             of_tool(&function.name, call, result, started.elapsed())
         }

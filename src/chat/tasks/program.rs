@@ -106,15 +106,20 @@ impl ProgramRun<'_> {
 
     /// Runs a program, and tells how long that took.
     async fn execute(&self, program: &Program) -> (ToolResult, Duration) {
-        let started = Instant::now();
         let (chat, deadline) = (self.context.chat, self.context.deadline);
-        let result = chat.services.tools.execute(&self.function, &arguments(program), &chat.settings, deadline).await;
+        let (arguments, name) = (arguments(program), &self.function.name);
+        // The last run becomes the step of the whole task.
+        let id = self.context.part(self.recorded + 1);
+        self.context.begins(&id, Action::ToolExecution, name, Some(shown(&arguments))).await;
+        let started = Instant::now();
+        let result = chat.services.tools.execute(&self.function, &arguments, &chat.settings, deadline).await;
         (result, started.elapsed())
     }
 
     async fn record(&mut self, step: Step) {
         self.recorded += 1;
-        self.context.record_step(self.recorded, step).await;
+        let id = self.context.part(self.recorded);
+        self.context.chat.record_step(Step { id, ..step }).await;
     }
 
     async fn say(&self, text: String) {

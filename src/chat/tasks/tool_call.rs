@@ -3,10 +3,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::Value;
 
+use super::tool_result::shown;
 use super::{tool_choice, tool_run};
 use crate::chat::callable::Callable;
 use crate::chat::context::TaskContext;
-use crate::chat::task::{Inputs, TaskFailure, TaskOutput};
+use crate::chat::task::{Action, Inputs, TaskFailure, TaskOutput};
 use crate::kernel::{Error, ErrorKind};
 use crate::llm::Usage;
 use crate::tools::ToolFunction;
@@ -33,6 +34,8 @@ pub(super) async fn run(
         let text = format!("Tool '{}' was not run: the model wrote no arguments for it", function.name);
         return Err(TaskFailure { usage, ..Error::new(ErrorKind::Upstream, text).into() });
     }
+    let query: Vec<_> = written.iter().map(shown).collect();
+    context.begins(context.task, Action::ToolExecution, &function.name, Some(query.join("\n"))).await;
     let runs = written.iter().map(|arguments| tool_run::execute(context, function, arguments));
     let (mut outputs, mut failures) = (Vec::new(), Vec::new());
     for result in join_all(runs).await {

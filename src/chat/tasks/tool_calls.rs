@@ -12,6 +12,7 @@ use crate::chat::task::{Inputs, TaskOutput};
 use crate::chat::text::short_line;
 use crate::kernel::{Role, truncate_chars};
 use crate::llm::{ChatMessage, ToolCall, Usage};
+use crate::storage::Step;
 use crate::tools::ToolStatus;
 
 /// Calls of one reply that are carried out.
@@ -254,7 +255,8 @@ fn normalize(call: ToolCall) -> ToolCall {
 
 /// Runs one call and records it.
 async fn run(context: &TaskContext<'_>, call: &ToolCall, number: usize, inputs: &Inputs) -> CompletedCall {
-    let result = function_call::run(context, call, inputs).await;
-    context.record_step(number, result.step.clone()).await;
+    let id = context.part(number);
+    let result = function_call::run(&TaskContext { task: &id, ..*context }, call, inputs).await;
+    context.chat.record_step(Step { id, ..result.step.clone() }).await;
     CompletedCall { number, result }
 }

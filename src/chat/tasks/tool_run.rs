@@ -4,7 +4,7 @@ use super::tool_result::{shown, text_of};
 use crate::chat::context::TaskContext;
 use crate::chat::search_query::search_query;
 use crate::chat::selection::tools::is_search;
-use crate::chat::task::{TaskFailure, TaskOutput, ToolRun};
+use crate::chat::task::{Action, TaskFailure, TaskOutput, ToolRun};
 use crate::chat::text::short_line;
 use crate::kernel::{Error, ErrorKind, Role, truncate_chars};
 use crate::tools::{Tool, ToolFunction, ToolOutput, ToolStatus};
@@ -19,10 +19,12 @@ pub(super) async fn run(context: &TaskContext<'_>, run: &ToolRun) -> Result<Task
     if is_search(&run.tool) {
         arguments.entry("query").or_insert_with(|| Value::String(query(context)));
     }
-    execute(context, &function, &Value::Object(arguments)).await
+    let arguments = Value::Object(arguments);
+    context.begins(context.task, Action::ToolExecution, &function.name, Some(shown(&arguments))).await;
+    execute(context, &function, &arguments).await
 }
 
-/// Runs a function with these arguments for a plan.
+/// Runs a function with these arguments for a plan, where it is recorded that this is about to begin.
 pub(super) async fn execute(
     context: &TaskContext<'_>,
     function: &ToolFunction,

@@ -88,7 +88,8 @@ impl RunRecord<'_> {
             ExecutionStatus::Completed => NodeId::End,
             ExecutionStatus::Running => self.next_node(),
             ExecutionStatus::Failed | ExecutionStatus::Cancelled | ExecutionStatus::Interrupted => {
-                let failed = self.steps.iter().rev().find(|step| step.status == StepStatus::Failed);
+                let broken = |step: &&Step| matches!(step.status, StepStatus::Failed | StepStatus::Interrupted);
+                let failed = self.steps.iter().rev().find(broken);
                 failed.map_or_else(|| self.next_node(), |step| self.node_of_step(step))
             }
         }
@@ -172,7 +173,7 @@ impl RunRecord<'_> {
         let level = match step.status {
             StepStatus::Completed => "info",
             StepStatus::Skipped => "warning",
-            StepStatus::Failed => "error",
+            StepStatus::Failed | StepStatus::Interrupted => "error",
         };
         let target = step.target.as_ref().map(|target| format!(" '{target}'")).unwrap_or_default();
         let why = step.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
@@ -181,7 +182,7 @@ impl RunRecord<'_> {
         line(ended_ms, level, message, self.node_of_step(step))
     }
 
-    /// When each step ended, worked out from how long each took and what it waited for: records have no times of steps.
+    /// When each step ended, worked out from how long each took and what it waited for.
     fn ends(&self) -> Vec<i64> {
         let plan = self.execution.plan.as_ref();
         let latest = self.execution.finished_ms.unwrap_or(self.now_ms).max(self.execution.started_ms);

@@ -1,11 +1,9 @@
 use std::convert::Infallible;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::HeaderName;
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use serde::Serialize;
@@ -21,10 +19,8 @@ use crate::telemetry::{self, LEVEL_INPUT_NAMES, LEVEL_OUTPUT_NAMES, LogEntry, Lo
 use crate::web::openapi::schema::{
     PADDING, any_case, any_of, event, one_of, pattern, query, query_boolean, query_integer, short_text, text, time,
 };
-use crate::web::{ApiError, ErrorBody, FromFields, JsonReply, QueryParams, ReadErrors};
+use crate::web::{ApiError, ErrorBody, FromFields, JsonReply, QueryParams, ReadErrors, event_stream};
 
-/// Longest silence: proxies cut streams after 30 to 60 seconds of it.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Lines of one reply.
 const LIMITS: RangeInclusive<i64> = 0..=10_000;
 /// Longest text to look for, in characters: it is looked for in each line.
@@ -172,6 +168,5 @@ fn follow(monitoring: &MonitoringService, query: LogQuery) -> Result<Response, E
             LogTailEvent::Missed(count) => Event::default().event(MISSED).data(json!({"count": count}).to_string()),
         })
     });
-    let headers = [(HeaderName::from_static("x-accel-buffering"), "no")];
-    Ok((headers, Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("ping"))).into_response())
+    Ok(event_stream(events))
 }

@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 
 use super::{TestStores, stories};
 use crate::kernel::new_id;
-use crate::storage::{Execution, ExecutionCursor, ExecutionFilter, ExecutionStatus, Outcome, Step, StepStatus};
+use crate::storage::{
+    Execution, ExecutionCursor, ExecutionFilter, ExecutionStatus, Outcome, PlanRecord, Step, StepStatus, TaskEvent,
+    TaskFact,
+};
 
 stories!(embedded: a_record_comes_back_as_it_was_made, changes_that_are_made_again_change_nothing,
     pages_follow_each_other_without_gaps, filters_narrow_the_list, old_and_surplus_records_go_with_their_steps,
@@ -48,6 +51,7 @@ pub(super) fn begun(id: &str, user: &str, started_ms: i64) -> Execution {
         prompt: "What?".to_owned(),
         intent: None,
         plan: None,
+        planned_ms: None,
         answer: None,
         error: None,
         metadata: None,
@@ -69,15 +73,25 @@ pub(super) fn step(id: &str) -> Step {
     }
 }
 
+/// A plan that was just made.
+pub(super) fn planned(intent: &str, confidence: f64, plan: &Value) -> PlanRecord {
+    PlanRecord { intent: intent.to_owned(), confidence, plan: plan.to_string(), planned_ms: 6 }
+}
+
+/// A task has ended, as the event of this number.
+pub(super) fn finished(number: i64, step: Step) -> TaskEvent {
+    TaskEvent { number, at_ms: 7, fact: TaskFact::Finished(step) }
+}
+
 async fn a_record_comes_back_as_it_was_made(bench: &TestStores) {
     let (store, id) = (&bench.stores.executions, new_id());
     let begun = bench.execution(&id);
     store.begin(begun.clone()).await.unwrap();
     assert_eq!(store.get(&id).await.unwrap().unwrap(), (begun.clone(), vec![]));
     let plan = json!({"tasks": [{"id": "task_1", "é": null}]});
-    store.plan(&id, "data_query", 0.85, plan.to_string()).await.unwrap();
-    store.step(&id, 0, step("task_1")).await.unwrap();
-    store.step(&id, 1, step("task_2")).await.unwrap();
+    store.plan(&id, planned("data_query", 0.85, &plan)).await.unwrap();
+    store.task(&id, finished(3, step("task_1"))).await.unwrap();
+    store.task(&id, finished(4, step("task_2"))).await.unwrap();
     let metadata = json!({"usage": {"total": 3}});
     let outcome = Outcome {
         status: ExecutionStatus::Failed,
@@ -92,6 +106,7 @@ async fn a_record_comes_back_as_it_was_made(bench: &TestStores) {
         status: ExecutionStatus::Failed,
         intent: Some(("data_query".to_owned(), 0.85)),
         plan: Some(plan),
+        planned_ms: Some(6),
         error: Some("out of luck".to_owned()),
         metadata: Some(metadata),
         finished_ms: found.finished_ms,
@@ -162,7 +177,7 @@ async fn old_and_surplus_records_go_with_their_steps(bench: &TestStores) {
         let id = number.to_string();
         bench.begin(&id, Duration::from_secs(u64::from(1200 - number))).await;
         if number % 100 == 0 {
-            bench.stores.executions.step(&id, 0, step("task_1")).await.unwrap();
+            bench.stores.executions.task(&id, finished(3, step("task_1"))).await.unwrap();
         }
         if number != 7 {
             bench.finish(&id, ExecutionStatus::Completed).await;
@@ -185,7 +200,7 @@ async fn unknown_records_are_none(bench: &TestStores) {
     assert!(store.get("nobody").await.unwrap().is_none());
     assert!(store.get("a\0").await.unwrap().is_none());
     assert!(store.get("'; DROP TABLE execution; --").await.unwrap().is_none());
-    store.plan("nobody", "x", 1.0, Value::Null.to_string()).await.unwrap();
+    store.plan("nobody", planned("x", 1.0, &Value::Null)).await.unwrap();
     bench.finish("nobody", ExecutionStatus::Completed).await;
     assert_eq!(bench.ids(&ExecutionFilter::default(), 9).await, Vec::<String>::new());
 }
@@ -194,8 +209,8 @@ async fn odd_texts_can_be_recorded(bench: &TestStores) {
     let (store, id) = (&bench.stores.executions, new_id());
     let odd = Execution { prompt: "a\0b \u{10FFFF} '\"\\".to_owned(), ..bench.execution(&id) };
     store.begin(odd).await.unwrap();
-    store.step(&id, 0, Step { output: Some("\0".to_owned()), ..step("task_1") }).await.unwrap();
-    store.plan(&id, "x", 1.0, json!("\0").to_string()).await.unwrap();
+    store.task(&id, finished(3, Step { output: Some("\0".to_owned()), ..step("task_1") })).await.unwrap();
+    store.plan(&id, planned("x", 1.0, &json!("\0"))).await.unwrap();
     let (found, steps) = store.get(&id).await.unwrap().unwrap();
     assert!(found.prompt.starts_with('a') && found.prompt.ends_with(" \u{10FFFF} '\"\\"), "{}", found.prompt);
     assert_eq!((found.plan, steps.len()), (Some(json!("\0")), 1));

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use sqlx::Row;
 
-use super::executions::{begun, step};
+use super::executions::{begun, finished, planned, step};
 use super::{TestStores, stories};
 use crate::kernel::{Clock, Role, UserId, new_id};
 use crate::storage::conversation::{ConversationStore, EmbeddedConversations, WindowCache};
@@ -35,9 +35,9 @@ async fn records_that_are_written_together_are_whole(bench: &TestStores) {
             // Some are slow: their beginning is written long before their end.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        store.plan(&id, "general_llm", 0.5, json!([number]).to_string()).await.unwrap();
-        store.step(&id, 0, step("task_1")).await.unwrap();
-        store.step(&id, 1, step("task_2")).await.unwrap();
+        store.plan(&id, planned("general_llm", 0.5, &json!([number]))).await.unwrap();
+        store.task(&id, finished(3, step("task_1"))).await.unwrap();
+        store.task(&id, finished(4, step("task_2"))).await.unwrap();
         store.finish(&id, ended(ExecutionStatus::Completed, &number.to_string())).await.unwrap();
     };
     join_all((0..300).map(chat)).await;

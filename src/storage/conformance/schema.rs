@@ -2,48 +2,91 @@
 
 use futures_util::future::join_all;
 use serde_json::json;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnection, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Row};
 use tempfile::TempDir;
 
-use super::executions::step;
+use super::executions::{finished, planned, step};
 use super::{TestStores, new_database, settings, url};
 use crate::kernel::{Clock, Secret, UserId, new_id};
-use crate::storage::{ExecutionFilter, ExecutionStatus, Stores};
+use crate::storage::{ExecutionFilter, ExecutionStatus, StepStatus, Stores};
 
-/// The embedded database as each earlier version of this server left it, with some data.
-const EARLIER: [&[&str]; 4] = [
-    &[include_str!("../../../migrations/sqlite/0001_initial.sql")],
-    &[
-        include_str!("../../../migrations/sqlite/0001_initial.sql"),
-        include_str!("../../../migrations/sqlite/0002_step_query.sql"),
-    ],
-    &[
-        include_str!("../../../migrations/sqlite/0001_initial.sql"),
-        include_str!("../../../migrations/sqlite/0002_step_query.sql"),
-        include_str!("../../../migrations/sqlite/0003_outside_services.sql"),
-    ],
-    &[
-        include_str!("../../../migrations/sqlite/0001_initial.sql"),
-        include_str!("../../../migrations/sqlite/0002_step_query.sql"),
-        include_str!("../../../migrations/sqlite/0003_outside_services.sql"),
-        include_str!("../../../migrations/sqlite/0004_table_names.sql"),
-    ],
+/// What has made the embedded database out of the one before, oldest first.
+const CHANGES: [&str; 7] = [
+    include_str!("../../../migrations/sqlite/0001_initial.sql"),
+    include_str!("../../../migrations/sqlite/0002_step_query.sql"),
+    include_str!("../../../migrations/sqlite/0003_outside_services.sql"),
+    include_str!("../../../migrations/sqlite/0004_table_names.sql"),
+    include_str!("../../../migrations/sqlite/0005_transcripts.sql"),
+    include_str!("../../../migrations/sqlite/0006_message_count.sql"),
+    include_str!("../../../migrations/sqlite/0007_execution_events.sql"),
 ];
-const DATA: &str = "INSERT INTO conversation VALUES ('ada', 'They met.', 9000000000000);
+/// The last version that stored steps instead of events.
+const WITH_STEPS: usize = 6;
+const DATA: &str = "INSERT INTO conversation (user_id, summary, expires_at) VALUES ('ada', 'They met.', 9000000000000);
     INSERT INTO message (user_id, role, content, metadata, created_at) VALUES ('ada', 'user', 'Hello', '{}', 5);
-    INSERT INTO execution (id, user_id, status, prompt, started_at) VALUES ('e', 'ada', 'running', 'Hello', 5);";
+    INSERT INTO execution (id, user_id, status, prompt, intent, intent_confidence, plan, started_at, finished_at)
+        VALUES ('e', 'ada', 'running', 'Hello', NULL, NULL, NULL, 5, NULL),
+            ('f', 'ada', 'completed', 'Hello', 'general_llm', 0.5, '[]', 6, 9);";
+const STEPS: &str = "INSERT INTO execution_step (execution_id, ordinal, id, action, status, error, output, duration_ms)
+    VALUES ('f', 0, 'task_1.1', 'tool_execution', 'failed', 'no', NULL, 4), ('f', 1, 'task_1', 'llm_call', 'completed', NULL, 'é', 7);";
 
 #[tokio::test]
 async fn an_embedded_database_of_each_earlier_version_is_brought_up_to_date() {
-    for (version, changes) in EARLIER.iter().enumerate() {
+    for version in 1..=CHANGES.len() {
         let folder = TempDir::new().unwrap();
-        as_left_by(&folder, changes).await.close().await.unwrap();
+        let mut connection = as_left_by(&folder, version, DATA).await;
+        if version <= WITH_STEPS {
+            sqlx::raw_sql(STEPS).execute(&mut connection).await.unwrap();
+        }
+        connection.close().await.unwrap();
         let stores = Stores::open(&settings(&folder, None, None), Clock::system()).await.unwrap();
-        assert_eq!(stores.database.migrated.from, i64::try_from(version + 1).unwrap());
+        assert_eq!(stores.database.migrated.from, i64::try_from(version).unwrap());
         let conversation = stores.conversations.recent(&UserId::parse("ada").unwrap(), 9).await.unwrap();
         assert_eq!((conversation.messages.len(), conversation.summary.as_deref()), (1, Some("They met.")));
-        assert_eq!(stores.executions.list(&ExecutionFilter::default(), 9).await.unwrap().len(), 1);
+        assert_eq!(stores.executions.list(&ExecutionFilter::default(), 9).await.unwrap().len(), 2);
+        if version <= WITH_STEPS {
+            assert_steps_are_events(&stores).await;
+        }
+        stores.close().await;
+    }
+}
+
+/// Steps have become events at their place.
+async fn assert_steps_are_events(stores: &Stores) {
+    let log = stores.executions.log("f").await.unwrap().unwrap();
+    let told: Vec<_> = log.events().iter().map(|event| (event.number, event.at_ms)).collect();
+    assert_eq!(told, [(1, 6), (2, 6), (3, 9), (4, 9), (5, 9)]);
+    let (_, steps) = log.into_steps();
+    let told: Vec<_> = steps.iter().map(|it| (it.id.as_str(), it.error.as_deref(), it.output.as_deref())).collect();
+    assert_eq!(told, [("task_1.1", Some("no"), None), ("task_1", None, Some("é"))]);
+    assert_eq!(
+        (steps[0].action.as_str(), steps[0].status, steps[1].duration_ms),
+        ("tool_execution", StepStatus::Failed, 7)
+    );
+}
+
+#[tokio::test]
+async fn a_postgres_of_each_earlier_version_is_brought_up_to_date() {
+    const CHANGES: [&str; 2] = [
+        include_str!("../../../migrations/postgres/0001_initial.sql"),
+        include_str!("../../../migrations/postgres/0002_transcripts.sql"),
+    ];
+    for version in 1..=CHANGES.len() {
+        let Some(dsn) = new_database().await else { return };
+        let mut connection = PgConnection::connect(dsn.expose()).await.unwrap();
+        migrator(CHANGES.iter().take(version)).run(&mut connection).await.unwrap();
+        let execution = "INSERT INTO execution
+                (id, server, user_id, status, prompt, intent, intent_confidence, plan, started_at, finished_at)
+            VALUES ('f', 's', 'ada', 'completed', 'Hello', 'general_llm', 0.5, '[]', 6, 9);";
+        for sql in [execution, STEPS] {
+            sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        }
+        let folder = TempDir::new().unwrap();
+        let stores = Stores::open(&settings(&folder, None, Some(dsn)), Clock::system()).await.unwrap();
+        assert!(stores.postgres().unwrap().connected, "{stores:?}");
+        assert_steps_are_events(&stores).await;
         stores.close().await;
     }
 }
@@ -52,7 +95,7 @@ async fn an_embedded_database_of_each_earlier_version_is_brought_up_to_date() {
 async fn what_an_earlier_version_has_queued_and_knows_is_not_lost() {
     let Some(redis) = url("TEST_REDIS_URL") else { return };
     let (folder, ada, bob) = (TempDir::new().unwrap(), new_id(), new_id());
-    let mut connection = as_left_by(&folder, EARLIER[2]).await;
+    let mut connection = as_left_by(&folder, 3, DATA).await;
     let message = r#"{"role":"user","content":"queued","timestamp":"2026-11-22T17:10:03.374000","metadata":{}}"#;
     let body = json!({"id": new_id(), "messages": [message], "most": 9}).to_string();
     for (sql, values) in [
@@ -79,18 +122,21 @@ async fn what_an_earlier_version_has_queued_and_knows_is_not_lost() {
     stores.close().await;
 }
 
-async fn as_left_by(folder: &TempDir, changes: &[&'static str]) -> sqlx::SqliteConnection {
-    use sqlx::migrate::{Migration, MigrationType, Migrator};
+/// The embedded database of a folder as this version made it, with some data.
+async fn as_left_by(folder: &TempDir, version: usize, data: &'static str) -> sqlx::SqliteConnection {
     let url = format!("sqlite:{}?mode=rwc", folder.path().join("studio.db").display());
     let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    migrator(CHANGES.iter().take(version)).run(&mut connection).await.unwrap();
+    sqlx::raw_sql(data).execute(&mut connection).await.unwrap();
+    connection
+}
+
+fn migrator<'a>(changes: impl Iterator<Item = &'a &'static str>) -> Migrator {
     let migration = |(number, sql): (usize, &&'static str)| {
         let version = i64::try_from(number + 1).unwrap();
         Migration::new(version, "x".into(), MigrationType::Simple, sqlx::SqlSafeStr::into_sql_str(*sql), false)
     };
-    let migrator = Migrator::with_migrations(changes.iter().enumerate().map(migration).collect());
-    migrator.run(&mut connection).await.unwrap();
-    sqlx::raw_sql(DATA).execute(&mut connection).await.unwrap();
-    connection
+    Migrator::with_migrations(changes.enumerate().map(migration).collect())
 }
 
 #[tokio::test]
@@ -111,8 +157,8 @@ async fn a_newer_postgres_is_refused() {
     let Some(dsn) = new_database().await else { return };
     let folder = TempDir::new().unwrap();
     let settings = settings(&folder, None, Some(dsn.clone()));
-    assert_eq!(Stores::migrate(&settings).await.unwrap()[1], "Postgres: version 0 -> 2");
-    assert_eq!(Stores::migrate(&settings).await.unwrap()[1], "Postgres is up to date at version 2");
+    assert_eq!(Stores::migrate(&settings).await.unwrap()[1], "Postgres: version 0 -> 3");
+    assert_eq!(Stores::migrate(&settings).await.unwrap()[1], "Postgres is up to date at version 3");
     let mut connection = PgConnection::connect(dsn.expose()).await.unwrap();
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
                  VALUES (99, 'future', TRUE, '', 0)";
@@ -149,7 +195,7 @@ async fn every_query_has_an_index() {
     }
     for sql in [
         "SELECT * FROM execution WHERE id = 'x'",
-        "SELECT * FROM execution_step WHERE execution_id = 'x' ORDER BY ordinal",
+        "SELECT * FROM execution_event WHERE execution_id = 'x' ORDER BY number",
         "SELECT * FROM execution WHERE position < 9 ORDER BY position DESC LIMIT 5",
         "SELECT * FROM execution WHERE position < 9 AND user_id = 'x' ORDER BY position DESC LIMIT 5",
         "SELECT * FROM execution WHERE position < 9 AND status = 'x' ORDER BY position DESC LIMIT 5",
@@ -191,10 +237,10 @@ async fn a_new_table_is_read_by_its_indexes_from_the_start() {
         let id = new_id();
         let begun = bench.execution(&id);
         bench.stores.executions.begin(begun.clone()).await.unwrap();
-        bench.stores.executions.plan(&id, "general_llm", 0.5, json!({}).to_string()).await.unwrap();
+        bench.stores.executions.plan(&id, planned("general_llm", 0.5, &json!({}))).await.unwrap();
         // What has begun is written before it ends.
         assert!(bench.stores.executions.get(&id).await.unwrap().is_some());
-        bench.stores.executions.step(&id, 0, step("task_1")).await.unwrap();
+        bench.stores.executions.task(&id, finished(3, step("task_1"))).await.unwrap();
         bench.finish(&id, ExecutionStatus::Completed).await;
     }
     let pool = bench.stores.postgres.as_ref().unwrap().connection().unwrap().pool;

@@ -5,7 +5,7 @@ use super::change::{ConversationAppend, EmbeddedChange, EmbeddedWrite};
 use super::statements::RowKind;
 use crate::kernel::UserId;
 use crate::storage::conversation::Tombstone;
-use crate::storage::execution::{FoldedChanges, FoldedExecution, INTERRUPTED, Step};
+use crate::storage::execution::{FoldedChanges, FoldedExecution, FoldedTask, INTERRUPTED};
 
 /// The rows of changes that are written at `now_ms`.
 pub(super) fn batch_of(writes: &[EmbeddedWrite], now_ms: i64) -> Result<Batch, sqlx::Error> {
@@ -50,10 +50,11 @@ fn add_executions(folded: &FoldedChanges<'_>, batch: &mut Batch) -> Result<(), s
     for (id, execution) in &folded.executions {
         add_execution(id, execution, batch)?;
     }
-    for (execution_id, ordinal, step) in &folded.steps {
-        let Step { id, action, target, status, error, query, output, duration_ms } = step;
-        let row = (execution_id, ordinal, id, action, target, status.as_str(), error, query, output, duration_ms);
-        batch.add(RowKind::Step, &row)?;
+    for task in &folded.tasks {
+        let FoldedTask { execution, number, kind, at_ms, id, action, target, .. } = task;
+        let FoldedTask { status, error, query, output, duration_ms, .. } = task;
+        let row = (execution, number, kind, at_ms, id, action, target, status, error, query, output, duration_ms);
+        batch.add(RowKind::Event, &row)?;
     }
     match folded.interrupted_ms {
         Some(before_ms) => batch.add(RowKind::Interruption, &(INTERRUPTED, before_ms)),
@@ -71,6 +72,7 @@ struct ExecutionColumns<'a>(
     Option<&'a str>,
     Option<f64>,
     Option<&'a str>,
+    Option<i64>,
     Option<&'a str>,
     Option<&'a str>,
     Option<&'a str>,
@@ -90,6 +92,7 @@ fn add_execution(id: &str, it: &FoldedExecution<'_>, batch: &mut Batch) -> Resul
             it.intent(),
             it.confidence(),
             it.plan(),
+            it.planned_ms(),
             it.answer(),
             it.error(),
             metadata,
@@ -99,7 +102,7 @@ fn add_execution(id: &str, it: &FoldedExecution<'_>, batch: &mut Batch) -> Resul
         batch.add(RowKind::Execution, &row)?;
     } else {
         if let (Some(intent), Some(confidence), Some(plan)) = (it.intent(), it.confidence(), it.plan()) {
-            batch.add(RowKind::Plan, &(id, intent, confidence, plan))?;
+            batch.add(RowKind::Plan, &(id, intent, confidence, plan, it.planned_ms()))?;
         }
         if let (Some(metadata), Some(finished_ms)) = (metadata, it.finished_ms()) {
             batch.add(RowKind::Finish, &(id, status, it.answer(), it.error(), metadata, finished_ms))?;

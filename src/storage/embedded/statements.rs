@@ -11,10 +11,10 @@ pub(super) enum RowKind {
     Clearing = 4,
     /// All columns of an execution that has begun, in the order of the table.
     Execution = 5,
-    /// Id, intent, confidence, plan.
+    /// Id, intent, confidence, plan, time.
     Plan = 6,
-    /// Execution, ordinal, and the columns of a step.
-    Step = 7,
+    /// All columns of an event of a task, in the order of the table.
+    Event = 7,
     /// Id, status, answer, error, metadata, time.
     Finish = 8,
     /// Id, error, metadata.
@@ -53,24 +53,26 @@ pub(super) const STATEMENTS: &[(RowKind, &str)] = &[
     ),
     (
         RowKind::Execution,
-        "INSERT INTO execution (id, user_id, status, prompt, intent, intent_confidence, plan, answer, error, metadata,
-                 started_at, finished_at)
+        "INSERT INTO execution (id, user_id, status, prompt, intent, intent_confidence, plan, planned_at, answer, error,
+                 metadata, started_at, finished_at)
              SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-                 value ->> 8, value ->> 9, value ->> 10, value ->> 11 FROM jsonb_each($5) WHERE true
+                 value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12 FROM jsonb_each($5) WHERE true
              ON CONFLICT (id) DO NOTHING;",
     ),
     (
         RowKind::Plan,
-        "UPDATE execution SET intent = given.value ->> 1, intent_confidence = given.value ->> 2, plan = given.value ->> 3
+        "UPDATE execution SET intent = given.value ->> 1, intent_confidence = given.value ->> 2, plan = given.value ->> 3,
+                 planned_at = given.value ->> 4
              FROM jsonb_each($6) AS given WHERE execution.id = given.value ->> 0;",
     ),
     (
-        RowKind::Step,
+        RowKind::Event,
         // Of an execution that began in Postgres there is no record here.
-        "INSERT INTO execution_step
-                 (execution_id, ordinal, id, action, target, status, error, query, output, duration_ms)
-             SELECT execution.id, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-                 value ->> 8, value ->> 9 FROM jsonb_each($7) AS given CROSS JOIN execution ON execution.id = value ->> 0
+        "INSERT INTO execution_event
+                 (execution_id, number, kind, at, id, action, target, status, error, query, output, duration_ms)
+             SELECT execution.id, value ->> 1, value ->> 2, COALESCE(value ->> 3, execution.started_at), value ->> 4,
+                 value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11
+             FROM jsonb_each($7) AS given CROSS JOIN execution ON execution.id = value ->> 0
              WHERE true ON CONFLICT DO NOTHING;",
     ),
     (

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::event::{PlanRecord, TaskEvent, TaskFact};
 use super::record::{Execution, Outcome, Step};
 
 /// Why an execution that was cut off has no answer.
@@ -19,8 +20,21 @@ pub(in crate::storage) enum ExecutionChange {
     /// It has begun.
     Begin(Execution),
     /// What was decided to be done.
-    Plan { id: String, intent: String, confidence: f64, plan: String },
-    /// A task has ended.
+    Plan {
+        id: String,
+        intent: String,
+        confidence: f64,
+        plan: String,
+        /// Absent in what earlier versions have left in an outbox.
+        planned_ms: Option<i64>,
+    },
+    /// Something happened to a task.
+    Task {
+        id: String,
+        #[serde(flatten)]
+        event: TaskEvent,
+    },
+    /// A task has ended, as earlier versions have left it in an outbox: they counted steps, from 0 on.
     Step { id: String, ordinal: i64, step: Step },
     /// It has ended. One that has ended already stays as it is.
     Finish {
@@ -36,11 +50,21 @@ pub(in crate::storage) enum ExecutionChange {
 }
 
 impl ExecutionChange {
+    /// A plan was made.
+    pub(super) fn plan(id: &str, plan: PlanRecord) -> Self {
+        let PlanRecord { intent, confidence, plan, planned_ms } = plan;
+        Self::Plan { id: id.to_owned(), intent, confidence, plan, planned_ms: Some(planned_ms) }
+    }
+
     /// The execution that it is about.
     pub(in crate::storage) fn id(&self) -> &str {
         match self {
             Self::Begin(execution) => &execution.id,
-            Self::Plan { id, .. } | Self::Step { id, .. } | Self::Finish { id, .. } | Self::Amend { id, .. } => id,
+            Self::Plan { id, .. }
+            | Self::Task { id, .. }
+            | Self::Step { id, .. }
+            | Self::Finish { id, .. }
+            | Self::Amend { id, .. } => id,
             Self::Interrupt { .. } => "",
         }
     }
@@ -51,7 +75,10 @@ impl ExecutionChange {
         match self {
             Self::Begin(execution) => execution.prompt.len(),
             Self::Plan { plan, .. } => plan.len(),
-            Self::Step { step, .. } => length(&step.output) + length(&step.query),
+            Self::Task { event: TaskEvent { fact: TaskFact::Started(start), .. }, .. } => length(&start.query),
+            Self::Task { event: TaskEvent { fact: TaskFact::Finished(step), .. }, .. } | Self::Step { step, .. } => {
+                length(&step.output) + length(&step.query)
+            }
             Self::Finish { outcome, .. } => outcome.metadata.len() + length(&outcome.answer),
             Self::Amend { metadata, .. } => metadata.len(),
             Self::Interrupt { .. } => 0,
@@ -68,7 +95,7 @@ impl ExecutionChange {
         match self {
             Self::Begin(_) => "could not record an execution",
             Self::Plan { .. } => "could not record a plan",
-            Self::Step { .. } => "could not record a step",
+            Self::Task { .. } | Self::Step { .. } => "could not record a step",
             Self::Finish { .. } | Self::Amend { .. } => "could not record the end of an execution",
             Self::Interrupt { .. } => "could not mark interrupted executions",
         }

@@ -4,8 +4,9 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use super::change::{DELETE_BATCH, DELETE_PAUSE, ExecutionChange};
-use super::record::{Execution, ExecutionFilter, Step};
-use super::rows::{ExecutionRow, SELECT_STEPS, StepRow, detail, execution, select_execution};
+use super::event::ExecutionLog;
+use super::record::{Execution, ExecutionFilter};
+use super::rows::{EventRow, ExecutionRow, SELECT_EVENTS, execution, log, select_execution};
 use crate::kernel::{Clock, Error};
 use crate::storage::embedded::{EmbeddedChange, EmbeddedWrite, OutboxAddition};
 use crate::storage::failover::OutboxTicket;
@@ -41,15 +42,15 @@ impl EmbeddedExecutions {
             .await
     }
 
-    pub(super) async fn get(&self, id: &str) -> Result<Option<(Execution, Vec<Step>)>, Error> {
+    pub(super) async fn get(&self, id: &str) -> Result<Option<ExecutionLog>, Error> {
         let work = async {
             let row: Option<ExecutionRow> = sqlx::query_as(select_execution!("prompt", "answer", "id = ?1"))
                 .bind(id)
                 .fetch_optional(self.database.read())
                 .await?;
             let Some(row) = row else { return Ok(None) };
-            let steps: Vec<StepRow> = sqlx::query_as(SELECT_STEPS).bind(id).fetch_all(self.database.read()).await?;
-            detail(row, steps).map(Some)
+            let events: Vec<EventRow> = sqlx::query_as(SELECT_EVENTS).bind(id).fetch_all(self.database.read()).await?;
+            log(row, events).map(Some)
         };
         work.await.map_err(failed("could not read an execution"))
     }

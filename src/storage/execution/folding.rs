@@ -1,14 +1,18 @@
 use indexmap::IndexMap;
 
 use super::change::ExecutionChange;
+use super::event::{FIRST_TASK_EVENT, TaskFact};
 use super::record::{Execution, ExecutionStatus, Outcome, Step};
+
+/// What the store calls the kinds of events.
+pub(super) const TASK_STARTED: &str = "task_started";
+pub(super) const TASK_FINISHED: &str = "task_finished";
 
 /// What changes say, by execution. Of one execution the kinds of changes follow each other, so nothing is lost of their order.
 #[derive(Debug, Default)]
 pub(in crate::storage) struct FoldedChanges<'a> {
     pub(in crate::storage) executions: IndexMap<&'a str, FoldedExecution<'a>>,
-    /// Execution, ordinal, step.
-    pub(in crate::storage) steps: Vec<(&'a str, i64, &'a Step)>,
+    pub(in crate::storage) tasks: Vec<FoldedTask<'a>>,
     /// Before when what runs was cut off.
     pub(in crate::storage) interrupted_ms: Option<i64>,
 }
@@ -17,9 +21,72 @@ pub(in crate::storage) struct FoldedChanges<'a> {
 #[derive(Debug, Default)]
 pub(in crate::storage) struct FoldedExecution<'a> {
     pub(in crate::storage) begun: Option<&'a Execution>,
-    planned: Option<(&'a str, f64, &'a str)>,
+    planned: Option<FoldedPlan<'a>>,
     ended: Option<(&'a Outcome, i64)>,
     amended: Option<(Option<&'a str>, &'a str)>,
+}
+
+#[derive(Debug)]
+struct FoldedPlan<'a> {
+    intent: &'a str,
+    confidence: f64,
+    plan: &'a str,
+    planned_ms: Option<i64>,
+}
+
+/// The row of an event of a task.
+#[derive(Debug, Default)]
+pub(in crate::storage) struct FoldedTask<'a> {
+    pub(in crate::storage) execution: &'a str,
+    pub(in crate::storage) number: i64,
+    /// `task_started` or `task_finished`.
+    pub(in crate::storage) kind: &'static str,
+    /// Unknown of what an earlier version has recorded.
+    pub(in crate::storage) at_ms: Option<i64>,
+    pub(in crate::storage) id: &'a str,
+    pub(in crate::storage) action: &'a str,
+    pub(in crate::storage) target: Option<&'a str>,
+    pub(in crate::storage) status: Option<&'static str>,
+    pub(in crate::storage) error: Option<&'a str>,
+    pub(in crate::storage) query: Option<&'a str>,
+    pub(in crate::storage) output: Option<&'a str>,
+    pub(in crate::storage) duration_ms: Option<i64>,
+}
+
+impl<'a> FoldedTask<'a> {
+    fn of(execution: &'a str, number: i64, at_ms: Option<i64>, fact: &'a TaskFact) -> Self {
+        match fact {
+            TaskFact::Started(start) => Self {
+                execution,
+                number,
+                kind: TASK_STARTED,
+                at_ms,
+                id: &start.id,
+                action: &start.action,
+                target: start.target.as_deref(),
+                query: start.query.as_deref(),
+                ..Self::default()
+            },
+            TaskFact::Finished(step) => Self::of_step(execution, number, at_ms, step),
+        }
+    }
+
+    fn of_step(execution: &'a str, number: i64, at_ms: Option<i64>, step: &'a Step) -> Self {
+        Self {
+            execution,
+            number,
+            kind: TASK_FINISHED,
+            at_ms,
+            id: &step.id,
+            action: &step.action,
+            target: step.target.as_deref(),
+            status: Some(step.status.as_str()),
+            error: step.error.as_deref(),
+            query: step.query.as_deref(),
+            output: step.output.as_deref(),
+            duration_ms: Some(step.duration_ms),
+        }
+    }
 }
 
 impl<'a> FoldedChanges<'a> {
@@ -31,22 +98,28 @@ impl<'a> FoldedChanges<'a> {
 
     fn add(&mut self, change: &'a ExecutionChange) {
         match change {
-            ExecutionChange::Step { id, ordinal, step } => return self.steps.push((id, *ordinal, step)),
+            ExecutionChange::Task { id, event } => {
+                return self.tasks.push(FoldedTask::of(id, event.number, Some(event.at_ms), &event.fact));
+            }
+            ExecutionChange::Step { id, ordinal, step } => {
+                return self.tasks.push(FoldedTask::of_step(id, ordinal + FIRST_TASK_EVENT, None, step));
+            }
             ExecutionChange::Interrupt { before_ms } => return self.interrupted_ms = Some(*before_ms),
             _ => {}
         }
         let execution = self.executions.entry(change.id()).or_default();
         match change {
             ExecutionChange::Begin(begun) => execution.begun = Some(begun),
-            ExecutionChange::Plan { intent, confidence, plan, .. } => {
-                execution.planned = Some((intent, *confidence, plan));
+            ExecutionChange::Plan { intent, confidence, plan, planned_ms, .. } => {
+                let (confidence, planned_ms) = (*confidence, *planned_ms);
+                execution.planned = Some(FoldedPlan { intent, confidence, plan, planned_ms });
             }
             // The first end counts.
             ExecutionChange::Finish { outcome, finished_ms, .. } => {
                 execution.ended.get_or_insert((outcome, *finished_ms));
             }
             ExecutionChange::Amend { error, metadata, .. } => execution.amended = Some((error.as_deref(), metadata)),
-            ExecutionChange::Step { .. } | ExecutionChange::Interrupt { .. } => {}
+            ExecutionChange::Task { .. } | ExecutionChange::Step { .. } | ExecutionChange::Interrupt { .. } => {}
         }
     }
 }
@@ -59,15 +132,19 @@ impl<'a> FoldedExecution<'a> {
     }
 
     pub(in crate::storage) fn intent(&self) -> Option<&'a str> {
-        self.planned.map(|(intent, _, _)| intent)
+        self.planned.as_ref().map(|planned| planned.intent)
     }
 
     pub(in crate::storage) fn confidence(&self) -> Option<f64> {
-        self.planned.map(|(_, confidence, _)| confidence)
+        self.planned.as_ref().map(|planned| planned.confidence)
     }
 
     pub(in crate::storage) fn plan(&self) -> Option<&'a str> {
-        self.planned.map(|(_, _, plan)| plan)
+        self.planned.as_ref().map(|planned| planned.plan)
+    }
+
+    pub(in crate::storage) fn planned_ms(&self) -> Option<i64> {
+        self.planned.as_ref().and_then(|planned| planned.planned_ms)
     }
 
     pub(in crate::storage) fn answer(&self) -> Option<&'a str> {

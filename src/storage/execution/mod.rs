@@ -1,10 +1,11 @@
-//! Executions and their steps: in Postgres if there is one, else in the embedded database.
+//! Executions and their logs: in Postgres if there is one, else in the embedded database.
 //!
 //! Each change of a record can be made again without harm: what was taken while Postgres was away is done again there.
 
 mod change;
 mod cursor;
 mod embedded;
+mod event;
 mod folding;
 mod postgres;
 mod postgres_batch;
@@ -16,7 +17,10 @@ mod writer;
 pub(super) use change::{ExecutionChange, INTERRUPTED};
 pub use cursor::ExecutionCursor;
 pub(super) use embedded::EmbeddedExecutions;
-pub(super) use folding::{FoldedChanges, FoldedExecution};
+pub use event::{
+    ExecutionLog, FIRST_TASK_EVENT, LogFact, NumberedEvent, PLANNED_EVENT, PlanRecord, TaskEvent, TaskFact, TaskStart,
+};
+pub(super) use folding::{FoldedChanges, FoldedExecution, FoldedTask};
 pub(super) use postgres::write_back;
 pub use record::{Execution, ExecutionFilter, ExecutionStatus, Outcome, Step, StepStatus};
 pub use store::ExecutionStore;

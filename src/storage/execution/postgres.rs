@@ -3,9 +3,10 @@ use tokio::time::sleep;
 
 use super::change::{DELETE_BATCH, DELETE_PAUSE, ExecutionChange, INTERRUPTED};
 use super::embedded::EmbeddedExecutions;
+use super::event::ExecutionLog;
 use super::postgres_batch::run;
-use super::record::{Execution, ExecutionFilter, Step};
-use super::rows::{ExecutionRow, SELECT_STEPS, StepRow, detail, execution, select_execution};
+use super::record::{Execution, ExecutionFilter};
+use super::rows::{EventRow, ExecutionRow, SELECT_EVENTS, execution, log, select_execution};
 use crate::kernel::JsonReader;
 use crate::storage::failover::{Failure, OutboxEntry, timeout_for};
 use crate::storage::postgres::{BACKGROUND_TIMEOUT, PostgresConnection, REQUEST_TIMEOUT, call, replace_nul};
@@ -23,15 +24,15 @@ pub(super) async fn apply(connection: PostgresConnection, changes: &[ExecutionCh
     call(timeout_for(REQUEST_TIMEOUT, bytes), run(changes, &connection.server, &connection.pool)).await
 }
 
-pub(super) async fn get(connection: PostgresConnection, id: &str) -> Result<Option<(Execution, Vec<Step>)>, Failure> {
+pub(super) async fn get(connection: PostgresConnection, id: &str) -> Result<Option<ExecutionLog>, Failure> {
     let reading = async {
         let row: Option<ExecutionRow> = sqlx::query_as(select_execution!("prompt", "answer", "id = $1"))
             .bind(id)
             .fetch_optional(&connection.pool)
             .await?;
         let Some(row) = row else { return Ok(None) };
-        let steps: Vec<StepRow> = sqlx::query_as(SELECT_STEPS).bind(id).fetch_all(&connection.pool).await?;
-        detail(row, steps).map(Some)
+        let events: Vec<EventRow> = sqlx::query_as(SELECT_EVENTS).bind(id).fetch_all(&connection.pool).await?;
+        log(row, events).map(Some)
     };
     call(REQUEST_TIMEOUT, reading).await
 }

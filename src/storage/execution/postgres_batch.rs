@@ -4,44 +4,50 @@ use serde::Serialize;
 use sqlx::PgPool;
 
 use super::change::{ExecutionChange, INTERRUPTED};
-use super::folding::{FoldedChanges, FoldedExecution};
-use super::record::Step;
+use super::folding::{FoldedChanges, FoldedExecution, FoldedTask};
 use crate::storage::postgres::replace_nul;
 
-/// One statement, so one round trip and all or nothing. `$1`: executions that begin; `$2`: those that began before; `$3`: steps; `$4`:
-/// corrections. One that was begun already is brought on only, and the first end counts: what was done may be done again.
+/// One statement, so one round trip and all or nothing. `$1`: executions that begin; `$2`: those that began before; `$3`: events of
+/// tasks. One that was begun already is brought on only, and the first end counts: what was done may be done again.
 const WRITE: &str = "WITH begun AS (
-    INSERT INTO execution (id, server, user_id, status, prompt, intent, intent_confidence, plan, answer, error, metadata,
-            started_at, finished_at)
-        SELECT id, server, user_id, status, prompt, intent, confidence, plan, answer, error, metadata, started_at, finished_at
+    INSERT INTO execution (id, server, user_id, status, prompt, intent, intent_confidence, plan, planned_at, answer, error,
+            metadata, started_at, finished_at)
+        SELECT id, server, user_id, status, prompt, intent, confidence, plan, planned_at, answer, error, metadata, started_at,
+            finished_at
         FROM ROWS FROM (json_to_recordset($1::json) AS (id text, server text, user_id text, status text, prompt text,
-            intent text, confidence float8, plan text, answer text, error text, metadata text, started_at bigint,
-            finished_at bigint)) WITH ORDINALITY ORDER BY ordinality
+            intent text, confidence float8, plan text, planned_at bigint, answer text, error text, metadata text,
+            started_at bigint, finished_at bigint)) WITH ORDINALITY ORDER BY ordinality
         ON CONFLICT (id) DO UPDATE SET
             intent = COALESCE(execution.intent, excluded.intent),
             intent_confidence = COALESCE(execution.intent_confidence, excluded.intent_confidence),
             plan = COALESCE(execution.plan, excluded.plan),
+            planned_at = COALESCE(execution.planned_at, excluded.planned_at),
             status = excluded.status, answer = excluded.answer, error = excluded.error, metadata = excluded.metadata,
             finished_at = excluded.finished_at
         WHERE execution.status = 'running'
-        RETURNING id
+        RETURNING id, started_at
 ), continued AS (
     UPDATE execution SET
             intent = COALESCE(given.intent, execution.intent),
             intent_confidence = COALESCE(given.confidence, execution.intent_confidence),
             plan = COALESCE(given.plan, execution.plan),
+            planned_at = COALESCE(given.planned_at, execution.planned_at),
             status = given.status, answer = given.answer, error = given.error, metadata = given.metadata,
             finished_at = given.finished_at
-        FROM json_to_recordset($2::json) AS given (id text, status text, intent text, confidence float8, plan text, answer text,
-            error text, metadata text, finished_at bigint)
+        FROM json_to_recordset($2::json) AS given (id text, status text, intent text, confidence float8, plan text,
+            planned_at bigint, answer text, error text, metadata text, finished_at bigint)
         WHERE execution.id = given.id AND execution.status = 'running'
 ), stepped AS (
-    INSERT INTO execution_step (execution_id, ordinal, id, action, target, status, error, query, output, duration_ms)
-        SELECT given.* FROM json_to_recordset($3::json) AS given (execution_id text, ordinal bigint, id text, action text,
+    INSERT INTO execution_event (execution_id, number, kind, at, id, action, target, status, error, query, output, duration_ms)
+        SELECT execution_id, number, kind, COALESCE(at,
+                (SELECT started_at FROM begun WHERE begun.id = given.execution_id),
+                (SELECT started_at FROM execution WHERE execution.id = given.execution_id)),
+            id, action, target, status, error, query, output, duration_ms
+        FROM json_to_recordset($3::json) AS given (execution_id text, number bigint, kind text, at bigint, id text, action text,
             target text, status text, error text, query text, output text, duration_ms bigint)
         WHERE EXISTS (SELECT 1 FROM begun WHERE begun.id = given.execution_id)
             OR EXISTS (SELECT 1 FROM execution WHERE execution.id = given.execution_id)
-        ON CONFLICT (execution_id, ordinal) DO NOTHING
+        ON CONFLICT (execution_id, number) DO NOTHING
 ) SELECT 1";
 
 /// A correction comes after the end that it corrects, in a statement of its own: one can't change a row twice.
@@ -73,11 +79,11 @@ async fn write(folded: &FoldedChanges<'_>, server: &str, pool: &PgPool) -> Resul
     let executions = folded.executions.iter().filter(|(_, execution)| !execution.is_amended_only());
     let rows = executions.map(|(id, execution)| BatchedExecution::of(id, execution, server));
     let (begun, continued): (Vec<_>, Vec<_>) = rows.partition(|row| row.server.is_some());
-    let steps: Vec<_> = folded.steps.iter().map(|(id, ordinal, step)| BatchedStep::of(id, *ordinal, step)).collect();
-    if begun.is_empty() && continued.is_empty() && steps.is_empty() {
+    let events: Vec<_> = folded.tasks.iter().map(BatchedEvent::of).collect();
+    if begun.is_empty() && continued.is_empty() && events.is_empty() {
         return Ok(());
     }
-    let query = sqlx::query(WRITE).bind(json(&begun)?).bind(json(&continued)?).bind(json(&steps)?);
+    let query = sqlx::query(WRITE).bind(json(&begun)?).bind(json(&continued)?).bind(json(&events)?);
     query.execute(pool).await.map(|_| ())
 }
 
@@ -100,6 +106,7 @@ struct BatchedExecution<'a> {
     intent: Option<&'a str>,
     confidence: Option<f64>,
     plan: Option<&'a str>,
+    planned_at: Option<i64>,
     answer: Option<Cow<'a, str>>,
     error: Option<Cow<'a, str>>,
     metadata: Option<&'a str>,
@@ -118,6 +125,7 @@ impl<'a> BatchedExecution<'a> {
             intent: it.intent(),
             confidence: it.confidence(),
             plan: it.plan(),
+            planned_at: it.planned_ms(),
             answer: clean(it.answer()),
             error: clean(it.error()),
             metadata: it.metadata(),
@@ -128,32 +136,36 @@ impl<'a> BatchedExecution<'a> {
 }
 
 #[derive(Serialize)]
-struct BatchedStep<'a> {
+struct BatchedEvent<'a> {
     execution_id: &'a str,
-    ordinal: i64,
+    number: i64,
+    kind: &'static str,
+    at: Option<i64>,
     id: Cow<'a, str>,
     action: &'a str,
     target: Option<Cow<'a, str>>,
-    status: &'static str,
+    status: Option<&'static str>,
     error: Option<Cow<'a, str>>,
     query: Option<Cow<'a, str>>,
     output: Option<Cow<'a, str>>,
-    duration_ms: i64,
+    duration_ms: Option<i64>,
 }
 
-impl<'a> BatchedStep<'a> {
-    fn of(execution_id: &'a str, ordinal: i64, step: &'a Step) -> Self {
+impl<'a> BatchedEvent<'a> {
+    fn of(task: &FoldedTask<'a>) -> Self {
         Self {
-            execution_id,
-            ordinal,
-            id: replace_nul(&step.id),
-            action: &step.action,
-            target: clean(step.target.as_deref()),
-            status: step.status.as_str(),
-            error: clean(step.error.as_deref()),
-            query: clean(step.query.as_deref()),
-            output: clean(step.output.as_deref()),
-            duration_ms: step.duration_ms,
+            execution_id: task.execution,
+            number: task.number,
+            kind: task.kind,
+            at: task.at_ms,
+            id: replace_nul(task.id),
+            action: task.action,
+            target: clean(task.target),
+            status: task.status,
+            error: clean(task.error),
+            query: clean(task.query),
+            output: clean(task.output),
+            duration_ms: task.duration_ms,
         }
     }
 }

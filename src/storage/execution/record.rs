@@ -55,6 +55,8 @@ pub struct Execution {
     pub intent: Option<(String, f64)>,
     /// The tasks, as JSON.
     pub plan: Option<Value>,
+    /// Milliseconds since 1970; `None` also in records of versions that did not note it.
+    pub planned_ms: Option<i64>,
     pub answer: Option<String>,
     pub error: Option<String>,
     /// The metadata of the reply.
@@ -90,6 +92,8 @@ pub enum StepStatus {
     Failed,
     /// It was not begun: it builds on one that failed.
     Skipped,
+    /// It had begun when its execution was cut off. It is never stored so: no end of it is.
+    Interrupted,
 }
 
 impl StepStatus {
@@ -99,6 +103,7 @@ impl StepStatus {
             Self::Completed => "completed",
             Self::Failed => "failed",
             Self::Skipped => "skipped",
+            Self::Interrupted => "interrupted",
         }
     }
 }

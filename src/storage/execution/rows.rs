@@ -2,6 +2,8 @@ use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde_json::Value;
 
+use super::event::{ExecutionLog, TaskEvent, TaskFact, TaskStart};
+use super::folding::{TASK_FINISHED, TASK_STARTED};
 use super::record::{Execution, Step};
 use crate::kernel::JsonReader;
 
@@ -14,7 +16,7 @@ macro_rules! select_execution {
         concat!(
             "SELECT position, id, user_id, status, ",
             $prompt,
-            ", intent, intent_confidence, plan, ",
+            ", intent, intent_confidence, plan, planned_at, ",
             $answer,
             ", error, metadata, started_at, finished_at FROM execution WHERE ",
             $rest
@@ -23,19 +25,20 @@ macro_rules! select_execution {
 }
 pub(super) use select_execution;
 
-/// Reads the steps of an execution.
-pub(super) const SELECT_STEPS: &str = "SELECT id, action, target, status, error, query, output, duration_ms
-    FROM execution_step WHERE execution_id = $1 ORDER BY ordinal";
+/// Reads the events of an execution's tasks.
+pub(super) const SELECT_EVENTS: &str =
+    "SELECT number, kind, at, id, action, target, status, error, query, output, duration_ms
+    FROM execution_event WHERE execution_id = $1 ORDER BY number";
 
 type Text = Option<String>;
 pub(super) type ExecutionRow =
-    (i64, String, String, String, String, Text, Option<f64>, Text, Text, Text, Text, i64, Option<i64>);
-pub(super) type StepRow = (String, String, Text, String, Text, Text, Text, i64);
+    (i64, String, String, String, String, Text, Option<f64>, Text, Option<i64>, Text, Text, Text, i64, Option<i64>);
+pub(super) type EventRow = (i64, String, i64, String, String, Text, Text, Text, Text, Text, Option<i64>);
 
 /// An execution with its position.
 pub(super) fn execution(row: ExecutionRow) -> Result<(i64, Execution), sqlx::Error> {
-    let (position, id, user_id, name, prompt, intent, surety, plan, answer, error, metadata, started_ms, finished_ms) =
-        row;
+    let (position, id, user_id, name, prompt, intent, surety, plan, planned_ms, answer, error, metadata, ..) = row;
+    let (.., started_ms, finished_ms) = row;
     let execution = Execution {
         id,
         user_id,
@@ -43,6 +46,7 @@ pub(super) fn execution(row: ExecutionRow) -> Result<(i64, Execution), sqlx::Err
         prompt,
         intent: intent.zip(surety),
         plan: json("plan", plan),
+        planned_ms,
         answer,
         error,
         metadata: json("metadata", metadata),
@@ -52,14 +56,23 @@ pub(super) fn execution(row: ExecutionRow) -> Result<(i64, Execution), sqlx::Err
     Ok((position, execution))
 }
 
-/// One execution with its steps.
-pub(super) fn detail(execution_row: ExecutionRow, steps: Vec<StepRow>) -> Result<(Execution, Vec<Step>), sqlx::Error> {
+/// One execution with its log.
+pub(super) fn log(execution_row: ExecutionRow, events: Vec<EventRow>) -> Result<ExecutionLog, sqlx::Error> {
     let (_, execution) = execution(execution_row)?;
-    Ok((execution, steps.into_iter().map(step).collect::<Result<_, _>>()?))
+    Ok(ExecutionLog { execution, tasks: events.into_iter().map(task_event).collect::<Result<_, _>>()? })
 }
 
-fn step((id, action, target, name, error, query, output, duration_ms): StepRow) -> Result<Step, sqlx::Error> {
-    Ok(Step { id, action, target, status: status(&name)?, error, query, output, duration_ms })
+fn task_event(row: EventRow) -> Result<TaskEvent, sqlx::Error> {
+    let (number, kind, at_ms, id, action, target, name, error, query, output, duration_ms) = row;
+    let fact = match (kind.as_str(), name) {
+        (TASK_STARTED, _) => TaskFact::Started(TaskStart { id, action, target, query }),
+        (TASK_FINISHED, Some(name)) => {
+            let (status, duration_ms) = (status(&name)?, duration_ms.unwrap_or_default());
+            TaskFact::Finished(Step { id, action, target, status, error, query, output, duration_ms })
+        }
+        _ => return Err(sqlx::Error::Decode(format!("unknown event {kind}").into())),
+    };
+    Ok(TaskEvent { number, at_ms, fact })
 }
 
 fn status<'a, T: Deserialize<'a>>(name: &'a str) -> Result<T, sqlx::Error> {

@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::change::ExecutionChange;
 use super::cursor::ExecutionCursor;
 use super::embedded::EmbeddedExecutions;
+use super::event::{ExecutionLog, PlanRecord, TaskEvent};
 use super::postgres;
 use super::record::{Execution, ExecutionFilter, Outcome, Step};
 use crate::kernel::{Error, quoted};
@@ -11,7 +12,7 @@ use crate::storage::postgres::Postgres;
 use crate::storage::sqlite::int;
 use crate::storage::write_queue::{PendingWrite, WriteQueue};
 
-/// Executions and their steps.
+/// Executions and their logs.
 #[derive(Clone, Debug)]
 pub struct ExecutionStore {
     pub(in crate::storage) embedded: EmbeddedExecutions,
@@ -28,19 +29,28 @@ impl ExecutionStore {
     }
 
     /// Records what was decided to be done.
-    pub async fn plan(&self, id: &str, intent: &str, confidence: f64, plan: String) -> Result<(), Error> {
-        let (id, intent) = (id.to_owned(), intent.to_owned());
-        self.record(ExecutionChange::Plan { id, intent, confidence, plan }).await.map(drop)
+    pub async fn plan(&self, id: &str, plan: PlanRecord) -> Result<PendingWrite, Error> {
+        self.record(ExecutionChange::plan(id, plan)).await
     }
 
-    /// Records a finished task.
-    pub async fn step(&self, execution_id: &str, ordinal: i64, step: Step) -> Result<(), Error> {
-        self.record(ExecutionChange::Step { id: execution_id.to_owned(), ordinal, step }).await.map(drop)
+    /// Records what happened to a task.
+    pub async fn task(&self, id: &str, event: TaskEvent) -> Result<PendingWrite, Error> {
+        self.record(ExecutionChange::Task { id: id.to_owned(), event }).await
+    }
+
+    /// The same for somebody who goes on only once it is written.
+    pub async fn task_at_once(&self, id: &str, event: TaskEvent) -> Result<PendingWrite, Error> {
+        self.push(ExecutionChange::Task { id: id.to_owned(), event }).await
+    }
+
+    /// The time that records have, in milliseconds since 1970.
+    pub fn now_ms(&self) -> i64 {
+        self.embedded.clock.now_ms()
     }
 
     /// Records how an execution ended. One that has ended stays as it is.
     pub async fn finish(&self, id: &str, outcome: Outcome) -> Result<(), Error> {
-        let finished_ms = self.embedded.clock.now_ms();
+        let finished_ms = self.now_ms();
         self.write(ExecutionChange::Finish { id: id.to_owned(), outcome, finished_ms }).await
     }
 
@@ -49,9 +59,14 @@ impl ExecutionStore {
         self.write(ExecutionChange::Amend { id: id.to_owned(), error, metadata }).await
     }
 
-    /// One execution with its steps. While Postgres is away, an execution that is not in the embedded store may be there; one
-    /// from before Postgres was used is here.
+    /// One execution with its steps, as [`ExecutionStore::log`] has them.
     pub async fn get(&self, id: &str) -> Result<Option<(Execution, Vec<Step>)>, Error> {
+        Ok(self.log(id).await?.map(ExecutionLog::into_steps))
+    }
+
+    /// One execution with its log. While Postgres is away, an execution that is not in the embedded store may be there; one
+    /// from before Postgres was used is here.
+    pub async fn log(&self, id: &str) -> Result<Option<ExecutionLog>, Error> {
         // No id has one, and Postgres takes none.
         if id.contains('\0') {
             return Ok(None);
@@ -129,11 +144,15 @@ impl ExecutionStore {
 
     /// Puts a change into the queue and waits until it is written.
     async fn write(&self, change: ExecutionChange) -> Result<(), Error> {
-        let writing = match &self.writes {
-            Some(writes) => writes.push(change).await?,
-            None => self.embedded.apply(change, None).await?,
-        };
-        writing.written().await.map(|_| ())
+        self.push(change).await?.written().await.map(|_| ())
+    }
+
+    /// Puts a change into the queue for somebody who is about to wait for it.
+    async fn push(&self, change: ExecutionChange) -> Result<PendingWrite, Error> {
+        match &self.writes {
+            Some(writes) => writes.push(change).await,
+            None => self.embedded.apply(change, None).await,
+        }
     }
 
     /// Lets what was recorded before be written, so that it is found.

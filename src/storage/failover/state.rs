@@ -133,7 +133,7 @@ impl<B: RemoteBackend> Failover<B> {
     }
 
     /// Goes without the connection until the outbox is empty. Says nothing: the service has not failed.
-    pub(super) fn mark_down(&self) {
+    pub(crate) fn mark_down(&self) {
         let mut state = self.state.lock();
         if state.connection.is_some() {
             state.status.last_error = None;

@@ -153,6 +153,10 @@ const OURS: &[(&str, &str)] = &[
         "chat::verified::a_step_becomes_a_verified_question_that_the_next_chat_is_answered_by",
     ),
     ("GET /v1/executions", "chat::conversation::executions_are_recorded_with_their_steps_and_listed_page_by_page"),
+    (
+        "GET /v1/executions/{id}/events",
+        "chat::events::the_ids_of_a_stream_are_the_numbers_of_the_log_where_its_reader_goes_on",
+    ),
     ("GET /v1/executions/{id}", "chat::conversation::executions_are_recorded_with_their_steps_and_listed_page_by_page"),
     ("POST /api/llm/config", "gui::llm_page::version_a_saves_its_form_and_the_connection_works"),
     ("GET /api/config/llm-connections", "gui::llm_page::version_b_tests_what_it_saves_and_lists_it"),

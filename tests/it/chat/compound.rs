@@ -118,6 +118,15 @@ async fn a_prompt_that_needs_two_sources_an_agent_and_a_tool_gets_all_of_them() 
     assert_eq!(targets, PARTS);
     assert_eq!(of_action(&reply, "tool_execution", "query"), ["{\"url\":\"/oslo\"}"], "a model wrote the arguments");
     assert!(reply["answer"].as_str().unwrap().starts_with("Here you are.\n\n1 row from data source 'shop'"), "{reply}");
+    // What may have an effect is recorded before it begins, and nothing else.
+    let log = scene.server.get(&format!("/v1/executions/{}/events", reply["execution_id"].as_str().unwrap())).await;
+    let begun = log.expect(200)["events"].as_array().unwrap().clone().into_iter();
+    let begun: Vec<_> = begun.filter(|event| event["type"] == "task_started").collect();
+    let mut told: Vec<_> = begun.iter().map(|event| [&event["action"], &event["target"], &event["query"]]).collect();
+    told.sort_by_key(|event| event[1].to_string());
+    let (tool, agent) = (json!("tool_execution"), json!("external_agent"));
+    let expected = [[&tool, &json!("weather"), &json!("{\"url\":\"/oslo\"}")], [&agent, &json!("zain"), &json!(null)]];
+    assert_eq!(told, expected);
 }
 
 #[tokio::test]

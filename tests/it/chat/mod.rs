@@ -5,6 +5,7 @@ pub mod code_generation;
 mod compound;
 mod conversation;
 mod data;
+mod events;
 mod functions;
 mod honesty;
 mod resource_selection;

@@ -25,7 +25,8 @@ pub struct Answer {
 /// One server-sent event.
 #[derive(Debug, PartialEq)]
 pub struct Frame {
-    pub id: u64,
+    /// Those that are no events of a log have none.
+    pub id: Option<u64>,
     pub event: String,
     pub data: Value,
 }
@@ -86,7 +87,18 @@ impl Client {
             .request("POST", "/v1/chat")
             .header("content-type", "application/json")
             .header("accept", "text/event-stream");
-        let reply = request.body(body.to_string()).send().await.unwrap();
+        Self::frames(request.body(body.to_string())).await
+    }
+
+    /// Goes on behind the event with this id.
+    pub async fn follow(&self, path: &str, last: &str) -> impl futures_util::Stream<Item = Frame> + Unpin + use<> {
+        Self::frames(self.request("GET", path).header("accept", "text/event-stream").header("last-event-id", last))
+            .await
+    }
+
+    /// The events of a reply as they come.
+    async fn frames(request: reqwest::RequestBuilder) -> impl futures_util::Stream<Item = Frame> + Unpin + use<> {
+        let reply = request.send().await.unwrap();
         assert_eq!(reply.status(), 200);
         assert_eq!(reply.headers()["content-type"], "text/event-stream");
         let mut text = String::new();
@@ -132,7 +144,7 @@ impl Frame {
     fn parse(text: &str) -> Self {
         let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
         Self {
-            id: field("id: ").parse().unwrap(),
+            id: text.lines().find_map(|line| line.strip_prefix("id: ")).map(|id| id.parse().unwrap()),
             event: field("event: ").to_owned(),
             data: serde_json::from_str(field("data: ")).unwrap(),
         }

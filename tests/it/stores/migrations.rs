@@ -12,12 +12,13 @@ use crate::common::databases::postgres;
 use crate::common::{Client, Program, TestServer, Upstream};
 
 /// Each schema of the embedded database, oldest first, as a list of changes.
-const CHANGES: [&str; 5] = [
+const CHANGES: [&str; 6] = [
     include_str!("../../../migrations/sqlite/0001_initial.sql"),
     include_str!("../../../migrations/sqlite/0002_step_query.sql"),
     include_str!("../../../migrations/sqlite/0003_outside_services.sql"),
     include_str!("../../../migrations/sqlite/0004_table_names.sql"),
     include_str!("../../../migrations/sqlite/0005_transcripts.sql"),
+    include_str!("../../../migrations/sqlite/0006_message_count.sql"),
 ];
 
 /// A database as the first `version` changes made it, with what somebody said and was answered.
@@ -31,7 +32,7 @@ async fn left_by(version: usize, folder: &Path) {
     };
     let changes = CHANGES.iter().take(version).enumerate().map(migration).collect();
     Migrator::with_migrations(changes).run(&mut connection).await.unwrap();
-    let data = "INSERT INTO conversation VALUES ('ada', 'They met.', 9000000000000);
+    let data = "INSERT INTO conversation (user_id, summary, expires_at) VALUES ('ada', 'They met.', 9000000000000);
         INSERT INTO message (user_id, role, content, metadata, created_at)
             VALUES ('ada', 'user', 'What is it?', '{}', 5), ('ada', 'assistant', 'It is 42.', '{}', 6);
         INSERT INTO execution (id, user_id, status, prompt, answer, started_at, finished_at)
@@ -91,7 +92,7 @@ async fn two_servers_that_start_at_once_on_an_empty_postgres_both_serve() {
     let variables = [("POSTGRES_DSN", database.url.as_str()), ("CACHE_ENABLED", "false")];
     let (one, two) = tokio::join!(TestServer::with_llm(&llm, &variables), TestServer::with_llm(&llm, &variables));
     let (first, second) = (chat(&one, "ada").await, chat(&two, "ada").await);
-    assert_eq!(database.count("SELECT count(*) FROM _sqlx_migrations").await, 2);
+    assert_eq!(database.count("SELECT count(*) FROM _sqlx_migrations").await, 3);
     for server in [&one, &two] {
         let listed = server.get("/v1/executions?user_id=ada").await.expect(200)["executions"].clone();
         let ids: Vec<_> = listed.as_array().unwrap().iter().map(|execution| &execution["execution_id"]).collect();

@@ -66,6 +66,12 @@ async fn assert_all_there(said: &[Transcript], client: &Client) {
         assert_eq!(executions(client, &said.user, "completed").await, said.executions, "{}", said.user);
         let detail = client.get(&format!("/v1/executions/{}", said.executions[0])).await.expect(200);
         assert_eq!((detail["steps"].as_array().unwrap().len(), &detail["execution"]["answer"]), (1, &json!("ok")));
+        let log = client.get(&format!("/v1/executions/{}/events", said.executions[0])).await.expect(200);
+        let told: Vec<_> =
+            log["events"].as_array().unwrap().iter().map(|event| (&event["number"], &event["type"])).collect();
+        let names = ["started", "planned", "task_finished", "answer"].map(Value::from);
+        let numbers = [1, 2, 3, 4].map(Value::from);
+        assert_eq!(told, numbers.iter().zip(&names).collect::<Vec<_>>());
     }
 }
 
@@ -95,7 +101,7 @@ async fn a_postgres_that_hangs_and_dies_costs_nobody_an_answer_and_every_record_
     assert_all_there(&said, &server).await;
     let total: usize = said.iter().map(|said| said.executions.len()).sum();
     assert_eq!(database.count("SELECT count(*) FROM execution").await, i64::try_from(total).unwrap());
-    assert_eq!(database.count("SELECT count(*) FROM execution_step").await, i64::try_from(total).unwrap());
+    assert_eq!(database.count("SELECT count(*) FROM execution_event").await, i64::try_from(total).unwrap());
 }
 
 #[tokio::test]
@@ -184,7 +190,7 @@ async fn a_server_that_starts_without_postgres_serves_and_writes_back_later() {
 
     proxy.set(ProxyMode::Open);
     until(&server, "healthy").await;
-    assert_eq!(database.count("SELECT count(*) FROM execution_step").await, 1);
+    assert_eq!(database.count("SELECT count(*) FROM execution_event").await, 1);
     assert_eq!(executions(&server, "ada", "completed").await, [id]);
     server.get("/v1/executions/another").await.expect(404);
     assert_eq!(chat(&server, "ada").await["metadata"]["degraded"], false);
@@ -263,9 +269,9 @@ async fn migrations_can_be_run_by_themselves() {
     let first = run();
     assert!(first.status.success(), "{first:?}");
     let said = String::from_utf8(first.stdout).unwrap();
-    assert_eq!(said, "the embedded database: version 0 -> 6\nPostgres: version 0 -> 2\n");
+    assert_eq!(said, "the embedded database: version 0 -> 7\nPostgres: version 0 -> 3\n");
     let said = String::from_utf8(run().stdout).unwrap();
-    assert_eq!(said, "the embedded database is up to date at version 6\nPostgres is up to date at version 2\n");
+    assert_eq!(said, "the embedded database is up to date at version 7\nPostgres is up to date at version 3\n");
 
     database.execute("INSERT INTO _sqlx_migrations VALUES (99, 'future', now(), TRUE, '', 0)").await;
     for command in ["migrate", "serve"] {

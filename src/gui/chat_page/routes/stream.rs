@@ -1,13 +1,11 @@
 use std::sync::Arc;
 
 use std::convert::Infallible;
-use std::time::Duration;
 
 use async_stream::stream as yielding;
 use axum::extract::State;
-use axum::http::HeaderName;
-use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use axum::response::sse::Event;
 use futures_util::Stream;
 use tokio_util::task::AbortOnDropHandle;
 use utoipa::openapi::{RefOr, Schema};
@@ -19,10 +17,7 @@ use crate::gui::chat_page::ChatPageService;
 use crate::gui::chat_page::turn::Turn;
 use crate::telemetry;
 use crate::web::openapi::schema::text_event;
-use crate::web::{ApiError, BodyErrors, ErrorBody, JsonBody};
-
-/// Longest silence: proxies cut streams after 30 to 60 seconds of it.
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
+use crate::web::{ApiError, BodyErrors, ErrorBody, JsonBody, event_stream};
 
 /// One event of an answer.
 pub(super) struct TextEvent;
@@ -55,10 +50,7 @@ pub(super) async fn stream(
     JsonBody(MessageBody(draft)): JsonBody<MessageBody>,
 ) -> Result<Response, ApiError> {
     let (turn, request) = page.begin(draft).await?;
-    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE_INTERVAL).text("ping");
-    let headers = [(HeaderName::from_static("x-accel-buffering"), "no")];
-    let events = events(page.chat, turn, request);
-    Ok((headers, Sse::new(events).keep_alive(keep_alive)).into_response())
+    Ok(event_stream(events(page.chat, turn, request)))
 }
 
 /// When the client leaves, this is dropped, and with it the work and the turn, which keeps what was shown.

@@ -1,5 +1,3 @@
-//! `/v1/executions`. The prefix is `API_PREFIX`.
-
 use std::ops::RangeInclusive;
 
 use axum::extract::State;
@@ -7,18 +5,11 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::kernel::{Clock, Error, Fields, quoted};
 use crate::storage::{Execution, ExecutionCursor, ExecutionFilter, ExecutionStatus, ExecutionStore, Step};
 use crate::web::openapi::schema::{name_of, one_of, pattern, query, query_integer, text};
 use crate::web::{ApiError, ErrorBody, FromFields, JsonReply, PathId, QueryParams, ReadErrors};
-
-/// The module's routes, without their prefix.
-pub fn router() -> OpenApiRouter<ExecutionStore> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get))
-}
 
 one_of!(
     /// State of an execution.
@@ -28,7 +19,7 @@ one_of!(
 
 /// What the server did for one chat request.
 #[derive(Serialize, ToSchema)]
-struct ExecutionView {
+pub(super) struct ExecutionView {
     #[schema(example = "5f0c6a9e-53a1-4f0b-9a55-8f3d2c6f3f10")]
     execution_id: String,
     #[schema(example = "ada")]
@@ -78,16 +69,16 @@ impl From<Execution> for ExecutionView {
     }
 }
 
-/// One finished task.
+/// One finished task; also one that had begun when its execution was cut off.
 #[derive(Serialize, ToSchema)]
-struct StepView {
+pub(super) struct StepView {
     #[schema(example = "task_1")]
     id: String,
     #[schema(example = "llm_call")]
     action: String,
     #[schema(example = "llama3.2")]
     target: Option<String>,
-    /// `completed`, `failed` or `skipped`.
+    /// `completed`, `failed`, `skipped`, or `interrupted` if it had begun and may have taken effect.
     #[schema(example = "completed")]
     status: &'static str,
     #[schema(example = json!(null))]
@@ -110,7 +101,7 @@ impl From<Step> for StepView {
 
 /// A page of executions, newest first.
 #[derive(Serialize, ToSchema)]
-struct Executions {
+pub(super) struct Executions {
     success: bool,
     executions: Vec<ExecutionView>,
     #[schema(example = 1)]
@@ -122,13 +113,13 @@ struct Executions {
 
 /// One execution with its steps.
 #[derive(Serialize, ToSchema)]
-struct ExecutionDetail {
+pub(super) struct ExecutionDetail {
     success: bool,
     execution: ExecutionView,
     steps: Vec<StepView>,
 }
 
-struct ExecutionListQuery {
+pub(super) struct ExecutionListQuery {
     limit: usize,
     cursor: Option<String>,
     filter: ExecutionFilter,
@@ -174,7 +165,7 @@ impl FromFields for ExecutionListQuery {
         (status = 400, description = "The cursor is none that a page has given", body = ErrorBody),
         (status = 409, description = "The cursor is from when Postgres was away", body = ErrorBody),
         (status = 503, description = "Postgres is away, which gave the page before", body = ErrorBody)))]
-async fn list(
+pub(super) async fn list(
     State(store): State<ExecutionStore>,
     QueryParams(query): QueryParams<ExecutionListQuery>,
 ) -> Result<JsonReply<Executions>, ApiError> {
@@ -197,9 +188,17 @@ async fn list(
     responses((status = 200, description = "The execution", body = ExecutionDetail),
         (status = 404, description = "No such execution", body = ErrorBody), ReadErrors,
         (status = 503, description = "Postgres is away, and the execution may be there", body = ErrorBody)))]
-async fn get(State(store): State<ExecutionStore>, PathId(id): PathId) -> Result<JsonReply<ExecutionDetail>, ApiError> {
+pub(super) async fn get(
+    State(store): State<ExecutionStore>,
+    PathId(id): PathId,
+) -> Result<JsonReply<ExecutionDetail>, ApiError> {
     let found = store.get(&id).await?;
-    let (execution, steps) = found.ok_or_else(|| Error::not_found(format!("Execution {} not found", quoted(&id))))?;
+    let (execution, steps) = found.ok_or_else(|| unknown(&id))?;
     let steps = steps.into_iter().map(Into::into).collect();
     Ok(JsonReply::ok(ExecutionDetail { success: true, execution: execution.into(), steps }))
+}
+
+/// There is no execution of this id.
+pub(super) fn unknown(id: &str) -> Error {
+    Error::not_found(format!("Execution {} not found", quoted(id)))
 }
