@@ -16,7 +16,7 @@
 #[path = "../tests/it/common/mod.rs"]
 #[expect(dead_code, reason = "the stories need more of it")]
 mod common;
-#[expect(dead_code, reason = "the other benchmark needs more of it")]
+#[expect(dead_code, unused_imports, reason = "the other benchmarks need more of it")]
 mod load;
 
 use std::fs::read_dir;
@@ -134,7 +134,7 @@ async fn measure() {
     while started.elapsed() < time {
         sleep(LOOK).await;
         let look = Look::at(server.pid(), started);
-        if looks.len() % 30 == 0 {
+        if looks.len().is_multiple_of(30) {
             let cells = [look.hours * 60.0, look.memory, look.files, look.threads];
             table.row(&cells.map(|cell| format!("{cell:.1}")));
         }
