@@ -36,7 +36,7 @@ const USERS: usize = 20;
 const TURNS: usize = 30;
 /// How often the process is looked at.
 const LOOK: Duration = Duration::from_secs(10);
-/// Agents that each user configures by turns, so that their number does not grow.
+/// Names of the agents that each user adds and removes by turns.
 const AGENTS: usize = 5;
 
 /// What the process held at a time.
@@ -95,16 +95,16 @@ impl User {
     }
 
     async fn next(&mut self) -> bool {
-        let agent = format!("/api/agents/agent-{}-{}", self.number, self.asked / 20 % AGENTS);
+        let agent = format!("agent-{}-{}", self.number, self.asked / 20 % AGENTS);
         match self.asked % 20 {
             3 => self.talker.stream().await.is_complete,
             6 => {
-                let url = "http://127.0.0.1:9/run";
-                self.send("PUT", &agent, &json!({"url": url, "description": "Books rooms"}).to_string()).await
+                let agent = json!({"name": agent, "url": "http://127.0.0.1:9/run", "description": "Books rooms"});
+                self.send("POST", "/api/agents", &agent.to_string()).await
             }
             9 => self.send("GET", "/v1/executions?limit=20", "").await,
             12 => self.send("GET", "/api/llm/config", "").await,
-            14 => self.send("DELETE", &agent, "").await,
+            14 => self.send("DELETE", &format!("/api/agents/{agent}"), "").await,
             16 => self.send("GET", "/metrics", "").await,
             18 => self.send("GET", "/api/monitoring/metrics", "").await,
             _ => self.talker.chat().await.is_right,
