@@ -9,6 +9,7 @@ mod datasources;
 mod executions;
 pub mod grounding;
 mod gui;
+pub mod identity;
 pub mod kernel;
 mod llm;
 mod memory;

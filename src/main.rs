@@ -9,10 +9,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use orchestrator_studio::app::{self, App, Platform, StartError};
-use orchestrator_studio::kernel::Error;
-use orchestrator_studio::settings::{Environment, LoadedSettings};
-use orchestrator_studio::telemetry;
+use orchestrator_studio::app::{self, App, CreatedKey, KeyRequest, Platform, StartError};
+use orchestrator_studio::kernel::{Error, Grants, UserId};
+use orchestrator_studio::settings::{Environment, LoadedSettings, StorageSettings};
+use orchestrator_studio::{identity, telemetry};
 
 /// A self-hosted AI orchestration server. Point it at an LLM, chat with it through one REST API; it remembers
 /// conversations and says what it did.
@@ -46,11 +46,47 @@ enum Command {
         /// JSON: a list of cases such as {"prompt": "How many customers are there?", "expect": ["datasource:shop"]}
         file: PathBuf,
     },
+    /// Make, list and revoke keys of the API, whether a server is running or not
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Read a SQLite file for the server that starts this
     #[command(hide = true)]
     ReadSqlite {
         /// The file
         file: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+enum KeyCommand {
+    /// Make a key and print it: nobody can be told it again
+    Create {
+        /// What people call it
+        #[arg(long, value_parser = identity::label)]
+        name: String,
+        /// What whoever has it may do
+        #[arg(long, value_parser = ["viewer", "user", "operator", "admin"])]
+        role: String,
+        /// What of that the key is good for; may be given several times; all of it if not given
+        #[arg(long = "scope", value_name = "SCOPE", value_parser = scope)]
+        scopes: Vec<String>,
+        /// The user whom it stands for
+        #[arg(long, value_parser = UserId::parse_owner)]
+        user: Option<UserId>,
+        /// The tenant that it belongs to
+        #[arg(long, value_parser = identity::label)]
+        tenant: Option<String>,
+        /// For how many days it is good; for ever if not given
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+        expires_days: Option<u32>,
+    },
+    /// List all keys, those that were revoked or have expired among them
+    List,
+    /// Revoke a key for good
+    Revoke {
+        /// Its id or its prefix, as `key list` shows them
+        #[arg(value_name = "ID_OR_PREFIX")]
+        key: String,
     },
 }
 
@@ -100,13 +136,37 @@ async fn run(command: Command) -> Result<ExitCode, StartError> {
             app::healthcheck(&load()?.settings.server).await?;
             "ready".to_owned()
         }
+        Command::Key(command) => {
+            let loaded = load()?;
+            return Ok(run_key(command, &loaded.settings.storage).await.unwrap_or_else(|error| {
+                telemetry::print_fatal(&error.to_string());
+                ExitCode::FAILURE
+            }));
+        }
         Command::Evaluate { file } => {
-            let (report, passed) = app::evaluate(&load()?.settings.server, &file).await?;
+            let (report, passed) = app::evaluate(&load()?.settings, &file).await?;
             drop(writeln!(io::stdout(), "{report}"));
             return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
     };
     // A reader that has gone away is no error of ours.
+    drop(writeln!(io::stdout(), "{said}"));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_key(command: KeyCommand, settings: &StorageSettings) -> Result<ExitCode, Error> {
+    let said = match command {
+        KeyCommand::Create { name, role, scopes, user, tenant, expires_days } => {
+            let request = KeyRequest { name, role, scopes, user, tenant, expires_days };
+            let CreatedKey { text, summary } = app::create_key(settings, request).await?;
+            let lost = |error| Error::internal_public(format!("{summary}, which failed, so revoke it"), error);
+            writeln!(io::stdout(), "{}", text.expose()).map_err(lost)?;
+            drop(writeln!(io::stderr(), "{summary}"));
+            return Ok(ExitCode::SUCCESS);
+        }
+        KeyCommand::List => app::list_keys(settings).await?,
+        KeyCommand::Revoke { key } => app::revoke_key(settings, &key).await?,
+    };
     drop(writeln!(io::stdout(), "{said}"));
     Ok(ExitCode::SUCCESS)
 }
@@ -147,6 +207,10 @@ async fn serve(loaded: LoadedSettings, is_demo: bool) -> Result<ExitCode, StartE
     }
     app::serve([listener].into_iter().chain(chat_page).collect(), app, app::stop_signal()).await;
     Ok(ExitCode::SUCCESS)
+}
+
+fn scope(text: &str) -> Result<String, String> {
+    Grants::parse(&[text]).map(|_| text.to_owned())
 }
 
 fn environment() -> Result<Environment, StartError> {

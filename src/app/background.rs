@@ -17,7 +17,8 @@ const PURGE_INTERVAL: Duration = Duration::from_secs(60);
 /// Starts what goes on beside the requests.
 pub(super) async fn spawn(shared: &Shared, modules: &Modules) -> Vec<BackgroundTask> {
     let Shared { settings, stores, clock, .. } = shared.clone();
-    let Modules { client, grounding, datasources, tools, .. } = modules;
+    let Modules { client, grounding, datasources, tools, identity, .. } = modules;
+    let (identity, auditing) = (identity.clone(), identity.clone());
     let embedder = EmbeddingRefresher::new(grounding.clone(), settings.clone(), client.clone());
     let refresher =
         GroundingRefresher::open(grounding.clone(), settings.clone(), datasources.clone(), tools.clone(), clock).await;
@@ -25,6 +26,8 @@ pub(super) async fn spawn(shared: &Shared, modules: &Modules) -> Vec<BackgroundT
     let (limits, live, client) = (client.clone(), settings.clone(), client.clone());
     let (summarizer, watched) = (modules.summarizer.clone(), modules.monitoring.clone());
     vec![
+        BackgroundTask::spawn("keys", move || identity.clone().follow_keys()),
+        BackgroundTask::spawn("audit", move || auditing.clone().write_refusals()),
         BackgroundTask::spawn("retention", move || purge(stores.clone(), storage.clone())),
         BackgroundTask::spawn("summaries", move || {
             write_summaries(summarizer.clone(), settings.clone(), client.clone())

@@ -9,6 +9,7 @@ use super::exposure::log_exposure;
 use super::modules::{Modules, Network, Shared};
 use super::{background, router};
 use crate::gui::TopologyService;
+use crate::identity::IdentityService;
 use crate::kernel::{BackgroundTask, Clock, Error, FieldIssue};
 use crate::monitoring::MonitoringService;
 use crate::outbound::{AddressGuard, HttpClient, NameResolver};
@@ -106,7 +107,9 @@ impl App {
             Shared { settings: settings.clone(), stores: stores.clone(), clock, background: background.clone() };
         let guard = AddressGuard::of(&snapshot.outbound).with_names(names);
         let http = HttpClient::new(settings.environment(), guard.clone(), snapshot.outbound.reply_reader)?;
-        let modules = Modules::new(&shared, Network { http, guard, program });
+        let (auth, keys) = (snapshot.auth.clone(), stores.identity.clone());
+        let identity = IdentityService::open(auth, keys, http.clone(), shared.clock.clone()).await?;
+        let modules = Modules::new(&shared, Network { http, guard, program }, identity);
         let tasks = background::spawn(&shared, &modules).await;
         let (tools, monitoring, topology) =
             (modules.tools.clone(), modules.monitoring.clone(), modules.topology.clone());

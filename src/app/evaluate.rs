@@ -5,9 +5,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::healthcheck::reachable;
-use crate::kernel::{Deadline, Error, ErrorKind, JsonReader, Redaction};
+use crate::identity::command_token;
+use crate::kernel::{Clock, Deadline, Error, ErrorKind, JsonReader, Permission, Redaction};
 use crate::outbound::{AddressGuard, Call, HttpClient};
-use crate::settings::{Environment, ServerSettings};
+use crate::settings::{Environment, Settings};
 
 /// Longest wait for the server: a model may be asked once for each case.
 const TIMEOUT: Duration = Duration::from_secs(3600);
@@ -45,17 +46,19 @@ struct ReportedDifference {
 
 /// Has the server that these settings describe evaluate the cases in a file: a list, or an object with `cases`. Gives the report
 /// for a person, and whether all cases are as expected.
-pub async fn evaluate(settings: &ServerSettings, file: &Path) -> Result<(String, bool), Error> {
+pub async fn evaluate(settings: &Settings, file: &Path) -> Result<(String, bool), Error> {
     let unreadable = |why: String| Error::new(ErrorKind::Upstream, format!("{}: {why}", file.display()));
     let text = tokio::fs::read(file).await.map_err(|error| unreadable(error.to_string()))?;
     let cases: Value = JsonReader::embedded().read(&text).map_err(|error| unreadable(error.to_string()))?;
     let body = if cases.is_array() { json!({"cases": cases}) } else { cases };
 
-    let url = format!("http://{}/api/chat/evaluate", reachable(settings.address));
+    let url = format!("http://{}/api/chat/evaluate", reachable(settings.server.address));
     let failed = |cause: String| Error::new(ErrorKind::Upstream, format!("{url} {cause}"));
     let client = HttpClient::new(&Environment::default(), AddressGuard::new(false, &[]), JsonReader::embedded())?;
     let deadline = Deadline::after(TIMEOUT);
-    let reply = client.send(&Call::post(&url, &body), deadline).await.map_err(|error| failed(error.to_string()))?;
+    let token = command_token(&settings.auth, &Clock::system(), &[Permission::Chat, Permission::Monitoring]);
+    let call = Call::post(&url, &body).bearer(token.as_ref());
+    let reply = client.send(&call, deadline).await.map_err(|error| failed(error.to_string()))?;
     if reply.status() != 200 {
         let status = reply.status();
         let why = reply.error_text(&Redaction::default(), deadline).await;

@@ -9,12 +9,16 @@ pub(super) fn log_exposure(settings: &Settings) {
             "values stored through the API override these variables; DELETE /api/llm/config returns to them"
         );
     }
-    if !settings.server.is_local() {
+    if !settings.server.is_local() && !settings.auth.enabled {
         tracing::warn!(address = %settings.server.address, "listening beyond this machine without authentication");
     }
     // Whoever names other hosts has a proxy before a server on loopback.
     let has_others = !settings.server.is_local() || !settings.server.allowed_hosts.is_empty();
-    if has_others && settings.memory.enabled && settings.memory.anonymous == AnonymousMemory::Shared {
+    if has_others
+        && !settings.auth.enabled
+        && settings.memory.enabled
+        && settings.memory.anonymous == AnonymousMemory::Shared
+    {
         tracing::warn!("callers without a user_id see what others said: MEMORY_ANONYMOUS is shared");
     }
     if settings.server.accepts_any_host() {

@@ -10,6 +10,7 @@ use crate::datasources::DataSourceService;
 use crate::grounding::GroundingService;
 use crate::gui::chat_page::ChatPageService;
 use crate::gui::{TopologyService, TopologyServices};
+use crate::identity::IdentityService;
 use crate::kernel::Clock;
 use crate::llm::{LlmClient, LlmService};
 use crate::memory::{MemoryService, ResponseCache, Summarizer};
@@ -41,6 +42,7 @@ pub(super) struct Network {
 /// The modules: the state of each one's routes, and what works for them in the background.
 pub(super) struct Modules {
     pub(super) system: AppState,
+    pub(super) identity: IdentityService,
     pub(super) client: LlmClient,
     pub(super) llm: LlmService,
     pub(super) agents: AgentService,
@@ -58,7 +60,7 @@ pub(super) struct Modules {
 
 impl Modules {
     /// Builds each module over those below it. Its values are large, so it is no part of a future.
-    pub(super) fn new(shared: &Shared, Network { http, guard, program }: Network) -> Self {
+    pub(super) fn new(shared: &Shared, Network { http, guard, program }: Network, identity: IdentityService) -> Self {
         let Shared { settings, stores, clock, background } = shared;
         let client = LlmClient::new(http.clone(), clock.clone());
         let llm = LlmService::new(settings.clone(), stores.config.clone(), client.clone());
@@ -107,6 +109,7 @@ impl Modules {
         };
         Self {
             system: AppState { settings: settings.clone(), stores: stores.clone() },
+            identity,
             topology: TopologyService::new(below_topology, clock.clone()),
             client,
             llm,

@@ -1,20 +1,27 @@
+use std::sync::Arc;
+
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::modules::Modules;
+use crate::identity::routes::{AuthenticationLayer, authenticate, describe_access, without_access};
 use crate::web::openapi::{base_document, complete};
 use crate::web::{docs_router, system_router};
-use crate::{agents, chat, datasources, executions, gui, llm, memory, monitoring, tools};
+use crate::{agents, chat, datasources, executions, gui, identity, llm, memory, monitoring, tools};
 
 /// All routes, and the documents made from the same lines.
 pub(super) fn router(modules: Modules, prefix: &str) -> Router {
-    let (router, _) = documented(Some(&modules), prefix).split_for_parts();
-    let prefix = prefix.to_owned();
-    let router = router.merge(docs_router(move || prefixed_document(&prefix)));
-    let enabled = modules.system.settings.snapshot().monitoring.enabled;
-    let prometheus = enabled.then(|| monitoring::routes::prometheus_router().with_state(modules.monitoring));
-    router.merge(prometheus.unwrap_or_default())
+    let (router, document) = documented(Some(&modules), prefix).split_for_parts();
+    let (prefix, settings) = (prefix.to_owned(), modules.system.settings.snapshot());
+    let served = if settings.auth.enabled { prefixed_document } else { open_document };
+    let router = router.merge(docs_router(move || served(&prefix)));
+    let prometheus = || monitoring::routes::prometheus_router().with_state(modules.monitoring);
+    let prometheus = settings.monitoring.enabled.then(prometheus);
+    let operations = Arc::new(identity::routes::operations_of(&document));
+    let authentication = AuthenticationLayer { service: modules.identity, operations, server: settings.server.clone() };
+    router.merge(prometheus.unwrap_or_default()).layer(from_fn_with_state(authentication, authenticate))
 }
 
 /// The OpenAPI document with the default prefix, as it is committed.
@@ -23,7 +30,12 @@ pub fn openapi_document() -> OpenApi {
 }
 
 fn prefixed_document(prefix: &str) -> OpenApi {
-    complete(documented(None, prefix).into_openapi())
+    complete(describe_access(documented(None, prefix).into_openapi()))
+}
+
+/// The document of a server that does not tell callers apart.
+fn open_document(prefix: &str) -> OpenApi {
+    without_access(prefixed_document(prefix))
 }
 
 /// The routes that the document describes; without modules, no more than their description.
@@ -36,6 +48,7 @@ fn documented(modules: Option<&Modules>, prefix: &str) -> OpenApiRouter {
     }
     OpenApiRouter::with_openapi(base_document())
         .merge(mount(system_router(), modules.map(|it| it.system.clone())))
+        .merge(mount(identity::routes::router(), modules.map(|it| it.identity.clone())))
         .merge(mount(llm::routes::router(), modules.map(|it| it.llm.clone())))
         .merge(mount(agents::routes::router(), modules.map(|it| it.agents.clone())))
         .merge(mount(datasources::routes::router(), modules.map(|it| it.datasources.clone())))

@@ -26,7 +26,7 @@ use super::write_timeout::WriteTimeoutStream;
 use crate::kernel::Error;
 use crate::settings::ServerSettings;
 use crate::telemetry;
-use crate::web::{ReplySize, normalize_path};
+use crate::web::{PeerAddress, ReplySize, normalize_path};
 
 /// Largest head of a request, and about what is kept of a stream whose client does not read.
 const MAX_BUFFER_BYTES: usize = 128 * 1024;
@@ -102,15 +102,15 @@ impl HttpServer {
             let (stream, address) = accept(listener).await;
             let close = self.cut.child_token();
             if let Some(admission) = connections.admit(address.ip(), close.clone()).await {
-                self.serve(stream, admission, close);
+                self.serve(stream, PeerAddress(address.ip()), admission, close);
             }
         }
     }
 
-    fn serve(&self, stream: TcpStream, admission: Admission, close: CancellationToken) {
+    fn serve(&self, stream: TcpStream, peer: PeerAddress, admission: Admission, close: CancellationToken) {
         let (router, connection) = (self.router.clone(), Arc::clone(&admission.connection));
         let stream = TokioIo::new(WriteTimeoutStream::new(stream, Arc::clone(&connection), self.stopping.clone()));
-        let service = service_fn(move |request| answer(router.clone(), request, Arc::clone(&connection)));
+        let service = service_fn(move |request| answer(router.clone(), request, peer, Arc::clone(&connection)));
         let serving = self.graceful.watch(self.http.serve_connection(stream, service));
         self.tasks.spawn(async move {
             tokio::select! {
@@ -128,11 +128,14 @@ impl HttpServer {
 async fn answer(
     router: Router,
     request: Request<Incoming>,
+    peer: PeerAddress,
     connection: Arc<ClientConnection>,
 ) -> Result<Response<TrackedBody<Body>>, Infallible> {
     connection.request_started(!request.body().is_end_stream());
     let (reading, side) = (Arc::clone(&connection), BodySide::Request);
-    let request = normalize_path(request).map(|body| TrackedBody { body, connection: reading, side });
+    let mut request = normalize_path(request);
+    request.extensions_mut().insert(peer);
+    let request = request.map(|body| TrackedBody { body, connection: reading, side });
     let reply = router.oneshot(request).await?;
     connection.reply_started(reply.extensions().get().map(|ReplySize(size)| *size));
     Ok(reply.map(|body| TrackedBody { body, connection, side: BodySide::Reply }))

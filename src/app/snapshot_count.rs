@@ -11,6 +11,9 @@ use tower::ServiceExt;
 use super::*;
 use crate::settings::Environment;
 
+/// That of an administrator.
+const KEY: &str = "Vt7qYx2LmR9cZw4KpHs8NbJd3FgUa6Eo";
+
 /// A request to each endpoint of the document, those that remove things last.
 fn requests() -> Vec<(&'static str, &'static str, &'static str, Value)> {
     let (none, chat) = (Value::Null, json!({"prompt": "What is my name?", "user_id": "ada"}));
@@ -50,6 +53,13 @@ fn requests() -> Vec<(&'static str, &'static str, &'static str, Value)> {
         ("get", "/health", "", none.clone()),
         ("get", "/livez", "", none.clone()),
         ("get", "/readyz", "", none.clone()),
+        ("get", "/api/auth/me", "", none.clone()),
+        ("post", "/api/auth/token", "", none.clone()),
+        ("post", "/api/auth/ticket", "", none.clone()),
+        ("post", "/api/auth/keys", "", json!({"name": "gui", "role": "user"})),
+        ("get", "/api/auth/keys", "", none.clone()),
+        ("delete", "/api/auth/keys/{id}", "x", none.clone()),
+        ("get", "/api/audit", "", none.clone()),
         ("get", "/api/agents", "", none.clone()),
         ("get", "/api/agents/health/all", "", none.clone()),
         ("get", "/api/agents/{name}", "retention", none.clone()),
@@ -145,7 +155,13 @@ fn requests() -> Vec<(&'static str, &'static str, &'static str, Value)> {
 async fn a_request_takes_one_snapshot_of_the_settings_at_most() {
     let folder = TempDir::new().unwrap();
     // No background task looks at the settings while requests are counted.
-    let variables = [("DATA_DIR", folder.path().to_str().unwrap()), ("MONITORING_EXPORT_INTERVAL", "86400")];
+    let variables = [
+        ("DATA_DIR", folder.path().to_str().unwrap()),
+        ("MONITORING_EXPORT_INTERVAL", "86400"),
+        ("AUTH_ENABLED", "true"),
+        ("AUTH_SECRET_KEY", "Qm7Zt1kXvR4cN8yWb3Hs6LpDf0JgUa5E9oTiKe2MxBz"),
+        ("AUTH_BOOTSTRAP_KEY", KEY),
+    ];
     let (environment, _) = demo::start(&Environment::from_pairs(variables)).await.unwrap();
     let app = App::build(load_settings(environment).unwrap(), Platform::system()).await.unwrap();
     tokio::time::sleep(std::time::Duration::from_millis(200)).await;
@@ -158,6 +174,7 @@ async fn a_request_takes_one_snapshot_of_the_settings_at_most() {
         let uri = filled.collect::<Vec<_>>().join("/");
         let request = Request::builder().method(method.to_uppercase().as_str()).uri(&uri);
         let request = request.header(header::HOST, "localhost").header(header::CONTENT_TYPE, "application/json");
+        let request = request.header(header::AUTHORIZATION, format!("Bearer {KEY}"));
         let text = if body.is_null() { String::new() } else { body.to_string() };
         let before = app.state.settings.snapshots_taken();
         let reply = app.router.clone().oneshot(request.body(Body::from(text)).unwrap()).await.unwrap();

@@ -2,7 +2,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::intent::Intent;
-use crate::kernel::{Fields, UserId};
+use crate::kernel::{Caller, Fields, UserId};
 
 /// Which conversation of the memory a request belongs to.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub enum ConversationKey {
 #[derive(Clone, Debug)]
 pub struct UserRequest {
     pub(super) prompt: String,
+    /// Who makes the request: only what it may use is selected, offered and told of.
+    pub(super) caller: Caller,
     /// Who asks, if the caller says so.
     pub(super) user: Option<UserId>,
     /// Under which key the memory has the conversation that this belongs to; `None` if it is neither shown nor added to.
@@ -32,7 +34,13 @@ impl UserRequest {
     /// A request of `user`, or of nobody in particular, which belongs to no conversation.
     pub fn new(prompt: String, user: Option<UserId>) -> Self {
         let (metadata, options) = (Map::new(), ChatOptions::default());
-        Self { prompt, user, conversation: None, system_prompt: None, metadata, options }
+        let caller = Caller::unrestricted();
+        Self { prompt, caller, user, conversation: None, system_prompt: None, metadata, options }
+    }
+
+    /// Made by this caller.
+    pub fn by(self, caller: Caller) -> Self {
+        Self { caller, ..self }
     }
 
     /// With the conversation that the memory has under this key, if there is one.

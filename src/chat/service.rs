@@ -127,6 +127,7 @@ impl ChatService {
     pub(super) async fn begin(&self, request: UserRequest, settings: Settings) -> RecordedRequest {
         let (started, deadline) = (Instant::now(), Deadline::after(settings.orchestration.timeout));
         let redaction = self.settings.redactions(&settings).replies().clone();
+        let settings = self.settings.usable_by(settings, &request.caller);
         let recorder = ExecutionRecorder::new(self.executions.clone(), self.background.clone(), redaction);
         let span = info_span!("chat", execution_id = recorder.id(), user_id = %request.owner());
         let owner = request.owner();
@@ -299,6 +300,8 @@ fn cache_key(chat: &ChatContext<'_>, plan: &Plan, prompt: PromptBuilder<'_>) -> 
         (llm.temperature, llm.max_tokens),
         (plan.shown(), missing.collect::<Vec<_>>(), tools.collect::<Vec<_>>()),
         (prompt.system, prompt.conversation, prompt.prompt, metadata, options),
+        // What somebody was told is not for those who see other things.
+        request.caller.view(),
     );
     Some(ResponseCache::key(&serde_json::to_value(shapes).ok()?))
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::ChatService;
 use super::task::Action;
 use crate::datasources::{Source, VerifiedDraft};
-use crate::kernel::{Deadline, Error, ErrorKind, Fields, quoted};
+use crate::kernel::{Caller, Deadline, Error, ErrorKind, Fields, quoted};
 use crate::settings::VerifiedQuestion;
 use crate::storage::{Step, StepStatus};
 
@@ -17,11 +17,12 @@ impl ChatService {
         execution: &str,
         step: &str,
         body: &Map<String, Value>,
+        caller: &Caller,
     ) -> Result<(Source, Arc<VerifiedQuestion>), Error> {
         let settings = self.settings.snapshot();
         settings.server.object_limits.check(body)?;
         let missing = || Error::not_found(format!("Execution {} not found", quoted(execution)));
-        let (execution, steps) = self.executions.get(execution).await?.ok_or_else(missing)?;
+        let (execution, steps) = self.executions.get_for(execution, caller).await?.ok_or_else(missing)?;
         let unknown = || Error::not_found(format!("Execution {} has no step {}", quoted(&execution.id), quoted(step)));
         let step = steps.into_iter().find(|known| known.id == step).ok_or_else(unknown)?;
         let name = queried_source(&step)?;

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use super::ResourceKind;
 
 /// What a prompt was found to be about.
@@ -125,6 +127,18 @@ impl Findings {
             let clause = if known.clarity == candidate.clarity { known.clause } else { candidate.clause };
             let items = std::mem::take(&mut known.items);
             *known = Candidate { items, clause, ..candidate };
+        }
+    }
+
+    /// Adds many candidates, each of another resource, none of them clear.
+    pub(super) fn add_possible(&mut self, candidates: impl Iterator<Item = Candidate>) {
+        let known: HashSet<_> = self.candidates.iter().map(|known| (known.kind, known.name.clone())).collect();
+        for candidate in candidates {
+            if known.contains(&(candidate.kind, candidate.name.clone())) {
+                self.add(candidate);
+            } else if !self.is_denied(candidate.kind, &candidate.name) {
+                self.candidates.push(candidate);
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use super::acts::Act;
 use super::clause::Scored;
 use super::cover::cover;
 use super::lexicon::WordClass;
-use super::mention::{Mention, mentions};
+use super::mention::{Mention, NameTable, mentions};
 use super::prepared::{Hit, Prepared};
 use super::prompt::{Clause, Prompt, Word};
 use super::similarity::Asked;
@@ -19,9 +19,19 @@ const MAX_VERIFIED: usize = 3;
 pub struct Index {
     pub(super) resources: Vec<Arc<Prepared>>,
     /// By term: the resources that have it.
-    postings: HashMap<String, Vec<(usize, Hit)>>,
+    postings: HashMap<Arc<str>, Vec<Posting>>,
+    names: NameTable,
     /// By term: the verified questions that only a prompt asks that has it, as resource and number of the question.
     questions: HashMap<String, Vec<(usize, usize)>>,
+    /// The data sources of which nobody knows yet what they hold.
+    unknown: Vec<usize>,
+}
+
+/// A resource that has a term.
+#[derive(Clone, Debug)]
+struct Posting {
+    resource: usize,
+    hit: Arc<Hit>,
 }
 
 impl Index {
@@ -39,20 +49,22 @@ impl Index {
             None => Arc::new(Prepared::of(vocabulary)),
         };
         let resources: Vec<_> = vocabularies.into_iter().map(prepare).collect();
-        let mut postings: HashMap<String, Vec<(usize, Hit)>> = HashMap::new();
-        for (number, prepared) in resources.iter().enumerate() {
+        let mut postings: HashMap<Arc<str>, Vec<Posting>> = HashMap::new();
+        for (resource, prepared) in resources.iter().enumerate() {
             for (term, hit) in &prepared.terms {
-                postings.entry(term.clone()).or_default().push((number, hit.clone()));
+                postings.entry(term.clone()).or_default().push(Posting { resource, hit: hit.clone() });
             }
         }
-        let questions = questions_by_term(&resources);
-        Self { resources, postings, questions }
+        let (names, questions) = (NameTable::of(&resources), questions_by_term(&resources));
+        let unknown = resources.iter().enumerate().filter(|(_, prepared)| is_unknown(prepared)).map(|(at, _)| at);
+        let unknown = unknown.collect();
+        Self { resources, postings, names, questions, unknown }
     }
 
     /// The resources that a prompt is about, by its words alone.
     pub fn find(&self, prompt: &str) -> Findings {
         let prompt = Prompt::read(prompt);
-        let mentions = mentions(&prompt, &self.resources);
+        let mentions = mentions(&prompt, &self.resources, &self.names);
         let mut candidates = Vec::new();
         let mut need = Need::Nothing;
         for (number, clause) in prompt.clauses.iter().enumerate() {
@@ -62,11 +74,15 @@ impl Index {
         }
         let denied = self.denied(&mentions);
         let mut findings = Findings { need, denied, ..Findings::default() };
-        findings.verified = self.verified(&prompt, &findings);
-        candidates.extend(self.verified_sources(&findings.verified));
+        let verified = self.verified(&prompt, &findings);
+        candidates.extend(verified.iter().filter_map(|(resource, found)| {
+            let prepared = self.resources.get(*resource)?;
+            Some(Candidate::verified(&prepared.vocabulary, found.similarity))
+        }));
+        findings.verified = verified.into_iter().map(|(_, found)| found).collect();
         candidates.into_iter().for_each(|candidate| findings.add(candidate));
         if prompt.clauses.iter().any(|clause| clause.act == Act::Plain && (clause.is_figure || clause.is_ours)) {
-            self.unknown_sources().for_each(|candidate| findings.add(candidate));
+            findings.add_possible(self.unknown_sources());
         }
         findings.sort();
         findings
@@ -79,26 +95,14 @@ impl Index {
         vocabularies.map(|prepared| (prepared.vocabulary.kind, prepared.vocabulary.name.clone())).collect()
     }
 
-    /// The sources of verified questions that a prompt asks in other words.
-    fn verified_sources(&self, verified: &[VerifiedMatch]) -> Vec<Candidate> {
-        let of = |found: &VerifiedMatch| {
-            let is_same =
-                |known: &&Arc<Vocabulary>| known.kind == ResourceKind::DataSource && known.name == found.datasource;
-            let vocabulary = self.resources.iter().map(|prepared| &prepared.vocabulary).find(is_same)?;
-            Some(Candidate::verified(vocabulary, found.similarity))
-        };
-        verified.iter().filter_map(of).collect()
-    }
-
     /// The sources of which nobody knows yet what they hold.
     fn unknown_sources(&self) -> impl Iterator<Item = Candidate> {
-        let vocabularies = self.resources.iter().map(|prepared| &prepared.vocabulary);
-        let unknown = vocabularies.filter(|known| known.kind == ResourceKind::DataSource && !known.is_complete);
-        unknown.map(|vocabulary| Candidate::unknown(vocabulary))
+        let unknown = self.unknown.iter().filter_map(|resource| self.resources.get(*resource));
+        unknown.map(|prepared| Candidate::unknown(&prepared.vocabulary))
     }
 
-    /// The verified questions that a prompt asks in other words, best first.
-    fn verified(&self, prompt: &Prompt, findings: &Findings) -> Vec<VerifiedMatch> {
+    /// The verified questions that a prompt asks in other words, best first, each with the number of its source.
+    fn verified(&self, prompt: &Prompt, findings: &Findings) -> Vec<(usize, VerifiedMatch)> {
         if self.questions.is_empty() {
             return Vec::new();
         }
@@ -108,11 +112,12 @@ impl Index {
             let question = prepared.questions.get(number)?;
             let likeness = asked.likeness(&question.asked)?;
             let (datasource, id) = (prepared.vocabulary.name.clone(), question.id.clone());
-            Some(VerifiedMatch { datasource, id, similarity: likeness.similarity, given: likeness.given })
+            let (similarity, given) = (likeness.similarity, likeness.given);
+            Some((resource, VerifiedMatch { datasource, id, similarity, given }))
         };
         let mut matches: Vec<_> = self.known_questions(&asked).into_iter().filter_map(found).collect();
-        matches.retain(|found| !findings.is_denied(ResourceKind::DataSource, &found.datasource));
-        matches.sort_by(|one, other| other.similarity.total_cmp(&one.similarity));
+        matches.retain(|(_, found)| !findings.is_denied(ResourceKind::DataSource, &found.datasource));
+        matches.sort_by(|(_, one), (_, other)| other.similarity.total_cmp(&one.similarity));
         matches.truncate(MAX_VERIFIED);
         matches
     }
@@ -146,29 +151,34 @@ impl Index {
         found
     }
 
-    /// What each resource explains of a clause.
+    /// What each resource that knows a word of a clause explains of it, in their order.
     fn score<'a>(&'a self, clause: &'a Clause) -> Vec<Scored<'a>> {
-        let mut scored: Vec<Option<Scored<'a>>> = Vec::new();
-        scored.resize_with(self.resources.len(), || None);
-        for (number, word) in clause.words.iter().enumerate() {
-            for (resource, hit, share) in self.hits(word) {
-                if let Some(slot) = scored.get_mut(resource) {
-                    slot.get_or_insert_with(|| Scored::new(resource, clause)).add(number, hit, share);
-                }
-            }
-        }
-        scored.into_iter().flatten().collect()
+        let words = clause.words.iter().enumerate();
+        let mut hits: Vec<_> = words.flat_map(|(number, word)| self.hits(word).map(move |hit| (number, hit))).collect();
+        // Of hits that are worth the same the first one counts, so their order stays.
+        hits.sort_by_key(|(_, (posting, _))| posting.resource);
+        let of_resource = |hits: &[(usize, (&'a Posting, f32))]| {
+            let mut scored = Scored::new(hits.first().map_or(0, |(_, (posting, _))| posting.resource), clause);
+            hits.iter().for_each(|(number, (posting, share))| scored.add(*number, &posting.hit, *share));
+            scored
+        };
+        hits.chunk_by(|(_, (one, _)), (_, (other, _))| one.resource == other.resource).map(of_resource).collect()
     }
 
     /// The resources that know a word, and how well: a word that is only close to one of theirs counts less.
-    fn hits<'a>(&'a self, word: &'a Word) -> impl Iterator<Item = (usize, &'a Hit, f32)> {
+    fn hits<'a>(&'a self, word: &'a Word) -> impl Iterator<Item = (&'a Posting, f32)> {
         /// What a word is worth that is only close to one that is known.
         const CLOSE: f32 = 0.7;
-        let of = |term: &String| self.postings.get(term).map_or(&[][..], Vec::as_slice);
-        let exact = word.terms.iter().flat_map(of).map(|(resource, hit)| (*resource, hit, 1.0));
-        let close = word.related.iter().flat_map(of).map(|(resource, hit)| (*resource, hit, CLOSE));
+        let of = |term: &String| self.postings.get(term.as_str()).map_or(&[][..], Vec::as_slice);
+        let exact = word.terms.iter().flat_map(of).map(|posting| (posting, 1.0));
+        let close = word.related.iter().flat_map(of).map(|posting| (posting, CLOSE));
         exact.chain(close)
     }
+}
+
+/// Whether this is a data source of which nobody knows yet what it holds.
+fn is_unknown(prepared: &Prepared) -> bool {
+    prepared.vocabulary.kind == ResourceKind::DataSource && !prepared.vocabulary.is_complete
 }
 
 /// The verified questions by the terms of one word that each prompt that asks them must have: the one that the fewest questions have.
@@ -201,3 +211,6 @@ fn need_of(clause: &Clause) -> Need {
         Act::Plain | Act::WebSearch => Need::Something,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! Resources that a prompt calls by their names: `ask the billing agent`, `billing: ..`, `@billing`, `use billing to ..`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::ResourceKind;
@@ -63,12 +64,47 @@ impl Mention {
     }
 }
 
+/// The names of resources, to be looked up word by word.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct NameTable {
+    /// By name: the numbers of the resources that have it.
+    by_name: HashMap<Arc<str>, Vec<usize>>,
+    /// Words of the longest one.
+    longest: usize,
+}
+
+impl NameTable {
+    /// The names of these.
+    pub(super) fn of(resources: &[Arc<Prepared>]) -> Self {
+        let mut table = Self::default();
+        for (number, prepared) in resources.iter().enumerate().filter(|(_, prepared)| !prepared.name.is_empty()) {
+            table.by_name.entry(prepared.name.clone()).or_default().push(number);
+            table.longest = table.longest.max(prepared.name.split(' ').count());
+        }
+        table
+    }
+
+    /// The resources whose names begin with a word of a prompt, in their order, and how many words these have.
+    fn at(&self, prompt: &Prompt, at: usize) -> Vec<(usize, usize)> {
+        let (mut found, mut words) = (Vec::new(), String::new());
+        for (length, token) in (1..=self.longest).zip(prompt.tokens.get(at..).unwrap_or_default()) {
+            if length > 1 {
+                words.push(' ');
+            }
+            words.push_str(&token.folded);
+            found.extend(self.by_name.get(words.as_str()).into_iter().flatten().map(|number| (*number, length)));
+        }
+        found.sort_unstable();
+        found
+    }
+}
+
 /// The resources that a prompt calls by their names, in its order.
-pub(super) fn mentions(prompt: &Prompt, resources: &[Arc<Prepared>]) -> Vec<Mention> {
+pub(super) fn mentions(prompt: &Prompt, resources: &[Arc<Prepared>], names: &NameTable) -> Vec<Mention> {
     let mut found: Vec<Mention> = Vec::new();
     for at in 0..prompt.tokens.len() {
-        for (resource, prepared) in resources.iter().enumerate() {
-            let Some(length) = length_at(prompt, prepared, at) else { continue };
+        for (resource, length) in names.at(prompt, at) {
+            let Some(prepared) = resources.get(resource) else { continue };
             let denied = found.iter().find(|mention| mention.is_denied() && is_joined(prompt, mention.to, at));
             let how = denied.map(|mention| mention.how);
             if let Some(how) = how.or_else(|| call(prompt, prepared.vocabulary.kind, at, length)) {
@@ -82,17 +118,6 @@ pub(super) fn mentions(prompt: &Prompt, resources: &[Arc<Prepared>]) -> Vec<Ment
         mention.to = end(prompt, mention, next);
     }
     found
-}
-
-/// How many words from here are the name of a resource.
-fn length_at(prompt: &Prompt, prepared: &Prepared, at: usize) -> Option<usize> {
-    for (length, word) in prepared.name.iter().enumerate() {
-        let token = prompt.tokens.get(at + length)?;
-        if token.folded != *word {
-            return None;
-        }
-    }
-    (!prepared.name.is_empty()).then_some(prepared.name.len())
 }
 
 /// How a name is used to call whoever has it, if it is.
@@ -142,4 +167,38 @@ fn end(prompt: &Prompt, mention: &Mention, next: Option<usize>) -> usize {
         clause.tokens.0 >= mention.to && ends
     };
     prompt.clauses.iter().find(ends).map_or(prompt.tokens.len(), |clause| clause.tokens.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::grounding::Vocabulary;
+
+    fn called(name: &str) -> Arc<Prepared> {
+        let (name, version, description, items) = (name.to_owned(), String::new(), None, Vec::new());
+        let kind = ResourceKind::Agent;
+        Arc::new(Prepared::of(Arc::new(Vocabulary { kind, name, version, description, items, is_complete: true })))
+    }
+
+    proptest! {
+        #[test]
+        fn the_table_has_the_names_that_a_look_at_every_resource_finds(
+            names in proptest::collection::vec("[ab]( [abé]){0,2}( agent)?|agent", 0..8),
+            prompt in "[abeé]( [ab]){0,7}",
+        ) {
+            let (resources, prompt): (Vec<_>, _) = (names.iter().map(|name| called(name)).collect(), Prompt::read(&prompt));
+            let table = NameTable::of(&resources);
+            for at in 0..prompt.tokens.len() {
+                let rest: Vec<_> = prompt.tokens[at..].iter().map(|token| token.folded.as_str()).collect();
+                let begins = |prepared: &Prepared| {
+                    let words: Vec<_> = prepared.name.split(' ').filter(|word| !word.is_empty()).collect();
+                    (!words.is_empty() && rest.starts_with(&words)).then_some(words.len())
+                };
+                let scanned = resources.iter().enumerate().filter_map(|(number, one)| Some((number, begins(one)?)));
+                prop_assert_eq!(table.at(&prompt, at), scanned.collect::<Vec<_>>());
+            }
+        }
+    }
 }

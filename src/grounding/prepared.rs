@@ -9,6 +9,8 @@ use super::similarity::Asked;
 use super::text::{TextLanguage, Token, kin, name_tokens, tokens};
 use super::{Item, ItemKind, Vocabulary};
 
+/// Words of a name.
+const MAX_NAME_WORDS: usize = 12;
 /// Words of one text that are taken up.
 const MAX_TEXT_WORDS: usize = 60;
 /// Items that are told of as the place where a word was found.
@@ -48,36 +50,47 @@ pub(super) struct Question {
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) vocabulary: Arc<Vocabulary>,
-    pub(super) terms: HashMap<String, Hit>,
+    /// Shared with the index, which is made anew more often.
+    pub(super) terms: HashMap<Arc<str>, Arc<Hit>>,
     pub(super) questions: Vec<Question>,
-    /// The words of its name but those for its kind.
-    pub(super) name: Vec<String>,
+    /// The words of its name but those for its kind, with a blank between them; may be empty.
+    pub(super) name: Arc<str>,
+}
+
+/// The terms and questions of a vocabulary, as they are collected.
+#[derive(Default)]
+struct Terms {
+    terms: HashMap<String, Hit>,
+    questions: Vec<Question>,
 }
 
 impl Prepared {
     /// Prepares a vocabulary.
     pub(super) fn of(vocabulary: Arc<Vocabulary>) -> Self {
-        let words = tokens(&vocabulary.name, 12).into_iter().map(|token| token.folded);
-        let name = words.filter(|word| !is_kind_word(word)).collect();
-        let mut prepared = Self { vocabulary: vocabulary.clone(), terms: HashMap::new(), questions: Vec::new(), name };
-        prepared.add(&name_tokens(&vocabulary.name), NAME, None);
+        let words = tokens(&vocabulary.name, MAX_NAME_WORDS).into_iter().map(|token| token.folded);
+        let name = words.filter(|word| !is_kind_word(word)).collect::<Vec<_>>().join(" ").into();
+        let mut found = Terms::default();
+        found.add(&name_tokens(&vocabulary.name), NAME, None);
         if let Some(about) = &vocabulary.description {
-            prepared.add(&tokens(about, MAX_TEXT_WORDS), DESCRIPTION, None);
+            found.add(&tokens(about, MAX_TEXT_WORDS), DESCRIPTION, None);
         }
         for (number, item) in vocabulary.items.iter().enumerate() {
-            prepared.add_item(item, u32::try_from(number).unwrap_or(u32::MAX));
+            found.add_item(&vocabulary, item, u32::try_from(number).unwrap_or(u32::MAX));
         }
-        prepared
+        let terms = found.terms.into_iter().map(|(term, hit)| (term.into(), Arc::new(hit))).collect();
+        Self { vocabulary, terms, questions: found.questions, name }
     }
+}
 
-    fn add_item(&mut self, item: &Item, number: u32) {
+impl Terms {
+    fn add_item(&mut self, vocabulary: &Vocabulary, item: &Item, number: u32) {
         let about = tokens(item.about.as_deref().unwrap_or_default(), MAX_TEXT_WORDS);
         if item.kind == ItemKind::Question {
             self.add(&about, DETAIL_ABOUT, None);
             let asked = Asked::of_question(item.about.as_deref().unwrap_or_default(), &item.details);
             return self.questions.push(Question { id: item.name.clone(), asked });
         }
-        let name = item_name(&self.vocabulary, item).to_owned();
+        let name = item_name(vocabulary, item).to_owned();
         self.add(&name_tokens(&name), ITEM_NAME, Some(number));
         // What a tool of one function says of itself is its description, or else what all of its type say.
         let is_own = item.kind != ItemKind::Function || name != item.name;

@@ -1,3 +1,4 @@
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
@@ -11,6 +12,7 @@ use super::fusion::fuse;
 use super::index::Index;
 use super::store::StoredVocabulary;
 use super::vocabulary::{ResourceKind, Vocabulary};
+use crate::agents::AgentEntry;
 use crate::kernel::Deadline;
 use crate::llm::LlmClient;
 use crate::settings::{Settings, SharedSettings};
@@ -75,15 +77,16 @@ impl GroundingService {
         if findings.is_settled() {
             return findings;
         }
-        let is_known = |kind, name: &str| live.vocabularies.iter().any(|one| one.kind == kind && one.name == name);
+        let Some(similar) = Box::pin(self.0.embeddings.similar(prompt, settings, deadline)).await else {
+            return findings;
+        };
+        let known: HashSet<_> = live.vocabularies.iter().map(|one| (one.kind, one.name.as_str())).collect();
         let denied = findings.denied.clone();
         let may_be = |one: &Similarity| {
-            is_known(one.kind, &one.name) && !denied.iter().any(|(kind, name)| *kind == one.kind && *name == one.name)
+            known.contains(&(one.kind, one.name.as_str()))
+                && !denied.iter().any(|(kind, name)| *kind == one.kind && *name == one.name)
         };
-        match Box::pin(self.0.embeddings.similar(prompt, settings, deadline)).await {
-            Some(similar) => fuse(findings, similar.into_iter().filter(may_be)),
-            None => findings,
-        }
+        fuse(findings, similar.into_iter().filter(may_be))
     }
 
     /// The vocabulary of a data source, if it was collected: what a model is told of its values.
@@ -155,8 +158,7 @@ impl GroundingService {
     /// Builds an index, and makes it the live one unless the settings have changed meanwhile.
     fn build(&self, settings: Settings) -> Arc<LiveIndex> {
         let before = self.0.live.borrow().clone();
-        let known = before.as_ref().map(|live| live.vocabularies.as_slice()).unwrap_or_default();
-        let vocabularies = vocabularies(&settings, &self.0.collected.read(), known);
+        let vocabularies = vocabularies(&settings, &self.0.collected.read(), before.as_deref());
         let index = before.as_ref().map(|live| live.index.clone()).unwrap_or_default();
         let index = Arc::new(index.rebuild(vocabularies.clone()));
         let live = Arc::new(LiveIndex { settings, vocabularies, index });
@@ -201,16 +203,14 @@ fn have_same_resources(one: &Settings, other: &Settings) -> bool {
         && Arc::ptr_eq(&one.verified, &other.verified)
 }
 
-/// The vocabularies of the resources that these settings enable. Those that are as they were are the same objects as in `known`.
+/// The vocabularies of the resources that these settings enable. Those that are as they were are the same objects as `before`.
 fn vocabularies(
     settings: &Settings,
     collected: &CollectedVocabularies,
-    known: &[Arc<Vocabulary>],
+    before: Option<&LiveIndex>,
 ) -> Vec<Arc<Vocabulary>> {
-    let sources = settings.datasources.enabled().filter(|_| settings.orchestration.grounding_enabled);
-    let described = sources.map(|entry| described::of_source(entry));
-    let described = described.chain(settings.agents.enabled().map(|entry| described::of_agent(entry)));
-    let described = described.chain(settings.tools.enabled().map(described::of_tool));
+    let known = before.map(|live| live.vocabularies.as_slice()).unwrap_or_default();
+    let known: HashMap<_, _> = known.iter().map(|known| ((known.kind, known.name.as_str()), known)).collect();
     let kept = |described: Vocabulary| {
         let key = (described.kind, described.name.clone());
         let collected = collected.get(&key, &described.version);
@@ -223,10 +223,20 @@ fn vocabularies(
         }
         let mut vocabulary = collected.map_or_else(|| described.bounded().0, |collected| Vocabulary::clone(collected));
         vocabulary.items.extend(questions);
-        let same = known.iter().find(|known| known.name == vocabulary.name && ***known == vocabulary);
-        same.cloned().unwrap_or_else(|| Arc::new(vocabulary))
+        let same = known.get(&(vocabulary.kind, vocabulary.name.as_str())).filter(|known| ****known == vocabulary);
+        same.copied().cloned().unwrap_or_else(|| Arc::new(vocabulary))
     };
-    described.map(kept).collect()
+    // An agent is what its entry says, which nobody has to be asked for.
+    let agent = |entry: &AgentEntry| {
+        let entry_before = before.and_then(|live| live.settings.agents.get(entry.name.as_str()));
+        let same = known.get(&(ResourceKind::Agent, entry.name.as_str()));
+        let same = same.filter(|_| entry_before.is_some_and(|before| Arc::ptr_eq(before, entry)));
+        same.copied().cloned().unwrap_or_else(|| kept(described::of_agent(entry)))
+    };
+    let sources = settings.datasources.enabled().filter(|_| settings.orchestration.grounding_enabled);
+    let sources = sources.map(|entry| kept(described::of_source(entry)));
+    let tools = settings.tools.enabled().map(|tool| kept(described::of_tool(tool)));
+    sources.chain(settings.agents.enabled().map(agent)).chain(tools).collect()
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ pub enum ErrorKind {
     BadRequest,
     /// One or more fields are wrong (422); [`Error::issues`] lists them.
     Invalid,
+    /// The caller may not do this (403).
+    Forbidden,
     /// No such thing (404).
     NotFound,
     /// The name is taken (409).

@@ -3,6 +3,7 @@
 //! Every room may import this one; it imports none. A thing belongs here only when rooms of different levels
 //! need the same word for it. To add one more: a file of its own, a re-export below, no dependency on a service.
 
+mod access;
 mod backoff;
 mod clock;
 mod credential_origin;
@@ -18,6 +19,7 @@ mod lenient;
 mod mask;
 mod near_json;
 mod properties;
+mod recorded_change;
 mod redaction;
 mod resource_name;
 mod role;
@@ -31,6 +33,7 @@ mod text;
 mod url_origin;
 mod user_id;
 
+pub use access::{AccessRole, Caller, Grants, Identity, NobodysThings, Permission};
 pub use backoff::Backoff;
 pub use clock::Clock;
 pub use credential_origin::{CredentialOrigin, check_credential_origin};
@@ -44,6 +47,7 @@ pub use lenient::{Lenient, LenientResult, read_word};
 pub use mask::{MASK, is_credential_name};
 pub(crate) use properties::assignment_before_mask;
 pub use properties::{Properties, unmask};
+pub use recorded_change::{RecordedChange, RequestTrail};
 pub use redaction::{Redaction, StreamRedactor};
 pub use resource_name::ResourceName;
 pub use role::Role;

@@ -15,6 +15,9 @@ impl UserId {
     /// What the keys of conversations of the chat page begin with in the memory, and no name that a client gives.
     pub const CHAT_PAGE_PREFIX: &str = "chat-ui:";
 
+    /// What the ids of those begin with for whom a key acts that nobody owns.
+    const KEY_PREFIX: &str = "key:";
+
     /// Checks and wraps an id; the error says what was expected.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() || text.chars().count() > Self::MAX_CHARS {
@@ -41,6 +44,28 @@ impl UserId {
     /// Who speaks when a chat request names nobody.
     pub fn anonymous() -> Self {
         Self("default".to_owned())
+    }
+
+    /// As [`UserId::parse_speaker`], for somebody who owns keys.
+    pub fn parse_owner(text: &str) -> Result<Self, String> {
+        let user = Self::parse_speaker(text)?;
+        if user.is_of_key() {
+            let prefix = Self::KEY_PREFIX;
+            return Err(format!(
+                "Input should not begin with '{prefix}', as those do for whom keys without an owner act"
+            ));
+        }
+        Ok(user)
+    }
+
+    /// For whom a key acts that nobody owns.
+    pub fn of_key(id: &str) -> Result<Self, String> {
+        Self::parse(&format!("{}{id}", Self::KEY_PREFIX))
+    }
+
+    /// Whether it is the id of one for whom such a key acts.
+    pub fn is_of_key(&self) -> bool {
+        self.0.starts_with(Self::KEY_PREFIX)
     }
 
     /// The id as text.

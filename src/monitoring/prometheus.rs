@@ -107,11 +107,8 @@ impl MonitoringService {
 }
 
 fn resource_samples(settings: &Settings) -> impl Iterator<Item = Sample> + use<> {
-    let counts = [
-        ("agent", settings.agents.iter().len()),
-        ("datasource", settings.datasources.iter().len()),
-        ("tool", settings.tools.iter().len()),
-    ];
+    let counts =
+        [("agent", settings.agents.len()), ("datasource", settings.datasources.len()), ("tool", settings.tools.len())];
     let help = "Agents, data sources and tools that are configured";
     counts
         .into_iter()

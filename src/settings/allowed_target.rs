@@ -35,6 +35,11 @@ impl AllowedTarget {
         }
     }
 
+    /// Whether it is of addresses, not of names.
+    pub fn is_address(&self) -> bool {
+        matches!(self, Self::Range { .. })
+    }
+
     /// Whether the address is in its range. An IPv4 range holds IPv4 addresses only, also those written as IPv6.
     pub fn contains(&self, address: IpAddr) -> bool {
         let Self::Range { network, prefix } = self else { return false };

@@ -14,7 +14,13 @@ pub(super) fn credentials(settings: &Settings, environment: &Environment) -> Vec
         .chain(stores.flat_map(|url| SecretUrl::new(url.expose()).secrets()))
         .chain(settings.llm.effective().api_key.clone())
         .chain(OutboundSettings::PROXIES.iter().filter_map(|name| environment.get(name)).flat_map(of_proxy))
-        .chain(environment.get("AUTH_SECRET_KEY").map(Secret::new))
+        .chain(
+            ["AUTH_SECRET_KEY", "AUTH_BOOTSTRAP_KEY"]
+                .into_iter()
+                .filter_map(|name| environment.get(name))
+                .map(Secret::new),
+        )
+        .chain(settings.auth.jwks_url.iter().flat_map(SecretUrl::secrets))
         .collect()
 }
 

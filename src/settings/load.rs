@@ -3,8 +3,8 @@ use std::sync::Arc;
 use super::llm::{LlmLayer, by_variable};
 use super::secret_file::with_secret_files;
 use super::{
-    CacheSettings, Environment, JsonFile, LlmSection, MemorySettings, MonitoringSettings, OrchestrationSettings,
-    OutboundSettings, ServerSettings, Settings, StorageSettings, ToolPolicy, auth, resources,
+    AuthSettings, CacheSettings, Environment, JsonFile, LlmSection, MemorySettings, MonitoringSettings,
+    OrchestrationSettings, OutboundSettings, ServerSettings, Settings, StorageSettings, ToolPolicy, resources,
 };
 use crate::kernel::{FieldIssue, Fields, prefixed};
 
@@ -45,9 +45,9 @@ pub fn variable_names() -> Vec<&'static str> {
 }
 
 fn read_sections(environment: &Environment, env: &mut Fields<'_>) -> Settings {
-    auth::check(env);
     let server = ServerSettings::read(env);
     Settings {
+        auth: Arc::new(AuthSettings::read(env)),
         agents: resources::read(environment, env, &resources::AGENTS),
         datasources: resources::read(environment, env, &resources::DATASOURCES),
         tools: resources::read(environment, env, &resources::TOOLS),
@@ -103,7 +103,7 @@ mod tests {
         named.sort();
         let expected = [
             "API_PORT",
-            "AUTH_ENABLED",
+            "AUTH_SECRET_KEY",
             "CORS_ORIGINS",
             "DATASOURCES",
             "LLM_BASE_URL",

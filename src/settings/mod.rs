@@ -9,6 +9,7 @@ mod allowed_host;
 mod allowed_target;
 mod auth;
 pub mod bounds;
+mod changes;
 mod credentials;
 mod database_url;
 mod dotenv;
@@ -35,6 +36,7 @@ mod verified;
 
 pub use allowed_host::AllowedHost;
 pub use allowed_target::AllowedTarget;
+pub use auth::{AuthSettings, TokenAlgorithm};
 pub use database_url::{DatabaseEngine, DatabaseUrl, RedisUrl, SslMode, UrlReach};
 pub use environment::Environment;
 pub use json_file::JsonFile;

@@ -7,7 +7,7 @@ use super::text_file::read_text;
 use crate::kernel::FieldIssue;
 
 /// The variables that are a credential or may hold one.
-pub(super) const SECRETS: [&str; 18] = [
+pub(super) const SECRETS: [&str; 20] = [
     "LLM_API_KEY",
     "LLM_BASE_URL",
     "REDIS_URL",
@@ -22,6 +22,8 @@ pub(super) const SECRETS: [&str; 18] = [
     "DATASOURCE_AUTH_TOKEN",
     "TOOLS",
     "AUTH_SECRET_KEY",
+    "AUTH_BOOTSTRAP_KEY",
+    "AUTH_JWKS_URL",
     "HTTPS_PROXY",
     "HTTP_PROXY",
     "ALL_PROXY",

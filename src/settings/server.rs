@@ -1,8 +1,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::AllowedHost;
 use super::bounds::PORTS;
+use super::{AllowedHost, AllowedTarget};
 use crate::kernel::{Fields, JsonReader, ObjectLimits, SecretUrl};
 
 /// The HTTP server itself.
@@ -28,6 +28,8 @@ pub struct ServerSettings {
     pub cors_origins: Vec<String>,
     /// `ALLOWED_HOSTS`: names of the server besides the loopback ones.
     pub allowed_hosts: Vec<AllowedHost>,
+    /// `TRUSTED_PROXIES`: addresses of proxies that are believed when they say whose request they pass on.
+    pub trusted_proxies: Vec<AllowedTarget>,
     /// `MAX_BODY_BYTES`
     pub max_body_bytes: usize,
     /// `MAX_BODY_VALUES`: reads bodies of at most so many values.
@@ -73,6 +75,7 @@ impl ServerSettings {
             api_references: env.or("API_REFERENCES", Vec::new()),
             cors_origins: read_origins(env),
             allowed_hosts: env.list("ALLOWED_HOSTS"),
+            trusted_proxies: read_proxies(env),
             max_body_bytes,
             max_buffered_bytes: env
                 .count_or("MAX_BUFFERED_BYTES", 256_000_000, 1..=1_000_000_000_000)
@@ -116,6 +119,14 @@ fn read_prefix(env: &mut Fields<'_>) -> String {
         env.reject("API_PREFIX", "Input should be a path such as /v1, other than /api and /docs");
     }
     prefix.to_owned()
+}
+
+fn read_proxies(env: &mut Fields<'_>) -> Vec<AllowedTarget> {
+    let proxies: Vec<AllowedTarget> = env.list("TRUSTED_PROXIES");
+    if !proxies.iter().all(AllowedTarget::is_address) {
+        env.reject("TRUSTED_PROXIES", "Input should be addresses or networks such as 10.0.0.7 and 10.0.0.0/8");
+    }
+    proxies
 }
 
 fn read_origins(env: &mut Fields<'_>) -> Vec<String> {

@@ -4,7 +4,7 @@ use tokio::sync::{Mutex, watch};
 
 use super::credentials::credentials;
 use super::{Environment, LoadedSettings, Redactions, Settings};
-use crate::kernel::Error;
+use crate::kernel::{Caller, Error};
 
 /// The one handle on the live settings. A request takes one [`SharedSettings::snapshot`] and works on it to its end.
 #[derive(Clone, Debug)]
@@ -33,6 +33,12 @@ impl SharedSettings {
         #[cfg(test)]
         self.snapshots.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         self.live.borrow().clone()
+    }
+
+    /// These settings with only those resources that `caller` may use. What masks secrets masks all of them nevertheless.
+    pub fn usable_by(&self, settings: Settings, caller: &Caller) -> Settings {
+        self.redactions(&settings);
+        settings.usable_by(caller)
     }
 
     /// The settings as they are at any time, and word of each change.

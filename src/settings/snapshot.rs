@@ -1,16 +1,19 @@
 use std::sync::{Arc, OnceLock};
 
 use super::{
-    AgentSettings, CacheSettings, Catalog, DataSourceSettings, LlmSection, MemorySettings, MonitoringSettings,
-    OrchestrationSettings, OutboundSettings, Redactions, Resource, Section, ServerSettings, StorageSettings,
-    ToolPolicy, ToolSettings, VerifiedQuestions,
+    AgentSettings, AuthSettings, CacheSettings, Catalog, DataSourceSettings, LlmSection, MemorySettings,
+    MonitoringSettings, OrchestrationSettings, OutboundSettings, Redactions, Resource, Section, ServerSettings,
+    StorageSettings, ToolPolicy, ToolSettings, VerifiedQuestions,
 };
+use crate::kernel::{Caller, Permission};
 
 /// One consistent set of settings. Cloning it is cheap: every section is behind an `Arc`.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Name, address, CORS, limits of the HTTP server.
     pub server: Arc<ServerSettings>,
+    /// Who may call.
+    pub auth: Arc<AuthSettings>,
     /// The LLM connection.
     pub llm: Arc<LlmSection>,
     /// Conversation memory.
@@ -55,6 +58,15 @@ impl Settings {
         next
     }
 
+    /// These settings with only those resources that `caller` may use.
+    pub(super) fn usable_by(&self, caller: &Caller) -> Self {
+        let mut next = self.clone();
+        narrow(&mut next.agents, caller, Permission::AgentsUse);
+        narrow(&mut next.datasources, caller, Permission::DataSourcesUse);
+        narrow(&mut next.tools, caller, Permission::ToolsUse);
+        next
+    }
+
     /// These settings with another catalog, in which the entry `from` is called `to` or is no more. What is known of a data
     /// source goes along with it.
     pub fn with_moved<T: Resource>(&self, catalog: Catalog<T>, from: &str, to: Option<&str>) -> Self
@@ -66,6 +78,13 @@ impl Settings {
             true => next.with(self.verified.moved(from, to)),
             false => next,
         }
+    }
+}
+
+/// Leaves of a catalog what `caller` may use.
+fn narrow<T: Resource>(catalog: &mut Arc<Catalog<T>>, caller: &Caller, permission: Permission) {
+    if !caller.may(permission) {
+        *catalog = Arc::new(catalog.only(|name| caller.may_use(permission, name)));
     }
 }
 

@@ -14,6 +14,8 @@ pub struct StorageSettings {
     pub execution_retention: Duration,
     /// `EXECUTION_MAX_ROWS`: the oldest executions beyond this many are deleted.
     pub execution_max_rows: i64,
+    /// `AUDIT_RETENTION_DAYS`: older records of the audit log are deleted; `None`: none are.
+    pub audit_retention: Option<Duration>,
     /// `REDIS_URL`, or one built from `REDIS_HOST` and its companions.
     pub redis_url: Option<Secret>,
     /// `POSTGRES_DSN`, or one built from `POSTGRES_HOST` and its companions.
@@ -29,10 +31,12 @@ impl StorageSettings {
     }
 
     pub(super) fn read(env: &mut Fields<'_>) -> Self {
+        let audit_retention = env.seconds_or("AUDIT_RETENTION_DAYS", 365, 0..=36_500) * 86_400;
         Self {
             data_dir: PathBuf::from(env.or("DATA_DIR", DATA_DIR.to_owned())),
             execution_retention: env.seconds_or("EXECUTION_RETENTION_DAYS", 30, 1..=36_500) * 86_400,
             execution_max_rows: env.int_or("EXECUTION_MAX_ROWS", 100_000, 1..=1_000_000_000),
+            audit_retention: (!audit_retention.is_zero()).then_some(audit_retention),
             redis_url: read_redis(env),
             postgres_dsn: read_postgres(env),
         }

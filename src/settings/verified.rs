@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::section::json_text;
 use super::{Catalog, DataSourceSettings, Environment, JsonFile, Precondition, Section};
 use crate::kernel::{Error, ErrorKind, FieldIssue, quoted};
 
@@ -105,11 +106,20 @@ impl VerifiedQuestions {
         self.of_sources.get(source).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// All of them, each with the name of its source.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Arc<VerifiedQuestion>)> {
+        self.of_sources.iter().flat_map(|(source, list)| list.iter().map(move |question| (source.as_str(), question)))
+    }
+
+    /// One of a data source.
+    pub(super) fn find(&self, source: &str, id: &str) -> Option<&Arc<VerifiedQuestion>> {
+        self.of(source).iter().find(|question| question.id == id)
+    }
+
     /// One of a data source, or the error that a caller reads.
     pub fn require(&self, source: &str, id: &str) -> Result<&Arc<VerifiedQuestion>, Error> {
-        let found = self.of(source).iter().find(|question| question.id == id);
         let missing = || format!("Verified question {} of DataSource {} not found", quoted(id), quoted(source));
-        found.ok_or_else(|| Error::not_found(missing()))
+        self.find(source, id).ok_or_else(|| Error::not_found(missing()))
     }
 
     /// With these instead of those that the data source has.
@@ -141,10 +151,10 @@ impl VerifiedQuestions {
 impl Section for VerifiedQuestions {
     const NAME: &'static str = "verified";
 
-    fn to_stored(&self) -> Option<Value> {
+    fn stored_text(&self) -> Option<String> {
         let plain: BTreeMap<_, Vec<_>> =
             self.of_sources.iter().map(|(source, list)| (source, list.iter().map(Arc::as_ref).collect())).collect();
-        serde_json::to_value(plain).ok().filter(|_| !self.of_sources.is_empty())
+        (!plain.is_empty()).then(|| json_text(&plain, 0))
     }
 
     fn with_stored(&self, file: &JsonFile, _: &Environment) -> Result<Self, Vec<FieldIssue>> {

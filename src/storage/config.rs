@@ -2,8 +2,6 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
 use super::atomic_file::replace_file;
 use crate::kernel::{Error, ErrorKind, FieldIssue};
 use crate::settings::{Environment, JsonFile, LiveSection, Settings};
@@ -39,16 +37,16 @@ impl ConfigStore {
         settings
     }
 
-    /// Replaces the section by what `make` gives, or removes it. Making it may take some work, which the runtime's threads are
+    /// Replaces the section by the JSON that `make` gives, or removes it. Making it may take some work, which the runtime's threads are
     /// spared.
     pub(super) async fn write(
         &self,
         section: &str,
-        make: impl FnOnce() -> Option<Value> + Send + 'static,
+        make: impl FnOnce() -> Option<String> + Send + 'static,
     ) -> Result<(), Error> {
         let path = self.path(section);
         let work = tokio::task::spawn_blocking(move || {
-            make().map_or_else(|| remove(&path), |value| replace(&path, &value))?;
+            make().map_or_else(|| remove(&path), |text| replace(&path, text))?;
             sync_folder(&path);
             Ok(())
         });
@@ -64,10 +62,9 @@ impl ConfigStore {
     }
 }
 
-fn replace(path: &Path, value: &Value) -> io::Result<()> {
-    let mut text = serde_json::to_vec_pretty(value)?;
-    text.push(b'\n');
-    replace_file(path, &text)
+fn replace(path: &Path, mut text: String) -> io::Result<()> {
+    text.push('\n');
+    replace_file(path, text.as_bytes())
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -91,8 +88,6 @@ fn sync_folder(path: &Path) {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use serde_json::json;
-
     use super::*;
 
     #[tokio::test]
@@ -100,8 +95,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = ConfigStore::new(folder.path());
         assert!(JsonFile::read(&store.path("llm")).unwrap().is_none());
-        store.write("llm", || Some(json!({"api_key": "a long first value"}))).await.unwrap();
-        store.write("llm", || Some(json!({"api_key": "b"}))).await.unwrap();
+        store.write("llm", || Some(r#"{"api_key": "a long first value"}"#.to_owned())).await.unwrap();
+        store.write("llm", || Some(r#"{"api_key": "b"}"#.to_owned())).await.unwrap();
         assert_eq!(JsonFile::read(&store.path("llm")).unwrap().unwrap().object()["api_key"], "b");
         let mode = fs::metadata(folder.path().join("config/llm.json")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);

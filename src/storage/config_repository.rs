@@ -3,7 +3,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::ConfigStore;
-use crate::kernel::Error;
+use crate::kernel::{Caller, Error, RequestTrail};
 use crate::settings::{
     Catalog, CatalogEntry, DataSourceSettings, Environment, LiveSection, Precondition, Resource, Settings,
     SharedSettings, VerifiedQuestions,
@@ -25,6 +25,11 @@ pub trait ConfigService {
     /// The settings as they are now: a request takes them once.
     fn snapshot(&self) -> Settings {
         self.config().settings.snapshot()
+    }
+
+    /// The settings as they are now, with only those resources that `caller` may use.
+    fn snapshot_for(&self, caller: &Caller) -> Settings {
+        self.config().settings.usable_by(self.snapshot(), caller)
     }
 
     /// Closes what was opened to a resource that has been changed or removed.
@@ -68,7 +73,15 @@ impl ConfigRepository {
             }
             Ok(())
         };
-        self.settings.change(edit, persist).await
+        let is_recorded = RequestTrail::is_kept();
+        let edit = move |settings: &Settings, environment: &Environment| {
+            let (next, result) = edit(settings, environment)?;
+            let changes = if is_recorded { next.changes_since(settings) } else { Vec::new() };
+            Ok((next, (result, changes)))
+        };
+        let (result, changes) = self.settings.change(edit, persist).await?;
+        RequestTrail::note(changes);
+        Ok(result)
     }
 
     /// Adds an entry.
@@ -119,12 +132,12 @@ impl ConfigRepository {
 /// A section that a change stores.
 struct StoredSection {
     name: &'static str,
-    content: fn(&Settings) -> Option<Value>,
+    content: fn(&Settings) -> Option<String>,
 }
 
 impl StoredSection {
     fn of<S: LiveSection>() -> Self {
-        Self { name: S::NAME, content: |settings| S::of(settings).to_stored() }
+        Self { name: S::NAME, content: |settings| S::of(settings).stored_text() }
     }
 
     /// What changes when an entry of a catalog is renamed or removed.

@@ -1,12 +1,15 @@
 //! What every store must do, told once and run against each backend: always the embedded one, and Redis and Postgres where
 //! `TEST_REDIS_URL` and `TEST_POSTGRES_URL` lead to a server. `ORCHESTRATOR_TESTS=required` makes a missing one a failure.
 
+mod audit;
 mod bulk;
 mod conversations;
 mod event_log;
 mod events;
 mod executions;
 mod group_commit;
+mod identity;
+mod key_places;
 mod no_room;
 mod outbox;
 mod pool_exhaustion;
@@ -80,6 +83,7 @@ pub(super) fn settings(folder: &TempDir, redis_url: Option<Secret>, postgres_dsn
         data_dir: folder.path().to_owned(),
         execution_retention: Duration::from_secs(86_400),
         execution_max_rows: 1000,
+        audit_retention: None,
         redis_url,
         postgres_dsn,
     }

@@ -15,13 +15,17 @@ const SQLITE: &MigrationList = &[
     (5, "transcripts", include_str!("../../migrations/sqlite/0005_transcripts.sql")),
     (6, "message count", include_str!("../../migrations/sqlite/0006_message_count.sql")),
     (7, "execution events", include_str!("../../migrations/sqlite/0007_execution_events.sql")),
+    (8, "identity", include_str!("../../migrations/sqlite/0008_identity.sql")),
 ];
 
 const POSTGRES: &MigrationList = &[
     (1, "initial", include_str!("../../migrations/postgres/0001_initial.sql")),
     (2, "transcripts", include_str!("../../migrations/postgres/0002_transcripts.sql")),
     (3, "execution events", include_str!("../../migrations/postgres/0003_execution_events.sql")),
+    (4, "identity", include_str!("../../migrations/postgres/0004_identity.sql")),
 ];
+
+const NEWEST: &str = "SELECT MAX(version) FROM _sqlx_migrations";
 
 /// From which version to which a schema was brought; 0 is an empty database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,15 +41,45 @@ pub(super) async fn sqlite(connection: &mut SqliteConnection) -> Result<Migratio
     run(&migrator(SQLITE), connection).await
 }
 
-/// Says so if the schema of the embedded database is newer than this version of the server knows.
-pub(super) async fn newer_sqlite(connection: &mut SqliteConnection) -> Result<Option<String>, sqlx::Error> {
+/// How the schema of a database compares with the one that this version makes; with the newest migration that it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SchemaState {
+    /// It has none yet.
+    Empty,
+    Older(i64),
+    Current,
+    Newer(i64),
+}
+
+impl SchemaState {
+    fn of(newest: Option<i64>, known: i64) -> Self {
+        match newest {
+            None => Self::Empty,
+            Some(newest) if newest < known => Self::Older(newest),
+            Some(newest) if newest > known => Self::Newer(newest),
+            Some(_) => Self::Current,
+        }
+    }
+}
+
+/// The state of the embedded database.
+pub(super) async fn sqlite_state(connection: &mut SqliteConnection) -> Result<SchemaState, sqlx::Error> {
     let has_migrations = "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'";
     if sqlx::query_scalar::<_, i64>(has_migrations).fetch_one(&mut *connection).await? == 0 {
-        return Ok(None);
+        return Ok(SchemaState::Empty);
     }
-    let newest = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(connection).await?;
-    let newest: i64 = Option::unwrap_or_default(newest);
-    Ok((newest > last_known(&migrator(SQLITE))).then(|| newer_schema("the embedded database", newest)))
+    let newest = sqlx::query_scalar(NEWEST).fetch_one(connection).await?;
+    Ok(SchemaState::of(newest, last_known(&migrator(SQLITE))))
+}
+
+/// The state of Postgres.
+pub(super) async fn postgres_state(connection: &mut PgConnection) -> Result<SchemaState, sqlx::Error> {
+    let exists = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL");
+    if !exists.fetch_one(&mut *connection).await? {
+        return Ok(SchemaState::Empty);
+    }
+    let newest = sqlx::query_scalar(NEWEST).fetch_one(connection).await?;
+    Ok(SchemaState::of(newest, last_known(&migrator(POSTGRES))))
 }
 
 /// Ends the wait for others, and, should this server be cut off, its own hold on the lock.
@@ -91,6 +125,13 @@ async fn is_up_to_date(connection: &mut PgConnection, migrator: &Migrator) -> Re
 pub(super) fn newer_schema(what: &str, version: i64) -> String {
     format!(
         "{what} has a newer schema (it has migration {version}) than this version of the server knows: use a newer one"
+    )
+}
+
+/// Says that `what` is from the past, and what is to be done about that.
+pub(super) fn older_schema(what: &str, version: i64, remedy: &str) -> String {
+    format!(
+        "{what} has an older schema (its last migration is {version}) than this version of the program needs: {remedy}"
     )
 }
 

@@ -1,7 +1,8 @@
-//! Where state lives: conversations, cached answers, executions, transcripts of the chat page, and what was configured through the API.
+//! Where state lives: conversations, cached answers, executions, transcripts of the chat page, API keys and the audit log, and what was
+//! configured through the API.
 //!
 //! Everything can live in `sqlite`, which stands in for Redis (conversations, cache) and Postgres (executions,
-//! transcripts): `failover`.
+//! transcripts, audit log): `failover`. API keys are changed in Postgres only, if there is one: `identity`.
 //! To add a store: a migration named in `migrate`, a file here, a field in [`Stores`], its stories in `conformance`.
 
 mod atomic_file;
@@ -16,6 +17,7 @@ mod embedded;
 mod evaluation;
 mod execution;
 mod failover;
+mod identity;
 mod migrate;
 mod pool;
 mod postgres;
@@ -37,6 +39,7 @@ pub use execution::{
     LogFact, NumberedEvent, Outcome, PLANNED_EVENT, PlanRecord, Step, StepStatus, TaskEvent, TaskFact, TaskStart,
 };
 pub use failover::BackendStatus;
+pub use identity::{ApiKeyRecord, AuditCursor, AuditFilter, AuditRecord, IdentityStore, KeysRevision, StandaloneKeys};
 pub use stores::Stores;
 pub use transcript::{
     AnswerFacts, PromptProfile, Transcript, TranscriptFilter, TranscriptMessage, TranscriptPage, TranscriptStore,

@@ -8,11 +8,16 @@ use std::time::Duration;
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Sqlite, SqlitePool, Transaction};
+use tokio::time::{Instant, sleep};
 
-use super::migrate::{self, MigrationReport};
+use super::migrate::{self, MigrationReport, SchemaState};
 use super::pool::PoolStatus;
 use crate::kernel::{Error, new_id};
 
+/// The file in `DATA_DIR`.
+const FILE: &str = "studio.db";
+/// What it is called in messages.
+const NAME: &str = "the embedded database";
 /// Locks the database at once, so that a transaction can't fail half-way as busy.
 const BEGIN: &str = "BEGIN IMMEDIATE";
 /// How many reads run at once.
@@ -22,66 +27,57 @@ const READER_CACHE: &str = "-512";
 /// How long a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a sub-command waits for a server that is just starting.
+const OTHERS_MIGRATION_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// The embedded database. Writes go through one connection, so they queue here instead of failing as busy; reads have
 /// their own and see the last commit (WAL).
 #[derive(Clone, Debug)]
 pub(crate) struct Database {
     writer: SqlitePool,
     readers: SqlitePool,
-    /// Held while this server uses the folder: a second one would take its running executions for interrupted ones.
-    lock: Arc<File>,
+    /// Held while this server uses the folder: a second one would take its running executions for interrupted ones. A sub-command that
+    /// works beside a server has none.
+    lock: Option<Arc<File>>,
     /// What was done to its schema when it was opened.
     pub(crate) migrated: MigrationReport,
 }
 
 impl Database {
+    /// The database of a folder that is this server's alone, made and brought up to date.
     pub(super) async fn open(folder: &Path) -> Result<Self, Error> {
-        let path = folder.join("studio.db");
-        let unusable = |error: Box<dyn StdError + Send + Sync>| {
-            Error::internal_public(format!("can't use {}", path.display()), error)
-        };
-        create_private(folder, &path).map_err(|error| unusable(error.into()))?;
-        let lock = Arc::new(lock(folder)?);
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .journal_mode(SqliteJournalMode::Wal)
-            // Survives kill -9; a power cut may take the last moments, but never corrupts.
-            .synchronous(SqliteSynchronous::Normal)
-            .foreign_keys(true)
-            // What statements sort and keep aside needs no file.
-            .pragma("temp_store", "memory")
-            // Writing back to the file goes on less often, and less in all: the same pages change again and again.
-            .pragma("wal_autocheckpoint", "4000")
-            .busy_timeout(ACQUIRE_TIMEOUT);
-        let writer = pool(1).connect_with(options.clone()).await.map_err(|error| unusable(error.into()))?;
-        let mut connection = writer.acquire().await.map_err(|error| unusable(error.into()))?;
-        let migrated = migrate::sqlite(&mut connection).await.map_err(|error| match error {
-            MigrateError::VersionMissing(version) => {
-                unusable(migrate::newer_schema("the embedded database", version).into())
-            }
-            error => unusable(error.into()),
-        })?;
-        drop(connection);
-        let reading = options.read_only(true).pragma("cache_size", READER_CACHE);
-        let readers = pool(READERS).connect_with(reading).await;
-        Ok(Self { writer, readers: readers.map_err(|error| unusable(error.into()))?, lock, migrated })
+        let path = folder.join(FILE);
+        create_private(folder, &path).map_err(|error| unusable(&path, error.into()))?;
+        let lock = lock(folder)?;
+        let writer = connect(1, options(&path), &path).await?;
+        let migrated = migrate_on(&writer, &path).await?;
+        Ok(Self { readers: readers(&path).await?, writer, lock: Some(Arc::new(lock)), migrated })
+    }
+
+    /// The database of a folder that a server may be using. It is brought up to date only if none does.
+    pub(super) async fn open_beside(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join(FILE);
+        create_private(folder, &path).map_err(|error| unusable(&path, error.into()))?;
+        let writer = connect(1, options(&path), &path).await?;
+        let migrated = migrate_beside(&writer, folder, &path).await?;
+        Ok(Self { readers: readers(&path).await?, writer, lock: None, migrated })
     }
 
     /// Whether [`Database::open`] could use the folder, but for another server that does. Leaves nothing behind.
     pub(super) async fn check(folder: &Path) -> Result<(), Error> {
-        let path = folder.join("studio.db");
-        let unusable = |error: Box<dyn StdError + Send + Sync>| {
-            Error::internal_public(format!("can't use {}", path.display()), error)
-        };
-        check_private(folder, &path).map_err(|error| unusable(error.into()))?;
+        let path = folder.join(FILE);
+        check_private(folder, &path).map_err(|error| unusable(&path, error.into()))?;
         if !path.exists() {
             return Ok(());
         }
         let options = SqliteConnectOptions::new().filename(&path).busy_timeout(ACQUIRE_TIMEOUT);
-        let mut connection = options.connect().await.map_err(|error| unusable(error.into()))?;
-        let newer = migrate::newer_sqlite(&mut connection).await.map_err(|error| unusable(error.into()))?;
+        let mut connection = options.connect().await.map_err(|error| unusable(&path, error.into()))?;
+        let state = migrate::sqlite_state(&mut connection).await.map_err(|error| unusable(&path, error.into()))?;
         drop(connection.close().await);
-        newer.map_or(Ok(()), |newer| Err(unusable(newer.into())))
+        match state {
+            SchemaState::Newer(version) => Err(unusable(&path, migrate::newer_schema(NAME, version).into())),
+            _ => Ok(()),
+        }
     }
 
     /// A connection for reading.
@@ -152,7 +148,7 @@ impl Database {
     pub(super) async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
-        if let Err(error) = self.lock.unlock() {
+        if let Some(Err(error)) = self.lock.as_ref().map(|lock| lock.unlock()) {
             tracing::warn!(%error, "the data folder could not be released");
         }
     }
@@ -168,13 +164,67 @@ pub(super) fn int(number: impl TryInto<i64>) -> i64 {
     number.try_into().unwrap_or(i64::MAX)
 }
 
-fn pool(size: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new()
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        // Survives kill -9; a power cut may take the last moments, but never corrupts.
+        .synchronous(SqliteSynchronous::Normal)
+        .foreign_keys(true)
+        // What statements sort and keep aside needs no file.
+        .pragma("temp_store", "memory")
+        // Writing back to the file goes on less often, and less in all: the same pages change again and again.
+        .pragma("wal_autocheckpoint", "4000")
+        .busy_timeout(ACQUIRE_TIMEOUT)
+}
+
+async fn readers(path: &Path) -> Result<SqlitePool, Error> {
+    connect(READERS, options(path).read_only(true).pragma("cache_size", READER_CACHE), path).await
+}
+
+async fn connect(size: u32, options: SqliteConnectOptions, path: &Path) -> Result<SqlitePool, Error> {
+    let pool = SqlitePoolOptions::new()
         .max_connections(size)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(None)
         .max_lifetime(None)
-        .test_before_acquire(false)
+        .test_before_acquire(false);
+    pool.connect_with(options).await.map_err(|error| unusable(path, error.into()))
+}
+
+async fn migrate_on(writer: &SqlitePool, path: &Path) -> Result<MigrationReport, Error> {
+    let mut connection = writer.acquire().await.map_err(|error| unusable(path, error.into()))?;
+    migrate::sqlite(&mut connection).await.map_err(|error| match error {
+        MigrateError::VersionMissing(version) => unusable(path, migrate::newer_schema(NAME, version).into()),
+        error => unusable(path, error.into()),
+    })
+}
+
+/// Brings the schema up to date under the lock of a server, or waits a moment for whoever has it to do so.
+async fn migrate_beside(writer: &SqlitePool, folder: &Path, path: &Path) -> Result<MigrationReport, Error> {
+    let failed = |error: sqlx::Error| unusable(path, error.into());
+    let until = Instant::now() + OTHERS_MIGRATION_TIMEOUT;
+    loop {
+        let state = migrate::sqlite_state(&mut *writer.acquire().await.map_err(failed)?).await.map_err(failed)?;
+        let found = match state {
+            SchemaState::Current | SchemaState::Newer(_) => return migrate_on(writer, path).await,
+            SchemaState::Older(version) => version,
+            SchemaState::Empty => 0,
+        };
+        match lock(folder) {
+            Ok(_lock) => return migrate_on(writer, path).await,
+            Err(_) if Instant::now() < until => sleep(OTHERS_MIGRATION_TIMEOUT / 20).await,
+            Err(_) => {
+                let remedy =
+                    "a server is running on it, so use the program of its version, or start it anew with this one";
+                return Err(unusable(path, migrate::older_schema(NAME, found, remedy).into()));
+            }
+        }
+    }
+}
+
+fn unusable(path: &Path, error: Box<dyn StdError + Send + Sync>) -> Error {
+    Error::internal_public(format!("can't use {}", path.display()), error)
 }
 
 /// Folder and file are for the server's own user only: conversations are private.

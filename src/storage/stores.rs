@@ -12,9 +12,10 @@ use super::embedded::{EmbeddedWrite, EmbeddedWriter};
 use super::evaluation::EvaluationStore;
 use super::execution::{EmbeddedExecutions, ExecutionStore, ExecutionWriter};
 use super::failover::{BackendStatus, Failover};
+use super::identity::{EmbeddedIdentity, IdentityStore};
 use super::migrate::MigrationReport;
 use super::pool::PoolStatus;
-use super::postgres::Postgres;
+use super::postgres::{Postgres, PostgresAddress};
 use super::redis::{self, Redis};
 use super::sqlite::Database;
 use super::transcript::{EmbeddedTranscripts, TranscriptStore};
@@ -36,6 +37,8 @@ pub struct Stores {
     pub executions: ExecutionStore,
     /// Conversations of the chat page, and its prompt profiles.
     pub transcripts: TranscriptStore,
+    /// API keys and the audit log.
+    pub identity: IdentityStore,
     /// The last evaluation of routing.
     pub evaluations: EvaluationStore,
     /// What was configured through the API.
@@ -70,6 +73,7 @@ impl Stores {
         let executions =
             EmbeddedExecutions { database: database.clone(), clock: clock.clone(), writes: writes.clone() };
         let transcripts = EmbeddedTranscripts { database: database.clone(), clock: clock.clone() };
+        let identity = EmbeddedIdentity { database: database.clone() };
         let redis = match &settings.redis_url {
             None => {
                 // What is said without Redis is given to it, should it be used again.
@@ -82,7 +86,10 @@ impl Stores {
             }
         };
         let postgres = match &settings.postgres_dsn {
-            None => None,
+            None => {
+                identity.own().await?;
+                None
+            }
             Some(dsn) => {
                 let installation = database.installation().await?;
                 let postgres = Postgres::new(dsn, installation, executions.clone(), transcripts.clone())?;
@@ -98,6 +105,9 @@ impl Stores {
             OptionFuture::from(redis.as_ref().map(Failover::start)).map(Option::transpose),
             OptionFuture::from(postgres.as_ref().map(Failover::start)).map(Option::transpose),
         )?;
+        let identity = IdentityStore::new(identity, postgres.clone(), clock.clone());
+        let reconnecting = of_redis.into_iter().chain(of_postgres).chain(identity.start());
+        let reconnecting = Arc::new(Mutex::new(reconnecting.collect()));
         Ok(Self {
             conversations: ConversationStore { embedded: conversations, redis: redis.clone() },
             cache: CacheStore {
@@ -109,13 +119,14 @@ impl Stores {
             },
             executions,
             transcripts: TranscriptStore { embedded: transcripts, postgres: postgres.clone() },
+            identity,
             evaluations: EvaluationStore { database: database.clone() },
             config,
             database,
             writes,
             redis,
             postgres,
-            reconnecting: Arc::new(Mutex::new(of_redis.into_iter().chain(of_postgres).collect())),
+            reconnecting,
         })
     }
 
@@ -166,7 +177,7 @@ impl Stores {
             (self.redis(), "Redis is away; conversations are kept in the embedded store until it returns"),
             (
                 self.postgres(),
-                "Postgres is away; executions and conversations of the chat page are kept in the embedded store until it returns",
+                "Postgres is away; executions, conversations of the chat page and audit records are kept in the embedded store until it returns, and API keys can't be changed",
             ),
         ];
         let away = services.into_iter().filter(|(status, _)| status.as_ref().is_some_and(|status| !status.connected));
@@ -178,13 +189,7 @@ impl Stores {
         let database = Database::open(&settings.data_dir).await?;
         let mut done = vec![describe("the embedded database", database.migrated)];
         if let Some(dsn) = &settings.postgres_dsn {
-            let clock = Clock::system();
-            let windows = WindowCache::default();
-            let writer = EmbeddedWriter { database: database.clone(), clock: clock.clone(), windows };
-            let writes = WriteQueue::new(writer);
-            let executions = EmbeddedExecutions { database: database.clone(), clock, writes };
-            let transcripts = EmbeddedTranscripts { database: database.clone(), clock: Clock::system() };
-            let migrated = Postgres::new(dsn, String::new(), executions, transcripts)?.migrate().await;
+            let migrated = PostgresAddress::new(dsn)?.migrate().await;
             let migrated = migrated
                 .map_err(|failure| Error::internal_public("Postgres could not be migrated", failure.to_string()))?;
             done.push(describe("Postgres", migrated));
@@ -204,6 +209,9 @@ impl Stores {
         self.cache.purge().await?;
         self.trim_outboxes(MAX_OUTBOX_BYTES).await?;
         self.transcripts.retain(settings.execution_retention).await?;
+        if let Some(age) = settings.audit_retention {
+            self.identity.retain_audit(age).await?;
+        }
         self.executions.retain(settings.execution_retention, settings.execution_max_rows).await
     }
 

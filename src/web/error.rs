@@ -9,6 +9,12 @@ use utoipa::{IntoResponses, ToSchema};
 use crate::kernel::{Error, ErrorKind, FieldIssue, UpstreamCause};
 use crate::telemetry::request_id;
 
+/// The code of a refusal of credentials, as RFC 6750 has it.
+const INVALID_TOKEN: &str = "invalid_token";
+/// How to say who makes a request.
+const CHALLENGE: &str = "Bearer realm=\"orchestrator-studio\"";
+const INVALID_CHALLENGE: &str = "Bearer realm=\"orchestrator-studio\", error=\"invalid_token\"";
+
 /// An error on its way to the client: the one place that maps errors to statuses and bodies.
 #[derive(Debug)]
 pub struct ApiError {
@@ -28,6 +34,16 @@ impl ApiError {
         Self { status, code, detail: Some(detail.to_owned()), issues: Vec::new(), retry_after: None }
     }
 
+    /// Nobody who is known makes the request.
+    pub fn unauthenticated(detail: &str) -> Self {
+        Self::http(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+    }
+
+    /// What came with the request to say who makes it is not valid.
+    pub fn invalid_credential(detail: &str) -> Self {
+        Self::http(StatusCode::UNAUTHORIZED, INVALID_TOKEN, detail)
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         self.status
@@ -42,7 +58,10 @@ impl ApiError {
     pub fn headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<> {
         // A part of a second is waited for as a whole one.
         let seconds = self.retry_after.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
-        seconds.map(|seconds| (header::RETRY_AFTER, HeaderValue::from(seconds))).into_iter()
+        let retry_after = seconds.map(|seconds| (header::RETRY_AFTER, HeaderValue::from(seconds)));
+        let challenge = if self.code == INVALID_TOKEN { INVALID_CHALLENGE } else { CHALLENGE };
+        let challenge = (header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        retry_after.into_iter().chain((self.status == StatusCode::UNAUTHORIZED).then_some(challenge))
     }
 
     /// The members of the body: `detail`, for a 422 `errors`, `code`, `request_id`.
@@ -61,6 +80,7 @@ impl From<Error> for ApiError {
         let (status, code) = match error.kind() {
             ErrorKind::BadRequest => (StatusCode::BAD_REQUEST, "bad_request"),
             ErrorKind::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "validation_error"),
+            ErrorKind::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
             ErrorKind::NotFound => (StatusCode::NOT_FOUND, "not_found"),
             ErrorKind::Conflict => (StatusCode::CONFLICT, "conflict"),
             ErrorKind::Stale => (StatusCode::PRECONDITION_FAILED, "precondition_failed"),

@@ -4,6 +4,8 @@
 //! [`ApiError`]. To add an extractor: a file here whose rejection is an [`ApiError`].
 
 mod body;
+mod caller;
+mod client_address;
 mod connectivity_test;
 mod docs;
 mod error;
@@ -24,6 +26,7 @@ mod state;
 mod system;
 
 pub use body::{JsonBody, OptionalBody};
+pub use client_address::PeerAddress;
 pub use connectivity_test::ConnectivityTestQuery;
 pub use docs::docs_router;
 pub use error::{ApiError, BodyErrors, ErrorBody, ReadErrors};

@@ -5,13 +5,14 @@ use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use super::ApiError;
+use super::caller::sees_conversation;
 use super::openapi::schema::{parameter, text};
 use super::openapi::texts;
-use crate::kernel::{Error, FieldIssue, ResourceName, UserId};
+use crate::kernel::{Error, FieldIssue, ResourceName, UserId, quoted};
 
 /// Declares an extractor of the one parameter of a path: what it is called, what it is for, what it may hold and how it is read.
 macro_rules! path_parameter {
-    ($(#[$about:meta])* $extractor:ident($type:ty), $name:literal, $purpose:expr, $schema:expr, $parse:expr) => {
+    ($(#[$about:meta])* $extractor:ident($type:ty), $name:literal, $purpose:expr, $schema:expr, $parse:expr $(, $check:expr)?) => {
         $(#[$about])*
         #[derive(Debug)]
         pub struct $extractor(pub $type);
@@ -21,7 +22,9 @@ macro_rules! path_parameter {
 
             async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
                 let text = read_parameter(parts, state, $name).await?;
-                $parse(&text).map(Self).map_err(|expected| invalid_parameter($name, expected, text))
+                let value = $parse(&text).map_err(|expected| invalid_parameter($name, expected, text))?;
+                $($check(parts, &value)?;)?
+                Ok(Self(value))
             }
         }
 
@@ -34,12 +37,12 @@ macro_rules! path_parameter {
 }
 
 path_parameter!(
-    /// The `{user_id}` of the path.
-    PathUser(UserId), "user_id", "Whose conversation", texts::user(), UserId::parse
+    /// The `{user_id}` of the path, if it is the caller's.
+    PathUser(UserId), "user_id", "Whose conversation", texts::user(), UserId::parse, check_own
 );
 path_parameter!(
-    /// The `{user_id}` of the path where something is said.
-    PathSpeaker(UserId), "user_id", "Whose conversation", texts::speaker(), UserId::parse_speaker
+    /// The `{user_id}` of the path where something is said, if it is the caller's.
+    PathSpeaker(UserId), "user_id", "Whose conversation", texts::speaker(), UserId::parse_speaker, check_own
 );
 path_parameter!(
     /// The `{name}` of the path: of an agent, a data source or a tool.
@@ -69,6 +72,14 @@ fn function_name(text: &str) -> Result<String, String> {
         return Err(format!("Input should have 1 to {MAX_FUNCTION_CHARS} characters, and no control characters"));
     }
     Ok(text.to_owned())
+}
+
+/// Somebody else's things are not there for a caller.
+fn check_own(parts: &Parts, user: &UserId) -> Result<(), ApiError> {
+    if sees_conversation(parts, user) {
+        return Ok(());
+    }
+    Err(Error::not_found(format!("User {} not found", quoted(user.as_str()))).into())
 }
 
 /// A parameter of the path, percent-decoded.

@@ -22,7 +22,6 @@ const WIRE_FORMATS: &[&str] = &[
     "src/llm/openai.rs",
     "src/settings/llm/connection.rs",
     "src/settings/resources/agent.rs",
-    "src/settings/resources/catalog.rs",
     "src/settings/resources/datasource.rs",
     "src/settings/resources/tool/tool_settings.rs",
     "src/storage/conversation/codec.rs",

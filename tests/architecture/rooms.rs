@@ -19,6 +19,7 @@ const CHAT: &[&str] = &[
     "tools",
     "memory",
     "executions",
+    "identity",
     "grounding",
 ];
 
@@ -36,6 +37,7 @@ const GUI: &[&str] = &[
     "tools",
     "memory",
     "executions",
+    "identity",
     "grounding",
     "chat",
     "monitoring",
@@ -56,6 +58,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tools", MODULE),
     ("memory", MODULE),
     ("executions", MODULE),
+    ("identity", MODULE),
     ("grounding", &["kernel", "settings", "telemetry", "storage", "llm", "agents", "datasources", "tools"]),
     ("chat", CHAT),
     ("monitoring", CHAT),
@@ -66,6 +69,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const HEAVY: &[(&str, &[&str])] = &[
     ("reqwest", &["outbound"]),
     ("rustls", &["outbound"]),
+    // A module of telemetry has this name too.
+    ("ring", &["identity", "telemetry"]),
     ("sqlx", &["storage", "datasources"]),
     ("sqlparser", &["datasources"]),
     ("rmcp", &["tools"]),

@@ -35,11 +35,13 @@ BEYOND_SCHEMAS = {
 
 # What answers 400 by what else there is: only pages give cursors, another request may have taken the LLM away, and a connection is saved
 # only if its server answers.
-STATES = ("list_executions", "list_llm_models", "save_llm_connection")
+STATES = ("list_executions", "list_audit", "list_llm_models", "save_llm_connection")
 
 # Errors that are an upstream's, or tell that there is none, or that too many wait for it: other requests move the LLM to where nobody
 # answers.
 UPSTREAMS_ERRORS = {"chat": (502, 503, 504), "execute_topology": (503,)}
+# There are no keys where nobody is told apart.
+UPSTREAMS_ERRORS |= dict.fromkeys(("list_keys", "create_key", "revoke_key", "create_token", "create_ticket"), (503,))
 
 
 @schemathesis.hook

@@ -13,7 +13,7 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::agents::service::{CallOutcome, DEFAULT_ENDPOINT};
 use crate::agents::{AgentAnswer, AgentCall, AgentError, AgentFailure, AgentService, Payload};
-use crate::kernel::Fields;
+use crate::kernel::{Caller, Fields};
 use crate::settings::bounds::CALL_SECONDS;
 use crate::storage::ConfigService;
 use crate::web::openapi::schema::{Members, query, query_integer, strict_integer, text, word};
@@ -101,12 +101,13 @@ impl ToSchema for AgentEvent {}
         (status = 404, description = "No such agent", body = ErrorBody), BodyErrors))]
 pub(super) async fn call(
     State(agents): State<AgentService>,
+    caller: Caller,
     PathName(name): PathName,
     QueryParams(CallQuery(call)): QueryParams<CallQuery>,
     body: OptionalBody,
 ) -> Result<Response, ApiError> {
     let body = body_for(&call.method, body)?;
-    let settings = agents.snapshot();
+    let settings = agents.snapshot_for(&caller);
     let entry = settings.agents.require(name.as_str())?;
     let reply = match agents.call(&settings, entry, &AgentCall { body, ..call }).await {
         Ok(CallOutcome::Stream(lines)) => return Ok(pass_through(lines)),

@@ -4,7 +4,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::chat::intent::Intent;
 use crate::chat::request::{ChatOptions, ConversationKey, UserRequest};
-use crate::kernel::{Fields, UserId};
+use crate::kernel::{Caller, Error, Fields, UserId};
 use crate::web::FromFields;
 use crate::web::openapi::schema::{
     Members, any_object, any_of, boolean, list_or_text, name_of, or_null, pattern, text,
@@ -76,12 +76,14 @@ impl FromFields for ChatBody {
     }
 }
 
-impl From<ChatBody> for UserRequest {
-    fn from(body: ChatBody) -> Self {
-        let user = body.user_id.and_then(|user| UserId::parse_speaker(&user).ok());
+impl ChatBody {
+    /// The request of this caller, who speaks for itself unless it may for others.
+    pub(super) fn into_request(self, caller: Caller) -> Result<UserRequest, Error> {
+        let body = self;
+        let user = caller.acting_for(body.user_id.and_then(|user| UserId::parse_speaker(&user).ok()))?;
         let shared = || ConversationKey::Shared(UserId::anonymous());
         let conversation = user.clone().map_or_else(shared, ConversationKey::Own);
-        let request = Self::new(body.prompt, user).in_conversation(Some(conversation));
-        request.with_metadata(body.metadata.unwrap_or_default(), body.options)
+        let request = UserRequest::new(body.prompt, user).by(caller).in_conversation(Some(conversation));
+        Ok(request.with_metadata(body.metadata.unwrap_or_default(), body.options))
     }
 }

@@ -11,7 +11,8 @@ use super::reply::{ChatAnswer, ChatFailure, chat_json};
 use super::stream::{AnswerEvent, stream};
 use crate::chat::ChatService;
 use crate::chat::events::EventSender;
-use crate::web::{BodyErrors, JsonBody, JsonReply, JsonText, accepts_event_stream};
+use crate::kernel::Caller;
+use crate::web::{ApiError, BodyErrors, JsonBody, JsonReply, JsonText, accepts_event_stream};
 
 /// Whether chat is there.
 #[derive(Serialize, ToSchema)]
@@ -38,21 +39,24 @@ pub(super) struct ChatHealth {
     (status = 504, description = "The LLM, or the request as a whole, took too long", body = ChatFailure)))]
 pub(super) async fn chat(
     State(service): State<Arc<ChatService>>,
+    caller: Caller,
     headers: HeaderMap,
     JsonBody(body): JsonBody<ChatBody>,
-) -> Response {
-    if body.stream || accepts_event_stream(&headers) {
-        return stream(service, body.into());
+) -> Result<Response, ApiError> {
+    let is_stream = body.stream || accepts_event_stream(&headers);
+    let request = body.into_request(caller)?;
+    if is_stream {
+        return Ok(stream(service, request));
     }
-    let (reply, error) = chat_json(service.chat(body.into(), EventSender::default()).await);
-    match error {
+    let (reply, error) = chat_json(service.chat(request, EventSender::default()).await);
+    Ok(match error {
         Some(error) => {
             let mut response = JsonText(error.status(), reply).into_response();
             response.headers_mut().extend(error.headers());
             response
         }
         None => JsonText(StatusCode::OK, reply).into_response(),
-    }
+    })
 }
 
 /// Chat health

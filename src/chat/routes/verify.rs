@@ -9,6 +9,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::chat::ChatService;
 use crate::datasources::VerifiedDraft;
 use crate::datasources::routes::VerifiedChangeResponse;
+use crate::kernel::Caller;
 use crate::web::openapi::schema::{Members, any_object, bounded_pattern, or_null, short_text};
 use crate::web::{ApiError, BodyErrors, ErrorBody, JsonReply, OptionalBody, PathId, PathStep};
 
@@ -46,12 +47,13 @@ impl ToSchema for VerifyBody {}
             verified already", body = ErrorBody), BodyErrors))]
 pub(super) async fn verify(
     State(service): State<Arc<ChatService>>,
+    caller: Caller,
     PathId(execution): PathId,
     PathStep(step): PathStep,
     OptionalBody(body): OptionalBody,
 ) -> Result<JsonReply<VerifiedChangeResponse>, ApiError> {
     let body = OptionalBody(Some(body.unwrap_or_else(|| json!({})))).into_object()?;
-    let (source, question) = service.verify_step(&execution, &step, &body).await?;
+    let (source, question) = service.verify_step(&execution, &step, &body, &caller).await?;
     let reply = VerifiedChangeResponse::new(source.name.as_str(), &question);
     Ok(JsonReply::with_status(StatusCode::CREATED, reply).tagged(question.version()))
 }

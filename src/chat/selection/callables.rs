@@ -41,8 +41,7 @@ pub(in crate::chat) fn offered(
     let is_needed = names_work(options) || route.findings.need > Need::Unsaid;
     let mut offered = Vec::new();
     if !names_tools && is_needed {
-        let found: Vec<_> = route.findings.candidates.iter().collect();
-        offered = resources(&found, settings);
+        offered = resources(&route.findings.candidates, settings);
         offered.retain(|callable| !is_used(callable, steps) && may_be_used(callable, route, options));
         offered.truncate(MAX_RESOURCES);
     }
@@ -71,20 +70,16 @@ fn left_out(tools: &mut Vec<ToolFunction>, most: usize, prompt: &str) -> Option<
 }
 
 /// Data sources and agents, those that fit best first. Of many only those that fit at all.
-fn resources(found: &[&Candidate], settings: &Settings) -> Vec<Callable> {
+fn resources(found: &[Candidate], settings: &Settings) -> Vec<Callable> {
     let sources = settings.datasources.enabled().filter(|_| settings.orchestration.grounding_enabled);
-    let all: Vec<Callable> = sources
-        .map(|source: &Source| Callable::Source(source.clone()))
-        .chain(settings.agents.enabled().map(|agent: &AgentEntry| Callable::Agent(agent.clone())))
-        .collect();
-    let rank = |callable: &Callable| {
-        let is_same = |candidate: &&&Candidate| targets::is_callable(candidate, callable);
-        found.iter().position(|candidate| is_same(&candidate))
-    };
-    let mut ranked: Vec<_> = all.into_iter().map(|callable| (rank(&callable), callable)).collect();
-    if ranked.len() > MAX_RESOURCES {
-        ranked.retain(|(rank, _)| rank.is_some());
+    let sources = sources.map(|source: &Source| Callable::Source(source.clone()));
+    let agents = settings.agents.enabled().map(|agent: &AgentEntry| Callable::Agent(agent.clone()));
+    let some: Vec<_> = sources.chain(agents).take(MAX_RESOURCES + 1).collect();
+    if some.len() > MAX_RESOURCES {
+        return found.iter().filter_map(|candidate| targets::callable(candidate, settings)).collect();
     }
+    let rank = |callable: &Callable| found.iter().position(|candidate| targets::is_callable(candidate, callable));
+    let mut ranked: Vec<_> = some.into_iter().map(|callable| (rank(&callable), callable)).collect();
     ranked.sort_by_key(|(rank, _)| Reverse(rank.map(Reverse)));
     ranked.into_iter().map(|(_, callable)| callable).collect()
 }

@@ -61,6 +61,15 @@ pub(in crate::chat) fn is_search_tool(found: &Candidate, settings: &Settings) ->
     tool(found, settings).is_some_and(|tool| is_search(&tool))
 }
 
+/// What a model is offered of the data source or the agent that was found.
+pub(in crate::chat) fn callable(found: &Candidate, settings: &Settings) -> Option<Callable> {
+    match found.kind {
+        ResourceKind::DataSource => source(found, settings).map(Callable::Source),
+        ResourceKind::Agent => agent(found, settings).map(Callable::Agent),
+        ResourceKind::Tool => None,
+    }
+}
+
 /// Whether a candidate is what a model is offered.
 pub(in crate::chat) fn is_callable(found: &Candidate, callable: &Callable) -> bool {
     match callable {

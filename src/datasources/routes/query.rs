@@ -7,7 +7,8 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::datasources::query::ResultMetadata;
 use crate::datasources::schema::{SourceSchema, SourceTable};
 use crate::datasources::{DataSourceService, QueryRequest, QueryResult, Source};
-use crate::kernel::{Deadline, Error, Fields, Lenient, LenientResult, ResourceName};
+use crate::kernel::{Caller, Deadline, Error, Fields, Lenient, LenientResult, ResourceName};
+use crate::settings::Settings;
 use crate::settings::bounds::MAX_RESULT_ROWS;
 use crate::storage::ConfigService;
 use crate::web::openapi::schema::{Members, any_object, any_of, integer, list, or_null, text};
@@ -133,10 +134,11 @@ pub(super) struct TablesResponse {
         (status = 404, description = "No such data source", body = ErrorBody), BodyErrors))]
 pub(super) async fn query(
     State(sources): State<DataSourceService>,
+    caller: Caller,
     PathName(name): PathName,
     JsonBody(QueryBody(request)): JsonBody<QueryBody>,
 ) -> Result<JsonReply<QueryResponse>, ApiError> {
-    let (source, deadline) = requested(&sources, &name)?;
+    let (source, deadline) = requested_in(&sources.snapshot_for(&caller), &name)?;
     let empty = QueryResponse { datasource: name.to_string(), ..QueryResponse::default() };
     Ok(JsonReply::ok(match sources.query(&source, &request, deadline).await {
         Ok(QueryResult { rows, row_count, metadata }) => {
@@ -151,7 +153,10 @@ pub(super) async fn query(
 
 /// The source of this name, and the deadline of a request to it.
 pub(super) fn requested(sources: &DataSourceService, name: &ResourceName) -> Result<(Source, Deadline), Error> {
-    let settings = sources.snapshot();
+    requested_in(&sources.snapshot(), name)
+}
+
+fn requested_in(settings: &Settings, name: &ResourceName) -> Result<(Source, Deadline), Error> {
     let source = settings.datasources.require(name.as_str())?;
     Ok((source.clone(), Deadline::after(settings.orchestration.timeout)))
 }

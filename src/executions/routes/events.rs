@@ -16,7 +16,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::records::{StepView, unknown};
-use crate::kernel::{Clock, Fields};
+use crate::kernel::{Caller, Clock, Fields};
 use crate::storage::{ExecutionLog, ExecutionStatus, ExecutionStore, LogFact, NumberedEvent, Step, TaskStart};
 use crate::web::openapi::schema::{event, one_of, query, query_integer};
 use crate::web::{
@@ -214,13 +214,14 @@ impl FromFields for EventQuery {
         (status = 503, description = "Postgres is away, and the execution may be there", body = ErrorBody)))]
 pub(super) async fn events(
     State(store): State<ExecutionStore>,
+    caller: Caller,
     PathId(id): PathId,
     QueryParams(EventQuery { after }): QueryParams<EventQuery>,
     LastEventId(last): LastEventId,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let after = last.unwrap_or(after);
-    let log = store.log(&id).await?.ok_or_else(|| unknown(&id))?;
+    let log = store.log(&id).await?.filter(|log| log.execution.is_for(&caller)).ok_or_else(|| unknown(&id))?;
     let events = EventView::after(&log, after);
     if !accepts_event_stream(&headers) {
         let reply = ExecutionEvents { success: true, count: events.len(), events };

@@ -6,7 +6,7 @@ use serde_json::Value;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::kernel::{Clock, Error, Fields, quoted};
+use crate::kernel::{Caller, Clock, Error, Fields, Permission, quoted};
 use crate::storage::{Execution, ExecutionCursor, ExecutionFilter, ExecutionStatus, ExecutionStore, Step};
 use crate::web::openapi::schema::{name_of, one_of, pattern, query, query_integer, text};
 use crate::web::{ApiError, ErrorBody, FromFields, JsonReply, PathId, QueryParams, ReadErrors};
@@ -167,10 +167,14 @@ impl FromFields for ExecutionListQuery {
         (status = 503, description = "Postgres is away, which gave the page before", body = ErrorBody)))]
 pub(super) async fn list(
     State(store): State<ExecutionStore>,
+    caller: Caller,
     QueryParams(query): QueryParams<ExecutionListQuery>,
 ) -> Result<JsonReply<Executions>, ApiError> {
     let before = query.cursor.as_deref().map(ExecutionCursor::parse).transpose()?;
-    let filter = ExecutionFilter { before, ..query.filter };
+    let Ok(user_id) = caller.listed_owner(query.filter.user_id, Permission::ExecutionsAll) else {
+        return Ok(JsonReply::ok(Executions { success: true, executions: Vec::new(), count: 0, next_cursor: None }));
+    };
+    let filter = ExecutionFilter { user_id, before, status: query.filter.status };
     // One more than asked for tells whether there is another page.
     let mut found = store.list(&filter, query.limit + 1).await?;
     let has_more = found.len() > query.limit;
@@ -190,9 +194,10 @@ pub(super) async fn list(
         (status = 503, description = "Postgres is away, and the execution may be there", body = ErrorBody)))]
 pub(super) async fn get(
     State(store): State<ExecutionStore>,
+    caller: Caller,
     PathId(id): PathId,
 ) -> Result<JsonReply<ExecutionDetail>, ApiError> {
-    let found = store.get(&id).await?;
+    let found = store.get_for(&id, &caller).await?;
     let (execution, steps) = found.ok_or_else(|| unknown(&id))?;
     let steps = steps.into_iter().map(Into::into).collect();
     Ok(JsonReply::ok(ExecutionDetail { success: true, execution: execution.into(), steps }))

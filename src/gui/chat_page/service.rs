@@ -6,7 +6,7 @@ use super::models::ModelList;
 use super::profile::RoutingProfile;
 use super::title::UNTITLED;
 use crate::chat::ChatService;
-use crate::kernel::{Clock, Error, UserId, new_id};
+use crate::kernel::{Caller, Clock, Error, Permission, UserId, new_id};
 use crate::llm::LlmService;
 use crate::memory::MemoryService;
 use crate::storage::{
@@ -72,21 +72,26 @@ impl ChatPageService {
         self.transcripts.list(filter).await
     }
 
-    /// A conversation.
-    pub(super) async fn get(&self, id: &str) -> Result<Transcript, Error> {
-        self.transcripts.get(id).await?.ok_or_else(|| Error::not_found("Conversation not found"))
+    /// A conversation, if it is there for `caller`.
+    pub(super) async fn get(&self, id: &str, caller: &Caller) -> Result<Transcript, Error> {
+        let owned = |transcript: &Transcript| match transcript.user_id.as_deref() {
+            Some(owner) => caller.reaches(owner, Permission::MemoryAll, || format!("conversations/{id}")),
+            None => caller.may(Permission::MemoryAll),
+        };
+        let found = self.transcripts.get(id).await?.filter(owned);
+        found.ok_or_else(|| Error::not_found("Conversation not found"))
     }
 
     /// A conversation and its newest messages, oldest first.
-    pub(super) async fn show(&self, id: &str) -> Result<(Transcript, Vec<TranscriptMessage>), Error> {
-        let transcript = self.get(id).await?;
+    pub(super) async fn show(&self, id: &str, caller: &Caller) -> Result<(Transcript, Vec<TranscriptMessage>), Error> {
+        let transcript = self.get(id, caller).await?;
         let messages = self.transcripts.messages(id).await?;
         Ok((transcript, messages))
     }
 
     /// Deletes a conversation, and what the memory knows of it.
-    pub(super) async fn delete(&self, id: &str) -> Result<(), Error> {
-        let transcript = self.get(id).await?;
+    pub(super) async fn delete(&self, id: &str, caller: &Caller) -> Result<(), Error> {
+        let transcript = self.get(id, caller).await?;
         let key = memory_key(&transcript.id)?;
         self.memory.clear(&key).await?;
         self.transcripts.delete(&transcript.id).await?;

@@ -8,7 +8,7 @@ use super::profile::RoutingProfile;
 use super::service::{ChatPageService, ConversationDraft, memory_key};
 use super::title::{UNTITLED, title_of};
 use crate::chat::{ChatOptions, ChatResponse, ConversationKey, StepSummary, UserRequest};
-use crate::kernel::{Clock, Error, Role, UserId, new_id};
+use crate::kernel::{Caller, Clock, Error, Role, UserId, new_id};
 use crate::memory::MemoryService;
 use crate::storage::{AnswerFacts, Transcript, TranscriptMessage, TranscriptStore};
 
@@ -84,12 +84,13 @@ impl TurnReply {
 
 impl ChatPageService {
     /// Puts a message into its transcript; gives what chat is to answer.
-    pub(super) async fn begin(&self, draft: MessageDraft) -> Result<(Turn, UserRequest), Error> {
+    pub(super) async fn begin(&self, draft: MessageDraft, caller: Caller) -> Result<(Turn, UserRequest), Error> {
         let transcript = match &draft.conversation {
-            Some(id) => self.get(id).await?,
+            Some(id) => self.get(id, &caller).await?,
             None => {
                 let (profile, model_id) = (draft.profile.unwrap_or_default(), draft.model_id.clone());
-                self.create(ConversationDraft { profile, model_id, ..ConversationDraft::default() }).await?
+                let user = caller.user().cloned();
+                self.create(ConversationDraft { profile, model_id, user, title: None }).await?
             }
         };
         let stored = || RoutingProfile::parse(&transcript.routing_profile).unwrap_or_default();
@@ -104,7 +105,7 @@ impl ChatPageService {
         };
         let title = title_of(&draft.text).filter(|_| transcript.title == UNTITLED);
         self.transcripts.add(&transcript.id, message, title).await?;
-        let request = self.request(draft, &transcript, profile).await?;
+        let request = self.request(draft, &transcript, profile).await?.by(caller);
         Ok((self.turn(transcript.id, profile), request))
     }
 

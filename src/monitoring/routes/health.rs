@@ -169,5 +169,5 @@ fn of_store(found: Option<&StoreCheck>) -> BackendHealth {
 }
 
 fn of_resources<T: Resource>(catalog: &Catalog<T>) -> ResourcesHealth {
-    ResourcesHealth { count: catalog.iter().len(), configured: !catalog.is_empty(), enabled: catalog.enabled().count() }
+    ResourcesHealth { count: catalog.len(), configured: !catalog.is_empty(), enabled: catalog.enabled().count() }
 }

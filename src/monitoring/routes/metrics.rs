@@ -109,9 +109,9 @@ pub(super) async fn metrics(State(monitoring): State<MonitoringService>) -> Json
             llm_configured: settings.llm.effective().base_url.is_some(),
             redis_configured: settings.storage.redis_url.is_some(),
             postgres_configured: settings.storage.postgres_dsn.is_some(),
-            agents_count: settings.agents.iter().len(),
-            datasources_count: settings.datasources.iter().len(),
-            tools_count: settings.tools.iter().len(),
+            agents_count: settings.agents.len(),
+            datasources_count: settings.datasources.len(),
+            tools_count: settings.tools.len(),
         },
     })
 }

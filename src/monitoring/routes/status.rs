@@ -118,9 +118,9 @@ pub(super) async fn status(State(monitoring): State<MonitoringService>) -> JsonR
         },
         configuration: configuration(&settings),
         resources: StatusResources {
-            agents: settings.agents.iter().len(),
-            datasources: settings.datasources.iter().len(),
-            tools: settings.tools.iter().len(),
+            agents: settings.agents.len(),
+            datasources: settings.datasources.len(),
+            tools: settings.tools.len(),
         },
         sources: monitoring.sources(&settings),
     })

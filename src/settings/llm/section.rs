@@ -3,6 +3,7 @@ use serde_json::{Map, Value};
 use super::LlmSettings;
 use super::layer::{FIELDS, LlmLayer, masks_key};
 use crate::kernel::{Error, FieldIssue, Segment, check_credential_origin, prefixed};
+use crate::settings::section::json_text;
 use crate::settings::{Environment, JsonFile, Section};
 
 /// The layers of the LLM connection and what they come to.
@@ -126,8 +127,8 @@ impl Default for LlmSection {
 impl Section for LlmSection {
     const NAME: &'static str = "llm";
 
-    fn to_stored(&self) -> Option<Value> {
-        self.stored.to_stored()
+    fn stored_text(&self) -> Option<String> {
+        self.stored.to_stored().map(|stored| json_text(&stored, 0))
     }
 
     fn with_stored(&self, file: &JsonFile, environment: &Environment) -> Result<Self, Vec<FieldIssue>> {

@@ -1,27 +1,31 @@
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::body::{body_error, read_body, read_name, refuse_moved_credentials, without_masked_credentials};
+use super::entries::Entries;
+use super::shared_map::SharedMap;
 use super::{CatalogEntry, Precondition, Resource};
 use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, ResourceName, Segment, prefixed, quoted};
+use crate::settings::section::json_text;
 use crate::settings::{Environment, JsonFile, Section};
 
 /// Resources as they were written, by name, each with the place where it stands.
 pub(super) type WrittenEntries<T> = IndexMap<ResourceName, (Vec<Segment>, T)>;
 
-type Entries<T> = IndexMap<ResourceName, Arc<CatalogEntry<T>>>;
+/// Where the first entry stands that no file and no variable has.
+const FIRST_OF_API: u64 = 1 << 32;
 
 /// All resources of one kind by name: those of the files and the environment, and on top what was changed through the API.
-/// Order is that of creation: first the files' and the environment's, then those created through the API.
+/// Order is that of creation: first the files' and the environment's, then those created through the API. A clone is cheap, and a
+/// change takes as long whether there are few or many.
 #[derive(Clone, Debug)]
 pub struct Catalog<T> {
-    base: Arc<Entries<T>>,
+    base: Entries<T>,
     stored: Entries<T>,
     /// Entries of `base` that were deleted or renamed through the API.
-    removed: BTreeSet<String>,
+    removed: SharedMap<String, ()>,
     /// Counts the changes through the API.
     revision: u64,
     live: Entries<T>,
@@ -29,22 +33,22 @@ pub struct Catalog<T> {
 
 impl<T> Default for Catalog<T> {
     fn default() -> Self {
-        let (stored, live) = (Entries::new(), Entries::new());
-        Self { base: Arc::default(), stored, removed: BTreeSet::new(), revision: 0, live }
+        let (base, stored, live) = (Entries::default(), Entries::default(), Entries::default());
+        Self { base, stored, removed: SharedMap::default(), revision: 0, live }
     }
 }
 
 impl<T: Resource> Catalog<T> {
     /// A catalog of what the files and the environment say, each entry with the place where it stands.
     pub(super) fn new(base: WrittenEntries<T>, environment: &Environment) -> Result<Self, Vec<FieldIssue>> {
-        let (mut entries, mut issues) = (Entries::with_capacity(base.len()), Vec::new());
+        let (mut entries, mut issues) = (Entries::default(), Vec::new());
         for (name, (at, written)) in base {
-            match CatalogEntry::new(name.clone(), written, 0, environment) {
-                Ok(entry) => drop(entries.insert(name, Arc::new(entry))),
+            match CatalogEntry::new(name, written, 0, environment) {
+                Ok(entry) => entries.put(entries.end(), Arc::new(entry)),
                 Err(wrong) => issues.extend(prefixed(&at, wrong)),
             }
         }
-        let catalog = Self { base: Arc::new(entries), ..Self::default() };
+        let catalog = Self { base: entries, ..Self::default() };
         if issues.is_empty() { Ok(catalog.rebuilt()) } else { Err(issues) }
     }
 
@@ -59,18 +63,32 @@ impl<T: Resource> Catalog<T> {
     }
 
     /// All entries, in the order of their creation.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<CatalogEntry<T>>> {
-        self.live.values()
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<CatalogEntry<T>>> {
+        self.live.iter()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.live.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.live.is_empty()
+        self.len() == 0
     }
 
     /// The enabled entries, in the order of their creation.
     pub fn enabled(&self) -> impl Iterator<Item = &Arc<CatalogEntry<T>>> {
         self.iter().filter(|entry| entry.effective.enabled())
+    }
+
+    /// A catalog to look at, not to change, with only those entries whose name `keep` holds for.
+    pub fn only(&self, keep: impl Fn(&str) -> bool) -> Self {
+        let mut live = Entries::default();
+        for (place, entry) in self.live.placed().filter(|(_, entry)| keep(entry.name.as_str())) {
+            live.put(place, Arc::clone(entry));
+        }
+        Self { live, revision: self.revision, ..Self::default() }
     }
 
     /// With one more entry, read from a request's body.
@@ -81,12 +99,12 @@ impl<T: Resource> Catalog<T> {
         released: &[String],
     ) -> Result<(Self, Arc<CatalogEntry<T>>), Error> {
         let (name, written) = read_body::<T>(body, None, environment, released)?;
-        if self.live.contains_key(&name) {
+        if self.get(name.as_str()).is_some() {
             return Err(name_conflict::<T>(&name));
         }
         let mut next = self.clone();
-        let entry = next.store(name, written, environment)?;
-        Ok((next.rebuilt(), entry))
+        let entry = next.store(name, written, None, environment)?;
+        Ok((next, entry))
     }
 
     /// With the entry replaced by what a request's body says, which is not stored if a file or variable says the same. Another name in
@@ -108,12 +126,12 @@ impl<T: Resource> Catalog<T> {
         };
         let (next, entry) = replace(body)?;
         let Err(refused) = refuse_moved_credentials(old, &entry, body, released) else {
-            return Ok((next.rebuilt(), entry));
+            return Ok((next, entry));
         };
         let body = without_masked_credentials(old, &entry, body).ok_or(refused)?;
         let (next, entry) = replace(&body)?;
         refuse_moved_credentials(old, &entry, &body, released)?;
-        Ok((next.rebuilt(), entry))
+        Ok((next, entry))
     }
 
     /// With the entry as `written`, under another name perhaps.
@@ -125,18 +143,19 @@ impl<T: Resource> Catalog<T> {
         environment: &Environment,
     ) -> Result<(Self, Arc<CatalogEntry<T>>), Error> {
         let is_renamed = name != old.name;
-        if is_renamed && self.live.contains_key(&name) {
+        if is_renamed && self.get(name.as_str()).is_some() {
             return Err(name_conflict::<T>(&name));
         }
         // A file's or variable's entry goes on following it, unless the API has something else to say.
-        if !is_renamed && !self.stored.contains_key(&old.name) && old.written.means_the_same(&written, environment) {
+        if !is_renamed
+            && self.stored.get(old.name.as_str()).is_none()
+            && old.written.means_the_same(&written, environment)
+        {
             return Ok((self.clone(), old.clone()));
         }
         let mut next = self.clone();
-        if is_renamed {
-            next.rename(&old.name, &name);
-        }
-        let entry = next.store(name, written, environment)?;
+        let place = if is_renamed { next.take_away(old.name.as_str()) } else { None };
+        let entry = next.store(name, written, place, environment)?;
         Ok((next, entry))
     }
 
@@ -145,41 +164,55 @@ impl<T: Resource> Catalog<T> {
         let old = self.require(name)?;
         old.check(expected)?;
         let mut next = self.clone();
-        next.stored.shift_remove(&old.name);
-        if next.base.contains_key(&old.name) {
-            next.removed.insert(name.to_owned());
-        }
+        next.take_away(name);
         next.revision += 1;
-        Ok(next.rebuilt())
+        Ok(next)
     }
 
-    fn rename(&mut self, old: &ResourceName, new: &ResourceName) {
-        if let Some((at, _, entry)) = self.stored.shift_remove_full(old) {
-            self.stored.shift_insert(at, new.clone(), entry);
+    /// Removes an entry; gives where it stands among those that are stored.
+    fn take_away(&mut self, name: &str) -> Option<u64> {
+        if self.base.get(name).is_some() {
+            self.removed.insert(name.to_owned(), ());
         }
-        if self.base.contains_key(old) {
-            self.removed.insert(old.to_string());
-        }
+        self.live.remove(name);
+        self.stored.remove(name)
     }
 
+    /// Stores an entry at its place, or else at one that has become free, or else at the end.
     fn store(
         &mut self,
         name: ResourceName,
         written: T,
+        free: Option<u64>,
         environment: &Environment,
     ) -> Result<Arc<CatalogEntry<T>>, Error> {
         self.revision += 1;
         let entry = CatalogEntry::new(name.clone(), written, self.revision, environment);
         let entry = Arc::new(entry.map_err(|issues| Error::invalid(prefixed(&["body".into()], issues)))?);
         self.removed.remove(name.as_str());
-        self.stored.insert(name, entry.clone());
+        let place = self.stored.place(name.as_str()).or(free).unwrap_or_else(|| self.stored.end());
+        self.stored.put(place, entry.clone());
+        self.live.put(self.live_place(name.as_str(), place), entry.clone());
         Ok(entry)
+    }
+
+    /// Where an entry stands among all of them that is stored at a place.
+    fn live_place(&self, name: &str, stored: u64) -> u64 {
+        let is_removed = self.removed.get(name).is_some();
+        self.base.place(name).filter(|_| !is_removed).unwrap_or_else(|| FIRST_OF_API.saturating_add(stored))
     }
 
     /// With `live` made anew from its parts.
     fn rebuilt(mut self) -> Self {
-        let kept = self.base.iter().filter(|(name, _)| !self.removed.contains(name.as_str()));
-        self.live = kept.chain(&self.stored).map(|(name, entry)| (name.clone(), entry.clone())).collect();
+        let mut live = Entries::default();
+        let is_kept = |entry: &&Arc<CatalogEntry<T>>| self.removed.get(entry.name.as_str()).is_none();
+        for (place, entry) in self.base.placed().filter(|(_, entry)| is_kept(entry)) {
+            live.put(place, entry.clone());
+        }
+        for (place, entry) in self.stored.placed() {
+            live.put(self.live_place(entry.name.as_str(), place), entry.clone());
+        }
+        self.live = live;
         self
     }
 }
@@ -191,7 +224,9 @@ impl<T: Resource> Section for Catalog<T> {
         let mut next = self.clone();
         let mut fields = file.fields();
         next.revision = fields.int_or("revision", 0, 0..=i64::MAX).unsigned_abs();
-        next.removed = fields.or("removed", Vec::<String>::new()).into_iter().collect();
+        for name in fields.or("removed", Vec::<String>::new()) {
+            next.removed.insert(name, ());
+        }
         let mut issues = fields.into_issues();
         for (at, object) in file.list(T::SECTION, &mut issues) {
             let mut fields = Fields::new(object, at.clone());
@@ -200,27 +235,32 @@ impl<T: Resource> Section for Catalog<T> {
             issues.extend(fields.into_issues());
             let Some(name) = name else { continue };
             match CatalogEntry::new(name.clone(), written, revision, environment) {
-                Ok(entry) => drop(next.stored.insert(name, Arc::new(entry))),
+                Ok(entry) => {
+                    let place = next.stored.place(name.as_str()).unwrap_or_else(|| next.stored.end());
+                    next.stored.put(place, Arc::new(entry));
+                }
                 Err(wrong) => issues.extend(prefixed(&at, wrong)),
             }
         }
         if issues.is_empty() { Ok(next.rebuilt()) } else { Err(issues) }
     }
 
-    fn to_stored(&self) -> Option<Value> {
+    fn stored_text(&self) -> Option<String> {
         if self.revision == 0 {
             return None;
         }
-        let entries = self.stored.values().map(|entry| {
-            let mut object = Map::from_iter([("name".to_owned(), json!(entry.name.as_str()))]);
-            object.extend(entry.written.to_stored());
-            object.insert("revision".to_owned(), json!(entry.revision));
-            Value::Object(object)
-        });
-        Some(json!({"revision": self.revision, T::SECTION: entries.collect::<Vec<_>>(), "removed": self.removed}))
+        let entries: Vec<_> = self.stored.iter().map(|entry| entry.stored_text()).collect();
+        let entries = if entries.is_empty() { String::new() } else { format!("\n{}\n  ", entries.join(",\n")) };
+        let removed: Vec<_> = self.removed.iter().map(|(name, ())| name.as_str()).collect();
+        let removed = json_text(&removed, 1);
+        let (revision, section) = (self.revision, T::SECTION);
+        Some(format!("{{\n  \"revision\": {revision},\n  \"{section}\": [{entries}],\n  \"removed\": {removed}\n}}"))
     }
 }
 
 fn name_conflict<T: Resource>(name: &ResourceName) -> Error {
     Error::new(ErrorKind::Conflict, format!("{} '{name}' already exists", T::LABEL))
 }
+
+#[cfg(test)]
+mod tests;

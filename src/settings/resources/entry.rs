@@ -1,10 +1,15 @@
 use std::sync::OnceLock;
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::Resource;
-use crate::kernel::{Error, ErrorKind, FieldIssue, Redaction, ResourceName, version_of};
+use crate::kernel::{Error, ErrorKind, FieldIssue, Redaction, ResourceName, Secret, version_of};
 use crate::settings::Environment;
+use crate::settings::section::json_text;
+
+/// Lists in the file of a section stand below its object.
+const DEPTH_IN_FILE: usize = 2;
 
 /// One agent, data source or tool under its name. Serializes as it is shown: name and fields as written, credentials masked.
 #[derive(Debug, Serialize)]
@@ -25,6 +30,9 @@ pub struct CatalogEntry<T> {
     pub(super) revision: u64,
     #[serde(skip)]
     redaction: OnceLock<Redaction>,
+    /// Made when it is stored, and kept: it is written again with every other one.
+    #[serde(skip)]
+    stored_text: OnceLock<Secret>,
 }
 
 /// What a caller expects to find before it changes an entry.
@@ -49,7 +57,19 @@ impl<T: Resource> CatalogEntry<T> {
         // changes.
         let shown = serde_json::to_string(&written).unwrap_or_default();
         let version = version_of(&format!("{revision} {name} {shown}"));
-        Ok(Self { name, written, effective, version, revision, redaction: OnceLock::new() })
+        let (redaction, stored_text) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { name, written, effective, version, revision, redaction, stored_text })
+    }
+
+    /// Its lines in the file of its section, with its credentials in clear: for the store only.
+    pub(super) fn stored_text(&self) -> &str {
+        let text = self.stored_text.get_or_init(|| {
+            let mut object = Map::from_iter([("name".to_owned(), Value::from(self.name.as_str()))]);
+            object.extend(self.written.to_stored());
+            object.insert("revision".to_owned(), self.revision.into());
+            Secret::new(format!("{}{}", "  ".repeat(DEPTH_IN_FILE), json_text(&object, DEPTH_IN_FILE)))
+        });
+        text.expose()
     }
 
     /// What masks its credentials in what its server says.

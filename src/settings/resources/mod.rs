@@ -8,11 +8,13 @@ mod agent;
 mod body;
 mod catalog;
 mod datasource;
+mod entries;
 mod entry;
 mod load;
 mod meaning;
 mod query_hints;
 mod resource;
+mod shared_map;
 mod tool;
 
 pub use agent::AgentSettings;

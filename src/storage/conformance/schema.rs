@@ -13,7 +13,7 @@ use crate::kernel::{Clock, Secret, UserId, new_id};
 use crate::storage::{ExecutionFilter, ExecutionStatus, StepStatus, Stores};
 
 /// What has made the embedded database out of the one before, oldest first.
-const CHANGES: [&str; 7] = [
+const CHANGES: [&str; 8] = [
     include_str!("../../../migrations/sqlite/0001_initial.sql"),
     include_str!("../../../migrations/sqlite/0002_step_query.sql"),
     include_str!("../../../migrations/sqlite/0003_outside_services.sql"),
@@ -21,6 +21,7 @@ const CHANGES: [&str; 7] = [
     include_str!("../../../migrations/sqlite/0005_transcripts.sql"),
     include_str!("../../../migrations/sqlite/0006_message_count.sql"),
     include_str!("../../../migrations/sqlite/0007_execution_events.sql"),
+    include_str!("../../../migrations/sqlite/0008_identity.sql"),
 ];
 /// The last version that stored steps instead of events.
 const WITH_STEPS: usize = 6;
@@ -69,10 +70,14 @@ async fn assert_steps_are_events(stores: &Stores) {
 
 #[tokio::test]
 async fn a_postgres_of_each_earlier_version_is_brought_up_to_date() {
-    const CHANGES: [&str; 2] = [
+    const CHANGES: [&str; 4] = [
         include_str!("../../../migrations/postgres/0001_initial.sql"),
         include_str!("../../../migrations/postgres/0002_transcripts.sql"),
+        include_str!("../../../migrations/postgres/0003_execution_events.sql"),
+        include_str!("../../../migrations/postgres/0004_identity.sql"),
     ];
+    /// The last version that stored steps instead of events.
+    const WITH_STEPS: usize = 2;
     for version in 1..=CHANGES.len() {
         let Some(dsn) = new_database().await else { return };
         let mut connection = PgConnection::connect(dsn.expose()).await.unwrap();
@@ -80,13 +85,18 @@ async fn a_postgres_of_each_earlier_version_is_brought_up_to_date() {
         let execution = "INSERT INTO execution
                 (id, server, user_id, status, prompt, intent, intent_confidence, plan, started_at, finished_at)
             VALUES ('f', 's', 'ada', 'completed', 'Hello', 'general_llm', 0.5, '[]', 6, 9);";
-        for sql in [execution, STEPS] {
-            sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        sqlx::raw_sql(execution).execute(&mut connection).await.unwrap();
+        if version <= WITH_STEPS {
+            sqlx::raw_sql(STEPS).execute(&mut connection).await.unwrap();
         }
         let folder = TempDir::new().unwrap();
         let stores = Stores::open(&settings(&folder, None, Some(dsn)), Clock::system()).await.unwrap();
         assert!(stores.postgres().unwrap().connected, "{stores:?}");
-        assert_steps_are_events(&stores).await;
+        match version {
+            1..=WITH_STEPS => assert_steps_are_events(&stores).await,
+            _ => assert!(stores.executions.get("f").await.unwrap().is_some()),
+        }
+        assert_eq!(stores.identity.keys().await.unwrap(), []);
         stores.close().await;
     }
 }
@@ -157,8 +167,8 @@ async fn a_newer_postgres_is_refused() {
     let Some(dsn) = new_database().await else { return };
     let folder = TempDir::new().unwrap();
     let settings = settings(&folder, None, Some(dsn.clone()));
-    assert_eq!(Stores::migrate(&settings).await.unwrap()[1], "Postgres: version 0 -> 3");
-    assert_eq!(Stores::migrate(&settings).await.unwrap()[1], "Postgres is up to date at version 3");
+    assert_eq!(Stores::migrate(&settings).await.unwrap()[1], "Postgres: version 0 -> 4");
+    assert_eq!(Stores::migrate(&settings).await.unwrap()[1], "Postgres is up to date at version 4");
     let mut connection = PgConnection::connect(dsn.expose()).await.unwrap();
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
                  VALUES (99, 'future', TRUE, '', 0)";
@@ -217,6 +227,18 @@ async fn every_query_has_an_index() {
         "SELECT latency_ms FROM transcript_message WHERE succeeded IS NOT NULL AND created_at >= 5
              ORDER BY created_at DESC LIMIT 5",
         "SELECT count(*) FROM transcript",
+        "SELECT * FROM api_key ORDER BY id",
+        "SELECT revision FROM key_revision WHERE singleton = 1",
+        "UPDATE api_key SET revoked_at = 5 WHERE id = 'x' AND revoked_at IS NULL",
+        "SELECT * FROM audit_entry WHERE true ORDER BY at DESC, id DESC LIMIT 5",
+        "SELECT * FROM audit_entry WHERE at >= 5 AND at < 9 AND (at, id) < (7, 'x') ORDER BY at DESC, id DESC LIMIT 5",
+        "SELECT * FROM audit_entry WHERE actor_user = 'x' AND (at, id) < (7, 'x') ORDER BY at DESC, id DESC LIMIT 5",
+        "SELECT * FROM audit_entry WHERE actor_key = 'x' ORDER BY at DESC, id DESC LIMIT 5",
+        "SELECT * FROM audit_entry WHERE operation = 'x' ORDER BY at DESC, id DESC LIMIT 5",
+        "SELECT * FROM audit_entry WHERE outcome = 'x' ORDER BY at DESC, id DESC LIMIT 5",
+        "SELECT * FROM audit_entry WHERE target = 'x' ORDER BY at DESC, id DESC LIMIT 5",
+        "DELETE FROM audit_entry WHERE id = ANY (ARRAY(
+             SELECT id FROM audit_entry WHERE at < 5 ORDER BY at LIMIT 5 FOR UPDATE SKIP LOCKED))",
         "SELECT * FROM prompt_profile ORDER BY name LIMIT 5",
         "UPDATE prompt_profile SET is_active = FALSE WHERE is_active",
         "DELETE FROM transcript WHERE id = ANY (ARRAY(

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::cursor::ExecutionCursor;
-use crate::kernel::Redaction;
+use crate::kernel::{Caller, Permission, Redaction};
 
 /// How far an execution has come, or how it ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +68,11 @@ pub struct Execution {
 }
 
 impl Execution {
+    /// Whether it is there for `caller`.
+    pub fn is_for(&self, caller: &Caller) -> bool {
+        caller.reaches(&self.user_id, Permission::ExecutionsAll, || format!("executions/{}", self.id))
+    }
+
     /// Whether it has not ended.
     pub fn is_running(&self) -> bool {
         self.status == ExecutionStatus::Running

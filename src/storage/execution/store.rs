@@ -6,7 +6,7 @@ use super::embedded::EmbeddedExecutions;
 use super::event::{ExecutionLog, PlanRecord, TaskEvent};
 use super::postgres;
 use super::record::{Execution, ExecutionFilter, Outcome, Step};
-use crate::kernel::{Error, quoted};
+use crate::kernel::{Caller, Error, quoted};
 use crate::storage::failover::{Failover, find, prefer_remote, try_remote};
 use crate::storage::postgres::Postgres;
 use crate::storage::sqlite::int;
@@ -62,6 +62,11 @@ impl ExecutionStore {
     /// One execution with its steps, as [`ExecutionStore::log`] has them.
     pub async fn get(&self, id: &str) -> Result<Option<(Execution, Vec<Step>)>, Error> {
         Ok(self.log(id).await?.map(ExecutionLog::into_steps))
+    }
+
+    /// As [`ExecutionStore::get`], if it is there for `caller`.
+    pub async fn get_for(&self, id: &str, caller: &Caller) -> Result<Option<(Execution, Vec<Step>)>, Error> {
+        Ok(self.get(id).await?.filter(|(execution, _)| execution.is_for(caller)))
     }
 
     /// One execution with its log. While Postgres is away, an execution that is not in the embedded store may be there; one

@@ -19,6 +19,8 @@ pub(crate) struct PostgresConnection {
     pub(crate) pool: PgPool,
     /// One more, to find out how Postgres is while those of the pool are all in use.
     pub(super) watch: PgPool,
+    /// One more, which is made when somebody listens to what Postgres tells of its own accord.
+    pub(crate) notices: PgPool,
     /// The name of this installation, which stands in what it records.
     pub(crate) server: Arc<str>,
 }

@@ -1,7 +1,9 @@
 //! Postgres: the pool with its limits of time, its schema, and how it is brought up to date after an absence.
 
+mod address;
 mod backend;
 mod connection;
 
+pub(super) use address::PostgresAddress;
 pub(super) use backend::Postgres;
 pub(super) use connection::{BACKGROUND_TIMEOUT, PostgresConnection, REQUEST_TIMEOUT, call, replace_nul};

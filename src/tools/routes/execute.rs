@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::kernel::Fields;
+use crate::kernel::{Caller, Fields};
 use crate::storage::ConfigService;
 use crate::tools::{ToolOutput, ToolResult, ToolService, ToolStatus};
 use crate::web::openapi::schema::{Members, any_object, one_of, or_null, text};
@@ -74,10 +74,11 @@ pub(super) struct ToolExecuteResponse {
         (status = 404, description = "No such tool", body = ErrorBody), BodyErrors))]
 pub(super) async fn execute(
     State(tools): State<ToolService>,
+    caller: Caller,
     PathFunction(name): PathFunction,
     JsonBody(body): JsonBody<ToolExecuteBody>,
 ) -> Result<JsonReply<ToolExecuteResponse>, ApiError> {
-    let result = tools.execute_named(&tools.snapshot(), &name, body.tool.as_deref(), body.arguments).await?;
+    let result = tools.execute_named(&tools.snapshot_for(&caller), &name, body.tool.as_deref(), body.arguments).await?;
     let ToolResult { status, output, error, metadata } = result;
     let success = status == ToolStatus::Success;
     Ok(JsonReply::ok(ToolExecuteResponse { success, tool: name, status, output, error, metadata }))

@@ -24,6 +24,7 @@ pub fn base_document() -> openapi::OpenApi {
         components(schemas(ErrorBody, ValidationDetail, ValidationIssue)),
         tags(
             (name = "system", description = "The server itself: what it is, whether it lives, whether it is ready."),
+            (name = "auth", description = "Who calls: keys, tokens, and what they may do."),
             (name = "llm", description = "The LLM connection: configure, test, list models."),
             (name = "agents", description = "External agents: keep, test, call."),
             (name = "datasources", description = "Sources of data: keep, test, query, look at their tables."),

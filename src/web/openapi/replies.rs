@@ -7,9 +7,14 @@ use super::schema::{bounded_pattern, pattern};
 use crate::web::layers::MAX_REQUEST_ID_CHARS;
 
 /// Refusals by what is around all routes: the name of each, its status, and what it means.
-const COMMON_ERRORS: [(&str, &str, &str); 5] = [
+const COMMON_ERRORS: [(&str, &str, &str); 6] = [
     ("Unreadable", "400", "The request names no host, or several, or one that can't be read."),
-    ("CrossOrigin", "403", "A page of an origin asks that is neither the server's own nor in `CORS_ORIGINS`."),
+    (
+        "Refused",
+        "403",
+        "The caller lacks a scope, or a page of an origin asks that is neither the server's own nor in `CORS_ORIGINS`.",
+    ),
+    ("Unauthenticated", "401", "Nobody who is known makes the request, where `AUTH_ENABLED` is true."),
     ("TooLarge", "413", "The body that is announced is larger than `MAX_BODY_BYTES`."),
     ("Misdirected", "421", "The server does not go by the name that the request has for it; see `ALLOWED_HOSTS`."),
     ("Internal", "500", "The server failed; the cause is in its log."),
@@ -37,7 +42,8 @@ fn complete_operation(operation: &mut Operation, shows: bool) {
             reply.headers.insert("ETag".to_owned(), named("headers", "Version"));
         }
     }
-    for (name, status, _) in COMMON_ERRORS {
+    let is_public = operation.security.is_none();
+    for (name, status, _) in COMMON_ERRORS.into_iter().filter(|(_, status, _)| *status != "401" || !is_public) {
         replies.entry(status.to_owned()).or_insert_with(|| named("responses", name));
     }
 }

@@ -92,3 +92,21 @@ async fn an_unfolded_operation_is_ready_to_be_tried() {
     assert!(page.contains("btn execute"), "there is no button to send it");
     assert!(!page.contains("Could not resolve reference"), "the explorer can't resolve a reference");
 }
+
+/// Only where callers are told apart there is something to say who calls with, and each operation shows that it needs it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_can_be_given_to_the_explorer_where_one_is_needed() {
+    let Some(browser) = browser::find() else { return };
+    let variables = [
+        ("AUTH_ENABLED", "true"),
+        ("AUTH_SECRET_KEY", "Qm7Zt1kXvR4cN8yWb3Hs6LpDf0JgUa5E9oTiKe2MxBz"),
+        ("AUTH_BOOTSTRAP_KEY", "Vt7qYx2LmR9cZw4KpHs8NbJd3FgUa6Eo"),
+    ];
+    let (guarded, open) = (TestServer::with(&variables).await, TestServer::bare().await);
+    let (page, _) = render(&browser, &guarded.url("/docs/#/chat/chat")).await;
+    assert!(page.contains("btn authorize"), "there is no button to give a key");
+    assert!(page.contains("authorization__btn"), "the operation does not show that it needs one");
+    assert!(page.contains("needs the scope") && page.contains("<code>chat</code>"), "the scope is not told");
+    let (page, _) = render(&browser, &open.url("/docs/#/chat/chat")).await;
+    assert!(!page.contains("authorization__btn"), "nobody needs a key");
+}

@@ -227,10 +227,26 @@ fn the_committed_document_is_current() {
 
 #[tokio::test]
 async fn the_server_serves_the_committed_document() {
-    let server = TestServer::bare().await;
+    let server = TestServer::with(&[
+        ("AUTH_ENABLED", "true"),
+        ("AUTH_SECRET_KEY", "Qm7Zt1kXvR4cN8yWb3Hs6LpDf0JgUa5E9oTiKe2MxBz"),
+    ])
+    .await;
     let answer = server.get("/openapi.json").await;
     assert_eq!(answer.headers["content-type"], JSON);
     assert!(answer.expect(200) == committed(), "/openapi.json differs from tests/openapi.json");
+
+    // Where callers are not told apart it is the same, but for what they would have to show.
+    let mut open = TestServer::bare().await.get("/openapi.json").await.expect(200);
+    let mut guarded = committed();
+    for document in [&mut open, &mut guarded] {
+        for item in document["paths"].as_object_mut().unwrap().values_mut() {
+            for operation in item.as_object_mut().unwrap().values_mut() {
+                operation.as_object_mut().unwrap().remove("security");
+            }
+        }
+    }
+    assert!(open == guarded, "the document of a server without authentication is another one");
 }
 
 #[tokio::test]
@@ -304,8 +320,9 @@ fn every_input_is_described_with_an_example() {
         }
         // A test of something that is kept takes any body, and none; so does what forgets all.
         let takes_body = ["POST", "PUT", "PATCH"].contains(&operation.method.as_str());
-        let takes_any =
-            ["/{name}/test", "/{id}/test", "/api/memory/clear"].iter().any(|end| operation.path.ends_with(end));
+        let takes_any = ["/{name}/test", "/{id}/test", "/api/memory/clear", "/api/auth/ticket"]
+            .iter()
+            .any(|end| operation.path.ends_with(end));
         if !takes_body || takes_any {
             continue;
         }
@@ -434,6 +451,19 @@ async fn every_operation_is_served_as_documented() {
     assert_none(&faults);
 }
 
+/// That of an administrator.
+const ADMIN: &str = "Vt7qYx2LmR9cZw4KpHs8NbJd3FgUa6Eo";
+
+/// The variables of a server that has resources, and tells callers apart.
+fn guarded() -> Vec<(&'static str, &'static str)> {
+    let auth = [
+        ("AUTH_ENABLED", "true"),
+        ("AUTH_SECRET_KEY", "Qm7Zt1kXvR4cN8yWb3Hs6LpDf0JgUa5E9oTiKe2MxBz"),
+        ("AUTH_BOOTSTRAP_KEY", ADMIN),
+    ];
+    RESOURCES.into_iter().chain(auth).collect()
+}
+
 #[tokio::test]
 async fn every_example_of_a_body_is_accepted() {
     let document = committed();
@@ -444,8 +474,8 @@ async fn every_example_of_a_body_is_accepted() {
         |operation: &&Operation| ["/verified/{id}", "/verify"].iter().any(|end| operation.path.ends_with(end));
     let all = Operation::all(&document);
     for operation in all.iter().filter(|operation| operation.body_schema().is_some() && !is_made(operation)) {
-        let server = TestServer::with_llm(&llm, &RESOURCES).await;
-        let answer = operation.call(&server, operation.body_example(&document)).await;
+        let guarded = TestServer::with_llm(&llm, &guarded()).await;
+        let answer = operation.call(&guarded.with_credential(ADMIN), operation.body_example(&document)).await;
         if matches!(answer.status, 200 | 201) {
             faults.extend(operation.untold(&document, &answer));
         } else {
@@ -459,7 +489,8 @@ async fn every_example_of_a_body_is_accepted() {
 async fn a_full_conversation_is_answered_as_documented() {
     let document = committed();
     let llm = Upstream::saying("Hello.").await;
-    let server = TestServer::with_llm(&llm, &RESOURCES).await;
+    let guarded = TestServer::with_llm(&llm, &guarded()).await;
+    let server = guarded.with_credential(ADMIN);
     let question = json!({"prompt": "Hello?", "user_id": "ada", "metadata": {"intent": "data_query"}});
     let id = server.post("/v1/chat", &question).await.expect(200)["execution_id"].as_str().unwrap().to_owned();
     let question = json!({"question": "How?", "query": "SELECT 1"});

@@ -95,6 +95,19 @@ const ORIGINAL: &[(&str, &str)] = &[
 
 /// What came with this server.
 const OURS: &[(&str, &str)] = &[
+    ("GET /api/auth/me", "security::identity::keys::what_says_who_calls_is_read_once_and_strictly"),
+    ("POST /api/auth/token", "security::identity::keys::a_token_is_narrowed_short_lived_and_made_from_a_key_only"),
+    ("POST /api/auth/ticket", "security::identity::keys::a_token_is_narrowed_short_lived_and_made_from_a_key_only"),
+    (
+        "GET /api/auth/keys",
+        "security::identity::keys::a_key_is_shown_once_lists_without_its_text_and_ends_when_it_is_revoked",
+    ),
+    ("POST /api/auth/keys", "security::identity::keys::nobody_makes_a_key_that_may_more_than_they"),
+    (
+        "DELETE /api/auth/keys/{id}",
+        "security::identity::keys::a_key_is_shown_once_lists_without_its_text_and_ends_when_it_is_revoked",
+    ),
+    ("GET /api/audit", "security::identity::audit::every_change_and_every_refusal_is_told_with_who_and_what"),
     (
         "POST /api/chat/evaluate",
         "grounding::evaluation::an_evaluation_tells_hits_misses_and_what_has_changed_and_does_nothing",

@@ -12,6 +12,8 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Client {
     base: String,
     http: reqwest::Client,
+    /// Sent along as a bearer token.
+    credential: Option<String>,
 }
 
 /// A complete reply.
@@ -39,7 +41,12 @@ impl Client {
         let tls =
             rustls::ClientConfig::builder_with_provider(provider.into()).with_safe_default_protocol_versions().unwrap();
         let tls = tls.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
-        Self { base, http: http.tls_backend_preconfigured(tls).build().unwrap() }
+        Self { base, http: http.tls_backend_preconfigured(tls).build().unwrap(), credential: None }
+    }
+
+    /// A client that sends this key or token along.
+    pub fn with_credential(&self, credential: &str) -> Self {
+        Self { credential: Some(credential.to_owned()), ..self.clone() }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -47,7 +54,11 @@ impl Client {
     }
 
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
-        self.http.request(method.parse().unwrap(), self.url(path))
+        let request = self.http.request(method.parse().unwrap(), self.url(path));
+        match &self.credential {
+            Some(credential) => request.bearer_auth(credential),
+            None => request,
+        }
     }
 
     pub async fn get(&self, path: &str) -> Answer {

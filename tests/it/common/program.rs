@@ -65,6 +65,11 @@ impl Program {
         bare(command, folder, variables).output().unwrap()
     }
 
+    /// Runs a sub-command with arguments to its end.
+    pub fn run_with(arguments: &[&str], folder: &Path, variables: &[(&str, &str)]) -> Output {
+        bare(arguments[0], folder, variables).args(&arguments[1..]).output().unwrap()
+    }
+
     /// The log, once all that was logged by now has been written, which is done by a thread of its own.
     pub fn log(&self) -> String {
         let mut log = String::new();

@@ -24,9 +24,6 @@ const FILES: [(&str, &str); 4] = [
     ("TOOLS_CONFIG_PATH", "config/tools.example.json"),
 ];
 
-/// Checked at start, but held by no setting yet: their defaults can't be seen from outside.
-const CHECKED_ONLY: [&str; 3] = ["AUTH_ENABLED", "AUTH_ALGORITHM", "AUTH_TOKEN_EXPIRE_MINUTES"];
-
 /// The `NAME=value` of a line such as `# NAME=value`.
 fn assignment(line: &str) -> Option<(&str, &str)> {
     let (name, value) = line.strip_prefix("# ")?.split_once('=')?;
@@ -42,18 +39,20 @@ fn defaults() -> Vec<(String, String)> {
 
 /// All that settings hold, secrets included.
 fn held(variables: &[(String, String)]) -> String {
-    // Makes the defaults visible that count only when there is something to connect to.
+    // Makes the defaults visible that count only when there is something to connect to, and lets authentication be turned on.
     let upstreams = [
         ("EXTERNAL_AGENT_BASE_URL", "http://agent"),
         ("DATASOURCE_BASE_URL", "http://source"),
         ("REDIS_HOST", "cache"),
         ("POSTGRES_HOST", "db"),
+        ("AUTH_SECRET_KEY", "0b5c1f6e9a7d4832b5f0c9e8d7a6142335f7a9c1e2d4b6f8"),
     ];
     let upstreams = upstreams.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let environment = Environment::from_pairs(upstreams.into_iter().chain(variables.iter().cloned()));
     let settings = load(environment).unwrap_or_else(|issues| panic!("{issues:?}")).settings;
     let Settings {
         server,
+        auth,
         llm,
         memory,
         cache,
@@ -70,7 +69,7 @@ fn held(variables: &[(String, String)]) -> String {
     let urls = [&storage.redis_url, &storage.postgres_dsn].map(|url| url.as_ref().map(Secret::expose));
     let llm = llm.effective();
     format!(
-        "{server:#?} {llm:#?} {memory:#?} {cache:#?} {orchestration:#?} {monitoring:#?} {storage:#?} {urls:?} {outbound:#?} {agents:#?} {datasources:#?} {tools:#?} {tool_policy:#?}"
+        "{server:#?} {auth:#?} {llm:#?} {memory:#?} {cache:#?} {orchestration:#?} {monitoring:#?} {storage:#?} {urls:?} {outbound:#?} {agents:#?} {datasources:#?} {tools:#?} {tool_policy:#?}"
     )
 }
 
@@ -87,6 +86,7 @@ fn another<'a>(name: &str, value: &'a str) -> &'a str {
         "auto" => "openai",
         "private_allowed" => "public_only",
         "1" => "2",
+        "HS256" => "HS384",
         "text" => "json",
         number if number.parse::<f64>().is_ok() => "1",
         _ => "DEBUG",
@@ -119,7 +119,7 @@ fn the_values_of_the_example_are_the_defaults() {
     let plain = held(&[]);
     for (name, value) in defaults() {
         assert_eq!(held(&[(name.clone(), value.clone())]), plain, "{name}={value} is not the default");
-        if !CHECKED_ONLY.contains(&name.as_str()) && !name.ends_with("_CONFIG_PATH") {
+        if !name.ends_with("_CONFIG_PATH") {
             let other = another(&name, &value);
             assert_ne!(held(&[(name.clone(), other.to_owned())]), plain, "{name}={other} changes nothing");
         }
@@ -181,7 +181,7 @@ fn the_sample_files_are_valid_and_take_their_secrets_from_the_environment() {
     assert_eq!(settings.llm.written().api_key.as_ref().map(Secret::expose), Some("${OPENAI_API_KEY}"));
     let kinds: Vec<_> = settings.datasources.iter().map(|source| source.effective.kind.as_str()).collect();
     assert_eq!(kinds, ["cubejs", "postgres"]);
-    assert!(settings.agents.iter().len() > 1 && settings.tools.iter().len() > 2);
+    assert!(settings.agents.len() > 1 && settings.tools.len() > 2);
 
     let told = load(without).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     for name in ["OPENAI_API_KEY", "BILLING_AGENT_TOKEN", "CUBE_API_TOKEN", "CUSTOMERS_DATABASE_URL"] {
@@ -236,7 +236,9 @@ fn all_problems_are_told_at_once_with_what_was_expected() {
         ("REDIS_URL", "localhost:6379", "starts with redis://"),
         ("POSTGRES_DSN", "postgres:/u:canary@h/x", "starts with postgres://"),
         ("DATASOURCES", "{", "JSON object"),
-        ("AUTH_ENABLED", "true", "no authentication"),
+        ("AUTH_ALGORITHM", "none", "'HS256', 'HS384', 'HS512', 'RS256' or 'ES256'"),
+        ("AUTH_DEFAULT_ROLE", "root", "'viewer', 'user', 'operator' or 'admin'"),
+        ("AUTH_JWKS_URL", "http://id.example/keys", "starts with https://"),
         ("MONITORING_EXPORT_INTERVAL", "0", "greater than or equal to 1"),
     ];
     let variables = wrong.map(|(name, value, _)| (name, value));
@@ -253,6 +255,10 @@ fn all_problems_are_told_at_once_with_what_was_expected() {
 fn a_wrong_secret_is_not_repeated() {
     let folder = TempDir::new().unwrap();
     let variables = [
+        ("AUTH_ENABLED", "true"),
+        ("AUTH_SECRET_KEY", "canary7"),
+        ("AUTH_BOOTSTRAP_KEY", "canary8"),
+        ("AUTH_JWKS_URL", "https://u:canary9@id.example/keys"),
         ("LLM_API_KEY", "canary 1"),
         ("LLM_BASE_URL", "http://user:canary2@localhost"),
         ("REDIS_URL", "https://:canary3@localhost"),
@@ -261,7 +267,8 @@ fn a_wrong_secret_is_not_repeated() {
         ("DATASOURCES", r#"{"sales": {"type": "api", "url": 5, "auth_token": "canary6"}}"#),
     ];
     let told = refusal(&Program::run("check-config", folder.path(), &variables));
-    assert!(variables.iter().all(|(name, _)| told.contains(name)), "{told}");
+    // That authentication is on is not wrong.
+    assert!(variables[1..].iter().all(|(name, _)| told.contains(name)), "{told}");
     assert!(!told.contains("canary"), "{told}");
 }
 
@@ -390,7 +397,7 @@ async fn a_dotenv_file_of_another_making_starts_the_server() {
 
 #[test]
 fn values_are_read_in_every_form_that_pydantic_settings_takes() {
-    let rows: [(&str, &[&str]); 8] = [
+    let rows: [(&str, &[&str]); 9] = [
         (
             "CORS_ORIGINS",
             &[
@@ -403,6 +410,7 @@ fn values_are_read_in_every_form_that_pydantic_settings_takes() {
             ],
         ),
         ("ALLOWED_HOSTS", &["[fd00::1]:80,[fd00::2]", r#"["[fd00::1]:80", "[fd00::2]"]"#]),
+        ("TRUSTED_PROXIES", &["10.0.0.7,10.0.0.0/8", r#"["10.0.0.7", "10.0.0.0/8"]"#]),
         ("LLM_FALLBACK_MODELS", &["a,b:7b", r#"["a","b:7b"]"#]),
         ("MCP_STDIO_COMMANDS", &["npx,uvx", r#" ["npx" , "uvx"] "#]),
         ("CACHE_ENABLED", &["false", " false ", "FALSE", "0", "no", "No", "off", "f", "n", "N"]),

@@ -5,6 +5,7 @@ mod demo;
 mod deploy;
 mod disk;
 mod dotenv;
+mod keys;
 mod log_privacy;
 mod logs;
 mod metrics;

@@ -179,7 +179,7 @@ async fn the_demo_is_the_same_whatever_is_configured_about_upstreams() {
 }
 
 #[test]
-fn the_demo_does_not_pretend_to_authenticate_nor_overlook_a_wrong_limit() {
+fn the_demo_does_not_authenticate_without_a_secret_nor_overlook_a_wrong_limit() {
     let folder = TempDir::new().unwrap();
     for (name, value) in [("AUTH_ENABLED", "true"), ("REDIS_TTL_SECONDS", "never"), ("TOOLS_MAX_CONCURRENT", "0")] {
         let output = Program::run("demo", folder.path(), &[("API_PORT", "0"), (name, value)]);

@@ -4,6 +4,7 @@ mod address_guard;
 mod connection_limits;
 mod credential_origin;
 mod cross_site;
+mod identity;
 mod nested_bodies;
 mod nested_replies;
 mod resource_secrets;

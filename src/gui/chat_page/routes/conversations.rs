@@ -11,7 +11,7 @@ use super::model_id;
 use crate::gui::chat_page::ChatPageService;
 use crate::gui::chat_page::profile::RoutingProfile;
 use crate::gui::chat_page::service::ConversationDraft;
-use crate::kernel::{Clock, Fields, JsonReader, UserId};
+use crate::kernel::{Caller, Clock, Fields, JsonReader, Permission, UserId};
 use crate::storage::{Transcript, TranscriptFilter, TranscriptMessage};
 use crate::web::openapi::schema::{Members, any_of, name_of, or_null, pattern, query, query_integer, short_text, text};
 use crate::web::openapi::texts;
@@ -212,11 +212,15 @@ impl FromFields for NewConversation {
     params(ConversationQuery), responses((status = 200, description = "A page", body = ConversationPage), ReadErrors))]
 pub(super) async fn list(
     State(page): State<ChatPageService>,
+    caller: Caller,
     QueryParams(ConversationQuery(filter)): QueryParams<ConversationQuery>,
 ) -> Result<JsonReply<ConversationPage>, ApiError> {
-    let found = page.list(&filter).await?;
+    let TranscriptFilter { user_id, limit, offset } = filter;
+    let Ok(user_id) = caller.listed_owner(user_id, Permission::MemoryAll) else {
+        return Ok(JsonReply::ok(ConversationPage { conversations: Vec::new(), total: 0, limit, offset }));
+    };
+    let found = page.list(&TranscriptFilter { user_id, limit, offset }).await?;
     let conversations = found.transcripts.into_iter().map(Into::into).collect();
-    let TranscriptFilter { limit, offset, .. } = filter;
     Ok(JsonReply::ok(ConversationPage { conversations, total: found.total, limit, offset }))
 }
 
@@ -228,9 +232,11 @@ pub(super) async fn list(
     responses((status = 200, description = "It is there", body = ConversationCreated), BodyErrors))]
 pub(super) async fn create(
     State(page): State<ChatPageService>,
+    caller: Caller,
     JsonBody(NewConversation(draft)): JsonBody<NewConversation>,
 ) -> Result<JsonReply<ConversationCreated>, ApiError> {
-    let conversation = page.create(draft).await?.into();
+    let user = caller.acting_for(draft.user)?;
+    let conversation = page.create(ConversationDraft { user, ..draft }).await?.into();
     Ok(JsonReply::ok(ConversationCreated { success: true, conversation }))
 }
 
@@ -244,9 +250,10 @@ pub(super) async fn create(
         (status = 503, description = "Postgres is away, and the conversation may be there", body = ErrorBody)))]
 pub(super) async fn get(
     State(page): State<ChatPageService>,
+    caller: Caller,
     PathId(id): PathId,
 ) -> Result<JsonReply<ConversationDetail>, ApiError> {
-    let (transcript, messages) = page.show(&id).await?;
+    let (transcript, messages) = page.show(&id, &caller).await?;
     let messages = messages.into_iter().map(|message| ShownMessage::new(&id, message)).collect();
     Ok(JsonReply::ok(ConversationDetail { conversation: transcript.into(), messages }))
 }
@@ -261,8 +268,9 @@ pub(super) async fn get(
         (status = 503, description = "Postgres is away, and the conversation may be there", body = ErrorBody)))]
 pub(super) async fn delete(
     State(page): State<ChatPageService>,
+    caller: Caller,
     PathId(id): PathId,
 ) -> Result<JsonReply<ConversationDeleted>, ApiError> {
-    page.delete(&id).await?;
+    page.delete(&id, &caller).await?;
     Ok(JsonReply::ok(ConversationDeleted { success: true, message: "Conversation deleted" }))
 }

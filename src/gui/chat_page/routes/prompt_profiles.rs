@@ -6,7 +6,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::gui::chat_page::ChatPageService;
 use crate::gui::chat_page::prompt_profile::PromptProfileDraft;
-use crate::kernel::{Clock, Fields};
+use crate::kernel::{Clock, Fields, RecordedChange, RequestTrail};
 use crate::storage::PromptProfile;
 use crate::web::openapi::schema::{Members, boolean, bounded_pattern, or_null, short_text};
 use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, JsonReply, ReadErrors};
@@ -123,6 +123,8 @@ pub(super) async fn put(
     State(page): State<ChatPageService>,
     JsonBody(PromptProfileBody(draft)): JsonBody<PromptProfileBody>,
 ) -> Result<JsonReply<PromptProfileKept>, ApiError> {
-    let profile = page.put_prompt_profile(draft).await?.into();
+    let profile = PromptProfileView::from(page.put_prompt_profile(draft).await?);
+    let (target, after) = (format!("prompt-profiles/{}", profile.name), serde_json::to_value(&profile).ok());
+    RequestTrail::note([RecordedChange { target, before: None, after }]);
     Ok(JsonReply::ok(PromptProfileKept { success: true, profile }))
 }

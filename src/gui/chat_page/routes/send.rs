@@ -6,6 +6,7 @@ use super::message::MessageBody;
 use crate::chat::EventSender;
 use crate::gui::chat_page::ChatPageService;
 use crate::gui::chat_page::turn::{AnswerMetadata, TurnReply};
+use crate::kernel::Caller;
 use crate::web::{ApiError, BodyErrors, ErrorBody, JsonBody, JsonReply};
 
 /// A message that was answered.
@@ -50,9 +51,10 @@ impl From<TurnReply> for MessageReply {
         (status = 503, description = "Postgres is away, and the conversation may be there", body = ErrorBody)))]
 pub(super) async fn send(
     State(page): State<ChatPageService>,
+    caller: Caller,
     JsonBody(MessageBody(draft)): JsonBody<MessageBody>,
 ) -> Result<JsonReply<MessageReply>, ApiError> {
-    let (turn, request) = page.begin(draft).await?;
+    let (turn, request) = page.begin(draft, caller).await?;
     let response = page.chat.chat(request, EventSender::default()).await;
     Ok(JsonReply::ok(turn.finish(response).await.into()))
 }

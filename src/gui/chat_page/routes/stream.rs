@@ -15,6 +15,7 @@ use super::message::MessageBody;
 use crate::chat::{ChatEvent, ChatService, EventSender, UserRequest};
 use crate::gui::chat_page::ChatPageService;
 use crate::gui::chat_page::turn::Turn;
+use crate::kernel::Caller;
 use crate::telemetry;
 use crate::web::openapi::schema::text_event;
 use crate::web::{ApiError, BodyErrors, ErrorBody, JsonBody, event_stream};
@@ -47,9 +48,10 @@ impl ToSchema for TextEvent {}
         (status = 503, description = "Postgres is away, and the conversation may be there", body = ErrorBody)))]
 pub(super) async fn stream(
     State(page): State<ChatPageService>,
+    caller: Caller,
     JsonBody(MessageBody(draft)): JsonBody<MessageBody>,
 ) -> Result<Response, ApiError> {
-    let (turn, request) = page.begin(draft).await?;
+    let (turn, request) = page.begin(draft, caller).await?;
     Ok(event_stream(events(page.chat, turn, request)))
 }
 

@@ -1,0 +1,178 @@
+use std::sync::Arc;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::identity::IdentityService;
+use crate::identity::audit::AuditedRequest;
+use crate::identity::authenticator::Unrecognised;
+use crate::identity::operations::{MappedOperation, OperationAccess, OperationMap, STREAMS, UNKNOWN};
+use crate::kernel::{Caller, Error, ErrorKind, RequestTrail};
+use crate::settings::ServerSettings;
+use crate::telemetry::request_id;
+use crate::web::{ApiError, PeerAddress};
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// What a ticket is called in the query.
+const TICKET: &str = "ticket";
+/// The paths of what explains the API, which is no secret.
+const EXPLANATIONS: [&str; 5] = ["/openapi.json", "/docs", "/docs/", "/docs/{*file}", "/redoc"];
+/// The path of the figures for Prometheus, and the operation that needs the same.
+const PROMETHEUS: (&str, &str) = ("/metrics", "monitoring_metrics");
+
+/// What the layer works with. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AuthenticationLayer {
+    /// Who recognises callers.
+    pub service: IdentityService,
+    /// What each operation needs.
+    pub operations: Arc<OperationMap>,
+    /// Which proxies are believed.
+    pub server: Arc<ServerSettings>,
+}
+
+/// Recognises whoever makes a request, and lets it in if the operation's needs are met; the handler is told who it is. Without
+/// authentication that is anybody, who may do everything.
+pub async fn authenticate(State(layer): State<AuthenticationLayer>, mut request: Request, next: Next) -> Response {
+    if !layer.service.is_enabled() {
+        request.extensions_mut().insert(Caller::unrestricted());
+        return next.run(request).await;
+    }
+    let Some(demand) = layer.demanded(&request) else { return next.run(request).await };
+    let Demand { access, credential, asked } = demand;
+    let audit = &layer.service.audit;
+    let caller = match layer.recognise(credential).await {
+        Ok(caller) => caller,
+        Err(refusal) => {
+            audit.refused(&asked, None, None, refusal.status().as_u16());
+            return refusal.into_response();
+        }
+    };
+    if let Some(lacking) = access.lacking(&caller) {
+        let refusal =
+            ApiError::from(Error::new(ErrorKind::Forbidden, format!("This needs the scope {}", lacking.as_str())));
+        audit.refused(&asked, Some(&caller), Some(format!("scope {}", lacking.as_str())), refusal.status().as_u16());
+        return refusal.into_response();
+    }
+    request.extensions_mut().insert(caller.clone());
+    let (response, RequestTrail { changes, denied }) = RequestTrail::of(next.run(request)).await;
+    let status = response.status();
+    if !changes.is_empty() {
+        audit.changed(&asked, &caller, changes, status.as_u16()).await;
+    }
+    if denied.is_some() || status == StatusCode::FORBIDDEN {
+        audit.refused(&asked, Some(&caller), denied, status.as_u16());
+    }
+    response
+}
+
+/// What a request needs that is not open to all, and what it comes with.
+struct Demand {
+    access: OperationAccess,
+    credential: Result<Credential, ApiError>,
+    asked: AuditedRequest,
+}
+
+/// What says who makes a request.
+enum Credential {
+    /// A key or a token, as a bearer token.
+    Bearer(String),
+    Key(String),
+    Ticket(String),
+}
+
+impl AuthenticationLayer {
+    fn demanded(&self, request: &Request) -> Option<Demand> {
+        // What nothing is mounted at is told to all alike.
+        let path = request.extensions().get::<MatchedPath>()?.as_str();
+        let operation = self.operations.find(path, request.method().as_str());
+        let access = operation.map_or_else(|| access_beyond_document(path), |operation| operation.access);
+        if access == OperationAccess::Public {
+            return None;
+        }
+        let asked = self.audited(request, operation);
+        Some(Demand { access, credential: credential(request, operation), asked })
+    }
+
+    fn audited(&self, request: &Request, operation: Option<&MappedOperation>) -> AuditedRequest {
+        let peer = request.extensions().get::<PeerAddress>();
+        AuditedRequest {
+            method: request.method().as_str().to_owned(),
+            path: request.uri().path().to_owned(),
+            operation: operation.map(|operation| operation.id.clone()).unwrap_or_default(),
+            address: peer.map(|peer| peer.client(request.headers(), &self.server.trusted_proxies).to_string()),
+            request_id: request_id(),
+        }
+    }
+
+    async fn recognise(&self, credential: Result<Credential, ApiError>) -> Result<Caller, ApiError> {
+        let recognised = match credential? {
+            Credential::Bearer(token) => self.service.recognise(&token).await,
+            Credential::Key(key) => self.service.of_key(&key),
+            Credential::Ticket(ticket) => self.service.of_ticket(&ticket).await,
+        };
+        recognised.map_err(|Unrecognised(text)| ApiError::invalid_credential(text))
+    }
+}
+
+/// Who may use what is mounted but stands in no document.
+fn access_beyond_document(path: &str) -> OperationAccess {
+    if EXPLANATIONS.contains(&path) {
+        return OperationAccess::Public;
+    }
+    let (prometheus, like) = PROMETHEUS;
+    if path == prometheus {
+        return crate::identity::operations::access(like).unwrap_or(UNKNOWN);
+    }
+    UNKNOWN
+}
+
+/// What the headers have that says who makes the request, or the query of what pages read as a stream.
+fn credential(request: &Request, operation: Option<&MappedOperation>) -> Result<Credential, ApiError> {
+    let headers = request.headers();
+    let authorization = only(headers, header::AUTHORIZATION)?;
+    let token = authorization.map(|value| bearer(value).ok_or_else(unusable)).transpose()?;
+    match (token, only(headers, API_KEY)?) {
+        (Some(token), None) => Ok(Credential::Bearer(token.to_owned())),
+        (None, Some(key)) => Ok(Credential::Key(key.to_owned())),
+        (Some(_), Some(_)) => Err(unusable()),
+        (None, None) => ticket(request, operation).map(Credential::Ticket).ok_or_else(missing),
+    }
+}
+
+fn missing() -> ApiError {
+    ApiError::unauthenticated(
+        "This needs authentication: Authorization: Bearer, with an API key or a token, or X-API-Key",
+    )
+}
+
+fn unusable() -> ApiError {
+    ApiError::invalid_credential(
+        "There should be one of Authorization, 'Bearer' and an API key or a token, and X-API-Key",
+    )
+}
+
+/// The one value of a header.
+fn only(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, ApiError> {
+    let mut values = headers.get_all(&name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let value = value.to_str().ok().map(str::trim).filter(|value| !value.is_empty() && values.next().is_none());
+    value.map(Some).ok_or_else(unusable)
+}
+
+/// What stands behind the word `Bearer`, however it is written.
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// The ticket in the query of what a page reads as a stream.
+fn ticket(request: &Request, operation: Option<&MappedOperation>) -> Option<String> {
+    let is_stream = operation.is_some_and(|operation| STREAMS.contains(&operation.id.as_str()));
+    let query = request.uri().query().filter(|_| is_stream)?;
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    pairs.find(|(name, _)| name == TICKET).map(|(_, ticket)| ticket.into_owned())
+}

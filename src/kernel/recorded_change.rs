@@ -1,0 +1,78 @@
+use std::cell::RefCell;
+use std::future::Future;
+
+use serde_json::Value;
+
+/// A change that a request made to what is configured, without secrets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordedChange {
+    /// What was changed: `tools/weather`, `llm`, `keys/5f0c...`.
+    pub target: String,
+    /// What it was; `None` if it was not there.
+    pub before: Option<Value>,
+    /// What it is; `None` if it is no more.
+    pub after: Option<Value>,
+}
+
+/// What a request did that others should be able to look up.
+#[derive(Debug, Default)]
+pub struct RequestTrail {
+    /// What it changed.
+    pub changes: Vec<RecordedChange>,
+    /// What it asked for that is not the caller's.
+    pub denied: Option<String>,
+}
+
+tokio::task_local! {
+    static TRAIL: RefCell<RequestTrail>;
+}
+
+impl RequestTrail {
+    /// Does the work of a request; gives what it did beside what it came to.
+    pub async fn of<F: Future>(work: F) -> (F::Output, Self) {
+        let work = async {
+            let output = work.await;
+            (output, TRAIL.with(RefCell::take))
+        };
+        TRAIL.scope(RefCell::default(), work).await
+    }
+
+    /// Whether anybody wants to know of changes.
+    pub fn is_kept() -> bool {
+        TRAIL.try_with(|_| ()).is_ok()
+    }
+
+    /// Notes changes that the request at hand has made.
+    pub fn note(changes: impl IntoIterator<Item = RecordedChange>) {
+        // Nobody wants to know of what the server does by itself.
+        TRAIL.try_with(|trail| trail.borrow_mut().changes.extend(changes)).unwrap_or_default();
+    }
+
+    /// Notes that the request at hand has asked for what is somebody else's.
+    pub fn note_denied(target: impl FnOnce() -> String) {
+        TRAIL.try_with(|trail| trail.borrow_mut().denied = Some(target())).unwrap_or_default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_leaves_a_trail_of_its_own() {
+        let change = |target: &str| RecordedChange { target: target.to_owned(), before: None, after: None };
+        RequestTrail::note([change("lost")]);
+        assert!(!RequestTrail::is_kept());
+        let ask = |target: &'static str| async move {
+            RequestTrail::note([change(target)]);
+            tokio::task::yield_now().await;
+            RequestTrail::note_denied(|| target.to_owned());
+            RequestTrail::is_kept()
+        };
+        let ((one, of_one), (other, of_other)) =
+            tokio::join!(RequestTrail::of(ask("tools/a")), RequestTrail::of(ask("tools/b")));
+        assert!(one && other);
+        assert_eq!((of_one.changes, of_one.denied), (vec![change("tools/a")], Some("tools/a".to_owned())));
+        assert_eq!((of_other.changes, of_other.denied), (vec![change("tools/b")], Some("tools/b".to_owned())));
+    }
+}

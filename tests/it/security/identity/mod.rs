@@ -1,0 +1,40 @@
+//! A server that tells callers apart: who gets in, what each may do, and what is nobody else's.
+
+mod audit;
+mod keys;
+mod matrix;
+mod ownership;
+mod usable;
+
+use serde_json::{Value, json};
+
+use crate::common::{Client, TestServer};
+
+/// The first administrator's key.
+pub(super) const ADMIN: &str = "Vt7qYx2LmR9cZw4KpHs8NbJd3FgUa6Eo";
+/// A secret that signs tokens.
+pub(super) const SECRET: &str = "Qm7Zt1kXvR4cN8yWb3Hs6LpDf0JgUa5E9oTiKe2MxBz";
+
+/// The variables of a server that tells callers apart.
+pub(super) fn variables<'a>(others: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let own = [("AUTH_ENABLED", "true"), ("AUTH_SECRET_KEY", SECRET), ("AUTH_BOOTSTRAP_KEY", ADMIN)];
+    own.into_iter().chain(others.iter().copied()).collect()
+}
+
+/// A key with these members, made by the administrator.
+pub(super) async fn new_key(server: &TestServer, members: Value) -> String {
+    let mut body = json!({"name": "story"});
+    body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    let made = server.with_credential(ADMIN).post("/api/auth/keys", &body).await.expect(201);
+    made["key"].as_str().unwrap().to_owned()
+}
+
+/// A client with such a key.
+pub(super) async fn client_with(server: &TestServer, members: Value) -> Client {
+    server.with_credential(&new_key(server, members).await)
+}
+
+/// A client of this user.
+pub(super) async fn user(server: &TestServer, name: &str) -> Client {
+    client_with(server, json!({"role": "user", "user_id": name})).await
+}
