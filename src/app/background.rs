@@ -18,16 +18,14 @@ const PURGE_INTERVAL: Duration = Duration::from_secs(60);
 pub(super) async fn spawn(shared: &Shared, modules: &Modules) -> Vec<BackgroundTask> {
     let Shared { settings, stores, clock, .. } = shared.clone();
     let Modules { client, grounding, datasources, tools, identity, .. } = modules;
-    let (identity, auditing) = (identity.clone(), identity.clone());
     let embedder = EmbeddingRefresher::new(grounding.clone(), settings.clone(), client.clone());
     let refresher =
         GroundingRefresher::open(grounding.clone(), settings.clone(), datasources.clone(), tools.clone(), clock).await;
     let storage = settings.snapshot().storage.clone();
     let (limits, live, client) = (client.clone(), settings.clone(), client.clone());
     let (summarizer, watched) = (modules.summarizer.clone(), modules.monitoring.clone());
-    vec![
-        BackgroundTask::spawn("keys", move || identity.clone().follow_keys()),
-        BackgroundTask::spawn("audit", move || auditing.clone().write_refusals()),
+    let mut tasks = identity.start();
+    tasks.extend([
         BackgroundTask::spawn("retention", move || purge(stores.clone(), storage.clone())),
         BackgroundTask::spawn("summaries", move || {
             write_summaries(summarizer.clone(), settings.clone(), client.clone())
@@ -36,7 +34,8 @@ pub(super) async fn spawn(shared: &Shared, modules: &Modules) -> Vec<BackgroundT
         BackgroundTask::spawn("monitoring", move || watched.clone().run_probes()),
         BackgroundTask::spawn("embeddings", move || embedder.clone().run()),
         BackgroundTask::spawn("grounding", move || refresher.clone().run()),
-    ]
+    ]);
+    tasks
 }
 
 async fn purge(stores: Stores, settings: Arc<StorageSettings>) {

@@ -6,7 +6,7 @@ use super::events::EventSender;
 use super::intent::Intent;
 use super::request::{ChatOptions, ConversationKey, UserRequest};
 use super::service::ChatService;
-use crate::kernel::{Deadline, Error, Lenient, UserId};
+use crate::kernel::{Caller, Deadline, Error, Lenient, UserId};
 
 /// A chat request that nobody waits for.
 pub struct StartedChat {
@@ -30,9 +30,9 @@ pub struct PlanPreview {
 }
 
 impl ChatService {
-    /// Begins a request of nobody in particular whose answer is only recorded, under this name: see `/v1/executions`.
-    pub async fn start(&self, prompt: String, name: UserId) -> StartedChat {
-        let request = UserRequest::new(prompt, None).in_conversation(Some(ConversationKey::Shared(name)));
+    /// Begins a request of `caller` whose answer is only recorded, under this name: see `/v1/executions`.
+    pub async fn start(&self, prompt: String, name: UserId, caller: Caller) -> StartedChat {
+        let request = UserRequest::new(prompt, None, caller).in_conversation(Some(ConversationKey::Shared(name)));
         let recorded = self.begin(request, self.settings.snapshot()).await;
         let (service, execution_id) = (self.clone(), recorded.recorder.id().to_owned());
         let work = async move { drop(service.carry_out(recorded, EventSender::default()).await) };
@@ -40,12 +40,12 @@ impl ChatService {
     }
 
     /// Routes and plans a prompt without carrying anything out; `intent` is a label that the request gives itself.
-    pub async fn preview(&self, prompt: String, intent: Option<&str>) -> Result<PlanPreview, Error> {
+    pub async fn preview(&self, prompt: String, intent: Option<&str>, caller: Caller) -> Result<PlanPreview, Error> {
         // A label that is none counts as none, as a guess does better than a refusal.
         let intent = intent.and_then(|label| Intent::read(&Value::from(label)).ok());
         let options = ChatOptions { intent, ..ChatOptions::default() };
-        let request = UserRequest::new(prompt, None).with_metadata(Map::new(), options);
-        let settings = self.settings_for_trial();
+        let settings = self.settings_for_trial(&caller);
+        let request = UserRequest::new(prompt, None, caller).with_metadata(Map::new(), options);
         let deadline = Deadline::after(settings.orchestration.timeout);
         let (classification, plan) = self.plan(&request, &settings, deadline).await?;
         Ok(PlanPreview {

@@ -45,10 +45,11 @@ mod tests {
     use crate::chat::task::Action;
     use crate::grounding::{Candidate, ResourceKind};
     use crate::grounding::{Clarity, Findings};
+    use crate::kernel::Caller;
     use crate::settings::{Environment, load};
 
     fn request(options: ChatOptions) -> UserRequest {
-        UserRequest::new("What?".to_owned(), None).with_metadata(Map::new(), options)
+        UserRequest::new("What?".to_owned(), None, Caller::unrestricted()).with_metadata(Map::new(), options)
     }
 
     fn route(intent: Intent) -> RoutingDecision {

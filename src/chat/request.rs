@@ -31,16 +31,10 @@ pub struct UserRequest {
 }
 
 impl UserRequest {
-    /// A request of `user`, or of nobody in particular, which belongs to no conversation.
-    pub fn new(prompt: String, user: Option<UserId>) -> Self {
+    /// A request that `caller` makes for `user`, or for nobody in particular, and which belongs to no conversation.
+    pub fn new(prompt: String, user: Option<UserId>, caller: Caller) -> Self {
         let (metadata, options) = (Map::new(), ChatOptions::default());
-        let caller = Caller::unrestricted();
         Self { prompt, caller, user, conversation: None, system_prompt: None, metadata, options }
-    }
-
-    /// Made by this caller.
-    pub fn by(self, caller: Caller) -> Self {
-        Self { caller, ..self }
     }
 
     /// With the conversation that the memory has under this key, if there is one.

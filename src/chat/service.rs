@@ -22,7 +22,7 @@ use super::response::{ChatResponse, Progress};
 use super::router;
 use super::web_sources::WebSources;
 use crate::executions::ExecutionRecorder;
-use crate::kernel::{Clock, Deadline, Error, ErrorKind, Role};
+use crate::kernel::{Caller, Clock, Deadline, Error, ErrorKind, Role};
 use crate::memory::{ContextMessage, ResponseCache};
 use crate::settings::{CacheSettings, IntentClassifier, MemorySettings, Settings, SharedSettings};
 use crate::storage::ExecutionStore;
@@ -88,9 +88,9 @@ impl ChatService {
         self.clock.now_ms()
     }
 
-    /// The settings as they are now, but with neither memory nor cache: what is only tried leaves no trace there.
-    pub(super) fn settings_for_trial(&self) -> Settings {
-        let mut settings = self.settings.snapshot();
+    /// The settings as they are now for this caller, but with neither memory nor cache: what is only tried leaves no trace there.
+    pub(super) fn settings_for_trial(&self, caller: &Caller) -> Settings {
+        let mut settings = self.settings.usable_by(self.settings.snapshot(), caller);
         settings.memory = Arc::new(MemorySettings { enabled: false, ..MemorySettings::clone(&settings.memory) });
         settings.cache = Arc::new(CacheSettings { enabled: false, ..CacheSettings::clone(&settings.cache) });
         settings

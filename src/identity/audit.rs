@@ -69,8 +69,8 @@ impl AuditLog {
     }
 
     /// Has it written soon that a request was refused.
-    pub(super) fn refused(&self, request: &AuditedRequest, by: Option<&Caller>, target: Option<String>, status: u16) {
-        let record = AuditRecord { target, ..self.record(request, by, REFUSED, status) };
+    pub(super) fn refused(&self, request: AuditedRequest, by: Option<&Caller>, target: Option<String>, status: u16) {
+        let record = AuditRecord { target, ..self.record(&request, by, REFUSED, status) };
         if self.refusals.try_send(record).is_err() {
             self.unwritten.fetch_add(1, Ordering::Relaxed);
         }

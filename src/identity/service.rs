@@ -8,7 +8,7 @@ use super::audit::AuditLog;
 use super::authenticator::{Authenticator, TICKET_SECONDS, Unrecognised};
 use super::key_ring::KeyRing;
 use super::token::{TokenClaims, TokenVerifier};
-use crate::kernel::{AccessRole, Caller, Clock, Error, ErrorKind, Grants, UserId, new_id};
+use crate::kernel::{AccessRole, BackgroundTask, Caller, Clock, Error, ErrorKind, Grants, UserId, new_id};
 use crate::outbound::HttpClient;
 use crate::settings::AuthSettings;
 use crate::storage::{ApiKeyRecord, IdentityStore, KeysRevision};
@@ -176,22 +176,26 @@ impl IdentityService {
         Ok(IssuedToken { token, lifetime_seconds })
     }
 
-    /// Writes down who was refused. Never ends.
-    pub async fn write_refusals(self) {
-        self.audit.write_refusals().await;
+    /// Starts what goes on beside the requests where callers are told apart.
+    pub fn start(&self) -> Vec<BackgroundTask> {
+        if !self.settings.enabled {
+            return Vec::new();
+        }
+        let (keys, audit) = (self.clone(), self.audit.clone());
+        let mut tasks = self.store.start();
+        tasks.push(BackgroundTask::spawn("keys", move || keys.clone().follow_keys()));
+        tasks.push(BackgroundTask::spawn("audit", move || audit.clone().write_refusals()));
+        tasks
     }
 
     /// Keeps the keys as they are in the store, whoever changes them, and notes there when they were used. Never ends.
-    pub async fn follow_keys(self) {
+    async fn follow_keys(self) {
         let (mut revision, mut noted_ms) = (None, 0);
         let mut ticks = tokio::time::interval(POLL_INTERVAL);
         for poll in 1_u32.. {
             tokio::select! {
                 _ = ticks.tick() => {}
                 () = self.store.keys_changed() => {}
-            }
-            if !self.settings.enabled {
-                std::future::pending::<()>().await;
             }
             if let Err(error) = self.follow_once(&mut revision).await {
                 tracing::debug!(%error, "the keys can't be looked at now");

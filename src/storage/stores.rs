@@ -106,8 +106,7 @@ impl Stores {
             OptionFuture::from(postgres.as_ref().map(Failover::start)).map(Option::transpose),
         )?;
         let identity = IdentityStore::new(identity, postgres.clone(), clock.clone());
-        let reconnecting = of_redis.into_iter().chain(of_postgres).chain(identity.start());
-        let reconnecting = Arc::new(Mutex::new(reconnecting.collect()));
+        let reconnecting = Arc::new(Mutex::new(of_redis.into_iter().chain(of_postgres).collect()));
         Ok(Self {
             conversations: ConversationStore { embedded: conversations, redis: redis.clone() },
             cache: CacheStore {

@@ -10,7 +10,7 @@ use crate::chat::request::UserRequest;
 use crate::chat::service::ChatService;
 use crate::chat::task::{AgentChoice, TaskKind};
 use crate::grounding::ResourceKind;
-use crate::kernel::{Deadline, Error, JsonReader};
+use crate::kernel::{Caller, Deadline, Error, JsonReader};
 use crate::llm::{ChatRequest, LlmError};
 use crate::settings::Settings;
 
@@ -19,9 +19,13 @@ const MAX_CONCURRENT: usize = 4;
 
 /// Tries these prompts: each is planned, and the model asked which of the functions it is offered it would call; nothing is carried
 /// out but what rows are expected of. The outcome is kept for the next time.
-pub(in crate::chat) async fn evaluate(service: &ChatService, cases: Vec<EvaluationCase>) -> Evaluation {
-    let settings = service.settings_for_trial();
-    let tries: Vec<_> = cases.iter().map(|case| try_case(service, case, &settings)).collect();
+pub(in crate::chat) async fn evaluate(
+    service: &ChatService,
+    cases: Vec<EvaluationCase>,
+    caller: &Caller,
+) -> Evaluation {
+    let settings = service.settings_for_trial(caller);
+    let tries: Vec<_> = cases.iter().map(|case| try_case(service, case, &settings, caller)).collect();
     let results: Vec<_> = futures_util::stream::iter(tries).buffered(MAX_CONCURRENT).collect().await;
     let store = &service.services().evaluations;
     let previous = store.last().await.unwrap_or_else(|error| {
@@ -38,10 +42,10 @@ pub(in crate::chat) async fn evaluate(service: &ChatService, cases: Vec<Evaluati
     Evaluation::new(results, previous)
 }
 
-async fn try_case(service: &ChatService, case: &EvaluationCase, settings: &Settings) -> CaseResult {
+async fn try_case(service: &ChatService, case: &EvaluationCase, settings: &Settings, caller: &Caller) -> CaseResult {
     let deadline = Deadline::after(settings.orchestration.timeout);
-    let request =
-        UserRequest::new(case.prompt.clone(), None).with_metadata(case.metadata.clone(), case.options.clone());
+    let request = UserRequest::new(case.prompt.clone(), None, caller.clone())
+        .with_metadata(case.metadata.clone(), case.options.clone());
     let mut result = CaseResult::of(case);
     match route(service, &request, settings, deadline).await {
         Ok((plan, called)) => {

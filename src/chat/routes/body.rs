@@ -83,7 +83,7 @@ impl ChatBody {
         let user = caller.acting_for(body.user_id.and_then(|user| UserId::parse_speaker(&user).ok()))?;
         let shared = || ConversationKey::Shared(UserId::anonymous());
         let conversation = user.clone().map_or_else(shared, ConversationKey::Own);
-        let request = UserRequest::new(body.prompt, user).by(caller).in_conversation(Some(conversation));
+        let request = UserRequest::new(body.prompt, user, caller).in_conversation(Some(conversation));
         Ok(request.with_metadata(body.metadata.unwrap_or_default(), body.options))
     }
 }

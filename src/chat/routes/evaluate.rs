@@ -12,7 +12,7 @@ use crate::chat::evaluation;
 use crate::chat::evaluation::{CaseResult, Difference, Evaluation, EvaluationCase, Target, names};
 use crate::chat::request::ChatOptions;
 use crate::chat::routing::Routing;
-use crate::kernel::{Clock, FieldIssue, Fields, Segment};
+use crate::kernel::{Caller, Clock, FieldIssue, Fields, Segment};
 use crate::web::openapi::schema::{Members, anything, list, or_null, pattern, text};
 use crate::web::{BodyErrors, FromFields, JsonBody, JsonReply};
 
@@ -219,7 +219,8 @@ impl From<Evaluation> for EvaluationReport {
     responses((status = 200, description = "What it came to", body = EvaluationReport), BodyErrors))]
 pub(super) async fn evaluate(
     State(service): State<Arc<ChatService>>,
+    caller: Caller,
     JsonBody(body): JsonBody<EvaluateBody>,
 ) -> JsonReply<EvaluationReport> {
-    JsonReply::ok(evaluation::evaluate(&service, body.cases).await.into())
+    JsonReply::ok(evaluation::evaluate(&service, body.cases, &caller).await.into())
 }

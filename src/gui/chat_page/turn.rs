@@ -105,7 +105,7 @@ impl ChatPageService {
         };
         let title = title_of(&draft.text).filter(|_| transcript.title == UNTITLED);
         self.transcripts.add(&transcript.id, message, title).await?;
-        let request = self.request(draft, &transcript, profile).await?.by(caller);
+        let request = self.request(draft, &transcript, profile, caller).await?;
         Ok((self.turn(transcript.id, profile), request))
     }
 
@@ -114,12 +114,13 @@ impl ChatPageService {
         draft: MessageDraft,
         transcript: &Transcript,
         profile: RoutingProfile,
+        caller: Caller,
     ) -> Result<UserRequest, Error> {
         let user = transcript.user_id.as_deref().and_then(|user| UserId::parse(user).ok());
         let key = if draft.use_memory { Some(ConversationKey::Own(memory_key(&transcript.id)?)) } else { None };
         let model = draft.model_id.or_else(|| transcript.model_id.clone());
         let options = draft.options.with_model(model).within(profile.scope(draft.use_tools));
-        Ok(UserRequest::new(draft.text, user)
+        Ok(UserRequest::new(draft.text, user, caller)
             .in_conversation(key)
             .with_system_prompt(self.system_prompt().await)
             .with_metadata(draft.metadata, options))

@@ -8,7 +8,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::prompt::{self, PromptInput};
 use crate::chat::{ChatService, PlanPreview};
-use crate::kernel::{Error, ResourceName, quoted};
+use crate::kernel::{Caller, Error, ResourceName, quoted};
 use crate::settings::IntentClassifier;
 use crate::web::openapi::schema::anything;
 use crate::web::{ApiError, BodyErrors, ErrorBody, JsonReply, OptionalBody, PathName, ReadErrors};
@@ -137,8 +137,8 @@ fn require(sort: &str, name: &ResourceName) -> Result<(), Error> {
 }
 
 /// What comes of a prompt; the error is for a person.
-async fn preview(chat: &ChatService, trial: PipelineTrial) -> Result<PlanPreview, String> {
-    let preview = chat.preview(trial.prompt, trial.intent.as_deref()).await;
+async fn preview(chat: &ChatService, trial: PipelineTrial, caller: Caller) -> Result<PlanPreview, String> {
+    let preview = chat.preview(trial.prompt, trial.intent.as_deref(), caller).await;
     preview.map_err(|error| error.public_detail().to_owned())
 }
 
@@ -174,11 +174,12 @@ pub(super) async fn router(
         (status = 404, description = "No such router", body = ErrorBody), BodyErrors))]
 pub(super) async fn test_router(
     State(chat): State<Arc<ChatService>>,
+    caller: Caller,
     PathName(name): PathName,
     body: OptionalBody,
 ) -> Result<JsonReply<RouterTest>, ApiError> {
     require("Router", &name)?;
-    Ok(JsonReply::ok(match preview(&chat, PipelineTrial::of(&body)).await {
+    Ok(JsonReply::ok(match preview(&chat, PipelineTrial::of(&body), caller).await {
         Ok(PlanPreview { intent, confidence, reason, .. }) => {
             let classification = Some(RouterClassification { intent, confidence, reason });
             RouterTest { success: true, classification, error: None }
@@ -216,11 +217,12 @@ pub(super) async fn planner(PathName(name): PathName) -> Result<JsonReply<TaskPl
         (status = 404, description = "No such planner", body = ErrorBody), BodyErrors))]
 pub(super) async fn test_planner(
     State(chat): State<Arc<ChatService>>,
+    caller: Caller,
     PathName(name): PathName,
     body: OptionalBody,
 ) -> Result<JsonReply<PlannerTest>, ApiError> {
     require("Planner", &name)?;
-    Ok(JsonReply::ok(match preview(&chat, PipelineTrial::of(&body)).await {
+    Ok(JsonReply::ok(match preview(&chat, PipelineTrial::of(&body), caller).await {
         Ok(PlanPreview { tasks, .. }) => PlannerTest { success: true, plan: Some(PlannedTasks { tasks }), error: None },
         Err(error) => PlannerTest { success: false, plan: None, error: Some(error) },
     }))

@@ -7,7 +7,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::prompt::{self, PromptInput};
 use crate::gui::TopologyService;
 use crate::gui::topology::{ComponentTest, GraphEdge, GraphNode, NodeId, RunLogLine, RunProgress, TopologyGraph};
-use crate::kernel::Fields;
+use crate::kernel::{Caller, Fields};
 use crate::web::openapi::schema::{Members, anything, short_text};
 use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, JsonReply, PathId, ReadErrors};
 
@@ -194,9 +194,10 @@ pub(super) async fn graph(State(topology): State<TopologyService>) -> JsonReply<
         (status = 503, description = "Too many are running", body = ErrorBody)))]
 pub(super) async fn execute(
     State(topology): State<TopologyService>,
+    caller: Caller,
     JsonBody(body): JsonBody<FlowStart>,
 ) -> Result<JsonReply<FlowChange>, ApiError> {
-    let execution_id = topology.execute(body.prompt).await?;
+    let execution_id = topology.execute(body.prompt, caller).await?;
     Ok(JsonReply::ok(FlowChange { success: true, execution_id, status: "running", message: "Execution started" }))
 }
 

@@ -2,7 +2,7 @@ use super::node::NodeId;
 use super::services::TopologyServices;
 use crate::agents::AgentEntry;
 use crate::datasources::Source;
-use crate::kernel::{Deadline, Error};
+use crate::kernel::{Caller, Deadline, Error};
 use crate::settings::Settings;
 
 /// What a model is asked when nothing else is given.
@@ -39,7 +39,9 @@ impl TopologyServices {
     }
 
     async fn test_planning(&self, id: &NodeId, prompt: Option<String>) -> Result<String, String> {
-        let preview = self.chat.preview(prompt.unwrap_or_else(|| GREETING.to_owned()), None).await;
+        // Who tests nodes may configure all of them, and is shown no names here.
+        let prompt = prompt.unwrap_or_else(|| GREETING.to_owned());
+        let preview = self.chat.preview(prompt, None, Caller::unrestricted()).await;
         let preview = preview.map_err(|error| error.public_detail().to_owned())?;
         Ok(match id {
             NodeId::IntentRouter => format!("Intent: {} ({:.2})", preview.intent, preview.confidence),

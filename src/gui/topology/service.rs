@@ -5,7 +5,7 @@ use super::node::NodeId;
 use super::progress::{RunProgress, RunRecord, run_status};
 use super::runs::BackgroundRuns;
 use super::services::TopologyServices;
-use crate::kernel::{Clock, Error, ErrorKind, UserId, quoted};
+use crate::kernel::{Caller, Clock, Error, ErrorKind, UserId, quoted};
 use crate::settings::Settings;
 use crate::storage::{Execution, ExecutionStatus, Step};
 
@@ -33,10 +33,10 @@ impl TopologyService {
     }
 
     /// Starts an execution of this prompt, and gives its id.
-    pub(in crate::gui) async fn execute(&self, prompt: String) -> Result<String, Error> {
+    pub(in crate::gui) async fn execute(&self, prompt: String, caller: Caller) -> Result<String, Error> {
         let place = self.runs.place()?;
         let user = UserId::parse(USER).unwrap_or_else(|_| UserId::anonymous());
-        let started = self.services.chat.start(prompt, user).await;
+        let started = self.services.chat.start(prompt, user, caller).await;
         let id = started.execution_id.clone();
         self.runs.run(place, started);
         Ok(id)

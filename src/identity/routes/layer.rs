@@ -1,7 +1,8 @@
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -14,6 +15,8 @@ use crate::settings::ServerSettings;
 use crate::telemetry::request_id;
 use crate::web::{ApiError, PeerAddress};
 
+/// Longest path that the audit log has: whoever is refused chooses it.
+const MAX_PATH_CHARS: usize = 1000;
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// What a ticket is called in the query.
 const TICKET: &str = "ticket";
@@ -41,38 +44,64 @@ pub async fn authenticate(State(layer): State<AuthenticationLayer>, mut request:
         return next.run(request).await;
     }
     let Some(demand) = layer.demanded(&request) else { return next.run(request).await };
-    let Demand { access, credential, asked } = demand;
+    let Demand { access, credential, facts } = demand;
     let audit = &layer.service.audit;
     let caller = match layer.recognise(credential).await {
         Ok(caller) => caller,
         Err(refusal) => {
-            audit.refused(&asked, None, None, refusal.status().as_u16());
+            audit.refused(facts.told(), None, None, refusal.status().as_u16());
             return refusal.into_response();
         }
     };
     if let Some(lacking) = access.lacking(&caller) {
         let refusal =
             ApiError::from(Error::new(ErrorKind::Forbidden, format!("This needs the scope {}", lacking.as_str())));
-        audit.refused(&asked, Some(&caller), Some(format!("scope {}", lacking.as_str())), refusal.status().as_u16());
+        audit.refused(
+            facts.told(),
+            Some(&caller),
+            Some(format!("scope {}", lacking.as_str())),
+            refusal.status().as_u16(),
+        );
         return refusal.into_response();
     }
     request.extensions_mut().insert(caller.clone());
     let (response, RequestTrail { changes, denied }) = RequestTrail::of(next.run(request)).await;
     let status = response.status();
     if !changes.is_empty() {
-        audit.changed(&asked, &caller, changes, status.as_u16()).await;
+        audit.changed(&facts.told(), &caller, changes, status.as_u16()).await;
     }
     if denied.is_some() || status == StatusCode::FORBIDDEN {
-        audit.refused(&asked, Some(&caller), denied, status.as_u16());
+        audit.refused(facts.told(), Some(&caller), denied, status.as_u16());
     }
     response
 }
 
 /// What a request needs that is not open to all, and what it comes with.
-struct Demand {
+struct Demand<'a> {
     access: OperationAccess,
     credential: Result<Credential, ApiError>,
-    asked: AuditedRequest,
+    facts: RequestFacts<'a>,
+}
+
+/// What the audit log may want to know of a request, which few are told of.
+struct RequestFacts<'a> {
+    method: Method,
+    uri: Uri,
+    operation: Option<&'a MappedOperation>,
+    address: Option<IpAddr>,
+}
+
+impl RequestFacts<'_> {
+    /// As the audit log tells of it.
+    fn told(&self) -> AuditedRequest {
+        AuditedRequest {
+            method: self.method.as_str().to_owned(),
+            path: self.uri.path().chars().take(MAX_PATH_CHARS).collect(),
+            operation: self.operation.map(|operation| operation.id.clone()).unwrap_or_default(),
+            address: self.address.map(|address| address.to_string()),
+            request_id: request_id(),
+        }
+    }
 }
 
 /// What says who makes a request.
@@ -84,7 +113,7 @@ enum Credential {
 }
 
 impl AuthenticationLayer {
-    fn demanded(&self, request: &Request) -> Option<Demand> {
+    fn demanded(&self, request: &Request) -> Option<Demand<'_>> {
         // What nothing is mounted at is told to all alike.
         let path = request.extensions().get::<MatchedPath>()?.as_str();
         let operation = self.operations.find(path, request.method().as_str());
@@ -92,19 +121,14 @@ impl AuthenticationLayer {
         if access == OperationAccess::Public {
             return None;
         }
-        let asked = self.audited(request, operation);
-        Some(Demand { access, credential: credential(request, operation), asked })
-    }
-
-    fn audited(&self, request: &Request, operation: Option<&MappedOperation>) -> AuditedRequest {
         let peer = request.extensions().get::<PeerAddress>();
-        AuditedRequest {
-            method: request.method().as_str().to_owned(),
-            path: request.uri().path().to_owned(),
-            operation: operation.map(|operation| operation.id.clone()).unwrap_or_default(),
-            address: peer.map(|peer| peer.client(request.headers(), &self.server.trusted_proxies).to_string()),
-            request_id: request_id(),
-        }
+        let facts = RequestFacts {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            operation,
+            address: peer.map(|peer| peer.client(request.headers(), &self.server.trusted_proxies)),
+        };
+        Some(Demand { access, credential: credential(request, operation), facts })
     }
 
     async fn recognise(&self, credential: Result<Credential, ApiError>) -> Result<Caller, ApiError> {
@@ -154,12 +178,12 @@ fn unusable() -> ApiError {
     )
 }
 
-/// The one value of a header.
+/// The one value of a header; an empty one says nothing.
 fn only(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, ApiError> {
     let mut values = headers.get_all(&name).iter();
     let Some(value) = values.next() else { return Ok(None) };
-    let value = value.to_str().ok().map(str::trim).filter(|value| !value.is_empty() && values.next().is_none());
-    value.map(Some).ok_or_else(unusable)
+    let value = value.to_str().ok().map(str::trim).filter(|_| values.next().is_none()).ok_or_else(unusable)?;
+    Ok(Some(value).filter(|value| !value.is_empty()))
 }
 
 /// What stands behind the word `Bearer`, however it is written.

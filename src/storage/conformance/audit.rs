@@ -220,6 +220,7 @@ async fn open(folder: &TempDir, dsn: Option<&Secret>) -> Stores {
 
 /// Waits until everything is in Postgres.
 async fn moved(stores: &Stores) {
+    let _moving = stores.identity.start();
     for _ in 0..500 {
         if embedded(stores).await == 0 {
             return;

@@ -3,8 +3,8 @@ use super::store::IdentityStore;
 use crate::kernel::BackgroundTask;
 
 impl IdentityStore {
-    /// Starts what goes on as long as there is Postgres.
-    pub(in crate::storage) fn start(&self) -> Vec<BackgroundTask> {
+    /// Starts what goes on with Postgres where callers are told apart: hears of changed keys, and moves audit records there.
+    pub fn start(&self) -> Vec<BackgroundTask> {
         let Some(postgres) = self.postgres.clone() else { return Vec::new() };
         let (identity, to_move, changed) = (self.clone(), postgres.clone(), self.changed.clone());
         vec![

@@ -1,9 +1,11 @@
 //! Which agents, data sources and tools a caller uses: directly, and in chat.
 
-use serde_json::{Value, json};
+use std::time::Duration;
+
+use serde_json::json;
 
 use super::{ADMIN, client_with, variables};
-use crate::common::{TestServer, Upstream};
+use crate::common::{Client, TestServer, Upstream};
 
 async fn server_with_tools(llm: &Upstream, upstream: &Upstream) -> TestServer {
     let server = TestServer::with_llm(llm, &variables(&[])).await;
@@ -66,13 +68,12 @@ async fn chat_selects_offers_and_names_only_what_the_caller_may_use() {
     for prompt in prompts {
         for metadata in &metadata {
             let body = json!({"prompt": prompt, "metadata": metadata});
-            let answer = client.post("/v1/chat", &body).await;
-            assert_only_own(prompt, metadata, &answer.text);
+            client.post("/v1/chat", &body).await;
         }
     }
     assert!(upstream.seen().is_empty(), "nothing was asked that he may not use: {:?}", upstream.seen().len());
     for seen in llm.chats() {
-        let mut body: Value = seen.body.clone();
+        let mut body = seen.body.clone();
         // The prompt itself may name anything.
         body["messages"].as_array_mut().unwrap().retain(|message| message["role"] != "user");
         let told = body.to_string();
@@ -87,15 +88,42 @@ async fn chat_selects_offers_and_names_only_what_the_caller_may_use() {
     assert!(!upstream.seen().is_empty());
 }
 
-/// No step of a reply names what the caller may not use.
-fn assert_only_own(prompt: &str, metadata: &Value, text: &str) {
-    let reply: Value = serde_json::from_str(text).unwrap();
-    let targets = [&reply["metadata"]["routing"]["targets"], &reply["metadata"]["steps"], &reply["metadata"]["plan"]];
-    for targets in targets {
-        for target in targets.as_array().into_iter().flatten() {
-            let has_run = target["status"] == "completed";
-            let names = ["payroll", "lawyer", "ledger"].iter().any(|name| target["target"] == *name);
-            assert!(!(has_run && names), "{prompt} {metadata}: {text}");
+#[tokio::test]
+async fn what_tries_prompts_out_uses_no_more_than_a_chat_would() {
+    let (llm, upstream) = (Upstream::saying("Done").await, Upstream::answering(json!({"answer": "x"})).await);
+    let server = server_with_tools(&llm, &upstream).await;
+    let scopes = json!(["chat", "monitoring", "executions:all"]);
+    let narrow = client_with(&server, json!({"role": "admin", "scopes": scopes})).await;
+    let whole = server.with_credential(ADMIN);
+    let case = json!({"prompt": "Which bookings are in the ledger?", "expect": ["datasource:ledger"],
+        "metadata": {"datasource": "ledger"}, "rows": [{"answer": "x"}]});
+    let evaluation = json!({"cases": [case]});
+    let preview = json!({"user_input": "Ask the agent lawyer about contracts", "input_text": "x"});
+
+    let report = narrow.post("/api/chat/evaluate", &evaluation).await.expect(200);
+    assert_eq!(report["passed"], 0, "{report}");
+    let plan = narrow.post("/api/planners/default/test", &preview).await;
+    assert!(plan.status == 200 && !plan.text.contains("lawyer"), "{}", plan.text);
+    let input = json!({"input_data": {"prompt": "Ask the agent lawyer about contracts"}});
+    let started = narrow.post("/api/topology/execute", &input).await.expect(200);
+    wait_for_end(&narrow, started["execution_id"].as_str().unwrap()).await;
+    assert!(upstream.seen().is_empty(), "nothing was asked that he may not use");
+
+    // Whoever may use them reaches them this way.
+    let plan = whole.post("/api/planners/default/test", &preview).await;
+    assert!(plan.text.contains("lawyer"), "{}", plan.text);
+    let started = whole.post("/api/topology/execute", &input).await.expect(200);
+    wait_for_end(&whole, started["execution_id"].as_str().unwrap()).await;
+    assert!(!upstream.seen().is_empty());
+}
+
+async fn wait_for_end(client: &Client, execution: &str) {
+    for _ in 0..200 {
+        let found = client.get(&format!("/v1/executions/{execution}")).await.expect(200);
+        if found["execution"]["status"] != "running" {
+            return;
         }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    panic!("the execution does not end");
 }
