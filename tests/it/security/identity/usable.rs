@@ -98,7 +98,7 @@ async fn what_tries_prompts_out_uses_no_more_than_a_chat_would() {
     let case = json!({"prompt": "Which bookings are in the ledger?", "expect": ["datasource:ledger"],
         "metadata": {"datasource": "ledger"}, "rows": [{"answer": "x"}]});
     let evaluation = json!({"cases": [case]});
-    let preview = json!({"user_input": "Ask the agent lawyer about contracts", "input_text": "x"});
+    let preview = json!({"user_input": "Ask the agent lawyer about contracts"});
 
     let report = narrow.post("/api/chat/evaluate", &evaluation).await.expect(200);
     assert_eq!(report["passed"], 0, "{report}");
