@@ -9,8 +9,8 @@ use crate::kernel::{Error, Secret};
 pub const KEY_PREFIX: &str = "osk_";
 /// Characters of a key.
 pub const KEY_LENGTH: usize = KEY_PREFIX.len() + 43;
-/// Longest name of a key.
-const MAX_LABEL_CHARS: usize = 100;
+/// Longest name of a key, or of something that it is for, in characters.
+pub const MAX_LABEL_CHARS: usize = 100;
 /// Characters of a key that people are shown.
 const SHOWN_CHARS: usize = 12;
 

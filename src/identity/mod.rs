@@ -13,6 +13,6 @@ pub mod routes;
 mod service;
 pub mod token;
 
-pub use api_key::{KEY_LENGTH, KEY_PREFIX, NewApiKey, hash, label};
+pub use api_key::{KEY_LENGTH, KEY_PREFIX, MAX_LABEL_CHARS, NewApiKey, hash, label};
 pub use command_token::command_token;
 pub use service::IdentityService;

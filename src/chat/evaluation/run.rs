@@ -1,4 +1,4 @@
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use serde_json::Value;
 
 use super::case::{EvaluationCase, Target};
@@ -25,7 +25,8 @@ pub(in crate::chat) async fn evaluate(
     caller: &Caller,
 ) -> Evaluation {
     let settings = service.settings_for_trial(caller);
-    let tries: Vec<_> = cases.iter().map(|case| try_case(service, case, &settings, caller)).collect();
+    // Boxed, because the compiler follows the types of futures only so deep.
+    let tries: Vec<_> = cases.iter().map(|case| try_case(service, case, &settings, caller).boxed()).collect();
     let results: Vec<_> = futures_util::stream::iter(tries).buffered(MAX_CONCURRENT).collect().await;
     let store = &service.services().evaluations;
     let previous = store.last().await.unwrap_or_else(|error| {

@@ -7,19 +7,16 @@ use serde_json::json;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::identity::IdentityService;
-use crate::identity::label;
 use crate::identity::service::KeyDraft;
+use crate::identity::{IdentityService, MAX_LABEL_CHARS, label};
 use crate::kernel::{
     AccessRole, Caller, Clock, Fields, Grants, Permission, RecordedChange, RequestTrail, UserId, version_of,
 };
 use crate::storage::ApiKeyRecord;
-use crate::web::openapi::schema::{Members, integer, list, name_of, or_null, pattern, short_text};
+use crate::web::openapi::schema::{Members, bounded_pattern, integer, list, name_of, or_null, pattern};
 use crate::web::openapi::texts;
 use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, JsonReply, PathId, ReadErrors};
 
-/// Longest name of a key and of a tenant, in characters.
-const MAX_NAME_CHARS: usize = 100;
 /// Days that a key may be good for.
 const LIFETIMES: std::ops::RangeInclusive<i64> = 1..=3650;
 const DAY: Duration = Duration::from_secs(86_400);
@@ -120,11 +117,11 @@ impl PartialSchema for NewKey {
     fn schema() -> RefOr<Schema> {
         let scope = pattern(scope_pattern());
         Members::new()
-            .required("name", "What it is for.", short_text(MAX_NAME_CHARS))
+            .required("name", "What it is for.", label_text())
             .required("role", "What it may do.", name_of(AccessRole::ALL.map(|(_, name)| name)))
             .optional("scopes", "Narrows what the role may; null: all of that.", or_null(list(scope)))
             .optional("user_id", "Whom it acts for; null: for itself.", or_null(texts::speaker()))
-            .optional("tenant", "The organisation, for rights on rows.", or_null(short_text(MAX_NAME_CHARS)))
+            .optional("tenant", "The organisation, for rights on rows.", or_null(label_text()))
             .optional("expires_in_days", "How long it is good for; null: until it is revoked.", or_null(integer(&LIFETIMES)))
             .with_example(
                 "A key to make.",
@@ -134,6 +131,12 @@ impl PartialSchema for NewKey {
 }
 
 impl ToSchema for NewKey {}
+
+/// What [`label`] takes.
+fn label_text() -> Schema {
+    let control = r"\x00-\x1f\x7f-\x9f";
+    bounded_pattern(format!(r"^[^{control}]*[^\s{control}][^{control}]*$"), &(1..=MAX_LABEL_CHARS))
+}
 
 /// The names of all permissions, and the form of those to use one resource.
 pub(super) fn scope_pattern() -> String {
@@ -168,11 +171,16 @@ impl FromFields for NewKey {
                 role,
                 scopes: read_scopes(fields),
                 owner: read_owner(fields),
-                tenant: fields.optional::<String>("tenant").filter(|tenant| !tenant.is_empty()),
+                tenant: read_tenant(fields),
                 lifetime: days.and_then(|days| u32::try_from(days).ok()).map(|days| DAY * days),
             })
         })
     }
+}
+
+fn read_tenant(fields: &mut Fields<'_>) -> Option<String> {
+    let tenant: String = fields.optional("tenant")?;
+    label(&tenant).map_err(|expected| fields.reject("tenant", expected)).ok()
 }
 
 fn read_owner(fields: &mut Fields<'_>) -> Option<UserId> {
