@@ -4,85 +4,34 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark may panic")]
 
+#[path = "micro/authentication.rs"]
+mod authentication;
+#[path = "micro/server.rs"]
+mod server;
+
 use std::hint::black_box;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::http::{Method, Request, StatusCode, header};
+use axum::http::{Method, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use orchestrator_studio::app::{App, Platform, load_settings};
 use orchestrator_studio::identity::token::{KeySet, TokenClaims, TokenReader};
 use orchestrator_studio::kernel::{JsonReader, Redaction, Secret, StreamRedactor};
 use orchestrator_studio::settings::{AuthSettings, Environment, TokenAlgorithm, load};
 use ring::rand::SystemRandom;
 use ring::rsa::{KeyPairComponents, PublicKeyComponents};
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
-use serde_json::{Map, Value, json};
-use tempfile::TempDir;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
-use tower::ServiceExt;
 
-const AGENTS: usize = 50;
-const MESSAGES: usize = 50;
+use authentication::authentication;
+use server::Server;
+
 const SECRETS: usize = 50;
 /// The examples of RFC 7515, whose RSA key signs the tokens here.
 const SIGNED: &str = include_str!("../tests/data/json_web_signatures/rfc7515.json");
 const NOW: i64 = 1_800_000_000;
-
-/// An application with resources that prompts may reach, and a conversation.
-struct Server {
-    router: Router,
-    _app: App,
-    _folder: TempDir,
-}
-
-impl Server {
-    async fn start() -> Self {
-        let folder = TempDir::new().unwrap();
-        let entry = |nth: usize| {
-            let metadata = json!({"description": format!("Knows the contracts of region {nth}")});
-            (format!("agent-{nth}"), json!({"url": "http://127.0.0.1:9", "metadata": metadata}))
-        };
-        let agents: Map<_, _> = (0..AGENTS).map(entry).collect();
-        // Nobody answers there: what the guard refuses does not get so far.
-        let config = json!({"description": "Orders, invoices and customers"});
-        let shop = json!({"shop": {"type": "postgres", "url": "postgres://u@127.0.0.1:9/shop", "config": config}});
-        let missing = folder.path().join("none").display().to_string();
-        let environment = Environment::from_pairs([
-            ("DATA_DIR", folder.path().join("data").display().to_string()),
-            ("INTENT_CLASSIFIER", "rules".to_owned()),
-            ("GROUNDING_REFRESH_SECONDS", "0".to_owned()),
-            ("MEMORY_MAX_MESSAGES", MESSAGES.to_string()),
-            ("EXTERNAL_AGENTS", Value::Object(agents).to_string()),
-            ("DATASOURCES", shop.to_string()),
-            ("AGENTS_CONFIG_PATH", missing.clone()),
-            ("DATASOURCES_CONFIG_PATH", missing.clone()),
-            ("TOOLS_CONFIG_PATH", missing.clone()),
-            ("LLM_CONFIG_PATH", missing),
-        ]);
-        let app = App::build(load_settings(environment).unwrap(), Platform::system()).await.unwrap();
-        let server = Self { router: app.router.clone(), _app: app, _folder: folder };
-        for nth in 0..MESSAGES {
-            let role = if nth % 2 == 0 { "user" } else { "assistant" };
-            let message =
-                json!({"role": role, "content": format!("Sentence {nth} of what was said about the contracts")});
-            server.call(Method::POST, "/api/memory/ada/message", &message.to_string()).await;
-        }
-        server
-    }
-
-    async fn call(&self, method: Method, path: &str, body: &str) -> (StatusCode, Value) {
-        let request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
-        let request = request.header(header::CONTENT_TYPE, "application/json").body(Body::from(body.to_owned()));
-        let reply = self.router.clone().oneshot(request.unwrap()).await.unwrap();
-        let status = reply.status();
-        let body = to_bytes(reply.into_body(), usize::MAX).await.unwrap();
-        (status, serde_json::from_slice(&body).unwrap_or_default())
-    }
-}
 
 /// What is asked of a server, by what it measures, and a member of the reply that shows that it did.
 const ROUTES: [(&str, Method, &str, &str, &str); 7] = [
@@ -127,15 +76,18 @@ const ROUTES: [(&str, Method, &str, &str, &str); 7] = [
 
 fn routes(criterion: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
-    let server = runtime.block_on(Server::start());
+    let server = runtime.block_on(Server::start(&[]));
+    runtime.block_on(server.converse());
     let mut group = criterion.benchmark_group("route");
     for (name, method, path, body, member) in ROUTES {
-        let (status, reply) = runtime.block_on(server.call(method.clone(), path, body));
+        let (status, reply) = runtime.block_on(server.call(method.clone(), path, body, None));
         let wanted = if name.ends_with("refused") { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
         assert_eq!(status, wanted, "{name}: {reply}");
         assert!(member.is_empty() || !reply[member].is_null(), "{name}: {reply}");
         group.bench_function(name, |bencher| {
-            bencher.to_async(&runtime).iter(|| async { black_box(server.call(method.clone(), path, body).await) });
+            bencher
+                .to_async(&runtime)
+                .iter(|| async { black_box(server.call(method.clone(), path, body, None).await) });
         });
     }
     group.finish();
@@ -282,5 +234,5 @@ fn tokens(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, json_reader, redaction, tokens, routes);
+criterion_group!(benches, json_reader, redaction, tokens, authentication, routes);
 criterion_main!(benches);
