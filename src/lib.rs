@@ -11,6 +11,7 @@ pub mod grounding;
 mod gui;
 pub mod identity;
 pub mod kernel;
+mod limits;
 mod llm;
 mod memory;
 mod monitoring;

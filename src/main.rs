@@ -9,8 +9,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use orchestrator_studio::app::{self, App, CreatedKey, KeyRequest, Platform, StartError};
-use orchestrator_studio::kernel::{Error, Grants, UserId};
+use orchestrator_studio::app::{self, App, CreatedKey, Platform, StartError};
+use orchestrator_studio::identity::KeyDraft;
+use orchestrator_studio::kernel::{AccessRole, Error, Grants, UserId};
 use orchestrator_studio::settings::{Environment, LoadedSettings, StorageSettings};
 use orchestrator_studio::{identity, telemetry};
 
@@ -65,8 +66,8 @@ enum KeyCommand {
         #[arg(long, value_parser = identity::label)]
         name: String,
         /// What whoever has it may do
-        #[arg(long, value_parser = ["viewer", "user", "operator", "admin"])]
-        role: String,
+        #[arg(long, value_parser = AccessRole::parse)]
+        role: AccessRole,
         /// What of that the key is good for; may be given several times; all of it if not given
         #[arg(long = "scope", value_name = "SCOPE", value_parser = scope)]
         scopes: Vec<String>,
@@ -77,7 +78,7 @@ enum KeyCommand {
         #[arg(long, value_parser = identity::label)]
         tenant: Option<String>,
         /// For how many days it is good; for ever if not given
-        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=identity::MAX_KEY_DAYS))]
         expires_days: Option<u32>,
     },
     /// List all keys, those that were revoked or have expired among them
@@ -157,8 +158,9 @@ async fn run(command: Command) -> Result<ExitCode, StartError> {
 async fn run_key(command: KeyCommand, settings: &StorageSettings) -> Result<ExitCode, Error> {
     let said = match command {
         KeyCommand::Create { name, role, scopes, user, tenant, expires_days } => {
-            let request = KeyRequest { name, role, scopes, user, tenant, expires_days };
-            let CreatedKey { text, summary } = app::create_key(settings, request).await?;
+            let scopes = Some(scopes).filter(|scopes| !scopes.is_empty());
+            let draft = KeyDraft { name, role, scopes, owner: user, tenant, days: expires_days };
+            let CreatedKey { text, summary } = app::create_key(settings, draft).await?;
             let lost = |error| Error::internal_public(format!("{summary}, which failed, so revoke it"), error);
             writeln!(io::stdout(), "{}", text.expose()).map_err(lost)?;
             drop(writeln!(io::stderr(), "{summary}"));

@@ -5,7 +5,7 @@ use tokio::sync::Mutex;
 
 use super::modules::{Modules, Shared};
 use crate::grounding::{EmbeddingRefresher, GroundingRefresher};
-use crate::kernel::{BackgroundTask, Deadline};
+use crate::kernel::{BackgroundTask, Caller, Deadline};
 use crate::llm::{ChatRequest, LlmClient};
 use crate::memory::Summarizer;
 use crate::settings::{SharedSettings, StorageSettings};
@@ -25,6 +25,7 @@ pub(super) async fn spawn(shared: &Shared, modules: &Modules) -> Vec<BackgroundT
     let (limits, live, client) = (client.clone(), settings.clone(), client.clone());
     let (summarizer, watched) = (modules.summarizer.clone(), modules.monitoring.clone());
     let mut tasks = identity.start();
+
     tasks.extend([
         BackgroundTask::spawn("retention", move || purge(stores.clone(), storage.clone())),
         BackgroundTask::spawn("summaries", move || {
@@ -50,11 +51,12 @@ async fn purge(stores: Stores, settings: Arc<StorageSettings>) {
 
 /// Lends the memory module a model to write summaries with.
 async fn write_summaries(summarizer: Arc<Mutex<Summarizer>>, settings: SharedSettings, client: LlmClient) {
-    let summarize = |prompt: String| {
+    let summarize = |prompt: String, caller: Caller| {
         let (settings, client) = (settings.snapshot(), client.clone());
         async move {
             let deadline = Deadline::after(settings.orchestration.timeout);
-            let answer = client.complete(settings.llm.effective(), &ChatRequest::question(prompt), deadline).await?;
+            let question = ChatRequest::question(prompt);
+            let answer = client.complete(settings.llm.effective(), &question, &caller, deadline).await?;
             Ok(answer.content)
         }
     };

@@ -11,6 +11,7 @@ use super::{background, router};
 use crate::gui::TopologyService;
 use crate::identity::IdentityService;
 use crate::kernel::{BackgroundTask, Clock, Error, FieldIssue};
+use crate::limits::Limiter;
 use crate::monitoring::MonitoringService;
 use crate::outbound::{AddressGuard, HttpClient, NameResolver};
 use crate::settings::{
@@ -107,8 +108,9 @@ impl App {
             Shared { settings: settings.clone(), stores: stores.clone(), clock, background: background.clone() };
         let guard = AddressGuard::of(&snapshot.outbound).with_names(names);
         let http = HttpClient::new(settings.environment(), guard.clone(), snapshot.outbound.reply_reader)?;
-        let (auth, keys) = (snapshot.auth.clone(), stores.identity.clone());
-        let identity = IdentityService::open(auth, keys, http.clone(), shared.clock.clone()).await?;
+        let (auth, keys, clock) = (snapshot.auth.clone(), stores.identity.clone(), shared.clock.clone());
+        let limiter = Limiter::new(snapshot.limits.clone(), stores.limits.clone(), clock.clone());
+        let identity = IdentityService::open(auth, keys, limiter, http.clone(), clock).await?;
         let modules = Modules::new(&shared, Network { http, guard, program }, identity);
         let tasks = background::spawn(&shared, &modules).await;
         let (tools, monitoring, topology) =

@@ -1,29 +1,11 @@
-use crate::identity::{KEY_PREFIX, NewApiKey, hash};
-use crate::kernel::{Clock, Error, ErrorKind, Secret, UserId, new_id, quoted};
+use crate::identity::{KEY_PREFIX, KeyDraft, NewApiKey, hash};
+use crate::kernel::{Clock, Error, ErrorKind, Secret, quoted};
 use crate::settings::StorageSettings;
 use crate::storage::{ApiKeyRecord, StandaloneKeys};
 
-const DAY_MS: i64 = 86_400_000;
 /// Heads of the table of keys.
 const COLUMNS: [&str; 10] =
     ["id", "prefix", "name", "role", "scopes", "user", "created", "expires", "last use", "revoked"];
-
-/// What a key is to be.
-#[derive(Debug)]
-pub struct KeyRequest {
-    /// What people call it.
-    pub name: String,
-    /// What whoever has it may do.
-    pub role: String,
-    /// If there are any: what of that the key is good for.
-    pub scopes: Vec<String>,
-    /// Whom it stands for.
-    pub user: Option<UserId>,
-    /// The tenant that it belongs to.
-    pub tenant: Option<String>,
-    /// For how long it is good.
-    pub expires_days: Option<u32>,
-}
 
 /// A key that was made.
 #[derive(Debug)]
@@ -35,27 +17,12 @@ pub struct CreatedKey {
 }
 
 /// Makes a key.
-pub async fn create_key(settings: &StorageSettings, request: KeyRequest) -> Result<CreatedKey, Error> {
-    let NewApiKey { text, prefix, hash } = NewApiKey::generate()?;
-    let created_ms = Clock::system().now_ms();
-    let key = ApiKeyRecord {
-        id: new_id(),
-        name: request.name,
-        prefix,
-        hash,
-        role: request.role,
-        scopes: Some(request.scopes).filter(|scopes| !scopes.is_empty()),
-        owner: request.user.map(|user| user.to_string()),
-        tenant: request.tenant,
-        created_ms,
-        created_by: None,
-        expires_ms: request.expires_days.map(|days| created_ms.saturating_add(i64::from(days).saturating_mul(DAY_MS))),
-        last_used_ms: None,
-        revoked_ms: None,
-    };
+pub async fn create_key(settings: &StorageSettings, draft: KeyDraft) -> Result<CreatedKey, Error> {
+    let new = NewApiKey::generate()?;
+    let key = draft.record(&new, Clock::system().now_ms(), None);
     with_keys(settings, async |keys| keys.insert(&key).await).await?;
     let summary = format!("made {}; it is shown this once", described(&key));
-    Ok(CreatedKey { text, summary })
+    Ok(CreatedKey { text: new.text, summary })
 }
 
 /// A table of all keys.

@@ -19,7 +19,7 @@ mod write_timeout;
 pub use build::{App, Platform, StartError, load_settings};
 pub use evaluate::evaluate;
 pub use healthcheck::healthcheck;
-pub use keys::{CreatedKey, KeyRequest, create_key, list_keys, revoke_key};
+pub use keys::{CreatedKey, create_key, list_keys, revoke_key};
 pub use migrate::migrate;
 pub use preflight::check;
 pub use router::openapi_document;

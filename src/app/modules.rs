@@ -62,7 +62,8 @@ impl Modules {
     /// Builds each module over those below it. Its values are large, so it is no part of a future.
     pub(super) fn new(shared: &Shared, Network { http, guard, program }: Network, identity: IdentityService) -> Self {
         let Shared { settings, stores, clock, background } = shared;
-        let client = LlmClient::new(http.clone(), clock.clone());
+        let limiter = identity.limiter().clone();
+        let client = LlmClient::new(http.clone(), clock.clone(), limiter.clone());
         let llm = LlmService::new(settings.clone(), stores.config.clone(), client.clone());
         let agents = AgentService::new(settings.clone(), stores.config.clone(), http.clone());
         let tools = ToolService::new(settings.clone(), stores.config.clone(), http.clone());
@@ -91,8 +92,14 @@ impl Modules {
             evaluations: stores.evaluations.clone(),
         };
         let executions = stores.executions.clone();
-        let chat =
-            ChatService::new(settings.clone(), executions.clone(), below_chat, clock.clone(), background.clone());
+        let chat = ChatService::new(
+            settings.clone(),
+            executions.clone(),
+            below_chat,
+            limiter,
+            clock.clone(),
+            background.clone(),
+        );
         // One of many parts, of which a router makes a copy for each request.
         let chat = Arc::new(chat);
         let chat_page =

@@ -54,6 +54,7 @@ fn requests() -> Vec<(&'static str, &'static str, &'static str, Value)> {
         ("get", "/livez", "", none.clone()),
         ("get", "/readyz", "", none.clone()),
         ("get", "/api/auth/me", "", none.clone()),
+        ("get", "/api/auth/usage", "", none.clone()),
         ("post", "/api/auth/token", "", none.clone()),
         ("post", "/api/auth/ticket", "", none.clone()),
         ("post", "/api/auth/keys", "", json!({"name": "gui", "role": "user"})),

@@ -31,12 +31,16 @@ pub struct PlanPreview {
 
 impl ChatService {
     /// Begins a request of `caller` whose answer is only recorded, under this name: see `/v1/executions`.
-    pub async fn start(&self, prompt: String, name: UserId, caller: Caller) -> StartedChat {
+    pub async fn start(&self, prompt: String, name: UserId, caller: Caller) -> Result<StartedChat, Error> {
+        let permit = self.admit(&caller).await?;
         let request = UserRequest::new(prompt, None, caller).in_conversation(Some(ConversationKey::Shared(name)));
         let recorded = self.begin(request, self.settings.snapshot()).await;
         let (service, execution_id) = (self.clone(), recorded.recorder.id().to_owned());
-        let work = async move { drop(service.carry_out(recorded, EventSender::default()).await) };
-        StartedChat { execution_id, work: work.boxed() }
+        let work = async move {
+            drop(service.carry_out(recorded, EventSender::default()).await);
+            drop(permit);
+        };
+        Ok(StartedChat { execution_id, work: work.boxed() })
     }
 
     /// Routes and plans a prompt without carrying anything out; `intent` is a label that the request gives itself.

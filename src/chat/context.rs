@@ -147,7 +147,8 @@ impl TaskContext<'_> {
 
     /// Asks the model.
     pub(super) async fn complete(&self, request: &ChatRequest, deadline: Deadline) -> Result<Completion, LlmError> {
-        self.chat.services.llm.complete(self.chat.settings.llm.effective(), request, deadline).await
+        let (llm, caller) = (self.chat.settings.llm.effective(), &self.chat.request.caller);
+        self.chat.services.llm.complete(llm, request, caller, deadline).await
     }
 
     /// Asks the model a question of the server's own, which has one right answer.

@@ -35,7 +35,7 @@ pub(super) async fn route(
     settings: &Settings,
     deadline: Deadline,
 ) -> RoutingDecision {
-    let mut findings = services.grounding.find(&request.prompt, settings, deadline).await;
+    let mut findings = services.grounding.find(&request.prompt, settings, &request.caller, deadline).await;
     let by_rules = intent::of_rules(&request.prompt);
     let by_request = intent::of_request(request, by_rules);
     let intent = by_request.unwrap_or(by_rules).intent;

@@ -23,6 +23,7 @@ use super::router;
 use super::web_sources::WebSources;
 use crate::executions::ExecutionRecorder;
 use crate::kernel::{Caller, Clock, Deadline, Error, ErrorKind, Role};
+use crate::limits::{ChatPermit, Limiter};
 use crate::memory::{ContextMessage, ResponseCache};
 use crate::settings::{CacheSettings, IntentClassifier, MemorySettings, Settings, SharedSettings};
 use crate::storage::ExecutionStore;
@@ -47,6 +48,7 @@ pub struct ChatService {
     pub(super) settings: SharedSettings,
     pub(super) executions: ExecutionStore,
     pub(super) services: ChatServices,
+    limiter: Limiter,
     clock: Clock,
     background: TaskTracker,
 }
@@ -57,10 +59,11 @@ impl ChatService {
         settings: SharedSettings,
         executions: ExecutionStore,
         services: ChatServices,
+        limiter: Limiter,
         clock: Clock,
         background: TaskTracker,
     ) -> Self {
-        Self { settings, executions, services, clock, background }
+        Self { settings, executions, services, limiter, clock, background }
     }
 
     /// The version of the server, for its health.
@@ -108,9 +111,16 @@ impl ChatService {
         Ok((route.classification, plan))
     }
 
+    /// Lets a caller's request be carried out, unless too many are already, or the caller has used up what it may use.
+    pub async fn admit(&self, caller: &Caller) -> Result<ChatPermit, Error> {
+        self.limiter.admit_chat(caller).await
+    }
+
     /// Carries out one request. Dropping the future ends all work for it, upstream too, and records it as cancelled.
-    pub async fn chat(&self, request: UserRequest, events: EventSender) -> ChatResponse {
-        self.chat_with(request, self.settings.snapshot(), events).await
+    pub async fn chat(&self, request: UserRequest, permit: ChatPermit, events: EventSender) -> ChatResponse {
+        let response = self.chat_with(request, self.settings.snapshot(), events).await;
+        drop(permit);
+        response
     }
 
     /// Carries out a request on [`ChatService::settings_for_trial`].
@@ -259,6 +269,7 @@ impl ChatService {
     /// request is dropped.
     fn remember(&self, chat: &ChatContext<'_>, answer: String) -> Option<impl Future<Output = bool> + use<>> {
         let (request, settings) = (&chat.request, chat.settings.clone());
+        let caller = request.caller.clone();
         let (memory, key) = (self.services.memory.clone(), chat.conversation()?.clone());
         let turns = [
             memory.message(Role::User, request.prompt.clone(), request.metadata.clone()),
@@ -266,7 +277,7 @@ impl ChatService {
         ];
         let (is_shared, deadline, background) = (memory.is_shared(), chat.deadline, self.background.clone());
         let saving = async move {
-            let saved = memory.append(&key, &turns, &settings).await;
+            let saved = memory.append(&key, &turns, &caller, &settings).await;
             saved.inspect_err(|error| tracing::warn!(%error, "the conversation could not be saved")).is_ok()
         };
         Some(async move {

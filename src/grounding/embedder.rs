@@ -14,7 +14,7 @@ use super::embedding::{EmbeddedText, EmbeddedTexts, space_of};
 use super::service::GroundingService;
 use super::vector::Vector;
 use super::vocabulary::{Item, ItemKind, Vocabulary};
-use crate::kernel::{Deadline, JsonReader, truncate_chars};
+use crate::kernel::{Caller, Deadline, JsonReader, truncate_chars};
 use crate::llm::{LlmClient, LlmError};
 use crate::settings::{Settings, SharedSettings};
 use crate::storage::replace_file;
@@ -161,7 +161,8 @@ impl EmbeddingRefresher {
 
     async fn ask(&self, texts: &[String], settings: &Settings) -> Result<Vec<Vec<f32>>, LlmError> {
         let model = settings.orchestration.embedding_model.as_deref().unwrap_or_default();
-        self.client.embed(settings.llm.effective(), model, texts, Deadline::after(PAGE_TIMEOUT)).await
+        let (own, deadline) = (Caller::unrestricted(), Deadline::after(PAGE_TIMEOUT));
+        self.client.embed(settings.llm.effective(), model, texts, &own, deadline).await
     }
 
     /// Lets prompts be compared with what is known so far.

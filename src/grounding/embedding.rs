@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::vector::Vector;
 use super::vocabulary::{ItemKind, ResourceKind};
-use crate::kernel::{Deadline, truncate_chars};
-use crate::llm::LlmClient;
+use crate::kernel::{Caller, Deadline, truncate_chars};
+use crate::llm::{LlmClient, LlmError};
 use crate::settings::Settings;
 
 /// How long a prompt waits to be embedded.
@@ -75,6 +75,7 @@ impl Embeddings {
         &self,
         prompt: &str,
         settings: &Settings,
+        caller: &Caller,
         deadline: Deadline,
     ) -> Option<Vec<Similarity>> {
         let ((model, space), client) = (space_of(settings)?, self.client.as_ref()?);
@@ -83,8 +84,10 @@ impl Embeddings {
             return None;
         }
         let (prompt, deadline) = ([truncate_chars(prompt, MAX_PROMPT_CHARS)], deadline.at_most(PROMPT_TIMEOUT));
-        let embedded = match client.embed(settings.llm.effective(), model, &prompt, deadline).await {
+        let embedded = match client.embed(settings.llm.effective(), model, &prompt, caller, deadline).await {
             Ok(embedded) => embedded,
+            // That says nothing of the server.
+            Err(LlmError::LimitReached(_)) => return None,
             Err(error) => {
                 tracing::warn!(error = error.log_safe(), untrusted = %error, "a prompt could not be embedded; words alone count for a while");
                 *self.paused_until.lock() = Some(Instant::now() + PAUSE);

@@ -13,7 +13,7 @@ use super::index::Index;
 use super::store::StoredVocabulary;
 use super::vocabulary::{ResourceKind, Vocabulary};
 use crate::agents::AgentEntry;
-use crate::kernel::Deadline;
+use crate::kernel::{Caller, Deadline};
 use crate::llm::LlmClient;
 use crate::settings::{Settings, SharedSettings};
 
@@ -71,13 +71,13 @@ impl GroundingService {
 
     /// What a prompt is about, among the resources that these settings enable. Asks no upstream, unless the words alone are not
     /// clear and an embedding model is configured. For settings that are no longer live, it may find what they don't have.
-    pub async fn find(&self, prompt: &str, settings: &Settings, deadline: Deadline) -> Findings {
+    pub async fn find(&self, prompt: &str, settings: &Settings, caller: &Caller, deadline: Deadline) -> Findings {
         let Some(live) = self.live_of(settings).await else { return Findings::default() };
         let findings = live.index.find(prompt);
         if findings.is_settled() {
             return findings;
         }
-        let Some(similar) = Box::pin(self.0.embeddings.similar(prompt, settings, deadline)).await else {
+        let Some(similar) = Box::pin(self.0.embeddings.similar(prompt, settings, caller, deadline)).await else {
             return findings;
         };
         let known: HashSet<_> = live.vocabularies.iter().map(|one| (one.kind, one.name.as_str())).collect();
@@ -248,7 +248,9 @@ mod tests {
 
     async fn finds_billing(service: &GroundingService, settings: &Settings) -> bool {
         let deadline = Deadline::after(Duration::from_secs(60));
-        let found = service.find("Ask the billing agent for the open invoices", settings, deadline).await;
+        let found = service
+            .find("Ask the billing agent for the open invoices", settings, &Caller::unrestricted(), deadline)
+            .await;
         found.candidates.iter().any(|candidate| candidate.name == "billing")
     }
 

@@ -77,7 +77,7 @@ impl Authenticator {
         }
         let role = match claims.role.as_deref() {
             Some(role) => AccessRole::parse(role).ok()?,
-            None => AccessRole::parse(settings.default_role.as_deref()?).ok()?,
+            None => settings.default_role?,
         };
         // Scopes that an identity provider has for other purposes say nothing about this server.
         let known = |scope: &String| Grants::parse(&[scope]).is_ok();

@@ -7,6 +7,7 @@ mod api_key;
 mod audit;
 mod authenticator;
 mod command_token;
+mod key_draft;
 mod key_ring;
 mod operations;
 pub mod routes;
@@ -15,4 +16,5 @@ pub mod token;
 
 pub use api_key::{KEY_LENGTH, KEY_PREFIX, MAX_LABEL_CHARS, NewApiKey, hash, label};
 pub use command_token::command_token;
+pub use key_draft::{KeyDraft, MAX_KEY_DAYS};
 pub use service::IdentityService;

@@ -90,6 +90,7 @@ const TABLE: &[(&str, OperationAccess)] = &[
     ("create_token", Authenticated),
     ("create_ticket", Authenticated),
     ("auth_me", Authenticated),
+    ("auth_usage", Authenticated),
     ("list_keys", Needs(&[Keys])),
     ("create_key", Needs(&[Keys])),
     ("revoke_key", Needs(&[Keys])),

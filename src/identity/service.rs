@@ -3,12 +3,14 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use super::api_key::{self, NewApiKey};
+use super::api_key::NewApiKey;
 use super::audit::AuditLog;
 use super::authenticator::{Authenticator, TICKET_SECONDS, Unrecognised};
+use super::key_draft::KeyDraft;
 use super::key_ring::KeyRing;
 use super::token::{TokenClaims, TokenVerifier};
-use crate::kernel::{AccessRole, BackgroundTask, Caller, Clock, Error, ErrorKind, Grants, UserId, new_id};
+use crate::kernel::{AccessRole, BackgroundTask, Caller, Clock, Error, ErrorKind, Grants, Permission};
+use crate::limits::Limiter;
 use crate::outbound::HttpClient;
 use crate::settings::AuthSettings;
 use crate::storage::{ApiKeyRecord, IdentityStore, KeysRevision};
@@ -26,22 +28,10 @@ pub struct IdentityService {
     settings: Arc<AuthSettings>,
     authenticator: Authenticator,
     store: IdentityStore,
+    limiter: Limiter,
     /// Held while the keys are read and put in place: what was read earlier must not replace what was read later.
     reloading: Arc<Mutex<()>>,
     pub(super) audit: AuditLog,
-}
-
-/// A key that is to be made.
-#[derive(Clone, Debug)]
-pub(super) struct KeyDraft {
-    pub(super) name: String,
-    pub(super) role: AccessRole,
-    /// `None`: all that the role may.
-    pub(super) scopes: Option<Vec<String>>,
-    pub(super) owner: Option<UserId>,
-    pub(super) tenant: Option<String>,
-    /// From now on.
-    pub(super) lifetime: Option<Duration>,
 }
 
 /// A token that was made.
@@ -52,22 +42,28 @@ pub(super) struct IssuedToken {
 }
 
 impl IdentityService {
-    /// A service on this store, which knows the keys in it.
+    /// A service on this store, which knows the keys in it, and keeps callers to what `limiter` lets them use.
     pub async fn open(
         settings: Arc<AuthSettings>,
         store: IdentityStore,
+        limiter: Limiter,
         http: HttpClient,
         clock: Clock,
     ) -> Result<Self, Error> {
         let tokens = TokenVerifier::new(settings.clone(), http, clock.clone());
         let audit = AuditLog::new(store.clone(), clock.clone());
         let authenticator = Authenticator { keys: KeyRing::default(), tokens, clock };
-        let this = Self { settings, authenticator, store, reloading: Arc::default(), audit };
+        let this = Self { settings, authenticator, store, limiter, reloading: Arc::default(), audit };
         if this.settings.enabled {
             this.add_bootstrap_key().await?;
             this.reload().await?;
         }
         Ok(this)
+    }
+
+    /// Who keeps callers to what they may use.
+    pub fn limiter(&self) -> &Limiter {
+        &self.limiter
     }
 
     /// Whether callers are told apart.
@@ -103,22 +99,7 @@ impl IdentityService {
         self.check_enabled()?;
         check_within(&draft, by)?;
         let (key, now) = (NewApiKey::generate()?, self.authenticator.clock.now_ms());
-        let lifetime = draft.lifetime.map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
-        let record = ApiKeyRecord {
-            id: new_id(),
-            name: draft.name,
-            prefix: key.prefix,
-            hash: key.hash,
-            role: draft.role.as_str().to_owned(),
-            scopes: draft.scopes,
-            owner: draft.owner.map(|owner| owner.to_string()),
-            tenant: draft.tenant,
-            created_ms: now,
-            created_by: by.user().map(ToString::to_string),
-            expires_ms: lifetime.map(|lifetime| now.saturating_add(lifetime)),
-            last_used_ms: None,
-            revoked_ms: None,
-        };
+        let record = draft.record(&key, now, by.user().map(ToString::to_string));
         self.store.insert_key(&record).await?;
         self.reload().await?;
         Ok((key.text.expose().to_owned(), record))
@@ -176,6 +157,18 @@ impl IdentityService {
         Ok(IssuedToken { token, lifetime_seconds })
     }
 
+    /// Whose use is to be told: the caller's own, or that of a key.
+    pub(super) fn counted_caller(&self, caller: Caller, key: Option<&str>) -> Result<Caller, Error> {
+        let own = caller.identity().and_then(|identity| identity.key_id.as_deref());
+        let Some(key) = key.filter(|key| own != Some(key)) else { return Ok(caller) };
+        if !caller.may(Permission::Keys) {
+            let text = "key_id: Input should be the caller's own key or left out; another one needs the scope keys";
+            return Err(Error::new(ErrorKind::Forbidden, text));
+        }
+        let known = self.authenticator.keys.by_id(key).map(|known| known.caller.clone());
+        known.ok_or_else(|| Error::not_found("There is no such key, or it is revoked"))
+    }
+
     /// Starts what goes on beside the requests where callers are told apart.
     pub fn start(&self) -> Vec<BackgroundTask> {
         if !self.settings.enabled {
@@ -183,6 +176,7 @@ impl IdentityService {
         }
         let (keys, audit) = (self.clone(), self.audit.clone());
         let mut tasks = self.store.start();
+        tasks.push(self.limiter.start());
         tasks.push(BackgroundTask::spawn("keys", move || keys.clone().follow_keys()));
         tasks.push(BackgroundTask::spawn("audit", move || audit.clone().write_refusals()));
         tasks
@@ -236,21 +230,10 @@ impl IdentityService {
     /// The first administrator's key. Once it was revoked it stays so.
     async fn add_bootstrap_key(&self) -> Result<(), Error> {
         let Some(key) = &self.settings.bootstrap_key else { return Ok(()) };
-        let record = ApiKeyRecord {
-            id: new_id(),
-            name: BOOTSTRAP.to_owned(),
-            prefix: BOOTSTRAP.to_owned(),
-            hash: api_key::hash(key.expose()),
-            role: AccessRole::Admin.as_str().to_owned(),
-            scopes: None,
-            owner: None,
-            tenant: None,
-            created_ms: self.authenticator.clock.now_ms(),
-            created_by: None,
-            expires_ms: None,
-            last_used_ms: None,
-            revoked_ms: None,
-        };
+        let key = NewApiKey { prefix: BOOTSTRAP.to_owned(), ..NewApiKey::of(key.expose()) };
+        let (name, role) = (BOOTSTRAP.to_owned(), AccessRole::Admin);
+        let draft = KeyDraft { name, role, scopes: None, owner: None, tenant: None, days: None };
+        let record = draft.record(&key, self.authenticator.clock.now_ms(), None);
         match self.store.insert_key(&record).await {
             Ok(_) => Ok(()),
             // The keys that were there last are known all the same.

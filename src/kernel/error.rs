@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::issue_text::issue_text;
-use super::{FieldIssue, Redaction};
+use super::{FieldIssue, LimitReached, LimitStatus, Redaction};
 
 /// Bytes of values that one error quotes in all, roughly.
 const MAX_QUOTED_IN_ALL: usize = 100_000;
@@ -26,6 +26,8 @@ pub enum ErrorKind {
     Stale,
     /// The body is larger than allowed (413).
     TooLarge,
+    /// The caller has used up what it may use (429).
+    LimitReached,
     /// The work needs a connection that nobody has configured (503).
     NotConfigured,
     /// Too many do the same already (503).
@@ -59,6 +61,8 @@ pub struct Error {
     issues: Vec<FieldIssue>,
     public: bool,
     cause: Option<UpstreamCause>,
+    limit: Option<Arc<LimitStatus>>,
+    wait: Option<Duration>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -68,7 +72,16 @@ impl Error {
 
     /// An error of `kind` whose text a caller may read.
     pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), issues: Vec::new(), public: true, cause: None, source: None }
+        Self {
+            kind,
+            detail: detail.into(),
+            issues: Vec::new(),
+            public: true,
+            cause: None,
+            limit: None,
+            wait: None,
+            source: None,
+        }
     }
 
     /// Our own fault: `detail` is for the log, the caller sees a neutral sentence.
@@ -107,6 +120,11 @@ impl Error {
         Self { cause, ..self }
     }
 
+    /// The error with how long to wait before the next attempt.
+    pub fn with_wait(self, wait: Duration) -> Self {
+        Self { wait: Some(wait), ..self }
+    }
+
     /// The error with these words before its own.
     pub fn prefixed(self, words: &str) -> Self {
         Self { detail: format!("{words}{}", self.detail), ..self }
@@ -115,6 +133,16 @@ impl Error {
     /// Why the upstream failed, if that is known.
     pub fn upstream_cause(&self) -> Option<UpstreamCause> {
         self.cause
+    }
+
+    /// How long to wait before the next attempt, if that is known.
+    pub fn wait(&self) -> Option<Duration> {
+        self.wait
+    }
+
+    /// The limit that was reached, of an [`ErrorKind::LimitReached`] error.
+    pub fn limit(&self) -> Option<&Arc<LimitStatus>> {
+        self.limit.as_ref()
     }
 
     /// What kind of error this is.
@@ -130,6 +158,13 @@ impl Error {
     /// The wrong fields of an [`ErrorKind::Invalid`] error.
     pub fn issues(&self) -> &[FieldIssue] {
         &self.issues
+    }
+}
+
+impl From<LimitReached> for Error {
+    fn from(reached: LimitReached) -> Self {
+        let error = Self::new(ErrorKind::LimitReached, reached.to_string());
+        Self { wait: Some(reached.status.reset), limit: Some(Arc::new(reached.status)), ..error }
     }
 }
 

@@ -11,8 +11,10 @@ use super::probe::DialectProbe;
 use super::reading::{Expected, KnownFunctions};
 use super::response_stream::ResponseStream;
 use super::thinking_habits::ThinkingHabits;
+use super::token_count::{prompt_tokens, tokens_of, tokens_to_reserve};
 use super::{ChatRequest, Chunk, Completion, LlmError};
-use crate::kernel::{Backoff, Clock, Deadline};
+use crate::kernel::{Backoff, Caller, Clock, Deadline};
+use crate::limits::{Limiter, TokenReservation};
 use crate::outbound::{Call, HttpClient, Reply, RetryPolicy, retry, retry_after};
 use crate::settings::{LlmProvider, LlmSettings, Settings};
 use crate::telemetry::metrics::LlmCall;
@@ -25,6 +27,8 @@ const UNKNOWN_CONTEXT_TOKENS: usize = 2000;
 pub struct LlmClient {
     http: HttpClient,
     clock: Clock,
+    /// Counts the tokens of callers.
+    pub(super) limiter: Limiter,
     probe: DialectProbe,
     habits: ThinkingHabits,
     /// What models on the server need.
@@ -34,10 +38,10 @@ pub struct LlmClient {
 }
 
 impl LlmClient {
-    /// A client on these connections.
-    pub fn new(http: HttpClient, clock: Clock) -> Self {
+    /// A client on these connections, whose callers are kept to what `limiter` lets them use.
+    pub fn new(http: HttpClient, clock: Clock, limiter: Limiter) -> Self {
         let (probe, habits, adaptations, limits) = Default::default();
-        Self { http, clock, probe, habits, adaptations, limits }
+        Self { http, clock, limiter, probe, habits, adaptations, limits }
     }
 
     /// Whether a model has refused functions a short while ago.
@@ -60,22 +64,27 @@ impl LlmClient {
     }
 
     /// Asks for a complete answer. Retries, then tries the fallback models, all before `deadline` and within the
-    /// configured timeout.
+    /// configured timeout. The tokens are `caller`'s.
     pub async fn complete(
         &self,
         llm: &LlmSettings,
         request: &ChatRequest,
+        caller: &Caller,
         deadline: Deadline,
     ) -> Result<Completion, LlmError> {
+        let mut reserved = self.reserve(llm, request, caller).await?;
         let deadline = deadline.at_most(timeout_of(llm));
-        let endpoint = &self.endpoint(llm, deadline).await?;
+        let endpoint = &self.endpoint(llm, deadline).await.inspect_err(|_| reserved.used(|| 0))?;
         let read = |reply: Reply, _, offered| async move {
             let raw = endpoint.read_json(reply, deadline).await?;
             let answer = endpoint.dialect.completion(&raw, Expected { offered, unopened_reasoning: false });
             let answer = answer.map_err(|what| endpoint.bad_reply(&what))?;
             Ok(Completion { raw, ..endpoint.masked(answer) })
         };
-        let (answer, call, how) = self.first_success(endpoint, llm, request, deadline, false, read).await?;
+        let outcome = self.first_success(endpoint, llm, request, deadline, false, read).await;
+        let (answer, call, how) = outcome.inspect_err(|_| reserved.used(|| 0))?;
+        count_tokens(&mut reserved, &answer);
+        reserved.used_more(|| answer.usage.map_or_else(|| tokens_of(&answer.content), |_| 0));
         call.answered(tokens(&answer));
         self.habits.note(&how.model, &answer);
         Ok(how.completed(answer))
@@ -87,10 +96,13 @@ impl LlmClient {
         &self,
         llm: &LlmSettings,
         request: &ChatRequest,
+        caller: &Caller,
         deadline: Deadline,
     ) -> Result<impl Stream<Item = Result<Chunk, LlmError>> + Send + use<>, LlmError> {
+        let mut reserved = self.reserve(llm, request, caller).await?;
         let silence = timeout_of(llm);
-        let server = &self.endpoint(llm, deadline.at_most(silence)).await?;
+        let server = self.endpoint(llm, deadline.at_most(silence)).await;
+        let server = &server.inspect_err(|_| reserved.used(|| 0))?;
         let begin = |reply: Reply, model, offered| async move {
             let kind = content_type(&reply);
             if kind.starts_with("text/html") {
@@ -103,18 +115,36 @@ impl LlmClient {
             let first = chunks.next().await.transpose()?;
             Ok(stream::iter(first.map(Ok)).chain(chunks))
         };
-        let (chunks, call, how) = self.first_success(server, llm, request, deadline, true, begin).await?;
+        let outcome = self.first_success(server, llm, request, deadline, true, begin).await;
+        let (chunks, call, how) = outcome.inspect_err(|_| reserved.used(|| 0))?;
         let (mut call, habits) = (Some(call), self.habits.clone());
         Ok(chunks.map(move |chunk| {
             count(&mut call, &chunk);
             match chunk {
+                Ok(Chunk::Text(text)) => {
+                    reserved.used_more(|| tokens_of(&text));
+                    Ok(Chunk::Text(text))
+                }
                 Ok(Chunk::End(answer)) => {
+                    count_tokens(&mut reserved, &answer);
                     habits.note(&how.model, &answer);
                     Ok(Chunk::End(Box::new(how.completed(*answer))))
                 }
                 other => other,
             }
         }))
+    }
+
+    /// Reserves what a request may use, of which what is sent counts from now on.
+    async fn reserve(
+        &self,
+        llm: &LlmSettings,
+        request: &ChatRequest,
+        caller: &Caller,
+    ) -> Result<TokenReservation, LlmError> {
+        let mut reserved = self.limiter.reserve_tokens(caller, || tokens_to_reserve(request, llm)).await?;
+        reserved.used(|| prompt_tokens(request));
+        Ok(reserved)
     }
 
     /// The models the server offers, as it lists them.
@@ -254,6 +284,13 @@ fn count(call: &mut Option<LlmCall>, chunk: &Result<Chunk, LlmError>) {
         Ok(Chunk::Restart) => {}
         Ok(Chunk::End(answer)) => call.take().into_iter().for_each(|call| call.answered(tokens(answer))),
         Err(error) => call.take().into_iter().for_each(|call| call.failed(error.label())),
+    }
+}
+
+/// Counts what an answer has used, as its server says.
+fn count_tokens(reserved: &mut TokenReservation, answer: &Completion) {
+    if let Some(usage) = answer.usage {
+        reserved.used(|| usage.total_tokens.max(usage.prompt_tokens.saturating_add(usage.completion_tokens)));
     }
 }
 

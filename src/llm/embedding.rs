@@ -1,6 +1,7 @@
 use super::client::LlmClient;
+use super::token_count::tokens_of;
 use super::{LlmError, common_json};
-use crate::kernel::Deadline;
+use crate::kernel::{Caller, Deadline};
 use crate::outbound::Call;
 use crate::settings::LlmSettings;
 use crate::telemetry::metrics::LlmCall;
@@ -11,14 +12,18 @@ const BATCH_SIZE: usize = 32;
 const MAX_DIMENSIONS: usize = 8_192;
 
 impl LlmClient {
-    /// The embeddings of texts, in their order, before `deadline`. All have the same number of dimensions.
+    /// The embeddings of texts, in their order, before `deadline`. All have the same number of dimensions. The tokens are `caller`'s.
     pub async fn embed(
         &self,
         llm: &LlmSettings,
         model: &str,
         texts: &[String],
+        caller: &Caller,
         deadline: Deadline,
     ) -> Result<Vec<Vec<f32>>, LlmError> {
+        let estimate = || texts.iter().map(|text| tokens_of(text)).sum();
+        let mut reserved = self.limiter.reserve_tokens(caller, estimate).await?;
+        reserved.used(estimate);
         let mut all = Vec::new();
         for batch in texts.chunks(BATCH_SIZE) {
             let call = LlmCall::begin(model, true);
@@ -29,6 +34,7 @@ impl LlmClient {
                 }
                 Err(error) => {
                     call.failed(error.label());
+                    reserved.used(|| 0);
                     return Err(error);
                 }
             }

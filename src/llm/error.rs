@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::error_report::ErrorReport;
-use crate::kernel::{Error, ErrorKind, UpstreamCause};
+use crate::kernel::{Error, ErrorKind, LimitReached, UpstreamCause};
 use crate::outbound::{CallError, RetryDecision};
 
 /// Why there is no answer. Its text names the server and the cause, and never holds the key.
@@ -13,6 +13,9 @@ pub enum LlmError {
     /// Neither the request nor the configuration names a model.
     #[error("No LLM model specified and no default configured")]
     NoModel,
+    /// Whoever the call is for has used up what it may use.
+    #[error(transparent)]
+    LimitReached(#[from] LimitReached),
     /// The call failed below HTTP.
     #[error("LLM at {server} {cause}")]
     Call {
@@ -72,6 +75,7 @@ impl LlmError {
     pub(super) fn label(&self) -> &'static str {
         match self {
             Self::NoBaseUrl | Self::NoModel => "not_configured",
+            Self::LimitReached(_) => "limit_reached",
             Self::Call { cause: CallError::Timeout, .. } => "timeout",
             Self::Call { cause: CallError::Refused | CallError::Unreachable(_), .. } => "unreachable",
             Self::Call { cause: CallError::Interrupted(_), .. } | Self::Incomplete { .. } => "interrupted",
@@ -271,6 +275,7 @@ fn has(text: &str, words: &[&str]) -> bool {
 impl From<LlmError> for Error {
     fn from(error: LlmError) -> Self {
         let kind = match &error {
+            LlmError::LimitReached(reached) => return reached.clone().into(),
             LlmError::NoBaseUrl | LlmError::NoModel => ErrorKind::NotConfigured,
             LlmError::Call { cause: CallError::Timeout, .. } => ErrorKind::Timeout,
             _ => ErrorKind::Upstream,

@@ -24,6 +24,7 @@ pub mod routes;
 mod sending;
 mod service;
 mod thinking_habits;
+mod token_count;
 mod types;
 
 pub use client::LlmClient;

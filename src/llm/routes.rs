@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{LlmError, LlmPing, LlmService};
-use crate::kernel::{Deadline, Error, ErrorKind, Fields, Secret};
+use crate::kernel::{Caller, Deadline, Error, ErrorKind, Fields, Secret};
 use crate::settings::{LlmProvider, LlmSettings, bounds};
 use crate::storage::ConfigService;
 use crate::web::openapi::schema::{Members, decimal, integer, list_or_text, one_of, or_blank, or_null, text, word};
@@ -225,12 +225,17 @@ async fn delete_config(State(llm): State<LlmService>) -> Result<JsonReply<LlmCon
 /// Sends a prompt to the model. Answers 200 whatever comes of it: `success` and `error` tell.
 #[utoipa::path(post, path = "/api/llm/test", tag = "llm", operation_id = "test_llm", request_body = LlmTestRequest,
     responses((status = 200, description = "How the test went", body = LlmTestResponse), BodyErrors))]
-async fn test(State(llm): State<LlmService>, JsonBody(body): JsonBody<LlmTestRequest>) -> JsonReply<LlmTestResponse> {
+async fn test(
+    State(llm): State<LlmService>,
+    caller: Caller,
+    JsonBody(body): JsonBody<LlmTestRequest>,
+) -> Result<JsonReply<LlmTestResponse>, ApiError> {
     let (settings, started) = (llm.snapshot(), Instant::now());
-    let answer = llm.test(&settings, &body.prompt, body.model).await;
+    let answer = llm.test(&settings, &body.prompt, body.model, &caller).await;
     let response_time_ms = answer.is_ok().then(|| started.elapsed().as_secs_f64() * 1000.0);
     let (message, error) = match &answer {
         Ok(_) => ("LLM connection successful", None),
+        Err(LlmError::LimitReached(reached)) => return Err(Error::from(reached.clone()).into()),
         Err(LlmError::NoBaseUrl) => ("LLM base URL not configured", Some("LLM base URL is required".to_owned())),
         Err(LlmError::NoModel) => {
             let error = "Either configure a default model or specify one in the request";
@@ -244,7 +249,7 @@ async fn test(State(llm): State<LlmService>, JsonBody(body): JsonBody<LlmTestReq
     let response = answer.ok().map(|answer| {
         json!({"response": answer.raw, "model_used": answer.model, "attempts": answer.attempts, "success": true})
     });
-    JsonReply::ok(LlmTestResponse { success: response.is_some(), message, response, error, code, response_time_ms })
+    Ok(JsonReply::ok(LlmTestResponse { success: response.is_some(), message, response, error, code, response_time_ms }))
 }
 
 /// List models

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::{ChatRequest, Completion, LlmClient, LlmError};
-use crate::kernel::{Deadline, Error};
+use crate::kernel::{Caller, Deadline, Error};
 use crate::settings::{LlmSettings, Settings, SharedSettings};
 use crate::storage::{ConfigRepository, ConfigService, ConfigStore};
 
@@ -77,10 +77,16 @@ impl LlmService {
     }
 
     /// Sends a prompt to the model in question, and to none that may stand in for it.
-    pub async fn test(&self, settings: &Settings, prompt: &str, model: Option<String>) -> Result<Completion, LlmError> {
+    pub async fn test(
+        &self,
+        settings: &Settings,
+        prompt: &str,
+        model: Option<String>,
+        caller: &Caller,
+    ) -> Result<Completion, LlmError> {
         let request = ChatRequest { model, ..ChatRequest::question(prompt) };
         let llm = LlmSettings { fallback_models: Vec::new(), ..settings.llm.effective().clone() };
-        self.client.complete(&llm, &request, Deadline::after(settings.orchestration.timeout)).await
+        self.client.complete(&llm, &request, caller, Deadline::after(settings.orchestration.timeout)).await
     }
 
     /// The models the server offers, as it lists them.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::context::{ContextMessage, chars_of, window};
 use super::summarizer::SummaryQueue;
-use crate::kernel::{Clock, Error, ErrorKind, Role, Secret, SecretUrl, UserId};
+use crate::kernel::{Caller, Clock, Error, ErrorKind, Role, Secret, SecretUrl, UserId};
 use crate::settings::{MemorySettings, Settings, SharedSettings, StorageSettings};
 use crate::storage::{Message, Stores};
 
@@ -113,8 +113,14 @@ impl MemoryService {
         self.stores.conversations.is_shared()
     }
 
-    /// Adds messages, oldest first: all or none.
-    pub async fn append(&self, user: &UserId, messages: &[Arc<Message>], settings: &Settings) -> Result<(), Error> {
+    /// Adds messages, oldest first: all or none. `caller` is whose tokens a summary takes.
+    pub async fn append(
+        &self,
+        user: &UserId,
+        messages: &[Arc<Message>],
+        caller: &Caller,
+        settings: &Settings,
+    ) -> Result<(), Error> {
         let memory = &settings.memory;
         if !memory.enabled {
             return Err(Error::new(ErrorKind::NotConfigured, "Conversation memory is disabled (MEMORY_ENABLED=false)"));
@@ -125,7 +131,7 @@ impl MemoryService {
         let held = self.stores.conversations.append(user, messages, memory.ttl, kept).await?;
         // A fifth of the limit is summarized at a time, so that not every turn costs a call to the model.
         if summarizing && held.saturating_sub(memory.max_messages) >= (memory.max_messages / 5).max(1) {
-            self.summaries.push(user.clone());
+            self.summaries.push(user.clone(), caller.clone());
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::kernel::{Error, ErrorKind, Role, UserId};
+use crate::kernel::{Caller, Error, ErrorKind, Role, UserId};
 use crate::settings::SharedSettings;
 use crate::storage::{Excess, Stores};
 
@@ -24,14 +24,14 @@ const FAILURE_BACKOFF: Duration = Duration::from_secs(30);
 /// Names conversations that have outgrown their limit. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct SummaryQueue {
-    users: mpsc::Sender<UserId>,
+    users: mpsc::Sender<(UserId, Caller)>,
     waiting: Arc<Mutex<HashSet<UserId>>>,
 }
 
 /// Summarizes the conversations that a [`SummaryQueue`] names, one after the other.
 #[derive(Debug)]
 pub struct Summarizer {
-    users: mpsc::Receiver<UserId>,
+    users: mpsc::Receiver<(UserId, Caller)>,
     waiting: Arc<Mutex<HashSet<UserId>>>,
     settings: SharedSettings,
     stores: Stores,
@@ -46,27 +46,33 @@ impl Summarizer {
         (queue, Self { users, waiting, settings, stores })
     }
 
-    /// Works until every queue is gone. `ask` takes a prompt and gives the model's answer. A conversation that could
+    /// Works until every queue is gone. `ask` takes a prompt and whoever let the
+    /// conversation grow, and gives the model's answer. A conversation that could
     /// not be summarized is left alone for a while; nothing of it is lost, and its next message names it again.
-    pub async fn run<F>(&mut self, ask: impl Fn(String) -> F)
+    pub async fn run<F>(&mut self, ask: impl Fn(String, Caller) -> F)
     where
         F: Future<Output = Result<String, Error>>,
     {
         let mut backing_off: HashMap<UserId, Instant> = HashMap::new();
-        while let Some(user) = self.users.recv().await {
+        while let Some((user, caller)) = self.users.recv().await {
             self.waiting.lock().remove(&user);
             backing_off.retain(|_, until| *until > Instant::now());
             if backing_off.contains_key(&user) {
                 continue;
             }
-            if let Err(error) = self.summarize(&user, &ask).await {
+            if let Err(error) = self.summarize(&user, &caller, &ask).await {
                 tracing::warn!(kind = ?error.kind(), untrusted = %error, "a conversation could not be summarized");
                 backing_off.insert(user, Instant::now() + FAILURE_BACKOFF);
             }
         }
     }
 
-    async fn summarize<F>(&self, user: &UserId, ask: &impl Fn(String) -> F) -> Result<(), Error>
+    async fn summarize<F>(
+        &self,
+        user: &UserId,
+        caller: &Caller,
+        ask: &impl Fn(String, Caller) -> F,
+    ) -> Result<(), Error>
     where
         F: Future<Output = Result<String, Error>>,
     {
@@ -77,7 +83,7 @@ impl Summarizer {
                 return Ok(());
             };
             let count = fitting(&excess);
-            let said = ask(prompt(&excess, count)).await?;
+            let said = ask(prompt(&excess, count), caller.clone()).await?;
             let said = self.settings.redactions(&settings).replies().text(&said);
             let summary: String = said.trim().chars().take(MAX_SUMMARY_CHARS).collect();
             if summary.is_empty() {
@@ -91,9 +97,9 @@ impl Summarizer {
 }
 
 impl SummaryQueue {
-    /// Names a conversation; one that waits already is not named twice.
-    pub fn push(&self, user: UserId) {
-        if self.waiting.lock().insert(user.clone()) && self.users.try_send(user.clone()).is_err() {
+    /// Names a conversation, and who let it grow; one that waits already is not named twice.
+    pub fn push(&self, user: UserId, caller: Caller) {
+        if self.waiting.lock().insert(user.clone()) && self.users.try_send((user.clone(), caller)).is_err() {
             self.waiting.lock().remove(&user);
         }
     }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::llm::{LlmLayer, by_variable};
 use super::secret_file::with_secret_files;
 use super::{
-    AuthSettings, CacheSettings, Environment, JsonFile, LlmSection, MemorySettings, MonitoringSettings,
+    AuthSettings, CacheSettings, Environment, JsonFile, LimitSettings, LlmSection, MemorySettings, MonitoringSettings,
     OrchestrationSettings, OutboundSettings, ServerSettings, Settings, StorageSettings, ToolPolicy, resources,
 };
 use crate::kernel::{FieldIssue, Fields, prefixed};
@@ -48,6 +48,7 @@ fn read_sections(environment: &Environment, env: &mut Fields<'_>) -> Settings {
     let server = ServerSettings::read(env);
     Settings {
         auth: Arc::new(AuthSettings::read(env)),
+        limits: Arc::new(LimitSettings::read(env)),
         agents: resources::read(environment, env, &resources::AGENTS),
         datasources: resources::read(environment, env, &resources::DATASOURCES),
         tools: resources::read(environment, env, &resources::TOOLS),

@@ -1,7 +1,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::{
-    AgentSettings, AuthSettings, CacheSettings, Catalog, DataSourceSettings, LlmSection, MemorySettings,
+    AgentSettings, AuthSettings, CacheSettings, Catalog, DataSourceSettings, LimitSettings, LlmSection, MemorySettings,
     MonitoringSettings, OrchestrationSettings, OutboundSettings, Redactions, Resource, Section, ServerSettings,
     StorageSettings, ToolPolicy, ToolSettings, VerifiedQuestions,
 };
@@ -14,6 +14,8 @@ pub struct Settings {
     pub server: Arc<ServerSettings>,
     /// Who may call.
     pub auth: Arc<AuthSettings>,
+    /// How much they may use.
+    pub limits: Arc<LimitSettings>,
     /// The LLM connection.
     pub llm: Arc<LlmSection>,
     /// Conversation memory.

@@ -10,6 +10,7 @@ mod executions;
 mod group_commit;
 mod identity;
 mod key_places;
+mod limits;
 mod no_room;
 mod outbox;
 mod pool_exhaustion;

@@ -16,6 +16,7 @@ const SQLITE: &MigrationList = &[
     (6, "message count", include_str!("../../migrations/sqlite/0006_message_count.sql")),
     (7, "execution events", include_str!("../../migrations/sqlite/0007_execution_events.sql")),
     (8, "identity", include_str!("../../migrations/sqlite/0008_identity.sql")),
+    (9, "limits", include_str!("../../migrations/sqlite/0009_limits.sql")),
 ];
 
 const POSTGRES: &MigrationList = &[

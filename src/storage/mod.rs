@@ -1,5 +1,5 @@
-//! Where state lives: conversations, cached answers, executions, transcripts of the chat page, API keys and the audit log, and what was
-//! configured through the API.
+//! Where state lives: conversations, cached answers, executions, transcripts of the chat page, API keys and the audit log, what callers
+//! have used of their limits, and what was configured through the API.
 //!
 //! Everything can live in `sqlite`, which stands in for Redis (conversations, cache) and Postgres (executions,
 //! transcripts, audit log): `failover`. API keys are changed in Postgres only, if there is one: `identity`.
@@ -18,6 +18,7 @@ mod evaluation;
 mod execution;
 mod failover;
 mod identity;
+mod limit;
 mod migrate;
 mod pool;
 mod postgres;
@@ -40,6 +41,9 @@ pub use execution::{
 };
 pub use failover::BackendStatus;
 pub use identity::{ApiKeyRecord, AuditCursor, AuditFilter, AuditRecord, IdentityStore, KeysRevision, StandaloneKeys};
+pub use limit::{
+    LimitCheck, LimitCounter, LimitDemand, LimitEffect, LimitHold, LimitLevel, LimitStore, PreviousWindow,
+};
 pub use stores::Stores;
 pub use transcript::{
     AnswerFacts, PromptProfile, Transcript, TranscriptFilter, TranscriptMessage, TranscriptPage, TranscriptStore,

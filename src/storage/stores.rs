@@ -13,6 +13,7 @@ use super::evaluation::EvaluationStore;
 use super::execution::{EmbeddedExecutions, ExecutionStore, ExecutionWriter};
 use super::failover::{BackendStatus, Failover};
 use super::identity::{EmbeddedIdentity, IdentityStore};
+use super::limit::LimitStore;
 use super::migrate::MigrationReport;
 use super::pool::PoolStatus;
 use super::postgres::{Postgres, PostgresAddress};
@@ -39,6 +40,8 @@ pub struct Stores {
     pub transcripts: TranscriptStore,
     /// API keys and the audit log.
     pub identity: IdentityStore,
+    /// What callers have used of their limits.
+    pub limits: LimitStore,
     /// The last evaluation of routing.
     pub evaluations: EvaluationStore,
     /// What was configured through the API.
@@ -106,6 +109,7 @@ impl Stores {
             OptionFuture::from(postgres.as_ref().map(Failover::start)).map(Option::transpose),
         )?;
         let identity = IdentityStore::new(identity, postgres.clone(), clock.clone());
+        let limits = LimitStore::open(database.clone(), redis.clone(), clock.clone()).await?;
         let reconnecting = Arc::new(Mutex::new(of_redis.into_iter().chain(of_postgres).collect()));
         Ok(Self {
             conversations: ConversationStore { embedded: conversations, redis: redis.clone() },
@@ -119,6 +123,7 @@ impl Stores {
             executions,
             transcripts: TranscriptStore { embedded: transcripts, postgres: postgres.clone() },
             identity,
+            limits,
             evaluations: EvaluationStore { database: database.clone() },
             config,
             database,
@@ -230,6 +235,7 @@ impl Stores {
 
     /// Writes everything out and closes the store.
     pub async fn close(&self) {
+        self.limits.flush().await;
         self.executions.close().await;
         self.writes.close().await;
         self.reconnecting.lock().clear();

@@ -75,6 +75,8 @@ families! {
     calls: Counters<3> = Counters::default(), "calls", "Calls of agents, data sources and tools, by how they ended";
     call_seconds: Times<2> = times(), "call_duration_seconds", "Time that calls of agents, data sources and tools took";
     cache: Counters<1> = Counters::default(), "cache_requests", "Look-ups of answers in the cache, by whether there was one";
+    limits_reached: Counters<3> = Counters::default(), "limits_reached",
+        "Requests beyond what their callers may use, by limit, whose use it is about, and whether they were refused";
     log_lines: Counters<1> = Counters::default(), "log_lines", "Lines of the log, by level";
 }
 
@@ -147,6 +149,15 @@ pub fn chat(intent: &'static str, outcome: &'static str, took: Duration) {
 /// A step of a chat request has ended. Both words come from lists that are bounded.
 pub fn step(action: &str, outcome: &str) {
     METRICS.steps.get_or_create(&labels([("action", action), ("outcome", outcome)])).inc();
+}
+
+/// A caller wanted more than it may use. All three words come from lists that are bounded.
+pub fn limit_reached(limit: &'static str, subject: &'static str, was_served: bool) {
+    let outcome = if was_served { "served" } else { "refused" };
+    METRICS
+        .limits_reached
+        .get_or_create(&constant([("limit", limit), ("subject", subject), ("outcome", outcome)]))
+        .inc();
 }
 
 /// The cache was asked for an answer.

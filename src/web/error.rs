@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -6,7 +7,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::{IntoResponses, ToSchema};
 
-use crate::kernel::{Error, ErrorKind, FieldIssue, UpstreamCause};
+use super::rate_limit::rate_limit_headers;
+use crate::kernel::{Error, ErrorKind, FieldIssue, LimitStatus, UpstreamCause, whole_seconds};
 use crate::telemetry::request_id;
 
 /// The code of a refusal of credentials, as RFC 6750 has it.
@@ -26,12 +28,14 @@ pub struct ApiError {
     issues: Vec<FieldIssue>,
     /// When it makes sense to try again.
     retry_after: Option<Duration>,
+    /// The limit that was reached.
+    limit: Option<Arc<LimitStatus>>,
 }
 
 impl ApiError {
     /// An error that only HTTP knows of.
     pub(super) fn http(status: StatusCode, code: &'static str, detail: &str) -> Self {
-        Self { status, code, detail: Some(detail.to_owned()), issues: Vec::new(), retry_after: None }
+        Self { status, code, detail: Some(detail.to_owned()), issues: Vec::new(), retry_after: None, limit: None }
     }
 
     /// Nobody who is known makes the request.
@@ -56,12 +60,11 @@ impl ApiError {
 
     /// Headers that belong to it.
     pub fn headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<> {
-        // A part of a second is waited for as a whole one.
-        let seconds = self.retry_after.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
-        let retry_after = seconds.map(|seconds| (header::RETRY_AFTER, HeaderValue::from(seconds)));
+        let retry_after = self.retry_after.map(|wait| (header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait))));
+        let limit = self.limit.iter().flat_map(|limit| rate_limit_headers(limit)).collect::<Vec<_>>();
         let challenge = if self.code == INVALID_TOKEN { INVALID_CHALLENGE } else { CHALLENGE };
         let challenge = (header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-        retry_after.into_iter().chain((self.status == StatusCode::UNAUTHORIZED).then_some(challenge))
+        retry_after.into_iter().chain(limit).chain((self.status == StatusCode::UNAUTHORIZED).then_some(challenge))
     }
 
     /// The members of the body: `detail`, for a 422 `errors`, `code`, `request_id`.
@@ -85,6 +88,7 @@ impl From<Error> for ApiError {
             ErrorKind::Conflict => (StatusCode::CONFLICT, "conflict"),
             ErrorKind::Stale => (StatusCode::PRECONDITION_FAILED, "precondition_failed"),
             ErrorKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
+            ErrorKind::LimitReached => (StatusCode::TOO_MANY_REQUESTS, "limit_reached"),
             ErrorKind::NotConfigured => (StatusCode::SERVICE_UNAVAILABLE, "not_configured"),
             ErrorKind::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             ErrorKind::Upstream => (StatusCode::BAD_GATEWAY, "upstream_error"),
@@ -98,14 +102,15 @@ impl From<Error> for ApiError {
         // Clients of the original know a list of issues from it, and show anything else as it is.
         let is_list = issues.iter().any(|issue| issue.raised_by_original);
         let detail = (!is_list).then(|| error.public_detail().to_owned());
+        let limit = error.limit().cloned();
         let (code, retry_after) = match error.upstream_cause() {
-            None => (code, None),
+            None => (code, error.wait()),
             Some(UpstreamCause::ContextLength) => ("context_length_exceeded", None),
             Some(UpstreamCause::ModelNotFound) => ("model_not_found", None),
             Some(UpstreamCause::RateLimited(wait)) => ("rate_limited", wait),
             Some(UpstreamCause::Unauthorized) => ("unauthorized", None),
         };
-        Self { status, code, detail, issues, retry_after }
+        Self { status, code, detail, issues, retry_after, limit }
     }
 }
 

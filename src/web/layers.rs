@@ -20,6 +20,7 @@ use super::ApiError;
 use super::log_line::AccessLogLine;
 use super::origin_guard::OriginGuard;
 use super::oversized::RefuseOversized;
+use super::rate_limit::{RATE_LIMIT, RATE_LIMIT_POLICY};
 use crate::kernel::{Error, new_id};
 use crate::settings::ServerSettings;
 use crate::telemetry::RequestContext;
@@ -111,7 +112,7 @@ fn cors(origins: &[String]) -> CorsLayer {
     let layer = CorsLayer::new()
         .allow_methods(METHODS.clone())
         .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers([REQUEST_ID, header::ETAG])
+        .expose_headers([REQUEST_ID, header::ETAG, header::RETRY_AFTER, RATE_LIMIT_POLICY, RATE_LIMIT])
         .max_age(Duration::from_secs(600));
     if origins.iter().any(|origin| origin == "*") {
         // Credentials and "any origin" exclude each other.

@@ -4,7 +4,7 @@ use crate::none;
 use crate::source::{paths, production};
 
 const GROUND: &[&str] = &["kernel", "settings"];
-const MODULE: &[&str] = &["kernel", "settings", "web", "outbound", "storage", "telemetry"];
+const MODULE: &[&str] = &["kernel", "settings", "web", "outbound", "storage", "telemetry", "limits"];
 const CHAT: &[&str] = &[
     "kernel",
     "settings",
@@ -13,6 +13,7 @@ const CHAT: &[&str] = &[
     "outbound",
     "storage",
     "web",
+    "limits",
     "llm",
     "agents",
     "datasources",
@@ -31,6 +32,7 @@ const GUI: &[&str] = &[
     "outbound",
     "storage",
     "web",
+    "limits",
     "llm",
     "agents",
     "datasources",
@@ -52,6 +54,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("outbound", GROUND),
     ("storage", GROUND),
     ("web", &["kernel", "settings", "auth", "telemetry", "storage"]),
+    ("limits", &["kernel", "settings", "telemetry", "storage"]),
     ("llm", MODULE),
     ("agents", MODULE),
     ("datasources", MODULE),

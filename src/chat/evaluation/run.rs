@@ -117,7 +117,7 @@ async fn called(
     let grounding = &service.services().grounding;
     let tools = Callable::specs(&plan.functions, grounding);
     let asked = ChatRequest { model, messages: prompt.messages(&[], &[], None), tools };
-    let reply = service.services().llm.complete(llm, &asked, deadline).await?;
+    let reply = service.services().llm.complete(llm, &asked, &request.caller, deadline).await?;
     let called = reply.tool_calls.iter().filter_map(|call| Callable::find(&plan.functions, &call.name));
     Ok(called.map(|callable| Target::from(callable.target())).collect())
 }

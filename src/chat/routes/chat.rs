@@ -35,7 +35,7 @@ pub(super) struct ChatHealth {
             ("execution" = (operation_id = "get_execution", parameters(("id" = "$response.body#/execution_id")))))),
     BodyErrors,
     (status = 502, description = "The LLM failed", body = ChatFailure),
-    (status = 503, description = "No LLM is configured", body = ChatFailure),
+    (status = 503, description = "No LLM is configured, or too many chats are being answered", body = ChatFailure),
     (status = 504, description = "The LLM, or the request as a whole, took too long", body = ChatFailure)))]
 pub(super) async fn chat(
     State(service): State<Arc<ChatService>>,
@@ -44,11 +44,12 @@ pub(super) async fn chat(
     JsonBody(body): JsonBody<ChatBody>,
 ) -> Result<Response, ApiError> {
     let is_stream = body.stream || accepts_event_stream(&headers);
-    let request = body.into_request(caller)?;
+    let request = body.into_request(caller.clone())?;
+    let permit = service.admit(&caller).await?;
     if is_stream {
-        return Ok(stream(service, request));
+        return Ok(stream(service, request, permit));
     }
-    let (reply, error) = chat_json(service.chat(request, EventSender::default()).await);
+    let (reply, error) = chat_json(service.chat(request, permit, EventSender::default()).await);
     Ok(match error {
         Some(error) => {
             let mut response = JsonText(error.status(), reply).into_response();

@@ -14,7 +14,7 @@ use crate::chat::request::ChatOptions;
 use crate::chat::routing::Routing;
 use crate::kernel::{Caller, Clock, FieldIssue, Fields, Segment};
 use crate::web::openapi::schema::{Members, anything, list, or_null, pattern, text};
-use crate::web::{BodyErrors, FromFields, JsonBody, JsonReply};
+use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, JsonReply};
 
 /// Prompts of one evaluation.
 const MAX_CASES: usize = 1000;
@@ -216,11 +216,13 @@ impl From<Evaluation> for EvaluationReport {
 /// expected: such a prompt is answered, without memory. Tells what was reached, missed and not expected, and what is different from
 /// the last evaluation.
 #[utoipa::path(post, path = "/api/chat/evaluate", tag = "chat", operation_id = "evaluate_routing", request_body = EvaluateBody,
-    responses((status = 200, description = "What it came to", body = EvaluationReport), BodyErrors))]
+    responses((status = 200, description = "What it came to", body = EvaluationReport),
+        (status = 503, description = "Too many chats are being answered", body = ErrorBody), BodyErrors))]
 pub(super) async fn evaluate(
     State(service): State<Arc<ChatService>>,
     caller: Caller,
     JsonBody(body): JsonBody<EvaluateBody>,
-) -> JsonReply<EvaluationReport> {
-    JsonReply::ok(evaluation::evaluate(&service, body.cases, &caller).await.into())
+) -> Result<JsonReply<EvaluationReport>, ApiError> {
+    let _permit = service.admit(&caller).await?;
+    Ok(JsonReply::ok(evaluation::evaluate(&service, body.cases, &caller).await.into()))
 }

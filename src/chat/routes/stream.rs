@@ -16,6 +16,7 @@ use super::reply::chat_json;
 use crate::chat::ChatService;
 use crate::chat::events::{ChatEvent, EventSender};
 use crate::chat::request::UserRequest;
+use crate::limits::ChatPermit;
 use crate::telemetry;
 use crate::web::event_stream;
 use crate::web::openapi::schema::event;
@@ -41,16 +42,20 @@ impl PartialSchema for AnswerEvent {
 impl ToSchema for AnswerEvent {}
 
 /// Answers with server-sent events. When the client leaves, the stream is dropped, and the work with it.
-pub(super) fn stream(service: Arc<ChatService>, request: UserRequest) -> Response {
-    event_stream(events(service, request))
+pub(super) fn stream(service: Arc<ChatService>, request: UserRequest, permit: ChatPermit) -> Response {
+    event_stream(events(service, request, permit))
 }
 
-fn events(service: Arc<ChatService>, request: UserRequest) -> impl Stream<Item = Result<Event, Infallible>> {
+fn events(
+    service: Arc<ChatService>,
+    request: UserRequest,
+    permit: ChatPermit,
+) -> impl Stream<Item = Result<Event, Infallible>> {
     let (sink, mut receiver) = EventSender::streaming();
     // A task of its own: deadlines hold even when the client is too slow to read.
     let background = service.background().clone();
     let work = async move {
-        let response = service.chat(request, sink).await;
+        let response = service.chat(request, permit, sink).await;
         (response.end_number, chat_json(response))
     };
     let work = AbortOnDropHandle::new(background.spawn(telemetry::in_timed_context(work)));

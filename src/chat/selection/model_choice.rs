@@ -26,7 +26,8 @@ pub(in crate::chat) async fn choose(
     let question = question(&request.prompt, candidates, settings);
     let model = request.options.model.clone();
     let question = ChatRequest { model, ..ChatRequest::question(question) };
-    match llm.complete(settings.llm.effective(), &question, deadline.at_most(CHOICE_TIMEOUT)).await {
+    let asking = llm.complete(settings.llm.effective(), &question, &request.caller, deadline.at_most(CHOICE_TIMEOUT));
+    match asking.await {
         Ok(answer) => read_answer(&answer.content, candidates),
         Err(error) => {
             tracing::warn!(error = error.log_safe(), untrusted = %error, "no model chose what serves the prompt; the words decide");

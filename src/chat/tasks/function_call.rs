@@ -77,7 +77,8 @@ async fn query(context: &TaskContext<'_>, source: &Source, call: &ToolCall) -> R
     let chat = context.chat;
     let verified = match (&question, &query) {
         (Some(question), None) => {
-            chat.services.grounding.find(question, &chat.settings, context.deadline).await.verified
+            let (settings, caller) = (&chat.settings, &chat.request.caller);
+            chat.services.grounding.find(question, settings, caller, context.deadline).await.verified
         }
         _ => Vec::new(),
     };

@@ -68,7 +68,8 @@ pub(super) async fn stream_answer(
         return Ok(completion);
     }
     let llm = chat.settings.llm.effective();
-    let mut chunks = Box::pin(Box::pin(chat.services.llm.stream(llm, &request, context.deadline)).await?);
+    let mut chunks =
+        Box::pin(Box::pin(chat.services.llm.stream(llm, &request, &chat.request.caller, context.deadline)).await?);
     let (begun, mut whole) = (answer.written().len(), Completion::default());
     while let Some(chunk) = chunks.next().await {
         match chunk? {

@@ -242,7 +242,8 @@ pub(super) async fn stop(
         (status = 404, description = "No such node", body = ErrorBody), BodyErrors))]
 pub(super) async fn test_component(
     State(topology): State<TopologyService>,
+    caller: Caller,
     JsonBody(body): JsonBody<ComponentChoice>,
 ) -> Result<JsonReply<ComponentTestResult>, ApiError> {
-    Ok(JsonReply::ok(topology.test(&body.component_id, body.prompt).await?.into()))
+    Ok(JsonReply::ok(topology.test(&body.component_id, body.prompt, &caller).await?.into()))
 }

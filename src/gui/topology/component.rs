@@ -23,14 +23,15 @@ impl TopologyServices {
         settings: &Settings,
         id: NodeId,
         prompt: Option<String>,
+        caller: &Caller,
     ) -> Result<ComponentTest, Error> {
         let found = match &id {
             NodeId::Start => Ok("Takes prompts".to_owned()),
             NodeId::End => Ok("Gives answers".to_owned()),
-            NodeId::IntentRouter | NodeId::Planner => self.test_planning(&id, prompt).await,
+            NodeId::IntentRouter | NodeId::Planner => self.test_planning(&id, prompt, caller).await,
             NodeId::Conversations | NodeId::Cache => self.test_memory(settings, &id).await,
             NodeId::Audit => self.test_audit().await,
-            NodeId::Llm => self.test_llm(settings, prompt).await,
+            NodeId::Llm => self.test_llm(settings, prompt, caller).await,
             NodeId::Agent(name) => self.test_agent(settings, settings.agents.require(name)?).await,
             NodeId::DataSource(name) => self.test_datasource(settings, settings.datasources.require(name)?).await,
             NodeId::Tool(name) => self.tools.check(settings, settings.tools.require(name)?).await,
@@ -38,10 +39,9 @@ impl TopologyServices {
         Ok(ComponentTest { component_id: id, found })
     }
 
-    async fn test_planning(&self, id: &NodeId, prompt: Option<String>) -> Result<String, String> {
-        // Who tests nodes may configure all of them, and is shown no names here.
+    async fn test_planning(&self, id: &NodeId, prompt: Option<String>, caller: &Caller) -> Result<String, String> {
         let prompt = prompt.unwrap_or_else(|| GREETING.to_owned());
-        let preview = self.chat.preview(prompt, None, Caller::unrestricted()).await;
+        let preview = self.chat.preview(prompt, None, caller.clone()).await;
         let preview = preview.map_err(|error| error.public_detail().to_owned())?;
         Ok(match id {
             NodeId::IntentRouter => format!("Intent: {} ({:.2})", preview.intent, preview.confidence),
@@ -49,9 +49,9 @@ impl TopologyServices {
         })
     }
 
-    async fn test_llm(&self, settings: &Settings, prompt: Option<String>) -> Result<String, String> {
+    async fn test_llm(&self, settings: &Settings, prompt: Option<String>, caller: &Caller) -> Result<String, String> {
         let prompt = prompt.unwrap_or_else(|| GREETING.to_owned());
-        let answer = self.llm.test(settings, &prompt, None).await.map_err(|error| error.to_string())?;
+        let answer = self.llm.test(settings, &prompt, None, caller).await.map_err(|error| error.to_string())?;
         Ok(format!("Model '{}' has answered", answer.model))
     }
 

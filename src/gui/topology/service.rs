@@ -36,7 +36,7 @@ impl TopologyService {
     pub(in crate::gui) async fn execute(&self, prompt: String, caller: Caller) -> Result<String, Error> {
         let place = self.runs.place()?;
         let user = UserId::parse(USER).unwrap_or_else(|_| UserId::anonymous());
-        let started = self.services.chat.start(prompt, user, caller).await;
+        let started = self.services.chat.start(prompt, user, caller).await?;
         let id = started.execution_id.clone();
         self.runs.run(place, started);
         Ok(id)
@@ -66,12 +66,17 @@ impl TopologyService {
     }
 
     /// Tests a node, with this prompt if it takes one.
-    pub(in crate::gui) async fn test(&self, id: &str, prompt: Option<String>) -> Result<ComponentTest, Error> {
+    pub(in crate::gui) async fn test(
+        &self,
+        id: &str,
+        prompt: Option<String>,
+        caller: &Caller,
+    ) -> Result<ComponentTest, Error> {
         let node = NodeId::parse(id).ok_or_else(|| Error::not_found(format!("Component {} not found", quoted(id))))?;
         let settings = self.services.settings();
         // A prompt of the caller's own may be what the model failed at.
         let is_telling = node != NodeId::Llm || prompt.is_none();
-        let test = self.services.test(&settings, node, prompt).await?;
+        let test = self.services.test(&settings, node, prompt, caller).await?;
         if is_telling {
             self.failed_tests.record(&settings, &test.component_id, &test.found);
         }

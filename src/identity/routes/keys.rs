@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
@@ -7,8 +5,7 @@ use serde_json::json;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::identity::service::KeyDraft;
-use crate::identity::{IdentityService, MAX_LABEL_CHARS, label};
+use crate::identity::{IdentityService, KeyDraft, MAX_KEY_DAYS, MAX_LABEL_CHARS, label};
 use crate::kernel::{
     AccessRole, Caller, Clock, Fields, Grants, Permission, RecordedChange, RequestTrail, UserId, version_of,
 };
@@ -18,8 +15,7 @@ use crate::web::openapi::texts;
 use crate::web::{ApiError, BodyErrors, ErrorBody, FromFields, JsonBody, JsonReply, PathId, ReadErrors};
 
 /// Days that a key may be good for.
-const LIFETIMES: std::ops::RangeInclusive<i64> = 1..=3650;
-const DAY: Duration = Duration::from_secs(86_400);
+const LIFETIMES: std::ops::RangeInclusive<i64> = 1..=MAX_KEY_DAYS;
 
 /// An API key, without its text.
 #[derive(Serialize, ToSchema)]
@@ -172,7 +168,7 @@ impl FromFields for NewKey {
                 scopes: read_scopes(fields),
                 owner: read_owner(fields),
                 tenant: read_tenant(fields),
-                lifetime: days.and_then(|days| u32::try_from(days).ok()).map(|days| DAY * days),
+                days: days.and_then(|days| u32::try_from(days).ok()),
             })
         })
     }

@@ -10,10 +10,10 @@ use crate::identity::IdentityService;
 use crate::identity::audit::AuditedRequest;
 use crate::identity::authenticator::Unrecognised;
 use crate::identity::operations::{MappedOperation, OperationAccess, OperationMap, STREAMS, UNKNOWN};
-use crate::kernel::{Caller, Error, ErrorKind, RequestTrail};
+use crate::kernel::{Caller, Error, ErrorKind, LimitStatus, RequestTrail};
 use crate::settings::ServerSettings;
 use crate::telemetry::request_id;
-use crate::web::{ApiError, PeerAddress};
+use crate::web::{ApiError, PeerAddress, rate_limit_headers};
 
 /// Longest path that the audit log has: whoever is refused chooses it.
 const MAX_PATH_CHARS: usize = 1000;
@@ -46,34 +46,35 @@ pub async fn authenticate(State(layer): State<AuthenticationLayer>, mut request:
     let Some(demand) = layer.demanded(&request) else { return next.run(request).await };
     let Demand { access, credential, facts } = demand;
     let audit = &layer.service.audit;
-    let caller = match layer.recognise(credential).await {
-        Ok(caller) => caller,
+    let (caller, limit) = match layer.admit(access, credential).await {
+        Ok(admitted) => admitted,
         Err(refusal) => {
-            audit.refused(facts.told(), None, None, refusal.status().as_u16());
-            return refusal.into_response();
+            let RefusedRequest { caller, target, error } = *refusal;
+            audit.refused(facts.told(), caller.as_ref(), target, error.status().as_u16());
+            return error.into_response();
         }
     };
-    if let Some(lacking) = access.lacking(&caller) {
-        let refusal =
-            ApiError::from(Error::new(ErrorKind::Forbidden, format!("This needs the scope {}", lacking.as_str())));
-        audit.refused(
-            facts.told(),
-            Some(&caller),
-            Some(format!("scope {}", lacking.as_str())),
-            refusal.status().as_u16(),
-        );
-        return refusal.into_response();
-    }
     request.extensions_mut().insert(caller.clone());
-    let (response, RequestTrail { changes, denied }) = RequestTrail::of(next.run(request)).await;
+    let (mut response, RequestTrail { changes, denied }) = RequestTrail::of(next.run(request)).await;
     let status = response.status();
     if !changes.is_empty() {
         audit.changed(&facts.told(), &caller, changes, status.as_u16()).await;
     }
-    if denied.is_some() || status == StatusCode::FORBIDDEN {
+    if denied.is_some() || matches!(status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
         audit.refused(facts.told(), Some(&caller), denied, status.as_u16());
     }
+    // A limit that was reached tells of itself.
+    if let Some(limit) = limit.filter(|_| status != StatusCode::TOO_MANY_REQUESTS) {
+        response.headers_mut().extend(rate_limit_headers(&limit));
+    }
     response
+}
+
+/// Why a request is not let in, and whose it is, as far as that is known.
+struct RefusedRequest {
+    caller: Option<Caller>,
+    target: Option<String>,
+    error: ApiError,
 }
 
 /// What a request needs that is not open to all, and what it comes with.
@@ -129,6 +130,25 @@ impl AuthenticationLayer {
             address: peer.map(|peer| peer.client(request.headers(), &self.server.trusted_proxies)),
         };
         Some(Demand { access, credential: credential(request, operation), facts })
+    }
+
+    /// Whose request it is, if they may make it, and how many more of them.
+    async fn admit(
+        &self,
+        access: OperationAccess,
+        credential: Result<Credential, ApiError>,
+    ) -> Result<(Caller, Option<LimitStatus>), Box<RefusedRequest>> {
+        let refused = |caller, target, error| Box::new(RefusedRequest { caller, target, error });
+        let caller = self.recognise(credential).await.map_err(|error| refused(None, None, error))?;
+        if let Some(lacking) = access.lacking(&caller) {
+            let scope = format!("scope {}", lacking.as_str());
+            let error = Error::new(ErrorKind::Forbidden, format!("This needs the {scope}"));
+            return Err(refused(Some(caller), Some(scope), error.into()));
+        }
+        match self.service.limiter().admit_request(&caller).await {
+            Ok(limit) => Ok((caller, limit)),
+            Err(reached) => Err(refused(Some(caller), None, Error::from(reached).into())),
+        }
     }
 
     async fn recognise(&self, credential: Result<Credential, ApiError>) -> Result<Caller, ApiError> {

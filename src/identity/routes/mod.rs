@@ -5,6 +5,7 @@ mod document;
 mod keys;
 mod layer;
 mod tokens;
+mod usage;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -17,6 +18,7 @@ pub use layer::{AuthenticationLayer, authenticate};
 pub fn router() -> OpenApiRouter<IdentityService> {
     OpenApiRouter::new()
         .routes(routes!(tokens::me))
+        .routes(routes!(usage::usage))
         .routes(routes!(tokens::token))
         .routes(routes!(tokens::ticket))
         .routes(routes!(keys::list_keys, keys::create))

@@ -1,5 +1,6 @@
 use super::claim_set::ClaimSet;
 use super::{TokenClaims, TokenError};
+use crate::kernel::AccessRole;
 use crate::settings::AuthSettings;
 
 /// What the tokens of others have to say, and what is made of it.
@@ -17,7 +18,7 @@ pub(super) fn read_provider_token(
     let tenant = claims.text("tenant")?.map_or_else(|| claims.text("tid"), |tenant| Ok(Some(tenant)))?;
     Ok(TokenClaims {
         user: claims.text(&settings.user_claim)?.map(str::to_owned),
-        role: Some(read_role(claims, settings)?),
+        role: Some(read_role(claims, settings)?.as_str().to_owned()),
         scopes: claims.texts(&settings.scope_claim, |text| text.split_whitespace().collect())?.map(owned),
         key_id: None,
         expires,
@@ -63,11 +64,10 @@ fn check_audience(claims: &ClaimSet, wanted: Option<&str>) -> Result<(), TokenEr
 }
 
 /// The highest of the roles that the token names.
-fn read_role(claims: &ClaimSet, settings: &AuthSettings) -> Result<String, TokenError> {
+fn read_role(claims: &ClaimSet, settings: &AuthSettings) -> Result<AccessRole, TokenError> {
     let named = claims.texts(&settings.role_claim, |text| vec![text])?.unwrap_or_default();
-    let highest = AuthSettings::ROLES.into_iter().rev().find(|role| named.contains(role));
-    let role = highest.map(str::to_owned).or_else(|| settings.default_role.clone());
-    role.ok_or_else(|| {
+    let highest = AccessRole::ALL.iter().rev().find(|(_, name)| named.contains(name)).map(|(role, _)| *role);
+    highest.or(settings.default_role).ok_or_else(|| {
         TokenError::claim(&settings.role_claim, "it should name a role, or AUTH_DEFAULT_ROLE should be set")
     })
 }

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use self::requests::{ContextQuery, HistoryQuery, MessageQuery, NewMessage};
 use super::context::ContextMessage;
 use super::service::{MemoryService, MemoryStats, StoreReport};
-use crate::kernel::{Clock, Role};
+use crate::kernel::{Caller, Clock, Role};
 use crate::storage::Message;
 use crate::web::openapi::schema::one_of;
 use crate::web::{
@@ -244,6 +244,7 @@ async fn clear(
         (status = 503, description = "Memory is disabled", body = ErrorBody)))]
 async fn add_message(
     State(memory): State<MemoryService>,
+    caller: Caller,
     PathSpeaker(user): PathSpeaker,
     QueryParams(query): QueryParams<MessageQuery>,
     body: OptionalBody,
@@ -252,7 +253,7 @@ async fn add_message(
     let message = NewMessage::combine(query, body, settings.server.object_limits)?;
     let role = message.role()?;
     let message = memory.message(role, message.content, message.metadata);
-    memory.append(&user, &[message], &settings).await?;
+    memory.append(&user, &[message], &caller, &settings).await?;
     let message = "Message added to conversation history";
     Ok(JsonReply::ok(AddMessageResponse { success: true, message, user_id: user.to_string(), role: role.as_str() }))
 }

@@ -4,7 +4,7 @@ use url::{Host, Url};
 
 use super::TokenAlgorithm;
 use super::strength::check_strength;
-use crate::kernel::{Fields, Secret, SecretUrl};
+use crate::kernel::{AccessRole, Fields, Secret, SecretUrl};
 
 /// Who may call, and which tokens are believed.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub struct AuthSettings {
     /// `AUTH_SCOPE_CLAIM`: the claim that names the scopes.
     pub scope_claim: String,
     /// `AUTH_DEFAULT_ROLE`: the role of tokens that name none; without it they are refused.
-    pub default_role: Option<String>,
+    pub default_role: Option<AccessRole>,
     /// `AUTH_BOOTSTRAP_KEY`: a key with which the first ones are made. `None` while authentication is off.
     pub bootstrap_key: Option<Secret>,
 }
@@ -43,8 +43,6 @@ pub struct AuthSettings {
 impl AuthSettings {
     /// What the server's own tokens call their issuer and their audience.
     pub const OWN_NAME: &str = "orchestrator-studio";
-    /// What a token may call the caller's role.
-    pub const ROLES: [&str; 4] = ["viewer", "user", "operator", "admin"];
 
     pub(in crate::settings) fn read(env: &mut Fields<'_>) -> Self {
         let enabled = env.or("AUTH_ENABLED", false);
@@ -115,12 +113,9 @@ fn read_minutes(env: &mut Fields<'_>) -> Duration {
     env.seconds_or("AUTH_TOKEN_EXPIRE_MINUTES", 30, 1..=525_600) * 60
 }
 
-fn read_role(env: &mut Fields<'_>) -> Option<String> {
+fn read_role(env: &mut Fields<'_>) -> Option<AccessRole> {
     let role = env.optional::<String>("AUTH_DEFAULT_ROLE")?.trim().to_ascii_lowercase();
-    if !AuthSettings::ROLES.contains(&role.as_str()) {
-        env.reject("AUTH_DEFAULT_ROLE", "Input should be 'viewer', 'user', 'operator' or 'admin'");
-    }
-    Some(role)
+    AccessRole::parse(&role).map_err(|expected| env.reject("AUTH_DEFAULT_ROLE", expected)).ok()
 }
 
 fn read_url(env: &mut Fields<'_>) -> Option<SecretUrl> {
@@ -206,7 +201,7 @@ mod tests {
         assert_eq!(enabled(&[("AUTH_ISSUER", AuthSettings::OWN_NAME)]).unwrap_err(), ["AUTH_ISSUER"]);
         assert_eq!(enabled(&[("AUTH_ALGORITHM", "none")]).unwrap_err(), ["AUTH_ALGORITHM"]);
         assert_eq!(enabled(&[("AUTH_DEFAULT_ROLE", "root")]).unwrap_err(), ["AUTH_DEFAULT_ROLE"]);
-        assert_eq!(enabled(&[("AUTH_DEFAULT_ROLE", " Viewer ")]).unwrap().default_role.as_deref(), Some("viewer"));
+        assert_eq!(enabled(&[("AUTH_DEFAULT_ROLE", " Viewer ")]).unwrap().default_role, Some(AccessRole::Viewer));
     }
 
     #[test]

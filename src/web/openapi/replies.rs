@@ -7,7 +7,7 @@ use super::schema::{bounded_pattern, pattern};
 use crate::web::layers::MAX_REQUEST_ID_CHARS;
 
 /// Refusals by what is around all routes: the name of each, its status, and what it means.
-const COMMON_ERRORS: [(&str, &str, &str); 6] = [
+const COMMON_ERRORS: [(&str, &str, &str); 7] = [
     ("Unreadable", "400", "The request names no host, or several, or one that can't be read."),
     (
         "Refused",
@@ -15,9 +15,21 @@ const COMMON_ERRORS: [(&str, &str, &str); 6] = [
         "The caller lacks a scope, or a page of an origin asks that is neither the server's own nor in `CORS_ORIGINS`.",
     ),
     ("Unauthenticated", "401", "Nobody who is known makes the request, where `AUTH_ENABLED` is true."),
+    (
+        "LimitReached",
+        "429",
+        "The caller has used up what it may use, where `AUTH_ENABLED` is true and a `LIMIT_...` is set.",
+    ),
     ("TooLarge", "413", "The body that is announced is larger than `MAX_BODY_BYTES`."),
     ("Misdirected", "421", "The server does not go by the name that the request has for it; see `ALLOWED_HOSTS`."),
     ("Internal", "500", "The server failed; the cause is in its log."),
+];
+
+/// The headers of a limit that was reached.
+const LIMIT_HEADERS: [(&str, &str); 3] = [
+    ("Retry-After", "Seconds until it makes sense to come back"),
+    ("RateLimit-Policy", "The limit: its name, how much there is (q), and the seconds that it is for (w)"),
+    ("RateLimit", "How much of the limit is left (r), and the seconds until there is more (t)"),
 ];
 
 /// Completes the document that the routes make.
@@ -43,7 +55,8 @@ fn complete_operation(operation: &mut Operation, shows: bool) {
         }
     }
     let is_public = operation.security.is_none();
-    for (name, status, _) in COMMON_ERRORS.into_iter().filter(|(_, status, _)| *status != "401" || !is_public) {
+    let needs_caller = |status: &str| matches!(status, "401" | "429");
+    for (name, status, _) in COMMON_ERRORS.into_iter().filter(|(_, status, _)| !needs_caller(status) || !is_public) {
         replies.entry(status.to_owned()).or_insert_with(|| named("responses", name));
     }
 }
@@ -54,11 +67,16 @@ fn declare(components: &mut Components) {
         ("RequestId", header("The id under which the log knows this request", id)),
         ("Version", header("Version of what is shown", pattern("^\"[0-9a-f]+\"$"))),
     ];
+    let of_limits = LIMIT_HEADERS.map(|(name, purpose)| (name, header(purpose, pattern("^.+$"))));
+    components.headers.extend(of_limits.map(|(name, header)| (name.to_owned(), header)));
     components.headers.extend(headers.map(|(name, header)| (name.to_owned(), header)));
     components.responses.extend(COMMON_ERRORS.map(|(name, _, meaning)| {
         let body = Content::new(Some(Ref::from_schema_name("ErrorBody")));
         let mut reply = ResponseBuilder::new().description(meaning).content("application/json", body).build();
         reply.headers.insert("X-Request-Id".to_owned(), named("headers", "RequestId"));
+        if name == "LimitReached" {
+            reply.headers.extend(LIMIT_HEADERS.map(|(name, _)| (name.to_owned(), named("headers", name))));
+        }
         (name.to_owned(), RefOr::T(reply))
     }));
 }

@@ -96,6 +96,10 @@ const ORIGINAL: &[(&str, &str)] = &[
 /// What came with this server.
 const OURS: &[(&str, &str)] = &[
     ("GET /api/auth/me", "security::identity::keys::what_says_who_calls_is_read_once_and_strictly"),
+    (
+        "GET /api/auth/usage",
+        "security::identity::limits::an_administrator_sees_what_a_key_has_used_and_nobody_else_does",
+    ),
     ("POST /api/auth/token", "security::identity::keys::a_token_is_narrowed_short_lived_and_made_from_a_key_only"),
     ("POST /api/auth/ticket", "security::identity::keys::a_token_is_narrowed_short_lived_and_made_from_a_key_only"),
     (

@@ -53,6 +53,7 @@ fn held(variables: &[(String, String)]) -> String {
     let Settings {
         server,
         auth,
+        limits,
         llm,
         memory,
         cache,
@@ -69,7 +70,7 @@ fn held(variables: &[(String, String)]) -> String {
     let urls = [&storage.redis_url, &storage.postgres_dsn].map(|url| url.as_ref().map(Secret::expose));
     let llm = llm.effective();
     format!(
-        "{server:#?} {auth:#?} {llm:#?} {memory:#?} {cache:#?} {orchestration:#?} {monitoring:#?} {storage:#?} {urls:?} {outbound:#?} {agents:#?} {datasources:#?} {tools:#?} {tool_policy:#?}"
+        "{server:#?} {auth:#?} {limits:#?} {llm:#?} {memory:#?} {cache:#?} {orchestration:#?} {monitoring:#?} {storage:#?} {urls:?} {outbound:#?} {agents:#?} {datasources:#?} {tools:#?} {tool_policy:#?}"
     )
 }
 
@@ -87,6 +88,7 @@ fn another<'a>(name: &str, value: &'a str) -> &'a str {
         "private_allowed" => "public_only",
         "1" => "2",
         "HS256" => "HS384",
+        "enforce" => "shadow",
         "text" => "json",
         number if number.parse::<f64>().is_ok() => "1",
         _ => "DEBUG",
@@ -237,6 +239,8 @@ fn all_problems_are_told_at_once_with_what_was_expected() {
         ("POSTGRES_DSN", "postgres:/u:canary@h/x", "starts with postgres://"),
         ("DATASOURCES", "{", "JSON object"),
         ("AUTH_ALGORITHM", "none", "'HS256', 'HS384', 'HS512', 'RS256' or 'ES256'"),
+        ("LIMIT_MODE", "off", "'enforce' or 'shadow'"),
+        ("LIMIT_TOKENS_PER_DAY", "60", "key=NUMBER, user=NUMBER or role.ROLE=NUMBER"),
         ("AUTH_DEFAULT_ROLE", "root", "'viewer', 'user', 'operator' or 'admin'"),
         ("AUTH_JWKS_URL", "http://id.example/keys", "starts with https://"),
         ("MONITORING_EXPORT_INTERVAL", "0", "greater than or equal to 1"),

@@ -135,12 +135,12 @@ fn what_is_no_key_is_refused_before_anything_is_made() {
     let folder = TempDir::new().unwrap();
     let with = |more: &[&'static str]| [&["create", "--name", "a", "--role", "user"], more].concat();
     for (arguments, named) in [
-        (vec!["create", "--name", "a", "--role", "root"], "viewer, user, operator, admin"),
+        (vec!["create", "--name", "a", "--role", "root"], "or 'admin'"),
         (vec!["create", "--name", "a"], "--role"),
         (vec!["create", "--role", "user"], "--name"),
         (vec!["create", "--name", "a\u{1b}[31m", "--role", "user"], "no control characters"),
         (vec!["create", "--name", " ", "--role", "user"], "1 to 100 characters"),
-        (with(&["--expires-days", "0"]), "1..=36500"),
+        (with(&["--expires-days", "0"]), "1..=3650"),
         (with(&["--expires-days", "soon"]), "--expires-days"),
         (with(&["--user", "config"]), "memory module"),
         (with(&["--scope", "tools"]), "tools:use"),

@@ -38,7 +38,8 @@ async fn an_account_and_a_database_number_are_taken_from_the_url() {
     let redis = RedisServer::start();
     let password = format!(">{ODD}");
     // It may not ask how the server is, only use its own keys.
-    let may = ["~conversation*", "~orchestrator_cache:*", "+@all", "-@admin", "-@dangerous"];
+    let may =
+        ["~conversation*", "~orchestrator_cache:*", "~orchestrator_{limits}:*", "+@all", "-@admin", "-@dangerous"];
     redis.cli(&[&["ACL", "SETUSER", "stu:dio", "on", &password][..], &may].concat());
     let password = encode(ODD);
     let url = format!("redis://stu%3Adio:{password}@127.0.0.1:{}/3", redis.port());

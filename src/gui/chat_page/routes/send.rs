@@ -48,13 +48,14 @@ impl From<TurnReply> for MessageReply {
     request_body = MessageBody,
     responses((status = 200, description = "It was answered, or could not be", body = MessageReply), BodyErrors,
         (status = 404, description = "No such conversation", body = ErrorBody),
-        (status = 503, description = "Postgres is away, and the conversation may be there", body = ErrorBody)))]
+        (status = 503, description = "Too many chats are being answered; or Postgres is away, and the conversation may be there", body = ErrorBody)))]
 pub(super) async fn send(
     State(page): State<ChatPageService>,
     caller: Caller,
     JsonBody(MessageBody(draft)): JsonBody<MessageBody>,
 ) -> Result<JsonReply<MessageReply>, ApiError> {
+    let permit = page.chat.admit(&caller).await?;
     let (turn, request) = page.begin(draft, caller).await?;
-    let response = page.chat.chat(request, EventSender::default()).await;
+    let response = page.chat.chat(request, permit, EventSender::default()).await;
     Ok(JsonReply::ok(turn.finish(response).await.into()))
 }

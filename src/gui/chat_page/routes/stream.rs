@@ -16,6 +16,7 @@ use crate::chat::{ChatEvent, ChatService, EventSender, UserRequest};
 use crate::gui::chat_page::ChatPageService;
 use crate::gui::chat_page::turn::Turn;
 use crate::kernel::Caller;
+use crate::limits::ChatPermit;
 use crate::telemetry;
 use crate::web::openapi::schema::text_event;
 use crate::web::{ApiError, BodyErrors, ErrorBody, JsonBody, event_stream};
@@ -45,14 +46,15 @@ impl ToSchema for TextEvent {}
     responses((status = 200, description = "The answer in pieces", body = TextEvent, content_type = "text/event-stream"),
         BodyErrors,
         (status = 404, description = "No such conversation", body = ErrorBody),
-        (status = 503, description = "Postgres is away, and the conversation may be there", body = ErrorBody)))]
+        (status = 503, description = "Too many chats are being answered; or Postgres is away, and the conversation may be there", body = ErrorBody)))]
 pub(super) async fn stream(
     State(page): State<ChatPageService>,
     caller: Caller,
     JsonBody(MessageBody(draft)): JsonBody<MessageBody>,
 ) -> Result<Response, ApiError> {
+    let permit = page.chat.admit(&caller).await?;
     let (turn, request) = page.begin(draft, caller).await?;
-    Ok(event_stream(events(page.chat, turn, request)))
+    Ok(event_stream(events(page.chat, turn, request, permit)))
 }
 
 /// When the client leaves, this is dropped, and with it the work and the turn, which keeps what was shown.
@@ -60,11 +62,12 @@ fn events(
     chat: Arc<ChatService>,
     mut turn: Turn,
     request: UserRequest,
+    permit: ChatPermit,
 ) -> impl Stream<Item = Result<Event, Infallible>> {
     let (sink, mut receiver) = EventSender::streaming();
     // A task of its own: deadlines hold even when the client is too slow to read.
     let background = chat.background().clone();
-    let work = async move { chat.chat(request, sink).await };
+    let work = async move { chat.chat(request, permit, sink).await };
     let work = AbortOnDropHandle::new(background.spawn(telemetry::in_timed_context(work)));
     yielding! {
         while let Some(event) = receiver.recv().await {

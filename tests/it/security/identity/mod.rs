@@ -2,8 +2,10 @@
 
 mod audit;
 mod keys;
+mod limits;
 mod matrix;
 mod ownership;
+mod shared_limits;
 mod usable;
 
 use serde_json::{Value, json};
