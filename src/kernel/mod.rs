@@ -31,6 +31,7 @@ mod secret_variants;
 mod stopwatch;
 mod supervisor;
 mod text;
+mod token_key;
 mod url_origin;
 mod user_id;
 
@@ -59,4 +60,5 @@ pub(crate) use secret_url::looks_like_url;
 pub use stopwatch::{Stopwatch, WaitGuard};
 pub use supervisor::{BackgroundTask, background_panics, count_panics, supervise_thread};
 pub use text::{constant_regex, fit_chars, media_type, one_line, quoted, truncate_bytes, truncate_chars};
+pub use token_key::TokenKey;
 pub use user_id::UserId;

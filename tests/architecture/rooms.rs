@@ -73,7 +73,7 @@ const HEAVY: &[(&str, &[&str])] = &[
     ("reqwest", &["outbound"]),
     ("rustls", &["outbound"]),
     // A module of telemetry has this name too.
-    ("ring", &["identity", "telemetry"]),
+    ("ring", &["kernel", "identity", "telemetry"]),
     ("sqlx", &["storage", "datasources"]),
     ("sqlparser", &["datasources"]),
     ("rmcp", &["tools"]),

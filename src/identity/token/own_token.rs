@@ -1,12 +1,9 @@
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 
 use super::claim_set::ClaimSet;
 use super::rules::{check_times, owned};
-use super::signature::SecretKey;
 use super::{TokenClaims, TokenError};
-use crate::kernel::new_id;
+use crate::kernel::{TokenKey, new_id};
 use crate::settings::AuthSettings;
 
 /// What a token of the server's own says.
@@ -30,8 +27,8 @@ struct OwnPayload<'a> {
 }
 
 /// Makes a token that is valid from `now` until `expires`.
-pub(super) fn issue(claims: &TokenClaims, key: &SecretKey, settings: &AuthSettings, now: i64, expires: i64) -> String {
-    let payload = OwnPayload {
+pub(super) fn issue(claims: &TokenClaims, key: &TokenKey, now: i64, expires: i64) -> String {
+    key.token(&OwnPayload {
         iss: AuthSettings::OWN_NAME,
         aud: AuthSettings::OWN_NAME,
         iat: now,
@@ -42,12 +39,7 @@ pub(super) fn issue(claims: &TokenClaims, key: &SecretKey, settings: &AuthSettin
         scopes: claims.scopes.as_deref(),
         key_id: claims.key_id.as_deref(),
         tenant: claims.tenant.as_deref(),
-    };
-    let header = format!(r#"{{"alg":"{}","typ":"JWT"}}"#, settings.algorithm.of_own_tokens().name());
-    let payload = serde_json::to_vec(&payload).unwrap_or_default();
-    let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
-    let signature = URL_SAFE_NO_PAD.encode(key.sign(signed.as_bytes()));
-    format!("{signed}.{signature}")
+    })
 }
 
 /// Whether a token says that it is the server's own.

@@ -6,16 +6,16 @@ use super::claim_set::ClaimSet;
 use super::compact::CompactToken;
 use super::own_token::{is_own, issue, read_own_token};
 use super::rules::read_provider_token;
-use super::signature::SecretKey;
+use super::signature::secret_key;
 use super::{KeySet, TokenClaims, TokenError};
-use crate::kernel::Secret;
+use crate::kernel::{Secret, TokenKey};
 use crate::settings::AuthSettings;
 
 /// Reads and makes tokens by the settings: no clock, no network. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct TokenReader {
     settings: Arc<AuthSettings>,
-    key: SecretKey,
+    key: TokenKey,
 }
 
 impl TokenReader {
@@ -23,7 +23,7 @@ impl TokenReader {
     pub fn new(settings: Arc<AuthSettings>) -> Self {
         let unknown = || Secret::new(format!("{}{}", Uuid::new_v4(), Uuid::new_v4()));
         let secret = settings.secret_key.clone().unwrap_or_else(unknown);
-        let key = SecretKey::new(settings.algorithm.of_own_tokens(), secret.expose().as_bytes());
+        let key = secret_key(settings.algorithm.of_own_tokens(), secret.expose().as_bytes());
         Self { settings, key }
     }
 
@@ -36,7 +36,7 @@ impl TokenReader {
     pub fn issue(&self, claims: &TokenClaims, now: i64) -> (String, i64) {
         let lifetime = i64::try_from(self.settings.token_lifetime.as_secs()).unwrap_or(i64::MAX);
         let expires = now.saturating_add(lifetime).min(claims.expires);
-        (issue(claims, &self.key, &self.settings, now, expires), expires)
+        (issue(claims, &self.key, now, expires), expires)
     }
 
     /// Whether a key of the identity provider would have signed it.

@@ -1,30 +1,14 @@
-use ring::hmac;
 use ring::signature::{ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey};
 
+use crate::kernel::TokenKey;
 use crate::settings::TokenAlgorithm;
 
-/// The secret that tokens are signed and verified with.
-#[derive(Clone, Debug)]
-pub(super) struct SecretKey(hmac::Key);
-
-impl SecretKey {
-    /// The key for this algorithm, which is one of HMAC.
-    pub(super) fn new(algorithm: TokenAlgorithm, secret: &[u8]) -> Self {
-        let digest = match algorithm {
-            TokenAlgorithm::Hs512 => hmac::HMAC_SHA512,
-            TokenAlgorithm::Hs384 => hmac::HMAC_SHA384,
-            _ => hmac::HMAC_SHA256,
-        };
-        Self(hmac::Key::new(digest, secret))
-    }
-
-    pub(super) fn sign(&self, message: &[u8]) -> hmac::Tag {
-        hmac::sign(&self.0, message)
-    }
-
-    /// Whether the signature is right, compared in constant time.
-    pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
-        hmac::verify(&self.0, message, signature).is_ok()
+/// The secret as a key for this algorithm, which is one of HMAC.
+pub(super) fn secret_key(algorithm: TokenAlgorithm, secret: &[u8]) -> TokenKey {
+    match algorithm {
+        TokenAlgorithm::Hs512 => TokenKey::hs512(secret),
+        TokenAlgorithm::Hs384 => TokenKey::hs384(secret),
+        _ => TokenKey::hs256(secret),
     }
 }
 

@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::hmac;
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents,
 };
 use serde_json::{Value, json};
 
-use super::signature::SecretKey;
+use super::signature::secret_key;
 use super::{KeySet, TokenClaims, TokenError, TokenReader};
 use crate::settings::{AuthSettings, Environment, TokenAlgorithm, load};
 
@@ -78,7 +79,14 @@ impl Signer {
 
     fn sign(&self, message: &[u8]) -> Vec<u8> {
         match self {
-            Self::Hmac(algorithm, secret) => SecretKey::new(*algorithm, secret).sign(message).as_ref().to_vec(),
+            Self::Hmac(algorithm, secret) => {
+                let digest = match algorithm {
+                    TokenAlgorithm::Hs512 => hmac::HMAC_SHA512,
+                    TokenAlgorithm::Hs384 => hmac::HMAC_SHA384,
+                    _ => hmac::HMAC_SHA256,
+                };
+                hmac::sign(&hmac::Key::new(digest, secret), message).as_ref().to_vec()
+            }
             Self::Rsa(key) => {
                 let mut signature = vec![0; key.public().modulus_len()];
                 key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).unwrap();

@@ -20,7 +20,7 @@ fn is_signed(token: &str, algorithm: TokenAlgorithm, keys: &[Value]) -> bool {
     }
     if algorithm.is_symmetric() {
         let is_named = token.key_id.is_none() || token.key_id.as_deref() == keys[0]["kid"].as_str();
-        return is_named && SecretKey::new(algorithm, &bytes(&keys[0], "k")).verify(token.signed, &token.signature);
+        return is_named && secret_key(algorithm, &bytes(&keys[0], "k")).verify(token.signed, &token.signature);
     }
     let keys = KeySet::read(key_set(keys).as_bytes(), algorithm).unwrap();
     keys.find(token.key_id.as_deref()).is_ok_and(|key| key.verify(token.signed, &token.signature))
