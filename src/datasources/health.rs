@@ -59,6 +59,8 @@ pub struct AccountReport {
     /// Whether the account may change data.
     pub may_write: bool,
     pub read_only: bool,
+    /// Whether the source is told who asks for nothing, since no policy on rows holds the account.
+    pub bypasses_row_security: bool,
 }
 
 /// What SQLite says of a file.
@@ -93,6 +95,12 @@ impl CheckReport {
 impl AccountReport {
     /// What to say where only this server stands between a query and a write.
     pub(super) fn warning(&self) -> Option<&'static str> {
+        if self.bypasses_row_security {
+            return Some(
+                "Row-level security does not hold the account, so config.session limits nobody; give this source an account that \
+                 is no superuser, has no BYPASSRLS and owns no table that does not FORCE its policies",
+            );
+        }
         match (self.is_superuser, self.may_write) {
             (true, _) => Some("The account is a superuser; give this source an account that may only SELECT"),
             (_, true) => Some("The account may write; give this source an account that may only SELECT"),

@@ -7,6 +7,7 @@
 mod cube;
 mod cube_query;
 mod cube_result;
+mod cube_token;
 mod cube_url;
 mod describe;
 mod drift;

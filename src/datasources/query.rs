@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::kernel::Deadline;
+use crate::kernel::{Caller, Deadline};
 
 /// A query of a caller.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +18,8 @@ pub struct QueryRequest {
 #[derive(Clone, Debug)]
 pub(super) struct Query<'a> {
     pub(super) text: &'a str,
+    /// Who asks.
+    pub(super) caller: &'a Caller,
     pub(super) parameters: &'a Map<String, Value>,
     pub(super) max_rows: usize,
     pub(super) deadline: Deadline,

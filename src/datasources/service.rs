@@ -5,14 +5,15 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
+use super::cube::CubeClient;
 use super::health::{CheckReport, SourceHealth};
 use super::query::{Query, QueryRequest, QueryResult};
 use super::rows::{DEFAULT_ROWS, MAX_ROWS};
 use super::schema::{SourceSchema, SourceTable, SourceTables, TableCatalog, TableSchema};
 use super::source::{Source, call_error, configured_limit, protocol_of, source_failed, source_label};
 use super::sql::SqlClient;
-use super::{DataError, Outage, cube, outline, rest, sample_values};
-use crate::kernel::{Clock, Deadline, Stopwatch};
+use super::{DataError, Outage, outline, rest, sample_values};
+use crate::kernel::{Caller, Clock, Deadline, Stopwatch};
 use crate::outbound::{AddressGuard, BreakerState, Breakers, CallError, HttpClient, Permit};
 use crate::settings::{Protocol, Settings, SharedSettings};
 use crate::storage::{ConfigRepository, ConfigService, ConfigStore};
@@ -60,20 +61,21 @@ impl DataSourceService {
         Clock::rfc3339(self.clock.now_ms())
     }
 
-    /// Runs a query that the source's guard lets through, before `deadline` and within the source's own timeout.
+    /// Runs a query of `caller` that the source's guard lets through, before `deadline` and within the source's own timeout.
     pub async fn query(
         &self,
         source: &Source,
+        caller: &Caller,
         request: &QueryRequest,
         deadline: Deadline,
     ) -> Result<QueryResult, DataError> {
         let max_rows = request.max_rows.or_else(|| configured_limit(source, "max_rows"));
         let (max_rows, parameters) = (max_rows.unwrap_or(DEFAULT_ROWS).min(MAX_ROWS), &request.parameters);
         let work = |protocol, deadline| async move {
-            let query = &Query { text: &request.query, parameters, max_rows, deadline };
+            let query = &Query { text: &request.query, caller, parameters, max_rows, deadline };
             match protocol {
                 Protocol::Rest => rest::query(&self.http, source, query).await,
-                Protocol::Cube => cube::query(&self.http, source, query).await,
+                Protocol::Cube => self.cube(source, caller, deadline).query(query).await,
                 Protocol::Postgres | Protocol::MySql | Protocol::Sqlite => self.sql.query(source, query).await,
             }
         };
@@ -82,48 +84,61 @@ impl DataSourceService {
 
     /// Has the source plan a query without running it; the error is what is wrong with the query. A query that can't be planned
     /// alone passes: what is wrong with it shows when it runs.
-    pub async fn explain(&self, source: &Source, query: &str, deadline: Deadline) -> Result<(), DataError> {
+    pub async fn explain(
+        &self,
+        source: &Source,
+        caller: &Caller,
+        query: &str,
+        deadline: Deadline,
+    ) -> Result<(), DataError> {
         let lead = match protocol_of(source)? {
             Protocol::Postgres | Protocol::MySql => "EXPLAIN",
             Protocol::Sqlite => "EXPLAIN QUERY PLAN",
             Protocol::Cube => {
-                let work = |_, deadline| cube::dry_run(&self.http, source, query, deadline);
+                let work = |_, deadline| async move { self.cube(source, caller, deadline).dry_run(query).await };
                 return self.with_breaker(source, deadline, work).await;
             }
             Protocol::Rest => return Ok(()),
         };
         let request = QueryRequest { query: format!("{lead} {query}"), ..QueryRequest::default() };
-        match self.query(source, &request, deadline).await {
+        match self.query(source, caller, &request, deadline).await {
             Err(error @ DataError::Failed { .. }) => Err(error),
             Ok(_) | Err(DataError::Refused { .. }) => Ok(()),
         }
     }
 
-    /// The schema, in the source's own form.
-    pub async fn schema(&self, source: &Source, deadline: Deadline) -> Result<SourceSchema, DataError> {
+    /// The schema as `caller` is shown it, in the source's own form.
+    pub async fn schema(
+        &self,
+        source: &Source,
+        caller: &Caller,
+        deadline: Deadline,
+    ) -> Result<SourceSchema, DataError> {
         let work = |protocol, deadline| async move {
             match protocol {
                 Protocol::Rest => rest::schema(&self.http, source, deadline).await.map(SourceSchema::Service),
-                Protocol::Cube => cube::schema(&self.http, source, deadline).await.map(SourceSchema::Service),
+                Protocol::Cube => self.cube(source, caller, deadline).schema().await.map(SourceSchema::Service),
                 Protocol::Postgres | Protocol::MySql | Protocol::Sqlite => {
-                    self.sql.schema(source, deadline).await.map(SourceSchema::Database)
+                    self.sql.schema(source, caller, deadline).await.map(SourceSchema::Database)
                 }
             }
         };
         self.with_breaker(source, deadline, work).await
     }
 
-    /// The tables of a source of any kind. Cubes count as tables, measures and dimensions as their columns.
+    /// The tables of a source of any kind, as one that nobody asks shows them. Cubes count as tables, measures and dimensions as their
+    /// columns.
     pub async fn outline(&self, source: &Source, deadline: Deadline) -> Result<TableCatalog, DataError> {
         let protocol = protocol_of(source)?;
-        Ok(match self.schema(source, deadline).await? {
+        Ok(match self.schema(source, &Caller::unrestricted(), deadline).await? {
             SourceSchema::Database(catalog) => catalog,
             SourceSchema::Service(meta) if protocol == Protocol::Cube => outline::cubes(&meta),
             SourceSchema::Service(schema) => outline::tables(&schema),
         })
     }
 
-    /// Reads values of the text columns that have few into the tables of a database, as far as there is time.
+    /// Reads values of the text columns that have few into the tables of a database, as far as there is time: those in rows that
+    /// are nobody's in particular.
     pub async fn read_values(
         &self,
         source: &Source,
@@ -139,14 +154,19 @@ impl DataSourceService {
         self.with_breaker(source, deadline, work).await
     }
 
-    /// The list of tables, in the source's own form.
-    pub(super) async fn tables(&self, source: &Source, deadline: Deadline) -> Result<SourceTables, DataError> {
+    /// The list of tables as `caller` is shown it, in the source's own form.
+    pub(super) async fn tables(
+        &self,
+        source: &Source,
+        caller: &Caller,
+        deadline: Deadline,
+    ) -> Result<SourceTables, DataError> {
         let work = |protocol, deadline| async move {
             let tables = match protocol {
                 Protocol::Rest => rest::tables(&self.http, source, deadline).await?,
-                Protocol::Cube => cube::tables(&self.http, source, deadline).await?,
+                Protocol::Cube => self.cube(source, caller, deadline).tables().await?,
                 Protocol::Postgres | Protocol::MySql | Protocol::Sqlite => {
-                    let catalog = self.sql.schema(source, deadline).await?;
+                    let catalog = self.sql.schema(source, caller, deadline).await?;
                     let without_columns = |table| SourceTable::Database(TableSchema { columns: Vec::new(), ..table });
                     let tables = catalog.tables.into_iter().map(without_columns).collect();
                     return Ok(SourceTables { tables, warnings: catalog.warnings });
@@ -191,11 +211,15 @@ impl DataSourceService {
         let work = async {
             match protocol_of(source)? {
                 Protocol::Rest => rest::check(&self.http, source, deadline).await,
-                Protocol::Cube => cube::check(&self.http, source, deadline).await,
+                Protocol::Cube => self.cube(source, &Caller::unrestricted(), deadline).check().await,
                 Protocol::Postgres | Protocol::MySql | Protocol::Sqlite => self.sql.check(source, deadline).await,
             }
         };
         with_deadline(source, deadline, work.boxed()).await.map_err(|error| redacted(source, error))
+    }
+
+    fn cube<'a>(&'a self, source: &'a Source, caller: &Caller, deadline: Deadline) -> CubeClient<'a> {
+        CubeClient::new(&self.http, source, caller, self.clock.now_ms(), deadline)
     }
 
     fn breaker(&self, source: &Source) -> BreakerState {

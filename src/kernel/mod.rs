@@ -35,7 +35,7 @@ mod token_key;
 mod url_origin;
 mod user_id;
 
-pub use access::{AccessRole, Caller, Grants, Identity, NobodysThings, Permission};
+pub use access::{AccessRole, Caller, CallerFact, Grants, Identity, NobodysThings, Permission};
 pub use backoff::Backoff;
 pub use clock::Clock;
 pub use credential_origin::{CredentialOrigin, check_credential_origin};

@@ -51,8 +51,8 @@ pub use outbound::{OutboundPolicy, OutboundSettings};
 pub use redactions::Redactions;
 pub use resources::{
     AgentSettings, Catalog, CatalogEntry, CodeOptions, DataSourceSettings, HostPattern, HttpOptions, Language,
-    McpOptions, McpTransport, Precondition, Protocol, QueryHints, Resource, SearchOptions, SearchProvider, ToolOptions,
-    ToolSettings,
+    McpOptions, McpTransport, Precondition, Protocol, QueryHints, Resource, SearchOptions, SearchProvider,
+    SessionVariable, ToolOptions, ToolSettings,
 };
 pub use section::Section;
 pub use server::ServerSettings;

@@ -111,7 +111,7 @@ async fn write_and_ask(
     language: QueryLanguage,
     question: &str,
 ) -> Result<(QueryRun, &'static str), TaskFailure> {
-    let schema = context.chat.services.datasources.schema(source, context.deadline).await;
+    let schema = context.chat.services.datasources.schema(source, &context.chat.request.caller, context.deadline).await;
     let schema = schema.map_err(|error| Error::new(kind_of(&error), error.to_string()))?;
     // Services describe themselves in any form.
     let schema = serde_json::to_value(schema).unwrap_or_default();
@@ -120,7 +120,8 @@ async fn write_and_ask(
     let notes = SourceNotes { protocol, hints, max_rows: max_rows(source), vocabulary };
     let question = text_to_query::question(language, &schema, &notes, question);
     let (query, usage) = write(context, language, question.clone()).await?;
-    let planned = context.chat.services.datasources.explain(source, &query, context.deadline).await;
+    let caller = &context.chat.request.caller;
+    let planned = context.chat.services.datasources.explain(source, caller, &query, context.deadline).await;
     let first = match planned {
         Err(error) if !query.is_empty() => QueryRun { query, verified: None, usage, result: Err(error) },
         _ => try_out(context, source, query, usage).await,
@@ -165,7 +166,8 @@ async fn send(
         check_readable(query).await?;
     }
     let request = QueryRequest { query: query.to_owned(), parameters, max_rows: Some(max_rows(source)) };
-    context.chat.services.datasources.query(source, &request, context.deadline).await
+    let caller = &context.chat.request.caller;
+    context.chat.services.datasources.query(source, caller, &request, context.deadline).await
 }
 
 /// Rows asked for at most of this source.

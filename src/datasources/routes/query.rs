@@ -140,7 +140,7 @@ pub(super) async fn query(
 ) -> Result<JsonReply<QueryResponse>, ApiError> {
     let (source, deadline) = requested_in(&sources.snapshot_for(&caller), &name)?;
     let empty = QueryResponse { datasource: name.to_string(), ..QueryResponse::default() };
-    Ok(JsonReply::ok(match sources.query(&source, &request, deadline).await {
+    Ok(JsonReply::ok(match sources.query(&source, &caller, &request, deadline).await {
         Ok(QueryResult { rows, row_count, metadata }) => {
             QueryResponse { success: true, data: rows, row_count: Some(row_count), metadata: Some(metadata), ..empty }
         }
@@ -171,10 +171,11 @@ fn requested_in(settings: &Settings, name: &ResourceName) -> Result<(Source, Dea
         (status = 404, description = "No such data source", body = ErrorBody), ReadErrors))]
 pub(super) async fn schema(
     State(sources): State<DataSourceService>,
+    caller: Caller,
     PathName(name): PathName,
 ) -> Result<JsonReply<SchemaResponse>, ApiError> {
     let (source, deadline) = requested(&sources, &name)?;
-    let schema = sources.schema(&source, deadline).await;
+    let schema = sources.schema(&source, &caller, deadline).await;
     let error = schema.as_ref().err().map(ToString::to_string);
     let (datasource, schema) = (name.to_string(), schema.ok());
     Ok(JsonReply::ok(SchemaResponse { success: error.is_none(), datasource, schema, error }))
@@ -189,10 +190,11 @@ pub(super) async fn schema(
         (status = 404, description = "No such data source", body = ErrorBody), ReadErrors))]
 pub(super) async fn tables(
     State(sources): State<DataSourceService>,
+    caller: Caller,
     PathName(name): PathName,
 ) -> Result<JsonReply<TablesResponse>, ApiError> {
     let (source, deadline) = requested(&sources, &name)?;
-    let tables = sources.tables(&source, deadline).await;
+    let tables = sources.tables(&source, &caller, deadline).await;
     let error = tables.as_ref().err().map(ToString::to_string);
     let (datasource, success, listed) = (name.to_string(), error.is_none(), tables.unwrap_or_default());
     let (tables, warnings) = (listed.tables, listed.warnings);

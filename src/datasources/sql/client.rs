@@ -19,7 +19,7 @@ use crate::datasources::query::{Query, QueryResult};
 use crate::datasources::schema::TableCatalog;
 use crate::datasources::source::{Source, protocol_of, source_label};
 use crate::datasources::{DataError, Outage};
-use crate::kernel::Deadline;
+use crate::kernel::{Caller, Deadline};
 use crate::outbound::AddressGuard;
 use crate::settings::Protocol;
 
@@ -82,11 +82,16 @@ impl SqlClient {
         result.map_err(|error| error.of(source))
     }
 
-    /// Tables with their columns, types, nullability, keys and comments.
-    pub(crate) async fn schema(&self, source: &Source, deadline: Deadline) -> Result<TableCatalog, DataError> {
+    /// Tables with their columns, types, nullability, keys and comments, as `caller` is shown them.
+    pub(crate) async fn schema(
+        &self,
+        source: &Source,
+        caller: &Caller,
+        deadline: Deadline,
+    ) -> Result<TableCatalog, DataError> {
         let (pool, _permit) = self.checkout(source, deadline).await?;
         let tables = match pool {
-            SourcePool::Postgres(pool) => postgres::schema(&pool, deadline).await,
+            SourcePool::Postgres(pool) => postgres::schema(&pool, caller, deadline).await,
             SourcePool::MySql(pool) => mysql::schema(&pool, deadline).await,
             SourcePool::Sqlite(workers) => return workers.request(&WorkerRequest::Schema, deadline).await,
         };

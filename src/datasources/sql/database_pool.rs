@@ -65,6 +65,11 @@ impl<DB: Database> DatabasePool<DB> {
         Self { source: source.clone(), pool, bridge, preamble }
     }
 
+    /// The source as it was when the pool was made.
+    pub(super) fn source(&self) -> &Source {
+        &self.source
+    }
+
     /// Statements that each transaction begins with.
     pub(super) fn preamble(&self) -> &str {
         &self.preamble

@@ -66,6 +66,13 @@ SELECT lowrite(1, 'x')
 SELECT * FROM dblink('host=x', 'SELECT 1') AS t(a int)
 SELECT dblink_exec('DELETE FROM t')
 SELECT set_config('transaction_read_only', 'off', false)
+SELECT "set_config"('app.user_id', 'eve', true)
+SELECT pg_catalog.Set_Config('app.user_id', 'eve', true)
+SELECT U&"set\005fconfig"('app.user_id', 'eve', true)
+SELECT * FROM t, LATERAL set_config('app.user_id', t.owner, true)
+SELECT * FROM ROWS FROM (set_config('app.user_id', 'eve', true)) x, t
+SELECT * FROM t WHERE set_config('app.user_id', owner, true) = owner
+WITH x AS MATERIALIZED (SELECT set_config('app.user_id', 'eve', true)) SELECT * FROM x, t
 SELECT current_setting('data_directory')
 SELECT nextval('s'), setval('s', 1)
 SELECT query_to_xml('DELETE FROM t', true, true, '')

@@ -101,6 +101,22 @@ UNLISTEN *
 DISCARD ALL
 RESET ALL
 SET ROLE postgres
+RESET app.user_id
+RESET ROLE
+RESET SESSION AUTHORIZATION
+DISCARD TEMP
+SET app.user_id = 'eve'
+SET app.user_id TO eve
+SET SESSION app.user_id = 'eve'
+SET LOCAL app.user_id = 'eve'
+SET LOCAL "app"."user_id" = 'eve'
+SET LOCAL ROLE NONE
+SET LOCAL SESSION AUTHORIZATION DEFAULT
+SET LOCAL row_security = off
+SHOW app.user_id
+SELECT 1; SET LOCAL app.user_id = 'eve'
+ALTER ROLE reader SET app.user_id = 'eve'
+UPDATE pg_settings SET setting = 'eve' WHERE name = 'app.user_id'
 SET SESSION AUTHORIZATION postgres
 SET LOCAL default_transaction_read_only = off
 SHOW ALL

@@ -18,6 +18,8 @@ mod parameters;
 mod postgres;
 mod postgres_catalog;
 mod postgres_functions;
+mod postgres_literal;
+mod postgres_session;
 mod postgres_statement;
 mod postgres_time;
 mod postgres_types;

@@ -222,6 +222,7 @@ pub(super) async fn check(pool: &DatabasePool<MySql>, deadline: Deadline) -> Res
         is_superuser: grants.iter().any(|grant| is_superuser(grant)),
         may_write: grants.iter().any(|grant| may_write(grant)),
         read_only: read_only == 1,
+        bypasses_row_security: false,
     })
 }
 

@@ -10,7 +10,7 @@ use super::engine::{EngineError, collect, column_of, server_url, statement_timeo
 use super::guard::CheckedQuery;
 use super::postgres_statement::prepare;
 use super::postgres_value::value;
-use super::{postgres_catalog, postgres_functions};
+use super::{postgres_catalog, postgres_functions, postgres_session};
 use crate::datasources::DataError;
 use crate::datasources::health::AccountReport;
 use crate::datasources::identifier::quoted;
@@ -18,7 +18,7 @@ use crate::datasources::query::{Query, QueryResult};
 use crate::datasources::rows::RowCollector;
 use crate::datasources::schema::TableCatalog;
 use crate::datasources::source::Source;
-use crate::kernel::Deadline;
+use crate::kernel::{Caller, Deadline};
 use crate::outbound::AddressGuard;
 use crate::settings::Protocol;
 
@@ -65,7 +65,7 @@ pub(super) async fn query(
         required_parameter(query.parameters, name)?;
     }
     let catalog_query = postgres_functions::catalog_query(checked);
-    let (mut lease, functions) = begin(pool, query.deadline, &catalog_query).await?;
+    let (mut lease, functions) = begin(pool, query.caller, query.deadline, &catalog_query).await?;
     let functions = postgres_functions::functions(&functions)?;
     if let Err(refusal) = postgres_functions::check(checked, &functions) {
         end(lease).await?;
@@ -83,18 +83,20 @@ pub(super) async fn query(
     Ok(collector.finish())
 }
 
-/// A connection in a read-only transaction, and the rows of a first statement in it, which may be empty. The limits are set in the same round
-/// trip; those of the session would be lost behind a pooler.
+/// A connection in a read-only transaction that is told who asks, and the rows of a first statement in it, which may be empty. All is set
+/// in the same round trip, and for the transaction: what is the session's would be lost behind a pooler, or meet the next caller.
 async fn begin(
     pool: &DatabasePool<Postgres>,
+    caller: &Caller,
     deadline: Deadline,
     first: &str,
 ) -> Result<(LeasedConnection<Postgres>, Vec<PgRow>), EngineError> {
+    let session = postgres_session::statements(pool.source(), caller)?;
     let mut lease = pool.acquire(deadline).await?;
     let limit = statement_timeout(deadline).as_millis().max(1);
     let sql = format!(
         "BEGIN TRANSACTION READ ONLY; SET LOCAL statement_timeout = {limit}; SET LOCAL lock_timeout = {limit}; \
-         SET LOCAL idle_in_transaction_session_timeout = {limit}; SET LOCAL timezone = 'UTC'; {}{first}",
+         SET LOCAL idle_in_transaction_session_timeout = {limit}; SET LOCAL timezone = 'UTC'; {}{session}{first}",
         pool.preamble()
     );
     let connection = lease.connection()?;
@@ -114,8 +116,12 @@ async fn end(mut lease: LeasedConnection<Postgres>) -> Result<(), sqlx::Error> {
 }
 
 /// The tables with the columns that the account may read.
-pub(super) async fn schema(pool: &DatabasePool<Postgres>, deadline: Deadline) -> Result<TableCatalog, EngineError> {
-    let (mut lease, counted) = begin(pool, deadline, postgres_catalog::COUNT_SQL).await?;
+pub(super) async fn schema(
+    pool: &DatabasePool<Postgres>,
+    caller: &Caller,
+    deadline: Deadline,
+) -> Result<TableCatalog, EngineError> {
+    let (mut lease, counted) = begin(pool, caller, deadline, postgres_catalog::COUNT_SQL).await?;
     let catalog = postgres_catalog::read(lease.connection()?, &counted).await?;
     if !catalog.truncated {
         end(lease).await?;
@@ -128,12 +134,14 @@ const ACCOUNT_SQL: &str = "
         has_database_privilege(current_database(), 'CREATE') OR EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
             AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')),
-        current_setting('transaction_read_only') = 'on'
+        current_setting('transaction_read_only') = 'on',
+        rolsuper OR rolbypassrls OR EXISTS (SELECT 1 FROM pg_class c
+            WHERE c.relrowsecurity AND has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid))
     FROM pg_roles WHERE rolname = current_user";
 
 /// What the server says of the account.
 pub(super) async fn check(pool: &DatabasePool<Postgres>, deadline: Deadline) -> Result<AccountReport, EngineError> {
-    let (mut lease, _) = begin(pool, deadline, "").await?;
+    let (mut lease, _) = begin(pool, &Caller::unrestricted(), deadline, "").await?;
     let row = sqlx::query(ACCOUNT_SQL).persistent(false).fetch_one(lease.connection()?).await?;
     end(lease).await?;
     Ok(AccountReport {
@@ -142,5 +150,6 @@ pub(super) async fn check(pool: &DatabasePool<Postgres>, deadline: Deadline) -> 
         is_superuser: row.try_get(2)?,
         may_write: row.try_get(3)?,
         read_only: row.try_get(4)?,
+        bypasses_row_security: row.try_get::<bool, _>(5)? && !pool.source().effective.session().is_empty(),
     })
 }

@@ -13,6 +13,7 @@ use super::dialect::Dialect;
 use super::functions::{PossibleCall, check_function, is_named};
 use super::guard::CheckedQuery;
 use super::keywords::has_word;
+use super::postgres_literal::text_literal;
 use super::refusal::Refusal;
 
 /// Functions that PostgreSQL calls volatile only because their results differ, or because they ask for sizes.
@@ -54,8 +55,7 @@ pub(super) struct CatalogFunction {
 
 /// The statement that asks the catalog about all that the query may call; empty if there is nothing to ask.
 pub(super) fn catalog_query(query: &CheckedQuery) -> String {
-    let quoted = |call: &PossibleCall| format!("E'{}'", call.name.replace('\\', "\\\\").replace('\'', "''"));
-    let names: Vec<String> = query.calls().iter().map(quoted).collect();
+    let names: Vec<String> = query.calls().iter().map(|call| text_literal(&call.name)).collect();
     if names.is_empty() {
         return String::new();
     }
@@ -160,12 +160,13 @@ mod tests {
         let user = [function("public", "total", Owner::User, Immutable)];
         let added = [function("public", "similarity", Owner::Extension, Immutable)];
         let column = [CatalogFunction { is_column: true, ..function("public", "sort", Owner::Extension, Immutable) }];
-        let cases: [(&str, &[CatalogFunction], &[&str], bool); 19] = [
+        let cases: [(&str, &[CatalogFunction], &[&str], bool); 20] = [
             ("SELECT lower(a) FROM t", &[own("lower", Immutable)], &[], true),
             ("SELECT LOWER(a) FROM t", &[own("lower", Volatile)], &[], false),
             ("SELECT \"LOWER\"(a) FROM t", &[own("lower", Volatile)], &[], true),
             ("SELECT now()", &[own("now", Stable)], &[], true),
             ("SELECT random()", &[own("random", Volatile)], &[], true),
+            ("SELECT set_config('a.b', 'c', true)", &[own("set_config", Volatile)], &["set_config"], false),
             ("SELECT unheard_of(a) FROM t", &[], &[], true),
             ("SELECT total(a) FROM t", &user, &[], false),
             ("SELECT t.total FROM t", &user, &[], false),

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 use super::Resource;
 use super::query_hints::{self, QueryHints};
 use super::resource::{Resolver, check_http_url, is_plain, read_kind, read_token};
-use crate::kernel::{CredentialOrigin, FieldIssue, Fields, Properties, Secret, SecretUrl};
+use super::session_variable::{self, SessionForm, SessionVariable};
+use crate::kernel::{CredentialOrigin, FieldIssue, Fields, MASK, Properties, Secret, SecretUrl};
 use crate::settings::database_url::{DatabaseEngine, DatabaseUrl, UrlReach};
 use crate::settings::{Environment, bounds};
 
@@ -77,9 +78,51 @@ impl DataSourceSettings {
         listed.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
+    /// The variables that tell it who asks.
+    pub fn session(&self) -> Vec<SessionVariable> {
+        session_variable::read(&self.config)
+    }
+
+    /// What tokens for a Cube are signed with.
+    pub fn api_secret(&self) -> Option<&str> {
+        self.config.text("api_secret")
+    }
+
     /// What a model that writes its queries is told.
     pub fn query_hints(&self) -> QueryHints {
         QueryHints::of(&self.config)
+    }
+
+    fn session_form(&self) -> SessionForm {
+        match self.protocol() {
+            Some(Protocol::Postgres) => SessionForm::Variables,
+            Some(Protocol::Cube) => SessionForm::Claims,
+            _ => SessionForm::Nothing,
+        }
+    }
+
+    /// What is wrong with the credentials of a Cube: there has to be one at most, and the secret where claims are to be signed.
+    fn secret_issue(&self) -> Option<FieldIssue> {
+        if self.protocol() != Some(Protocol::Cube) {
+            return None;
+        }
+        let at = || vec!["config".into(), "api_secret".into()];
+        let given = self.config.expose().get("api_secret").filter(|given| !given.is_null());
+        if let Some(given) = given.filter(|given| !given.is_string()) {
+            return Some(FieldIssue::new("value_error", at(), "Input should be a text", given.clone()));
+        }
+        match (self.api_secret(), &self.auth_token) {
+            (Some(_), Some(_)) => {
+                let expected = "Input should be null beside config.api_secret, which the server signs its tokens with";
+                Some(FieldIssue::new("value_error", vec!["auth_token".into()], expected, MASK.into()))
+            }
+            (None, _) if !self.session().is_empty() => {
+                let expected =
+                    "Input should be the API secret of the Cube: tokens that tell it who asks are signed with it";
+                Some(FieldIssue::new("value_error", at(), expected, Value::Null))
+            }
+            _ => None,
+        }
     }
 
     fn check_url(&self, url: &SecretUrl) -> Result<(), String> {
@@ -170,7 +213,11 @@ impl Resource for DataSourceSettings {
         if let Some(functions) = config.expose().get("functions").filter(|listed| !is_function_list(listed)) {
             resolver.reject(vec!["config".into(), "functions".into()], FUNCTIONS_EXPECTED, functions.clone());
         }
-        resolver.finish(Self { url, auth_token, config, ..self.clone() })
+        let resolved = Self { url, auth_token, config, ..self.clone() };
+        // As it was written: words, and no references to what may be secret.
+        resolver.reject_all(session_variable::check(&self.config, resolved.session_form()));
+        resolver.reject_all(resolved.secret_issue());
+        resolver.finish(resolved)
     }
 
     fn forbidden(&self, _: &Environment) -> Vec<FieldIssue> {

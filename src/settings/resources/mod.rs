@@ -14,6 +14,7 @@ mod load;
 mod meaning;
 mod query_hints;
 mod resource;
+mod session_variable;
 mod shared_map;
 mod tool;
 
@@ -25,6 +26,7 @@ pub(super) use load::{AGENTS, DATASOURCES, TOOLS, read};
 pub use query_hints::QueryHints;
 pub use resource::Resource;
 pub(super) use resource::parse_http_url;
+pub use session_variable::SessionVariable;
 pub use tool::{
     CodeOptions, HostPattern, HttpOptions, Language, McpOptions, McpTransport, SearchOptions, SearchProvider,
     ToolOptions, ToolSettings,

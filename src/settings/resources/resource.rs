@@ -131,6 +131,11 @@ impl<'a> Resolver<'a> {
         self.issues.push(FieldIssue::new("value_error", at, msg, input));
     }
 
+    /// Tells of values that can't be used.
+    pub(super) fn reject_all(&mut self, issues: impl IntoIterator<Item = FieldIssue>) {
+        self.issues.extend(issues);
+    }
+
     pub(super) fn finish<T>(self, value: T) -> Result<T, Vec<FieldIssue>> {
         if self.issues.is_empty() { Ok(value) } else { Err(self.issues) }
     }

@@ -5,6 +5,8 @@ mod keys;
 mod limits;
 mod matrix;
 mod ownership;
+mod row_rights;
+mod row_rights_cube;
 mod shared_limits;
 mod usable;
 
