@@ -113,7 +113,9 @@ impl Limiter {
             return Ok(TokenReservation(None));
         }
         let amount = estimate().max(1);
-        let checks = limits.iter().map(|limit| limit.check(amount, LimitEffect::Hold)).collect();
+        // The last call of a quota gets what is left of it.
+        let checks =
+            limits.iter().map(|limit| LimitCheck { least: 1, ..limit.check(amount, LimitEffect::Hold) }).collect();
         let (held, _) = self.take(&limits, checks).await?;
         Ok(TokenReservation(Some(held)))
     }
@@ -165,7 +167,7 @@ impl AppliedLimit {
             LimitKind::ConcurrentChats => Some(format!("{}:chats", self.subject)),
             LimitKind::TokensPerDay | LimitKind::TokensPerMonth => Some(format!("{}:tokens", self.subject)),
         };
-        LimitCheck { counter: self.window.counter.clone(), pool, amount, quota: self.quota, effect }
+        LimitCheck { counter: self.window.counter.clone(), pool, amount, least: amount, quota: self.quota, effect }
     }
 
     fn left(&self, level: LimitLevel) -> u64 {

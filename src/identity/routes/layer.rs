@@ -49,7 +49,7 @@ pub async fn authenticate(State(layer): State<AuthenticationLayer>, mut request:
     let (caller, limit) = match layer.admit(access, credential).await {
         Ok(admitted) => admitted,
         Err(refusal) => {
-            let RefusedRequest { caller, target, error } = *refusal;
+            let NotAdmitted { caller, target, error } = *refusal;
             audit.refused(facts.told(), caller.as_ref(), target, error.status().as_u16());
             return error.into_response();
         }
@@ -71,7 +71,7 @@ pub async fn authenticate(State(layer): State<AuthenticationLayer>, mut request:
 }
 
 /// Why a request is not let in, and whose it is, as far as that is known.
-struct RefusedRequest {
+struct NotAdmitted {
     caller: Option<Caller>,
     target: Option<String>,
     error: ApiError,
@@ -137,8 +137,8 @@ impl AuthenticationLayer {
         &self,
         access: OperationAccess,
         credential: Result<Credential, ApiError>,
-    ) -> Result<(Caller, Option<LimitStatus>), Box<RefusedRequest>> {
-        let refused = |caller, target, error| Box::new(RefusedRequest { caller, target, error });
+    ) -> Result<(Caller, Option<LimitStatus>), Box<NotAdmitted>> {
+        let refused = |caller, target, error| Box::new(NotAdmitted { caller, target, error });
         let caller = self.recognise(credential).await.map_err(|error| refused(None, None, error))?;
         if let Some(lacking) = access.lacking(&caller) {
             let scope = format!("scope {}", lacking.as_str());

@@ -13,10 +13,10 @@ use crate::storage::{
 
 stories!(embedded: many_at_once_get_no_more_than_there_is, what_is_held_counts_until_it_ends_and_then_what_was_used,
     either_all_limits_allow_it_or_nothing_is_used, of_the_window_before_a_part_counts,
-    what_is_more_than_all_there_is_gets_all_of_it, in_a_shadow_all_is_granted_and_counted);
+    who_is_content_with_less_gets_what_is_left, in_a_shadow_all_is_granted_and_counted);
 stories!(redis: many_at_once_get_no_more_than_there_is, what_is_held_counts_until_it_ends_and_then_what_was_used,
     either_all_limits_allow_it_or_nothing_is_used, of_the_window_before_a_part_counts,
-    what_is_more_than_all_there_is_gets_all_of_it, in_a_shadow_all_is_granted_and_counted);
+    who_is_content_with_less_gets_what_is_left, in_a_shadow_all_is_granted_and_counted);
 
 /// A use that nobody else has.
 struct Use {
@@ -31,7 +31,8 @@ impl Use {
 
     fn check(&self, amount: u64, quota: u64, effect: LimitEffect) -> LimitCheck {
         let counter = LimitCounter { name: format!("{}:day", self.name), previous: None, ends_ms: self.ends_ms };
-        LimitCheck { counter: Some(counter), pool: Some(format!("{}:tokens", self.name)), amount, quota, effect }
+        let pool = Some(format!("{}:tokens", self.name));
+        LimitCheck { counter: Some(counter), pool, amount, least: amount, quota, effect }
     }
 
     async fn level(&self, store: &LimitStore) -> LimitLevel {
@@ -78,9 +79,9 @@ async fn what_is_held_counts_until_it_ends_and_then_what_was_used(bench: &TestSt
 
 async fn either_all_limits_allow_it_or_nothing_is_used(bench: &TestStores) {
     let (store, wide, narrow) = (&bench.stores.limits, Use::new(), Use::new());
-    let both = demand([wide.check(5, 100, LimitEffect::Hold), narrow.check(5, 4, LimitEffect::Spend)]);
+    let both = demand([wide.check(5, 100, LimitEffect::Hold), narrow.check(5, 5, LimitEffect::Spend)]);
     let (verdict, hold) = store.take(&both).await;
-    assert_eq!(verdict.refused, None, "all of what there is");
+    assert_eq!(verdict.refused, None);
     let (verdict, none) = store.take(&both).await;
     assert_eq!((verdict.refused, verdict.levels.len()), (Some(1), 2));
     assert_eq!(wide.level(store).await.held, 5);
@@ -114,14 +115,20 @@ async fn of_the_window_before_a_part_counts(bench: &TestStores) {
     assert_eq!(store.take(&demand([check])).await.0.refused, Some(0));
 }
 
-async fn what_is_more_than_all_there_is_gets_all_of_it(bench: &TestStores) {
+async fn who_is_content_with_less_gets_what_is_left(bench: &TestStores) {
     let (store, of) = (&bench.stores.limits, Use::new());
-    let (verdict, hold) = store.take(&demand([of.check(5_000, 100, LimitEffect::Hold)])).await;
+    store.take(&demand([of.check(30, 100, LimitEffect::Spend)])).await;
+    let any = demand([LimitCheck { least: 1, ..of.check(5_000, 100, LimitEffect::Hold) }]);
+    let (verdict, mut hold) = store.take(&any).await;
     assert_eq!(verdict.refused, None);
-    assert_eq!(store.take(&demand([of.check(1, 100, LimitEffect::Hold)])).await.0.refused, Some(0));
+    assert_eq!(of.level(store).await, LimitLevel { used: 30, held: 70 });
+    assert_eq!(store.take(&any).await.0.refused, Some(0));
+    hold.spent = 69;
     drop(hold);
-    assert_eq!(store.take(&demand([of.check(1, 100, LimitEffect::Spend)])).await.0.refused, None);
-    assert_eq!(store.take(&demand([of.check(5_000, 100, LimitEffect::Hold)])).await.0.refused, Some(0));
+    let (verdict, hold) = store.take(&any).await;
+    assert_eq!((verdict.refused, of.level(store).await.held), (None, 1));
+    drop(hold);
+    assert_eq!(store.take(&demand([of.check(2, 100, LimitEffect::Hold)])).await.0.refused, Some(0));
 }
 
 async fn in_a_shadow_all_is_granted_and_counted(bench: &TestStores) {

@@ -14,8 +14,10 @@ pub struct LimitCheck {
     pub counter: Option<LimitCounter>,
     /// What is in use; `None` where nothing can be. Limits of the same use share one.
     pub pool: Option<String>,
-    /// How much is wanted: all of the quota, if it is more than that.
+    /// How much is wanted; what is held is less than that where not as much is left.
     pub amount: u64,
+    /// With how much of it whoever asks is content.
+    pub least: u64,
     /// The most that may be used, and be in use.
     pub quota: u64,
     /// What becomes of the amount.
@@ -74,27 +76,36 @@ pub struct LimitVerdict {
 impl LimitCheck {
     /// Whether it is allowed at this level.
     pub(super) fn allows(&self, level: LimitLevel) -> bool {
-        level.used.saturating_add(level.held).saturating_add(self.wanted()) <= self.quota
+        level.used.saturating_add(level.held).saturating_add(self.least) <= self.quota
     }
 
-    /// What is wanted, of a quota that may be less than that.
-    pub(super) fn wanted(&self) -> u64 {
-        self.amount.min(self.quota)
+    /// What it leaves of the amount at this level, and the least in any case.
+    pub(super) fn granted(&self, level: LimitLevel) -> u64 {
+        self.amount.min(self.quota.saturating_sub(level.used).saturating_sub(level.held)).max(self.least)
     }
 }
 
 impl LimitDemand {
-    /// The pools that are held, each once, with the amount.
-    pub(super) fn holds(&self) -> Vec<(&str, u64)> {
+    /// The pools that are held at these levels, each once, with the amount that all limits on it leave.
+    pub(super) fn holds(&self, levels: &[LimitLevel]) -> Vec<(&str, u64)> {
         let mut holds: Vec<(&str, u64)> = Vec::new();
-        for check in self.checks.iter().filter(|check| check.effect == LimitEffect::Hold) {
-            let Some(pool) = check.pool.as_deref() else { continue };
+        for (check, level) in self.checks.iter().zip(levels).filter(|(check, _)| check.effect == LimitEffect::Hold) {
+            let (Some(pool), granted) = (check.pool.as_deref(), check.granted(*level)) else { continue };
             match holds.iter_mut().find(|(known, _)| *known == pool) {
-                Some((_, amount)) => *amount = (*amount).max(check.amount),
-                None => holds.push((pool, check.amount)),
+                Some((_, amount)) => *amount = (*amount).min(granted),
+                None => holds.push((pool, granted)),
             }
         }
         holds
+    }
+
+    /// The pools that are held, each once.
+    pub(super) fn held_pools(&self) -> Vec<&str> {
+        let held = self.checks.iter().filter(|check| check.effect == LimitEffect::Hold);
+        let mut pools: Vec<&str> = held.filter_map(|check| check.pool.as_deref()).collect();
+        pools.sort_unstable();
+        pools.dedup();
+        pools
     }
 
     /// The counters that are added to at once, with the amount and their end.

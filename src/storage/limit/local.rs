@@ -32,16 +32,15 @@ impl LocalCounters {
         let mut state = self.0.lock();
         let levels: Vec<_> = demand.checks.iter().map(|check| state.level(check)).collect();
         let refused = demand.checks.iter().zip(&levels).position(|(check, level)| !check.allows(*level));
-        let verdict = LimitVerdict { refused, levels };
         if refused.is_none() || demand.is_forced {
-            state.apply(demand, number);
+            state.apply(demand, &levels, number);
         }
-        verdict
+        LimitVerdict { refused, levels }
     }
 
-    /// Takes what is wanted: others have allowed it.
-    pub(super) fn apply(&self, demand: &LimitDemand, number: u64) {
-        self.0.lock().apply(demand, number);
+    /// Takes what is wanted: others have allowed it, at these levels.
+    pub(super) fn apply(&self, demand: &LimitDemand, levels: &[LimitLevel], number: u64) {
+        self.0.lock().apply(demand, levels, number);
     }
 
     /// Ends what is held in these pools, and counts what was used of it.
@@ -131,11 +130,11 @@ impl LocalState {
         LimitLevel { used, held }
     }
 
-    fn apply(&mut self, demand: &LimitDemand, number: u64) {
+    fn apply(&mut self, demand: &LimitDemand, levels: &[LimitLevel], number: u64) {
         for (counter, amount) in demand.spends() {
             self.add(&counter.name, amount, counter.ends_ms);
         }
-        for (pool, amount) in demand.holds() {
+        for (pool, amount) in demand.holds(levels) {
             self.pools.entry(pool.to_owned()).or_default().insert(number, amount);
         }
     }

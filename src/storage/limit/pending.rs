@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 
+use super::demand::LimitCounter;
 use super::redis::SettledBatch;
 use crate::kernel::new_id;
 
@@ -22,6 +23,14 @@ impl PendingSettlements {
         }
         if self.holds.len() < MAX_HOLDS {
             self.holds.extend(pools.iter().map(|pool| (pool.clone(), id.to_owned())));
+        }
+    }
+
+    /// So much was used at once, without a hold.
+    pub(super) fn add_spent<'a>(&mut self, spends: impl Iterator<Item = (&'a LimitCounter, u64)>) {
+        for (counter, amount) in spends {
+            let (sum, _) = self.counters.entry(counter.name.clone()).or_insert((0, counter.ends_ms));
+            *sum = sum.saturating_add(amount);
         }
     }
 

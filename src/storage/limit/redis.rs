@@ -50,7 +50,7 @@ pub(super) async fn take(
     now_ms: i64,
 ) -> Result<LimitVerdict, Failure> {
     let mut script = TAKE.prepare_invoke();
-    let (mut pools, holds) = (Vec::new(), demand.holds());
+    let (mut pools, held) = (Vec::new(), demand.held_pools());
     script.arg(i32::from(demand.is_forced)).arg(id).arg(millis(LEASE)).arg(demand.checks.len());
     for check in &demand.checks {
         let counter = check.counter.as_ref();
@@ -58,13 +58,21 @@ pub(super) async fn take(
         let name = counter.map_or("none", |counter| counter.name.as_str());
         script.key(key("used", name)).key(key("used", previous.map_or("none", |previous| previous.name.as_str())));
         let pool = check.pool.as_deref().map_or(0, |pool| number_of(&mut pools, pool));
-        script.arg(check.amount).arg(check.quota).arg(previous.map_or(0, |previous| previous.permille));
+        script
+            .arg(check.amount)
+            .arg(check.least)
+            .arg(check.quota)
+            .arg(previous.map_or(0, |previous| previous.permille));
         script.arg(counter.map_or(0, |counter| life_of(counter.ends_ms, now_ms))).arg(pool);
-        script.arg(i32::from(check.effect == LimitEffect::Spend));
+        script.arg(match check.effect {
+            LimitEffect::Spend => "spend",
+            LimitEffect::Hold => "hold",
+            LimitEffect::Probe => "",
+        });
     }
     for pool in pools {
         script.key(&pool_keys(pool)[..]);
-        script.arg(holds.iter().find(|(held, _)| *held == pool).map_or(0, |(_, amount)| *amount));
+        script.arg(i32::from(held.contains(&pool)));
     }
     let found = call(REQUEST_TIMEOUT, script.invoke_async::<Vec<u64>>(&mut connection)).await;
     let mut found = found.map_err(of_limits)?.into_iter();

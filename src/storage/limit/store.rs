@@ -76,12 +76,12 @@ impl LimitStore {
     /// Takes what is wanted if all limits allow it; what is to be held of it is so until the hold is dropped.
     pub async fn take(&self, demand: &LimitDemand) -> (LimitVerdict, LimitHold) {
         let number = self.0.numbers.fetch_add(1, Ordering::Relaxed);
-        let pools = demand.holds().into_iter().map(|(pool, _)| pool.to_owned()).collect();
+        let pools = demand.held_pools().into_iter().map(str::to_owned).collect();
         // There before Redis is asked, so that it is let go of if nobody waits for the answer.
         let mut hold = LimitHold { store: self.clone(), number, pools, counters: demand.settled(), spent: 0 };
         let verdict = match self.take_remotely(demand, number).await {
             Some(verdict) => verdict,
-            None => self.0.local.take(demand, number),
+            None => self.take_locally(demand, number),
         };
         if verdict.refused.is_some() && !demand.is_forced {
             hold.pools.clear();
@@ -109,9 +109,18 @@ impl LimitStore {
             }
         }
         if verdict.refused.is_none() || demand.is_forced {
-            state.local.apply(demand, number);
+            state.local.apply(demand, &verdict.levels, number);
         }
         Some(verdict)
+    }
+
+    /// What this server says alone; Redis is told later what was used.
+    fn take_locally(&self, demand: &LimitDemand, number: u64) -> LimitVerdict {
+        let verdict = self.0.local.take(demand, number);
+        if self.0.redis.is_some() && (verdict.refused.is_none() || demand.is_forced) {
+            self.0.pending.lock().add_spent(demand.spends());
+        }
+        verdict
     }
 
     fn id(&self, number: u64) -> String {

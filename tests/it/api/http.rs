@@ -217,7 +217,8 @@ async fn the_gui_may_read_every_reply_and_see_its_id() {
         assert_eq!(answer.status, status, "{method} {path}");
         assert_eq!(header(&answer, "access-control-allow-origin"), GUI, "{method} {path}");
         assert_eq!(header(&answer, "access-control-allow-credentials"), "true", "{method} {path}");
-        assert_eq!(header(&answer, "access-control-expose-headers"), "x-request-id,etag", "{method} {path}");
+        let exposed = "x-request-id,etag,retry-after,ratelimit-policy,ratelimit";
+        assert_eq!(header(&answer, "access-control-expose-headers"), exposed, "{method} {path}");
         let vary: Vec<_> = answer.headers.get_all("vary").iter().map(|value| value.to_str().unwrap()).collect();
         assert!(vary.join(",").to_lowercase().contains("origin"), "{method} {path} {vary:?}");
     }

@@ -269,7 +269,7 @@ async fn migrations_can_be_run_by_themselves() {
     let first = run();
     assert!(first.status.success(), "{first:?}");
     let said = String::from_utf8(first.stdout).unwrap();
-    assert_eq!(said, "the embedded database: version 0 -> 8\nPostgres: version 0 -> 4\n");
+    assert_eq!(said, "the embedded database: version 0 -> 9\nPostgres: version 0 -> 4\n");
     let said = String::from_utf8(run().stdout).unwrap();
     assert_eq!(said, "the embedded database is up to date at version 8\nPostgres is up to date at version 4\n");
 

@@ -150,7 +150,7 @@ async fn tokens_are_counted_as_the_model_says_and_when_they_are_used_up_no_model
         let client = if path.starts_with("/v1") || path.contains("ui") {
             ada.clone()
         } else {
-            client_with(&server, json!({"role": "operator", "user_id": "ada"})).await
+            client_with(&server, json!({"role": "admin", "user_id": "ada"})).await
         };
         let answer = client.post(path, body).await;
         assert_eq!(answer.status, 429, "{path}: {}", answer.text);
