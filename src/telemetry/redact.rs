@@ -27,7 +27,7 @@ impl Redactor {
 }
 
 /// What looks like a secret by what stands before it, which stays: `api_key=...`, `Bearer ...`, `//user:...@`.
-fn mask_patterns(text: &str) -> String {
+pub(super) fn mask_patterns(text: &str) -> String {
     static PATTERN: LazyLock<Option<Regex>> = LazyLock::new(pattern);
     let Some(pattern) = PATTERN.as_ref().filter(|_| may_look_like_a_secret(text)) else { return text.to_owned() };
     let mask = |found: &Captures<'_>| {
@@ -67,14 +67,18 @@ fn pattern() -> Option<Regex> {
     let name = "(?:(?:api|access|secret|private|subscription)[_-]?key|[?&]key|token|passw(?:or)?d|passphrase|\\bpwd|secret|\\bsig)";
     // As JSON, as a variable, in a query, and as Rust's `Debug` writes an option or a value of JSON.
     let is = r#"(?:\\?["'])?\s*(?:[:=]|%3d)\s*(?:(?:some|string)\()*"#;
-    let schemes = "(?:bearer|basic|token|apikey|digest|negotiate|bot)";
+    let (header, schemes) = ("(?:authorization|cookie)", "(?:bearer|basic|token|apikey|digest|negotiate|bot)");
     let patterns = [
-        format!(r#"((?:authorization|cookie){is}\\?["']?(?:{schemes}\s+)?)[^"'\r\n]+"#),
+        format!(r#"({header}{is}"(?:{schemes}\s+)?)(?:[^"\\\r\n]|\\.)+"#),
+        format!(r#"({header}{is}\\"(?:{schemes}\s+)?)[^"\\\r\n]+"#),
+        format!(r#"({header}{is}'(?:{schemes}\s+)?)[^'\r\n]+"#),
+        // Cookies and the parameters of schemes may be in quotes, so only the end of the line is that of an unquoted header.
+        format!(r#"({header}{is}(?:{schemes}\s+)?)[^\s"'\\][^\r\n]*"#),
         format!(r#"({name}{is}")(?:[^"\\]|\\.)+"#),
         format!(r#"({name}{is}\\")[^"\\]+"#),
         format!(r#"({name}{is}')[^']+"#),
-        format!(r#"({name}{is})[^\s"';&}})\]]+"#),
-        format!(r#"(--[a-z-]*{name}(?:\s+|["'],\s*["']))[^\s"']+"#),
+        format!(r#"({name}{is})(?:{schemes}\s+)?[^\s"';&}})\]]+"#),
+        format!(r#"(--[a-z-]*{name}(?:\s+|["'],\s*["']))(?:{schemes}\s+)?-?[^\s"'-][^\s"']*"#),
         r"(\bbearer\s+)[a-z0-9+/=_.~-]{8,}".to_owned(),
         r"(\bbasic\s+)[a-z0-9+/]{4,}[0-9=][a-z0-9+/=]*".to_owned(),
         r#"(://:)[^\s"'@]+@"#.to_owned(),
@@ -117,6 +121,7 @@ mod tests {
             ("password%3Dhunter2", "password%3D********"),
             ("password=abc,def x", "password=******** x"),
             ("run --api-key abc now", "run --api-key ******** now"),
+            ("run --token --api-key abc", "run --token --api-key ********"),
             (r#"["--token", "abc"]"#, r#"["--token", "********"]"#),
             ("Basic dXNlcjpwYXNzd29yZA== sent", "Basic ******** sent"),
             ("a basic functionality", "a basic functionality"),
@@ -124,6 +129,13 @@ mod tests {
             ("redis://:ab/cd@h", "redis://:********@h"),
             ("https://ghp_0123456789abcdef@host/x", "https://********@host/x"),
             ("redis://user@host", "redis://user@host"),
+            ("x-auth-token: Bearer abc, then", "x-auth-token: ******** then"),
+            ("run --token Bearer abc now", "run --token ******** now"),
+            (r#"Set-Cookie: id="s3cr3t"; Path=/"#, "Set-Cookie: ********"),
+            (r#"Authorization: Digest username="u", response="s3cr3t""#, "Authorization: Digest ********"),
+            (r#"{"cookie":"id=\"s3cr3t\"","x":1}"#, r#"{"cookie":"********","x":1}"#),
+            (r#"{\"authorization\":\"Bearer s3cr3t\",\"x\":1}"#, r#"{\"authorization\":\"Bearer ********\",\"x\":1}"#),
+            ("{'Authorization': 'Bearer s3cr3t', 'x': 1}", "{'Authorization': 'Bearer ********', 'x': 1}"),
         ];
         for (text, expected) in cases {
             assert_eq!(mask_patterns(text), expected);
