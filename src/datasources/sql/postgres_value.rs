@@ -44,7 +44,8 @@ fn undecoded(bytes: &[u8]) -> Value {
     if bytes.contains(&0) { base64_text(bytes) } else { text_or_base64(bytes) }
 }
 
-fn scalar(kind: &str, bytes: &[u8]) -> Value {
+/// A value of the type of this name.
+pub(super) fn scalar(kind: &str, bytes: &[u8]) -> Value {
     decoder(kind).and_then(|decode| decode(bytes)).unwrap_or_else(|| undecoded(bytes))
 }
 
@@ -102,9 +103,12 @@ fn take_i32(bytes: &mut &[u8]) -> Option<i32> {
     take(bytes).map(i32::from_be_bytes)
 }
 
+/// Dimensions that a list has at most (MAXDIM). What a server sends decides how deeply its elements are read.
+const MAX_DIMENSIONS: i32 = 6;
+
 /// Dimensions, then the elements in row-major order, each with its length or -1 for null.
-fn array(mut bytes: &[u8], element: &str) -> Option<Value> {
-    let dimensions = take_i32(&mut bytes)?;
+pub(super) fn array(mut bytes: &[u8], element: &str) -> Option<Value> {
+    let dimensions = take_i32(&mut bytes).filter(|count| (0..=MAX_DIMENSIONS).contains(count))?;
     let (_flags, _oid) = (take_i32(&mut bytes)?, take_i32(&mut bytes)?);
     let mut lengths = Vec::new();
     for _ in 0..dimensions {
@@ -249,6 +253,18 @@ mod tests {
         assert_eq!(parts(0, 0, 0), "PT0S");
         assert_eq!(parts(-3_660_000_001, -1, 0), "P-1DT-1H-1M-0.000001S");
         assert_eq!(money(-205), "-2.05");
+    }
+
+    #[test]
+    fn a_list_of_more_dimensions_than_there_are_is_none() {
+        let list = |dimensions: i32| {
+            let head = [dimensions, 0, 23].into_iter().chain((0..dimensions).flat_map(|_| [1, 1]));
+            array(&head.chain([4, 7]).flat_map(i32::to_be_bytes).collect::<Vec<_>>(), "INT4")
+        };
+        assert_eq!(list(6).unwrap().to_string(), "[[[[[[7]]]]]]");
+        for dimensions in [7, 1_000_000] {
+            assert_eq!(list(dimensions), None);
+        }
     }
 
     proptest! {
