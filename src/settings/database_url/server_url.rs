@@ -87,9 +87,14 @@ impl DatabaseUrl {
             after_credential |= is_credential_name(&name);
             read.apply(&schemed, &name, &value, reach).map_err(|refusal| refusal.sentence(shown))?;
         }
-        match read.host.is_empty() && read.socket.is_none() {
-            true => Err("Input should name a host: postgres://user:password@host:5432/database".to_owned()),
-            false => Ok(read),
+        match read.host.as_str() {
+            "" if read.socket.is_none() => {
+                Err("Input should name a host: postgres://user:password@host:5432/database".to_owned())
+            }
+            host if host.contains(',') => Err(ONE_HOST.to_owned()),
+            // Encoded, or in the middle of a parameter.
+            host if host.contains('/') => Err(SHAPE.to_owned()),
+            _ => Ok(read),
         }
     }
 
@@ -147,7 +152,7 @@ impl DatabaseUrl {
             }
             Effect::Host if value.starts_with('/') => self.set_socket(value, reach)?,
             Effect::Host if value.contains(',') => return Err(ONE_HOST.to_owned().into()),
-            Effect::Host => value.clone_into(&mut self.host),
+            Effect::Host => (self.host, self.socket) = (value.to_owned(), None),
             Effect::Port => self.port = Some(value.parse().map_err(|_| ParameterRefusal::Because("should be a port"))?),
             Effect::Database => value.clone_into(&mut self.database),
             Effect::SearchPath if is_postgres => self.search_path = read_path(value)?,

@@ -74,6 +74,9 @@ fn what_can_not_be_had_is_refused_in_words_that_fit() {
         ("postgres://u:p@h1:5432,h2:5432/d?target_session_attrs=primary", "names one host"),
         ("postgres://h1:5432,h2:5432/d", "names one host"),
         ("postgres:///d?host=h1,h2", "names one host"),
+        ("postgres://u:p@h1%2Ch2/d", "names one host"),
+        ("postgres://u:p@run%2Fpostgresql/d", "a URL that starts with postgres://"),
+        ("postgres:///d?host=run/postgresql", "a URL that starts with postgres://"),
         ("postgres:///d", "name a host"),
         ("postgres:///d?host=/var/run/postgresql", "sockets of this machine"),
         ("postgres://u@%2Fvar%2Frun%2Fpostgresql/d", "sockets of this machine"),
@@ -114,7 +117,9 @@ fn an_operator_may_name_sockets_and_files_of_the_machine() {
         assert_eq!((url.socket.as_deref(), url.host.as_str()), (Some("/var/run/postgresql"), ""), "{text}");
     }
     assert_eq!(read("postgres://u:p@/d?host=/cloudsql/a:b:c").socket.as_deref(), Some("/cloudsql/a:b:c"));
-    assert_eq!(read("postgres://u:p@/d?host=h").host, "h");
+    for text in ["postgres://u:p@/d?host=h", "postgres://u:p@/d?host=/run/postgresql&host=h"] {
+        assert_eq!((read(text).host.as_str(), read(text).socket), ("h", None), "{text}");
+    }
     assert_eq!(read("postgres://h/d?sslrootcert=/etc/ca.pem").root_certificate.as_deref(), Some("/etc/ca.pem"));
 }
 
