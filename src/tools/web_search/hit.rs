@@ -20,8 +20,9 @@ pub(super) fn normalized(hit: SearchHit) -> Option<SearchHit> {
         return None;
     }
     let title = plain_text(&hit.title, MAX_TITLE_CHARS);
+    let host = || truncate_chars(url.host_str().unwrap_or_default(), MAX_TITLE_CHARS);
     Some(SearchHit {
-        title: if title.is_empty() { url.host_str().unwrap_or_default().to_owned() } else { title },
+        title: if title.is_empty() { host() } else { title },
         url: url.into(),
         snippet: plain_text(&hit.snippet, MAX_SNIPPET_CHARS),
         published: hit.published.map(|date| plain_text(&date, MAX_DATE_CHARS)).filter(|date| !date.is_empty()),
@@ -117,6 +118,8 @@ mod tests {
         assert_eq!(hit(&format!("http://a/{}", "x".repeat(3000))), None);
         let found = hit(" https://Example.com/a b ").unwrap();
         assert_eq!((found.url.as_str(), found.title.as_str()), ("https://example.com/a%20b", "example.com"));
+        let long = hit(&format!("https://{}/", "x".repeat(1000))).unwrap();
+        assert_eq!(long.title, format!("{}…", "x".repeat(300)));
     }
 
     proptest! {
