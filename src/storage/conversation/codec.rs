@@ -6,6 +6,9 @@ use serde_json::{Map, Value, json};
 use super::Message;
 use crate::kernel::{JsonReader, Role};
 
+/// The first moment of the year 0: one before it could not be written in the original's form.
+const FIRST_MS: i64 = -62_167_219_200_000;
+
 /// A time as the original stores it: UTC without saying so, with six digits.
 pub(super) fn time(ms: i64) -> String {
     let timestamp = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -39,7 +42,8 @@ pub(super) fn from_text(text: &str) -> Message {
         Some(Value::Object(metadata)) => metadata,
         _ => Map::new(),
     };
-    let created_ms = fields.get("timestamp").and_then(Value::as_str).and_then(read_time).unwrap_or(0);
+    let created_ms = fields.get("timestamp").and_then(Value::as_str).and_then(read_time);
+    let created_ms = created_ms.filter(|ms| *ms >= FIRST_MS).unwrap_or(0);
     Message { role, content, metadata, created_ms }
 }
 
@@ -84,6 +88,8 @@ mod tests {
                 1_795_367_403_374,
             ),
             (r#"{"role": "tool", "content": "x", "metadata": null, "timestamp": 5}"#, Role::User, "x", 0),
+            (r#"{"timestamp": "0000-01-01T00:00:00"}"#, Role::User, "", FIRST_MS),
+            (r#"{"timestamp": "-000001-12-31T23:59:59"}"#, Role::User, "", 0),
             ("no JSON", Role::User, "no JSON", 0),
             ("[1]", Role::User, "[1]", 0),
         ] {
