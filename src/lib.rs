@@ -7,6 +7,9 @@ pub mod app;
 mod chat;
 mod datasources;
 mod executions;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod grounding;
 mod gui;
 pub mod identity;

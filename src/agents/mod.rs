@@ -10,6 +10,8 @@ mod answer_stream;
 mod answer_text;
 mod client;
 mod event_redactor;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub mod routes;
 mod service;
 

@@ -42,5 +42,7 @@ pub use sample::write_sample_database;
 pub use schema::{ColumnSchema, TableSchema};
 pub use service::DataSourceService;
 pub use source::Source;
+#[cfg(any(test, fuzzing))]
+pub(crate) use sql::fuzz;
 pub use sql::{check_readable, read_sqlite};
 pub use verified_draft::{VerifiedDraft, is_parameter_value};

@@ -12,6 +12,8 @@ mod error;
 mod excerpt;
 mod field_issue;
 mod fields;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod ids;
 mod issue_text;
 mod json;

@@ -30,5 +30,7 @@ mod types;
 pub use client::LlmClient;
 pub use error::LlmError;
 pub use error_report::ErrorReport;
+#[cfg(any(test, fuzzing))]
+pub(crate) use reading::fuzz;
 pub use service::{LlmPing, LlmService};
 pub use types::{ChatMessage, ChatRequest, Chunk, Completion, FinishReason, TokenDetails, ToolCall, ToolSpec, Usage};

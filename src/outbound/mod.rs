@@ -10,6 +10,8 @@ mod checked_urls;
 mod client;
 mod error;
 mod error_body;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod guard;
 mod join_url;
 mod line_reader;

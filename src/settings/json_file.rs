@@ -24,7 +24,7 @@ impl JsonFile {
         read_file(path)?.map(|text| Self::parse(path, &text)).transpose()
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Self, FieldIssue> {
+    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, FieldIssue> {
         match parse_json(text.trim_start_matches('\u{feff}')).map_err(|error| unreadable(path, error))? {
             Value::Object(object) => Ok(Self { place: Segment::File(path.display().to_string().into()), object }),
             _ => Err(unreadable(path, "line 1, column 1: expected a JSON object".to_owned())),

@@ -14,6 +14,8 @@ mod credentials;
 mod database_url;
 mod dotenv;
 mod environment;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod json_file;
 mod limits;
 mod llm;

@@ -32,6 +32,8 @@ pub use atomic_file::replace_file;
 pub use cache::CacheStore;
 pub use config::ConfigStore;
 pub use config_repository::{ConfigRepository, ConfigService};
+#[cfg(any(test, fuzzing))]
+pub(crate) use conversation::fuzz;
 pub use conversation::{Conversation, Excess, Message};
 pub use count::StoreCount;
 pub use evaluation::EvaluationStore;

@@ -6,6 +6,8 @@
 mod context;
 mod entry;
 mod exposition;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod label_limiter;
 mod level;
 mod log;

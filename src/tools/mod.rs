@@ -9,6 +9,8 @@ mod check;
 mod code_executor;
 mod context;
 mod function;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod http_request;
 mod mcp;
 mod naming;

@@ -119,7 +119,8 @@ async fn collect(body: Body, max_bytes: usize) -> Result<Vec<u8>, ApiError> {
     Ok(bytes)
 }
 
-fn parse(bytes: &[u8], reader: JsonReader) -> Result<Value, Error> {
+/// Reads a body, after a byte order mark.
+pub(super) fn parse(bytes: &[u8], reader: JsonReader) -> Result<Value, Error> {
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     reader.read(text).map_err(|error| {
         let error = match error {

@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, HeaderName};
 
 use crate::settings::AllowedTarget;
 
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(super) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Whose connection a request came over. An extension of the request.
 #[derive(Clone, Copy, Debug)]

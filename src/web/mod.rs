@@ -10,6 +10,8 @@ mod connectivity_test;
 mod docs;
 mod error;
 mod event_stream;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod layers;
 mod list;
 mod log_line;

@@ -133,11 +133,12 @@ fn is_attribute(tokens: &[TokenTree]) -> bool {
         if hash.as_char() == '#' && group.delimiter() == Delimiter::Bracket)
 }
 
-/// `#[cfg(test)]`, `#[cfg(all(test, ...))]`.
+/// `#[cfg(test)]`, `#[cfg(all(test, ...))]`, and what fuzzers run besides.
 fn is_test_attribute(tokens: &[TokenTree]) -> bool {
     let [TokenTree::Punct(hash), TokenTree::Group(group), ..] = tokens else { return false };
     let attribute = group.stream().to_string().replace(' ', "");
-    hash.as_char() == '#' && (attribute == "cfg(test)" || attribute.starts_with("cfg(all(test,"))
+    let is_test = ["cfg(test)", "cfg(any(test,fuzzing))"].contains(&attribute.as_str());
+    hash.as_char() == '#' && (is_test || attribute.starts_with("cfg(all(test,"))
 }
 
 /// Where the item that begins with attributes at `at` has ended.
@@ -237,9 +238,9 @@ fn paths_in_groups_and_macros_are_seen_and_comments_and_strings_are_not() {
 
 #[test]
 fn test_code_is_cut_out() {
-    let text = "#[cfg(test)] use a::{b, c};\n#[cfg(test)]\n#[doc(hidden)]\nmod d {\n}\n#[cfg(test)]\nmod e;\nfn f() {}\n/// For tests.\n#[cfg(test)] fn g() {}";
+    let text = "#[cfg(test)] use a::{b, c};\n#[cfg(test)]\n#[doc(hidden)]\nmod d {\n}\n#[cfg(test)]\nmod e;\n#[cfg(any(test, fuzzing))]\n#[doc(hidden)]\npub(crate) mod g;\nfn f() {}\n/// For tests.\n#[cfg(test)] fn g() {}";
     let mut cut = Cut::default();
     let kept = cut.production(text.parse().unwrap());
     assert_eq!(kept.to_string(), "fn f () { }");
-    assert_eq!((cut.lines, cut.modules), (9, vec!["e".to_owned()]));
+    assert_eq!((cut.lines, cut.modules), (12, vec!["e".to_owned(), "g".to_owned()]));
 }

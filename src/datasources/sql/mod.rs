@@ -9,6 +9,8 @@ mod database_pool;
 mod dialect;
 mod engine;
 mod functions;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod guard;
 mod keywords;
 mod mysql;

@@ -8,6 +8,8 @@
 mod claim_set;
 mod compact;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod key_set;
 mod own_token;
 mod provider_keys;

@@ -10,6 +10,8 @@ mod code_spans;
 mod content;
 mod errors;
 mod finish_reason;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod json_scan;
 mod marks;
 mod offered;

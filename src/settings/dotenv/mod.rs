@@ -1,6 +1,8 @@
 //! `.env` files, read as python-dotenv reads them: those of the original were written for it.
 
 mod expansion;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod parser;
 
 use std::path::Path;
@@ -30,6 +32,15 @@ pub(super) struct DotenvFile {
 /// Reads a `.env` file; no file is an empty one. `${NAME}` stands for an earlier variable of the file, or else for what `process` knows.
 pub(super) fn read<'a>(path: &Path, process: impl Fn(&str) -> Option<&'a str>) -> Result<DotenvFile, FieldIssue> {
     let text = read_text(path, MAX_BYTES).map_err(|what| unreadable(path, what))?.unwrap_or_default();
+    read_lines(path, &text, process)
+}
+
+/// What a text says that stands in this file.
+fn read_lines<'a>(
+    path: &Path,
+    text: &str,
+    process: impl Fn(&str) -> Option<&'a str>,
+) -> Result<DotenvFile, FieldIssue> {
     // As Python opens texts.
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let (mut file, mut invalid, mut left) = (DotenvFile::default(), 0_usize, MAX_BYTES as usize);

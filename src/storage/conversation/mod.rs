@@ -10,6 +10,8 @@ mod copies;
 mod embedded;
 mod embedded_append;
 mod embedded_window;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod redis;
 mod replay;
 mod restore;

@@ -3,7 +3,6 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::process::ChildStdout;
 
 use super::error::{McpError, TransportFault};
 use super::repair::repaired_text;
@@ -15,8 +14,8 @@ pub(super) const MAX_LINE_BYTES: usize = 4_000_000;
 const CHUNK_BYTES: usize = 8_192;
 
 /// The lines of a process, its messages repaired, until it writes one that is too large.
-pub(super) struct MessageLines {
-    inner: ChildStdout,
+pub(super) struct MessageLines<R> {
+    inner: R,
     /// The line that has not come to its end.
     line: BytesMut,
     /// Lines that are still to be given to the reader.
@@ -26,8 +25,8 @@ pub(super) struct MessageLines {
     fault: TransportFault,
 }
 
-impl MessageLines {
-    pub(super) fn new(inner: ChildStdout, reader: JsonReader, fault: TransportFault) -> Self {
+impl<R> MessageLines<R> {
+    pub(super) fn new(inner: R, reader: JsonReader, fault: TransportFault) -> Self {
         let (line, ready, values) = Default::default();
         Self { inner, line, ready, values, reader, fault }
     }
@@ -63,7 +62,7 @@ impl MessageLines {
     }
 }
 
-impl AsyncRead for MessageLines {
+impl<R: AsyncRead + Unpin> AsyncRead for MessageLines<R> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
         let this = self.get_mut();
         while this.ready.is_empty() {

@@ -12,6 +12,8 @@ mod backoff;
 mod connection;
 mod error;
 mod fingerprints;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod handshake;
 mod http;
 mod input_schema;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rmcp::RoleClient;
 use rmcp::transport::async_rw::AsyncRwTransport;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, waitid};
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -25,7 +25,7 @@ const EXIT_TIMEOUT: Duration = Duration::from_millis(300);
 const INHERITED_VARIABLES: [&str; 9] = ["PATH", "HOME", "USER", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR", "TERM"];
 
 /// The messages of a process.
-pub(super) type StdioTransport = AsyncRwTransport<RoleClient, MessageLines, ChildStdin>;
+pub(super) type StdioTransport = AsyncRwTransport<RoleClient, MessageLines<ChildStdout>, ChildStdin>;
 
 /// An MCP server that runs as a process in a group of its own. Dropping it kills the group.
 #[derive(Debug)]

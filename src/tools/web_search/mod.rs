@@ -5,6 +5,8 @@
 //! runtime calls [`describe`], [`execute`] and [`check`].
 
 mod engines;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod hit;
 mod provider;
 mod query;
