@@ -12,6 +12,7 @@ mod migrate;
 mod modules;
 mod open_files;
 mod preflight;
+mod refusal;
 mod router;
 mod serve;
 mod write_timeout;

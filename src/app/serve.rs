@@ -22,6 +22,7 @@ use tower::ServiceExt;
 use super::App;
 use super::connections::{Admission, BodySide, ClientConnection, Connections, TrackedBody};
 use super::open_files::room_for_connections;
+use super::refusal::RefusalReplies;
 use super::write_timeout::WriteTimeoutStream;
 use crate::kernel::Error;
 use crate::settings::ServerSettings;
@@ -82,6 +83,7 @@ pub async fn serve(listeners: Vec<TcpListener>, app: App, stop: impl Future<Outp
 struct HttpServer {
     router: Router,
     http: http1::Builder,
+    refusals: RefusalReplies,
     graceful: GracefulShutdown,
     tasks: TaskTracker,
     stopping: CancellationToken,
@@ -93,16 +95,24 @@ impl HttpServer {
     fn new(router: Router) -> Self {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_BUFFER_BYTES);
-        let (graceful, tasks) = (GracefulShutdown::new(), TaskTracker::new());
-        Self { router, http, graceful, tasks, stopping: CancellationToken::new(), cut: CancellationToken::new() }
+        Self {
+            router,
+            http,
+            refusals: RefusalReplies::new(),
+            graceful: GracefulShutdown::new(),
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            cut: CancellationToken::new(),
+        }
     }
 
     async fn accept_all(&self, listener: &TcpListener, connections: &Connections) {
         loop {
             let (stream, address) = accept(listener).await;
             let close = self.cut.child_token();
-            if let Some(admission) = connections.admit(address.ip(), close.clone()).await {
-                self.serve(stream, PeerAddress(address.ip()), admission, close);
+            match connections.admit(address.ip(), close.clone()).await {
+                Ok(admission) => self.serve(stream, PeerAddress(address.ip()), admission, close),
+                Err(refusal) => self.refusals.send(stream, refusal, &self.tasks),
             }
         }
     }

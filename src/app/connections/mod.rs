@@ -54,6 +54,15 @@ pub(super) struct Admission {
     _slot: OwnedSemaphorePermit,
 }
 
+/// Why a connection is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ConnectionRefusal {
+    /// All connections that there may be are in use.
+    ServerFull,
+    /// All connections that this client may have are in use.
+    ClientFull,
+}
+
 impl Connections {
     /// As many as the settings allow, and at most `most`. No client's share is more than half of them, unless it has no limit.
     pub(super) fn new(settings: &ServerSettings, most: usize) -> Self {
@@ -69,33 +78,40 @@ impl Connections {
         }))
     }
 
-    /// Counts a connection, for which room is made or waited for; `None` if its client has as many as it may, all in use.
-    pub(super) async fn admit(&self, address: IpAddr, close: CancellationToken) -> Option<Admission> {
+    /// Counts a connection, for which room is made if there is none.
+    pub(super) async fn admit(
+        &self,
+        address: IpAddr,
+        close: CancellationToken,
+    ) -> Result<Admission, ConnectionRefusal> {
         let client = client(address);
         let count = self.0.open.lock().connections.get(&client).map_or(0, Vec::len);
         if count >= self.0.max_per_client && !self.0.close_one(Some(client), ClientConnection::idle) {
-            self.0
-                .warn(format!("{client} has MAX_CONNECTIONS_PER_ADDRESS connections in use; a further one was closed"));
-            return None;
+            self.0.warn(format!(
+                "{client} has MAX_CONNECTIONS_PER_ADDRESS connections in use; a further one was refused"
+            ));
+            return Err(ConnectionRefusal::ClientFull);
         }
         let slot = self.slot().await?;
         let table = Arc::clone(&self.0);
         let connection = Arc::new(ClientConnection::new(client, close, table.clone()));
         table.open.lock().connections.entry(client).or_default().push(Arc::clone(&connection));
-        Some(Admission { connection, table, _slot: slot })
+        Ok(Admission { connection, table, _slot: slot })
     }
 
-    async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+    /// A place for a connection. Waits only for one that was told to close, so that whoever accepts goes on.
+    async fn slot(&self) -> Result<OwnedSemaphorePermit, ConnectionRefusal> {
         let slots = &self.0.slots;
         loop {
             if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
-                return Some(slot);
+                return Ok(slot);
             }
             if !self.0.close_one(None, ClientConnection::idle) && !self.0.close_one(None, ClientConnection::slow_body) {
-                self.0.warn("MAX_CONNECTIONS connections are in use; further ones wait".to_owned());
+                self.0.warn("MAX_CONNECTIONS connections are in use; further ones are refused (503)".to_owned());
+                return Err(ConnectionRefusal::ServerFull);
             }
-            if let Ok(slot) = tokio::time::timeout(EVICTION_INTERVAL, Arc::clone(slots).acquire_owned()).await {
-                return slot.ok();
+            if let Ok(Ok(slot)) = tokio::time::timeout(EVICTION_INTERVAL, Arc::clone(slots).acquire_owned()).await {
+                return Ok(slot);
             }
         }
     }

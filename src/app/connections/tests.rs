@@ -10,7 +10,7 @@ fn connections(variables: &[(&str, &str)]) -> Connections {
 
 async fn admit(connections: &Connections, address: &str) -> Option<(Admission, CancellationToken)> {
     let close = CancellationToken::new();
-    let admission = connections.admit(address.parse().unwrap(), close.clone()).await?;
+    let admission = connections.admit(address.parse().unwrap(), close.clone()).await.ok()?;
     Some((admission, close))
 }
 
@@ -69,6 +69,21 @@ async fn a_full_server_closes_idle_connections_of_the_client_with_the_most_and_t
     drop(one);
     assert!(waiting.await.unwrap().is_some());
     assert_eq!([three_closed.is_cancelled(), four_closed.is_cancelled()], [false, false]);
+}
+
+#[tokio::test]
+async fn who_comes_while_all_is_in_use_is_refused_at_once() {
+    let connections = connections(&[("MAX_CONNECTIONS", "2"), ("MAX_CONNECTIONS_PER_ADDRESS", "1")]);
+    let (one, _) = admit(&connections, "10.0.0.1").await.unwrap();
+    let (two, _) = admit(&connections, "10.0.0.2").await.unwrap();
+    one.connection.request_started(false);
+    two.connection.request_started(true);
+    let refused =
+        async |address: &str| connections.admit(address.parse().unwrap(), CancellationToken::new()).await.unwrap_err();
+    assert_eq!(refused("10.0.0.3").await, ConnectionRefusal::ServerFull);
+    assert_eq!(refused("10.0.0.1").await, ConnectionRefusal::ClientFull);
+    drop(one);
+    assert!(admit(&connections, "10.0.0.3").await.is_some());
 }
 
 #[tokio::test]

@@ -48,6 +48,16 @@ async fn asked(client: &Client, method: &str, path: &str, body: &str) -> String 
     rest(&mut stream).await
 }
 
+/// A reply that says which limit is reached, and when to come again.
+fn assert_refused(reply: &str, limit: &str) {
+    assert!(reply.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{reply}");
+    let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("retry-after: 1") && head.contains("connection: close"), "{head}");
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(body["code"], "busy");
+    assert!(body["detail"].as_str().unwrap().contains(&format!("({limit})")), "{body}");
+}
+
 /// Whether nothing more comes after what has come.
 fn is_closed(stream: &TcpStream) -> bool {
     let mut bytes = [0; 4_096];
@@ -94,8 +104,8 @@ async fn a_client_has_its_share_of_connections_and_no_more() {
         busy.push(stream);
     }
     assert_eq!(rest(&mut idle).await, "", "the idle one made room");
-    let mut further = send(&server, GREEDY, "").await;
-    assert_eq!(rest(&mut further).await, "");
+    let mut further = send(&server, GREEDY, FOLLOW).await;
+    assert_refused(&rest(&mut further).await, "MAX_CONNECTIONS_PER_ADDRESS");
     assert!(asked(&server, "GET", "/livez", "").await.starts_with("HTTP/1.1 200 OK"));
 
     drop(busy.pop());
@@ -104,7 +114,8 @@ async fn a_client_has_its_share_of_connections_and_no_more() {
         let mut stream = connect(&server, GREEDY).await;
         // It may be refused while the server has not noticed yet that there is one less.
         drop(stream.write_all(FOLLOW.as_bytes()).await);
-        if stream.read_exact(&mut [0; 12]).await.is_ok() {
+        let mut status = [0; 12];
+        if stream.read_exact(&mut status).await.is_ok() && status.ends_with(b"200") {
             break;
         }
         assert!(tokio::time::Instant::now() < until, "the place of a closed connection is not given away");
@@ -177,7 +188,47 @@ async fn bodies_that_do_not_come_to_an_end_are_bounded_in_number() {
         let head = "POST /v1/chat HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{";
         slow.push(send(&server, GREEDY, head).await);
     }
-    let reply = asked(&server, "GET", "/livez", "").await;
-    assert!(reply.starts_with("HTTP/1.1 200 OK"), "{reply}");
+    let until = tokio::time::Instant::now() + DEADLINE;
+    loop {
+        let reply = asked(&server, "GET", "/livez", "").await;
+        if reply.starts_with("HTTP/1.1 200 OK") {
+            break;
+        }
+        assert_refused(&reply, "MAX_CONNECTIONS");
+        assert!(tokio::time::Instant::now() < until, "slow bodies lock others out");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
     assert!(closed_of(&slow).await >= 1);
+}
+
+#[tokio::test]
+async fn a_full_server_says_so_at_once_and_goes_on_with_what_it_has() {
+    let server = TestServer::with(&[("MAX_CONNECTIONS", "20"), ("MAX_CONNECTIONS_PER_ADDRESS", "0")]).await;
+    let mut busy = Vec::new();
+    for _ in 0..20 {
+        let mut stream = send(&server, GREEDY, FOLLOW).await;
+        stream.read_exact(&mut [0; 12]).await.unwrap();
+        busy.push(stream);
+    }
+    let started = tokio::time::Instant::now();
+    for _ in 0..10 {
+        assert_refused(&asked(&server, "GET", "/livez", "").await, "MAX_CONNECTIONS");
+        let large = "x".repeat(90_000);
+        assert_refused(&asked(&server, "POST", "/v1/chat", &large).await, "MAX_CONNECTIONS");
+    }
+    // Those that say nothing are closed, and those that are too many to be told.
+    let mut silent = Vec::new();
+    for _ in 0..200 {
+        silent.push(connect(&server, GREEDY).await);
+    }
+    for stream in &mut silent {
+        rest(stream).await;
+    }
+    assert!(started.elapsed() < DEADLINE, "it took {:?}", started.elapsed());
+    assert_eq!(closed_of(&busy).await, 0, "what is in use stays");
+    drop(busy);
+    let until = tokio::time::Instant::now() + DEADLINE;
+    while !asked(&server, "GET", "/livez", "").await.starts_with("HTTP/1.1 200 OK") {
+        assert!(tokio::time::Instant::now() < until, "there is no room again");
+    }
 }
