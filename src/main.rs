@@ -175,9 +175,10 @@ async fn run_key(command: KeyCommand, settings: &StorageSettings) -> Result<Exit
 
 /// What is said of a configuration that a server starts with.
 async fn check_config(loaded: &LoadedSettings) -> Result<String, StartError> {
-    app::check(loaded).await?;
-    let skipped = loaded.environment.skipped().iter().map(|line| format!("warning: {line}\n"));
-    Ok(skipped.chain(["the configuration is valid".to_owned()]).collect())
+    let warnings = app::check(loaded).await?;
+    let skipped = loaded.environment.skipped().iter().map(ToString::to_string);
+    let all = skipped.chain(warnings).map(|line| format!("warning: {line}\n"));
+    Ok(all.chain(["the configuration is valid".to_owned()]).collect())
 }
 
 async fn demo() -> Result<ExitCode, StartError> {
@@ -191,7 +192,7 @@ async fn demo() -> Result<ExitCode, StartError> {
 /// Serves until it is told to stop. The demo does without the second port if somebody else has it.
 async fn serve(loaded: LoadedSettings, is_demo: bool) -> Result<ExitCode, StartError> {
     let _flush = telemetry::init(&loaded.settings);
-    let listener = app::bind(loaded.settings.server.address).await?;
+    let (listener, scheme) = (app::bind(loaded.settings.server.address).await?, loaded.settings.server.scheme());
     let chat_page = match app::bind_chat_page(&loaded.settings.server).await {
         Err(error) if is_demo => {
             tracing::warn!(%error, "an older GUI will not find its chat page");
@@ -201,7 +202,7 @@ async fn serve(loaded: LoadedSettings, is_demo: bool) -> Result<ExitCode, StartE
     };
     let app = App::build(loaded, Platform::system()).await?;
     let address = listener.local_addr().map_err(|error| Error::internal("the listener has no address", error))?;
-    tracing::info!(%address, "serving; API explorer at http://{address}/docs");
+    tracing::info!(%address, "serving; API explorer at {scheme}://{address}/docs");
     if let Some(chat_page) = &chat_page {
         let address =
             chat_page.local_addr().map_err(|error| Error::internal("the second port has no address", error))?;

@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -7,6 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use super::exposure::log_exposure;
 use super::modules::{Modules, Network, Shared};
+use super::tls::ServerTls;
 use super::{background, router};
 use crate::gui::TopologyService;
 use crate::identity::IdentityService;
@@ -15,8 +17,8 @@ use crate::limits::Limiter;
 use crate::monitoring::MonitoringService;
 use crate::outbound::{AddressGuard, HttpClient, NameResolver};
 use crate::settings::{
-    AgentSettings, Catalog, DataSourceSettings, Environment, LlmSection, LoadedSettings, SharedSettings,
-    StorageSettings, ToolSettings, VerifiedQuestions, read,
+    AgentSettings, Catalog, DataSourceSettings, Environment, LlmSection, LoadedSettings, ServerSettings,
+    SharedSettings, StorageSettings, ToolSettings, VerifiedQuestions, read,
 };
 use crate::storage::{ConfigStore, Stores};
 use crate::telemetry;
@@ -64,6 +66,7 @@ pub struct App {
     tools: ToolService,
     pub(super) monitoring: MonitoringService,
     pub(super) topology: TopologyService,
+    pub(super) tls: Option<Arc<ServerTls>>,
     tasks: Vec<BackgroundTask>,
 }
 
@@ -89,6 +92,13 @@ pub fn load_settings(environment: Environment) -> Result<LoadedSettings, StartEr
     Err(StartError::Settings(issues))
 }
 
+/// The server's certificate, if it is to speak TLS.
+async fn open_tls(settings: &ServerSettings, clock: &Clock) -> Result<Option<Arc<ServerTls>>, StartError> {
+    let Some(settings) = &settings.tls else { return Ok(None) };
+    let opened = ServerTls::open(settings, clock.clone()).await;
+    opened.map(|tls| Some(Arc::new(tls))).map_err(|error| StartError::Settings(vec![error.into()]))
+}
+
 impl App {
     /// Opens the stores, builds the modules and starts the background tasks.
     pub async fn build(loaded: LoadedSettings, platform: Platform) -> Result<Self, StartError> {
@@ -100,6 +110,7 @@ impl App {
             tracing::warn!("{line}");
         }
         let snapshot = settings.snapshot();
+        let tls = open_tls(&snapshot.server, &clock).await?;
         let stores = Stores::open(&snapshot.storage, clock.clone()).await?;
         let state = AppState { settings: settings.clone(), stores: stores.clone() };
         let background = TaskTracker::new();
@@ -112,12 +123,13 @@ impl App {
         let limiter = Limiter::new(snapshot.limits.clone(), stores.limits.clone(), clock.clone());
         let identity = IdentityService::open(auth, keys, limiter, http.clone(), clock).await?;
         let modules = Modules::new(&shared, Network { http, guard, program }, identity);
-        let tasks = background::spawn(&shared, &modules).await;
+        let mut tasks = background::spawn(&shared, &modules).await;
+        tasks.extend(tls.clone().map(|tls| BackgroundTask::spawn("tls", move || tls.clone().follow_files())));
         let (tools, monitoring, topology) =
             (modules.tools.clone(), modules.monitoring.clone(), modules.topology.clone());
         let router = with_layers(router::router(modules, &snapshot.server.api_prefix), &snapshot.server);
         log_exposure(&snapshot);
-        Ok(Self { router, state, background, tools, monitoring, topology, tasks })
+        Ok(Self { router, state, background, tools, monitoring, topology, tls, tasks })
     }
 
     /// Ends the background tasks, waits for background work, and closes the stores.

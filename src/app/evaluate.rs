@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::healthcheck::reachable;
 use crate::identity::command_token;
 use crate::kernel::{Clock, Deadline, Error, ErrorKind, JsonReader, Permission, Redaction};
-use crate::outbound::{AddressGuard, Call, HttpClient};
-use crate::settings::{Environment, Settings};
+use crate::outbound::{Call, HttpClient};
+use crate::settings::Settings;
 
 /// Longest wait for the server: a model may be asked once for each case.
 const TIMEOUT: Duration = Duration::from_secs(3600);
@@ -52,9 +52,10 @@ pub async fn evaluate(settings: &Settings, file: &Path) -> Result<(String, bool)
     let cases: Value = JsonReader::embedded().read(&text).map_err(|error| unreadable(error.to_string()))?;
     let body = if cases.is_array() { json!({"cases": cases}) } else { cases };
 
-    let url = format!("http://{}/api/chat/evaluate", reachable(settings.server.address));
+    let address = reachable(settings.server.address);
+    let url = format!("{}://{address}/api/chat/evaluate", settings.server.scheme());
     let failed = |cause: String| Error::new(ErrorKind::Upstream, format!("{url} {cause}"));
-    let client = HttpClient::new(&Environment::default(), AddressGuard::new(false, &[]), JsonReader::embedded())?;
+    let client = HttpClient::to_own_server(address.ip())?;
     let deadline = Deadline::after(TIMEOUT);
     let token = command_token(&settings.auth, &Clock::system(), &[Permission::Chat, Permission::Monitoring]);
     let call = Call::post(&url, &body).bearer(token.as_ref());

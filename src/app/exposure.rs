@@ -12,6 +12,16 @@ pub(super) fn log_exposure(settings: &Settings) {
     if !settings.server.is_local() && !settings.auth.enabled {
         tracing::warn!(address = %settings.server.address, "listening beyond this machine without authentication");
     }
+    if !settings.server.is_local()
+        && settings.auth.enabled
+        && settings.server.tls.is_none()
+        && settings.server.trusted_proxies.is_empty()
+    {
+        tracing::warn!(
+            address = %settings.server.address,
+            "keys and tokens come in clear over the network unless a proxy encrypts; TLS_CERT and TLS_KEY make it HTTPS"
+        );
+    }
     // Whoever names other hosts has a proxy before a server on loopback.
     let has_others = !settings.server.is_local() || !settings.server.allowed_hosts.is_empty();
     if has_others
@@ -21,7 +31,8 @@ pub(super) fn log_exposure(settings: &Settings) {
     {
         tracing::warn!("callers without a user_id see what others said: MEMORY_ANONYMOUS is shared");
     }
-    if settings.server.accepts_any_host() {
+    // A name that the certificate is not for leads nowhere.
+    if settings.server.accepts_any_host() && settings.server.tls.is_none() {
         tracing::warn!(
             "the server answers to any name, so a web page may reach it under one of its own (DNS rebinding); \
              ALLOWED_HOSTS names the right ones"

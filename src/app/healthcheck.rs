@@ -1,19 +1,18 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::kernel::{Deadline, Error, ErrorKind, JsonReader};
-use crate::outbound::{AddressGuard, Call, HttpClient};
-use crate::settings::{Environment, ServerSettings};
+use crate::kernel::{Deadline, Error, ErrorKind};
+use crate::outbound::{Call, HttpClient};
+use crate::settings::ServerSettings;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Asks the server that these settings describe whether it is ready.
 pub async fn healthcheck(settings: &ServerSettings) -> Result<(), Error> {
-    let url = format!("http://{}/readyz", reachable(settings.address));
+    let address = reachable(settings.address);
+    let url = format!("{}://{address}/readyz", settings.scheme());
     let failed = |cause: String| Error::new(ErrorKind::Upstream, format!("{url} {cause}"));
-    let reply = HttpClient::new(&Environment::default(), AddressGuard::new(false, &[]), JsonReader::embedded())?
-        .send(&Call::get(&url), Deadline::after(TIMEOUT))
-        .await;
+    let reply = HttpClient::to_own_server(address.ip())?.send(&Call::get(&url), Deadline::after(TIMEOUT)).await;
     match reply.map_err(|error| failed(error.to_string()))?.status() {
         200 => Ok(()),
         status => Err(failed(format!("answered {status}"))),

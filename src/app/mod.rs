@@ -15,6 +15,7 @@ mod preflight;
 mod refusal;
 mod router;
 mod serve;
+mod tls;
 mod write_timeout;
 
 pub use build::{App, Platform, StartError, load_settings};

@@ -5,14 +5,15 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 
 use super::StartError;
-use crate::kernel::{Error, FieldIssue};
+use super::tls::ServerTls;
+use crate::kernel::{Clock, Error, FieldIssue};
 use crate::outbound::{AddressGuard, HttpClient};
 use crate::settings::{LoadedSettings, ServerSettings};
 use crate::storage::Stores;
 
 /// Looks for all that would keep a server with these settings from starting on this machine, and leaves nothing behind. That another
-/// server has a port or the data folder is found out at the start only.
-pub async fn check(loaded: &LoadedSettings) -> Result<(), StartError> {
+/// server has a port or the data folder is found out at the start only. Gives what an operator may not expect of the files for TLS.
+pub async fn check(loaded: &LoadedSettings) -> Result<Vec<String>, StartError> {
     let LoadedSettings { settings, environment } = loaded;
     let mut wrong = Stores::check(&settings.storage).await;
     wrong.extend(check_ports(&settings.server).await.err());
@@ -22,7 +23,16 @@ pub async fn check(loaded: &LoadedSettings) -> Result<(), StartError> {
     let issue = |(variables, error): (&str, Error)| {
         FieldIssue::new("value_error", vec![variables.into()], error.to_string(), Value::Null)
     };
-    if wrong.is_empty() { Ok(()) } else { Err(StartError::Settings(wrong.into_iter().map(issue).collect())) }
+    let mut issues: Vec<_> = wrong.into_iter().map(issue).collect();
+    let tls = match &settings.server.tls {
+        Some(tls) => ServerTls::check(tls, &Clock::system()).await,
+        None => Ok(Vec::new()),
+    };
+    let warnings = tls.unwrap_or_else(|error| {
+        issues.push(error.into());
+        Vec::new()
+    });
+    if issues.is_empty() { Ok(warnings) } else { Err(StartError::Settings(issues)) }
 }
 
 /// Whether this machine has the address, and this account may listen there.

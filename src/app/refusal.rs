@@ -53,7 +53,7 @@ impl RefusalReplies {
 
 /// Answers whatever is asked with this reply, and closes. What a client sends is read, since closing with bytes unread would take
 /// the reply from it.
-async fn reply_and_close(mut stream: TcpStream, reply: &str) {
+pub(super) async fn reply_and_close(mut stream: TcpStream, reply: &str) {
     let exchange = async {
         // Many clients take a reply that comes before they have asked for an error.
         stream.readable().await?;
@@ -66,12 +66,16 @@ async fn reply_and_close(mut stream: TcpStream, reply: &str) {
     }
 }
 
+/// A reply as it goes over the wire.
+pub(super) fn plain_reply(status: &str, headers: &str, content_type: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\n{headers}connection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
+
 fn busy_reply(detail: &str) -> Arc<str> {
     let error = ApiError::from(Error::new(ErrorKind::Busy, detail));
     let (status, body) = (error.status().to_string(), error.body().to_string());
-    format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nretry-after: 1\r\nconnection: close\r\n\r\n{body}",
-        body.len()
-    )
-    .into()
+    plain_reply(&status, "retry-after: 1\r\n", "application/json", &body).into()
 }

@@ -1,4 +1,5 @@
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use super::App;
 use super::connections::{Admission, BodySide, ClientConnection, Connections, TrackedBody};
 use super::open_files::room_for_connections;
 use super::refusal::RefusalReplies;
+use super::tls::{ServerTls, TlsHandshakeError};
 use super::write_timeout::WriteTimeoutStream;
 use crate::kernel::Error;
 use crate::settings::ServerSettings;
@@ -59,7 +61,7 @@ async fn listen(address: SocketAddr, variables: &str) -> Result<TcpListener, Err
 pub async fn serve(listeners: Vec<TcpListener>, app: App, stop: impl Future<Output = ()> + Send) {
     let settings = app.state.settings.snapshot().server;
     let connections = Connections::new(&settings, room_for_connections(settings.max_connections));
-    let serving = HttpServer::new(app.router.clone());
+    let serving = HttpServer::new(app.router.clone(), app.tls.clone());
     tokio::select! {
         () = stop => {}
         _ = join_all(listeners.iter().map(|listener| serving.accept_all(listener, &connections))) => {}
@@ -83,6 +85,7 @@ pub async fn serve(listeners: Vec<TcpListener>, app: App, stop: impl Future<Outp
 struct HttpServer {
     router: Router,
     http: http1::Builder,
+    tls: Option<Arc<ServerTls>>,
     refusals: RefusalReplies,
     graceful: GracefulShutdown,
     tasks: TaskTracker,
@@ -92,12 +95,13 @@ struct HttpServer {
 }
 
 impl HttpServer {
-    fn new(router: Router) -> Self {
+    fn new(router: Router, tls: Option<Arc<ServerTls>>) -> Self {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_BUFFER_BYTES);
         Self {
             router,
             http,
+            tls,
             refusals: RefusalReplies::new(),
             graceful: GracefulShutdown::new(),
             tasks: TaskTracker::new(),
@@ -112,16 +116,55 @@ impl HttpServer {
             let close = self.cut.child_token();
             match connections.admit(address.ip(), close.clone()).await {
                 Ok(admission) => self.serve(stream, PeerAddress(address.ip()), admission, close),
+                // A handshake would be more work than the request that is refused.
+                Err(_) if self.tls.is_some() => {}
                 Err(refusal) => self.refusals.send(stream, refusal, &self.tasks),
             }
         }
     }
 
     fn serve(&self, stream: TcpStream, peer: PeerAddress, admission: Admission, close: CancellationToken) {
+        if let Some(tls) = self.tls.clone() {
+            return self.serve_with_tls(tls, stream, peer, admission, close);
+        }
         let (router, connection) = (self.router.clone(), Arc::clone(&admission.connection));
-        let stream = TokioIo::new(WriteTimeoutStream::new(stream, Arc::clone(&connection), self.stopping.clone()));
+        let stream = WriteTimeoutStream::new(stream, Arc::clone(&connection), self.stopping.clone());
         let service = service_fn(move |request| answer(router.clone(), request, peer, Arc::clone(&connection)));
-        let serving = self.graceful.watch(self.http.serve_connection(stream, service));
+        let serving = self.http.serve_connection(TokioIo::new(stream), service);
+        self.run(self.graceful.watch(serving), admission, close);
+    }
+
+    fn serve_with_tls(
+        &self,
+        tls: Arc<ServerTls>,
+        stream: TcpStream,
+        peer: PeerAddress,
+        admission: Admission,
+        close: CancellationToken,
+    ) {
+        let (router, connection) = (self.router.clone(), Arc::clone(&admission.connection));
+        let (http, watcher, stopping) = (self.http.clone(), self.graceful.watcher(), self.stopping.clone());
+        let serving = async move {
+            let with_timeout = |stream| WriteTimeoutStream::new(stream, Arc::clone(&connection), stopping.clone());
+            let stream = tokio::select! {
+                () = stopping.cancelled() => return Ok(()),
+                accepted = tls.accept(stream, with_timeout) => accepted?,
+            };
+            connection.handshake_ended();
+            let service = service_fn(move |request| answer(router.clone(), request, peer, Arc::clone(&connection)));
+            watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await?;
+            Ok::<_, ConnectionError>(())
+        };
+        self.run(serving, admission, close);
+    }
+
+    /// Lets a connection go on to its end, or until it is told to close.
+    fn run<E: Display>(
+        &self,
+        serving: impl Future<Output = Result<(), E>> + Send + 'static,
+        admission: Admission,
+        close: CancellationToken,
+    ) {
         self.tasks.spawn(async move {
             tokio::select! {
                 () = close.cancelled() => tracing::debug!("a connection was closed to make room"),
@@ -132,6 +175,15 @@ impl HttpServer {
             drop(admission);
         });
     }
+}
+
+/// Why a connection ended early.
+#[derive(Debug, thiserror::Error)]
+enum ConnectionError {
+    #[error(transparent)]
+    Handshake(#[from] TlsHandshakeError),
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
 }
 
 /// Has the router answer a request, and has the connection follow both bodies.

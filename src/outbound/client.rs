@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -7,6 +8,7 @@ use futures_util::{Stream, StreamExt};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{NoProxy, Proxy};
+use rustls::ClientConfig;
 use serde_json::Value;
 use tokio::time::timeout_at;
 use tracing::Instrument;
@@ -106,10 +108,21 @@ pub struct HttpClient {
 
 impl HttpClient {
     /// Builds the client, whose replies `reader` reads; fails only if TLS or a proxy of `environment` can't be set up.
-    #[expect(clippy::disallowed_methods, reason = "the one place that builds a client")]
     pub fn new(environment: &Environment, guard: AddressGuard, reader: JsonReader) -> Result<Self, Error> {
+        Self::build(proxies(environment)?, guard, reader, tls::config()?)
+    }
+
+    /// A client for a sub-command that calls the server on this machine, at its own address. On loopback any certificate will do: it is
+    /// made for the name that others call the server by, and nobody is in between.
+    pub fn to_own_server(address: IpAddr) -> Result<Self, Error> {
+        let tls = if address.is_loopback() { tls::loopback_config()? } else { tls::config()? };
+        Self::build(Vec::new(), AddressGuard::new(false, &[]), JsonReader::embedded(), tls)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that builds a client")]
+    fn build(proxies: Vec<Proxy>, guard: AddressGuard, reader: JsonReader, tls: ClientConfig) -> Result<Self, Error> {
         let builder = reqwest::Client::builder().no_proxy();
-        let inner = proxies(environment)?
+        let inner = proxies
             .into_iter()
             .fold(builder, reqwest::ClientBuilder::proxy)
             .user_agent(concat!("orchestrator-studio/", env!("CARGO_PKG_VERSION")))
@@ -118,7 +131,7 @@ impl HttpClient {
             .dns_resolver(GuardedResolver(guard.clone()))
             .pool_idle_timeout(Duration::from_secs(60))
             .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
-            .tls_backend_preconfigured(tls::config()?)
+            .tls_backend_preconfigured(tls)
             .build()
             .map_err(|error| Error::internal("the HTTP client could not be built", error))?;
         Ok(Self { inner, guard, urls: CheckedUrls::default(), reader })

@@ -34,6 +34,7 @@ mod shared;
 mod snapshot;
 mod storage;
 mod text_file;
+mod tls;
 mod tool_policy;
 mod verified;
 
@@ -61,5 +62,6 @@ pub use server::ServerSettings;
 pub use shared::SharedSettings;
 pub use snapshot::{LiveSection, Settings};
 pub use storage::StorageSettings;
+pub use tls::TlsSettings;
 pub use tool_policy::ToolPolicy;
 pub use verified::{UsedTables, VerifiedParameter, VerifiedQuestion, VerifiedQuestions, VerifiedStatus};

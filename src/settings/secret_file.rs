@@ -133,7 +133,9 @@ mod tests {
     #[test]
     fn every_variable_that_may_hold_a_credential_may_stand_in_a_file() {
         let ends = ["_KEY", "_TOKEN", "_PASSWORD", "_URL", "_DSN", "_PROXY", "AGENTS", "SOURCES", "TOOLS"];
-        for name in variable_names().into_iter().filter(|name| ends.iter().any(|end| name.ends_with(end))) {
+        let may_hold = |name: &&str| *name != "TLS_KEY" && ends.iter().any(|end| name.ends_with(end));
+        // TLS_KEY is the path of a file as it is.
+        for name in variable_names().into_iter().filter(may_hold) {
             assert!(SECRETS.contains(&name), "{name}");
         }
     }

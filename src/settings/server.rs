@@ -2,7 +2,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::bounds::PORTS;
-use super::{AllowedHost, AllowedTarget};
+use super::{AllowedHost, AllowedTarget, TlsSettings};
 use crate::kernel::{Fields, JsonReader, ObjectLimits, SecretUrl};
 
 /// The HTTP server itself.
@@ -20,6 +20,8 @@ pub struct ServerSettings {
     pub address: SocketAddr,
     /// `CHAT_UI_PORT`: a second port, on which an older GUI looks for the chat page.
     pub chat_ui_port: Option<u16>,
+    /// `TLS_CERT` and `TLS_KEY`; `None` for HTTP without TLS.
+    pub tls: Option<TlsSettings>,
     /// `API_PREFIX`: where chat and executions are mounted.
     pub api_prefix: String,
     /// `API_REFERENCES`: variables that values set through the API may refer to as `${NAME}`.
@@ -53,6 +55,11 @@ impl ServerSettings {
         self.address.ip().to_canonical().is_loopback()
     }
 
+    /// What the addresses of the server begin with.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
     /// Whether clients may call the server by any name: nobody said which, and it listens beyond this machine.
     pub fn accepts_any_host(&self) -> bool {
         self.allowed_hosts.is_empty() && !self.is_local()
@@ -71,6 +78,7 @@ impl ServerSettings {
             log_level: env.or("LOG_LEVEL", "INFO".to_owned()),
             address: SocketAddr::new(parse_host(env, &host), u16::try_from(port).unwrap_or(8000)),
             chat_ui_port,
+            tls: TlsSettings::read(env),
             api_prefix: read_prefix(env),
             api_references: env.or("API_REFERENCES", Vec::new()),
             cors_origins: read_origins(env),

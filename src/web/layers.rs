@@ -34,6 +34,9 @@ const SECURITY_HEADERS: [(HeaderName, &str); 3] = [
     (header::X_FRAME_OPTIONS, "DENY"),
     (header::CONTENT_SECURITY_POLICY, "frame-ancestors 'none'"),
 ];
+/// What browsers are told besides over TLS, by a server that others reach: not to go to this host without TLS. It counts for all ports,
+/// so not on loopback, where other programs have theirs, and for a day, after which a mistake is forgotten.
+const STRICT_TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=86400");
 /// The methods that pages may use, and that are told apart in figures.
 static METHODS: [Method; 7] =
     [Method::DELETE, Method::GET, Method::HEAD, Method::OPTIONS, Method::PATCH, Method::POST, Method::PUT];
@@ -135,6 +138,7 @@ async fn enter(State(guard): State<OriginGuard>, http: Request, next: Next) -> R
     let method = METHODS.iter().find(|method| *method == http.method()).map_or("OTHER", Method::as_str);
     let request = RequestContext::new(id, method, route);
     let line = AccessLogLine::begin(method, request.clone());
+    let is_strict = guard.0.tls.is_some() && !guard.0.is_local();
     let answering = AssertUnwindSafe(admitted(&guard, http, next)).catch_unwind().unwrap_or_else(panic_response);
     let mut response = request.clone().scope(answering).await;
     if let Ok(value) = HeaderValue::from_str(&request.data.id) {
@@ -143,6 +147,9 @@ async fn enter(State(guard): State<OriginGuard>, http: Request, next: Next) -> R
     merge_vary(response.headers_mut());
     for (name, value) in SECURITY_HEADERS {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if is_strict {
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
     }
     line.answered(response)
 }

@@ -68,12 +68,21 @@ impl OriginGuard {
             if is_allowed(origin) {
                 return true;
             }
-            if !is_origin_of(own, origin) {
+            if !self.is_own_origin(own, origin) {
                 return false;
             }
         }
         let is_own_site = |site: &[u8]| site == b"same-origin" || site == b"none";
         headers.get_all(FETCH_SITE).iter().all(|site| is_own_site(site.as_bytes()))
+    }
+
+    /// A server that speaks TLS itself has no page without it; before any other there may be a proxy that does.
+    fn is_own_origin(&self, own: &Authority, origin: &str) -> bool {
+        let schemes: &[_] = if self.0.tls.is_some() { &["https"] } else { &["http", "https"] };
+        schemes.iter().any(|scheme| {
+            let url = Url::parse(&format!("{scheme}://{own}"));
+            url.is_ok_and(|url| url.origin().ascii_serialization() == origin)
+        })
     }
 }
 
@@ -132,13 +141,6 @@ fn is_guarded(request: &Request) -> bool {
             .is_some_and(|mode| mode != "navigate" || headers.get(FETCH_DEST).is_some_and(|dest| dest != "document")),
         _ => true,
     }
-}
-
-fn is_origin_of(own: &Authority, origin: &str) -> bool {
-    ["http", "https"].iter().any(|scheme| {
-        let url = Url::parse(&format!("{scheme}://{own}"));
-        url.is_ok_and(|url| url.origin().ascii_serialization() == origin)
-    })
 }
 
 #[cfg(test)]
@@ -246,6 +248,16 @@ mod tests {
         ] {
             assert_eq!(asked("studio.example", headers), 403, "{headers:?}");
         }
+    }
+
+    #[test]
+    fn a_server_that_speaks_tls_has_no_page_without_it() {
+        let guard = guard(&[("TLS_CERT", "tls.crt"), ("TLS_KEY", "tls.key"), ("ALLOWED_HOSTS", "studio.example")]);
+        let asked = |origin: &str| {
+            status(&guard, &request("POST", "/v1/chat", &[("host", "studio.example:8443"), ("origin", origin)]))
+        };
+        assert_eq!(asked("https://studio.example:8443"), 200);
+        assert_eq!(asked("http://studio.example:8443"), 403);
     }
 
     #[test]

@@ -71,7 +71,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// Crate -> the rooms that may name it; `routes` stands for a module's `routes.rs` or `routes/`.
 const HEAVY: &[(&str, &[&str])] = &[
     ("reqwest", &["outbound"]),
-    ("rustls", &["outbound"]),
+    ("rustls", &["outbound", "app"]),
+    ("tokio_rustls", &["app"]),
     // A module of telemetry has this name too.
     ("ring", &["kernel", "identity", "telemetry"]),
     ("sqlx", &["storage", "datasources"]),

@@ -97,6 +97,11 @@ impl ClientConnection {
         });
     }
 
+    /// TLS is spoken from now on, and what it took to agree on that is not kept.
+    pub(in crate::app) fn handshake_ended(&self) {
+        self.change(|state| state.received = 0);
+    }
+
     /// A request's head is complete.
     pub(in crate::app) fn request_started(&self, has_body: bool) {
         self.change(|state| {

@@ -148,6 +148,17 @@ async fn prompts_count_while_a_model_works_on_them_and_while_its_answer_streams(
 }
 
 #[tokio::test]
+async fn a_handshake_counts_while_it_goes_on_and_leaves_the_connection_idle() {
+    let connections = connections(&[]);
+    let (begun, _) = admit(&connections, "10.0.0.1").await.unwrap();
+    begun.connection.received(1_500);
+    assert_eq!(connections.0.buffered.load(Ordering::Relaxed), 1_500);
+    begun.connection.handshake_ended();
+    assert_eq!(connections.0.buffered.load(Ordering::Relaxed), 0);
+    assert!(begun.connection.idle().is_some());
+}
+
+#[tokio::test]
 async fn a_reply_larger_than_the_budget_is_sent_while_nobody_else_keeps_anything() {
     let connections = connections(&[("MAX_BODY_BYTES", "10"), ("MAX_BUFFERED_BYTES", "100")]);
     let (large, large_closed) = admit(&connections, "10.0.0.1").await.unwrap();

@@ -34,13 +34,18 @@ pub struct Frame {
 }
 
 impl Client {
-    #[expect(clippy::disallowed_methods, reason = "a client of the server under test, not of an upstream")]
     pub fn new(base: String) -> Self {
+        Self::trusting(base, rustls::RootCertStore::empty())
+    }
+
+    /// A client of a server that speaks TLS with a certificate of one of these authorities.
+    #[expect(clippy::disallowed_methods, reason = "a client of the server under test, not of an upstream")]
+    pub fn trusting(base: String, authorities: rustls::RootCertStore) -> Self {
         let http = reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none()).no_proxy();
         let provider = rustls::crypto::ring::default_provider();
         let tls =
             rustls::ClientConfig::builder_with_provider(provider.into()).with_safe_default_protocol_versions().unwrap();
-        let tls = tls.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
+        let tls = tls.with_root_certificates(authorities).with_no_client_auth();
         Self { base, http: http.tls_backend_preconfigured(tls).build().unwrap(), credential: None }
     }
 

@@ -1,6 +1,7 @@
 //! What the stories share: a server to talk to, a stand-in upstream, a program to start and kill, databases.
 
 pub mod browser;
+pub mod certificates;
 pub mod chat;
 pub mod chat_page;
 pub mod client;
@@ -24,6 +25,7 @@ pub mod server;
 pub mod sources;
 pub mod tools;
 pub mod upstream;
+pub mod wire;
 
 pub use client::{Answer, Client};
 pub use program::Program;

@@ -1,16 +1,15 @@
 //! The ways to say where Redis and Postgres are: accounts, passwords with every odd character, database numbers, TLS.
 
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::common::certificates::Authority;
 use crate::common::databases::postgres;
 use crate::common::redis::RedisServer;
 use crate::common::resources::encode;
-use crate::common::{Client, Program, TestServer, programs_are_required};
+use crate::common::{Client, Program, TestServer};
 
 /// What URLs, configuration files and shells would each take for something else.
 const ODD: &str = "p@s:s/w%41rd#? &+é'\"\\";
@@ -104,31 +103,13 @@ async fn postgres_can_be_given_piece_by_piece() {
     assert!(refused.contains("nobody-at-all") && !refused.contains(" at line "), "{refused}");
 }
 
-/// A certificate authority in `folder`, and a certificate of it for this machine. False if there is no openssl.
-fn certificates(folder: &Path) -> bool {
-    let new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
-    let authority = ["-subj", "/CN=A private authority", "-keyout", "ca.key", "-out", "ca.crt"];
-    let server = ["-subj", "/CN=redis", "-addext", "subjectAltName=IP:127.0.0.1", "-addext"];
-    let signed = ["basicConstraints=critical,CA:FALSE", "-CA", "ca.crt", "-CAkey", "ca.key"];
-    let files = ["-keyout", "redis.key", "-out", "redis.crt"];
-    [[&new[..], &authority].concat(), [&new[..], &server, &signed, &files].concat()].iter().all(|arguments| {
-        let run = Command::new("openssl").args(arguments).current_dir(folder).output();
-        let Ok(output) = run else { return false };
-        assert!(output.status.success(), "{output:?}");
-        true
-    })
-}
-
 #[tokio::test]
 async fn tls_is_spoken_with_a_private_authority_that_is_trusted_and_with_no_other() {
-    let (folder, data) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    if !certificates(folder.path()) {
-        assert!(!programs_are_required(), "no openssl on PATH; install the package openssl");
-        return;
-    }
-    let (redis, port) = RedisServer::with_tls(&folder.path().join("redis.crt"), &folder.path().join("redis.key"));
+    let Some(authority) = Authority::new() else { return };
+    let (data, certificate) = (TempDir::new().unwrap(), authority.issue("redis"));
+    let (redis, port) = RedisServer::with_tls(&certificate.cert, &certificate.key);
     let url = RedisServer::url_at(port).replace("redis://", "rediss://");
-    let authority = folder.path().join("ca.crt").display().to_string();
+    let authority = authority.cert().display().to_string();
 
     let program = Program::start("serve", data.path(), &[("REDIS_URL", &url)]).await;
     let refused = store(&program.client, 0, "unhealthy").await;
