@@ -192,8 +192,8 @@ async fn demo() -> Result<ExitCode, StartError> {
 /// Serves until it is told to stop. The demo does without the second port if somebody else has it.
 async fn serve(loaded: LoadedSettings, is_demo: bool) -> Result<ExitCode, StartError> {
     let _flush = telemetry::init(&loaded.settings);
-    let (listener, scheme) = (app::bind(loaded.settings.server.address).await?, loaded.settings.server.scheme());
-    let chat_page = match app::bind_chat_page(&loaded.settings.server).await {
+    let (listener, scheme) = (app::bind(loaded.settings.server.address)?, loaded.settings.server.scheme());
+    let chat_page = match app::bind_chat_page(&loaded.settings.server) {
         Err(error) if is_demo => {
             tracing::warn!(%error, "an older GUI will not find its chat page");
             None

@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -35,26 +35,35 @@ use crate::web::{PeerAddress, ReplySize, normalize_path};
 const MAX_BUFFER_BYTES: usize = 128 * 1024;
 /// How long a client may take to send the head of a request, or keep an idle connection.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
+/// Connections that wait to be accepted: hundreds come at once when clients come back. The system has a bound of its own (somaxconn).
+const BACKLOG: u32 = 4096;
 /// Pause after a failure to accept.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 /// Longest wait for background work once requests have ended.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Listens on `address`.
-pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
-    listen(address, "API_HOST, API_PORT").await
+pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    listen(address, "API_HOST, API_PORT")
 }
 
 /// Listens on the second port for the chat page, if there is to be one.
-pub async fn bind_chat_page(settings: &ServerSettings) -> Result<Option<TcpListener>, Error> {
+pub fn bind_chat_page(settings: &ServerSettings) -> Result<Option<TcpListener>, Error> {
     let Some(port) = settings.chat_ui_port else { return Ok(None) };
-    listen(SocketAddr::new(settings.address.ip(), port), "API_HOST, CHAT_UI_PORT").await.map(Some)
+    listen(SocketAddr::new(settings.address.ip(), port), "API_HOST, CHAT_UI_PORT").map(Some)
 }
 
-async fn listen(address: SocketAddr, variables: &str) -> Result<TcpListener, Error> {
-    TcpListener::bind(address)
-        .await
+fn listen(address: SocketAddr, variables: &str) -> Result<TcpListener, Error> {
+    open_listener(address)
         .map_err(|error| Error::internal_public(format!("can't listen on {address} ({variables})"), error))
+}
+
+fn open_listener(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A port that the last server had just now is free.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves on all of these until `stop` is done, then lets requests under way finish for `SHUTDOWN_GRACE_SECONDS`, and closes the app.

@@ -75,7 +75,7 @@ impl TestServer {
         drop(tracing_subscriber::registry().try_init());
         let loaded = app::load_settings(Environment::from_pairs(all)).unwrap_or_else(|error| panic!("{error}"));
         let app = App::build(loaded, platform.clone()).await.unwrap_or_else(|error| panic!("{error}"));
-        let listener = app::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let listener = app::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let client = Client::new(format!("http://{}", listener.local_addr().unwrap()));
         let stop = CancellationToken::new();
         let stopped = stop.clone();
