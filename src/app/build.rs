@@ -66,6 +66,7 @@ pub struct App {
     tools: ToolService,
     pub(super) monitoring: MonitoringService,
     pub(super) topology: TopologyService,
+    identity: IdentityService,
     pub(super) tls: Option<Arc<ServerTls>>,
     tasks: Vec<BackgroundTask>,
 }
@@ -125,11 +126,11 @@ impl App {
         let modules = Modules::new(&shared, Network { http, guard, program }, identity);
         let mut tasks = background::spawn(&shared, &modules).await;
         tasks.extend(tls.clone().map(|tls| BackgroundTask::spawn("tls", move || tls.clone().follow_files())));
-        let (tools, monitoring, topology) =
-            (modules.tools.clone(), modules.monitoring.clone(), modules.topology.clone());
+        let (tools, monitoring) = (modules.tools.clone(), modules.monitoring.clone());
+        let (topology, identity) = (modules.topology.clone(), modules.identity.clone());
         let router = with_layers(router::router(modules, &snapshot.server.api_prefix), &snapshot.server);
         log_exposure(&snapshot);
-        Ok(Self { router, state, background, tools, monitoring, topology, tls, tasks })
+        Ok(Self { router, state, background, tools, monitoring, topology, identity, tls, tasks })
     }
 
     /// Ends the background tasks, waits for background work, and closes the stores.
@@ -145,6 +146,7 @@ impl App {
             tracing::warn!("background work did not finish in time");
         }
         self.tools.close().await;
+        self.identity.close().await;
         self.state.stores.close().await;
     }
 }

@@ -1,5 +1,6 @@
-use crate::identity::{KEY_PREFIX, KeyDraft, NewApiKey, hash};
-use crate::kernel::{Clock, Error, ErrorKind, Secret, quoted};
+use crate::identity::routes::{key_made, key_revoked};
+use crate::identity::{KEY_PREFIX, KeyDraft, NewApiKey, command_record, hash};
+use crate::kernel::{Clock, Error, ErrorKind, RecordedChange, Secret, quoted};
 use crate::settings::StorageSettings;
 use crate::storage::{ApiKeyRecord, StandaloneKeys};
 
@@ -20,8 +21,12 @@ pub struct CreatedKey {
 pub async fn create_key(settings: &StorageSettings, draft: KeyDraft) -> Result<CreatedKey, Error> {
     let new = NewApiKey::generate()?;
     let key = draft.record(&new, Clock::system().now_ms(), None);
-    with_keys(settings, async |keys| keys.insert(&key).await).await?;
-    let summary = format!("made {}; it is shown this once", described(&key));
+    let made = async |keys: &StandaloneKeys| {
+        keys.insert(&key).await?;
+        Ok(audit(keys, "create_key", key_made(key.clone())).await)
+    };
+    let unaudited = with_keys(settings, made).await?;
+    let summary = format!("made {}; it is shown this once{unaudited}", described(&key));
     Ok(CreatedKey { text: new.text, summary })
 }
 
@@ -40,11 +45,21 @@ pub async fn revoke_key(settings: &StorageSettings, which: &str) -> Result<Strin
         let found: Vec<_> = all.iter().filter(is_meant).collect();
         let [key] = found.as_slice() else { return Err(not_one(which, &found)) };
         if keys.revoke(&key.id, Clock::system().now_ms()).await? {
-            return Ok(format!("revoked {}", described(key)));
+            let unaudited = audit(keys, "revoke_key", key_revoked((*key).clone())).await;
+            return Ok(format!("revoked {}{unaudited}", described(key)));
         }
         Ok(format!("{} was revoked already", described(key)))
     };
     with_keys(settings, revoking).await
+}
+
+/// Writes a change into the audit log; gives what is to be said of it if that fails, since the change is in effect.
+async fn audit(keys: &StandaloneKeys, operation: &str, change: RecordedChange) -> String {
+    let record = command_record(operation, change, Clock::system().now_ms());
+    match keys.append_audit(&record).await {
+        Ok(()) => String::new(),
+        Err(error) => format!("; the audit log could not be written: {error}"),
+    }
 }
 
 /// Does something with the store of keys and closes it.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::{Mutex, mpsc};
 
-use crate::kernel::{Caller, Clock, Error, RecordedChange, new_id};
+use super::command_token::COMMAND;
+use crate::kernel::{Caller, Clock, Error, RecordedChange, UserId, new_id};
 use crate::storage::{AuditFilter, AuditRecord, IdentityStore};
 
 /// Refusals that wait to be written. More are only counted: whoever is refused must not fill the disk, or hold up others.
@@ -28,6 +29,28 @@ pub(super) struct AuditedRequest {
     /// Where it came from.
     pub(super) address: Option<String>,
     pub(super) request_id: Option<String>,
+}
+
+/// A change that a sub-command has made, as the audit log tells of it.
+pub fn command_record(operation: &str, change: RecordedChange, at_ms: i64) -> AuditRecord {
+    let text = |value: Option<Value>| value.map(|value| value.to_string());
+    AuditRecord {
+        id: new_id(),
+        at_ms,
+        actor_user: UserId::of_key(COMMAND).ok().map(|user| user.to_string()),
+        actor_key: None,
+        actor_role: String::new(),
+        address: None,
+        method: String::new(),
+        path: String::new(),
+        operation: operation.to_owned(),
+        outcome: CHANGED.to_owned(),
+        status: 0,
+        target: Some(change.target),
+        before: text(change.before),
+        after: text(change.after),
+        request_id: None,
+    }
 }
 
 /// Writes down who changed what, and who was refused. Cheap to clone.
@@ -76,6 +99,15 @@ impl AuditLog {
         }
     }
 
+    /// Writes down at the end what there was no time for yet.
+    pub(super) async fn flush(&self) {
+        let (mut waiting, mut records) = (self.waiting.lock().await, Vec::new());
+        while let Ok(record) = waiting.try_recv() {
+            records.push(record);
+        }
+        self.write(records).await;
+    }
+
     /// A page of what was kept, newest first.
     pub(super) async fn list(&self, filter: &AuditFilter, limit: usize) -> Result<Vec<AuditRecord>, Error> {
         self.store.audit(filter, limit).await
@@ -84,20 +116,23 @@ impl AuditLog {
     /// Writes refusals as they come. Never ends.
     pub(super) async fn write_refusals(self) {
         let mut waiting = self.waiting.lock().await;
-        let mut records = Vec::with_capacity(MAX_PER_SECOND);
         loop {
+            let mut records = Vec::with_capacity(MAX_PER_SECOND);
             if waiting.recv_many(&mut records, MAX_PER_SECOND).await == 0 {
                 return;
             }
-            match self.unwritten.swap(0, Ordering::Relaxed) {
-                0 => {}
-                count => records.push(self.count_of(count)),
-            }
-            if let Err(error) = self.store.append_audit(&records).await {
-                tracing::warn!(%error, count = records.len(), "refusals could not be written into the audit log");
-            }
-            records.clear();
+            self.write(records).await;
             tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    async fn write(&self, mut records: Vec<AuditRecord>) {
+        match self.unwritten.swap(0, Ordering::Relaxed) {
+            0 => {}
+            count => records.push(self.count_of(count)),
+        }
+        if let Err(error) = self.store.append_audit(&records).await {
+            tracing::warn!(%error, count = records.len(), "refusals could not be written into the audit log");
         }
     }
 

@@ -1,19 +1,22 @@
 use super::api_key;
 use super::key_ring::KeyRing;
-use super::token::{TokenClaims, TokenError, TokenVerifier};
+use super::token::{TokenClaims, TokenError, TokenKind, TokenVerifier};
 use crate::kernel::{AccessRole, Caller, Clock, Grants, Identity, UserId};
 use crate::settings::AuthSettings;
 
-/// Why somebody is not recognised; the text is for whoever tried.
+/// Why somebody is not recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unrecognised(pub(super) &'static str);
+pub(super) enum Unrecognised {
+    /// What he came with is not valid; the text is for him.
+    Invalid(&'static str),
+    /// Nobody can tell now: the identity provider's keys are not to be had.
+    Unverifiable,
+}
 
-const UNKNOWN_KEY: Unrecognised = Unrecognised("The API key is not valid");
-const EXPIRED_KEY: Unrecognised = Unrecognised("The API key has expired");
-/// Seconds that a ticket is good for.
-pub(super) const TICKET_SECONDS: i64 = 60;
-const INVALID_TICKET: Unrecognised = Unrecognised("The ticket is not valid");
-const INVALID_TOKEN: Unrecognised = Unrecognised("The token is not valid");
+const UNKNOWN_KEY: Unrecognised = Unrecognised::Invalid("The API key is not valid");
+const EXPIRED_KEY: Unrecognised = Unrecognised::Invalid("The API key has expired");
+const INVALID_TICKET: Unrecognised = Unrecognised::Invalid("The ticket is not valid");
+const INVALID_TOKEN: Unrecognised = Unrecognised::Invalid("The token is not valid");
 
 /// Recognises whoever makes a request, by key or by token, without asking a store. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -45,15 +48,14 @@ impl Authenticator {
 
     async fn of_token(&self, token: &str, settings: &AuthSettings) -> Result<Caller, Unrecognised> {
         let claims = self.tokens.verify(token).await.map_err(|error| unrecognised(&error))?;
+        let claims = Some(claims).filter(|claims| claims.kind != TokenKind::Ticket).ok_or(INVALID_TOKEN)?;
         self.caller_of(claims, settings).ok_or(INVALID_TOKEN)
     }
 
     /// Whose ticket this is.
     pub(super) async fn of_ticket(&self, ticket: &str, settings: &AuthSettings) -> Result<Caller, Unrecognised> {
         let claims = self.tokens.verify(ticket).await.map_err(|error| unrecognised(&error))?;
-        if !claims.own || claims.expires > self.clock.now_ms() / 1000 + TICKET_SECONDS {
-            return Err(INVALID_TICKET);
-        }
+        let claims = Some(claims).filter(|claims| claims.kind == TokenKind::Ticket).ok_or(INVALID_TICKET)?;
         self.caller_of(claims, settings).ok_or(INVALID_TICKET)
     }
 
@@ -70,9 +72,8 @@ impl Authenticator {
 
     /// Who is meant by claims that were verified; `None` if they name nobody whom the server knows.
     fn caller_of(&self, claims: TokenClaims, settings: &AuthSettings) -> Option<Caller> {
-        if claims.own
-            && let Some(id) = claims.key_id.as_deref()
-        {
+        let is_own = claims.kind != TokenKind::Provider;
+        if is_own && let Some(id) = claims.key_id.as_deref() {
             return self.caller_of_key(id, claims.scopes.as_deref());
         }
         let role = match claims.role.as_deref() {
@@ -84,7 +85,7 @@ impl Authenticator {
         let scopes: Vec<_> = claims.scopes.into_iter().flatten().filter(known).collect();
         let grants =
             if scopes.is_empty() { role.grants() } else { role.grants().within(&Grants::parse(&scopes).ok()?) };
-        let user = UserId::parse_speaker(&claims.user?).ok().filter(|user| claims.own || !user.is_of_key())?;
+        let user = UserId::parse_speaker(&claims.user?).ok().filter(|user| is_own || !user.is_of_key())?;
         Some(Caller::known(Identity { user, role, grants, key_id: None, by_key: false, tenant: claims.tenant }))
     }
 }
@@ -96,5 +97,8 @@ fn is_token(credential: &str) -> bool {
 
 fn unrecognised(error: &TokenError) -> Unrecognised {
     tracing::debug!(%error, "a token was refused");
-    Unrecognised(error.client_text())
+    match error {
+        TokenError::NoKeys => Unrecognised::Unverifiable,
+        _ => Unrecognised::Invalid(error.client_text()),
+    }
 }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::RwLock;
+use tokio_util::sync::CancellationToken;
 
 use crate::kernel::{AccessRole, Caller, Grants, Identity, UserId};
 use crate::storage::ApiKeyRecord;
@@ -25,11 +26,13 @@ pub(super) struct ActiveKey {
     pub(super) expires_ms: Option<i64>,
     /// Milliseconds since 1970; 0 if it was not used since it was loaded.
     used_ms: AtomicI64,
+    /// Cancelled once it is revoked.
+    pub(super) revoked: CancellationToken,
 }
 
 impl ActiveKey {
-    /// What a key may do that is stored; the error says what of it this version does not know.
-    fn new(record: &ApiKeyRecord) -> Result<Self, String> {
+    /// What a key may do that is stored, and what is known of it `before`; the error says what of it this version does not know.
+    fn new(record: &ApiKeyRecord, before: Option<&Self>) -> Result<Self, String> {
         let role = AccessRole::parse(&record.role)?;
         let scopes = record.scopes.as_deref().map(Grants::parse).transpose()?;
         let grants = scopes.map_or_else(|| role.grants(), |scopes| role.grants().within(&scopes));
@@ -37,7 +40,9 @@ impl ActiveKey {
         let (user, key_id) = (owner.map_or_else(|| UserId::of_key(&record.id), Ok)?, Some(record.id.clone()));
         let caller =
             Caller::known(Identity { user, role, grants, key_id, by_key: true, tenant: record.tenant.clone() });
-        Ok(Self { caller, expires_ms: record.expires_ms, used_ms: AtomicI64::new(0) })
+        let used_ms = before.map(|key| key.used_ms.load(Ordering::Relaxed)).unwrap_or_default().into();
+        let revoked = before.map(|key| key.revoked.clone()).unwrap_or_default();
+        Ok(Self { caller, expires_ms: record.expires_ms, used_ms, revoked })
     }
 
     /// Whether it is over.
@@ -54,9 +59,9 @@ impl ActiveKey {
 impl KeyRing {
     /// Puts these in the place of those that were known. One that can't be read is left out and named.
     pub(super) fn replace(&self, records: &[ApiKeyRecord]) {
-        let mut next = ActiveKeys::default();
+        let (before, mut next) = (Arc::clone(&self.0.read()), ActiveKeys::default());
         for record in records.iter().filter(|record| record.revoked_ms.is_none()) {
-            match ActiveKey::new(record) {
+            match ActiveKey::new(record, before.by_id.get(&record.id).map(AsRef::as_ref)) {
                 Ok(key) => {
                     let key = Arc::new(key);
                     next.by_hash.insert(record.hash, Arc::clone(&key));
@@ -65,13 +70,10 @@ impl KeyRing {
                 Err(expected) => tracing::warn!(key = record.id, "a key is left out: {expected}"),
             }
         }
-        // A use that was noted meanwhile is told with the next one.
-        for (id, key) in &next.by_id {
-            if let Some(before) = self.by_id(id) {
-                key.touch(before.used_ms.load(Ordering::Relaxed));
-            }
-        }
-        *self.0.write() = Arc::new(next);
+        let next = Arc::new(next);
+        *self.0.write() = Arc::clone(&next);
+        let ended = before.by_id.iter().filter(|(id, _)| !next.by_id.contains_key(*id));
+        ended.for_each(|(_, key)| key.revoked.cancel());
     }
 
     /// The key with this digest.

@@ -15,6 +15,7 @@ mod service;
 pub mod token;
 
 pub use api_key::{KEY_LENGTH, KEY_PREFIX, MAX_LABEL_CHARS, NewApiKey, hash, label};
+pub use audit::command_record;
 pub use command_token::command_token;
 pub use key_draft::{KeyDraft, MAX_KEY_DAYS};
 pub use service::IdentityService;

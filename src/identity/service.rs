@@ -2,19 +2,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use super::api_key::NewApiKey;
 use super::audit::AuditLog;
-use super::authenticator::{Authenticator, TICKET_SECONDS, Unrecognised};
+use super::authenticator::{Authenticator, Unrecognised};
 use super::key_draft::KeyDraft;
 use super::key_ring::KeyRing;
-use super::token::{TokenClaims, TokenVerifier};
+use super::token::{TokenClaims, TokenKind, TokenVerifier};
 use crate::kernel::{AccessRole, BackgroundTask, Caller, Clock, Error, ErrorKind, Grants, Permission};
 use crate::limits::Limiter;
 use crate::outbound::HttpClient;
 use crate::settings::AuthSettings;
 use crate::storage::{ApiKeyRecord, IdentityStore, KeysRevision};
 
+/// How long a ticket is good for.
+const TICKET_LIFETIME: Duration = Duration::from_secs(60);
 /// How often other processes' changes of keys are looked for.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often it is stored when keys were used last, in polls.
@@ -81,9 +84,20 @@ impl IdentityService {
         self.authenticator.of_key(key)
     }
 
-    /// Whose ticket this is: a token of the server's own that is as good as over, as it may stand in logs of what is in between.
+    /// Whose ticket this is.
     pub(super) async fn of_ticket(&self, ticket: &str) -> Result<Caller, Unrecognised> {
         self.authenticator.of_ticket(ticket, &self.settings).await
+    }
+
+    /// Cancelled once the key is revoked that the caller came with, or the token's that he came with.
+    pub(super) fn revocation_of(&self, caller: &Caller) -> Option<CancellationToken> {
+        let id = caller.identity()?.key_id.as_deref()?;
+        Some(self.authenticator.keys.by_id(id).map_or_else(cancelled, |key| key.revoked.clone()))
+    }
+
+    /// Writes down what waits to be: the refusals of the last second.
+    pub async fn close(&self) {
+        self.audit.flush().await;
     }
 
     /// All keys, newest first.
@@ -126,17 +140,18 @@ impl IdentityService {
         if caller.identity().is_some_and(|identity| !identity.by_key) {
             return Err(Error::new(ErrorKind::Forbidden, "A token is made from an API key, not from another token"));
         }
-        self.issue(caller, scopes, lifetime)
+        self.issue(caller, TokenKind::Bearer, scopes, lifetime)
     }
 
     /// A token for the query of a stream.
     pub(super) fn issue_ticket(&self, caller: &Caller) -> Result<IssuedToken, Error> {
-        self.issue(caller, None, Some(Duration::from_secs(TICKET_SECONDS.unsigned_abs())))
+        self.issue(caller, TokenKind::Ticket, None, Some(TICKET_LIFETIME))
     }
 
     fn issue(
         &self,
         caller: &Caller,
+        kind: TokenKind,
         scopes: Option<Vec<String>>,
         lifetime: Option<Duration>,
     ) -> Result<IssuedToken, Error> {
@@ -151,7 +166,7 @@ impl IdentityService {
             key_id: identity.key_id.clone(),
             expires: self.authenticator.clock.now_ms() / 1000 + lifetime_seconds,
             tenant: identity.tenant.clone(),
-            own: true,
+            kind,
         };
         let (token, _) = self.authenticator.tokens.issue(&claims);
         Ok(IssuedToken { token, lifetime_seconds })
@@ -248,6 +263,13 @@ impl IdentityService {
     fn check_enabled(&self) -> Result<(), Error> {
         if self.settings.enabled { Ok(()) } else { Err(disabled()) }
     }
+}
+
+/// Of a key that is not there any more.
+fn cancelled() -> CancellationToken {
+    let revoked = CancellationToken::new();
+    revoked.cancel();
+    revoked
 }
 
 fn disabled() -> Error {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::body::ChatBody;
-use super::reply::{ChatAnswer, ChatFailure, chat_json};
+use super::reply::{ChatAnswer, ChatFailure, ChatRefusal, chat_json};
 use super::stream::{AnswerEvent, stream};
 use crate::chat::ChatService;
 use crate::chat::events::EventSender;
@@ -34,8 +34,8 @@ pub(super) struct ChatHealth {
         (ChatAnswer = "application/json"), (AnswerEvent = "text/event-stream")), links(
             ("execution" = (operation_id = "get_execution", parameters(("id" = "$response.body#/execution_id")))))),
     BodyErrors,
-    (status = 502, description = "The LLM failed", body = ChatFailure),
-    (status = 503, description = "No LLM is configured, or too many chats are being answered", body = ChatFailure),
+    (status = 502, description = "The LLM failed, or the identity provider", body = ChatRefusal),
+    (status = 503, description = "No LLM is configured, or too many chats are being answered", body = ChatRefusal),
     (status = 504, description = "The LLM, or the request as a whole, took too long", body = ChatFailure)))]
 pub(super) async fn chat(
     State(service): State<Arc<ChatService>>,

@@ -1,6 +1,8 @@
 use serde::Serialize;
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::openapi::schema::AnyOfBuilder;
+use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::chat::response::ChatResponse;
 use crate::web::ApiError;
@@ -62,6 +64,18 @@ pub(super) struct ChatFailure {
     code: String,
     request_id: String,
 }
+
+/// The body of a refusal: as every error's if the chat was not begun.
+pub(super) struct ChatRefusal;
+
+impl PartialSchema for ChatRefusal {
+    fn schema() -> RefOr<Schema> {
+        let bodies = ["ChatFailure", "ErrorBody"].map(Ref::from_schema_name);
+        bodies.into_iter().fold(AnyOfBuilder::new(), AnyOfBuilder::item).into()
+    }
+}
+
+impl ToSchema for ChatRefusal {}
 
 /// Bytes of a reply beside its answer and its metadata, about.
 const ROOM: usize = 256;

@@ -1,7 +1,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -71,12 +71,20 @@ impl From<ApiKeyRecord> for KeyView {
     }
 }
 
-impl KeyView {
-    /// A change of it, for the audit log.
-    fn change(&self, before: Option<&Self>, after: Option<&Self>) -> RecordedChange {
-        let shown = |key: Option<&Self>| key.and_then(|key| serde_json::to_value(key).ok());
-        RecordedChange { target: format!("keys/{}", self.id), before: shown(before), after: shown(after) }
-    }
+/// A key that was made, as a change.
+pub fn key_made(key: ApiKeyRecord) -> RecordedChange {
+    let (target, after) = shown(key);
+    RecordedChange { target, before: None, after }
+}
+
+/// A key that was revoked, as a change.
+pub fn key_revoked(key: ApiKeyRecord) -> RecordedChange {
+    let (target, before) = shown(key);
+    RecordedChange { target, before, after: None }
+}
+
+fn shown(key: ApiKeyRecord) -> (String, Option<Value>) {
+    (format!("keys/{}", key.id), serde_json::to_value(KeyView::from(key)).ok())
 }
 
 /// All keys.
@@ -207,8 +215,8 @@ pub(super) async fn create(
     JsonBody(NewKey(draft)): JsonBody<NewKey>,
 ) -> Result<JsonReply<KeyCreated>, ApiError> {
     let (key, record) = service.create_key(draft, &caller).await?;
+    RequestTrail::note([key_made(record.clone())]);
     let details = KeyView::from(record);
-    RequestTrail::note([details.change(None, Some(&details))]);
     let version = version_of(&details.id);
     Ok(JsonReply::with_status(StatusCode::CREATED, KeyCreated { success: true, key, details }).tagged(version))
 }
@@ -224,7 +232,6 @@ pub(super) async fn revoke(
     State(service): State<IdentityService>,
     PathId(id): PathId,
 ) -> Result<JsonReply<KeyRevoked>, ApiError> {
-    let details = KeyView::from(service.revoke_key(&id).await?);
-    RequestTrail::note([details.change(Some(&details), None)]);
+    RequestTrail::note([key_revoked(service.revoke_key(&id).await?)]);
     Ok(JsonReply::ok(KeyRevoked { success: true, message: "The key is revoked" }))
 }

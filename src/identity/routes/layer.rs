@@ -1,11 +1,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::revocable_body::end_with;
 use crate::identity::IdentityService;
 use crate::identity::audit::AuditedRequest;
 use crate::identity::authenticator::Unrecognised;
@@ -17,6 +19,8 @@ use crate::web::{ApiError, PeerAddress, rate_limit_headers};
 
 /// Longest path that the audit log has: whoever is refused chooses it.
 const MAX_PATH_CHARS: usize = 1000;
+/// When it makes sense to come back while the identity provider is away.
+const PROVIDER_WAIT: Duration = Duration::from_secs(5);
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// What a ticket is called in the query.
 const TICKET: &str = "ticket";
@@ -67,7 +71,10 @@ pub async fn authenticate(State(layer): State<AuthenticationLayer>, mut request:
     if let Some(limit) = limit.filter(|_| status != StatusCode::TOO_MANY_REQUESTS) {
         response.headers_mut().extend(rate_limit_headers(&limit));
     }
-    response
+    match layer.service.revocation_of(&caller) {
+        Some(revoked) => end_with(response, revoked),
+        None => response,
+    }
 }
 
 /// Why a request is not let in, and whose it is, as far as that is known.
@@ -157,7 +164,19 @@ impl AuthenticationLayer {
             Credential::Key(key) => self.service.of_key(&key),
             Credential::Ticket(ticket) => self.service.of_ticket(&ticket).await,
         };
-        recognised.map_err(|Unrecognised(text)| ApiError::invalid_credential(text))
+        recognised.map_err(ApiError::from)
+    }
+}
+
+impl From<Unrecognised> for ApiError {
+    fn from(why: Unrecognised) -> Self {
+        match why {
+            Unrecognised::Invalid(text) => Self::invalid_credential(text),
+            Unrecognised::Unverifiable => {
+                let text = "The token can't be verified now: the identity provider does not give its keys";
+                Error::new(ErrorKind::Upstream, text).with_wait(PROVIDER_WAIT).into()
+            }
+        }
     }
 }
 

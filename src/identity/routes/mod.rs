@@ -4,6 +4,7 @@ mod audit;
 mod document;
 mod keys;
 mod layer;
+mod revocable_body;
 mod tokens;
 mod usage;
 
@@ -12,6 +13,7 @@ use utoipa_axum::routes;
 
 use super::IdentityService;
 pub use document::{describe_access, operations_of, without_access};
+pub use keys::{key_made, key_revoked};
 pub use layer::{AuthenticationLayer, authenticate};
 
 /// The module's routes.

@@ -27,5 +27,5 @@ mod tests;
 pub use error::TokenError;
 pub use key_set::KeySet;
 pub use reader::TokenReader;
-pub use token_claims::TokenClaims;
+pub use token_claims::{TokenClaims, TokenKind};
 pub use verifier::TokenVerifier;

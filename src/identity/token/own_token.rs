@@ -2,7 +2,7 @@ use serde::Serialize;
 
 use super::claim_set::ClaimSet;
 use super::rules::{check_times, owned};
-use super::{TokenClaims, TokenError};
+use super::{TokenClaims, TokenError, TokenKind};
 use crate::kernel::{TokenKey, new_id};
 use crate::settings::AuthSettings;
 
@@ -10,7 +10,7 @@ use crate::settings::AuthSettings;
 #[derive(Serialize)]
 struct OwnPayload<'a> {
     iss: &'static str,
-    aud: &'static str,
+    aud: String,
     iat: i64,
     exp: i64,
     jti: String,
@@ -26,11 +26,17 @@ struct OwnPayload<'a> {
     tenant: Option<&'a str>,
 }
 
+/// Whom a token of the server's own is for.
+fn audience(kind: TokenKind) -> String {
+    let own = AuthSettings::OWN_NAME;
+    if kind == TokenKind::Ticket { format!("{own}/ticket") } else { own.to_owned() }
+}
+
 /// Makes a token that is valid from `now` until `expires`.
 pub(super) fn issue(claims: &TokenClaims, key: &TokenKey, now: i64, expires: i64) -> String {
     key.token(&OwnPayload {
         iss: AuthSettings::OWN_NAME,
-        aud: AuthSettings::OWN_NAME,
+        aud: audience(claims.kind),
         iat: now,
         exp: expires,
         jti: new_id(),
@@ -50,9 +56,10 @@ pub(super) fn is_own(claims: &ClaimSet) -> bool {
 /// What a token says that is the server's own.
 pub(super) fn read_own_token(claims: &ClaimSet, settings: &AuthSettings, now: i64) -> Result<TokenClaims, TokenError> {
     let expires = check_times(claims, settings, now)?;
-    if claims.text("aud")? != Some(AuthSettings::OWN_NAME) {
-        return Err(TokenError::claim("aud", "it should be this server"));
-    }
+    let audience_given = claims.text("aud")?;
+    let is_for = |kind: &TokenKind| audience_given == Some(&audience(*kind));
+    let kind = [TokenKind::Bearer, TokenKind::Ticket].into_iter().find(is_for);
+    let kind = kind.ok_or_else(|| TokenError::claim("aud", "it should be this server"))?;
     let text = |name| Ok(claims.text(name)?.map(str::to_owned));
     Ok(TokenClaims {
         user: text("sub")?,
@@ -61,6 +68,6 @@ pub(super) fn read_own_token(claims: &ClaimSet, settings: &AuthSettings, now: i6
         key_id: text("key_id")?,
         expires,
         tenant: text("tenant")?,
-        own: true,
+        kind,
     })
 }

@@ -1,5 +1,5 @@
 use super::claim_set::ClaimSet;
-use super::{TokenClaims, TokenError};
+use super::{TokenClaims, TokenError, TokenKind};
 use crate::kernel::AccessRole;
 use crate::settings::AuthSettings;
 
@@ -23,7 +23,7 @@ pub(super) fn read_provider_token(
         key_id: None,
         expires,
         tenant: tenant.map(str::to_owned),
-        own: false,
+        kind: TokenKind::Provider,
     })
 }
 

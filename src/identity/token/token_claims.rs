@@ -1,3 +1,15 @@
+/// Who has made a token, and what for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TokenKind {
+    /// The identity provider.
+    #[default]
+    Provider,
+    /// This server, as a bearer token.
+    Bearer,
+    /// This server, for the query of a stream, and for nothing else: what stands in a query may stand in logs.
+    Ticket,
+}
+
 /// What a token says of its bearer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TokenClaims {
@@ -13,6 +25,6 @@ pub struct TokenClaims {
     pub expires: i64,
     /// The organisation of its bearer.
     pub tenant: Option<String>,
-    /// Whether this server made it.
-    pub own: bool,
+    /// Who has made it, and what for.
+    pub kind: TokenKind,
 }

@@ -1,6 +1,7 @@
+use super::audit_record::AuditRecord;
 use super::embedded::EmbeddedIdentity;
-use super::postgres;
 use super::record::ApiKeyRecord;
+use super::{postgres, postgres_audit};
 use crate::kernel::{Error, ErrorKind};
 use crate::settings::StorageSettings;
 use crate::storage::failover::Failure;
@@ -58,6 +59,16 @@ impl StandaloneKeys {
         match &self.0 {
             KeyPlace::Embedded(embedded) => embedded.revoke(id, at_ms).await,
             KeyPlace::Postgres(connection) => postgres::revoke(connection.clone(), id, at_ms).await.map_err(in_words),
+        }
+    }
+
+    /// As [`super::IdentityStore::append_audit`].
+    pub async fn append_audit(&self, record: &AuditRecord) -> Result<(), Error> {
+        match &self.0 {
+            KeyPlace::Embedded(embedded) => embedded.append(std::slice::from_ref(record)).await,
+            KeyPlace::Postgres(connection) => {
+                postgres_audit::append(connection.clone(), &[record]).await.map_err(in_words)
+            }
         }
     }
 

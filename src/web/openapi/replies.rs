@@ -7,7 +7,7 @@ use super::schema::{bounded_pattern, pattern};
 use crate::web::layers::MAX_REQUEST_ID_CHARS;
 
 /// Refusals by what is around all routes: the name of each, its status, and what it means.
-const COMMON_ERRORS: [(&str, &str, &str); 7] = [
+const COMMON_ERRORS: [(&str, &str, &str); 9] = [
     ("Unreadable", "400", "The request names no host, or several, or one that can't be read."),
     (
         "Refused",
@@ -22,6 +22,8 @@ const COMMON_ERRORS: [(&str, &str, &str); 7] = [
     ),
     ("TooLarge", "413", "The body that is announced is larger than `MAX_BODY_BYTES`."),
     ("Misdirected", "421", "The server does not go by the name that the request has for it; see `ALLOWED_HOSTS`."),
+    ("Unverifiable", "502", "The identity provider, where `AUTH_JWKS_URL` names one, does not give its keys."),
+    ("Full", "503", "All connections that the server may have are in use; see `MAX_CONNECTIONS`."),
     ("Internal", "500", "The server failed; the cause is in its log."),
 ];
 
@@ -55,7 +57,7 @@ fn complete_operation(operation: &mut Operation, shows: bool) {
         }
     }
     let is_public = operation.security.is_none();
-    let needs_caller = |status: &str| matches!(status, "401" | "429");
+    let needs_caller = |status: &str| matches!(status, "401" | "429" | "502");
     for (name, status, _) in COMMON_ERRORS.into_iter().filter(|(_, status, _)| !needs_caller(status) || !is_public) {
         replies.entry(status.to_owned()).or_insert_with(|| named("responses", name));
     }

@@ -110,6 +110,32 @@ async fn keys_are_made_and_revoked_beside_a_server_that_does_not_notice() {
 }
 
 #[tokio::test]
+async fn the_audit_log_tells_what_was_done_to_keys_from_the_command_line() {
+    let admin = "Vt7qYx2LmR9cZw4KpHs8NbJd3FgUa6Eo";
+    let secret = "Qm7Zt1kXvR4cN8yWb3Hs6LpDf0JgUa5E9oTiKe2MxBz";
+    let own = [("AUTH_ENABLED", "true"), ("AUTH_SECRET_KEY", secret), ("AUTH_BOOTSTRAP_KEY", admin)];
+    let database = postgres(&[]).await;
+    for dsn in [None, Some(("POSTGRES_DSN", database.url.as_str()))] {
+        let folder = TempDir::new().unwrap();
+        let variables: Vec<_> = own.into_iter().chain(dsn).collect();
+        let (text, summary) = key(&["create", "--name", "shop", "--role", "user"], folder.path(), &variables);
+        assert!(!summary.contains("audit"), "{summary}");
+        key(&["revoke", &text[..12]], folder.path(), &variables);
+        key(&["revoke", &text[..12]], folder.path(), &variables);
+
+        let program = Program::start("serve", folder.path(), &variables).await;
+        let page = program.client.with_credential(admin).get("/api/audit?actor=key:command").await;
+        assert!(!page.text.contains(text.trim()), "{}", page.text);
+        let records = page.expect(200)["records"].as_array().unwrap().clone();
+        let operations: Vec<_> = records.iter().map(|record| record["operation"].as_str().unwrap()).collect();
+        assert_eq!(operations, ["revoke_key", "create_key"], "what was over already was not changed");
+        assert_eq!((&records[1]["after"]["name"], &records[1]["before"]), (&"shop".into(), &serde_json::Value::Null));
+        assert_eq!((&records[0]["after"], &records[0]["target"]), (&serde_json::Value::Null, &records[1]["target"]));
+        program.kill();
+    }
+}
+
+#[tokio::test]
 async fn with_postgres_keys_are_made_and_revoked_there() {
     let (folder, database) = (TempDir::new().unwrap(), postgres(&[]).await);
     let variables = [("POSTGRES_DSN", database.url.as_str())];

@@ -2,6 +2,7 @@ use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 
 use super::*;
+use crate::identity::token::TokenKind;
 
 const ALL: [TokenAlgorithm; 5] =
     [TokenAlgorithm::Hs256, TokenAlgorithm::Hs384, TokenAlgorithm::Hs512, TokenAlgorithm::Rs256, TokenAlgorithm::Es256];
@@ -171,7 +172,7 @@ proptest! {
             let nested = [json!(number), json!(text), json!([text, number]), json!({text.as_str(): [number]}), json!(true), json!(null)];
             let token = Signer::secret().token(&ada(&json!({name.as_str(): nested[kind as usize]})));
             if let Ok(claims) = reader.read(&token, keys, NOW) {
-                prop_assert!(claims.expires > NOW - 31 && claims.role.is_some() && !claims.own);
+                prop_assert!(claims.expires > NOW - 31 && claims.role.is_some() && claims.kind == TokenKind::Provider);
             }
             Ok(())
         })?;

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::identity::token::TokenVerifier;
+use crate::identity::token::{TokenKind, TokenVerifier};
 use crate::kernel::{Clock, JsonReader};
 use crate::outbound::{AddressGuard, HttpClient};
 
@@ -107,7 +107,7 @@ async fn keys_are_fetched_once_for_all_who_need_them() {
     let all = futures_util::future::join_all((0..50).map(|_| verifier.verify(&token))).await;
     assert!(all.iter().all(|read| read.as_ref().is_ok_and(|read| read.user.as_deref() == Some("ada"))), "{all:?}");
     let (own, expires) = verifier.issue(&TokenClaims { expires: i64::MAX, ..TokenClaims::default() });
-    assert_eq!(verifier.verify(&own).await.map(|read| (read.own, read.expires)), Ok((true, expires)));
+    assert_eq!(verifier.verify(&own).await.map(|read| (read.kind, read.expires)), Ok((TokenKind::Bearer, expires)));
     assert_eq!(provider.asked(), 1);
 }
 

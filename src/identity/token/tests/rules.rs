@@ -1,4 +1,5 @@
 use super::*;
+use crate::identity::token::TokenKind;
 
 /// What is read of a token that the holder of the secret has made.
 fn read(more: &[(&str, &str)], claims: &Value) -> Result<TokenClaims, TokenError> {
@@ -94,7 +95,7 @@ fn claims_have_the_names_that_the_settings_say() {
         key_id: None,
         expires: NOW + 600,
         tenant: Some("acme".to_owned()),
-        own: false,
+        kind: TokenKind::Provider,
     };
     assert_eq!(read(&[], &claims), Ok(expected.clone()));
     let names = [
@@ -136,7 +137,7 @@ fn the_servers_own_tokens_say_what_they_were_made_of() {
         key_id: Some("key-7".to_owned()),
         expires: i64::MAX,
         tenant: Some("acme".to_owned()),
-        own: true,
+        kind: TokenKind::Bearer,
     };
     for algorithm in [TokenAlgorithm::Hs256, TokenAlgorithm::Hs512, TokenAlgorithm::Rs256, TokenAlgorithm::Es256] {
         let reader = reader(algorithm, &[("AUTH_TOKEN_EXPIRE_MINUTES", "10")]);
@@ -152,7 +153,7 @@ fn the_servers_own_tokens_say_what_they_were_made_of() {
         let short = TokenClaims { expires: NOW + 60, ..claims.clone() };
         assert_eq!(reader.issue(&short, NOW).1, NOW + 60, "its key ends sooner");
     }
-    let bare = TokenClaims { expires: i64::MAX, own: true, ..TokenClaims::default() };
+    let bare = TokenClaims { expires: i64::MAX, kind: TokenKind::Bearer, ..TokenClaims::default() };
     let reader = reader(TokenAlgorithm::Hs256, &[]);
     let (token, expires) = reader.issue(&bare, NOW);
     assert_eq!(reader.read(&token, &KeySet::default(), NOW), Ok(TokenClaims { expires, ..bare }));

@@ -120,3 +120,15 @@ async fn a_flood_of_refusals_is_written_no_faster_than_fifty_a_second() {
     let allowed = 50 * (2 + started.elapsed().as_secs());
     assert!(written as u64 <= allowed, "{written} in {:?}", started.elapsed());
 }
+
+#[tokio::test]
+async fn the_last_refusals_before_a_stop_are_told_after_it() {
+    let server = TestServer::with(&variables(&[])).await;
+    let viewer = client_with(&server, json!({"role": "viewer", "user_id": "eve"})).await;
+    for _ in 0..3 {
+        viewer.get("/api/auth/keys").await.expect(403);
+    }
+    let server = server.restart().await;
+    let page = server.with_credential(ADMIN).get("/api/audit?actor=eve").await.expect(200);
+    assert_eq!(page["records"].as_array().unwrap().len(), 3, "{page}");
+}

@@ -1,9 +1,14 @@
 //! Keys and tokens as people use them.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
 use serde_json::json;
+use tokio::sync::Notify;
 
 use super::{ADMIN, SECRET, client_with, new_key, variables};
-use crate::common::{Answer, TestServer};
+use crate::common::{Answer, Client, TestServer, Upstream};
 
 #[tokio::test]
 async fn a_key_is_shown_once_lists_without_its_text_and_ends_when_it_is_revoked() {
@@ -87,6 +92,59 @@ async fn a_token_is_narrowed_short_lived_and_made_from_a_key_only() {
     server.get(&format!("/api/agents?ticket={ticket}")).await.expect(401);
     server.get(&format!("/api/monitoring/logs?ticket={}", made["access_token"].as_str().unwrap())).await.expect(401);
     server.get("/api/monitoring/logs?ticket=x").await.expect(401);
+    server.with_credential(ticket).get("/api/auth/me").await.expect(401);
+    let short = client.post("/api/auth/token", &json!({"expires_in_minutes": 1})).await.expect(200);
+    let short = short["access_token"].as_str().unwrap();
+    server.with_credential(short).get("/api/monitoring/logs").await.expect(200);
+    server.get(&format!("/api/monitoring/logs?ticket={short}")).await.expect(401);
+}
+
+/// The bytes of a reply up to its end, which has to come, and whether it was complete.
+async fn read_to_end(reply: reqwest::Response) -> (String, bool) {
+    let (mut text, mut chunks) = (String::new(), reply.bytes_stream());
+    let reading = async {
+        while let Some(chunk) = chunks.next().await {
+            let Ok(chunk) = chunk else { return false };
+            text.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+        true
+    };
+    let is_complete = tokio::time::timeout(Duration::from_secs(20), reading).await.unwrap();
+    (text, is_complete)
+}
+
+#[tokio::test]
+async fn streams_break_off_when_their_key_is_revoked_and_no_others() {
+    let word = Arc::new(Notify::new());
+    let llm = Upstream::paced(&["The answer", " is 42."], &word).await;
+    let server = TestServer::with_llm(&llm, &variables(&[])).await;
+    let admin = server.with_credential(ADMIN);
+    let made = admin.post("/api/auth/keys", &json!({"name": "lost", "role": "operator"})).await.expect(201);
+    let lost = server.with_credential(made["key"].as_str().unwrap());
+    let token = lost.post("/api/auth/token", &json!({})).await.expect(200);
+    let token = server.with_credential(token["access_token"].as_str().unwrap());
+    let other = client_with(&server, json!({"role": "operator"})).await;
+    let open = async |client: &Client| {
+        client.request("GET", "/api/monitoring/logs?follow=true").send().await.unwrap().error_for_status().unwrap()
+    };
+    let (by_key, by_token) = (open(&lost).await, open(&token).await);
+    let question = json!({"prompt": "What is the answer?", "stream": true});
+    let mut by_other = other.open_stream(&question).await;
+    let chat = lost.request("POST", "/v1/chat").header("content-type", "application/json");
+    let chat = chat.body(question.to_string()).send().await.unwrap();
+    while llm.chats().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+
+    admin.delete(&format!("/api/auth/keys/{}", made["details"]["id"].as_str().unwrap())).await.expect(200);
+    for reply in [by_key, by_token, chat] {
+        let (text, is_complete) = read_to_end(reply).await;
+        assert!(!is_complete && !text.contains("event: answer"), "{text}");
+    }
+    llm.client_left().await;
+    while by_other.next().await.unwrap().event != "answer" {
+        word.notify_one();
+    }
 }
 
 #[tokio::test]
