@@ -1,5 +1,7 @@
 """What no schema can tell, case by case, so that every check stays on for all else."""
 
+import os
+
 import schemathesis
 from schemathesis.core import NOT_SET
 from schemathesis.core.failures import ServerError
@@ -110,3 +112,6 @@ def before_call(context, case, *_):
     # Either says who asks; one that is made up beside the one that is right would be refused each time.
     if case.headers is not None:
         case.headers.pop("X-API-Key", None)
+    # All after it would be refused, too.
+    if operation_of(case) == "revoke_key" and case.path_parameters.get("id") == os.environ["OWN_KEY"]:
+        case.path_parameters["id"] = "another"
