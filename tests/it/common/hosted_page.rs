@@ -23,17 +23,17 @@ pub struct HostedPage {
 
 impl HostedPage {
     /// Serves `/page`, which runs this script and tells what came of it with `tell`; everything else leads to `behind`.
-    pub async fn start(script: &'static str, behind: Option<SocketAddr>) -> Self {
+    pub async fn start(script: &str, behind: Option<SocketAddr>) -> Self {
         Self::serve(TcpListener::bind("127.0.0.1:0").await.unwrap(), script, behind).await
     }
 
     /// The same at this port, unless somebody else has it.
-    pub async fn start_at(port: u16, script: &'static str) -> Option<Self> {
+    pub async fn start_at(port: u16, script: &str) -> Option<Self> {
         let listener = TcpListener::bind(("127.0.0.1", port)).await.ok()?;
         Some(Self::serve(listener, script, None).await)
     }
 
-    async fn serve(listener: TcpListener, script: &'static str, behind: Option<SocketAddr>) -> Self {
+    async fn serve(listener: TcpListener, script: &str, behind: Option<SocketAddr>) -> Self {
         let port = listener.local_addr().unwrap().port();
         let (tell, report) = watch::channel(None);
         // The report has an address of its own, or it would go over a connection that leads on.

@@ -1,6 +1,7 @@
 //! A server that tells callers apart: who gets in, what each may do, and what is nobody else's.
 
 mod audit;
+mod explorer;
 mod identity_provider;
 mod keys;
 mod limits;
