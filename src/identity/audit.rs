@@ -20,7 +20,7 @@ const REFUSED: &str = "refused";
 pub(super) const OUTCOMES: [&str; 2] = [CHANGED, REFUSED];
 
 /// A request, as the audit log tells of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct AuditedRequest {
     pub(super) method: String,
     pub(super) path: String,
@@ -31,26 +31,40 @@ pub(super) struct AuditedRequest {
     pub(super) request_id: Option<String>,
 }
 
+impl AuditedRequest {
+    /// What the log has of it, whoever made it.
+    fn record(self, at_ms: i64, outcome: &str, status: u16) -> AuditRecord {
+        AuditRecord {
+            id: new_id(),
+            at_ms,
+            actor_user: None,
+            actor_key: None,
+            actor_role: String::new(),
+            address: self.address,
+            method: self.method,
+            path: self.path,
+            operation: self.operation,
+            outcome: outcome.to_owned(),
+            status: status.into(),
+            target: None,
+            before: None,
+            after: None,
+            request_id: self.request_id,
+        }
+    }
+}
+
 /// A change that a sub-command has made, as the audit log tells of it.
 pub fn command_record(operation: &str, change: RecordedChange, at_ms: i64) -> AuditRecord {
+    let request = AuditedRequest { operation: operation.to_owned(), ..AuditedRequest::default() };
+    let actor_user = UserId::of_key(COMMAND).ok().map(|user| user.to_string());
+    with_change(AuditRecord { actor_user, ..request.record(at_ms, CHANGED, 0) }, change)
+}
+
+fn with_change(record: AuditRecord, change: RecordedChange) -> AuditRecord {
     let text = |value: Option<Value>| value.map(|value| value.to_string());
-    AuditRecord {
-        id: new_id(),
-        at_ms,
-        actor_user: UserId::of_key(COMMAND).ok().map(|user| user.to_string()),
-        actor_key: None,
-        actor_role: String::new(),
-        address: None,
-        method: String::new(),
-        path: String::new(),
-        operation: operation.to_owned(),
-        outcome: CHANGED.to_owned(),
-        status: 0,
-        target: Some(change.target),
-        before: text(change.before),
-        after: text(change.after),
-        request_id: None,
-    }
+    let (before, after) = (text(change.before), text(change.after));
+    AuditRecord { target: Some(change.target), before, after, ..record }
 }
 
 /// Writes down who changed what, and who was refused. Cheap to clone.
@@ -78,13 +92,7 @@ impl AuditLog {
         changes: Vec<RecordedChange>,
         status: u16,
     ) {
-        let text = |value: Option<Value>| value.map(|value| value.to_string());
-        let record = |change: RecordedChange| AuditRecord {
-            target: Some(change.target),
-            before: text(change.before),
-            after: text(change.after),
-            ..self.record(request, Some(by), CHANGED, status)
-        };
+        let record = |change| with_change(self.record(request, Some(by), CHANGED, status), change);
         let records: Vec<_> = changes.into_iter().map(record).collect();
         if let Err(error) = self.store.append_audit(&records).await {
             tracing::error!(%error, operation = request.operation, "a change could not be written into the audit log");
@@ -131,6 +139,9 @@ impl AuditLog {
             0 => {}
             count => records.push(self.count_of(count)),
         }
+        if records.is_empty() {
+            return;
+        }
         if let Err(error) = self.store.append_audit(&records).await {
             tracing::warn!(%error, count = records.len(), "refusals could not be written into the audit log");
         }
@@ -138,31 +149,17 @@ impl AuditLog {
 
     /// What stands for refusals that were only counted.
     fn count_of(&self, count: u64) -> AuditRecord {
-        let (method, path, operation) = (String::new(), String::new(), String::new());
-        let request = AuditedRequest { method, path, operation, address: None, request_id: None };
         let target = Some(format!("{count} more that were not written one by one"));
-        AuditRecord { target, ..self.record(&request, None, REFUSED, 0) }
+        AuditRecord { target, ..self.record(&AuditedRequest::default(), None, REFUSED, 0) }
     }
 
     fn record(&self, request: &AuditedRequest, by: Option<&Caller>, outcome: &str, status: u16) -> AuditRecord {
         let identity = by.and_then(Caller::identity);
-        let request = request.clone();
         AuditRecord {
-            id: new_id(),
-            at_ms: self.clock.now_ms(),
             actor_user: identity.map(|identity| identity.user.to_string()),
             actor_key: identity.and_then(|identity| identity.key_id.clone()),
             actor_role: identity.map(|identity| identity.role.as_str().to_owned()).unwrap_or_default(),
-            address: request.address,
-            method: request.method,
-            path: request.path,
-            operation: request.operation,
-            outcome: outcome.to_owned(),
-            status: status.into(),
-            target: None,
-            before: None,
-            after: None,
-            request_id: request.request_id,
+            ..request.clone().record(self.clock.now_ms(), outcome, status)
         }
     }
 }

@@ -54,7 +54,10 @@ pub async fn authenticate(State(layer): State<AuthenticationLayer>, mut request:
         Ok(admitted) => admitted,
         Err(refusal) => {
             let NotAdmitted { caller, target, error } = *refusal;
-            audit.refused(facts.told(), caller.as_ref(), target, error.status().as_u16());
+            // That nobody can tell now who it is says nothing of the caller.
+            if error.status().is_client_error() {
+                audit.refused(facts.told(), caller.as_ref(), target, error.status().as_u16());
+            }
             return error.into_response();
         }
     };
@@ -71,10 +74,7 @@ pub async fn authenticate(State(layer): State<AuthenticationLayer>, mut request:
     if let Some(limit) = limit.filter(|_| status != StatusCode::TOO_MANY_REQUESTS) {
         response.headers_mut().extend(rate_limit_headers(&limit));
     }
-    match layer.service.revocation_of(&caller) {
-        Some(revoked) => end_with(response, revoked),
-        None => response,
-    }
+    end_with(response, || layer.service.revocation_of(&caller))
 }
 
 /// Why a request is not let in, and whose it is, as far as that is known.

@@ -8,11 +8,10 @@ use tokio_util::sync::CancellationToken;
 #[error("the key that the request came with was revoked")]
 struct KeyEnded;
 
-/// Has a stream break off once the key is revoked that it was asked for with; what is complete already is not touched.
-pub(super) fn end_with(response: Response, revoked: CancellationToken) -> Response {
-    if response.body().size_hint().exact().is_some() {
-        return response;
-    }
+/// Has a stream break off once the key is revoked that it was asked for with, if any; what is complete already is not touched.
+pub(super) fn end_with(response: Response, revocation: impl FnOnce() -> Option<CancellationToken>) -> Response {
+    let is_stream = response.body().size_hint().exact().is_none();
+    let Some(revoked) = is_stream.then(revocation).flatten() else { return response };
     response.map(|body| {
         let mut pieces = body.into_data_stream();
         Body::from_stream(async_stream::stream! {

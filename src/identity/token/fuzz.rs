@@ -90,7 +90,7 @@ fn check_claims(signed: &str, claims: &TokenClaims) {
     let is_named = match claims.kind {
         TokenKind::Provider => names("iss", ISSUER) && names("aud", AUDIENCE),
         TokenKind::Bearer => names("aud", own),
-        TokenKind::Ticket => names("aud", &format!("{own}/ticket")),
+        TokenKind::Ticket => names("aud", AuthSettings::TICKET_NAME),
     };
     assert!(is_named, "{payload}");
     assert!(claims.expires > NOW - LEEWAY, "{payload}");

@@ -10,7 +10,7 @@ use crate::settings::AuthSettings;
 #[derive(Serialize)]
 struct OwnPayload<'a> {
     iss: &'static str,
-    aud: String,
+    aud: &'static str,
     iat: i64,
     exp: i64,
     jti: String,
@@ -27,9 +27,8 @@ struct OwnPayload<'a> {
 }
 
 /// Whom a token of the server's own is for.
-fn audience(kind: TokenKind) -> String {
-    let own = AuthSettings::OWN_NAME;
-    if kind == TokenKind::Ticket { format!("{own}/ticket") } else { own.to_owned() }
+fn audience(kind: TokenKind) -> &'static str {
+    if kind == TokenKind::Ticket { AuthSettings::TICKET_NAME } else { AuthSettings::OWN_NAME }
 }
 
 /// Makes a token that is valid from `now` until `expires`.
@@ -56,10 +55,11 @@ pub(super) fn is_own(claims: &ClaimSet) -> bool {
 /// What a token says that is the server's own.
 pub(super) fn read_own_token(claims: &ClaimSet, settings: &AuthSettings, now: i64) -> Result<TokenClaims, TokenError> {
     let expires = check_times(claims, settings, now)?;
-    let audience_given = claims.text("aud")?;
-    let is_for = |kind: &TokenKind| audience_given == Some(&audience(*kind));
-    let kind = [TokenKind::Bearer, TokenKind::Ticket].into_iter().find(is_for);
-    let kind = kind.ok_or_else(|| TokenError::claim("aud", "it should be this server"))?;
+    let kind = match claims.text("aud")? {
+        Some(AuthSettings::OWN_NAME) => TokenKind::Bearer,
+        Some(AuthSettings::TICKET_NAME) => TokenKind::Ticket,
+        _ => return Err(TokenError::claim("aud", "it should be this server")),
+    };
     let text = |name| Ok(claims.text(name)?.map(str::to_owned));
     Ok(TokenClaims {
         user: text("sub")?,

@@ -43,6 +43,8 @@ pub struct AuthSettings {
 impl AuthSettings {
     /// What the server's own tokens call their issuer and their audience.
     pub const OWN_NAME: &str = "orchestrator-studio";
+    /// For whom its tickets are: whoever takes tokens takes none.
+    pub const TICKET_NAME: &str = "orchestrator-studio/ticket";
 
     pub(in crate::settings) fn read(env: &mut Fields<'_>) -> Self {
         let enabled = env.or("AUTH_ENABLED", false);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::common::credentials::with_authentication;
 use crate::common::{TestServer, browser};
 
 /// Longest run of the browser; it needs about three seconds.
@@ -97,12 +98,7 @@ async fn an_unfolded_operation_is_ready_to_be_tried() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_can_be_given_to_the_explorer_where_one_is_needed() {
     let Some(browser) = browser::find() else { return };
-    let variables = [
-        ("AUTH_ENABLED", "true"),
-        ("AUTH_SECRET_KEY", "Qm7Zt1kXvR4cN8yWb3Hs6LpDf0JgUa5E9oTiKe2MxBz"),
-        ("AUTH_BOOTSTRAP_KEY", "Vt7qYx2LmR9cZw4KpHs8NbJd3FgUa6Eo"),
-    ];
-    let (guarded, open) = (TestServer::with(&variables).await, TestServer::bare().await);
+    let (guarded, open) = (TestServer::with(&with_authentication(&[])).await, TestServer::bare().await);
     let (page, _) = render(&browser, &guarded.url("/docs/#/chat/chat")).await;
     assert!(page.contains("btn authorize"), "there is no button to give a key");
     assert!(page.contains("authorization__btn"), "the operation does not show that it needs one");

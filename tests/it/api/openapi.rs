@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use orchestrator_studio::app::openapi_document;
 use serde_json::{Value, json};
 
+use crate::common::credentials::{ADMIN, with_authentication};
 use crate::common::{Answer, Client, TestServer, Upstream};
 
 const COMMITTED: &str = include_str!("../../openapi.json");
@@ -227,11 +228,7 @@ fn the_committed_document_is_current() {
 
 #[tokio::test]
 async fn the_server_serves_the_committed_document() {
-    let server = TestServer::with(&[
-        ("AUTH_ENABLED", "true"),
-        ("AUTH_SECRET_KEY", "Qm7Zt1kXvR4cN8yWb3Hs6LpDf0JgUa5E9oTiKe2MxBz"),
-    ])
-    .await;
+    let server = TestServer::with(&with_authentication(&[])).await;
     let answer = server.get("/openapi.json").await;
     assert_eq!(answer.headers["content-type"], JSON);
     assert!(answer.expect(200) == committed(), "/openapi.json differs from tests/openapi.json");
@@ -451,17 +448,9 @@ async fn every_operation_is_served_as_documented() {
     assert_none(&faults);
 }
 
-/// That of an administrator.
-const ADMIN: &str = "Vt7qYx2LmR9cZw4KpHs8NbJd3FgUa6Eo";
-
 /// The variables of a server that has resources, and tells callers apart.
 fn guarded() -> Vec<(&'static str, &'static str)> {
-    let auth = [
-        ("AUTH_ENABLED", "true"),
-        ("AUTH_SECRET_KEY", "Qm7Zt1kXvR4cN8yWb3Hs6LpDf0JgUa5E9oTiKe2MxBz"),
-        ("AUTH_BOOTSTRAP_KEY", ADMIN),
-    ];
-    RESOURCES.into_iter().chain(auth).collect()
+    with_authentication(&RESOURCES)
 }
 
 #[tokio::test]

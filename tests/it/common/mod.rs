@@ -6,6 +6,7 @@ pub mod chat;
 pub mod chat_page;
 pub mod client;
 pub mod code;
+pub mod credentials;
 pub mod cube;
 pub mod databases;
 pub mod grounding;

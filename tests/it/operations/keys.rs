@@ -6,6 +6,7 @@ use std::process::Output;
 use tempfile::TempDir;
 
 use crate::common::Program;
+use crate::common::credentials::{ADMIN, with_authentication};
 use crate::common::databases::postgres;
 
 /// Runs `key` with these arguments, which must succeed; what it says on standard output and on standard error.
@@ -111,20 +112,17 @@ async fn keys_are_made_and_revoked_beside_a_server_that_does_not_notice() {
 
 #[tokio::test]
 async fn the_audit_log_tells_what_was_done_to_keys_from_the_command_line() {
-    let admin = "Vt7qYx2LmR9cZw4KpHs8NbJd3FgUa6Eo";
-    let secret = "Qm7Zt1kXvR4cN8yWb3Hs6LpDf0JgUa5E9oTiKe2MxBz";
-    let own = [("AUTH_ENABLED", "true"), ("AUTH_SECRET_KEY", secret), ("AUTH_BOOTSTRAP_KEY", admin)];
     let database = postgres(&[]).await;
     for dsn in [None, Some(("POSTGRES_DSN", database.url.as_str()))] {
         let folder = TempDir::new().unwrap();
-        let variables: Vec<_> = own.into_iter().chain(dsn).collect();
+        let variables = with_authentication(dsn.as_slice());
         let (text, summary) = key(&["create", "--name", "shop", "--role", "user"], folder.path(), &variables);
         assert!(!summary.contains("audit"), "{summary}");
         key(&["revoke", &text[..12]], folder.path(), &variables);
         key(&["revoke", &text[..12]], folder.path(), &variables);
 
         let program = Program::start("serve", folder.path(), &variables).await;
-        let page = program.client.with_credential(admin).get("/api/audit?actor=key:command").await;
+        let page = program.client.with_credential(ADMIN).get("/api/audit?actor=key:command").await;
         assert!(!page.text.contains(text.trim()), "{}", page.text);
         let records = page.expect(200)["records"].as_array().unwrap().clone();
         let operations: Vec<_> = records.iter().map(|record| record["operation"].as_str().unwrap()).collect();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{ADMIN, client_with, user, variables};
+use super::{ADMIN, client_with, user, with_authentication};
 use crate::common::{Answer, Client, TestServer};
 
 const CREDENTIAL: &str = "Kq5vTz81-credential-of-the-weather";
@@ -24,7 +24,7 @@ async fn records(admin: &Client, query: &str, count: usize) -> Vec<Value> {
 
 #[tokio::test]
 async fn every_change_and_every_refusal_is_told_with_who_and_what() {
-    let server = TestServer::with(&variables(&[("TRUSTED_PROXIES", "127.0.0.0/8")])).await;
+    let server = TestServer::with(&with_authentication(&[("TRUSTED_PROXIES", "127.0.0.0/8")])).await;
     let admin = server.with_credential(ADMIN);
     let ada = client_with(&server, json!({"role": "operator", "user_id": "ada"})).await;
     let tool = |timeout: u32| {
@@ -81,7 +81,7 @@ async fn every_change_and_every_refusal_is_told_with_who_and_what() {
 
 #[tokio::test]
 async fn the_log_is_read_page_by_page_and_by_nobody_who_may_not() {
-    let server = TestServer::with(&variables(&[])).await;
+    let server = TestServer::with(&with_authentication(&[])).await;
     let admin = server.with_credential(ADMIN);
     for number in 0..5 {
         let agent = json!({"name": format!("agent-{number}"), "url": "http://127.0.0.1:9"});
@@ -109,7 +109,7 @@ async fn the_log_is_read_page_by_page_and_by_nobody_who_may_not() {
 
 #[tokio::test]
 async fn a_flood_of_refusals_is_written_no_faster_than_fifty_a_second() {
-    let server = TestServer::with(&variables(&[])).await;
+    let server = TestServer::with(&with_authentication(&[])).await;
     let (admin, started) = (server.with_credential(ADMIN), Instant::now());
     for _ in 0..6 {
         let asking = (0..50).map(|_| server.get("/api/agents"));
@@ -123,7 +123,7 @@ async fn a_flood_of_refusals_is_written_no_faster_than_fifty_a_second() {
 
 #[tokio::test]
 async fn the_last_refusals_before_a_stop_are_told_after_it() {
-    let server = TestServer::with(&variables(&[])).await;
+    let server = TestServer::with(&with_authentication(&[])).await;
     let viewer = client_with(&server, json!({"role": "viewer", "user_id": "eve"})).await;
     for _ in 0..3 {
         viewer.get("/api/auth/keys").await.expect(403);

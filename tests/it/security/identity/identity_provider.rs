@@ -11,7 +11,7 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::{Value, json};
 
-use super::variables;
+use super::{ADMIN, with_authentication};
 use crate::common::upstream::{json_reply, reply};
 use crate::common::{TestServer, Upstream};
 
@@ -60,7 +60,7 @@ async fn server(keys_url: &str, clock: Clock) -> TestServer {
         ("AUTH_USER_CLAIM", "preferred_username"),
         ("AUTH_ROLE_CLAIM", "realm_access.roles"),
     ];
-    TestServer::with_clock(&variables(&sign_on), clock).await
+    TestServer::with_clock(&with_authentication(&sign_on), clock).await
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn a_provider_that_changes_its_keys_is_asked_again_and_one_that_is_away_is
     assert_eq!((away.status, &away.json()["code"]), (502, &json!("upstream_error")), "it may be valid");
     assert_eq!(away.headers["retry-after"], "5");
     assert!(!away.headers.contains_key("www-authenticate"), "a new token would not help");
-    server.with_credential(super::ADMIN).get("/api/auth/me").await.expect(200);
+    server.with_credential(ADMIN).get("/api/auth/me").await.expect(200);
 
     is_away.store(false, Ordering::SeqCst);
     clock.advance(Duration::from_secs(5));
@@ -122,4 +122,8 @@ async fn a_provider_that_changes_its_keys_is_asked_again_and_one_that_is_away_is
     clock.advance(Duration::from_secs(31));
     server.with_credential(&new.token(json!({}))).get("/api/auth/me").await.expect(200);
     ada.get("/api/auth/me").await.expect(401);
+
+    let refused = server.restart().await.with_credential(ADMIN).get("/api/audit?outcome=refused").await.expect(200);
+    let statuses: Vec<_> = refused["records"].as_array().unwrap().iter().map(|record| &record["status"]).collect();
+    assert_eq!(statuses, [401], "while nobody could tell, nobody was refused");
 }

@@ -7,12 +7,12 @@ use futures_util::StreamExt;
 use serde_json::json;
 use tokio::sync::Notify;
 
-use super::{ADMIN, SECRET, client_with, new_key, variables};
+use super::{ADMIN, SECRET, client_with, new_key, with_authentication};
 use crate::common::{Answer, Client, TestServer, Upstream};
 
 #[tokio::test]
 async fn a_key_is_shown_once_lists_without_its_text_and_ends_when_it_is_revoked() {
-    let server = TestServer::with(&variables(&[])).await;
+    let server = TestServer::with(&with_authentication(&[])).await;
     let admin = server.with_credential(ADMIN);
     let body = json!({"name": "gui", "role": "user", "user_id": "ada", "scopes": ["chat", "memory:own"], "expires_in_days": 7});
     let made = admin.post("/api/auth/keys", &body).await.expect(201);
@@ -46,7 +46,7 @@ async fn a_key_is_shown_once_lists_without_its_text_and_ends_when_it_is_revoked(
 
 #[tokio::test]
 async fn nobody_makes_a_key_that_may_more_than_they() {
-    let server = TestServer::with(&variables(&[])).await;
+    let server = TestServer::with(&with_authentication(&[])).await;
     let narrow = client_with(&server, json!({"role": "admin", "scopes": ["keys", "chat", "tools.use:weather"]})).await;
     for members in [
         json!({"role": "admin"}),
@@ -65,7 +65,7 @@ async fn nobody_makes_a_key_that_may_more_than_they() {
 
 #[tokio::test]
 async fn a_token_is_narrowed_short_lived_and_made_from_a_key_only() {
-    let server = TestServer::with(&variables(&[("AUTH_TOKEN_EXPIRE_MINUTES", "5")])).await;
+    let server = TestServer::with(&with_authentication(&[("AUTH_TOKEN_EXPIRE_MINUTES", "5")])).await;
     let client = client_with(&server, json!({"role": "operator", "user_id": "ada"})).await;
     let made = client
         .post("/api/auth/token", &json!({"scopes": ["chat", "keys"], "expires_in_minutes": 60}))
@@ -117,7 +117,7 @@ async fn read_to_end(reply: reqwest::Response) -> (String, bool) {
 async fn streams_break_off_when_their_key_is_revoked_and_no_others() {
     let word = Arc::new(Notify::new());
     let llm = Upstream::paced(&["The answer", " is 42."], &word).await;
-    let server = TestServer::with_llm(&llm, &variables(&[])).await;
+    let server = TestServer::with_llm(&llm, &with_authentication(&[])).await;
     let admin = server.with_credential(ADMIN);
     let made = admin.post("/api/auth/keys", &json!({"name": "lost", "role": "operator"})).await.expect(201);
     let lost = server.with_credential(made["key"].as_str().unwrap());
@@ -149,7 +149,7 @@ async fn streams_break_off_when_their_key_is_revoked_and_no_others() {
 
 #[tokio::test]
 async fn what_says_who_calls_is_read_once_and_strictly() {
-    let server = TestServer::with(&variables(&[])).await;
+    let server = TestServer::with(&with_authentication(&[])).await;
     let ask = |headers: &[(&str, &str)]| {
         let request = server.request("GET", "/api/auth/me");
         Answer::of(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)))
@@ -190,7 +190,7 @@ async fn without_authentication_anybody_may_everything_and_there_are_no_keys() {
 
 #[tokio::test]
 async fn a_page_of_an_allowed_origin_may_ask_first_whether_it_may_send_a_key() {
-    let server = TestServer::with(&variables(&[("CORS_ORIGINS", "http://localhost:3000")])).await;
+    let server = TestServer::with(&with_authentication(&[("CORS_ORIGINS", "http://localhost:3000")])).await;
     let origin = "http://localhost:3000";
     let asked = server.request("OPTIONS", "/api/agents").header("origin", origin);
     let asked = asked.header("access-control-request-method", "GET");

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use orchestrator_studio::kernel::Clock;
 use serde_json::{Value, json};
 
-use super::{ADMIN, client_with, user, variables};
+use super::{ADMIN, client_with, user, with_authentication};
 use crate::common::upstream::{json_reply, open_head, openai, openai_delta};
 use crate::common::{Act, Answer, Client, TestServer, Upstream};
 
@@ -56,7 +56,7 @@ async fn usage(client: &Client, limit: &str, by: &str) -> Value {
 
 #[tokio::test]
 async fn requests_beyond_what_a_user_may_make_in_a_minute_are_refused_with_when_to_come_back() {
-    let limits = variables(&[("LIMIT_REQUESTS_PER_MINUTE", "user=20,key=1000")]);
+    let limits = with_authentication(&[("LIMIT_REQUESTS_PER_MINUTE", "user=20,key=1000")]);
     let clock = Clock::manual(NOON_MS);
     let server = TestServer::with_clock(&limits, clock.clone()).await;
     let (ada, same, bob) = (user(&server, "ada").await, user(&server, "ada").await, user(&server, "bob").await);
@@ -93,7 +93,8 @@ async fn requests_beyond_what_a_user_may_make_in_a_minute_are_refused_with_when_
 async fn as_many_chats_at_once_as_a_user_may_have_are_answered_and_the_next_ones_after_them() {
     let llm = SlowModel::start().await;
     let server =
-        TestServer::with_llm(&llm.upstream, &variables(&[("LIMIT_CONCURRENT_CHATS", "user=3,role.admin=1")])).await;
+        TestServer::with_llm(&llm.upstream, &with_authentication(&[("LIMIT_CONCURRENT_CHATS", "user=3,role.admin=1")]))
+            .await;
     let ada = user(&server, "ada").await;
     let answers = join_all((0..8).map(|_| chat(&ada))).await;
     let count = |status| answers.iter().filter(|answer| answer.status == status).count();
@@ -117,7 +118,7 @@ async fn tokens_are_counted_as_the_model_says_and_when_they_are_used_up_no_model
     let llm = Upstream::saying("Done").await;
     let server = TestServer::with_llm(
         &llm,
-        &variables(&[("LIMIT_TOKENS_PER_DAY", "user=90"), ("LIMIT_TOKENS_PER_MONTH", "key=900")]),
+        &with_authentication(&[("LIMIT_TOKENS_PER_DAY", "user=90"), ("LIMIT_TOKENS_PER_MONTH", "key=900")]),
     )
     .await;
     let ada = user(&server, "ada").await;
@@ -178,7 +179,7 @@ async fn a_stream_that_its_client_cuts_is_settled_and_one_that_fails_gives_its_t
         _ => json_reply("400 Bad Request", &json!({"error": {"message": "no"}})),
     };
     let llm = Upstream::start(script).await;
-    let server = TestServer::with_llm(&llm, &variables(&[("LIMIT_TOKENS_PER_DAY", "user=1000000")])).await;
+    let server = TestServer::with_llm(&llm, &with_authentication(&[("LIMIT_TOKENS_PER_DAY", "user=1000000")])).await;
     let ada = user(&server, "ada").await;
     let mut stream = ada.open_stream(&json!({"prompt": "Say something", "stream": true})).await;
     while stream.next().await.unwrap().event != "delta" {}
@@ -203,7 +204,8 @@ async fn a_stream_that_its_client_cuts_is_settled_and_one_that_fails_gives_its_t
 #[tokio::test]
 async fn in_shadow_mode_all_is_served_and_counted() {
     let server =
-        TestServer::with(&variables(&[("LIMIT_MODE", "shadow"), ("LIMIT_REQUESTS_PER_MINUTE", "user=5")])).await;
+        TestServer::with(&with_authentication(&[("LIMIT_MODE", "shadow"), ("LIMIT_REQUESTS_PER_MINUTE", "user=5")]))
+            .await;
     let ada = user(&server, "ada").await;
     for _ in 0..10 {
         ada.get("/api/agents").await.expect(200);
@@ -220,7 +222,7 @@ async fn in_shadow_mode_all_is_served_and_counted() {
 
 #[tokio::test]
 async fn an_administrator_sees_what_a_key_has_used_and_nobody_else_does() {
-    let server = TestServer::with(&variables(&[("LIMIT_REQUESTS_PER_MINUTE", "key=100")])).await;
+    let server = TestServer::with(&with_authentication(&[("LIMIT_REQUESTS_PER_MINUTE", "key=100")])).await;
     let (ada, bob) = (user(&server, "ada").await, user(&server, "bob").await);
     ada.get("/api/agents").await.expect(200);
     let id = ada.get("/api/auth/me").await.expect(200)["key_id"].as_str().unwrap().to_owned();

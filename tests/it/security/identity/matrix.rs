@@ -5,7 +5,7 @@ use std::time::Duration;
 use orchestrator_studio::kernel::Clock;
 use serde_json::{Value, json};
 
-use super::{ADMIN, client_with, new_key, variables};
+use super::{ADMIN, client_with, new_key, with_authentication};
 use crate::common::{Answer, Client, TestServer};
 
 /// An operation, as the document has it.
@@ -69,7 +69,7 @@ async fn role_scopes(client: &Client) -> Vec<String> {
 #[tokio::test]
 async fn every_operation_is_closed_to_whoever_is_not_recognised() {
     let clock = Clock::manual(1_800_000_000_000);
-    let server = TestServer::with_clock(&variables(&[]), clock.clone()).await;
+    let server = TestServer::with_clock(&with_authentication(&[]), clock.clone()).await;
     let admin = server.with_credential(ADMIN);
 
     let expiring = new_key(&server, json!({"role": "admin", "expires_in_days": 1})).await;
@@ -131,7 +131,7 @@ fn flipped(token: &str) -> String {
 
 #[tokio::test]
 async fn every_role_may_what_its_scopes_say_and_nothing_else() {
-    let server = TestServer::with(&variables(&[])).await;
+    let server = TestServer::with(&with_authentication(&[])).await;
     let operations = operations(&server).await;
     let mut allowed = Vec::new();
     for role in ["viewer", "user", "operator", "admin"] {
@@ -155,7 +155,7 @@ async fn every_role_may_what_its_scopes_say_and_nothing_else() {
 
 #[tokio::test]
 async fn each_scope_that_an_operation_needs_is_needed() {
-    let server = TestServer::with(&variables(&[])).await;
+    let server = TestServer::with(&with_authentication(&[])).await;
     let operations = operations(&server).await;
     let all = role_scopes(&server.with_credential(ADMIN)).await;
     for scope in &all {

@@ -14,18 +14,8 @@ mod usable;
 
 use serde_json::{Value, json};
 
+use crate::common::credentials::{ADMIN, SECRET, with_authentication};
 use crate::common::{Client, TestServer};
-
-/// The first administrator's key.
-pub(super) const ADMIN: &str = "Vt7qYx2LmR9cZw4KpHs8NbJd3FgUa6Eo";
-/// A secret that signs tokens.
-pub(super) const SECRET: &str = "Qm7Zt1kXvR4cN8yWb3Hs6LpDf0JgUa5E9oTiKe2MxBz";
-
-/// The variables of a server that tells callers apart.
-pub(super) fn variables<'a>(others: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    let own = [("AUTH_ENABLED", "true"), ("AUTH_SECRET_KEY", SECRET), ("AUTH_BOOTSTRAP_KEY", ADMIN)];
-    own.into_iter().chain(others.iter().copied()).collect()
-}
 
 /// A key with these members, made by the administrator.
 pub(super) async fn new_key(server: &TestServer, members: Value) -> String {

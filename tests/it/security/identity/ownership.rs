@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{ADMIN, client_with, user, variables};
+use super::{ADMIN, client_with, user, with_authentication};
 use crate::common::{Client, TestServer, Upstream};
 
 const SECRET_WORD: &str = "heliotrope";
@@ -26,7 +26,7 @@ async fn leave_traces(ada: &Client) -> Traces {
 #[tokio::test]
 async fn nobody_reaches_what_is_another_users() {
     let llm = Upstream::saying("Noted").await;
-    let server = TestServer::with_llm(&llm, &variables(&[("CACHE_ENABLED", "true")])).await;
+    let server = TestServer::with_llm(&llm, &with_authentication(&[("CACHE_ENABLED", "true")])).await;
     let (ada, eve) = (user(&server, "ada").await, user(&server, "eve").await);
     let Traces { execution, conversation } = leave_traces(&ada).await;
     let key = format!("chat-ui:{conversation}");
@@ -117,7 +117,8 @@ async fn nobody_reaches_what_is_another_users() {
 async fn a_cached_answer_is_for_those_only_who_see_the_same() {
     let llm = Upstream::saying("It is 42").await;
     let server =
-        TestServer::with_llm(&llm, &variables(&[("CACHE_ENABLED", "true"), ("MEMORY_ENABLED", "false")])).await;
+        TestServer::with_llm(&llm, &with_authentication(&[("CACHE_ENABLED", "true"), ("MEMORY_ENABLED", "false")]))
+            .await;
     let (ada, eve) = (user(&server, "ada").await, user(&server, "eve").await);
     let question = json!({"prompt": "What is the answer to everything?"});
     let cached =
@@ -133,7 +134,7 @@ async fn a_cached_answer_is_for_those_only_who_see_the_same() {
 #[tokio::test]
 async fn who_does_not_say_whom_he_speaks_for_speaks_for_himself() {
     let llm = Upstream::saying("Noted").await;
-    let server = TestServer::with_llm(&llm, &variables(&[])).await;
+    let server = TestServer::with_llm(&llm, &with_authentication(&[])).await;
     let ada = user(&server, "ada").await;
     ada.post("/v1/chat", &json!({"prompt": "My name is Ada"})).await.expect(200);
     assert_eq!(ada.get("/api/memory/ada/history").await.expect(200)["count"], 2);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::{ADMIN, client_with, user, variables};
+use super::{ADMIN, client_with, user, with_authentication};
 use crate::common::chat::{Wanted, asked_for, wanted};
 use crate::common::databases::{TestDatabase, postgres};
 use crate::common::grounding::{COLLECTING, collected, values};
@@ -44,7 +44,7 @@ fn shop(database: &TestDatabase, more: Value) -> Value {
 
 /// A server that tells callers apart, and has the shop as the source `db`.
 async fn server_with_shop(database: &TestDatabase, llm: &Upstream, more: Value) -> TestServer {
-    let server = TestServer::with_llm(llm, &variables(&[])).await;
+    let server = TestServer::with_llm(llm, &with_authentication(&[])).await;
     server.with_credential(ADMIN).post("/api/datasources", &shop(database, more)).await.expect(201);
     server
 }

@@ -6,7 +6,7 @@ use orchestrator_studio::kernel::Clock;
 use ring::hmac;
 use serde_json::{Value, json};
 
-use super::{ADMIN, client_with, user, variables};
+use super::{ADMIN, client_with, user, with_authentication};
 use crate::common::cube::meta;
 use crate::common::sources::source;
 use crate::common::upstream::json_reply;
@@ -64,7 +64,7 @@ async fn each_caller_is_shown_to_cube_by_a_signed_token() {
     const NOW: i64 = 1_900_000_000;
     let cube = Upstream::start(answer).await;
     let clock = Clock::manual(NOW * 1000);
-    let server = TestServer::with_clock(&variables(&[]), clock).await;
+    let server = TestServer::with_clock(&with_authentication(&[]), clock).await;
     let admin = server.with_credential(ADMIN);
     admin.post("/api/datasources", &cube_source(&cube, json!({}))).await.expect(201);
     let ada = client_with(&server, json!({"role": "user", "user_id": "ada", "tenant": "acme"})).await;
@@ -95,7 +95,7 @@ async fn each_caller_is_shown_to_cube_by_a_signed_token() {
 #[tokio::test]
 async fn sql_for_cube_cannot_ask_as_somebody_else() {
     let cube = Upstream::start(answer).await;
-    let server = TestServer::with(&variables(&[])).await;
+    let server = TestServer::with(&with_authentication(&[])).await;
     let admin = server.with_credential(ADMIN);
     admin.post("/api/datasources", &cube_source(&cube, json!({}))).await.expect(201);
     let ada = user(&server, "ada").await;

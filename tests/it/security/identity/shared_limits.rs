@@ -8,7 +8,7 @@ use orchestrator_studio::kernel::Clock;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{ADMIN, SECRET, client_with, user, variables};
+use super::{ADMIN, SECRET, client_with, user, with_authentication};
 use crate::common::redis::RedisServer;
 use crate::common::upstream::{json_reply, open_head, openai_delta};
 use crate::common::{Act, Client, Program, Seen, TestServer, Upstream};
@@ -68,8 +68,8 @@ async fn two_hundred_callers_of_two_servers_get_what_there_is_and_no_more() {
         ("MAX_CONNECTIONS_PER_ADDRESS", "0"),
     ];
     let clock = Clock::manual(1_796_212_830_000);
-    let one = TestServer::with_clock(&variables(&limits), clock.clone()).await;
-    let other = TestServer::with_clock(&variables(&limits), clock.clone()).await;
+    let one = TestServer::with_clock(&with_authentication(&limits), clock.clone()).await;
+    let other = TestServer::with_clock(&with_authentication(&limits), clock.clone()).await;
     for server in [&one, &other] {
         in_use(server).await;
     }
@@ -123,7 +123,7 @@ async fn what_a_killed_server_held_is_free_when_its_lease_has_run_out() {
     ];
     let own = [("AUTH_ENABLED", "true"), ("AUTH_SECRET_KEY", SECRET), ("AUTH_BOOTSTRAP_KEY", ADMIN)];
     let killed = Program::start("serve", folder.path(), &[&shared[..], &own].concat()).await;
-    let left = TestServer::with(&variables(&shared)).await;
+    let left = TestServer::with(&with_authentication(&shared)).await;
     let body = json!({"name": "story", "role": "user", "user_id": "ada"});
     let made = killed.client.with_credential(ADMIN).post("/api/auth/keys", &body).await.expect(201);
     let doomed = killed.client.with_credential(made["key"].as_str().unwrap());

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{ADMIN, client_with, variables};
+use super::{ADMIN, client_with, with_authentication};
 use crate::common::{Client, TestServer, Upstream};
 
 async fn server_with_tools(llm: &Upstream, upstream: &Upstream) -> TestServer {
-    let server = TestServer::with_llm(llm, &variables(&[])).await;
+    let server = TestServer::with_llm(llm, &with_authentication(&[])).await;
     let admin = server.with_credential(ADMIN);
     let tool = |name: &str, about: &str| json!({"name": name, "type": "http_request", "description": about, "config": {"base_url": upstream.url()}});
     admin.post("/api/tools", &tool("weather", "Tells the weather of a city")).await.expect(201);

@@ -18,7 +18,7 @@ const until = async (find) => {
   const element = (path) => explorer.document?.querySelector(path);
   const operation = "#operations-auth-auth_me";
   const answers = () => element(`${operation} .live-responses-table tr.response td.response-col_status`)?.innerText;
-  // A press that comes before the explorer is ready does nothing.
+  // Again and again, until it has worked.
   const press = async (path, has_worked) => {
     for (let pressed = 0; !has_worked(); await pause()) {
       if (Date.now() - pressed < 3000) continue;
