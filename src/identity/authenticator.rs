@@ -49,14 +49,14 @@ impl Authenticator {
     async fn of_token(&self, token: &str, settings: &AuthSettings) -> Result<Caller, Unrecognised> {
         let claims = self.tokens.verify(token).await.map_err(|error| unrecognised(&error))?;
         let claims = Some(claims).filter(|claims| claims.kind != TokenKind::Ticket).ok_or(INVALID_TOKEN)?;
-        self.caller_of(claims, settings).ok_or(INVALID_TOKEN)
+        self.caller_of(&claims, settings).ok_or(INVALID_TOKEN)
     }
 
     /// Whose ticket this is.
     pub(super) async fn of_ticket(&self, ticket: &str, settings: &AuthSettings) -> Result<Caller, Unrecognised> {
         let claims = self.tokens.verify(ticket).await.map_err(|error| unrecognised(&error))?;
         let claims = Some(claims).filter(|claims| claims.kind == TokenKind::Ticket).ok_or(INVALID_TICKET)?;
-        self.caller_of(claims, settings).ok_or(INVALID_TICKET)
+        self.caller_of(&claims, settings).ok_or(INVALID_TICKET)
     }
 
     /// A token of the server's own ends with the key that it was made from, and may no more than that.
@@ -71,7 +71,7 @@ impl Authenticator {
     }
 
     /// Who is meant by claims that were verified; `None` if they name nobody whom the server knows.
-    fn caller_of(&self, claims: TokenClaims, settings: &AuthSettings) -> Option<Caller> {
+    fn caller_of(&self, claims: &TokenClaims, settings: &AuthSettings) -> Option<Caller> {
         let is_own = claims.kind != TokenKind::Provider;
         if is_own && let Some(id) = claims.key_id.as_deref() {
             return self.caller_of_key(id, claims.scopes.as_deref());
@@ -81,12 +81,12 @@ impl Authenticator {
             None => settings.default_role?,
         };
         // Scopes that an identity provider has for other purposes say nothing about this server.
-        let known = |scope: &String| Grants::parse(&[scope]).is_ok();
-        let scopes: Vec<_> = claims.scopes.into_iter().flatten().filter(known).collect();
+        let known = |scope: &&String| Grants::parse(&[scope]).is_ok();
+        let scopes: Vec<_> = claims.scopes.iter().flatten().filter(known).collect();
         let grants =
             if scopes.is_empty() { role.grants() } else { role.grants().within(&Grants::parse(&scopes).ok()?) };
-        let user = UserId::parse_speaker(&claims.user?).ok().filter(|user| is_own || !user.is_of_key())?;
-        Some(Caller::known(Identity { user, role, grants, key_id: None, by_key: false, tenant: claims.tenant }))
+        let user = UserId::parse_speaker(claims.user.as_deref()?).ok().filter(|user| is_own || !user.is_of_key())?;
+        Some(Caller::known(Identity { user, role, grants, key_id: None, by_key: false, tenant: claims.tenant.clone() }))
     }
 }
 

@@ -26,14 +26,26 @@ impl TokenVerifier {
     }
 
     /// What a token says, if it is valid now.
-    pub async fn verify(&self, token: &str) -> Result<TokenClaims, TokenError> {
-        let parsed = CompactToken::parse(token)?;
-        match &self.provider {
-            Some(provider) if self.reader.is_of_provider(&parsed) => {
-                self.verify_of_provider(provider, token, &parsed).await
-            }
-            _ => self.reader.read_parsed(&parsed, &KeySet::default(), self.now()),
+    pub async fn verify(&self, token: &str) -> Result<Arc<TokenClaims>, TokenError> {
+        let digest = digest_of(token);
+        if let Some(known) = self.verified.find(&digest, None, self.now()) {
+            return Ok(known);
         }
+        let parsed = CompactToken::parse(token)?;
+        let (claims, keys) = match &self.provider {
+            Some(provider) if self.reader.is_of_provider(&parsed) => {
+                let keys = provider.current().await?;
+                if let Some(known) = self.verified.find(&digest, Some(&keys), self.now()) {
+                    return Ok(known);
+                }
+                let (claims, keys) = self.read_of_provider(provider, &parsed, keys).await?;
+                (claims, Some(keys))
+            }
+            _ => (self.reader.read_parsed(&parsed, &KeySet::default(), self.now())?, None),
+        };
+        let claims = Arc::new(claims);
+        self.verified.insert(digest, claims.clone(), keys, self.now());
+        Ok(claims)
     }
 
     /// A token of the server's own that says this, and when it ends (seconds since 1970): after `AUTH_TOKEN_EXPIRE_MINUTES`, but not
@@ -42,25 +54,20 @@ impl TokenVerifier {
         self.reader.issue(claims, self.now())
     }
 
-    async fn verify_of_provider(
+    /// What a token of the provider says, and with which keys it was verified.
+    async fn read_of_provider(
         &self,
         provider: &ProviderKeys,
-        token: &str,
         parsed: &CompactToken<'_>,
-    ) -> Result<TokenClaims, TokenError> {
-        let (keys, digest) = (provider.current().await?, digest_of(token));
-        if let Some(known) = self.verified.find(&digest, &keys, self.now()) {
-            return Ok(TokenClaims::clone(&known));
-        }
-        let (claims, keys) = match self.reader.read_parsed(parsed, &keys, self.now()) {
+        keys: Arc<KeySet>,
+    ) -> Result<(TokenClaims, Arc<KeySet>), TokenError> {
+        match self.reader.read_parsed(parsed, &keys, self.now()) {
             Err(TokenError::UnknownKey) => {
                 let keys = provider.other_than(&keys).await.ok_or(TokenError::UnknownKey)?;
-                (self.reader.read_parsed(parsed, &keys, self.now())?, keys)
+                Ok((self.reader.read_parsed(parsed, &keys, self.now())?, keys))
             }
-            read => (read?, keys),
-        };
-        self.verified.insert(digest, Arc::new(claims.clone()), keys, self.now());
-        Ok(claims)
+            read => Ok((read?, keys)),
+        }
     }
 
     fn now(&self) -> i64 {

@@ -139,13 +139,13 @@ async fn queries_that_take_too_long_are_no_outage() {
     let one = postgres(&[sleepy]).await;
     let two = mariadb(&["CREATE FUNCTION waits() RETURNS INT RETURN sleep(60)"]).await;
     for (kind, database) in [("postgres", &one), ("mysql", &two)] {
-        // The database objects a second before the deadline, if it gets to the statement by then.
+        // The database objects a second before the deadline. On a busy machine its word may come too late: no outage either.
         let more = json!({"timeout_seconds": 10, "config": {"max_connections": 5, "functions": ["waits"]}});
         let server = server_with(kind, &database.url, more).await;
         // As many as open a circuit.
         let asked = (0..5).map(|_| failure(&server, "SELECT waits()", json!({})));
         for said in timeout(DEADLINE, futures_util::future::join_all(asked)).await.unwrap() {
-            assert!(said.contains("statement"), "{kind}: {said}");
+            assert!(["statement", "did not answer in time"].iter().any(|part| said.contains(part)), "{kind}: {said}");
         }
         assert_eq!(rows(&server, "SELECT 1 AS one", json!({})).await, json!([{"one": 1}]));
     }
