@@ -95,9 +95,10 @@ impl IdentityService {
         Some(self.authenticator.keys.by_id(id).map_or_else(cancelled, |key| key.revoked.clone()))
     }
 
-    /// Writes down what waits to be: the refusals of the last second.
+    /// Writes down what waits to be: the refusals of the last second, and when keys were used last.
     pub async fn close(&self) {
         self.audit.flush().await;
+        self.note_uses(0).await;
     }
 
     /// All keys, newest first.
@@ -226,7 +227,7 @@ impl IdentityService {
 
     async fn note_uses(&self, since_ms: i64) -> i64 {
         let uses = self.authenticator.keys.used_since(since_ms);
-        let latest = uses.iter().map(|(_, used)| *used).max().unwrap_or(since_ms);
+        let Some(latest) = uses.iter().map(|(_, used)| *used).max() else { return since_ms };
         match self.store.touch_keys(&uses).await {
             Ok(()) => latest,
             Err(error) => {

@@ -134,6 +134,26 @@ async fn the_audit_log_tells_what_was_done_to_keys_from_the_command_line() {
 }
 
 #[tokio::test]
+async fn when_a_key_was_used_is_known_once_the_server_has_stopped() {
+    let database = postgres(&[]).await;
+    for dsn in [None, Some(("POSTGRES_DSN", database.url.as_str()))] {
+        let folder = TempDir::new().unwrap();
+        let variables = with_authentication(dsn.as_slice());
+        key(&["create", "--name", "unused", "--role", "user"], folder.path(), &variables);
+        let program = Program::start("serve", folder.path(), &variables).await;
+        program.client.with_credential(ADMIN).get("/api/auth/me").await.expect(200);
+        program.signal("TERM");
+        assert_eq!(program.wait(), Some(0));
+        let (table, _) = key(&["list"], folder.path(), &variables);
+        let used = |name: &str| {
+            let line = table.lines().map(cells).find(|line| line[2] == name).unwrap();
+            line[line.len() - 2].to_owned()
+        };
+        assert!(used("bootstrap").ends_with('Z') && used("unused") == "-", "{table}");
+    }
+}
+
+#[tokio::test]
 async fn with_postgres_keys_are_made_and_revoked_there() {
     let (folder, database) = (TempDir::new().unwrap(), postgres(&[]).await);
     let variables = [("POSTGRES_DSN", database.url.as_str())];
