@@ -9,8 +9,8 @@ use super::answer::AgentAnswer;
 use super::client::{AgentClient, AgentEntry, AgentFailure, AgentReply};
 use crate::kernel::{Deadline, Error, FieldIssue};
 use crate::outbound::{BreakerState, CallError, HttpClient, join_url};
-use crate::settings::{Settings, SharedSettings};
-use crate::storage::{ConfigRepository, ConfigService, ConfigStore};
+use crate::settings::Settings;
+use crate::storage::{ConfigRepository, ConfigService};
 use crate::telemetry::metrics::{self, Callee};
 
 /// How many agents are asked for a sign of life at once.
@@ -86,9 +86,9 @@ impl ConfigService for AgentService {
 }
 
 impl AgentService {
-    /// A service on these settings, whose changes go to `store`.
-    pub fn new(settings: SharedSettings, store: ConfigStore, http: HttpClient) -> Self {
-        Self { config: ConfigRepository::new(settings, store), client: AgentClient::new(http) }
+    /// A service that is configured in `config`.
+    pub fn new(config: ConfigRepository, http: HttpClient) -> Self {
+        Self { config, client: AgentClient::new(http) }
     }
 
     /// Calls an agent for a caller of the API, who may take the answer as a stream.

@@ -16,7 +16,7 @@ const PURGE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Starts what goes on beside the requests.
 pub(super) async fn spawn(shared: &Shared, modules: &Modules) -> Vec<BackgroundTask> {
-    let Shared { settings, stores, clock, .. } = shared.clone();
+    let Shared { settings, stores, config, clock, .. } = shared.clone();
     let Modules { client, grounding, datasources, tools, identity, .. } = modules;
     let embedder = EmbeddingRefresher::new(grounding.clone(), settings.clone(), client.clone());
     let refresher =
@@ -25,6 +25,8 @@ pub(super) async fn spawn(shared: &Shared, modules: &Modules) -> Vec<BackgroundT
     let (limits, live, client) = (client.clone(), settings.clone(), client.clone());
     let (summarizer, watched) = (modules.summarizer.clone(), modules.monitoring.clone());
     let mut tasks = identity.start();
+    tasks.extend(stores.start());
+    tasks.extend(config.start());
 
     tasks.extend([
         BackgroundTask::spawn("retention", move || purge(stores.clone(), storage.clone())),

@@ -17,10 +17,10 @@ use crate::limits::Limiter;
 use crate::monitoring::MonitoringService;
 use crate::outbound::{AddressGuard, HttpClient, NameResolver};
 use crate::settings::{
-    AgentSettings, Catalog, DataSourceSettings, Environment, LlmSection, LoadedSettings, ServerSettings,
+    AgentSettings, Catalog, DataSourceSettings, Environment, LlmSection, LoadedSettings, ServerSettings, Settings,
     SharedSettings, StorageSettings, ToolSettings, VerifiedQuestions, read,
 };
-use crate::storage::{ConfigStore, Stores};
+use crate::storage::{ConfigRepository, ConfigStore, Stores};
 use crate::telemetry;
 use crate::tools::ToolService;
 use crate::web::{AppState, with_layers};
@@ -77,13 +77,9 @@ pub fn load_settings(environment: Environment) -> Result<LoadedSettings, StartEr
     if let Some(Err(expected)) = environment.get("LOG_LEVEL").map(telemetry::check_level) {
         issues.push(FieldIssue::new("value_error", vec!["LOG_LEVEL".into()], expected, Value::Null));
     }
-    let store = ConfigStore::new(StorageSettings::data_dir(&environment));
-    settings = store.overlay::<LlmSection>(settings, &environment, &mut issues);
-    settings = store.overlay::<Catalog<AgentSettings>>(settings, &environment, &mut issues);
-    settings = store.overlay::<Catalog<DataSourceSettings>>(settings, &environment, &mut issues);
-    settings = store.overlay::<Catalog<ToolSettings>>(settings, &environment, &mut issues);
-    settings = store.overlay::<VerifiedQuestions>(settings, &environment, &mut issues);
-    settings = settings.with(settings.verified.of_known(&settings.datasources));
+    if !ConfigRepository::is_in_postgres(&settings.storage) {
+        settings = with_files(settings, &environment, &mut issues);
+    }
     if issues.is_empty() {
         return Ok(LoadedSettings { settings, environment });
     }
@@ -91,6 +87,17 @@ pub fn load_settings(environment: Environment) -> Result<LoadedSettings, StartEr
     let issues = issues.into_iter().map(|issue| environment.explained(issue));
     let issues = issues.chain(environment.skipped().iter().cloned()).collect();
     Err(StartError::Settings(issues))
+}
+
+/// With what was changed through the API and is kept in files.
+fn with_files(mut settings: Settings, environment: &Environment, issues: &mut Vec<FieldIssue>) -> Settings {
+    let store = ConfigStore::new(StorageSettings::data_dir(environment));
+    settings = store.overlay::<LlmSection>(settings, environment, issues);
+    settings = store.overlay::<Catalog<AgentSettings>>(settings, environment, issues);
+    settings = store.overlay::<Catalog<DataSourceSettings>>(settings, environment, issues);
+    settings = store.overlay::<Catalog<ToolSettings>>(settings, environment, issues);
+    settings = store.overlay::<VerifiedQuestions>(settings, environment, issues);
+    settings.with(settings.verified.of_known(&settings.datasources))
 }
 
 /// The server's certificate, if it is to speak TLS.
@@ -113,15 +120,14 @@ impl App {
         let snapshot = settings.snapshot();
         let tls = open_tls(&snapshot.server, &clock).await?;
         let stores = Stores::open(&snapshot.storage, clock.clone()).await?;
+        let config = ConfigRepository::open(settings.clone(), &stores, clock.clone()).await?;
         let state = AppState { settings: settings.clone(), stores: stores.clone() };
         let background = TaskTracker::new();
-
-        let shared =
-            Shared { settings: settings.clone(), stores: stores.clone(), clock, background: background.clone() };
+        let shared = Shared { settings, stores, config, clock, background: background.clone() };
         let guard = AddressGuard::of(&snapshot.outbound).with_names(names);
-        let http = HttpClient::new(settings.environment(), guard.clone(), snapshot.outbound.reply_reader)?;
-        let (auth, keys, clock) = (snapshot.auth.clone(), stores.identity.clone(), shared.clock.clone());
-        let limiter = Limiter::new(snapshot.limits.clone(), stores.limits.clone(), clock.clone());
+        let http = HttpClient::new(shared.settings.environment(), guard.clone(), snapshot.outbound.reply_reader)?;
+        let (auth, keys, clock) = (snapshot.auth.clone(), shared.stores.identity.clone(), shared.clock.clone());
+        let limiter = Limiter::new(snapshot.limits.clone(), shared.stores.limits.clone(), clock.clone());
         let identity = IdentityService::open(auth, keys, limiter, http.clone(), clock).await?;
         let modules = Modules::new(&shared, Network { http, guard, program }, identity);
         let mut tasks = background::spawn(&shared, &modules).await;

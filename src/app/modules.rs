@@ -17,7 +17,7 @@ use crate::memory::{MemoryService, ResponseCache, Summarizer};
 use crate::monitoring::MonitoringService;
 use crate::outbound::{AddressGuard, HttpClient};
 use crate::settings::SharedSettings;
-use crate::storage::{ExecutionStore, Stores};
+use crate::storage::{ConfigRepository, ExecutionStore, Stores};
 use crate::tools::ToolService;
 use crate::web::AppState;
 
@@ -26,6 +26,7 @@ use crate::web::AppState;
 pub(super) struct Shared {
     pub(super) settings: SharedSettings,
     pub(super) stores: Stores,
+    pub(super) config: ConfigRepository,
     pub(super) clock: Clock,
     /// Work that outlives a request.
     pub(super) background: TaskTracker,
@@ -61,14 +62,13 @@ pub(super) struct Modules {
 impl Modules {
     /// Builds each module over those below it. Its values are large, so it is no part of a future.
     pub(super) fn new(shared: &Shared, Network { http, guard, program }: Network, identity: IdentityService) -> Self {
-        let Shared { settings, stores, clock, background } = shared;
+        let Shared { settings, stores, config, clock, background } = shared;
         let limiter = identity.limiter().clone();
         let client = LlmClient::new(http.clone(), clock.clone(), limiter.clone());
-        let llm = LlmService::new(settings.clone(), stores.config.clone(), client.clone());
-        let agents = AgentService::new(settings.clone(), stores.config.clone(), http.clone());
-        let tools = ToolService::new(settings.clone(), stores.config.clone(), http.clone());
-        let datasources =
-            DataSourceService::new(settings.clone(), stores.config.clone(), http, guard, program, clock.clone());
+        let llm = LlmService::new(config.clone(), client.clone());
+        let agents = AgentService::new(config.clone(), http.clone());
+        let tools = ToolService::new(config.clone(), http.clone());
+        let datasources = DataSourceService::new(config.clone(), http, guard, program, clock.clone());
         let grounding = GroundingService::new(client.clone(), settings);
         let (summaries, summarizer) = Summarizer::new(settings.clone(), stores.clone());
         let memory = MemoryService::new(settings.clone(), stores.clone(), clock.clone(), summaries);

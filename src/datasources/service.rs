@@ -15,8 +15,8 @@ use super::sql::SqlClient;
 use super::{DataError, Outage, outline, rest, sample_values};
 use crate::kernel::{Caller, Clock, Deadline, Stopwatch};
 use crate::outbound::{AddressGuard, BreakerState, Breakers, CallError, HttpClient, Permit};
-use crate::settings::{Protocol, Settings, SharedSettings};
-use crate::storage::{ConfigRepository, ConfigService, ConfigStore};
+use crate::settings::{Protocol, Settings};
+use crate::storage::{ConfigRepository, ConfigService};
 use crate::telemetry::metrics::{self, Callee};
 
 /// How many sources are looked at at once.
@@ -45,14 +45,13 @@ impl ConfigService for DataSourceService {
 impl DataSourceService {
     /// `guard` watches the connections that are not HTTP; `program`, this program's own file, reads SQLite files.
     pub fn new(
-        settings: SharedSettings,
-        store: ConfigStore,
+        config: ConfigRepository,
         http: HttpClient,
         guard: AddressGuard,
         program: PathBuf,
         clock: Clock,
     ) -> Self {
-        let (config, sql) = (ConfigRepository::new(settings, store), SqlClient::new(guard, program));
+        let sql = SqlClient::new(guard, program);
         Self { config, http, sql, breakers: Breakers::default(), clock }
     }
 

@@ -244,7 +244,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::settings::{Environment, load};
+    use crate::settings::{Environment, SettingsTurn, load};
 
     async fn finds_billing(service: &GroundingService, settings: &Settings) -> bool {
         let deadline = Deadline::after(Duration::from_secs(60));
@@ -265,7 +265,11 @@ mod tests {
         assert!(!finds_billing(&service, &old).await);
         let mut indexes = service.subscribe();
 
-        shared.change(move |_, _| Ok((next, ())), |_| async { Ok(()) }).await.unwrap();
+        let change = |mut turn: SettingsTurn| async move {
+            turn.publish(next);
+            Ok(())
+        };
+        shared.exclusively(change).await.unwrap();
         assert!(!finds_billing(&service, &old).await, "its own index is still there");
         assert!(!indexes.has_changed().unwrap());
         let new = shared.snapshot();

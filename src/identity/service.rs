@@ -191,7 +191,7 @@ impl IdentityService {
             return Vec::new();
         }
         let (keys, audit) = (self.clone(), self.audit.clone());
-        let mut tasks = self.store.start();
+        let mut tasks: Vec<_> = self.store.start().into_iter().collect();
         tasks.push(self.limiter.start());
         tasks.push(BackgroundTask::spawn("keys", move || keys.clone().follow_keys()));
         tasks.push(BackgroundTask::spawn("audit", move || audit.clone().write_refusals()));

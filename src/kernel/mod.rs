@@ -52,7 +52,7 @@ pub use limit::{LimitReached, LimitStatus, whole_seconds};
 pub use mask::{MASK, is_credential_name};
 pub(crate) use properties::assignment_before_mask;
 pub use properties::{Properties, unmask};
-pub use recorded_change::{RecordedChange, RequestTrail};
+pub use recorded_change::{RecordedChange, RequestOrigin, RequestTrail};
 pub use redaction::{Redaction, StreamRedactor};
 pub use resource_name::ResourceName;
 pub use role::Role;

@@ -14,6 +14,17 @@ pub struct RecordedChange {
     pub after: Option<Value>,
 }
 
+/// Which request a change comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestOrigin {
+    /// Who made it; `None` where callers are not told apart.
+    pub author: Option<String>,
+    /// Its id.
+    pub request_id: Option<String>,
+    /// What it is called in the API's document, or what the server does of its own accord.
+    pub operation: String,
+}
+
 /// What a request did that others should be able to look up.
 #[derive(Debug, Default)]
 pub struct RequestTrail {
@@ -25,6 +36,19 @@ pub struct RequestTrail {
 
 tokio::task_local! {
     static TRAIL: RefCell<RequestTrail>;
+    static ORIGIN: RequestOrigin;
+}
+
+impl RequestOrigin {
+    /// Does the work of this request.
+    pub async fn scope<F: Future>(self, work: F) -> F::Output {
+        ORIGIN.scope(self, work).await
+    }
+
+    /// That of the request at hand; an empty one for what no request asks for.
+    pub fn current() -> Self {
+        ORIGIN.try_with(Self::clone).unwrap_or_default()
+    }
 }
 
 impl RequestTrail {
@@ -72,6 +96,9 @@ mod tests {
         let ((one, of_one), (other, of_other)) =
             tokio::join!(RequestTrail::of(ask("tools/a")), RequestTrail::of(ask("tools/b")));
         assert!(one && other);
+        let origin = RequestOrigin { operation: "update_tool".to_owned(), ..RequestOrigin::default() };
+        assert_eq!(origin.clone().scope(async { RequestOrigin::current() }).await, origin);
+        assert_eq!(RequestOrigin::current(), RequestOrigin::default());
         assert_eq!((of_one.changes, of_one.denied), (vec![change("tools/a")], Some("tools/a".to_owned())));
         assert_eq!((of_other.changes, of_other.denied), (vec![change("tools/b")], Some("tools/b".to_owned())));
     }

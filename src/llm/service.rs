@@ -5,8 +5,8 @@ use tokio::time::Instant;
 
 use super::{ChatRequest, Completion, LlmClient, LlmError};
 use crate::kernel::{Caller, Deadline, Error};
-use crate::settings::{LlmSettings, Settings, SharedSettings};
-use crate::storage::{ConfigRepository, ConfigService, ConfigStore};
+use crate::settings::{LlmSettings, Settings};
+use crate::storage::{ConfigRepository, ConfigService};
 
 /// Pages of the GUI wait for it, and have the configured models to show where the server says nothing.
 const MODELS_TIMEOUT: Duration = Duration::from_millis(3500);
@@ -43,9 +43,9 @@ impl ConfigService for LlmService {
 }
 
 impl LlmService {
-    /// A service on these settings, whose changes go to `store`.
-    pub fn new(settings: SharedSettings, store: ConfigStore, client: LlmClient) -> Self {
-        Self { config: ConfigRepository::new(settings, store), client }
+    /// A service that is configured in `config`.
+    pub fn new(config: ConfigRepository, client: LlmClient) -> Self {
+        Self { config, client }
     }
 
     /// Changes the configuration: missing and null fields keep, `""` clears. Persisted before this returns.

@@ -1,7 +1,7 @@
 //! Everything that can be configured: one file per section, where the values come from, and the handle that holds them.
 //!
 //! Precedence, lowest first: built-in default, JSON files, environment and `.env`, what was changed through the API.
-//! Every room may read settings; a change goes through [`SharedSettings::change`] only. To add a setting: a field in its
+//! Every room may read settings; a change goes through [`SharedSettings::exclusively`] only. To add a setting: a field in its
 //! section's file, read there by name, a line in `.env.example` (a test holds the two against each other); one that may hold a
 //! credential is named in `secret_file` too (another test).
 
@@ -33,6 +33,8 @@ mod server;
 mod shared;
 mod snapshot;
 mod storage;
+mod stored;
+mod stored_entry;
 mod text_file;
 mod tls;
 mod tool_policy;
@@ -59,9 +61,10 @@ pub use resources::{
 };
 pub use section::Section;
 pub use server::ServerSettings;
-pub use shared::SharedSettings;
+pub use shared::{SettingsTurn, SharedSettings};
 pub use snapshot::{LiveSection, Settings};
 pub use storage::StorageSettings;
+pub use stored_entry::StoredEntry;
 pub use tls::TlsSettings;
 pub use tool_policy::ToolPolicy;
 pub use verified::{UsedTables, VerifiedParameter, VerifiedQuestion, VerifiedQuestions, VerifiedStatus};

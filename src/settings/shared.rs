@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use super::credentials::credentials;
-use super::{Environment, LoadedSettings, Redactions, Settings};
+use super::{Environment, LoadedSettings, Redactions, Settings, StorageSettings};
 use crate::kernel::{Caller, Error};
 
 /// The one handle on the live settings. A request takes one [`SharedSettings::snapshot`] and works on it to its end.
@@ -41,6 +41,11 @@ impl SharedSettings {
         settings.usable_by(caller)
     }
 
+    /// Where state lives, which nothing changes.
+    pub fn storage(&self) -> Arc<StorageSettings> {
+        self.live.borrow().storage.clone()
+    }
+
     /// The settings as they are at any time, and word of each change.
     pub fn subscribe(&self) -> watch::Receiver<Settings> {
         self.live.subscribe()
@@ -67,24 +72,45 @@ impl SharedSettings {
         self.redactions(&self.live.borrow())
     }
 
-    /// Changes the settings: `edit` validates, `persist` stores, then they become live; what `edit` gives beside them is the result.
-    /// Writers take turns. If a step fails, the old ones stay. A caller that goes away does not stop a change in the middle.
-    pub async fn change<R, E, P, F>(&self, edit: E, persist: P) -> Result<R, Error>
+    /// Does work that changes the settings: whoever wants to takes turns. A caller that goes away does not stop it in the middle.
+    pub async fn exclusively<R, F>(&self, work: impl FnOnce(SettingsTurn) -> F + Send + 'static) -> Result<R, Error>
     where
         R: Send + 'static,
-        E: FnOnce(&Settings, &Environment) -> Result<(Settings, R), Error> + Send + 'static,
-        P: FnOnce(Settings) -> F + Send + 'static,
-        F: Future<Output = Result<(), Error>> + Send,
+        F: Future<Output = Result<R, Error>> + Send,
     {
-        let this = self.clone();
+        let shared = self.clone();
         let work = tokio::spawn(async move {
-            let _turn = this.writers.lock().await;
-            let (next, result) = edit(&this.snapshot(), &this.environment)?;
-            persist(next.clone()).await?;
-            this.live.send_replace(next);
-            Ok(result)
+            let guard = Arc::clone(&shared.writers).lock_owned().await;
+            let settings = shared.snapshot();
+            work(SettingsTurn { shared, settings, _guard: guard }).await
         });
         work.await.unwrap_or_else(|stopped| Err(Error::internal("a change of settings did not finish", stopped)))
+    }
+}
+
+/// The turn of whoever changes the settings; nobody else does before it ends.
+#[derive(Debug)]
+pub struct SettingsTurn {
+    shared: SharedSettings,
+    settings: Settings,
+    _guard: OwnedMutexGuard<()>,
+}
+
+impl SettingsTurn {
+    /// The settings as they are now.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The variables that `${NAME}` refers to.
+    pub fn environment(&self) -> &Environment {
+        &self.shared.environment
+    }
+
+    /// Makes these the live settings. They have to be stored already, so that nothing is in effect that a restart would lose.
+    pub fn publish(&mut self, next: Settings) {
+        self.settings = next.clone();
+        self.shared.live.send_replace(next);
     }
 }
 
@@ -94,22 +120,24 @@ mod tests {
     use super::*;
     use crate::settings::ServerSettings;
 
-    fn rename(name: &'static str) -> impl FnOnce(&Settings, &Environment) -> Result<(Settings, ()), Error> + Send {
-        move |current, _| {
-            let server = ServerSettings { app_name: name.to_owned(), ..ServerSettings::clone(&current.server) };
-            Ok((Settings { server: Arc::new(server), ..current.clone() }, ()))
-        }
+    fn renamed(current: &Settings, name: &str) -> Settings {
+        let server = ServerSettings { app_name: name.to_owned(), ..ServerSettings::clone(&current.server) };
+        Settings { server: Arc::new(server), ..current.clone() }
     }
 
     #[tokio::test]
-    async fn a_change_that_cannot_be_stored_leaves_the_old_settings_live() {
+    async fn work_that_fails_leaves_the_old_settings_live() {
         let shared = SharedSettings::new(load(Environment::default()).unwrap());
         let disk_full = Error::internal_public("The change could not be stored", std::io::Error::other("disk full"));
-        assert!(shared.change(rename("lost"), |_| async { Err(disk_full) }).await.is_err());
-        assert_ne!(shared.snapshot().server.app_name, "lost");
+        assert!(shared.exclusively(|_| async { Err::<(), _>(disk_full) }).await.is_err());
         let before = shared.snapshot();
         let mut watching = shared.subscribe();
-        shared.change(rename("kept"), |_| async { Ok(()) }).await.unwrap();
+        let rename = |mut turn: SettingsTurn| async move {
+            turn.publish(renamed(turn.settings(), "kept"));
+            assert_eq!(turn.settings().server.app_name, "kept");
+            Ok(())
+        };
+        shared.exclusively(rename).await.unwrap();
         assert_eq!(shared.snapshot().server.app_name, "kept");
         watching.changed().await.unwrap();
         assert_eq!(watching.borrow().server.app_name, "kept");
@@ -121,17 +149,18 @@ mod tests {
         let shared = SharedSettings::new(load(Environment::default()).unwrap());
         let (stored, seen) = tokio::sync::oneshot::channel();
         let (go, wait) = tokio::sync::oneshot::channel::<()>();
-        let persist = |_| async {
+        let work = |mut turn: SettingsTurn| async move {
             stored.send(()).unwrap();
             wait.await.unwrap();
+            turn.publish(renamed(turn.settings(), "kept"));
             Ok(())
         };
         tokio::select! {
-            _ = shared.change(rename("kept"), persist) => panic!("must still wait"),
+            _ = shared.exclusively(work) => panic!("must still wait"),
             _ = seen => {}
         }
         go.send(()).unwrap();
-        shared.change(|current, _| Ok((current.clone(), ())), |_| async { Ok(()) }).await.unwrap();
+        shared.exclusively(|_| async { Ok(()) }).await.unwrap();
         assert_eq!(shared.snapshot().server.app_name, "kept");
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::section::json_text;
-use super::{Catalog, DataSourceSettings, Environment, JsonFile, Precondition, Section};
+use super::{Catalog, DataSourceSettings, Environment, JsonFile, Precondition, Section, StoredEntry};
 use crate::kernel::{Error, ErrorKind, FieldIssue, quoted};
 
 /// Tables that a query uses, each with those of its columns that it uses, and their types.
@@ -169,5 +169,38 @@ impl Section for VerifiedQuestions {
             }
         }
         if issues.is_empty() { Ok(next) } else { Err(issues) }
+    }
+
+    fn stored_since(&self, before: Option<&Self>) -> Vec<StoredEntry> {
+        let is_same = |source: &str, list: &[Arc<VerifiedQuestion>]| {
+            let old = before.map(|before| before.of(source)).unwrap_or_default();
+            old.len() == list.len() && old.iter().zip(list).all(|(old, new)| Arc::ptr_eq(old, new))
+        };
+        let entry = |source: &str, list: &[Arc<VerifiedQuestion>]| {
+            let list: Vec<_> = list.iter().map(Arc::as_ref).collect();
+            StoredEntry::new(Self::NAME, source, 0, &json_text(&list, 0))
+        };
+        let news = self.of_sources.iter().filter(|(source, list)| !is_same(source, list));
+        let news = news.map(|(source, list)| entry(source, list));
+        let old = before.into_iter().flat_map(|before| before.of_sources.keys());
+        let gone = old.filter(|source| !self.of_sources.contains_key(*source));
+        news.chain(gone.map(|source| StoredEntry::gone(Self::NAME, source))).collect()
+    }
+
+    fn with_entries(&self, entries: &[StoredEntry], _: &Environment) -> (Self, Vec<FieldIssue>) {
+        let (mut next, mut issues) = (self.clone(), Vec::new());
+        for entry in entries {
+            let questions = entry.read::<Vec<VerifiedQuestion>>().unwrap_or_else(|issue| {
+                issues.push(issue);
+                None
+            });
+            let questions = questions.unwrap_or_default().into_iter().map(Arc::new).collect();
+            next = next.with(&entry.name, questions);
+        }
+        (next, issues)
+    }
+
+    fn shown(entry: &StoredEntry) -> Option<Value> {
+        entry.read().ok().flatten()
     }
 }

@@ -24,6 +24,7 @@ const POSTGRES: &MigrationList = &[
     (2, "transcripts", include_str!("../../migrations/postgres/0002_transcripts.sql")),
     (3, "execution events", include_str!("../../migrations/postgres/0003_execution_events.sql")),
     (4, "identity", include_str!("../../migrations/postgres/0004_identity.sql")),
+    (5, "configuration", include_str!("../../migrations/postgres/0005_configuration.sql")),
 ];
 
 const NEWEST: &str = "SELECT MAX(version) FROM _sqlx_migrations";

@@ -2,13 +2,13 @@
 //! have used of their limits, and what was configured through the API.
 //!
 //! Everything can live in `sqlite`, which stands in for Redis (conversations, cache) and Postgres (executions,
-//! transcripts, audit log): `failover`. API keys are changed in Postgres only, if there is one: `identity`.
+//! transcripts, audit log): `failover`. API keys and the configuration are changed in Postgres only, if there is one: `identity`,
+//! `config`.
 //! To add a store: a migration named in `migrate`, a file here, a field in [`Stores`], its stories in `conformance`.
 
 mod atomic_file;
 mod cache;
 mod config;
-mod config_repository;
 #[cfg(test)]
 mod conformance;
 mod conversation;
@@ -30,8 +30,7 @@ mod write_queue;
 
 pub use atomic_file::replace_file;
 pub use cache::CacheStore;
-pub use config::ConfigStore;
-pub use config_repository::{ConfigRepository, ConfigService};
+pub use config::{ConfigRepository, ConfigService, ConfigStore};
 #[cfg(any(test, fuzzing))]
 pub(crate) use conversation::fuzz;
 pub use conversation::{Conversation, Excess, Message};

@@ -6,7 +6,7 @@ use futures_util::future::OptionFuture;
 use parking_lot::Mutex;
 
 use super::cache::{CacheStore, KnownKeys};
-use super::config::ConfigStore;
+use super::config;
 use super::conversation::{ConversationStore, EmbeddedConversations, WindowCache};
 use super::embedded::{EmbeddedWrite, EmbeddedWriter};
 use super::evaluation::EvaluationStore;
@@ -16,7 +16,7 @@ use super::identity::{EmbeddedIdentity, IdentityStore};
 use super::limit::LimitStore;
 use super::migrate::MigrationReport;
 use super::pool::PoolStatus;
-use super::postgres::{Postgres, PostgresAddress};
+use super::postgres::{Postgres, PostgresAddress, PostgresChannel, listen};
 use super::redis::{self, Redis};
 use super::sqlite::Database;
 use super::transcript::{EmbeddedTranscripts, TranscriptStore};
@@ -44,8 +44,8 @@ pub struct Stores {
     pub limits: LimitStore,
     /// The last evaluation of routing.
     pub evaluations: EvaluationStore,
-    /// What was configured through the API.
-    pub config: ConfigStore,
+    /// Where Postgres tells of what was configured.
+    pub(super) config_channel: PostgresChannel,
     pub(super) database: Database,
     writes: WriteQueue<EmbeddedWrite>,
     pub(super) redis: Option<Failover<Redis>>,
@@ -66,7 +66,6 @@ impl Stores {
     }
 
     async fn open_on(database: Database, settings: &StorageSettings, clock: Clock) -> Result<Self, Error> {
-        let config = ConfigStore::new(&settings.data_dir);
         let windows = WindowCache::default();
         let writer = EmbeddedWriter { database: database.clone(), clock: clock.clone(), windows: windows.clone() };
         let writes = WriteQueue::new(writer);
@@ -125,7 +124,7 @@ impl Stores {
             identity,
             limits,
             evaluations: EvaluationStore { database: database.clone() },
-            config,
+            config_channel: PostgresChannel::new(config::CHANNEL),
             database,
             writes,
             redis,
@@ -141,6 +140,13 @@ impl Stores {
         let redis = settings.redis_url.as_ref().map_or(Ok(()), Redis::check);
         let outcomes = [("DATA_DIR", folder), ("REDIS_URL", redis)];
         outcomes.into_iter().filter_map(|(variable, outcome)| Some((variable, outcome.err()?))).collect()
+    }
+
+    /// Starts to listen to what Postgres tells of its own accord, if there is one.
+    pub fn start(&self) -> Option<BackgroundTask> {
+        let (postgres, channels) =
+            (self.postgres.clone()?, vec![self.identity.changed.clone(), self.config_channel.clone()]);
+        Some(BackgroundTask::spawn("postgres_listener", move || listen(postgres.clone(), channels.clone())))
     }
 
     /// How Redis is doing; None if there is none. Costs nothing.
@@ -181,7 +187,7 @@ impl Stores {
             (self.redis(), "Redis is away; conversations are kept in the embedded store until it returns"),
             (
                 self.postgres(),
-                "Postgres is away; executions, conversations of the chat page and audit records are kept in the embedded store until it returns, and API keys can't be changed",
+                "Postgres is away; executions, conversations of the chat page and audit records are kept in the embedded store until it returns, and neither API keys nor the configuration can be changed",
             ),
         ];
         let away = services.into_iter().filter(|(status, _)| status.as_ref().is_some_and(|status| !status.connected));

@@ -14,8 +14,8 @@ use super::runtime::{self, ToolRuntime};
 use super::{Tool, ToolFunction, arguments, naming};
 use crate::kernel::{Deadline, Error, FieldIssue, Stopwatch};
 use crate::outbound::HttpClient;
-use crate::settings::{Settings, SharedSettings};
-use crate::storage::{ConfigRepository, ConfigService, ConfigStore};
+use crate::settings::Settings;
+use crate::storage::{ConfigRepository, ConfigService};
 use crate::telemetry::metrics::{self, Callee};
 
 /// Bytes of output that a result holds.
@@ -68,11 +68,11 @@ impl ConfigService for ToolService {
 }
 
 impl ToolService {
-    /// A service on these settings, whose changes go to `store`.
-    pub fn new(settings: SharedSettings, store: ConfigStore, http: HttpClient) -> Self {
-        let runtime = ToolRuntime::new(settings.environment());
-        let running = Arc::new(Semaphore::new(settings.snapshot().tool_policy.max_concurrent));
-        Self { config: ConfigRepository::new(settings, store), http, runtime, running }
+    /// A service that is configured in `config`.
+    pub fn new(config: ConfigRepository, http: HttpClient) -> Self {
+        let runtime = ToolRuntime::new(config.environment());
+        let running = Arc::new(Semaphore::new(config.snapshot().tool_policy.max_concurrent));
+        Self { config, http, runtime, running }
     }
 
     /// The functions of these tools, in their order, under names that models may use. MCP servers are asked if need be.

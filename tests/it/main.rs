@@ -13,6 +13,7 @@ mod gui;
 mod llm;
 mod memory;
 mod operations;
+mod replicas;
 mod sandbox;
 mod security;
 mod stores;

@@ -12,7 +12,7 @@ use crate::identity::IdentityService;
 use crate::identity::audit::AuditedRequest;
 use crate::identity::authenticator::Unrecognised;
 use crate::identity::operations::{MappedOperation, OperationAccess, OperationMap, STREAMS, UNKNOWN};
-use crate::kernel::{Caller, Error, ErrorKind, LimitStatus, RequestTrail};
+use crate::kernel::{Caller, Error, ErrorKind, LimitStatus, RequestOrigin, RequestTrail};
 use crate::settings::ServerSettings;
 use crate::telemetry::request_id;
 use crate::web::{ApiError, PeerAddress, rate_limit_headers};
@@ -45,7 +45,8 @@ pub struct AuthenticationLayer {
 pub async fn authenticate(State(layer): State<AuthenticationLayer>, mut request: Request, next: Next) -> Response {
     if !layer.service.is_enabled() {
         request.extensions_mut().insert(Caller::unrestricted());
-        return next.run(request).await;
+        let origin = layer.origin(&request, None);
+        return origin.scope(next.run(request)).await;
     }
     let Some(demand) = layer.demanded(&request) else { return next.run(request).await };
     let Demand { access, credential, facts } = demand;
@@ -62,7 +63,8 @@ pub async fn authenticate(State(layer): State<AuthenticationLayer>, mut request:
         }
     };
     request.extensions_mut().insert(caller.clone());
-    let (mut response, RequestTrail { changes, denied }) = RequestTrail::of(next.run(request)).await;
+    let origin = layer.origin(&request, Some(&caller));
+    let (mut response, RequestTrail { changes, denied }) = RequestTrail::of(origin.scope(next.run(request))).await;
     let status = response.status();
     if !changes.is_empty() {
         audit.changed(&facts.told(), &caller, changes, status.as_u16()).await;
@@ -121,6 +123,18 @@ enum Credential {
 }
 
 impl AuthenticationLayer {
+    /// What the history of the configuration tells of a request that changes it.
+    fn origin(&self, request: &Request, caller: Option<&Caller>) -> RequestOrigin {
+        let path = request.extensions().get::<MatchedPath>().filter(|_| !request.method().is_safe());
+        let Some(path) = path else { return RequestOrigin::default() };
+        let operation = self.operations.find(path.as_str(), request.method().as_str());
+        RequestOrigin {
+            author: caller.and_then(Caller::identity).map(|identity| identity.user.to_string()),
+            request_id: request_id(),
+            operation: operation.map(|operation| operation.id.clone()).unwrap_or_default(),
+        }
+    }
+
     fn demanded(&self, request: &Request) -> Option<Demand<'_>> {
         // What nothing is mounted at is told to all alike.
         let path = request.extensions().get::<MatchedPath>()?.as_str();

@@ -2,9 +2,12 @@ use serde_json::{Map, Value};
 
 use super::LlmSettings;
 use super::layer::{FIELDS, LlmLayer, masks_key};
-use crate::kernel::{Error, FieldIssue, Segment, check_credential_origin, prefixed};
+use crate::kernel::{Error, FieldIssue, Properties, Segment, check_credential_origin, prefixed};
 use crate::settings::section::json_text;
-use crate::settings::{Environment, JsonFile, Section};
+use crate::settings::{Environment, JsonFile, Section, StoredEntry};
+
+/// The name of its one entry.
+const ENTRY: &str = "connection";
 
 /// The layers of the LLM connection and what they come to.
 #[derive(Clone, Debug)]
@@ -135,6 +138,35 @@ impl Section for LlmSection {
         let (stored, mut issues) = LlmLayer::from_json(file.object());
         let section = self.with_layer(stored, environment).map_err(|unusable| issues.extend(unusable));
         section.ok().filter(|_| issues.is_empty()).ok_or_else(|| prefixed(&[file.place().clone()], issues))
+    }
+
+    fn stored_since(&self, before: Option<&Self>) -> Vec<StoredEntry> {
+        let text = self.stored_text();
+        let old = before.and_then(Self::stored_text);
+        match text {
+            same if same == old => Vec::new(),
+            Some(text) => vec![StoredEntry::new(Self::NAME, ENTRY, 0, &text)],
+            None => vec![StoredEntry::gone(Self::NAME, ENTRY)],
+        }
+    }
+
+    fn with_entries(&self, entries: &[StoredEntry], environment: &Environment) -> (Self, Vec<FieldIssue>) {
+        let Some(entry) = entries.iter().rfind(|entry| entry.name == ENTRY) else { return (self.clone(), Vec::new()) };
+        let (layer, mut issues) = match entry.read::<Map<String, Value>>() {
+            Ok(object) => object.as_ref().map(LlmLayer::from_json).unwrap_or_default(),
+            Err(issue) => (LlmLayer::default(), vec![issue]),
+        };
+        let section = if issues.is_empty() { self.with_layer(layer, environment) } else { Err(Vec::new()) };
+        let section = section.unwrap_or_else(|unusable| {
+            issues.extend(unusable);
+            self.with_layer(LlmLayer::default(), environment).unwrap_or_else(|_| self.clone())
+        });
+        (section, prefixed(&[Self::NAME.into()], issues))
+    }
+
+    fn shown(entry: &StoredEntry) -> Option<Value> {
+        let object: Map<String, Value> = entry.read().ok()??;
+        Some(Value::Object(Properties::new(object).masked()))
     }
 }
 

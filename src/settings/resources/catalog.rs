@@ -9,7 +9,8 @@ use super::shared_map::SharedMap;
 use super::{CatalogEntry, Precondition, Resource};
 use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, ResourceName, Segment, prefixed, quoted};
 use crate::settings::section::json_text;
-use crate::settings::{Environment, JsonFile, Section};
+use crate::settings::stored_entry::REMOVED;
+use crate::settings::{Environment, JsonFile, Section, StoredEntry};
 
 /// Resources as they were written, by name, each with the place where it stands.
 pub(super) type WrittenEntries<T> = IndexMap<ResourceName, (Vec<Segment>, T)>;
@@ -202,6 +203,18 @@ impl<T: Resource> Catalog<T> {
         self.base.place(name).filter(|_| !is_removed).unwrap_or_else(|| FIRST_OF_API.saturating_add(stored))
     }
 
+    /// Puts an entry where it was stored, or at the end if another one stands there, which only damage brings about.
+    fn put_stored(&mut self, position: i64, entry: Arc<CatalogEntry<T>>) {
+        let place = u64::try_from(position).ok().filter(|place| !self.stored.has(*place));
+        self.revision = self.revision.max(entry.revision);
+        self.stored.put(place.unwrap_or_else(|| self.stored.end()), entry);
+    }
+
+    /// With a count of changes that is at least this.
+    pub(in crate::settings) fn counting_from(&self, revision: u64) -> Self {
+        Self { revision: self.revision.max(revision), ..self.clone() }
+    }
+
     /// With `live` made anew from its parts.
     fn rebuilt(mut self) -> Self {
         let mut live = Entries::default();
@@ -229,17 +242,12 @@ impl<T: Resource> Section for Catalog<T> {
         }
         let mut issues = fields.into_issues();
         for (at, object) in file.list(T::SECTION, &mut issues) {
-            let mut fields = Fields::new(object, at.clone());
-            let (name, written) = (read_name(&mut fields), T::read(&mut fields));
-            let revision = fields.int_or("revision", 0, 0..=i64::MAX).unsigned_abs();
-            issues.extend(fields.into_issues());
-            let Some(name) = name else { continue };
-            match CatalogEntry::new(name.clone(), written, revision, environment) {
+            match read_stored(object, at, environment) {
                 Ok(entry) => {
-                    let place = next.stored.place(name.as_str()).unwrap_or_else(|| next.stored.end());
+                    let place = next.stored.place(entry.name.as_str()).unwrap_or_else(|| next.stored.end());
                     next.stored.put(place, Arc::new(entry));
                 }
-                Err(wrong) => issues.extend(prefixed(&at, wrong)),
+                Err(wrong) => issues.extend(wrong),
             }
         }
         if issues.is_empty() { Ok(next.rebuilt()) } else { Err(issues) }
@@ -256,6 +264,89 @@ impl<T: Resource> Section for Catalog<T> {
         let (revision, section) = (self.revision, T::SECTION);
         Some(format!("{{\n  \"revision\": {revision},\n  \"{section}\": [{entries}],\n  \"removed\": {removed}\n}}"))
     }
+
+    fn stored_since(&self, before: Option<&Self>) -> Vec<StoredEntry> {
+        let is_same = |place: u64, entry: &Arc<CatalogEntry<T>>| {
+            let old = before.map(|before| &before.stored);
+            let old = old.and_then(|old| Some((old.place(entry.name.as_str())?, old.get(entry.name.as_str())?)));
+            old.is_some_and(|(old_place, old)| old_place == place && Arc::ptr_eq(old, entry))
+        };
+        let news = self.stored.placed().filter(|(place, entry)| !is_same(*place, entry));
+        let mut entries: Vec<_> = news
+            .map(|(place, entry)| {
+                StoredEntry::new(T::SECTION, entry.name.as_str(), place, entry.stored_text().trim_start())
+            })
+            .collect();
+        let was_removed = |name: &str| before.is_some_and(|before| before.removed.get(name).is_some());
+        let removed = self.removed.iter().filter(|(name, ())| !was_removed(name));
+        entries.extend(removed.map(|(name, ())| StoredEntry::new(T::SECTION, name, 0, REMOVED)));
+        let is_stored = |name: &str| self.stored.get(name).is_some() || self.removed.get(name).is_some();
+        let old = before.into_iter().flat_map(|before| {
+            before.stored.iter().map(|entry| entry.name.as_str()).chain(before.removed.iter().map(|(name, ())| &**name))
+        });
+        entries.extend(old.filter(|name| !is_stored(name)).map(|name| StoredEntry::gone(T::SECTION, name)));
+        entries
+    }
+
+    fn with_entries(&self, entries: &[StoredEntry], environment: &Environment) -> (Self, Vec<FieldIssue>) {
+        let (mut next, mut issues) = (self.clone(), Vec::new());
+        for StoredEntry { name, .. } in entries {
+            next.stored.remove(name);
+            next.removed.remove(name.as_str());
+        }
+        for stored in entries.iter().filter(|stored| stored.text.is_some()) {
+            match read_entry::<T>(stored, environment) {
+                Ok(None) => next.removed.insert(stored.name.clone(), ()),
+                Ok(Some(entry)) => next.put_stored(stored.position, Arc::new(entry)),
+                Err(wrong) => issues.extend(wrong),
+            }
+        }
+        (next.rebuilt(), issues)
+    }
+
+    fn shown(entry: &StoredEntry) -> Option<Value> {
+        let object: Map<String, Value> = entry.read().ok()??;
+        let mut fields = Fields::new(&object, entry.place());
+        let shown = serde_json::to_value(T::read(&mut fields)).ok();
+        let mut named = Map::from_iter([("name".to_owned(), Value::from(entry.name.as_str()))]);
+        if let Some(Value::Object(shown)) = shown {
+            named.extend(shown);
+        }
+        Some(Value::Object(named))
+    }
+}
+
+/// An entry that was stored under a name; `None` stands for one of a file or a variable that was removed.
+fn read_entry<T: Resource>(
+    stored: &StoredEntry,
+    environment: &Environment,
+) -> Result<Option<CatalogEntry<T>>, Vec<FieldIssue>> {
+    let object: Option<Map<String, Value>> = stored.read().map_err(|issue| vec![issue])?;
+    let Some(object) = object else { return Ok(None) };
+    let entry = read_stored(&object, stored.place(), environment)?;
+    if entry.name.as_str() != stored.name {
+        return Err(vec![stored.issue(format!("is called {} in its own text", quoted(entry.name.as_str())))]);
+    }
+    Ok(Some(entry))
+}
+
+/// An entry as it was stored, at a place.
+fn read_stored<T: Resource>(
+    object: &Map<String, Value>,
+    at: Vec<Segment>,
+    environment: &Environment,
+) -> Result<CatalogEntry<T>, Vec<FieldIssue>> {
+    let mut fields = Fields::new(object, at.clone());
+    let (name, written) = (read_name(&mut fields), T::read(&mut fields));
+    let revision = fields.int_or("revision", 0, 0..=i64::MAX).unsigned_abs();
+    let mut issues = fields.into_issues();
+    let entry = name.map(|name| CatalogEntry::new(name, written, revision, environment));
+    match entry {
+        Some(Ok(entry)) if issues.is_empty() => return Ok(entry),
+        Some(Err(wrong)) => issues.extend(prefixed(&at, wrong)),
+        _ => {}
+    }
+    Err(issues)
 }
 
 fn name_conflict<T: Resource>(name: &ResourceName) -> Error {

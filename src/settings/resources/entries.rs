@@ -50,6 +50,11 @@ impl<T> Entries<T> {
         self.places.get(name).copied()
     }
 
+    /// Whether one stands at this place.
+    pub(super) fn has(&self, place: u64) -> bool {
+        self.in_order.get(&place).is_some()
+    }
+
     /// Where the next one stands that is added at the end.
     pub(super) fn end(&self) -> u64 {
         self.in_order.last_key().map_or(0, |last| last + 1)

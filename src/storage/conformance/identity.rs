@@ -184,7 +184,7 @@ async fn a_key_that_one_server_revokes_is_revoked_at_the_others() {
     let (here, there, one) = (TempDir::new().unwrap(), TempDir::new().unwrap(), key(1));
     let (first, second) = tokio::join!(open(&here, Some(&dsn)), open(&there, Some(&dsn)));
     let changed = async || {
-        let _listening = second.identity.start();
+        let _listening = second.start();
         let told = timeout(Duration::from_secs(5), second.identity.keys_changed());
         told.await.expect("nobody tells of the change");
     };

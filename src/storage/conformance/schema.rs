@@ -167,8 +167,8 @@ async fn a_newer_postgres_is_refused() {
     let Some(dsn) = new_database().await else { return };
     let folder = TempDir::new().unwrap();
     let settings = settings(&folder, None, Some(dsn.clone()));
-    assert_eq!(Stores::migrate(&settings).await.unwrap()[1], "Postgres: version 0 -> 4");
-    assert_eq!(Stores::migrate(&settings).await.unwrap()[1], "Postgres is up to date at version 4");
+    assert_eq!(Stores::migrate(&settings).await.unwrap()[1], "Postgres: version 0 -> 5");
+    assert_eq!(Stores::migrate(&settings).await.unwrap()[1], "Postgres is up to date at version 5");
     let mut connection = PgConnection::connect(dsn.expose()).await.unwrap();
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
                  VALUES (99, 'future', TRUE, '', 0)";
@@ -230,6 +230,10 @@ async fn every_query_has_an_index() {
         "SELECT * FROM api_key ORDER BY id",
         "SELECT revision FROM key_revision WHERE singleton = 1",
         "UPDATE api_key SET revoked_at = 5 WHERE id = 'x' AND revoked_at IS NULL",
+        "SELECT id, revision FROM config_head WHERE singleton = 1 FOR UPDATE",
+        "SELECT * FROM config_entry WHERE revision > 5",
+        "SELECT * FROM config_change WHERE revision = 5",
+        "SELECT * FROM config_revision WHERE number < 5 ORDER BY number DESC LIMIT 5",
         "SELECT * FROM audit_entry WHERE true ORDER BY at DESC, id DESC LIMIT 5",
         "SELECT * FROM audit_entry WHERE at >= 5 AND at < 9 AND (at, id) < (7, 'x') ORDER BY at DESC, id DESC LIMIT 5",
         "SELECT * FROM audit_entry WHERE actor_user = 'x' AND (at, id) < (7, 'x') ORDER BY at DESC, id DESC LIMIT 5",

@@ -10,7 +10,6 @@ mod audit_rows;
 mod background;
 mod embedded;
 mod embedded_audit;
-mod listener;
 mod postgres;
 mod postgres_audit;
 mod record;

@@ -1,14 +1,14 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Mutex;
 
 use super::embedded::EmbeddedIdentity;
 use super::postgres;
 use super::record::{ApiKeyRecord, KeysRevision};
 use crate::kernel::{Clock, Error, ErrorKind};
 use crate::storage::failover::{Failover, Failure, try_remote};
-use crate::storage::postgres::{Postgres, PostgresConnection};
+use crate::storage::postgres::{Postgres, PostgresChannel, PostgresConnection};
 
 /// API keys and the audit log.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct IdentityStore {
     /// Keys are copied by turns, so that no older copy takes the place of a newer one.
     copying: Arc<Mutex<()>>,
     /// Told when keys may have changed.
-    pub(in crate::storage) changed: Arc<Notify>,
+    pub(in crate::storage) changed: PostgresChannel,
     /// Whether the embedded database has no audit record that is to be moved to Postgres; not known at the start.
     pub(super) is_moved: Arc<AtomicBool>,
 }
@@ -30,7 +30,8 @@ impl IdentityStore {
         postgres: Option<Failover<Postgres>>,
         clock: Clock,
     ) -> Self {
-        Self { embedded, postgres, clock, copying: Arc::default(), changed: Arc::default(), is_moved: Arc::default() }
+        let (copying, changed, is_moved) = (Arc::default(), PostgresChannel::new(postgres::CHANNEL), Arc::default());
+        Self { embedded, postgres, clock, copying, changed, is_moved }
     }
 
     /// All keys, those that are revoked or have expired among them, oldest first. While Postgres is away: as this server saw them last.
@@ -62,7 +63,7 @@ impl IdentityStore {
     /// Waits until keys may have changed. That another process has changed those of the embedded database is not noticed: whoever waits
     /// has to ask for their revision from time to time.
     pub async fn keys_changed(&self) {
-        self.changed.notified().await;
+        self.changed.changed().await;
     }
 
     /// Keeps a key, and says so; false where there is one of this digest already, be it revoked.
@@ -105,7 +106,7 @@ impl IdentityStore {
         {
             tracing::warn!(%error, "API keys were changed, and could not be read again");
         }
-        self.changed.notify_one();
+        self.changed.notify();
     }
 }
 

@@ -3,7 +3,9 @@
 mod address;
 mod backend;
 mod connection;
+mod listener;
 
 pub(super) use address::PostgresAddress;
 pub(super) use backend::Postgres;
 pub(super) use connection::{BACKGROUND_TIMEOUT, PostgresConnection, REQUEST_TIMEOUT, call, replace_nul};
+pub(super) use listener::{PostgresChannel, listen};

@@ -20,6 +20,7 @@ pub mod prometheus;
 pub mod proxy;
 pub mod redis;
 pub mod refusals;
+pub mod replicas;
 pub mod resources;
 pub mod routing;
 pub mod server;

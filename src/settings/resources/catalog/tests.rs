@@ -77,11 +77,26 @@ fn reread(catalog: &Catalog<AgentSettings>) -> Catalog<AgentSettings> {
     base().agents.with_stored(&JsonFile::read(&path).unwrap().unwrap(), &Environment::default()).unwrap()
 }
 
+/// The catalog of whoever has been told these changes.
+fn told(catalog: &Catalog<AgentSettings>, changes: &[StoredEntry]) -> Catalog<AgentSettings> {
+    let (next, issues) = catalog.with_entries(changes, &Environment::default());
+    assert_eq!(issues, []);
+    next
+}
+
+fn versions(catalog: &Catalog<AgentSettings>) -> Vec<(String, String, i64)> {
+    let version = |entry: &Arc<CatalogEntry<AgentSettings>>| {
+        (entry.name.to_string(), entry.version.clone(), entry.effective.timeout_seconds)
+    };
+    catalog.iter().map(version).collect()
+}
+
 proptest! {
     #[test]
     fn a_catalog_is_what_its_changes_make_of_it(changes in proptest::collection::vec((0usize..6, 0usize..6, 5i64..9), 0..40)) {
         let (environment, any) = (Environment::default(), Precondition::default());
         let mut catalog = Catalog::clone(&base().agents);
+        let mut follower = catalog.clone();
         let mut model = Model { base: BASE.map(|name| (name.to_owned(), 7)).into(), ..Model::default() };
         for (from, to, value) in changes {
             let (before, then) = (catalog.clone(), listed(&catalog));
@@ -102,7 +117,10 @@ proptest! {
                 }),
             };
             match changed {
-                Ok(next) => catalog = next,
+                Ok(next) => {
+                    follower = told(&follower, &next.stored_since(Some(&catalog)));
+                    catalog = next;
+                }
                 Err(error) => prop_assert!(is_taken || !live.contains_key(from) || live.contains_key(to), "{}", error),
             }
             prop_assert_eq!(listed(&before), then, "what was taken before does not change");
@@ -110,6 +128,10 @@ proptest! {
             prop_assert_eq!(&listed(&catalog), &expected);
             prop_assert!(NAMES.iter().all(|name| catalog.get(name).is_some() == model.live().contains_key(*name)));
         }
+        prop_assert_eq!(versions(&follower), versions(&catalog), "who is told each change knows the same");
+        prop_assert_eq!(versions(&told(&base().agents, &catalog.stored_since(None))), versions(&catalog));
+        prop_assert!(follower.stored_since(None).iter().all(|entry| catalog.stored_since(None).contains(entry)));
+        prop_assert_eq!(catalog.stored_since(Some(&catalog)), []);
         prop_assert_eq!(listed(&reread(&catalog)), listed(&catalog));
         prop_assert_eq!(listed(&catalog.clone().rebuilt()), listed(&catalog));
     }
@@ -131,4 +153,43 @@ fn what_is_stored_is_written_with_its_credentials_and_prints_none() {
     assert!(!format!("{catalog:?}").contains("a-long"));
     let none = catalog.without("b", &Precondition::default()).unwrap();
     assert!(listed(&reread(&none)).iter().all(|(name, _)| name != "b"));
+}
+
+#[test]
+fn an_entry_that_cant_be_read_is_left_out_and_named_and_the_others_count() {
+    let entry = |name: &str, position, text: &str| StoredEntry::new("agents", name, position, text);
+    let entries = [
+        entry("a", 0, r#"{"name": "a", "url": "nowhere"}"#),
+        entry("b", 1, r#"{"name": "b", "url": "http://b"}"#),
+        entry("d", 1, r#"{"name": "d", "url": "http://d"}"#),
+        entry("e", 2, r#"{"name": "f", "url": "http://f"}"#),
+        entry("f", 3, "{"),
+        entry("c", 9, "null"),
+        StoredEntry::gone("agents", "never"),
+    ];
+    let (catalog, issues) = base().agents.with_entries(&entries, &Environment::default());
+    let places: Vec<_> = issues.iter().map(|issue| issue.to_string().chars().take(12).collect::<String>()).collect();
+    assert_eq!(places, ["agents.a.url", "agents.e: is", "agents.f: ca"]);
+    let names: Vec<_> = catalog.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(names, ["a", "e", "b", "d"], "those that the variable names, then two that say they stand at one place");
+}
+
+#[test]
+fn what_an_entry_says_is_told_apart_from_when_it_was_written() {
+    let entry = |text: &str| StoredEntry::new("agents", "a", 0, text);
+    let (old, new) = (entry(r#"{"url": "http://a", "revision": 3}"#), entry(r#"{"revision":8,"url":"http://a"}"#));
+    assert!(old.says_the_same(&new) && !old.says_the_same(&entry(r#"{"url": "http://b"}"#)));
+    assert!(!old.says_the_same(&entry("null")) && entry("null").says_the_same(&entry("null")));
+    assert!(!old.says_the_same(&StoredEntry::gone("agents", "a")));
+    assert_eq!(old.stamped(8).text.unwrap().expose(), r#"{"url":"http://a","revision":8}"#);
+}
+
+#[test]
+fn an_entry_is_shown_with_its_credentials_masked() {
+    let entry = StoredEntry::new("agents", "a", 0, r#"{"name": "a", "url": "http://a", "auth_token": "a-long-token"}"#);
+    let shown = entry.shown().unwrap();
+    assert_eq!((&shown["name"], &shown["auth_token"]), (&json!("a"), &json!("********")));
+    let llm = StoredEntry::new("llm", "connection", 0, r#"{"base_url": "http://a", "api_key": "a-long-token"}"#);
+    assert_eq!(llm.shown(), Some(json!({"base_url": "http://a", "api_key": "********"})));
+    assert_eq!(StoredEntry::new("agents", "a", 0, "null").shown(), None);
 }

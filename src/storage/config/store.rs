@@ -2,9 +2,9 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::atomic_file::replace_file;
 use crate::kernel::{Error, ErrorKind, FieldIssue};
-use crate::settings::{Environment, JsonFile, LiveSection, Settings};
+use crate::settings::{Environment, JsonFile, LiveSection, Settings, StoredEntry};
+use crate::storage::replace_file;
 
 /// What was configured through the API: one JSON file per section under `DATA_DIR/config`, readable by the server's user
 /// only. A write is whole or not at all, and on disk before it is acknowledged.
@@ -37,13 +37,19 @@ impl ConfigStore {
         settings
     }
 
-    /// Replaces the section by the JSON that `make` gives, or removes it. Making it may take some work, which the runtime's threads are
-    /// spared.
-    pub(super) async fn write(
-        &self,
-        section: &str,
-        make: impl FnOnce() -> Option<String> + Send + 'static,
-    ) -> Result<(), Error> {
+    /// Writes the sections of these settings that have changed, one after the other. Making their texts may take some work, which the
+    /// runtime's threads are spared.
+    pub(super) async fn write_changes(&self, changes: &[StoredEntry], next: &Settings) -> Result<(), Error> {
+        let has_changed = |section: &&str| changes.iter().any(|change| change.section == *section);
+        for section in StoredEntry::SECTIONS.into_iter().filter(has_changed) {
+            let next = next.clone();
+            self.write(section, move || next.file_text(section)).await?;
+        }
+        Ok(())
+    }
+
+    /// Replaces the section by the JSON that `make` gives, or removes it.
+    async fn write(&self, section: &str, make: impl FnOnce() -> Option<String> + Send + 'static) -> Result<(), Error> {
         let path = self.path(section);
         let work = tokio::task::spawn_blocking(move || {
             make().map_or_else(|| remove(&path), |text| replace(&path, text))?;

@@ -2,19 +2,21 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::ConfigStore;
-use crate::kernel::{Caller, Error, RequestTrail};
+use super::place::ConfigPlace;
+use super::replica::ConfigReplica;
+use crate::kernel::{BackgroundTask, Caller, Clock, Error, RequestOrigin, RequestTrail};
 use crate::settings::{
-    Catalog, CatalogEntry, DataSourceSettings, Environment, LiveSection, Precondition, Resource, Settings,
-    SharedSettings, VerifiedQuestions,
+    Catalog, CatalogEntry, Environment, LiveSection, Precondition, Resource, Settings, SettingsTurn, SharedSettings,
+    StorageSettings,
 };
+use crate::storage::Stores;
 
 /// The one way in which the LLM connection, agents, data sources and tools are changed: validate, persist, swap. What is
 /// acknowledged survives kill -9. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ConfigRepository {
     settings: SharedSettings,
-    store: ConfigStore,
+    place: ConfigPlace,
 }
 
 /// A service whose configuration is kept in a [`ConfigRepository`].
@@ -37,9 +39,28 @@ pub trait ConfigService {
 }
 
 impl ConfigRepository {
-    /// A repository of these settings whose changes go to `store`.
-    pub fn new(settings: SharedSettings, store: ConfigStore) -> Self {
-        Self { settings, store }
+    /// A repository of these settings, which are brought up to date with where their changes are kept: in Postgres, if there is one.
+    pub async fn open(settings: SharedSettings, stores: &Stores, clock: Clock) -> Result<Self, Error> {
+        let place = ConfigPlace::of(&settings, stores, clock);
+        let opening = place.clone();
+        settings.exclusively(|mut turn| async move { opening.open(&mut turn).await }).await?;
+        Ok(Self { settings, place })
+    }
+
+    /// Whether the configuration of these settings is in Postgres, and not any more, or not yet, in files.
+    pub fn is_in_postgres(settings: &StorageSettings) -> bool {
+        settings.postgres_dsn.is_some() && ConfigReplica::path(&settings.data_dir).exists()
+    }
+
+    /// Starts what goes on beside the requests: follows what other servers on the same Postgres change.
+    pub fn start(&self) -> Option<BackgroundTask> {
+        let (place, settings) = (self.place.in_postgres()?.clone(), self.settings.clone());
+        Some(BackgroundTask::spawn("config_follower", move || place.clone().follow(settings.clone())))
+    }
+
+    /// The settings as they are now.
+    pub fn snapshot(&self) -> Settings {
+        self.settings.snapshot()
     }
 
     /// The variables that `${NAME}` refers to.
@@ -56,30 +77,22 @@ impl ConfigRepository {
             let (section, result) = edit(settings, environment)?;
             Ok((settings.with(section), result))
         };
-        self.change_all(edit, vec![StoredSection::of::<S>()]).await
+        self.change_all(edit).await
     }
 
-    /// Changes the settings, and stores these sections of them, one after the other.
+    /// Changes the settings, and stores those entries that are not the same any more.
     async fn change_all<R: Send + 'static>(
         &self,
         edit: impl FnOnce(&Settings, &Environment) -> Result<(Settings, R), Error> + Send + 'static,
-        sections: Vec<StoredSection>,
     ) -> Result<R, Error> {
-        let store = self.store.clone();
-        let persist = |next: Settings| async move {
-            for StoredSection { name, content } in sections {
-                let next = next.clone();
-                store.write(name, move || content(&next)).await?;
-            }
-            Ok(())
-        };
-        let is_recorded = RequestTrail::is_kept();
+        let (is_recorded, origin, place) = (RequestTrail::is_kept(), RequestOrigin::current(), self.place.clone());
         let edit = move |settings: &Settings, environment: &Environment| {
             let (next, result) = edit(settings, environment)?;
             let changes = if is_recorded { next.changes_since(settings) } else { Vec::new() };
             Ok((next, (result, changes)))
         };
-        let (result, changes) = self.settings.change(edit, persist).await?;
+        let work = |mut turn: SettingsTurn| async move { place.change(&mut turn, origin, edit).await };
+        let (result, changes) = self.settings.exclusively(work).await?;
         RequestTrail::note(changes);
         Ok(result)
     }
@@ -113,7 +126,7 @@ impl ConfigRepository {
                 Catalog::<T>::of(settings).with_replaced(&name, &expected, &body, environment, released)?;
             Ok((settings.with_moved(catalog, &name, Some(entry.name.as_str())), entry))
         };
-        self.change_all(edit, StoredSection::of_catalog::<T>()).await
+        self.change_all(edit).await
     }
 
     /// Removes an entry, if it still is as `expected`.
@@ -125,27 +138,6 @@ impl ConfigRepository {
             let catalog = Catalog::<T>::of(settings).without(&name, &expected)?;
             Ok((settings.with_moved(catalog, &name, None), ()))
         };
-        self.change_all(edit, StoredSection::of_catalog::<T>()).await
-    }
-}
-
-/// A section that a change stores.
-struct StoredSection {
-    name: &'static str,
-    content: fn(&Settings) -> Option<String>,
-}
-
-impl StoredSection {
-    fn of<S: LiveSection>() -> Self {
-        Self { name: S::NAME, content: |settings| S::of(settings).stored_text() }
-    }
-
-    /// What changes when an entry of a catalog is renamed or removed.
-    fn of_catalog<T: Resource>() -> Vec<Self>
-    where
-        Catalog<T>: LiveSection,
-    {
-        let follows = (T::SECTION == DataSourceSettings::SECTION).then(Self::of::<VerifiedQuestions>);
-        [Self::of::<Catalog<T>>()].into_iter().chain(follows).collect()
+        self.change_all(edit).await
     }
 }

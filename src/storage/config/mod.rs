@@ -1,0 +1,17 @@
+//! What was configured through the API: in Postgres if there is one, so that all servers on it are configured alike, else in files.
+//!
+//! A change is checked against what is true for all servers, stored entry by entry, and live once it is stored. While Postgres is away, a
+//! server goes by what it knew last, of which it keeps a copy on disk, and nothing can be changed.
+
+mod entries;
+mod follower;
+mod in_postgres;
+mod place;
+mod postgres;
+mod replica;
+mod repository;
+mod store;
+
+pub(super) use postgres::CHANNEL;
+pub use repository::{ConfigRepository, ConfigService};
+pub use store::ConfigStore;

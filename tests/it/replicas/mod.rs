@@ -1,0 +1,3 @@
+mod first_use;
+mod following;
+mod outages;
