@@ -45,8 +45,10 @@ pub struct AuthenticationLayer {
 pub async fn authenticate(State(layer): State<AuthenticationLayer>, mut request: Request, next: Next) -> Response {
     if !layer.service.is_enabled() {
         request.extensions_mut().insert(Caller::unrestricted());
-        let origin = layer.origin(&request, None);
-        return origin.scope(next.run(request)).await;
+        return match layer.origin(&request, None) {
+            Some(origin) => origin.scope(next.run(request)).await,
+            None => next.run(request).await,
+        };
     }
     let Some(demand) = layer.demanded(&request) else { return next.run(request).await };
     let Demand { access, credential, facts } = demand;
@@ -63,7 +65,7 @@ pub async fn authenticate(State(layer): State<AuthenticationLayer>, mut request:
         }
     };
     request.extensions_mut().insert(caller.clone());
-    let origin = layer.origin(&request, Some(&caller));
+    let origin = layer.origin(&request, Some(&caller)).unwrap_or_default();
     let (mut response, RequestTrail { changes, denied }) = RequestTrail::of(origin.scope(next.run(request))).await;
     let status = response.status();
     if !changes.is_empty() {
@@ -123,16 +125,15 @@ enum Credential {
 }
 
 impl AuthenticationLayer {
-    /// What the history of the configuration tells of a request that changes it.
-    fn origin(&self, request: &Request, caller: Option<&Caller>) -> RequestOrigin {
-        let path = request.extensions().get::<MatchedPath>().filter(|_| !request.method().is_safe());
-        let Some(path) = path else { return RequestOrigin::default() };
+    /// What the history of the configuration tells of a request, if it is one that may change it.
+    fn origin(&self, request: &Request, caller: Option<&Caller>) -> Option<RequestOrigin> {
+        let path = request.extensions().get::<MatchedPath>().filter(|_| !request.method().is_safe())?;
         let operation = self.operations.find(path.as_str(), request.method().as_str());
-        RequestOrigin {
+        Some(RequestOrigin {
             author: caller.and_then(Caller::identity).map(|identity| identity.user.to_string()),
             request_id: request_id(),
             operation: operation.map(|operation| operation.id.clone()).unwrap_or_default(),
-        }
+        })
     }
 
     fn demanded(&self, request: &Request) -> Option<Demand<'_>> {

@@ -105,8 +105,9 @@ impl ConfigInPostgres {
         edit: impl FnOnce(&Settings, &Environment) -> Result<(Settings, R), Error> + Send,
     ) -> Result<R, Error> {
         let is_own = self.replica.lock().is_own();
-        if is_own {
-            self.synchronize(turn, true).await?;
+        // Before anything else, what the files had has to be there, or to be known as not used.
+        if is_own && !self.synchronize(turn, true).await? {
+            return Err(away());
         }
         let mut is_committing = false;
         let changing = async |connection: PostgresConnection| {

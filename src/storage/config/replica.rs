@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -109,9 +109,8 @@ impl ConfigReplica {
     pub(super) fn take(&mut self, news: ConfigNews) -> Vec<StoredEntry> {
         let mut changes = Vec::new();
         if news.is_full {
-            let is_there = |(section, name): &(String, String)| {
-                news.entries.iter().any(|(_, entry)| entry.section == *section && entry.name == *name)
-            };
+            let there: HashSet<_> = news.entries.iter().map(|(_, entry)| (&*entry.section, &*entry.name)).collect();
+            let is_there = |(section, name): &(String, String)| there.contains(&(&**section, &**name));
             let gone: Vec<_> = self.entries.keys().filter(|key| !is_there(key)).cloned().collect();
             changes.extend(gone.into_iter().map(|(section, name)| StoredEntry {
                 section,
