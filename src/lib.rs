@@ -5,6 +5,7 @@
 mod agents;
 pub mod app;
 mod chat;
+mod configuration;
 mod datasources;
 mod executions;
 #[cfg(any(test, fuzzing))]

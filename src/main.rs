@@ -47,12 +47,26 @@ enum Command {
         /// JSON: a list of cases such as {"prompt": "How many customers are there?", "expect": ["datasource:shop"]}
         file: PathBuf,
     },
+    /// Write what was configured through the API to a file, or read it from one
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Make, list and revoke keys of the API, whether a server is running or not
     #[command(subcommand)]
     Key(KeyCommand),
     /// Read a SQLite file for the server that starts this
     #[command(hide = true)]
     ReadSqlite {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Print it as JSON, with credentials as they are stored: `${NAME}` stays `${NAME}`
+    Export,
+    /// Make it what a file says that `export` has written; the same file again changes nothing. With Postgres servers may be running
+    Import {
         /// The file
         file: PathBuf,
     },
@@ -137,6 +151,13 @@ async fn run(command: Command) -> Result<ExitCode, StartError> {
             app::healthcheck(&load()?.settings.server).await?;
             "ready".to_owned()
         }
+        Command::Config(command) => {
+            let loaded = load()?;
+            return Ok(run_config(command, loaded).await.unwrap_or_else(|error| {
+                telemetry::print_fatal(&error.to_string());
+                ExitCode::FAILURE
+            }));
+        }
         Command::Key(command) => {
             let loaded = load()?;
             return Ok(run_key(command, &loaded.settings.storage).await.unwrap_or_else(|error| {
@@ -152,6 +173,16 @@ async fn run(command: Command) -> Result<ExitCode, StartError> {
     };
     // A reader that has gone away is no error of ours.
     drop(writeln!(io::stdout(), "{said}"));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_config(command: ConfigCommand, loaded: LoadedSettings) -> Result<ExitCode, Error> {
+    let said = match command {
+        ConfigCommand::Export => app::export_config(loaded).await?,
+        ConfigCommand::Import { file } => app::import_config(loaded, &file).await?,
+    };
+    writeln!(io::stdout(), "{said}")
+        .map_err(|error| Error::internal_public("can't write to standard output", error))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -31,6 +31,8 @@ CREATE TABLE config_change (
     PRIMARY KEY (revision, section, name)
 );
 
+CREATE INDEX config_change_by_entry ON config_change (section, name, revision);
+
 -- One row: the last revision, which whoever makes the next one locks; and which configuration it is that the revisions are of.
 CREATE TABLE config_head (
     singleton INTEGER PRIMARY KEY CHECK (singleton = 1),

@@ -9,7 +9,7 @@ use crate::kernel::{BackgroundTask, Caller, Deadline};
 use crate::llm::{ChatRequest, LlmClient};
 use crate::memory::Summarizer;
 use crate::settings::{SharedSettings, StorageSettings};
-use crate::storage::Stores;
+use crate::storage::{ConfigRepository, Stores};
 
 /// How often expired conversations and cached answers are deleted.
 const PURGE_INTERVAL: Duration = Duration::from_secs(60);
@@ -29,7 +29,7 @@ pub(super) async fn spawn(shared: &Shared, modules: &Modules) -> Vec<BackgroundT
     tasks.extend(config.start());
 
     tasks.extend([
-        BackgroundTask::spawn("retention", move || purge(stores.clone(), storage.clone())),
+        BackgroundTask::spawn("retention", move || purge(stores.clone(), config.clone(), storage.clone())),
         BackgroundTask::spawn("summaries", move || {
             write_summaries(summarizer.clone(), settings.clone(), client.clone())
         }),
@@ -41,12 +41,14 @@ pub(super) async fn spawn(shared: &Shared, modules: &Modules) -> Vec<BackgroundT
     tasks
 }
 
-async fn purge(stores: Stores, settings: Arc<StorageSettings>) {
+async fn purge(stores: Stores, config: ConfigRepository, settings: Arc<StorageSettings>) {
     let mut ticks = tokio::time::interval(PURGE_INTERVAL);
     loop {
         ticks.tick().await;
-        if let Err(error) = stores.purge(&settings).await {
-            tracing::warn!(%error, "expired entries could not be deleted");
+        for outcome in [stores.purge(&settings).await, config.retain(&settings).await] {
+            if let Err(error) = outcome {
+                tracing::warn!(%error, "expired entries could not be deleted");
+            }
         }
     }
 }

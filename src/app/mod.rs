@@ -2,6 +2,7 @@
 
 mod background;
 mod build;
+mod config;
 mod connections;
 pub mod demo;
 mod evaluate;
@@ -19,6 +20,7 @@ mod tls;
 mod write_timeout;
 
 pub use build::{App, Platform, StartError, load_settings};
+pub use config::{export_config, import_config};
 pub use evaluate::evaluate;
 pub use healthcheck::healthcheck;
 pub use keys::{CreatedKey, create_key, list_keys, revoke_key};

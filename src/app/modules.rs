@@ -43,6 +43,7 @@ pub(super) struct Network {
 /// The modules: the state of each one's routes, and what works for them in the background.
 pub(super) struct Modules {
     pub(super) system: AppState,
+    pub(super) config: ConfigRepository,
     pub(super) identity: IdentityService,
     pub(super) client: LlmClient,
     pub(super) llm: LlmService,
@@ -116,6 +117,7 @@ impl Modules {
         };
         Self {
             system: AppState { settings: settings.clone(), stores: stores.clone() },
+            config: config.clone(),
             identity,
             topology: TopologyService::new(below_topology, clock.clone()),
             client,

@@ -9,7 +9,7 @@ use super::modules::Modules;
 use crate::identity::routes::{AuthenticationLayer, authenticate, describe_access, without_access};
 use crate::web::openapi::{base_document, complete};
 use crate::web::{docs_router, system_router};
-use crate::{agents, chat, datasources, executions, gui, identity, llm, memory, monitoring, tools};
+use crate::{agents, chat, configuration, datasources, executions, gui, identity, llm, memory, monitoring, tools};
 
 /// All routes, and the documents made from the same lines.
 pub(super) fn router(modules: Modules, prefix: &str) -> Router {
@@ -53,6 +53,7 @@ fn documented(modules: Option<&Modules>, prefix: &str) -> OpenApiRouter {
         .merge(mount(agents::routes::router(), modules.map(|it| it.agents.clone())))
         .merge(mount(datasources::routes::router(), modules.map(|it| it.datasources.clone())))
         .merge(mount(tools::routes::router(), modules.map(|it| it.tools.clone())))
+        .merge(mount(configuration::routes::router(), modules.map(|it| it.config.clone())))
         .merge(mount(memory::routes::router(), modules.map(|it| it.memory.clone())))
         .merge(mount(chat::routes::api_router(), modules.map(|it| it.chat.clone())))
         .nest(prefix, mount(chat::routes::router(), modules.map(|it| it.chat.clone())))

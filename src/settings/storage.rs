@@ -16,6 +16,8 @@ pub struct StorageSettings {
     pub execution_max_rows: i64,
     /// `AUDIT_RETENTION_DAYS`: older records of the audit log are deleted; `None`: none are.
     pub audit_retention: Option<Duration>,
+    /// `CONFIG_MAX_REVISIONS`: older revisions of the configuration are forgotten.
+    pub config_max_revisions: i64,
     /// `REDIS_URL`, or one built from `REDIS_HOST` and its companions.
     pub redis_url: Option<Secret>,
     /// `POSTGRES_DSN`, or one built from `POSTGRES_HOST` and its companions.
@@ -37,6 +39,7 @@ impl StorageSettings {
             execution_retention: env.seconds_or("EXECUTION_RETENTION_DAYS", 30, 1..=36_500) * 86_400,
             execution_max_rows: env.int_or("EXECUTION_MAX_ROWS", 100_000, 1..=1_000_000_000),
             audit_retention: (!audit_retention.is_zero()).then_some(audit_retention),
+            config_max_revisions: env.int_or("CONFIG_MAX_REVISIONS", 1000, 1..=1_000_000),
             redis_url: read_redis(env),
             postgres_dsn: read_postgres(env),
         }

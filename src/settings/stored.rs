@@ -88,6 +88,12 @@ impl Settings {
         }
     }
 
+    /// The count of the next change.
+    pub fn next_count(&self) -> i64 {
+        let counts = [self.agents.revision(), self.datasources.revision(), self.tools.revision()];
+        i64::try_from(counts.into_iter().max().unwrap_or_default()).unwrap_or(i64::MAX).saturating_add(1)
+    }
+
     /// With catalogs whose next change is counted as one after this revision.
     pub fn counting_from(&self, revision: u64) -> Self {
         let mut next = self.clone();

@@ -1,5 +1,5 @@
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::kernel::{FieldIssue, JsonReader, Secret, Segment};
 
@@ -28,6 +28,11 @@ impl StoredEntry {
         Self { section: section.to_owned(), name: name.to_owned(), position, text: Some(Secret::new(text)) }
     }
 
+    /// Whether it stands for an entry of a file or a variable that was removed.
+    pub fn is_removal(&self) -> bool {
+        self.text.as_ref().is_some_and(|text| text.expose() == REMOVED)
+    }
+
     /// Nothing under this name, where something was.
     pub(super) fn gone(section: &str, name: &str) -> Self {
         Self { section: section.to_owned(), name: name.to_owned(), position: 0, text: None }
@@ -54,15 +59,34 @@ impl StoredEntry {
         }
     }
 
+    /// The members in which both differ, whenever they were written; none if one of them is no object.
+    pub fn differing(&self, other: &Self) -> Vec<String> {
+        let object = |entry: &Self| entry.read::<Map<String, Value>>().ok().flatten();
+        let (Some(one), Some(other)) = (object(self), object(other)) else { return Vec::new() };
+        let mut names: Vec<_> = one.keys().chain(other.keys()).filter(|name| *name != REVISION).cloned().collect();
+        names.sort_unstable();
+        names.dedup();
+        names.retain(|name| one.get(name) != other.get(name));
+        names
+    }
+
+    /// What it is called among all that is configured.
+    pub fn target(&self) -> String {
+        format!("{}/{}", self.section, self.name)
+    }
+
+    /// The value of its text without when it was written; null for an entry that was removed.
+    pub fn plain_value(&self) -> Result<Value, FieldIssue> {
+        let mut value: Value = self.read()?.unwrap_or_default();
+        if let Some(object) = value.as_object_mut() {
+            object.remove(REVISION);
+        }
+        Ok(value)
+    }
+
     /// Whether both say the same, whenever it was written.
     pub fn says_the_same(&self, other: &Self) -> bool {
-        let value = |entry: &Self| {
-            let mut value = entry.read::<Value>().ok().flatten();
-            if let Some(object) = value.as_mut().and_then(Value::as_object_mut) {
-                object.remove(REVISION);
-            }
-            value
-        };
+        let value = |entry: &Self| entry.plain_value().ok().filter(|value| !value.is_null());
         self.text == other.text
             || self.text.is_some() == other.text.is_some() && value(self).is_some() && value(self) == value(other)
     }

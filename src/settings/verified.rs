@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::section::json_text;
@@ -201,6 +201,7 @@ impl Section for VerifiedQuestions {
     }
 
     fn shown(entry: &StoredEntry) -> Option<Value> {
-        entry.read().ok().flatten()
+        let questions = entry.read().ok().flatten()?;
+        Some(Value::Object(Map::from_iter([("questions".to_owned(), questions)])))
     }
 }

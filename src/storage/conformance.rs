@@ -85,6 +85,7 @@ pub(super) fn settings(folder: &TempDir, redis_url: Option<Secret>, postgres_dsn
         execution_retention: Duration::from_secs(86_400),
         execution_max_rows: 1000,
         audit_retention: None,
+        config_max_revisions: 1000,
         redis_url,
         postgres_dsn,
     }

@@ -17,6 +17,7 @@ const SQLITE: &MigrationList = &[
     (7, "execution events", include_str!("../../migrations/sqlite/0007_execution_events.sql")),
     (8, "identity", include_str!("../../migrations/sqlite/0008_identity.sql")),
     (9, "limits", include_str!("../../migrations/sqlite/0009_limits.sql")),
+    (10, "configuration", include_str!("../../migrations/sqlite/0010_configuration.sql")),
 ];
 
 const POSTGRES: &MigrationList = &[

@@ -36,7 +36,7 @@ pub use error::{ApiError, BodyErrors, ErrorBody, ReadErrors};
 pub use event_stream::{LastEventId, accepts_event_stream, event_stream};
 pub use layers::{ReplySize, normalize_path, with_layers};
 pub use list::ListQuery;
-pub use path::{PathFunction, PathId, PathName, PathSpeaker, PathStep, PathUser};
+pub use path::{PathFunction, PathId, PathName, PathRevision, PathSpeaker, PathStep, PathUser, REVISIONS};
 pub use precondition::{IfMatch, IfNoneMatch};
 pub use query::QueryParams;
 pub use rate_limit::rate_limit_headers;

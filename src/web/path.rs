@@ -1,14 +1,16 @@
+use std::ops::RangeInclusive;
+
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use super::ApiError;
 use super::caller::sees_conversation;
-use super::openapi::schema::{parameter, text};
+use super::openapi::schema::{parameter, query_integer, text};
 use super::openapi::texts;
-use crate::kernel::{Error, FieldIssue, ResourceName, UserId, quoted};
+use crate::kernel::{Error, FieldIssue, Fields, ResourceName, UserId, quoted};
 
 /// Declares an extractor of the one parameter of a path: what it is called, what it is for, what it may hold and how it is read.
 macro_rules! path_parameter {
@@ -63,6 +65,21 @@ path_parameter!(
     /// The `{step}` of the path: of an execution.
     PathStep(String), "step", "Id of the step", text(), |text: &str| Ok::<_, String>(text.to_owned())
 );
+
+/// Numbers of revisions.
+pub const REVISIONS: RangeInclusive<i64> = 1..=999_999_999;
+
+path_parameter!(
+    /// The `{number}` of the path: of a revision.
+    PathRevision(i64), "number", "Number of the revision", query_integer(&REVISIONS), revision_number
+);
+
+fn revision_number(text: &str) -> Result<i64, String> {
+    let members = Map::from_iter([("number".to_owned(), Value::from(text))]);
+    let mut fields = Fields::new(&members, Vec::new());
+    let number = fields.int_or("number", 1, REVISIONS);
+    fields.into_issues().pop().map_or(Ok(number), |issue| Err(issue.msg))
+}
 
 /// Longest name of a function, in characters: that of a server, and its own.
 const MAX_FUNCTION_CHARS: usize = 260;

@@ -56,6 +56,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("web", &["kernel", "settings", "auth", "telemetry", "storage"]),
     ("limits", &["kernel", "settings", "telemetry", "storage"]),
     ("llm", MODULE),
+    ("configuration", MODULE),
     ("agents", MODULE),
     ("datasources", MODULE),
     ("tools", MODULE),

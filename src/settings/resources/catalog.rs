@@ -210,6 +210,11 @@ impl<T: Resource> Catalog<T> {
         self.stored.put(place.unwrap_or_else(|| self.stored.end()), entry);
     }
 
+    /// How many changes through the API there were.
+    pub(in crate::settings) fn revision(&self) -> u64 {
+        self.revision
+    }
+
     /// With a count of changes that is at least this.
     pub(in crate::settings) fn counting_from(&self, revision: u64) -> Self {
         Self { revision: self.revision.max(revision), ..self.clone() }

@@ -1,4 +1,8 @@
-use crate::kernel::RequestOrigin;
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::kernel::{Error, RequestOrigin, Secret};
 use crate::settings::StoredEntry;
 
 /// Which state of a configuration in Postgres this is.
@@ -34,4 +38,45 @@ pub(super) struct NewRevision {
     /// In milliseconds since 1970.
     pub(super) at_ms: i64,
     pub(super) origin: RequestOrigin,
+}
+
+/// What a configuration has to be told so that it is the other one.
+pub(super) fn differences(from: &[StoredEntry], to: &[StoredEntry]) -> Vec<StoredEntry> {
+    let by_key = |entries: &[StoredEntry]| -> BTreeMap<(String, String), StoredEntry> {
+        let key = |entry: &StoredEntry| (entry.section.clone(), entry.name.clone());
+        entries.iter().map(|entry| (key(entry), entry.clone())).collect()
+    };
+    let (from, wanted) = (by_key(from), by_key(to));
+    let gone = from.values().filter(|entry| !wanted.contains_key(&(entry.section.clone(), entry.name.clone())));
+    let gone = gone.map(|entry| StoredEntry { text: None, ..entry.clone() });
+    let is_new = |entry: &&StoredEntry| {
+        from.get(&(entry.section.clone(), entry.name.clone())).is_none_or(|old| !old.says_the_same(entry))
+    };
+    gone.chain(to.iter().filter(is_new).cloned()).collect()
+}
+
+/// An entry as either database reads it from JSON.
+#[derive(Serialize)]
+struct EntryColumns<'a> {
+    section: &'a str,
+    name: &'a str,
+    position: i64,
+    body: Option<&'a str>,
+}
+
+impl<'a> From<&'a StoredEntry> for EntryColumns<'a> {
+    fn from(StoredEntry { section, name, position, text }: &'a StoredEntry) -> Self {
+        Self { section, name, position: *position, body: text.as_ref().map(Secret::expose) }
+    }
+}
+
+/// Entries as a JSON array of rows.
+pub(super) fn rows_of(entries: &[StoredEntry]) -> Result<String, sqlx::Error> {
+    let rows: Vec<_> = entries.iter().map(EntryColumns::from).collect();
+    serde_json::to_string(&rows).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+/// There is no such revision, or not any more.
+pub(super) fn unknown(number: i64) -> Error {
+    Error::not_found(format!("Revision {number} not found"))
 }

@@ -7,7 +7,6 @@ use super::in_postgres::ConfigInPostgres;
 use super::postgres;
 use crate::kernel::Error;
 use crate::settings::SharedSettings;
-use crate::storage::failover::try_remote;
 
 /// How often Postgres is asked for its revision, should a notice be missed.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
@@ -32,7 +31,7 @@ impl ConfigInPostgres {
 
     /// Looks for changes once: at all there is if notices may have been missed. False if Postgres is away.
     async fn follow_once(self: &Arc<Self>, settings: &SharedSettings, is_full: bool) -> Result<bool, Error> {
-        let Some(head) = try_remote(Some(&self.failover), postgres::head).await? else { return Ok(false) };
+        let Some(head) = self.access.ask(postgres::head).await? else { return Ok(false) };
         if !is_full && self.replica.lock().head == head {
             return Ok(true);
         }

@@ -3,14 +3,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use sqlx::PgConnection;
 
-use super::entries::{ConfigHead, ConfigNews, NewRevision};
+use super::access::ConfigAccess;
+use super::entries::{ConfigHead, ConfigNews, NewRevision, unknown};
+use super::history::{ConfigChange, ConfigRevision, of_postgres};
 use super::postgres;
 use super::replica::ConfigReplica;
 use crate::kernel::{Clock, Error, ErrorKind, RequestOrigin};
 use crate::settings::{Environment, Settings, SettingsTurn, StoredEntry};
-use crate::storage::failover::{Failover, Failure, try_remote};
-use crate::storage::postgres::{BACKGROUND_TIMEOUT, Postgres, PostgresChannel, PostgresConnection, call};
+use crate::storage::failover::Failure;
+use crate::storage::postgres::{BACKGROUND_TIMEOUT, PostgresChannel, PostgresConnection, call};
 
 /// How long a change waits for its turn among all servers, and then for its commit.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -18,11 +21,12 @@ const CHANGE_TIMEOUT: Duration = Duration::from_secs(3);
 /// The configuration in Postgres, and what this server knows of it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct ConfigInPostgres {
-    pub(super) failover: Failover<Postgres>,
+    pub(super) access: ConfigAccess,
     pub(super) channel: PostgresChannel,
     /// Changed in the turn of whoever changes the settings only.
     pub(super) replica: Arc<Mutex<ConfigReplica>>,
-    pub(super) copy: PathBuf,
+    /// Where the copy on disk is; a sub-command keeps none.
+    pub(super) copy: Option<PathBuf>,
     pub(super) clock: Clock,
 }
 
@@ -30,12 +34,13 @@ impl ConfigInPostgres {
     /// Begins with the copy on disk, or with what the files had before Postgres was used, and asks Postgres.
     pub(super) async fn open(&self, turn: &mut SettingsTurn) -> Result<(), Error> {
         tracing::warn!(
-            "credentials of what is configured through the API stand in Postgres, and in {}, in clear",
-            self.copy.display()
+            "credentials of what is configured through the API stand in Postgres, and in DATA_DIR, in clear"
         );
-        let replica = ConfigReplica::read(&self.copy).unwrap_or_else(|error| {
-            tracing::error!(%error, "{} can't be read; only Postgres has the configuration", self.copy.display());
-            None
+        let replica = self.copy.as_ref().and_then(|copy| {
+            ConfigReplica::read(copy).unwrap_or_else(|error| {
+                tracing::error!(%error, "{} can't be read; only Postgres has the configuration", copy.display());
+                None
+            })
         });
         match replica {
             Some(replica) => {
@@ -60,7 +65,8 @@ impl ConfigInPostgres {
     pub(super) async fn synchronize(&self, turn: &mut SettingsTurn, is_full: bool) -> Result<bool, Error> {
         let (known, own) = {
             let replica = self.replica.lock();
-            let own = if replica.is_own() { replica.entries() } else { Vec::new() };
+            // A sub-command leaves it to servers to take files to Postgres.
+            let own = if replica.is_own() && self.copy.is_some() { replica.entries() } else { Vec::new() };
             (Some(replica.head.clone()).filter(|_| !is_full), own)
         };
         let reading = async |connection: PostgresConnection| {
@@ -72,7 +78,7 @@ impl ConfigInPostgres {
             })
             .await
         };
-        let Some(news) = try_remote(Some(&self.failover), reading).await? else { return Ok(false) };
+        let Some(news) = self.access.ask(reading).await? else { return Ok(false) };
         self.learn(turn, news);
         self.keep().await;
         Ok(true)
@@ -97,13 +103,14 @@ impl ConfigInPostgres {
         Ok(())
     }
 
-    /// Changes the settings for all servers, or for none.
+    /// Changes the settings for all servers, or for none; gives the number of the last revision beside the result.
     pub(super) async fn change<R>(
         &self,
         turn: &mut SettingsTurn,
         origin: RequestOrigin,
-        edit: impl FnOnce(&Settings, &Environment) -> Result<(Settings, R), Error> + Send,
-    ) -> Result<R, Error> {
+        back_to: Option<i64>,
+        edit: impl FnOnce(&Settings, &Environment, &[StoredEntry]) -> Result<(Settings, R), Error> + Send,
+    ) -> Result<(R, i64), Error> {
         let is_own = self.replica.lock().is_own();
         // Before anything else, what the files had has to be there, or to be known as not used.
         if is_own && !self.synchronize(turn, true).await? {
@@ -117,7 +124,14 @@ impl ConfigInPostgres {
                 let news = call(CHANGE_TIMEOUT, postgres::news(&mut tx, Some(&known))).await?;
                 self.learn(turn, news);
             }
-            let (next, result) = edit(turn.settings(), turn.environment())?;
+            let older = match back_to {
+                Some(number) => {
+                    call(CHANGE_TIMEOUT, of_postgres::since(&mut tx, number)).await?.ok_or_else(|| unknown(number))?
+                }
+                None => Vec::new(),
+            };
+            let older: Vec<_> = older.into_iter().map(|change| change.before).collect();
+            let (next, result) = edit(turn.settings(), turn.environment(), &older)?;
             let changes = next.stored_since(turn.settings());
             if !changes.is_empty() {
                 let revision = self.revision(head.revision.saturating_add(1), origin);
@@ -127,11 +141,45 @@ impl ConfigInPostgres {
                 turn.publish(next.counting_from(head.revision.unsigned_abs()));
                 self.replica.lock().write(head, &changes);
             }
-            Ok(result)
+            Ok((result, self.replica.lock().head.revision))
         };
-        let done = try_remote(Some(&self.failover), changing).await;
+        let done = self.access.ask(changing).await;
         self.keep().await;
         done?.ok_or_else(|| if is_committing { unconfirmed() } else { away() })
+    }
+
+    /// The newest revisions before a number.
+    pub(super) async fn page(&self, before: i64, limit: i64) -> Result<Vec<ConfigRevision>, Error> {
+        self.read(async |connection| of_postgres::page(connection, before, limit).await).await
+    }
+
+    /// What a revision has changed.
+    pub(super) async fn changes(&self, number: i64) -> Result<Vec<ConfigChange>, Error> {
+        self.read(async |connection| of_postgres::changes(connection, number).await).await
+    }
+
+    /// What has changed since a revision.
+    pub(super) async fn since(&self, number: i64) -> Result<Option<Vec<ConfigChange>>, Error> {
+        self.read(async |connection| of_postgres::since(connection, number).await).await
+    }
+
+    /// Forgets all but the newest revisions, if Postgres is there.
+    pub(super) async fn retain(&self, newest: i64) -> Result<(), Error> {
+        let deleting = async |connection: PostgresConnection| {
+            let work = async { of_postgres::retain(&mut *connection.pool.acquire().await?, newest).await };
+            call(BACKGROUND_TIMEOUT, work).await
+        };
+        self.access.ask(deleting).await.map(|_| ())
+    }
+
+    /// What Postgres says, which alone knows.
+    async fn read<T>(&self, query: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>) -> Result<T, Error> {
+        let reading = async |connection: PostgresConnection| {
+            let work = async { query(&mut *connection.pool.acquire().await?).await };
+            call(BACKGROUND_TIMEOUT, work).await
+        };
+        let away = || Error::new(ErrorKind::NotConfigured, "Postgres is away, where the history is kept");
+        self.access.ask(reading).await?.ok_or_else(away)
     }
 
     fn revision(&self, number: i64, origin: RequestOrigin) -> NewRevision {
@@ -156,10 +204,8 @@ impl ConfigInPostgres {
     async fn keep(&self) {
         let keeping = {
             let mut replica = self.replica.lock();
-            if replica.is_own() || !replica.has_news() {
-                return;
-            }
-            replica.keep(self.copy.clone())
+            let Some(copy) = self.copy.clone().filter(|_| !replica.is_own() && replica.has_news()) else { return };
+            replica.keep(copy)
         };
         let kept = tokio::task::spawn_blocking(keeping).await;
         if let Err(error) = kept.unwrap_or_else(|stopped| Err(std::io::Error::other(stopped))) {

@@ -1,7 +1,6 @@
-use serde::Serialize;
 use sqlx::{PgConnection, Postgres, Transaction};
 
-use super::entries::{ConfigHead, ConfigNews, NewRevision};
+use super::entries::{ConfigHead, ConfigNews, NewRevision, rows_of};
 use crate::kernel::Secret;
 use crate::settings::StoredEntry;
 use crate::storage::failover::Failure;
@@ -80,32 +79,13 @@ async fn read(connection: &mut PgConnection, since: i64, is_full: bool) -> Resul
     Ok(ConfigNews { head: head.ok_or(sqlx::Error::RowNotFound)?, entries, is_full })
 }
 
-/// An entry as Postgres reads it from JSON.
-#[derive(Serialize)]
-struct EntryColumns<'a> {
-    section: &'a str,
-    name: &'a str,
-    position: i64,
-    body: Option<&'a str>,
-}
-
 /// Makes a revision, and commits.
 pub(super) async fn write(
     mut tx: Transaction<'static, Postgres>,
     revision: &NewRevision,
     entries: &[StoredEntry],
 ) -> Result<(), sqlx::Error> {
-    let columns = |entry: &StoredEntry| {
-        let body = entry.text.as_ref().map(Secret::expose);
-        serde_json::to_value(EntryColumns {
-            section: &entry.section,
-            name: &entry.name,
-            position: entry.position,
-            body,
-        })
-    };
-    let rows: Result<Vec<_>, _> = entries.iter().map(columns).collect();
-    let rows = rows.and_then(|rows| serde_json::to_string(&rows)).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let rows = rows_of(entries)?;
     let NewRevision { number, at_ms, origin } = revision;
     let author = origin.author.as_deref().map(replace_nul);
     let writing = sqlx::query(WRITE).bind(rows).bind(number).bind(at_ms).bind(author);

@@ -2,12 +2,15 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::document;
+use super::entries::{differences, unknown};
+use super::history::{ConfigChange, ConfigRevision};
 use super::place::ConfigPlace;
 use super::replica::ConfigReplica;
-use crate::kernel::{BackgroundTask, Caller, Clock, Error, RequestOrigin, RequestTrail};
+use crate::kernel::{BackgroundTask, Caller, Clock, Error, ErrorKind, RequestOrigin, RequestTrail};
 use crate::settings::{
     Catalog, CatalogEntry, Environment, LiveSection, Precondition, Resource, Settings, SettingsTurn, SharedSettings,
-    StorageSettings,
+    StorageSettings, StoredEntry,
 };
 use crate::storage::Stores;
 
@@ -45,6 +48,46 @@ impl ConfigRepository {
         let opening = place.clone();
         settings.exclusively(|mut turn| async move { opening.open(&mut turn).await }).await?;
         Ok(Self { settings, place })
+    }
+
+    /// A repository for a sub-command, on the place that these settings name. Servers on the same Postgres may run; files that a server
+    /// uses are its own.
+    pub async fn open_beside(settings: SharedSettings, clock: Clock) -> Result<Self, Error> {
+        let place = ConfigPlace::beside(&settings.storage(), clock).await?;
+        let opening = place.clone();
+        let opened = settings.exclusively(|mut turn| async move { opening.open(&mut turn).await }).await;
+        if opened.is_err() {
+            place.close().await;
+        }
+        opened.map(|()| Self { settings, place })
+    }
+
+    /// Closes what [`ConfigRepository::open_beside`] has opened.
+    pub async fn close(&self) {
+        self.place.close().await;
+    }
+
+    /// All that was configured through the API as a JSON document, with credentials as they are stored.
+    pub fn export(&self) -> Result<String, Error> {
+        document::write(self.snapshot().stored_entries())
+    }
+
+    /// Makes the configuration what a document says; gives how many entries that changes, and the number of the last revision.
+    pub async fn import(&self, text: &[u8]) -> Result<(usize, i64), Error> {
+        let wanted = document::read(text)?;
+        let edit = move |settings: &Settings, environment: &Environment, _: &[StoredEntry]| {
+            let changes = differences(&settings.stored_entries(), &wanted);
+            let count = settings.next_count();
+            let changes: Vec<_> = changes.into_iter().map(|change| change.stamped(count)).collect();
+            let (next, issues) = settings.with_entries(&changes, environment);
+            if issues.is_empty() { Ok((next, changes.len())) } else { Err(Error::invalid(issues)) }
+        };
+        let origin = RequestOrigin {
+            author: Some("import".to_owned()),
+            operation: "import".to_owned(),
+            ..RequestOrigin::default()
+        };
+        origin.scope(self.change_from(None, edit)).await
     }
 
     /// Whether the configuration of these settings is in Postgres, and not any more, or not yet, in files.
@@ -85,16 +128,64 @@ impl ConfigRepository {
         &self,
         edit: impl FnOnce(&Settings, &Environment) -> Result<(Settings, R), Error> + Send + 'static,
     ) -> Result<R, Error> {
+        let edit = move |settings: &Settings, environment: &Environment, _: &[StoredEntry]| edit(settings, environment);
+        self.change_from(None, edit).await.map(|(result, _)| result)
+    }
+
+    /// The same with what entries were after the revision `back_to`; gives the number of the last revision beside the result.
+    async fn change_from<R: Send + 'static>(
+        &self,
+        back_to: Option<i64>,
+        edit: impl FnOnce(&Settings, &Environment, &[StoredEntry]) -> Result<(Settings, R), Error> + Send + 'static,
+    ) -> Result<(R, i64), Error> {
         let (is_recorded, origin, place) = (RequestTrail::is_kept(), RequestOrigin::current(), self.place.clone());
-        let edit = move |settings: &Settings, environment: &Environment| {
-            let (next, result) = edit(settings, environment)?;
+        let edit = move |settings: &Settings, environment: &Environment, older: &[StoredEntry]| {
+            let (next, result) = edit(settings, environment, older)?;
             let changes = if is_recorded { next.changes_since(settings) } else { Vec::new() };
             Ok((next, (result, changes)))
         };
-        let work = |mut turn: SettingsTurn| async move { place.change(&mut turn, origin, edit).await };
-        let (result, changes) = self.settings.exclusively(work).await?;
+        let work = move |mut turn: SettingsTurn| async move { place.change(&mut turn, origin, back_to, edit).await };
+        let ((result, changes), number) = self.settings.exclusively(work).await?;
         RequestTrail::note(changes);
-        Ok(result)
+        Ok((result, number))
+    }
+
+    /// The newest revisions before a number, at most so many.
+    pub async fn revisions(&self, before: i64, limit: i64) -> Result<Vec<ConfigRevision>, Error> {
+        self.place.page(before, limit).await
+    }
+
+    /// A revision, and what it has changed.
+    pub async fn revision(&self, number: i64) -> Result<(ConfigRevision, Vec<ConfigChange>), Error> {
+        let found = self.place.page(number.saturating_add(1), 1).await?.pop();
+        let revision = found.filter(|revision| revision.number == number).ok_or_else(|| unknown(number))?;
+        Ok((revision, self.place.changes(number).await?))
+    }
+
+    /// In what the configuration differs from what it was after a revision.
+    pub async fn changes_after(&self, number: i64) -> Result<Vec<ConfigChange>, Error> {
+        self.place.since(number).await?.ok_or_else(|| unknown(number))
+    }
+
+    /// Makes the configuration what it was after a revision, credentials included; gives the number of the revision that does so, or of the
+    /// last one if nothing has changed since.
+    pub async fn roll_back(&self, number: i64) -> Result<i64, Error> {
+        let edit = move |settings: &Settings, environment: &Environment, older: &[StoredEntry]| {
+            let (next, issues) = settings.with_entries(older, environment);
+            match issues.first() {
+                None => Ok((next, ())),
+                Some(issue) => {
+                    let text = format!("Revision {number} can't be returned to, because it could not be used: {issue}");
+                    Err(Error::new(ErrorKind::Conflict, text))
+                }
+            }
+        };
+        self.change_from(Some(number), edit).await.map(|((), last)| last)
+    }
+
+    /// Forgets all revisions but the newest, as these settings say.
+    pub async fn retain(&self, settings: &StorageSettings) -> Result<(), Error> {
+        self.place.retain(settings.config_max_revisions).await
     }
 
     /// Adds an entry.

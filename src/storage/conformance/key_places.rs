@@ -64,9 +64,9 @@ async fn a_schema_that_is_not_of_this_version_is_told_and_left_alone() {
     let settings = settings(&folder, None, None);
     let stores = Stores::open(&settings, Clock::system()).await.unwrap();
     // As if the server that runs were an earlier version.
-    execute(&folder, "DELETE FROM _sqlx_migrations WHERE version = 9").await;
+    execute(&folder, "DELETE FROM _sqlx_migrations WHERE version = 10").await;
     let text = refusal(&settings).await;
-    assert!(text.contains("older schema (its last migration is 8)") && text.contains("a server is running"), "{text}");
+    assert!(text.contains("older schema (its last migration is 9)") && text.contains("a server is running"), "{text}");
     stores.close().await;
     let future = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
                   VALUES (99, 'future', TRUE, x'00', 0)";

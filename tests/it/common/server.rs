@@ -95,6 +95,7 @@ impl TestServer {
 
     /// [`TestServer::restart`] with these variables besides.
     pub async fn restart_with(mut self, variables: &[(&str, &str)]) -> Self {
+        self.variables.retain(|(name, _)| variables.iter().all(|(changed, _)| name != changed));
         self.variables.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         self.restart().await
     }
@@ -103,6 +104,13 @@ impl TestServer {
     pub async fn stop(self) {
         self.stop.cancel();
         self.serving.await.unwrap();
+    }
+
+    /// Stops the server and gives its data folder, which is there as long as what this returns.
+    pub async fn keep_folder(self) -> Arc<TempDir> {
+        let folder = Arc::clone(&self.folder);
+        self.stop().await;
+        folder
     }
 
     /// Its data folder.

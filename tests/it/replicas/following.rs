@@ -46,6 +46,28 @@ async fn what_is_created_on_one_server_is_used_on_the_other_within_a_second() {
 }
 
 #[tokio::test]
+async fn a_question_that_is_verified_on_one_server_is_known_to_the_other_and_goes_with_its_source() {
+    let database = postgres(&["CREATE TABLE customers (id int PRIMARY KEY, city text)"]).await;
+    let (one, two) = two(&database.url, &[]).await;
+    let source = json!({"name": "shop", "type": "postgres", "url": database.url});
+    one.post(SOURCES.path, &source).await.expect(201);
+    within(SECOND, "shop", async || SOURCES.names(&two, "").await == ["shop"]).await;
+    let question = json!({"question": "How many customers?", "query": "SELECT count(*) AS n FROM customers"});
+    let verified = two.post("/api/datasources/shop/verified", &question).await.expect(201)["verified"].take();
+    let listed = async |at: &str| one.get(at).await.json()["verified"].clone();
+    within(SECOND, "verified", async || listed("/api/datasources/shop/verified").await == json!([verified])).await;
+    let renamed = with(&two.get(&SOURCES.at("shop")).await.expect(200), "name", json!("store"));
+    two.put(&SOURCES.at("shop"), &renamed).await.expect(200);
+    within(SECOND, "renamed", async || listed("/api/datasources/store/verified").await == json!([verified])).await;
+    one.delete(&SOURCES.at("store")).await.expect(200);
+    within(SECOND, "deleted", async || SOURCES.names(&two, "").await.is_empty()).await;
+    assert_eq!(
+        database.count("SELECT count(*) FROM config_entry WHERE section = 'verified' AND body IS NOT NULL").await,
+        0
+    );
+}
+
+#[tokio::test]
 async fn a_change_counts_only_if_nobody_else_has_made_one_whichever_server_it_is_sent_to() {
     let database = postgres(&[]).await;
     let (one, two) = two(&database.url, &[]).await;

@@ -1,3 +1,5 @@
 mod first_use;
 mod following;
+mod history;
 mod outages;
+mod transfer;

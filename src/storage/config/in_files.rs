@@ -1,0 +1,129 @@
+use sqlx::SqliteConnection;
+
+use super::entries::{NewRevision, differences, rows_of, unknown};
+use super::history::{ConfigChange, ConfigRevision, of_files};
+use super::store::ConfigStore;
+use crate::kernel::{Clock, Error, RequestOrigin, Secret};
+use crate::settings::{Environment, Settings, SettingsTurn, StoredEntry};
+use crate::storage::sqlite::{Database, failed};
+
+const ENTRIES: &str = "SELECT section, name, position, body FROM config_entry WHERE body IS NOT NULL";
+const ADD_REVISION: &str =
+    "INSERT INTO config_revision (number, at, author, request_id, operation) VALUES ($1, $2, $3, $4, $5)";
+const ADD_CHANGES: &str = "INSERT INTO config_change (revision, section, name, position, before, after)
+    SELECT $1, given.value ->> 'section', given.value ->> 'name',
+        CASE WHEN given.value ->> 'body' IS NULL THEN old.position ELSE given.value ->> 'position' END,
+        old.body, given.value ->> 'body'
+    FROM jsonb_each($2) AS given LEFT JOIN config_entry AS old
+        ON old.section = given.value ->> 'section' AND old.name = given.value ->> 'name'
+    WHERE old.body IS NOT NULL OR given.value ->> 'body' IS NOT NULL";
+const PUT_ENTRIES: &str = "INSERT INTO config_entry (section, name, position, body, revision)
+    SELECT value ->> 'section', value ->> 'name', value ->> 'position', value ->> 'body', $1 FROM jsonb_each($2) WHERE true
+    ON CONFLICT (section, name) DO UPDATE
+        SET position = excluded.position, body = excluded.body, revision = excluded.revision";
+
+/// The configuration in files, and its history in the embedded database.
+#[derive(Clone, Debug)]
+pub(super) struct ConfigInFiles {
+    pub(super) store: ConfigStore,
+    pub(super) database: Database,
+    pub(super) clock: Clock,
+}
+
+impl ConfigInFiles {
+    /// Records what was done to the files by hand, or by a version that kept no history.
+    pub(super) async fn open(&self, turn: &SettingsTurn) -> Result<(), Error> {
+        let rows: Vec<(String, String, i64, String)> =
+            sqlx::query_as(ENTRIES).fetch_all(self.database.read()).await.map_err(failed(UNREADABLE))?;
+        let entry =
+            |(section, name, position, body)| StoredEntry { section, name, position, text: Some(Secret::new(body)) };
+        let kept: Vec<_> = rows.into_iter().map(entry).collect();
+        let changes = differences(&kept, &turn.settings().stored_entries());
+        if !changes.is_empty() {
+            let origin = RequestOrigin { author: Some("files".to_owned()), ..RequestOrigin::default() };
+            let number = self.record(origin, &changes).await?;
+            tracing::info!(entries = changes.len(), revision = number, "the files of the configuration have changed");
+        }
+        Ok(())
+    }
+
+    /// Changes the settings and the files; the history follows. Gives the number of the last revision beside the result.
+    pub(super) async fn change<R>(
+        &self,
+        turn: &mut SettingsTurn,
+        origin: RequestOrigin,
+        back_to: Option<i64>,
+        edit: impl FnOnce(&Settings, &Environment, &[StoredEntry]) -> Result<(Settings, R), Error> + Send,
+    ) -> Result<(R, i64), Error> {
+        let older = match back_to {
+            Some(number) => self.since(number).await?.ok_or_else(|| unknown(number))?,
+            None => Vec::new(),
+        };
+        let older: Vec<_> = older.into_iter().map(|change| change.before).collect();
+        let (next, result) = edit(turn.settings(), turn.environment(), &older)?;
+        let changes = next.stored_since(turn.settings());
+        if changes.is_empty() {
+            return Ok((result, self.last().await?));
+        }
+        self.store.write_changes(&changes, &next).await?;
+        turn.publish(next);
+        let recorded = self.record(origin, &changes).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a change is made, but the history does not have it before the next start");
+            0
+        });
+        Ok((result, recorded))
+    }
+
+    /// The newest revisions before a number.
+    pub(super) async fn page(&self, before: i64, limit: i64) -> Result<Vec<ConfigRevision>, Error> {
+        let reading = async { of_files::page(&mut *self.database.read().acquire().await?, before, limit).await };
+        reading.await.map_err(failed(UNREADABLE))
+    }
+
+    /// What a revision has changed.
+    pub(super) async fn changes(&self, number: i64) -> Result<Vec<ConfigChange>, Error> {
+        let reading = async { of_files::changes(&mut *self.database.read().acquire().await?, number).await };
+        reading.await.map_err(failed(UNREADABLE))
+    }
+
+    /// What has changed since a revision.
+    pub(super) async fn since(&self, number: i64) -> Result<Option<Vec<ConfigChange>>, Error> {
+        let reading = async { of_files::since(&mut *self.database.read().acquire().await?, number).await };
+        reading.await.map_err(failed(UNREADABLE))
+    }
+
+    /// Forgets all but the newest revisions.
+    pub(super) async fn retain(&self, newest: i64) -> Result<(), Error> {
+        let deleting = async { of_files::retain(&mut *self.database.writer().acquire().await?, newest).await };
+        deleting.await.map_err(failed("could not delete old revisions"))
+    }
+
+    async fn last(&self) -> Result<i64, Error> {
+        let selecting = sqlx::query_scalar("SELECT revision FROM config_head").fetch_one(self.database.read());
+        selecting.await.map_err(failed(UNREADABLE))
+    }
+
+    async fn record(&self, origin: RequestOrigin, changes: &[StoredEntry]) -> Result<i64, Error> {
+        let work = async {
+            let mut tx = self.database.write().await?;
+            let last: i64 = sqlx::query_scalar("SELECT revision FROM config_head").fetch_one(&mut *tx).await?;
+            let revision = NewRevision { number: last.saturating_add(1), at_ms: self.clock.now_ms(), origin };
+            write(&mut tx, &revision, &rows_of(changes)?).await?;
+            tx.commit().await?;
+            Ok(revision.number)
+        };
+        work.await.map_err(failed("could not record a revision of the configuration"))
+    }
+}
+
+const UNREADABLE: &str = "could not read the history of the configuration";
+
+async fn write(connection: &mut SqliteConnection, revision: &NewRevision, rows: &str) -> Result<(), sqlx::Error> {
+    let NewRevision { number, at_ms, origin } = revision;
+    let adding = sqlx::query(ADD_REVISION).bind(number).bind(at_ms).bind(&origin.author);
+    adding.bind(&origin.request_id).bind(&origin.operation).execute(&mut *connection).await?;
+    for sql in [ADD_CHANGES, PUT_ENTRIES] {
+        sqlx::query(sql).bind(number).bind(rows).execute(&mut *connection).await?;
+    }
+    sqlx::query("UPDATE config_head SET revision = $1").bind(number).execute(connection).await.map(|_| ())
+}
