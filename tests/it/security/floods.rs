@@ -208,7 +208,7 @@ async fn bodies_of_a_hundred_megabytes_keep_nobody_waiting() {
             stop.store(true, Ordering::Relaxed);
             assert!(sent.load(Ordering::Relaxed) > 0);
             // What clients keep (256 MB by default), as it grows, and what has not been given back to the system yet.
-            assert!(memory.taken() < 1_000_000_000, "{} bytes are taken", memory.taken());
+            assert!(memory.taken() < 1_300_000_000, "{} bytes are taken", memory.taken());
         }
     }
 }

@@ -68,49 +68,55 @@ async fn an_odd_password_appears_nowhere() {
         ("LLM_DEFAULT_MODEL", "m"),
         ("LLM_PROVIDER", "openai"),
         ("LOG_LEVEL", "trace"),
-        ("POSTGRES_DSN", &url),
         ("HTTPS_PROXY", &proxy),
         ("REDIS_URL", &format!("redis://u:{}@127.0.0.1:9/0", encode(&odd))),
     ];
-    let program = Program::start("serve", folder.path(), &variables).await;
-    let client = &program.client;
     let entry = |name: &str, url: &str| {
         json!({"name": name, "type": "postgres", "url": url, "timeout_seconds": 5,
         "config": {"replica": format!("postgres://u:{odd}@h/x"), "link": format!("https://h/x?api_key={odd}")}})
     };
-    client.post("/api/datasources", &entry("db", &url)).await.expect(201);
     let wrong = url.replace(database.reader(), database.account());
-    client.post("/api/datasources", &entry("wrong", &wrong)).await.expect(201);
     let raw = database.reader_url.replace(database.password(), &odd);
-    client.post("/api/datasources", &entry("raw", &raw)).await.expect(422);
     let mut replies = Vec::new();
-    for name in ["db", "wrong"] {
-        let names = [("{name}", name), ("{user_id}", "ada"), ("{id}", "none")];
-        let body = |path: &str| match path {
-            "/api/datasources" | "/api/datasources/db" | "/api/datasources/wrong" => entry(name, &raw),
-            _ => {
-                json!({"prompt": "SELECT id FROM orders", "query": "SELECT id FROM orders", "role": "user", "content": "hi",
-                "metadata": {"use_cache": false, "datasource": name}})
-            }
-        };
-        replies.extend(replies_of_all(client, &names, body).await);
-        for event in
-            client.chat_events(&json!({"prompt": "SELECT id FROM orders", "metadata": {"use_cache": false}})).await
-        {
-            assert!(!PIECES.iter().any(|piece| event.data.to_string().contains(piece)), "{event:?}");
+    // With a Postgres that can't be used nothing can be configured, but what was before is there.
+    for dsn in [None, Some(("POSTGRES_DSN", url.as_str()))] {
+        let all: Vec<_> = variables.iter().copied().chain(dsn).collect();
+        let program = Program::start("serve", folder.path(), &all).await;
+        let client = &program.client;
+        if dsn.is_none() {
+            client.post("/api/datasources", &entry("db", &url)).await.expect(201);
+            client.post("/api/datasources", &entry("wrong", &wrong)).await.expect(201);
+            client.post("/api/datasources", &entry("raw", &raw)).await.expect(422);
         }
-    }
-    let asked = client.post("/api/datasources/db/query", &json!({"query": "SELECT 1 AS a"})).await.expect(200);
-    assert_eq!(asked["data"], json!([{"a": 1}]), "the password was used");
-    for path in ["/v1/executions?limit=200", "/metrics", "/api/monitoring/logs?limit=1000", "/api/memory/health"] {
-        replies.push((path.to_owned(), client.get(path).await));
+        for name in ["db", "wrong"] {
+            let names = [("{name}", name), ("{user_id}", "ada"), ("{id}", "none")];
+            let body = |path: &str| match path {
+                "/api/datasources" | "/api/datasources/db" | "/api/datasources/wrong" => entry(name, &raw),
+                _ => {
+                    json!({"prompt": "SELECT id FROM orders", "query": "SELECT id FROM orders", "role": "user", "content": "hi",
+                    "metadata": {"use_cache": false, "datasource": name}})
+                }
+            };
+            replies.extend(replies_of_all(client, &names, body).await);
+            for event in
+                client.chat_events(&json!({"prompt": "SELECT id FROM orders", "metadata": {"use_cache": false}})).await
+            {
+                assert!(!PIECES.iter().any(|piece| event.data.to_string().contains(piece)), "{event:?}");
+            }
+        }
+        let asked = client.post("/api/datasources/db/query", &json!({"query": "SELECT 1 AS a"})).await.expect(200);
+        assert_eq!(asked["data"], json!([{"a": 1}]), "the password was used");
+        for path in ["/v1/executions?limit=200", "/metrics", "/api/monitoring/logs?limit=1000", "/api/memory/health"] {
+            replies.push((path.to_owned(), client.get(path).await));
+        }
+        let log = program.log();
+        assert_eq!(log.lines().find(|line| PIECES.iter().any(|piece| line.contains(piece))), None);
+        program.kill();
     }
     for (whose, reply) in &replies {
         let all = format!("{} {:?}", reply.text, reply.headers);
         assert!(!PIECES.iter().any(|piece| all.contains(piece)), "{whose}: {}", reply.text);
     }
-    let log = program.log();
-    assert_eq!(log.lines().find(|line| PIECES.iter().any(|piece| line.contains(piece))), None);
     let checked =
         Program::run("check-config", folder.path(), &[("DATASOURCES", &json!({"d": entry("d", &raw)}).to_string())]);
     let said = String::from_utf8_lossy(&checked.stderr).into_owned();
@@ -128,33 +134,40 @@ async fn the_key_appears_nowhere() {
         ("LLM_PROVIDER", "openai"),
         ("LLM_API_KEY", "sk-canary-7f3a9c-of-the-environment"),
         ("LOG_LEVEL", "trace"),
-        ("POSTGRES_DSN", "postgres://u:sk-canary-7f3a9c@db/x"),
         ("REDIS_URL", "redis://:sk-canary-7f3a9c@cache/0"),
     ];
-    let program = Program::start("serve", folder.path(), &variables).await;
-    let client = &program.client;
-
     let mut replies = Vec::new();
-    for _ in 0..3 {
-        let names = [("{user_id}", "ada"), ("{id}", "none")];
-        let body = |path: &str| match path {
-            "/api/llm/config" => json!({"api_key": CANARY, "temperature": 9}),
-            _ => json!({"prompt": "hello", "role": "user", "content": "hi", "metadata": {"use_cache": false}}),
-        };
-        let all = replies_of_all(client, &names, body).await;
-        // A 422 quotes the wrong value, which is the temperature, not the key.
-        assert!(all.iter().any(|(whose, reply)| whose == "PUT /api/llm/config" && reply.status == 422));
-        replies.extend(all);
-        replies.push((
-            "PUT".to_owned(),
-            client.put("/api/llm/config", &json!({"api_key": CANARY, "temperature": 0.5})).await,
-        ));
-        client.chat_events(&json!({"prompt": "stream it", "user_id": "ada"})).await;
-        for event in client.chat_events(&json!({"prompt": "again", "metadata": {"use_cache": false}})).await {
-            assert!(!event.data.to_string().contains(CANARY), "{event:?}");
+    // With a Postgres that is away nothing can be configured, but what was before is there.
+    for (dsn, rounds) in [(None, 3), (Some(("POSTGRES_DSN", "postgres://u:sk-canary-7f3a9c@db/x")), 1)] {
+        let all: Vec<_> = variables.iter().copied().chain(dsn).collect();
+        let program = Program::start("serve", folder.path(), &all).await;
+        let client = &program.client;
+        for _ in 0..rounds {
+            let names = [("{user_id}", "ada"), ("{id}", "none")];
+            let body = |path: &str| match path {
+                "/api/llm/config" => json!({"api_key": CANARY, "temperature": 9}),
+                _ => json!({"prompt": "hello", "role": "user", "content": "hi", "metadata": {"use_cache": false}}),
+            };
+            let all = replies_of_all(client, &names, body).await;
+            // A 422 quotes the wrong value, which is the temperature, not the key.
+            let expected = if dsn.is_none() { 422 } else { 503 };
+            assert!(all.iter().any(|(whose, reply)| whose == "PUT /api/llm/config" && reply.status == expected));
+            replies.extend(all);
+            replies.push((
+                "PUT".to_owned(),
+                client.put("/api/llm/config", &json!({"api_key": CANARY, "temperature": 0.5})).await,
+            ));
+            client.chat_events(&json!({"prompt": "stream it", "user_id": "ada"})).await;
+            for event in client.chat_events(&json!({"prompt": "again", "metadata": {"use_cache": false}})).await {
+                assert!(!event.data.to_string().contains(CANARY), "{event:?}");
+            }
         }
+        replies.push(("GET /v1/executions".into(), client.get("/v1/executions?limit=200").await));
+        let log = program.log();
+        assert!(log.contains("served"));
+        assert_eq!(log.lines().find(|line| line.contains(CANARY)), None);
+        program.kill();
     }
-    replies.push(("GET /v1/executions".into(), client.get("/v1/executions?limit=200").await));
     assert!(llm.chats().iter().any(|seen| seen.headers["authorization"].contains(CANARY)), "the key was used");
     for (whose, reply) in &replies {
         assert!(
@@ -163,10 +176,6 @@ async fn the_key_appears_nowhere() {
             reply.text
         );
     }
-    let log = program.log();
-    assert!(log.contains("served"));
-    let line = log.lines().find(|line| line.contains(CANARY));
-    assert_eq!(line, None);
 
     let stored = folder.path().join("data/config/llm.json");
     assert!(std::fs::read_to_string(&stored).unwrap().contains(CANARY), "the store itself must have it");
