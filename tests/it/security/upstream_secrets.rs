@@ -36,7 +36,9 @@ fn parrot(seen: &Seen, key: &str) -> Vec<Act> {
 
 /// Whether a text holds anything of a secret that would help.
 fn gives_away(text: &str) -> bool {
-    [&KEY[..12], &TOKEN[..12], &PASSWORD[..12], "4b1e", "p%40ssword"].iter().any(|part| text.contains(part))
+    // Long enough that no id has them by chance.
+    let parts = [&KEY[..12], &TOKEN[..12], &PASSWORD[..12], "4b1e\"quo", "4b1e\\\"quo", "p%40ssword"];
+    parts.iter().any(|part| text.contains(part))
 }
 
 fn heard(frames: &[Frame]) -> String {
