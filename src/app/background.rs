@@ -9,7 +9,7 @@ use crate::kernel::{BackgroundTask, Caller, Deadline};
 use crate::llm::{ChatRequest, LlmClient};
 use crate::memory::Summarizer;
 use crate::settings::{SharedSettings, StorageSettings};
-use crate::storage::{ConfigRepository, Stores};
+use crate::storage::{ConfigRepository, ConfigService, Stores};
 
 /// How often expired conversations and cached answers are deleted.
 const PURGE_INTERVAL: Duration = Duration::from_secs(60);
@@ -24,6 +24,8 @@ pub(super) async fn spawn(shared: &Shared, modules: &Modules) -> Vec<BackgroundT
     let storage = settings.snapshot().storage.clone();
     let (limits, live, client) = (client.clone(), settings.clone(), client.clone());
     let (summarizer, watched) = (modules.summarizer.clone(), modules.monitoring.clone());
+    let (sources, tools_open) = (datasources.clone(), tools.clone());
+    let (of_sources, of_tools) = (settings.clone(), settings.clone());
     let mut tasks = identity.start();
     tasks.extend(stores.start());
     tasks.extend(config.start());
@@ -34,6 +36,8 @@ pub(super) async fn spawn(shared: &Shared, modules: &Modules) -> Vec<BackgroundT
             write_summaries(summarizer.clone(), settings.clone(), client.clone())
         }),
         BackgroundTask::spawn("llm_limits", move || limits.clone().watch_limits(live.clone())),
+        BackgroundTask::spawn("stale_sources", move || close_stale(sources.clone(), of_sources.clone())),
+        BackgroundTask::spawn("stale_tools", move || close_stale(tools_open.clone(), of_tools.clone())),
         BackgroundTask::spawn("monitoring", move || watched.clone().run_probes()),
         BackgroundTask::spawn("embeddings", move || embedder.clone().run()),
         BackgroundTask::spawn("grounding", move || refresher.clone().run()),
@@ -51,6 +55,16 @@ async fn purge(stores: Stores, config: ConfigRepository, settings: Arc<StorageSe
             }
         }
     }
+}
+
+/// Closes what a service has opened to resources whenever they change, whoever changes them. Never ends.
+async fn close_stale(service: impl ConfigService, settings: SharedSettings) {
+    let mut changes = settings.subscribe();
+    while changes.changed().await.is_ok() {
+        let now = changes.borrow_and_update().clone();
+        service.close_stale(&now);
+    }
+    std::future::pending().await
 }
 
 /// Lends the memory module a model to write summaries with.

@@ -37,8 +37,10 @@ impl ConfigService for DataSourceService {
         &self.config
     }
 
-    fn forget(&self, name: &str) {
-        self.sql.evict(name);
+    fn close_stale(&self, settings: &Settings) {
+        let is_current =
+            |name: &str, version: &str| settings.datasources.get(name).is_some_and(|source| source.version == version);
+        self.sql.retain(is_current);
     }
 }
 

@@ -62,8 +62,10 @@ impl ConfigService for ToolService {
         &self.config
     }
 
-    fn forget(&self, name: &str) {
-        self.runtime.mcp.forget(name);
+    fn close_stale(&self, settings: &Settings) {
+        let is_current =
+            |name: &str, version: &str| settings.tools.get(name).is_some_and(|tool| tool.version == version);
+        self.runtime.mcp.retain(is_current);
     }
 }
 

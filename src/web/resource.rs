@@ -128,7 +128,6 @@ macro_rules! resource_routes {
         ) -> Result<JsonReply<$changed>, ApiError> {
             let config = service.config();
             let entry = config.update::<$settings>(name.to_string(), expected, body.into_object()?).await?;
-            service.forget(name.as_str());
             let message = format!(concat!($label, " '{}' updated successfully"), name);
             let version = entry.version.clone();
             Ok(JsonReply::ok($changed { success: true, message, $field: entry }).tagged(version))
@@ -148,7 +147,6 @@ macro_rules! resource_routes {
             IfMatch(expected): IfMatch,
         ) -> Result<JsonReply<$deleted>, ApiError> {
             service.config().remove::<$settings>(name.to_string(), expected).await?;
-            service.forget(name.as_str());
             let message = format!(concat!($label, " '{}' deleted successfully"), name);
             Ok(JsonReply::ok($deleted { success: true, message }))
         }

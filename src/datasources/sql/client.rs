@@ -125,10 +125,15 @@ impl SqlClient {
         Ok((pool, permit))
     }
 
-    /// Closes the pool of a source that has changed or is no more.
-    pub(crate) fn evict(&self, name: &str) {
-        let evicted = self.0.pools.lock().shift_remove(name);
-        evicted.into_iter().for_each(|entry| entry.pool.close());
+    /// Closes the pools of sources that have changed or are no more: all but those of these names and versions.
+    pub(crate) fn retain(&self, is_current: impl Fn(&str, &str) -> bool) {
+        self.0.pools.lock().retain(|name, entry| {
+            let is_kept = is_current(name, &entry.version);
+            if !is_kept {
+                entry.pool.clone().close();
+            }
+            is_kept
+        });
     }
 }
 

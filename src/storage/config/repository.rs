@@ -37,8 +37,8 @@ pub trait ConfigService {
         self.config().settings.usable_by(self.snapshot(), caller)
     }
 
-    /// Closes what was opened to a resource that has been changed or removed.
-    fn forget(&self, _name: &str) {}
+    /// Closes what was opened to resources that are not in these settings, or not any more as they were.
+    fn close_stale(&self, _settings: &Settings) {}
 }
 
 impl ConfigRepository {

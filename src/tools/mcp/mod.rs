@@ -160,9 +160,9 @@ impl McpClient {
         check.with("transport", transport)
     }
 
-    /// Lets go of what is kept for a tool of this name, which is no more. Calls that are under way come to their end.
-    pub(super) fn forget(&self, name: &str) {
-        self.servers.forget(name);
+    /// Lets go of what is kept for tools but those of these names and versions. Calls that are under way come to their end.
+    pub(super) fn retain(&self, is_current: impl Fn(&str, &str) -> bool) {
+        self.servers.retain(is_current);
     }
 
     /// Ends all connections and the processes behind them.

@@ -68,9 +68,9 @@ impl McpServerPool {
         }))
     }
 
-    /// Lets go of what is kept for a tool of this name. Calls that are under way come to their end.
-    pub(super) fn forget(&self, name: &str) {
-        self.kept.lock().retain(|(kept, _), _| kept != name);
+    /// Lets go of what is kept for tools but those of these names and versions. Calls that are under way come to their end.
+    pub(super) fn retain(&self, is_current: impl Fn(&str, &str) -> bool) {
+        self.kept.lock().retain(|(name, version), _| is_current(name, version));
     }
 
     /// Ends all connections and the processes behind them, and connects no more.
@@ -167,7 +167,7 @@ mod tests {
         drop(first);
         assert!(token.is_cancelled());
 
-        servers.forget("a");
+        servers.retain(|name, _| name != "a");
         assert_eq!((count(&servers), second.end.is_cancelled()), (1, false));
         servers.close().await;
         assert!(second.end.is_cancelled() && servers.get_or_insert(&latter).end.is_cancelled());

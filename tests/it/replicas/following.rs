@@ -46,6 +46,34 @@ async fn what_is_created_on_one_server_is_used_on_the_other_within_a_second() {
 }
 
 #[tokio::test]
+async fn what_a_server_has_opened_to_a_source_is_closed_whoever_changes_it() {
+    let (database, shop) = (postgres(&[]).await, postgres(&[]).await);
+    let (one, two) = two(&database.url, &[]).await;
+    let source = json!({"name": "shop", "type": "postgres", "url": shop.url});
+    one.post(SOURCES.path, &source).await.expect(201);
+    within(SECOND, "shop", async || SOURCES.names(&two, "").await == ["shop"]).await;
+    let ask = async |server: &TestServer| {
+        server.post("/api/datasources/shop/query", &json!({"query": "SELECT 1"})).await.expect(200);
+    };
+    let changes = [
+        ("PUT", with(&source, "timeout_seconds", json!(7))),
+        ("PUT", with(&source, "enabled", json!(false))),
+        ("DELETE", Value::Null),
+    ];
+    for (method, body) in changes {
+        ask(&one).await;
+        ask(&two).await;
+        assert_eq!(shop.sessions().await, 2);
+        one.send_if("if-match", "*", method, &SOURCES.at("shop"), &body).await.expect(200);
+        within(SECOND, "closed", async || shop.sessions().await == 0).await;
+        if body["enabled"] == false {
+            one.post("/api/config/rollback", &json!({"revision": 2})).await.expect(200);
+            within(SECOND, "enabled", async || two.get(&SOURCES.at("shop")).await.expect(200)["enabled"] == true).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_question_that_is_verified_on_one_server_is_known_to_the_other_and_goes_with_its_source() {
     let database = postgres(&["CREATE TABLE customers (id int PRIMARY KEY, city text)"]).await;
     let (one, two) = two(&database.url, &[]).await;
