@@ -37,6 +37,8 @@ const MAX_BUFFER_BYTES: usize = 128 * 1024;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
 /// Connections that wait to be accepted: hundreds come at once when clients come back. The system has a bound of its own (somaxconn).
 const BACKLOG: u32 = 4096;
+/// How long a connection that is open when the server stops may take for its first request.
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 /// Pause after a failure to accept.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 /// Longest wait for background work once requests have ended.
@@ -75,7 +77,11 @@ pub async fn serve(listeners: Vec<TcpListener>, app: App, stop: impl Future<Outp
         () = stop => {}
         _ = join_all(listeners.iter().map(|listener| serving.accept_all(listener, &connections))) => {}
     }
-    drop(listeners);
+    for listener in listeners {
+        serving.accept_waiting(listener, &connections).await;
+    }
+    // A connection without a request would be closed, one that is on its way or not.
+    connections.first_requests(FIRST_REQUEST_TIMEOUT).await;
     serving.stopping.cancel();
     app.monitoring.stop();
     let grace = settings.shutdown_grace;
@@ -122,13 +128,31 @@ impl HttpServer {
     async fn accept_all(&self, listener: &TcpListener, connections: &Connections) {
         loop {
             let (stream, address) = accept(listener).await;
-            let close = self.cut.child_token();
-            match connections.admit(address.ip(), close.clone()).await {
-                Ok(admission) => self.serve(stream, PeerAddress(address.ip()), admission, close),
-                // A handshake would be more work than the request that is refused.
-                Err(_) if self.tls.is_some() => {}
-                Err(refusal) => self.refusals.send(stream, refusal, &self.tasks),
+            self.admit(stream, address, connections).await;
+        }
+    }
+
+    /// Accepts the connections that wait for it, and no more. To their clients they are open already, with a request sent perhaps, which
+    /// would be lost with the listener.
+    async fn accept_waiting(&self, listener: TcpListener, connections: &Connections) {
+        // Asked itself, the system knows of each; the runtime only of those that it was told of.
+        let Ok(listener) = listener.into_std() else { return };
+        while let Ok((stream, address)) = listener.accept() {
+            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+            match stream {
+                Ok(stream) => self.admit(without_delay(stream), address, connections).await,
+                Err(error) => tracing::debug!(%error, "a connection could not be served"),
             }
+        }
+    }
+
+    async fn admit(&self, stream: TcpStream, address: SocketAddr, connections: &Connections) {
+        let close = self.cut.child_token();
+        match connections.admit(address.ip(), close.clone()).await {
+            Ok(admission) => self.serve(stream, PeerAddress(address.ip()), admission, close),
+            // A handshake would be more work than the request that is refused.
+            Err(_) if self.tls.is_some() => {}
+            Err(refusal) => self.refusals.send(stream, refusal, &self.tasks),
         }
     }
 
@@ -212,17 +236,19 @@ async fn answer(
     Ok(reply.map(|body| TrackedBody { body, connection, side: BodySide::Reply }))
 }
 
+/// Small frames of a stream would wait for the acknowledgement of the one before.
+fn without_delay(stream: TcpStream) -> TcpStream {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY could not be set");
+    }
+    stream
+}
+
 /// The next connection.
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, address)) => {
-                // Without this, small frames of a stream wait for the acknowledgement of the one before.
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "TCP_NODELAY could not be set");
-                }
-                return (stream, address);
-            }
+            Ok((stream, address)) => return (without_delay(stream), address),
             Err(error) => {
                 // Out of file descriptors, or a client that has gone already: neither ends the server.
                 tracing::warn!(%error, "a connection could not be accepted");

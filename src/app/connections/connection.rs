@@ -32,6 +32,8 @@ pub(in crate::app) struct ClientConnection {
 struct ConnectionState {
     phase: ConnectionPhase,
     since: Instant,
+    /// Whether no request has come yet.
+    is_new: bool,
     /// Whether the reply has been made; it may not be sent yet.
     is_answered: bool,
     /// Bytes of a request that is still coming or worked on.
@@ -78,6 +80,7 @@ impl ClientConnection {
         let state = ConnectionState {
             phase: ConnectionPhase::Idle,
             since: now,
+            is_new: true,
             is_answered: false,
             received: 0,
             reply: 0,
@@ -109,7 +112,7 @@ impl ClientConnection {
             if !has_body {
                 state.received = 0;
             }
-            state.is_answered = false;
+            (state.is_new, state.is_answered) = (false, false);
         });
     }
 
@@ -153,6 +156,11 @@ impl ClientConnection {
                 state.enter(ConnectionPhase::Idle);
             }
         });
+    }
+
+    /// Whether its first request is still to come.
+    pub(super) fn is_new(&self) -> bool {
+        self.state.lock().is_new
     }
 
     /// Idle: without a request.

@@ -22,6 +22,8 @@ pub(super) use tracked_body::{BodySide, TrackedBody};
 
 /// Pause before another connection is closed because the last one has not made room yet.
 const EVICTION_INTERVAL: Duration = Duration::from_millis(50);
+/// How often to look whether first requests have come.
+const FIRST_REQUEST_POLL: Duration = Duration::from_millis(5);
 /// Shortest time between two lines in the log about limits.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -97,6 +99,17 @@ impl Connections {
         let connection = Arc::new(ClientConnection::new(client, close, table.clone()));
         table.open.lock().connections.entry(client).or_default().push(Arc::clone(&connection));
         Ok(Admission { connection, table, _slot: slot })
+    }
+
+    /// Done once the first request of every connection has come, or after this time.
+    pub(super) async fn first_requests(&self, limit: Duration) {
+        let are_new = || self.0.open.lock().connections.values().flatten().any(|connection| connection.is_new());
+        let waiting = async {
+            while are_new() {
+                tokio::time::sleep(FIRST_REQUEST_POLL).await;
+            }
+        };
+        drop(tokio::time::timeout(limit, waiting).await);
     }
 
     /// A place for a connection. Waits only for one that was told to close, so that whoever accepts goes on.

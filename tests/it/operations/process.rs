@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::common::upstream::openai;
 use crate::common::{Program, Upstream};
@@ -130,6 +132,35 @@ async fn a_stop_signal_lets_a_stream_finish_and_ends_it_after_the_grace_period()
     assert_eq!(program.wait(), Some(0));
     let took = started.elapsed();
     assert!(took > Duration::from_millis(500) && took < Duration::from_secs(10), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_open_when_the_server_stops_is_answered() {
+    const REQUEST: &[u8] = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let folder = TempDir::new().unwrap();
+    let server = Program::start("demo", folder.path(), &[]).await;
+    let connect = async || TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
+    // Accepted by the server, and silent until it stops.
+    let mut silent = connect().await;
+    server.client.get("/livez").await.expect(200);
+    // Accepted by the system only: the server stands still.
+    server.signal("STOP");
+    let mut waiting = Vec::new();
+    for _ in 0..50 {
+        let mut stream = connect().await;
+        stream.write_all(REQUEST).await.unwrap();
+        waiting.push(stream);
+    }
+    server.signal("TERM");
+    server.signal("CONT");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    silent.write_all(REQUEST).await.unwrap();
+    for mut stream in waiting.into_iter().chain([silent]) {
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).await.unwrap();
+        assert!(reply.starts_with("HTTP/1.1 200 "), "{reply:?}");
+    }
+    assert_eq!(server.wait(), Some(0));
 }
 
 #[tokio::test]
