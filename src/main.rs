@@ -50,6 +50,9 @@ enum Command {
     /// Write what was configured through the API to a file, or read it from one
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Encrypt the credentials of what was configured through the API
+    #[command(subcommand)]
+    Secrets(SecretsCommand),
     /// Make, list and revoke keys of the API, whether a server is running or not
     #[command(subcommand)]
     Key(KeyCommand),
@@ -70,6 +73,13 @@ enum ConfigCommand {
         /// The file
         file: PathBuf,
     },
+}
+
+#[derive(Subcommand)]
+enum SecretsCommand {
+    /// Encrypt them with `SECRETS_KEY`, also those that are in clear or encrypted with one of `SECRETS_KEYS_OLD`; without `SECRETS_KEY`
+    /// decrypt them. With Postgres servers may be running
+    Rotate,
 }
 
 #[derive(Subcommand)]
@@ -158,6 +168,12 @@ async fn run(command: Command) -> Result<ExitCode, StartError> {
                 ExitCode::FAILURE
             }));
         }
+        Command::Secrets(SecretsCommand::Rotate) => {
+            return Ok(app::rotate_secrets(load()?).await.and_then(say).unwrap_or_else(|error| {
+                telemetry::print_fatal(&error.to_string());
+                ExitCode::FAILURE
+            }));
+        }
         Command::Key(command) => {
             let loaded = load()?;
             return Ok(run_key(command, &loaded.settings.storage).await.unwrap_or_else(|error| {
@@ -181,6 +197,10 @@ async fn run_config(command: ConfigCommand, loaded: LoadedSettings) -> Result<Ex
         ConfigCommand::Export => app::export_config(loaded).await?,
         ConfigCommand::Import { file } => app::import_config(loaded, &file).await?,
     };
+    say(said)
+}
+
+fn say(said: String) -> Result<ExitCode, Error> {
     writeln!(io::stdout(), "{said}")
         .map_err(|error| Error::internal_public("can't write to standard output", error))?;
     Ok(ExitCode::SUCCESS)

@@ -1,8 +1,8 @@
 use std::path::Path;
 
-use crate::kernel::{Clock, Error};
+use crate::kernel::{Clock, Error, ErrorKind};
 use crate::settings::{LoadedSettings, SharedSettings};
-use crate::storage::ConfigRepository;
+use crate::storage::{ConfigRepository, Renewal};
 
 /// All that was configured through the API, as JSON.
 pub async fn export_config(loaded: LoadedSettings) -> Result<String, Error> {
@@ -18,6 +18,20 @@ pub async fn import_config(loaded: LoadedSettings, file: &Path) -> Result<String
         0 => format!("nothing to change; the last revision is {revision}"),
         count => format!("{count} entries changed, as revision {revision}"),
     })
+}
+
+/// Encrypts the credentials of what was configured through the API with the current key, or decrypts them if there is none; says what
+/// that has changed. The error names entries that can't be decrypted, once all others are done.
+pub async fn rotate_secrets(loaded: LoadedSettings) -> Result<String, Error> {
+    let Renewal { entries, changes, left_changes, left } =
+        with_config(loaded, async |config| config.rotate().await).await?;
+    let said = format!("{entries} entries and {changes} changes of the history were encrypted anew");
+    if left.is_empty() && left_changes == 0 {
+        return Ok(said);
+    }
+    let left = left.join("; ");
+    let said = format!("{said}; {left_changes} changes of the history can't be decrypted, and these entries: [{left}]");
+    Err(Error::new(ErrorKind::Conflict, said))
 }
 
 /// Does something with the configuration and closes it.

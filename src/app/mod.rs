@@ -20,7 +20,7 @@ mod tls;
 mod write_timeout;
 
 pub use build::{App, Platform, StartError, load_settings};
-pub use config::{export_config, import_config};
+pub use config::{export_config, import_config, rotate_secrets};
 pub use evaluate::evaluate;
 pub use healthcheck::healthcheck;
 pub use keys::{CreatedKey, create_key, list_keys, revoke_key};

@@ -40,6 +40,11 @@ tokio::task_local! {
 }
 
 impl RequestOrigin {
+    /// Of what no request asks for, but this author.
+    pub fn by(author: &str) -> Self {
+        Self { author: Some(author.to_owned()), ..Self::default() }
+    }
+
     /// Does the work of this request.
     pub async fn scope<F: Future>(self, work: F) -> F::Output {
         ORIGIN.scope(self, work).await

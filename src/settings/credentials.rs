@@ -2,7 +2,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use percent_encoding::percent_decode_str;
 
-use super::{Catalog, Environment, OutboundSettings, Resource, Settings};
+use super::{Catalog, Environment, Keyring, OutboundSettings, Resource, Settings};
 use crate::kernel::{Secret, SecretUrl};
 
 /// Every credential that the server knows.
@@ -15,9 +15,10 @@ pub(super) fn credentials(settings: &Settings, environment: &Environment) -> Vec
         .chain(settings.llm.effective().api_key.clone())
         .chain(OutboundSettings::PROXIES.iter().filter_map(|name| environment.get(name)).flat_map(of_proxy))
         .chain(
-            ["AUTH_SECRET_KEY", "AUTH_BOOTSTRAP_KEY"]
+            ["AUTH_SECRET_KEY", "AUTH_BOOTSTRAP_KEY", "SECRETS_KEY"]
                 .into_iter()
                 .filter_map(|name| environment.get(name))
+                .chain(environment.get("SECRETS_KEYS_OLD").into_iter().flat_map(Keyring::split))
                 .map(Secret::new),
         )
         .chain(settings.auth.jwks_url.iter().flat_map(SecretUrl::secrets))

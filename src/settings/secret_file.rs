@@ -7,7 +7,7 @@ use super::text_file::read_text;
 use crate::kernel::FieldIssue;
 
 /// The variables that are a credential or may hold one.
-pub(super) const SECRETS: [&str; 20] = [
+pub(super) const SECRETS: [&str; 22] = [
     "LLM_API_KEY",
     "LLM_BASE_URL",
     "REDIS_URL",
@@ -24,6 +24,8 @@ pub(super) const SECRETS: [&str; 20] = [
     "AUTH_SECRET_KEY",
     "AUTH_BOOTSTRAP_KEY",
     "AUTH_JWKS_URL",
+    "SECRETS_KEY",
+    "SECRETS_KEYS_OLD",
     "HTTPS_PROXY",
     "HTTP_PROXY",
     "ALL_PROXY",
@@ -132,7 +134,7 @@ mod tests {
 
     #[test]
     fn every_variable_that_may_hold_a_credential_may_stand_in_a_file() {
-        let ends = ["_KEY", "_TOKEN", "_PASSWORD", "_URL", "_DSN", "_PROXY", "AGENTS", "SOURCES", "TOOLS"];
+        let ends = ["_KEY", "_KEYS_OLD", "_TOKEN", "_PASSWORD", "_URL", "_DSN", "_PROXY", "AGENTS", "SOURCES", "TOOLS"];
         let may_hold = |name: &&str| *name != "TLS_KEY" && ends.iter().any(|end| name.ends_with(end));
         // TLS_KEY is the path of a file as it is.
         for name in variable_names().into_iter().filter(may_hold) {

@@ -1,8 +1,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Environment;
 use super::database_url::{DatabaseEngine, DatabaseUrl, RedisUrl, UrlReach};
+use super::{Environment, Keyring};
 use crate::kernel::{Fields, Secret, SecretUrl};
 
 /// Where state lives.
@@ -22,6 +22,8 @@ pub struct StorageSettings {
     pub redis_url: Option<Secret>,
     /// `POSTGRES_DSN`, or one built from `POSTGRES_HOST` and its companions.
     pub postgres_dsn: Option<Secret>,
+    /// `SECRETS_KEY` and `SECRETS_KEYS_OLD`: what encrypts the credentials in it.
+    pub keyring: Keyring,
 }
 
 const DATA_DIR: &str = "data";
@@ -42,6 +44,7 @@ impl StorageSettings {
             config_max_revisions: env.int_or("CONFIG_MAX_REVISIONS", 1000, 1..=1_000_000),
             redis_url: read_redis(env),
             postgres_dsn: read_postgres(env),
+            keyring: Keyring::read(env),
         }
     }
 }

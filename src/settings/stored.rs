@@ -7,7 +7,7 @@ use super::{
     AgentSettings, Catalog, DataSourceSettings, Environment, LiveSection, LlmSection, Section, Settings, StoredEntry,
     ToolSettings, VerifiedQuestions,
 };
-use crate::kernel::{FieldIssue, Secret};
+use crate::kernel::{Error, FieldIssue, Secret};
 
 /// Sections whose entries tell in which revision they were written.
 const COUNTED: [&str; 3] =
@@ -77,15 +77,23 @@ impl Settings {
     }
 
     /// What the file of a section has of these settings; `None` if nothing is stored of it.
-    pub fn file_text(&self, section: &str) -> Option<String> {
+    pub fn file_text(&self, section: &str) -> Result<Option<String>, Error> {
+        let keyring = &self.storage.keyring;
         match section {
-            LlmSection::NAME => self.llm.stored_text(),
-            Catalog::<AgentSettings>::NAME => self.agents.stored_text(),
-            Catalog::<DataSourceSettings>::NAME => self.datasources.stored_text(),
-            Catalog::<ToolSettings>::NAME => self.tools.stored_text(),
-            VerifiedQuestions::NAME => self.verified.stored_text(),
-            _ => None,
+            LlmSection::NAME => self.llm.stored_text(keyring),
+            Catalog::<AgentSettings>::NAME => self.agents.stored_text(keyring),
+            Catalog::<DataSourceSettings>::NAME => self.datasources.stored_text(keyring),
+            Catalog::<ToolSettings>::NAME => self.tools.stored_text(keyring),
+            VerifiedQuestions::NAME => self.verified.stored_text(keyring),
+            _ => Ok(None),
         }
+    }
+
+    /// What is stored in files and could not be decrypted, so that it is left out.
+    pub fn undecrypted(&self) -> Vec<FieldIssue> {
+        let of_llm = self.llm.undecrypted().into_iter();
+        let entries = of_llm.chain(self.agents.undecrypted()).chain(self.datasources.undecrypted());
+        entries.chain(self.tools.undecrypted()).filter_map(StoredEntry::undecrypted).collect()
     }
 
     /// The count of the next change.

@@ -1,10 +1,13 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::kernel::{FieldIssue, JsonReader, Secret, Segment};
+use super::stored_json::{find_encrypted, may_be_encrypted};
+use crate::kernel::{FieldIssue, JsonReader, Secret, Segment, encrypted_by};
 
 /// The text of an entry of a file or a variable that was removed through the API.
 pub(super) const REMOVED: &str = "null";
+/// The section of verified questions, which have no credentials.
+pub(super) const VERIFIED: &str = "verified";
 /// The member that tells when it was written.
 pub(super) const REVISION: &str = "revision";
 
@@ -33,6 +36,11 @@ impl StoredEntry {
         self.text.as_ref().is_some_and(|text| text.expose() == REMOVED)
     }
 
+    /// Whether it may have credentials.
+    pub(super) fn has_credentials(&self) -> bool {
+        self.section != VERIFIED
+    }
+
     /// Nothing under this name, where something was.
     pub(super) fn gone(section: &str, name: &str) -> Self {
         Self { section: section.to_owned(), name: name.to_owned(), position: 0, text: None }
@@ -57,6 +65,24 @@ impl StoredEntry {
                 read.map(Some).map_err(|error| self.issue(format!("can't be read: {error}")))
             }
         }
+    }
+
+    /// What is wrong with it if part of it is encrypted still.
+    pub fn undecrypted(&self) -> Option<FieldIssue> {
+        let text = self.text.as_ref()?.expose();
+        if !self.has_credentials() || !may_be_encrypted(text) {
+            return None;
+        }
+        let value: Value = JsonReader::stored().read(text.as_bytes()).ok()?;
+        let id = find_encrypted(&value).and_then(encrypted_by)?;
+        Some(self.issue(format!(
+            "can't be decrypted: neither SECRETS_KEY nor SECRETS_KEYS_OLD is the key {id}, or it is not what was encrypted here"
+        )))
+    }
+
+    /// The same, but for one of which a part is encrypted still.
+    pub(super) fn read_plain<T: DeserializeOwned>(&self) -> Result<Option<T>, FieldIssue> {
+        self.undecrypted().map_or_else(|| self.read(), Err)
     }
 
     /// The members in which both differ, whenever they were written; none if one of them is no object.

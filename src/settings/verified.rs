@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::section::json_text;
-use super::{Catalog, DataSourceSettings, Environment, JsonFile, Precondition, Section, StoredEntry};
+use super::stored_entry::VERIFIED;
+use super::stored_json::json_text;
+use super::{Catalog, DataSourceSettings, Environment, JsonFile, Keyring, Precondition, Section, StoredEntry};
 use crate::kernel::{Error, ErrorKind, FieldIssue, quoted};
 
 /// Tables that a query uses, each with those of its columns that it uses, and their types.
@@ -149,15 +150,15 @@ impl VerifiedQuestions {
 }
 
 impl Section for VerifiedQuestions {
-    const NAME: &'static str = "verified";
+    const NAME: &'static str = VERIFIED;
 
-    fn stored_text(&self) -> Option<String> {
+    fn stored_text(&self, _: &Keyring) -> Result<Option<String>, Error> {
         let plain: BTreeMap<_, Vec<_>> =
             self.of_sources.iter().map(|(source, list)| (source, list.iter().map(Arc::as_ref).collect())).collect();
-        (!plain.is_empty()).then(|| json_text(&plain, 0))
+        Ok((!plain.is_empty()).then(|| json_text(&plain, 0)))
     }
 
-    fn with_stored(&self, file: &JsonFile, _: &Environment) -> Result<Self, Vec<FieldIssue>> {
+    fn with_stored(&self, file: &JsonFile, _: &Keyring, _: &Environment) -> Result<Self, Vec<FieldIssue>> {
         let (mut next, mut issues) = (self.clone(), Vec::new());
         for (source, list) in file.object() {
             match serde_json::from_value::<Vec<VerifiedQuestion>>(list.clone()) {

@@ -26,7 +26,7 @@ use tempfile::TempDir;
 
 use super::Stores;
 use crate::kernel::{Clock, Secret, UserId, new_id};
-use crate::settings::StorageSettings;
+use crate::settings::{Keyring, StorageSettings};
 
 /// Stores of the test's own, and what they stand on.
 pub(super) struct TestStores {
@@ -88,6 +88,7 @@ pub(super) fn settings(folder: &TempDir, redis_url: Option<Secret>, postgres_dsn
         config_max_revisions: 1000,
         redis_url,
         postgres_dsn,
+        keyring: Keyring::default(),
     }
 }
 

@@ -30,7 +30,7 @@ mod write_queue;
 
 pub use atomic_file::replace_file;
 pub use cache::CacheStore;
-pub use config::{ConfigChange, ConfigRepository, ConfigRevision, ConfigService, ConfigStore};
+pub use config::{ConfigChange, ConfigRepository, ConfigRevision, ConfigService, ConfigStore, Renewal};
 #[cfg(any(test, fuzzing))]
 pub(crate) use conversation::fuzz;
 pub use conversation::{Conversation, Excess, Message};

@@ -145,6 +145,13 @@ impl Database {
             .map_err(failed("the embedded store does not answer"))
     }
 
+    /// Writes the file anew without what was deleted or replaced, of which parts may be in it still.
+    pub(super) async fn wipe_deleted(&self) -> Result<(), sqlx::Error> {
+        let mut connection = self.writer.acquire().await?;
+        sqlx::query("VACUUM").execute(&mut *connection).await?;
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *connection).await.map(|_| ())
+    }
+
     pub(super) async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;

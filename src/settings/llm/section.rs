@@ -3,8 +3,8 @@ use serde_json::{Map, Value};
 use super::LlmSettings;
 use super::layer::{FIELDS, LlmLayer, masks_key};
 use crate::kernel::{Error, FieldIssue, Properties, Segment, check_credential_origin, prefixed};
-use crate::settings::section::json_text;
-use crate::settings::{Environment, JsonFile, Section, StoredEntry};
+use crate::settings::stored_json::json_text;
+use crate::settings::{Environment, JsonFile, Keyring, Section, StoredEntry};
 
 /// The name of its one entry.
 const ENTRY: &str = "connection";
@@ -15,6 +15,8 @@ pub struct LlmSection {
     file: LlmLayer,
     environment: LlmLayer,
     stored: LlmLayer,
+    /// What is stored and can't be decrypted.
+    undecrypted: Option<StoredEntry>,
     written: LlmSettings,
     effective: LlmSettings,
 }
@@ -29,7 +31,7 @@ impl LlmSection {
     ) -> Result<Self, Vec<FieldIssue>> {
         let written = stored.over(&environment.over(&file)).settings();
         let effective = written.resolve(variables)?;
-        Ok(Self { file, environment, stored, written, effective })
+        Ok(Self { file, environment, stored, undecrypted: None, written, effective })
     }
 
     /// With another layer of what was changed through the API.
@@ -80,6 +82,16 @@ impl LlmSection {
         self.with_layer(LlmLayer::default(), variables).map_err(Error::invalid)
     }
 
+    /// What is stored, with the key in clear.
+    fn plain_entry(&self) -> Option<StoredEntry> {
+        self.stored.to_stored().map(|stored| StoredEntry::new(Self::NAME, ENTRY, 0, &json_text(&stored, 0)))
+    }
+
+    /// What the file has and can't be decrypted.
+    pub(in crate::settings) fn undecrypted(&self) -> Option<&StoredEntry> {
+        self.undecrypted.as_ref()
+    }
+
     fn leaves_for_loopback(&self, before: &Self) -> bool {
         self.effective.credential_origin().leaves_for_loopback(&before.effective.credential_origin())
     }
@@ -123,36 +135,48 @@ impl Default for LlmSection {
     fn default() -> Self {
         let (file, environment, stored) = Default::default();
         let written = LlmLayer::default().settings();
-        Self { file, environment, stored, effective: written.clone(), written }
+        Self { file, environment, stored, undecrypted: None, effective: written.clone(), written }
     }
 }
 
 impl Section for LlmSection {
     const NAME: &'static str = "llm";
 
-    fn stored_text(&self) -> Option<String> {
-        self.stored.to_stored().map(|stored| json_text(&stored, 0))
+    fn stored_text(&self, keyring: &Keyring) -> Result<Option<String>, Error> {
+        let encrypted =
+            |entry: StoredEntry| keyring.encrypted_text(&entry, &Self::shown(&entry).unwrap_or_default(), 0);
+        let kept = || self.undecrypted.as_ref()?.text.as_ref().map(|text| text.expose().to_owned());
+        Ok(self.plain_entry().map(encrypted).transpose()?.or_else(kept))
     }
 
-    fn with_stored(&self, file: &JsonFile, environment: &Environment) -> Result<Self, Vec<FieldIssue>> {
-        let (stored, mut issues) = LlmLayer::from_json(file.object());
+    fn with_stored(
+        &self,
+        file: &JsonFile,
+        keyring: &Keyring,
+        environment: &Environment,
+    ) -> Result<Self, Vec<FieldIssue>> {
+        let object = match keyring.decrypted_object(Self::NAME, ENTRY, file.object()) {
+            Ok(object) => object,
+            Err(entry) => return Ok(Self { undecrypted: Some(entry), ..self.clone() }),
+        };
+        let (stored, mut issues) = LlmLayer::from_json(&object);
         let section = self.with_layer(stored, environment).map_err(|unusable| issues.extend(unusable));
         section.ok().filter(|_| issues.is_empty()).ok_or_else(|| prefixed(&[file.place().clone()], issues))
     }
 
     fn stored_since(&self, before: Option<&Self>) -> Vec<StoredEntry> {
-        let text = self.stored_text();
-        let old = before.and_then(Self::stored_text);
-        match text {
+        let entry = self.plain_entry();
+        let old = before.and_then(Self::plain_entry);
+        match entry {
             same if same == old => Vec::new(),
-            Some(text) => vec![StoredEntry::new(Self::NAME, ENTRY, 0, &text)],
+            Some(entry) => vec![entry],
             None => vec![StoredEntry::gone(Self::NAME, ENTRY)],
         }
     }
 
     fn with_entries(&self, entries: &[StoredEntry], environment: &Environment) -> (Self, Vec<FieldIssue>) {
         let Some(entry) = entries.iter().rfind(|entry| entry.name == ENTRY) else { return (self.clone(), Vec::new()) };
-        let (layer, mut issues) = match entry.read::<Map<String, Value>>() {
+        let (layer, mut issues) = match entry.read_plain::<Map<String, Value>>() {
             Ok(object) => object.as_ref().map(LlmLayer::from_json).unwrap_or_default(),
             Err(issue) => (LlmLayer::default(), vec![issue]),
         };

@@ -6,11 +6,12 @@ use serde_json::{Map, Value};
 use super::body::{body_error, read_body, read_name, refuse_moved_credentials, without_masked_credentials};
 use super::entries::Entries;
 use super::shared_map::SharedMap;
+use super::undecrypted::UndecryptedEntries;
 use super::{CatalogEntry, Precondition, Resource};
 use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, ResourceName, Segment, prefixed, quoted};
-use crate::settings::section::json_text;
 use crate::settings::stored_entry::REMOVED;
-use crate::settings::{Environment, JsonFile, Section, StoredEntry};
+use crate::settings::stored_json::json_text;
+use crate::settings::{Environment, JsonFile, Keyring, Section, StoredEntry};
 
 /// Resources as they were written, by name, each with the place where it stands.
 pub(super) type WrittenEntries<T> = IndexMap<ResourceName, (Vec<Segment>, T)>;
@@ -27,6 +28,8 @@ pub struct Catalog<T> {
     stored: Entries<T>,
     /// Entries of `base` that were deleted or renamed through the API.
     removed: SharedMap<String, ()>,
+    /// What the file has and can't be decrypted.
+    undecrypted: UndecryptedEntries,
     /// Counts the changes through the API.
     revision: u64,
     live: Entries<T>,
@@ -35,7 +38,8 @@ pub struct Catalog<T> {
 impl<T> Default for Catalog<T> {
     fn default() -> Self {
         let (base, stored, live) = (Entries::default(), Entries::default(), Entries::default());
-        Self { base, stored, removed: SharedMap::default(), revision: 0, live }
+        let (removed, undecrypted) = Default::default();
+        Self { base, stored, removed, undecrypted, revision: 0, live }
     }
 }
 
@@ -191,7 +195,8 @@ impl<T: Resource> Catalog<T> {
         let entry = CatalogEntry::new(name.clone(), written, self.revision, environment);
         let entry = Arc::new(entry.map_err(|issues| Error::invalid(prefixed(&["body".into()], issues)))?);
         self.removed.remove(name.as_str());
-        let place = self.stored.place(name.as_str()).or(free).unwrap_or_else(|| self.stored.end());
+        let lost = self.undecrypted.take(name.as_str());
+        let place = self.stored.place(name.as_str()).or(free).or(lost).unwrap_or_else(|| self.next_place());
         self.stored.put(place, entry.clone());
         self.live.put(self.live_place(name.as_str(), place), entry.clone());
         Ok(entry)
@@ -208,6 +213,16 @@ impl<T: Resource> Catalog<T> {
         let place = u64::try_from(position).ok().filter(|place| !self.stored.has(*place));
         self.revision = self.revision.max(entry.revision);
         self.stored.put(place.unwrap_or_else(|| self.stored.end()), entry);
+    }
+
+    /// What the file has and can't be decrypted.
+    pub(in crate::settings) fn undecrypted(&self) -> impl Iterator<Item = &StoredEntry> {
+        self.undecrypted.iter()
+    }
+
+    /// Where the next one is stored.
+    fn next_place(&self) -> u64 {
+        self.stored.end().max(self.undecrypted.end())
     }
 
     /// How many changes through the API there were.
@@ -238,7 +253,12 @@ impl<T: Resource> Catalog<T> {
 impl<T: Resource> Section for Catalog<T> {
     const NAME: &'static str = T::SECTION;
 
-    fn with_stored(&self, file: &JsonFile, environment: &Environment) -> Result<Self, Vec<FieldIssue>> {
+    fn with_stored(
+        &self,
+        file: &JsonFile,
+        keyring: &Keyring,
+        environment: &Environment,
+    ) -> Result<Self, Vec<FieldIssue>> {
         let mut next = self.clone();
         let mut fields = file.fields();
         next.revision = fields.int_or("revision", 0, 0..=i64::MAX).unsigned_abs();
@@ -247,27 +267,39 @@ impl<T: Resource> Section for Catalog<T> {
         }
         let mut issues = fields.into_issues();
         for (at, object) in file.list(T::SECTION, &mut issues) {
-            match read_stored(object, at, environment) {
-                Ok(entry) => {
-                    let place = next.stored.place(entry.name.as_str()).unwrap_or_else(|| next.stored.end());
-                    next.stored.put(place, Arc::new(entry));
-                }
-                Err(wrong) => issues.extend(wrong),
+            let name = object.get("name").and_then(Value::as_str).unwrap_or_default();
+            match keyring.decrypted_object(T::SECTION, name, object) {
+                Err(entry) => next.undecrypted.put(next.next_place(), entry),
+                Ok(object) => match read_stored(&object, at, environment) {
+                    Ok(entry) => {
+                        let place = next.stored.place(entry.name.as_str()).unwrap_or_else(|| next.next_place());
+                        next.stored.put(place, Arc::new(entry));
+                    }
+                    Err(wrong) => issues.extend(wrong),
+                },
             }
         }
         if issues.is_empty() { Ok(next.rebuilt()) } else { Err(issues) }
     }
 
-    fn stored_text(&self) -> Option<String> {
+    fn stored_text(&self, keyring: &Keyring) -> Result<Option<String>, Error> {
         if self.revision == 0 {
-            return None;
+            return Ok(None);
         }
-        let entries: Vec<_> = self.stored.iter().map(|entry| entry.stored_text()).collect();
+        let mut entries = Vec::with_capacity(self.stored.len());
+        for (place, entry) in self.stored.placed() {
+            entries.push((place, entry.file_text(keyring)?));
+        }
+        entries.extend(self.undecrypted.texts());
+        entries.sort_by_key(|(place, _)| *place);
+        let entries: Vec<_> = entries.into_iter().map(|(_, text)| text).collect();
         let entries = if entries.is_empty() { String::new() } else { format!("\n{}\n  ", entries.join(",\n")) };
         let removed: Vec<_> = self.removed.iter().map(|(name, ())| name.as_str()).collect();
         let removed = json_text(&removed, 1);
         let (revision, section) = (self.revision, T::SECTION);
-        Some(format!("{{\n  \"revision\": {revision},\n  \"{section}\": [{entries}],\n  \"removed\": {removed}\n}}"))
+        Ok(Some(format!(
+            "{{\n  \"revision\": {revision},\n  \"{section}\": [{entries}],\n  \"removed\": {removed}\n}}"
+        )))
     }
 
     fn stored_since(&self, before: Option<&Self>) -> Vec<StoredEntry> {
@@ -298,6 +330,7 @@ impl<T: Resource> Section for Catalog<T> {
         for StoredEntry { name, .. } in entries {
             next.stored.remove(name);
             next.removed.remove(name.as_str());
+            next.undecrypted.take(name);
         }
         for stored in entries.iter().filter(|stored| stored.text.is_some()) {
             match read_entry::<T>(stored, environment) {
@@ -326,7 +359,7 @@ fn read_entry<T: Resource>(
     stored: &StoredEntry,
     environment: &Environment,
 ) -> Result<Option<CatalogEntry<T>>, Vec<FieldIssue>> {
-    let object: Option<Map<String, Value>> = stored.read().map_err(|issue| vec![issue])?;
+    let object: Option<Map<String, Value>> = stored.read_plain().map_err(|issue| vec![issue])?;
     let Some(object) = object else { return Ok(None) };
     let entry = read_stored(&object, stored.place(), environment)?;
     if entry.name.as_str() != stored.name {

@@ -5,11 +5,8 @@ use serde_json::{Map, Value};
 
 use super::Resource;
 use crate::kernel::{Error, ErrorKind, FieldIssue, Redaction, ResourceName, Secret, version_of};
-use crate::settings::Environment;
-use crate::settings::section::json_text;
-
-/// Lists in the file of a section stand below its object.
-const DEPTH_IN_FILE: usize = 2;
+use crate::settings::stored_json::{DEPTH_IN_LIST, json_text};
+use crate::settings::{Environment, Keyring, StoredEntry};
 
 /// One agent, data source or tool under its name. Serializes as it is shown: name and fields as written, credentials masked.
 #[derive(Debug, Serialize)]
@@ -33,6 +30,9 @@ pub struct CatalogEntry<T> {
     /// Made when it is stored, and kept: it is written again with every other one.
     #[serde(skip)]
     stored_text: OnceLock<Secret>,
+    /// The same encrypted, for the file of its section. A process has one set of keys.
+    #[serde(skip)]
+    encrypted_text: OnceLock<Secret>,
 }
 
 /// What a caller expects to find before it changes an entry.
@@ -57,8 +57,8 @@ impl<T: Resource> CatalogEntry<T> {
         // changes.
         let shown = serde_json::to_string(&written).unwrap_or_default();
         let version = version_of(&format!("{revision} {name} {shown}"));
-        let (redaction, stored_text) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { name, written, effective, version, revision, redaction, stored_text })
+        let (redaction, stored_text, encrypted_text) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Ok(Self { name, written, effective, version, revision, redaction, stored_text, encrypted_text })
     }
 
     /// Its lines in the file of its section, with its credentials in clear: for the store only.
@@ -67,9 +67,24 @@ impl<T: Resource> CatalogEntry<T> {
             let mut object = Map::from_iter([("name".to_owned(), Value::from(self.name.as_str()))]);
             object.extend(self.written.to_stored());
             object.insert("revision".to_owned(), self.revision.into());
-            Secret::new(format!("{}{}", "  ".repeat(DEPTH_IN_FILE), json_text(&object, DEPTH_IN_FILE)))
+            Secret::new(format!("{}{}", "  ".repeat(DEPTH_IN_LIST), json_text(&object, DEPTH_IN_LIST)))
         });
         text.expose()
+    }
+
+    /// The same with its credentials encrypted, if there is a key.
+    pub(super) fn file_text(&self, keyring: &Keyring) -> Result<&str, Error> {
+        if !keyring.encrypts() {
+            return Ok(self.stored_text());
+        }
+        if let Some(text) = self.encrypted_text.get() {
+            return Ok(text.expose());
+        }
+        let entry = StoredEntry::new(T::SECTION, self.name.as_str(), 0, self.stored_text());
+        let shown = serde_json::to_value(self).unwrap_or_default();
+        let text = keyring.encrypted_text(&entry, &shown, DEPTH_IN_LIST)?;
+        let text = Secret::new(format!("{}{text}", "  ".repeat(DEPTH_IN_LIST)));
+        Ok(self.encrypted_text.get_or_init(|| text).expose())
     }
 
     /// What masks its credentials in what its server says.

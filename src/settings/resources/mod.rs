@@ -17,6 +17,7 @@ mod resource;
 mod session_variable;
 mod shared_map;
 mod tool;
+mod undecrypted;
 
 pub use agent::AgentSettings;
 pub use catalog::Catalog;

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::kernel::{Error, RequestOrigin, Secret};
-use crate::settings::StoredEntry;
+use crate::settings::{Keyring, StoredEntry};
 
 /// Which state of a configuration in Postgres this is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,6 +53,11 @@ pub(super) fn differences(from: &[StoredEntry], to: &[StoredEntry]) -> Vec<Store
         from.get(&(entry.section.clone(), entry.name.clone())).is_none_or(|old| !old.says_the_same(entry))
     };
     gone.chain(to.iter().filter(is_new).cloned()).collect()
+}
+
+/// These entries as they are to be stored.
+pub(super) fn encrypted(entries: &[StoredEntry], keyring: &Keyring) -> Result<Vec<StoredEntry>, Error> {
+    entries.iter().map(|entry| entry.encrypted(keyring)).collect()
 }
 
 /// An entry as either database reads it from JSON.

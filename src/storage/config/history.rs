@@ -1,5 +1,6 @@
-use crate::kernel::Secret;
-use crate::settings::StoredEntry;
+use super::entries::unknown;
+use crate::kernel::{Error, Secret};
+use crate::settings::{Keyring, StoredEntry};
 
 /// A revision of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,52 @@ pub struct ConfigChange {
     pub after: StoredEntry,
 }
 
+/// What was encrypted anew with the current key, or decrypted if there is none.
+#[derive(Debug, Default)]
+pub struct Renewal {
+    /// Entries.
+    pub entries: usize,
+    /// Changes of the history.
+    pub changes: usize,
+    /// Changes of the history that can't be decrypted any more.
+    pub left_changes: usize,
+    /// What is wrong with entries that can't be decrypted, and stay as they are.
+    pub left: Vec<String>,
+}
+
+impl Renewal {
+    /// Those of these entries that have to be encrypted anew.
+    pub(super) fn of_entries(&mut self, entries: &[StoredEntry], keyring: &Keyring) -> Vec<StoredEntry> {
+        let renewed = entries.iter().filter_map(|entry| {
+            entry.renewed(keyring).unwrap_or_else(|error| {
+                self.left.push(error.to_string());
+                None
+            })
+        });
+        let renewed: Vec<_> = renewed.collect();
+        self.entries += renewed.len();
+        renewed
+    }
+
+    fn of_change(&mut self, change: &ConfigChange, keyring: &Keyring) -> Option<ConfigChange> {
+        match change.renewed(keyring) {
+            Ok(renewed) => {
+                self.changes += usize::from(renewed.is_some());
+                renewed
+            }
+            Err(_) => {
+                self.left_changes += 1;
+                None
+            }
+        }
+    }
+
+    /// Whether something was changed.
+    pub(super) fn is_any(&self) -> bool {
+        self.entries > 0 || self.changes > 0
+    }
+}
+
 pub(super) type RevisionRow = (i64, i64, Option<String>, Option<String>, String);
 pub(super) type ChangeRow = (String, String, i64, Option<String>, Option<String>);
 
@@ -39,6 +86,39 @@ fn change((section, name, position, before, after): ChangeRow) -> ConfigChange {
         text: text.map(Secret::new),
     };
     ConfigChange { before: entry(before), after: entry(after) }
+}
+
+impl ConfigChange {
+    /// As it was before it was encrypted. What can't be decrypted is shown as any other credential is, and can't be gone back to.
+    pub(super) fn decrypted(self, keyring: &Keyring) -> Self {
+        Self { before: self.before.decrypted(keyring), after: self.after.decrypted(keyring) }
+    }
+
+    /// Encrypted anew, if it is not yet as the current key would have it. The error names one that can't be decrypted.
+    fn renewed(&self, keyring: &Keyring) -> Result<Option<Self>, Error> {
+        let (before, after) = (self.before.renewed(keyring)?, self.after.renewed(keyring)?);
+        let is_same = before.is_none() && after.is_none();
+        let renewed = || Self {
+            before: before.unwrap_or_else(|| self.before.clone()),
+            after: after.unwrap_or_else(|| self.after.clone()),
+        };
+        Ok((!is_same).then(renewed))
+    }
+
+    /// Whether both are the same, however they are encrypted.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.before.says_the_same(&self.after)
+    }
+}
+
+/// What entries were after the revision `number`, as they were before they were encrypted, if this is what has changed since.
+pub(super) fn entries_before(
+    changes: Option<Vec<ConfigChange>>,
+    number: i64,
+    keyring: &Keyring,
+) -> Result<Vec<StoredEntry>, Error> {
+    let changes = changes.ok_or_else(|| unknown(number))?.into_iter().map(|change| change.decrypted(keyring));
+    Ok(changes.filter(|change| !change.is_nothing()).map(|change| change.before).collect())
 }
 
 /// Gives each of these revisions, the newest first, the entries that it changed.
@@ -70,6 +150,9 @@ const SINCE: &str = "SELECT change.section, change.name, change.position, change
         SELECT 1 FROM config_change AS earlier WHERE earlier.section = change.section AND earlier.name = change.name
             AND earlier.revision > $1 AND earlier.revision < change.revision)
     ORDER BY change.section, change.name";
+const NUMBERS: &str = "SELECT number FROM config_revision ORDER BY number";
+const RENEW: &str =
+    "UPDATE config_change SET before = $1, after = $2 WHERE revision = $3 AND section = $4 AND name = $5";
 const FORGET_REVISIONS: &str = "DELETE FROM config_revision WHERE number <= (SELECT revision FROM config_head) - $1";
 /// Entries that were removed so long ago that every server knows it: each reads everything anew once a minute.
 const FORGET_REMOVED: &str =
@@ -82,8 +165,8 @@ macro_rules! history {
     ($module:ident, $connection:ty) => {
         pub(super) mod $module {
             use super::{
-                CHANGES, ConfigChange, ConfigRevision, FORGET_REMOVED, FORGET_REVISIONS, MIN_NEWS, PAGE, RevisionRow,
-                SINCE, TARGETS,
+                CHANGES, ConfigChange, ConfigRevision, FORGET_REMOVED, FORGET_REVISIONS, Keyring, MIN_NEWS, NUMBERS,
+                PAGE, RENEW, Renewal, RevisionRow, SINCE, Secret, TARGETS,
             };
 
             /// The newest revisions before a number.
@@ -121,6 +204,26 @@ macro_rules! history {
                 }
                 let rows = sqlx::query_as(SINCE).bind(number).fetch_all(connection).await?;
                 Ok(Some(rows.into_iter().map(super::change).collect()))
+            }
+
+            /// Encrypts anew what was changed.
+            pub(in crate::storage::config) async fn renew(
+                connection: &mut $connection,
+                keyring: &Keyring,
+                renewal: &mut Renewal,
+            ) -> Result<(), sqlx::Error> {
+                let numbers: Vec<i64> = sqlx::query_scalar(NUMBERS).fetch_all(&mut *connection).await?;
+                for number in numbers {
+                    for change in changes(&mut *connection, number).await? {
+                        let Some(ConfigChange { before, after }) = renewal.of_change(&change, keyring) else {
+                            continue;
+                        };
+                        let [old, new] = [&before, &after].map(|entry| entry.text.as_ref().map(Secret::expose));
+                        let renewing = sqlx::query(RENEW).bind(old).bind(new).bind(number);
+                        renewing.bind(&after.section).bind(&after.name).execute(&mut *connection).await?;
+                    }
+                }
+                Ok(())
             }
 
             /// Forgets all but the newest revisions.

@@ -1,7 +1,7 @@
 use sqlx::SqliteConnection;
 
-use super::entries::{NewRevision, differences, rows_of, unknown};
-use super::history::{ConfigChange, ConfigRevision, of_files};
+use super::entries::{NewRevision, differences, encrypted, rows_of};
+use super::history::{ConfigChange, ConfigRevision, Renewal, entries_before, of_files};
 use super::store::ConfigStore;
 use crate::kernel::{Clock, Error, RequestOrigin, Secret};
 use crate::settings::{Environment, Settings, SettingsTurn, StoredEntry};
@@ -31,17 +31,48 @@ pub(super) struct ConfigInFiles {
 }
 
 impl ConfigInFiles {
-    /// Records what was done to the files by hand, or by a version that kept no history.
-    pub(super) async fn open(&self, turn: &SettingsTurn) -> Result<(), Error> {
+    /// What was stored at the last revision.
+    async fn entries(&self) -> Result<Vec<StoredEntry>, Error> {
         let rows: Vec<(String, String, i64, String)> =
             sqlx::query_as(ENTRIES).fetch_all(self.database.read()).await.map_err(failed(UNREADABLE))?;
         let entry =
             |(section, name, position, body)| StoredEntry { section, name, position, text: Some(Secret::new(body)) };
-        let kept: Vec<_> = rows.into_iter().map(entry).collect();
+        Ok(rows.into_iter().map(entry).collect())
+    }
+
+    /// Encrypts anew what is not yet encrypted with the current key: files, history, and what the database has left of it.
+    pub(super) async fn renew(&self, turn: &SettingsTurn) -> Result<Renewal, Error> {
+        let (mut renewal, keyring) = (Renewal::default(), &turn.settings().storage.keyring);
+        let files = self.store.renew(turn.settings()).await?;
+        let renewed = renewal.of_entries(&self.entries().await?, keyring);
+        if !renewed.is_empty() {
+            self.record(RequestOrigin::by("secrets rotate"), &renewed).await?;
+        }
+        let work = async {
+            let mut tx = self.database.write().await?;
+            of_files::renew(&mut tx, keyring, &mut renewal).await?;
+            tx.commit().await?;
+            if files > 0 || renewal.is_any() {
+                self.database.wipe_deleted().await?;
+            }
+            Ok(())
+        };
+        work.await.map_err(failed("the history of the configuration could not be encrypted anew"))?;
+        Ok(renewal)
+    }
+
+    /// Records what was done to the files by hand, or by a version that kept no history.
+    pub(super) async fn open(&self, turn: &SettingsTurn) -> Result<(), Error> {
+        for issue in turn.settings().undecrypted() {
+            tracing::error!(%issue, "an entry of the configuration can't be used and is left out");
+        }
+        let keyring = &turn.settings().storage.keyring;
+        let kept = self.entries().await?.into_iter().map(|entry| entry.decrypted(keyring));
+        // What can't be decrypted is still in its file.
+        let kept: Vec<_> = kept.filter(|entry| entry.undecrypted().is_none()).collect();
         let changes = differences(&kept, &turn.settings().stored_entries());
         if !changes.is_empty() {
-            let origin = RequestOrigin { author: Some("files".to_owned()), ..RequestOrigin::default() };
-            let number = self.record(origin, &changes).await?;
+            let number = self.record(RequestOrigin::by("files"), &encrypted(&changes, keyring)?).await?;
             tracing::info!(entries = changes.len(), revision = number, "the files of the configuration have changed");
         }
         Ok(())
@@ -56,18 +87,18 @@ impl ConfigInFiles {
         edit: impl FnOnce(&Settings, &Environment, &[StoredEntry]) -> Result<(Settings, R), Error> + Send,
     ) -> Result<(R, i64), Error> {
         let older = match back_to {
-            Some(number) => self.since(number).await?.ok_or_else(|| unknown(number))?,
+            Some(number) => entries_before(self.since(number).await?, number, &turn.settings().storage.keyring)?,
             None => Vec::new(),
         };
-        let older: Vec<_> = older.into_iter().map(|change| change.before).collect();
         let (next, result) = edit(turn.settings(), turn.environment(), &older)?;
         let changes = next.stored_since(turn.settings());
         if changes.is_empty() {
             return Ok((result, self.last().await?));
         }
+        let changed = encrypted(&changes, &next.storage.keyring)?;
         self.store.write_changes(&changes, &next).await?;
         turn.publish(next);
-        let recorded = self.record(origin, &changes).await.unwrap_or_else(|error| {
+        let recorded = self.record(origin, &changed).await.unwrap_or_else(|error| {
             tracing::error!(%error, "a change is made, but the history does not have it before the next start");
             0
         });

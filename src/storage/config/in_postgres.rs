@@ -6,17 +6,20 @@ use parking_lot::Mutex;
 use sqlx::PgConnection;
 
 use super::access::ConfigAccess;
-use super::entries::{ConfigHead, ConfigNews, NewRevision, unknown};
-use super::history::{ConfigChange, ConfigRevision, of_postgres};
+use super::entries::{ConfigHead, ConfigNews, NewRevision, encrypted};
+use super::history::{ConfigChange, ConfigRevision, Renewal, entries_before, of_postgres};
+use super::in_files::ConfigInFiles;
 use super::postgres;
 use super::replica::ConfigReplica;
 use crate::kernel::{Clock, Error, ErrorKind, RequestOrigin};
-use crate::settings::{Environment, Settings, SettingsTurn, StoredEntry};
+use crate::settings::{Environment, Keyring, Settings, SettingsTurn, StoredEntry};
 use crate::storage::failover::Failure;
 use crate::storage::postgres::{BACKGROUND_TIMEOUT, PostgresChannel, PostgresConnection, call};
 
 /// How long a change waits for its turn among all servers, and then for its commit.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the history may take to be encrypted anew.
+const RENEWAL_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The configuration in Postgres, and what this server knows of it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -27,15 +30,14 @@ pub(super) struct ConfigInPostgres {
     pub(super) replica: Arc<Mutex<ConfigReplica>>,
     /// Where the copy on disk is; a sub-command keeps none.
     pub(super) copy: Option<PathBuf>,
+    /// What this server had before Postgres was used; a sub-command looks at none.
+    pub(super) files: Option<ConfigInFiles>,
     pub(super) clock: Clock,
 }
 
 impl ConfigInPostgres {
     /// Begins with the copy on disk, or with what the files had before Postgres was used, and asks Postgres.
     pub(super) async fn open(&self, turn: &mut SettingsTurn) -> Result<(), Error> {
-        tracing::warn!(
-            "credentials of what is configured through the API stand in Postgres, and in DATA_DIR, in clear"
-        );
         let replica = self.copy.as_ref().and_then(|copy| {
             ConfigReplica::read(copy).unwrap_or_else(|error| {
                 tracing::error!(%error, "{} can't be read; only Postgres has the configuration", copy.display());
@@ -52,7 +54,12 @@ impl ConfigInPostgres {
                 self.learn(turn, news);
                 *self.replica.lock() = replica;
             }
-            None => *self.replica.lock() = ConfigReplica::of_files(turn.settings().stored_entries()),
+            None => {
+                if let Some(files) = self.files.as_ref().filter(|_| !turn.settings().storage.keyring.is_empty()) {
+                    files.renew(turn).await?;
+                }
+                *self.replica.lock() = ConfigReplica::of_files(turn.settings().stored_entries());
+            }
         }
         if !self.synchronize(turn, true).await? {
             let revision = self.replica.lock().head.revision;
@@ -69,9 +76,10 @@ impl ConfigInPostgres {
             let own = if replica.is_own() && self.copy.is_some() { replica.entries() } else { Vec::new() };
             (Some(replica.head.clone()).filter(|_| !is_full), own)
         };
+        let keyring = &turn.settings().storage.keyring.clone();
         let reading = async |connection: PostgresConnection| {
             if !own.is_empty() {
-                self.adopt(&connection, &own).await?;
+                self.adopt(&connection, &own, keyring).await?;
             }
             call(BACKGROUND_TIMEOUT, async {
                 postgres::news(&mut *connection.pool.acquire().await?, known.as_ref()).await
@@ -85,7 +93,12 @@ impl ConfigInPostgres {
     }
 
     /// Makes what this server had in files the first revision, unless there is one.
-    async fn adopt(&self, connection: &PostgresConnection, own: &[StoredEntry]) -> Result<(), Failure> {
+    async fn adopt(
+        &self,
+        connection: &PostgresConnection,
+        own: &[StoredEntry],
+        keyring: &Keyring,
+    ) -> Result<(), Failure> {
         let (tx, head) = call(CHANGE_TIMEOUT, postgres::begin(connection)).await?;
         if head.revision > 0 {
             tracing::warn!(
@@ -96,8 +109,9 @@ impl ConfigInPostgres {
             );
             return Ok(());
         }
-        let revision = self.revision(1, RequestOrigin { author: Some("files".to_owned()), ..RequestOrigin::default() });
+        let revision = self.revision(1, RequestOrigin::by("files"));
         let entries: Vec<_> = own.iter().map(|entry| entry.clone().stamped(1)).collect();
+        let entries = encrypted(&entries, keyring)?;
         call(CHANGE_TIMEOUT, postgres::write(tx, &revision, &entries)).await?;
         tracing::info!(entries = own.len(), "what DATA_DIR/config has is in Postgres now, as revision 1");
         Ok(())
@@ -126,13 +140,13 @@ impl ConfigInPostgres {
             }
             let older = match back_to {
                 Some(number) => {
-                    call(CHANGE_TIMEOUT, of_postgres::since(&mut tx, number)).await?.ok_or_else(|| unknown(number))?
+                    let changes = call(CHANGE_TIMEOUT, of_postgres::since(&mut tx, number)).await?;
+                    entries_before(changes, number, &turn.settings().storage.keyring)?
                 }
                 None => Vec::new(),
             };
-            let older: Vec<_> = older.into_iter().map(|change| change.before).collect();
             let (next, result) = edit(turn.settings(), turn.environment(), &older)?;
-            let changes = next.stored_since(turn.settings());
+            let changes = encrypted(&next.stored_since(turn.settings()), &next.storage.keyring)?;
             if !changes.is_empty() {
                 let revision = self.revision(head.revision.saturating_add(1), origin);
                 is_committing = true;
@@ -146,6 +160,40 @@ impl ConfigInPostgres {
         let done = self.access.ask(changing).await;
         self.keep().await;
         done?.ok_or_else(|| if is_committing { unconfirmed() } else { away() })
+    }
+
+    /// Encrypts anew what is not yet encrypted with the current key. Servers learn of the entries as of any other change.
+    pub(super) async fn renew(&self, turn: &SettingsTurn) -> Result<Renewal, Error> {
+        let keyring = &turn.settings().storage.keyring;
+        let renewing = async |connection: PostgresConnection| {
+            let mut renewal = Renewal::default();
+            let (mut tx, head) = call(CHANGE_TIMEOUT, postgres::begin(&connection)).await?;
+            let news = call(CHANGE_TIMEOUT, postgres::news(&mut tx, None)).await?;
+            let entries: Vec<_> = news.entries.into_iter().map(|(_, entry)| entry).collect();
+            let renewed = renewal.of_entries(&entries, keyring);
+            if renewed.is_empty() {
+                // There is one connection only.
+                call(CHANGE_TIMEOUT, tx.rollback()).await?;
+            } else {
+                let number = head.revision.saturating_add(1);
+                let revision = self.revision(number, RequestOrigin::by("secrets rotate"));
+                call(CHANGE_TIMEOUT, postgres::write(tx, &revision, &renewed)).await?;
+            }
+            let history = async {
+                let mut tx = connection.pool.begin().await?;
+                of_postgres::renew(&mut tx, keyring, &mut renewal).await?;
+                tx.commit().await
+            };
+            call(RENEWAL_TIMEOUT, history).await?;
+            Ok(renewal)
+        };
+        self.access.ask(renewing).await?.ok_or_else(away)
+    }
+
+    /// How many entries are not yet encrypted with the current key.
+    pub(super) fn count_stale(&self, keyring: &Keyring) -> usize {
+        let entries = self.replica.lock().entries();
+        entries.iter().filter(|entry| matches!(entry.renewed(keyring), Ok(Some(_)))).count()
     }
 
     /// The newest revisions before a number.
@@ -193,6 +241,8 @@ impl ConfigInPostgres {
         if changes.is_empty() {
             return;
         }
+        let keyring = &turn.settings().storage.keyring;
+        let changes: Vec<_> = changes.into_iter().map(|change| change.decrypted(keyring)).collect();
         let (next, issues) = turn.settings().with_entries(&changes, turn.environment());
         for issue in issues {
             tracing::error!(%issue, "an entry of the configuration can't be used and is left out");

@@ -17,7 +17,7 @@ mod replica;
 mod repository;
 mod store;
 
-pub use history::{ConfigChange, ConfigRevision};
+pub use history::{ConfigChange, ConfigRevision, Renewal};
 pub(super) use postgres::CHANNEL;
 pub use repository::{ConfigRepository, ConfigService};
 pub use store::ConfigStore;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::access::ConfigAccess;
-use super::history::{ConfigChange, ConfigRevision};
+use super::history::{ConfigChange, ConfigRevision, Renewal};
 use super::in_files::ConfigInFiles;
 use super::in_postgres::ConfigInPostgres;
 use super::postgres::CHANNEL;
@@ -26,16 +26,16 @@ impl ConfigPlace {
     /// The place that these settings name.
     pub(super) fn of(settings: &SharedSettings, stores: &Stores, clock: Clock) -> Self {
         let data_dir = settings.storage().data_dir.clone();
+        let (store, database) = (ConfigStore::new(&data_dir), stores.database.clone());
+        let files = ConfigInFiles { store, database, clock: clock.clone() };
         match stores.postgres.clone() {
-            None => {
-                let (store, database) = (ConfigStore::new(&data_dir), stores.database.clone());
-                Self::Files(Arc::new(ConfigInFiles { store, database, clock }))
-            }
+            None => Self::Files(Arc::new(files)),
             Some(failover) => Self::Postgres(Arc::new(ConfigInPostgres {
                 access: ConfigAccess::Server(Box::new(failover)),
                 channel: stores.config_channel.clone(),
                 replica: Arc::default(),
                 copy: Some(ConfigReplica::path(&data_dir)),
+                files: Some(files),
                 clock,
             })),
         }
@@ -52,7 +52,7 @@ impl ConfigPlace {
             connected.map_err(|failure| Error::internal_public("Postgres can't be used", failure.to_string()))?;
         let (channel, replica) = (PostgresChannel::new(CHANNEL), Arc::default());
         let access = ConfigAccess::Beside(connection);
-        Ok(Self::Postgres(Arc::new(ConfigInPostgres { access, channel, replica, copy: None, clock })))
+        Ok(Self::Postgres(Arc::new(ConfigInPostgres { access, channel, replica, copy: None, files: None, clock })))
     }
 
     /// Closes what [`ConfigPlace::beside`] has opened.
@@ -92,6 +92,43 @@ impl ConfigPlace {
             Self::Files(place) => place.change(turn, origin, back_to, edit).await,
             Self::Postgres(place) => place.change(turn, origin, back_to, edit).await,
         }
+    }
+
+    /// Encrypts anew what is not yet encrypted with the current key, or decrypts it if there is none.
+    pub(super) async fn renew(&self, turn: &SettingsTurn) -> Result<Renewal, Error> {
+        match self {
+            Self::Files(place) => place.renew(turn).await,
+            Self::Postgres(place) => place.renew(turn).await,
+        }
+    }
+
+    /// Encrypts what is this server's own, and says what is not encrypted.
+    pub(super) async fn secure(&self, turn: &SettingsTurn) -> Result<(), Error> {
+        let settings = turn.settings();
+        let keyring = &settings.storage.keyring;
+        match self {
+            Self::Files(place) if !keyring.is_empty() => {
+                let Renewal { entries, changes, left_changes, .. } = place.renew(turn).await?;
+                if entries + changes + left_changes > 0 {
+                    tracing::info!(entries, changes, left_changes, "stored credentials are encrypted anew");
+                }
+            }
+            Self::Postgres(place) if !keyring.is_empty() => match place.count_stale(keyring) {
+                0 => {}
+                entries => tracing::warn!(
+                    entries,
+                    "credentials in Postgres are in clear, or encrypted with an old key; \
+                     `orchestrator-studio secrets rotate` encrypts them"
+                ),
+            },
+            _ => {}
+        }
+        if !keyring.encrypts() && settings.stored_entries().iter().any(StoredEntry::has_clear_credentials) {
+            tracing::warn!(
+                "credentials that were configured through the API are stored in clear; SECRETS_KEY encrypts them"
+            );
+        }
+        Ok(())
     }
 
     /// The newest revisions before a number.

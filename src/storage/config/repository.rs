@@ -3,8 +3,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::document;
-use super::entries::{differences, unknown};
-use super::history::{ConfigChange, ConfigRevision};
+use super::entries::{differences, encrypted, unknown};
+use super::history::{ConfigChange, ConfigRevision, Renewal};
 use super::place::ConfigPlace;
 use super::replica::ConfigReplica;
 use crate::kernel::{BackgroundTask, Caller, Clock, Error, ErrorKind, RequestOrigin, RequestTrail};
@@ -46,7 +46,11 @@ impl ConfigRepository {
     pub async fn open(settings: SharedSettings, stores: &Stores, clock: Clock) -> Result<Self, Error> {
         let place = ConfigPlace::of(&settings, stores, clock);
         let opening = place.clone();
-        settings.exclusively(|mut turn| async move { opening.open(&mut turn).await }).await?;
+        let work = |mut turn: SettingsTurn| async move {
+            opening.open(&mut turn).await?;
+            opening.secure(&turn).await
+        };
+        settings.exclusively(work).await?;
         Ok(Self { settings, place })
     }
 
@@ -69,12 +73,14 @@ impl ConfigRepository {
 
     /// All that was configured through the API as a JSON document, with credentials as they are stored.
     pub fn export(&self) -> Result<String, Error> {
-        document::write(self.snapshot().stored_entries())
+        let settings = self.snapshot();
+        document::write(encrypted(&settings.stored_entries(), &settings.storage.keyring)?)
     }
 
     /// Makes the configuration what a document says; gives how many entries that changes, and the number of the last revision.
     pub async fn import(&self, text: &[u8]) -> Result<(usize, i64), Error> {
-        let wanted = document::read(text)?;
+        let keyring = &self.settings.storage().keyring;
+        let wanted: Vec<_> = document::read(text)?.into_iter().map(|entry| entry.decrypted(keyring)).collect();
         let edit = move |settings: &Settings, environment: &Environment, _: &[StoredEntry]| {
             let changes = differences(&settings.stored_entries(), &wanted);
             let count = settings.next_count();
@@ -82,12 +88,14 @@ impl ConfigRepository {
             let (next, issues) = settings.with_entries(&changes, environment);
             if issues.is_empty() { Ok((next, changes.len())) } else { Err(Error::invalid(issues)) }
         };
-        let origin = RequestOrigin {
-            author: Some("import".to_owned()),
-            operation: "import".to_owned(),
-            ..RequestOrigin::default()
-        };
+        let origin = RequestOrigin { operation: "import".to_owned(), ..RequestOrigin::by("import") };
         origin.scope(self.change_from(None, edit)).await
+    }
+
+    /// Encrypts all that is stored with the current key, or decrypts it if there is none.
+    pub async fn rotate(&self) -> Result<Renewal, Error> {
+        let place = self.place.clone();
+        self.settings.exclusively(|turn| async move { place.renew(&turn).await }).await
     }
 
     /// Whether the configuration of these settings is in Postgres, and not any more, or not yet, in files.
@@ -159,12 +167,18 @@ impl ConfigRepository {
     pub async fn revision(&self, number: i64) -> Result<(ConfigRevision, Vec<ConfigChange>), Error> {
         let found = self.place.page(number.saturating_add(1), 1).await?.pop();
         let revision = found.filter(|revision| revision.number == number).ok_or_else(|| unknown(number))?;
-        Ok((revision, self.place.changes(number).await?))
+        Ok((revision, self.decrypted(self.place.changes(number).await?)))
     }
 
     /// In what the configuration differs from what it was after a revision.
     pub async fn changes_after(&self, number: i64) -> Result<Vec<ConfigChange>, Error> {
-        self.place.since(number).await?.ok_or_else(|| unknown(number))
+        let changes = self.place.since(number).await?.ok_or_else(|| unknown(number))?;
+        Ok(self.decrypted(changes).into_iter().filter(|change| !change.is_nothing()).collect())
+    }
+
+    fn decrypted(&self, changes: Vec<ConfigChange>) -> Vec<ConfigChange> {
+        let storage = self.settings.storage();
+        changes.into_iter().map(|change| change.decrypted(&storage.keyring)).collect()
     }
 
     /// Makes the configuration what it was after a revision, credentials included; gives the number of the revision that does so, or of the

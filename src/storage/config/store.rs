@@ -3,7 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::kernel::{Error, ErrorKind, FieldIssue};
-use crate::settings::{Environment, JsonFile, LiveSection, Settings, StoredEntry};
+use crate::settings::{Environment, JsonFile, Keyring, LiveSection, Settings, StoredEntry};
 use crate::storage::replace_file;
 
 /// What was configured through the API: one JSON file per section under `DATA_DIR/config`, readable by the server's user
@@ -28,7 +28,7 @@ impl ConfigStore {
     ) -> Settings {
         match JsonFile::read(&self.path(S::NAME)) {
             Ok(None) => {}
-            Ok(Some(file)) => match S::of(&settings).with_stored(&file, environment) {
+            Ok(Some(file)) => match S::of(&settings).with_stored(&file, &settings.storage.keyring, environment) {
                 Ok(section) => return settings.with(section),
                 Err(wrong) => issues.extend(wrong),
             },
@@ -48,11 +48,42 @@ impl ConfigStore {
         Ok(())
     }
 
+    /// Writes those files anew that are not yet encrypted with the current key; gives how many.
+    pub(super) async fn renew(&self, settings: &Settings) -> Result<usize, Error> {
+        let (store, settings) = (self.clone(), settings.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            let mut renewed = 0;
+            for section in StoredEntry::SECTIONS {
+                let path = store.path(section);
+                let old = match fs::read_to_string(&path) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    read => read?,
+                };
+                let Some(text) = settings.file_text(section).map_err(io::Error::other)? else { continue };
+                if Keyring::keys_in(&old) != Keyring::keys_in(&text) {
+                    replace(&path, text)?;
+                    sync_folder(&path);
+                    renewed += 1;
+                }
+            }
+            Ok(renewed)
+        });
+        let outcome: io::Result<usize> = work.await.unwrap_or_else(|stopped| Err(io::Error::other(stopped)));
+        outcome.map_err(|error| {
+            Error::internal_public("the files of the configuration can't be encrypted anew", error.to_string())
+        })
+    }
+
     /// Replaces the section by the JSON that `make` gives, or removes it.
-    async fn write(&self, section: &str, make: impl FnOnce() -> Option<String> + Send + 'static) -> Result<(), Error> {
+    async fn write(
+        &self,
+        section: &str,
+        make: impl FnOnce() -> Result<Option<String>, Error> + Send + 'static,
+    ) -> Result<(), Error> {
         let path = self.path(section);
         let work = tokio::task::spawn_blocking(move || {
-            make().map_or_else(|| remove(&path), |text| replace(&path, text))?;
+            let text = make().map_err(io::Error::other)?;
+            text.map_or_else(|| remove(&path), |text| replace(&path, text))?;
             sync_folder(&path);
             Ok(())
         });
@@ -101,13 +132,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = ConfigStore::new(folder.path());
         assert!(JsonFile::read(&store.path("llm")).unwrap().is_none());
-        store.write("llm", || Some(r#"{"api_key": "a long first value"}"#.to_owned())).await.unwrap();
-        store.write("llm", || Some(r#"{"api_key": "b"}"#.to_owned())).await.unwrap();
+        store.write("llm", || Ok(Some(r#"{"api_key": "a long first value"}"#.to_owned()))).await.unwrap();
+        store.write("llm", || Ok(Some(r#"{"api_key": "b"}"#.to_owned()))).await.unwrap();
         assert_eq!(JsonFile::read(&store.path("llm")).unwrap().unwrap().object()["api_key"], "b");
         let mode = fs::metadata(folder.path().join("config/llm.json")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        store.write("llm", || None).await.unwrap();
-        store.write("llm", || None).await.unwrap();
+        store.write("llm", || Ok(None)).await.unwrap();
+        store.write("llm", || Ok(None)).await.unwrap();
         assert!(JsonFile::read(&store.path("llm")).unwrap().is_none());
     }
 }

@@ -10,6 +10,7 @@ mod nested_bodies;
 mod nested_replies;
 mod resource_secrets;
 mod secret_canary;
+mod secrets_at_rest;
 mod tls;
 mod tls_files;
 mod upstream_secrets;

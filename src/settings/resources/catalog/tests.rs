@@ -68,13 +68,16 @@ fn listed(catalog: &Catalog<AgentSettings>) -> Vec<(String, i64)> {
 
 /// The catalog as a restart has it.
 fn reread(catalog: &Catalog<AgentSettings>) -> Catalog<AgentSettings> {
-    let Some(text) = catalog.stored_text() else { return Catalog::clone(&base().agents) };
+    let Some(text) = catalog.stored_text(&Keyring::default()).unwrap() else { return Catalog::clone(&base().agents) };
     let whole: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(text, serde_json::to_string_pretty(&whole).unwrap(), "it is written as one value would be");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("agents.json");
     std::fs::write(&path, text).unwrap();
-    base().agents.with_stored(&JsonFile::read(&path).unwrap().unwrap(), &Environment::default()).unwrap()
+    base()
+        .agents
+        .with_stored(&JsonFile::read(&path).unwrap().unwrap(), &Keyring::default(), &Environment::default())
+        .unwrap()
 }
 
 /// The catalog of whoever has been told these changes.
