@@ -53,13 +53,11 @@ impl Keyring {
             return Ok(text.to_owned());
         }
         let mut value = read(text)?;
-        let Some(key) = &self.current else {
-            // Nobody could tell it from what a lost key has encrypted.
-            return match find_encrypted(&value) {
-                Some(_) => Err(Error::invalid(vec![entry.issue(UNENCRYPTED.to_owned())])),
-                None => Ok(text.to_owned()),
-            };
-        };
+        // Nobody could tell it from what a lost key has encrypted.
+        if find_encrypted(&value).is_some() {
+            return Err(Error::invalid(vec![entry.issue(UNENCRYPTED.to_owned())]));
+        }
+        let Some(key) = &self.current else { return Ok(text.to_owned()) };
         let mut is_done = true;
         visit_scalars(&mut String::new(), &mut value, &mut |path, scalar| {
             if is_hidden(path, scalar, shown.pointer(path)) {
@@ -141,7 +139,7 @@ pub(super) fn has_clear_credentials(entry: &StoredEntry, shown: &Value) -> bool 
     found
 }
 
-/// What is wrong with a text that looks encrypted where there is no key.
+/// What is wrong with a plain text that looks encrypted.
 const UNENCRYPTED: &str = "Input should have no text that begins with enc:v1:, which is what encrypted ones begin with";
 
 /// What binds an encrypted text to its place.
@@ -149,10 +147,9 @@ fn context(section: &str, name: &str, path: &str) -> String {
     format!("config\0{section}\0{name}\0{path}")
 }
 
-/// Whether a value is not shown as it is. A text that looks encrypted has to be, so that it is not taken for one that is.
+/// Whether a value is not shown as it is.
 fn is_hidden(path: &str, value: &Value, shown: Option<&Value>) -> bool {
     match value {
-        Value::String(text) if encrypted_by(text).is_some() => true,
         Value::String(text) => !text.is_empty() && reference::variable(text).is_none() && shown != Some(value),
         Value::Number(_) => shown.is_none_or(Value::is_string) && path.strip_prefix('/') != Some(REVISION),
         _ => false,

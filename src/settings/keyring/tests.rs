@@ -84,12 +84,15 @@ fn old_keys_decrypt_and_the_current_one_encrypts() {
 }
 
 #[test]
-fn a_text_that_looks_encrypted_is_refused_without_a_key_and_encrypted_with_one() {
+fn a_plain_text_that_looks_encrypted_is_refused() {
     let odd = json!({"name": "a", "url": "http://a", "description": "enc:v1:abc:def"});
-    let refused = entry("agents", &odd).encrypted(&Keyring::default()).unwrap_err();
-    assert!(refused.issues()[0].to_string().contains("enc:v1:"), "{refused}");
-    let keyring = keyring(FIRST, "");
-    assert_eq!(value(&entry("agents", &odd).encrypted(&keyring).unwrap().decrypted(&keyring)), odd);
+    for keyring in [Keyring::default(), keyring(FIRST, "")] {
+        let refused = entry("agents", &odd).encrypted(&keyring).unwrap_err();
+        assert!(refused.issues()[0].to_string().contains("enc:v1:"), "{refused}");
+        let inside = json!({"name": "a", "url": "http://a", "description": "as in \"enc:v1:abc\""});
+        let kept = entry("agents", &inside).encrypted(&keyring).unwrap().decrypted(&keyring);
+        assert_eq!((value(&kept), kept.undecrypted().is_none()), (inside, true));
+    }
 }
 
 #[test]

@@ -17,6 +17,9 @@ const ADD_CHANGES: &str = "INSERT INTO config_change (revision, section, name, p
     FROM jsonb_each($2) AS given LEFT JOIN config_entry AS old
         ON old.section = given.value ->> 'section' AND old.name = given.value ->> 'name'
     WHERE old.body IS NOT NULL OR given.value ->> 'body' IS NOT NULL";
+/// The fact that the file may still have what was deleted from it in clear.
+const UNWIPED: &str = "config_unwiped";
+const WIPE_LATER: &str = "INSERT OR REPLACE INTO meta (name, value) VALUES ('config_unwiped', '1')";
 const PUT_ENTRIES: &str = "INSERT INTO config_entry (section, name, position, body, revision)
     SELECT value ->> 'section', value ->> 'name', value ->> 'position', value ->> 'body', $1 FROM jsonb_each($2) WHERE true
     ON CONFLICT (section, name) DO UPDATE
@@ -51,13 +54,17 @@ impl ConfigInFiles {
         let work = async {
             let mut tx = self.database.write().await?;
             of_files::renew(&mut tx, keyring, &mut renewal).await?;
-            tx.commit().await?;
             if files > 0 || renewal.is_any() {
-                self.database.wipe_deleted().await?;
+                sqlx::query(WIPE_LATER).execute(&mut *tx).await?;
             }
-            Ok(())
+            tx.commit().await
         };
         work.await.map_err(failed("the history of the configuration could not be encrypted anew"))?;
+        if self.database.meta(UNWIPED).await?.is_some() {
+            let unwiped = failed("the embedded database could not be cleared of what it has deleted");
+            self.database.wipe_deleted().await.map_err(unwiped)?;
+            self.database.set_meta(UNWIPED, None).await?;
+        }
         Ok(renewal)
     }
 

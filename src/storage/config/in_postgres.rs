@@ -55,8 +55,10 @@ impl ConfigInPostgres {
                 *self.replica.lock() = replica;
             }
             None => {
-                if let Some(files) = self.files.as_ref().filter(|_| !turn.settings().storage.keyring.is_empty()) {
-                    files.renew(turn).await?;
+                if let Some(files) = self.files.as_ref().filter(|_| !turn.settings().storage.keyring.is_empty())
+                    && let Err(error) = files.renew(turn).await
+                {
+                    tracing::error!(%error, "credentials in DATA_DIR may be in clear, or encrypted with an old key");
                 }
                 *self.replica.lock() = ConfigReplica::of_files(turn.settings().stored_entries());
             }

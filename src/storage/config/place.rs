@@ -103,16 +103,20 @@ impl ConfigPlace {
     }
 
     /// Encrypts what is this server's own, and says what is not encrypted.
-    pub(super) async fn secure(&self, turn: &SettingsTurn) -> Result<(), Error> {
+    pub(super) async fn secure(&self, turn: &SettingsTurn) {
         let settings = turn.settings();
         let keyring = &settings.storage.keyring;
         match self {
-            Self::Files(place) if !keyring.is_empty() => {
-                let Renewal { entries, changes, left_changes, .. } = place.renew(turn).await?;
-                if entries + changes + left_changes > 0 {
-                    tracing::info!(entries, changes, left_changes, "stored credentials are encrypted anew");
+            Self::Files(place) if !keyring.is_empty() => match place.renew(turn).await {
+                Ok(Renewal { entries, changes, left_changes, .. }) => {
+                    if entries + changes + left_changes > 0 {
+                        tracing::info!(entries, changes, left_changes, "stored credentials are encrypted anew");
+                    }
                 }
-            }
+                Err(error) => {
+                    tracing::error!(%error, "stored credentials may be in clear, or encrypted with an old key")
+                }
+            },
             Self::Postgres(place) if !keyring.is_empty() => match place.count_stale(keyring) {
                 0 => {}
                 entries => tracing::warn!(
@@ -128,7 +132,6 @@ impl ConfigPlace {
                 "credentials that were configured through the API are stored in clear; SECRETS_KEY encrypts them"
             );
         }
-        Ok(())
     }
 
     /// The newest revisions before a number.

@@ -48,7 +48,8 @@ impl ConfigRepository {
         let opening = place.clone();
         let work = |mut turn: SettingsTurn| async move {
             opening.open(&mut turn).await?;
-            opening.secure(&turn).await
+            opening.secure(&turn).await;
+            Ok(())
         };
         settings.exclusively(work).await?;
         Ok(Self { settings, place })

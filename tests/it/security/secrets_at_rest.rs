@@ -61,6 +61,10 @@ async fn a_data_folder_has_no_credential_in_clear_from_the_first_change_on() {
     let server = TestServer::with(&[("SECRETS_KEY", FIRST), ("CACHE_ENABLED", "false")]).await;
     configure(&server, &llm).await;
     assert_eq!(files_with_canary(server.folder()), [""; 0], "while it runs");
+    // Nobody can pass a text off as an encrypted one.
+    let odd = with(&AGENTS.entry("open", "http://127.0.0.1:9"), "metadata", json!({"note": "enc:v1:x:y"}));
+    let refused = server.put(&AGENTS.at("open"), &odd).await.expect(422);
+    assert!(refused.to_string().contains("begins with enc:v1:"), "{refused}");
     let shown = server.get(AGENTS.path).await.expect(200);
     let server = server.restart().await;
     assert_eq!(server.get(AGENTS.path).await.expect(200), shown);
