@@ -58,7 +58,7 @@ impl Database {
     pub(super) async fn open_beside(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(FILE);
         create_private(folder, &path).map_err(|error| unusable(&path, error.into()))?;
-        let writer = connect(1, options(&path), &path).await?;
+        let writer = connect_beside(&path).await?;
         let migrated = migrate_beside(&writer, folder, &path).await?;
         Ok(Self { readers: readers(&path).await?, writer, lock: None, migrated })
     }
@@ -190,13 +190,34 @@ async fn readers(path: &Path) -> Result<SqlitePool, Error> {
 }
 
 async fn connect(size: u32, options: SqliteConnectOptions, path: &Path) -> Result<SqlitePool, Error> {
-    let pool = SqlitePoolOptions::new()
+    pool_of(size).connect_with(options).await.map_err(|error| unusable(path, error.into()))
+}
+
+fn pool_of(size: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
         .max_connections(size)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(None)
         .max_lifetime(None)
-        .test_before_acquire(false);
-    pool.connect_with(options).await.map_err(|error| unusable(path, error.into()))
+        .test_before_acquire(false)
+}
+
+/// A connection for writing, while others may be making the file: it is locked for a moment when it gets its journal, for which SQLite
+/// itself does not wait.
+async fn connect_beside(path: &Path) -> Result<SqlitePool, Error> {
+    let until = Instant::now() + OTHERS_MIGRATION_TIMEOUT;
+    loop {
+        match pool_of(1).connect_with(options(path)).await {
+            Err(error) if is_locked(&error) && Instant::now() < until => sleep(OTHERS_MIGRATION_TIMEOUT / 20).await,
+            connected => return connected.map_err(|error| unusable(path, error.into())),
+        }
+    }
+}
+
+/// Whether another connection has the file locked (`SQLITE_BUSY`, whatever more its code says).
+fn is_locked(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
 }
 
 async fn migrate_on(writer: &SqlitePool, path: &Path) -> Result<MigrationReport, Error> {
