@@ -1,4 +1,4 @@
-use crate::kernel::Error;
+use crate::kernel::{Error, ErrorKind};
 use crate::storage::failover::{Failover, Failure, try_remote};
 use crate::storage::postgres::{Postgres, PostgresConnection};
 
@@ -33,4 +33,16 @@ impl ConfigAccess {
             },
         }
     }
+}
+
+/// Nothing was changed, since Postgres is away.
+pub(super) fn away() -> Error {
+    let text = "Postgres is away, where the configuration is kept, so nothing was changed; please try again later";
+    Error::new(ErrorKind::NotConfigured, text)
+}
+
+/// Nobody knows whether something was changed.
+pub(super) fn unconfirmed() -> Error {
+    let text = "Postgres has not confirmed the change, which may have been made or not; please read it again";
+    Error::new(ErrorKind::NotConfigured, text)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use sqlx::PgConnection;
 
-use super::access::ConfigAccess;
+use super::access::{ConfigAccess, away, unconfirmed};
 use super::entries::{ConfigHead, ConfigNews, NewRevision, encrypted};
 use super::history::{ConfigChange, ConfigRevision, Renewal, entries_before, of_postgres};
 use super::in_files::ConfigInFiles;
@@ -264,14 +264,4 @@ impl ConfigInPostgres {
             tracing::warn!(%error, "without Postgres, this server would start from an earlier configuration");
         }
     }
-}
-
-fn away() -> Error {
-    let text = "Postgres is away, where the configuration is kept, so nothing was changed; please try again later";
-    Error::new(ErrorKind::NotConfigured, text)
-}
-
-fn unconfirmed() -> Error {
-    let text = "Postgres has not confirmed the change, which may have been made or not; please read it again";
-    Error::new(ErrorKind::NotConfigured, text)
 }
