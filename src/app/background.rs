@@ -24,8 +24,8 @@ pub(super) async fn spawn(shared: &Shared, modules: &Modules) -> Vec<BackgroundT
     let storage = settings.snapshot().storage.clone();
     let (limits, live, client) = (client.clone(), settings.clone(), client.clone());
     let (summarizer, watched) = (modules.summarizer.clone(), modules.monitoring.clone());
-    let (sources, tools_open) = (datasources.clone(), tools.clone());
-    let (of_sources, of_tools) = (settings.clone(), settings.clone());
+    let ((sources, of_sources), (mcp, of_mcp)) =
+        ((datasources.clone(), settings.clone()), (tools.clone(), settings.clone()));
     let mut tasks = identity.start();
     tasks.extend(stores.start());
     tasks.extend(config.start());
@@ -37,7 +37,7 @@ pub(super) async fn spawn(shared: &Shared, modules: &Modules) -> Vec<BackgroundT
         }),
         BackgroundTask::spawn("llm_limits", move || limits.clone().watch_limits(live.clone())),
         BackgroundTask::spawn("stale_sources", move || close_stale(sources.clone(), of_sources.clone())),
-        BackgroundTask::spawn("stale_tools", move || close_stale(tools_open.clone(), of_tools.clone())),
+        BackgroundTask::spawn("stale_tools", move || close_stale(mcp.clone(), of_mcp.clone())),
         BackgroundTask::spawn("monitoring", move || watched.clone().run_probes()),
         BackgroundTask::spawn("embeddings", move || embedder.clone().run()),
         BackgroundTask::spawn("grounding", move || refresher.clone().run()),

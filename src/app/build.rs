@@ -16,10 +16,7 @@ use crate::kernel::{BackgroundTask, Clock, Error, FieldIssue};
 use crate::limits::Limiter;
 use crate::monitoring::MonitoringService;
 use crate::outbound::{AddressGuard, HttpClient, NameResolver};
-use crate::settings::{
-    AgentSettings, Catalog, DataSourceSettings, Environment, LlmSection, LoadedSettings, ServerSettings, Settings,
-    SharedSettings, StorageSettings, ToolSettings, VerifiedQuestions, read,
-};
+use crate::settings::{Environment, LoadedSettings, ServerSettings, SharedSettings, StorageSettings, read};
 use crate::storage::{ConfigRepository, ConfigStore, Stores};
 use crate::telemetry;
 use crate::tools::ToolService;
@@ -78,7 +75,8 @@ pub fn load_settings(environment: Environment) -> Result<LoadedSettings, StartEr
         issues.push(FieldIssue::new("value_error", vec!["LOG_LEVEL".into()], expected, Value::Null));
     }
     if !ConfigRepository::is_in_postgres(&settings.storage) {
-        settings = with_files(settings, &environment, &mut issues);
+        let store = ConfigStore::new(StorageSettings::data_dir(&environment));
+        settings = store.overlay(settings, &environment, &mut issues);
     }
     if issues.is_empty() {
         return Ok(LoadedSettings { settings, environment });
@@ -87,17 +85,6 @@ pub fn load_settings(environment: Environment) -> Result<LoadedSettings, StartEr
     let issues = issues.into_iter().map(|issue| environment.explained(issue));
     let issues = issues.chain(environment.skipped().iter().cloned()).collect();
     Err(StartError::Settings(issues))
-}
-
-/// With what was changed through the API and is kept in files.
-fn with_files(mut settings: Settings, environment: &Environment, issues: &mut Vec<FieldIssue>) -> Settings {
-    let store = ConfigStore::new(StorageSettings::data_dir(environment));
-    settings = store.overlay::<LlmSection>(settings, environment, issues);
-    settings = store.overlay::<Catalog<AgentSettings>>(settings, environment, issues);
-    settings = store.overlay::<Catalog<DataSourceSettings>>(settings, environment, issues);
-    settings = store.overlay::<Catalog<ToolSettings>>(settings, environment, issues);
-    settings = store.overlay::<VerifiedQuestions>(settings, environment, issues);
-    settings.with(settings.verified.of_known(&settings.datasources))
 }
 
 /// The server's certificate, if it is to speak TLS.

@@ -77,9 +77,8 @@ pub async fn serve(listeners: Vec<TcpListener>, app: App, stop: impl Future<Outp
         () = stop => {}
         _ = join_all(listeners.iter().map(|listener| serving.accept_all(listener, &connections))) => {}
     }
-    for listener in listeners {
-        serving.accept_waiting(listener, &connections).await;
-    }
+    let waiting = listeners.into_iter().map(|listener| serving.accept_waiting(listener, &connections));
+    drop(tokio::time::timeout(FIRST_REQUEST_TIMEOUT, join_all(waiting)).await);
     // A connection without a request would be closed, one that is on its way or not.
     connections.first_requests(FIRST_REQUEST_TIMEOUT).await;
     serving.stopping.cancel();
@@ -137,11 +136,16 @@ impl HttpServer {
     async fn accept_waiting(&self, listener: TcpListener, connections: &Connections) {
         // Asked itself, the system knows of each; the runtime only of those that it was told of.
         let Ok(listener) = listener.into_std() else { return };
-        while let Ok((stream, address)) = listener.accept() {
-            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
-            match stream {
-                Ok(stream) => self.admit(without_delay(stream), address, connections).await,
-                Err(error) => tracing::debug!(%error, "a connection could not be served"),
+        // Not for ever, if there are always more.
+        for _ in 0..BACKLOG {
+            let accepted = listener.accept().and_then(|(stream, address)| {
+                stream.set_nonblocking(true)?;
+                Ok((TcpStream::from_std(stream)?, address))
+            });
+            match accepted {
+                Ok((stream, address)) => self.admit(without_delay(stream), address, connections).await,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => tracing::debug!(%error, "a connection could not be accepted"),
             }
         }
     }

@@ -22,6 +22,11 @@ impl StoredEntry {
         }
     }
 
+    /// Whether a part of it may be encrypted.
+    pub fn may_be_encrypted(&self) -> bool {
+        self.has_credentials() && self.text.as_ref().is_some_and(|text| may_be_encrypted(text.expose()))
+    }
+
     /// Whether it has credentials in clear.
     pub fn has_clear_credentials(&self) -> bool {
         has_clear_credentials(self, &self.shown().unwrap_or_default())

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::StoredEntry;
@@ -79,20 +81,20 @@ impl Keyring {
     }
 
     /// An object of a file as it was before it was encrypted. The error is the entry as it is, if that can't be decrypted.
-    pub(super) fn decrypted_object(
+    pub(super) fn decrypted_object<'a>(
         &self,
         section: &'static str,
         name: &str,
-        object: &Map<String, Value>,
-    ) -> Result<Map<String, Value>, StoredEntry> {
-        let mut value = Value::Object(object.clone());
-        if find_encrypted(&value).is_some() {
-            self.decrypt(section, name, &mut value);
+        object: &'a Map<String, Value>,
+    ) -> Result<Cow<'a, Map<String, Value>>, StoredEntry> {
+        let is_plain = |object: &Map<String, Value>| object.values().all(|value| find_encrypted(value).is_none());
+        if is_plain(object) {
+            return Ok(Cow::Borrowed(object));
         }
+        let mut value = Value::Object(object.clone());
+        self.decrypt(section, name, &mut value);
         match value {
-            Value::Object(decrypted) if decrypted.values().all(|value| find_encrypted(value).is_none()) => {
-                Ok(decrypted)
-            }
+            Value::Object(decrypted) if is_plain(&decrypted) => Ok(Cow::Owned(decrypted)),
             _ => {
                 let text = format!("{}{}", "  ".repeat(DEPTH_IN_LIST), json_text(object, DEPTH_IN_LIST));
                 Err(StoredEntry::new(section, name, 0, &text))
@@ -102,18 +104,13 @@ impl Keyring {
 
     fn decrypt(&self, section: &str, name: &str, value: &mut Value) {
         visit_scalars(&mut String::new(), value, &mut |path, scalar| {
-            let Some(encrypted) = scalar.as_str() else { return };
+            let Some(encrypted) = scalar.as_str().filter(|text| encrypted_by(text).is_some()) else { return };
             let context = context(section, name, path);
             let plain = self.keys.iter().find_map(|key| key.decrypt(encrypted, &context));
             if let Some(plain) = plain.and_then(|plain| JsonReader::stored().read(plain.as_bytes()).ok()) {
                 *scalar = plain;
             }
         });
-    }
-
-    /// Whether there are no keys at all.
-    pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
     }
 
     /// Where a JSON text has encrypted ones, and the ids of their keys.

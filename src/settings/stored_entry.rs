@@ -52,7 +52,7 @@ impl StoredEntry {
     }
 
     /// What is wrong with it.
-    pub(super) fn issue(&self, what: String) -> FieldIssue {
+    pub fn issue(&self, what: String) -> FieldIssue {
         FieldIssue::new("value_error", self.place(), what, Value::Null)
     }
 

@@ -133,9 +133,12 @@ impl VerifiedQuestions {
         next
     }
 
-    /// Those of data sources that there are. Others were left behind, and are about some other database.
+    /// Those of data sources that there are, be it that they can't be decrypted. Others were left behind, and are about some other database.
     pub fn of_known(&self, sources: &Catalog<DataSourceSettings>) -> Self {
-        let known = self.of_sources.iter().filter(|(source, _)| sources.get(source).is_some());
+        let is_known = |source: &str| {
+            sources.get(source).is_some() || sources.undecrypted().any(|undecrypted| undecrypted.name == source)
+        };
+        let known = self.of_sources.iter().filter(|(source, _)| is_known(source));
         Self { of_sources: known.map(|(source, list)| (source.clone(), list.clone())).collect() }
     }
 

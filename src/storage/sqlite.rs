@@ -148,8 +148,14 @@ impl Database {
     /// Writes the file anew without what was deleted or replaced, of which parts may be in it still.
     pub(super) async fn wipe_deleted(&self) -> Result<(), sqlx::Error> {
         let mut connection = self.writer.acquire().await?;
-        sqlx::query("VACUUM").execute(&mut *connection).await?;
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *connection).await.map(|_| ())
+        // It makes the file anew in a temporary one, which is not to be kept in memory.
+        sqlx::query("PRAGMA temp_store = FILE").execute(&mut *connection).await?;
+        let vacuumed = sqlx::query("VACUUM").execute(&mut *connection).await;
+        sqlx::query("PRAGMA temp_store = MEMORY").execute(&mut *connection).await?;
+        vacuumed?;
+        let checkpoint = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection);
+        let (is_busy, _, _): (bool, i64, i64) = checkpoint.await?;
+        if is_busy { Err(sqlx::Error::Protocol("the journal is in use".to_owned())) } else { Ok(()) }
     }
 
     pub(super) async fn close(&self) {

@@ -1,7 +1,12 @@
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::*;
-use crate::settings::{AgentSettings, Catalog, Environment, JsonFile, Section, load};
+use crate::settings::{
+    AgentSettings, Catalog, DataSourceSettings, Environment, JsonFile, LlmSection, Precondition, Section,
+    VerifiedQuestions, load,
+};
 
 const FIRST: &str = "yXg0FvUjT1oG9m8kq3nB7cW5dZ2aLhR4sP6eQxK0iVM=";
 const SECOND: &str = "5f3c9a0b7e6d1248fe90ab34cd56ef7801928374655647382910aabbccddeeff";
@@ -129,6 +134,61 @@ fn what_a_lost_key_has_encrypted_is_named_left_out_and_kept_in_its_file() {
     assert_eq!(names(&last), ["a", "open", "b"], "in its place");
     assert_eq!((secret(&last, "a").as_deref(), last.undecrypted().count()), (Some("new"), 0));
     assert_eq!(secret(&last, "b").as_deref(), Some("other"));
+}
+
+#[test]
+fn an_entry_that_is_removed_while_its_key_is_lost_stays_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agents.json");
+    let environment = Environment::from_pairs([("EXTERNAL_AGENTS", r#"{"a": {"url": "http://base"}}"#)]);
+    let base = load(environment.clone()).unwrap().settings.agents.clone();
+    let read =
+        |keyring: &Keyring| base.with_stored(&JsonFile::read(&path).unwrap().unwrap(), keyring, &environment).unwrap();
+    let body = json!({"name": "a", "url": "http://own", "auth_token": "s3cret"});
+    let body = body.as_object().unwrap();
+    let own = base.with_replaced("a", &Precondition::Any, body, &environment, &[]).unwrap().0;
+    std::fs::write(&path, own.stored_text(&keyring(FIRST, "")).unwrap().unwrap()).unwrap();
+    let lost = read(&keyring(SECOND, ""));
+    assert_eq!(lost.get("a").unwrap().effective.url.expose(), "http://base");
+    let removed = lost.without("a", &Precondition::Any).unwrap();
+    std::fs::write(&path, removed.stored_text(&keyring(SECOND, "")).unwrap().unwrap()).unwrap();
+    assert!(read(&keyring(FIRST, "")).is_empty());
+}
+
+#[test]
+fn questions_of_a_source_that_cant_be_decrypted_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("datasources.json");
+    let environment = Environment::default();
+    let source = json!({"name": "shop", "type": "api", "url": "http://a", "auth_token": "s3cret"});
+    let sources = Catalog::<DataSourceSettings>::default();
+    let sources = sources.with_created(source.as_object().unwrap(), &environment, &[]).unwrap().0;
+    std::fs::write(&path, sources.stored_text(&keyring(FIRST, "")).unwrap().unwrap()).unwrap();
+    let file = JsonFile::read(&path).unwrap().unwrap();
+    let lost = Catalog::<DataSourceSettings>::default().with_stored(&file, &keyring(SECOND, ""), &environment).unwrap();
+    let question = json!({"id": "1", "question": "How many?", "query": "q", "parameters": {}, "verified_by": null,
+        "verified_at": "", "status": "verified", "reason": null, "tables": {}});
+    let questions = vec![Arc::new(serde_json::from_value(question).unwrap())];
+    let all = VerifiedQuestions::default().with("shop", questions.clone()).with("gone", questions);
+    let known = all.of_known(&lost);
+    assert_eq!((lost.len(), known.of("shop").len(), known.of("gone").len()), (0, 1, 0));
+}
+
+#[test]
+fn an_llm_connection_that_cant_be_decrypted_is_given_up_on_purpose_only() {
+    let environment = Environment::default();
+    let plain = entry("llm", &json!({"base_url": "http://a", "api_key": "s3cret"}));
+    let encrypted = plain.encrypted(&keyring(FIRST, "")).unwrap();
+    let (lost, issues) = LlmSection::default().with_entries(std::slice::from_ref(&encrypted), &environment);
+    assert!(issues[0].to_string().contains("can't be decrypted") && lost.effective().base_url.is_none());
+    let change = json!({"temperature": 0.2});
+    let refused = lost.with_change(change.as_object().unwrap(), &[], &environment).unwrap_err();
+    assert!(refused.to_string().contains("can't be decrypted"), "{refused}");
+    assert_eq!(lost.stored_text(&keyring(SECOND, "")).unwrap().as_deref(), encrypted.text.as_ref().map(Secret::expose));
+    let given_up = lost.without_changes(&environment).unwrap();
+    assert_eq!(given_up.stored_since(Some(&lost)), [StoredEntry::gone("llm", "connection")]);
+    let (back, _) = lost.with_entries(&[plain], &environment);
+    assert!(back.undecrypted().is_none() && back.effective().api_key.is_some());
 }
 
 #[test]

@@ -2,7 +2,7 @@ use serde_json::{Map, Value};
 
 use super::LlmSettings;
 use super::layer::{FIELDS, LlmLayer, masks_key};
-use crate::kernel::{Error, FieldIssue, Properties, Segment, check_credential_origin, prefixed};
+use crate::kernel::{Error, ErrorKind, FieldIssue, Properties, Segment, check_credential_origin, prefixed};
 use crate::settings::stored_json::json_text;
 use crate::settings::{Environment, JsonFile, Keyring, Section, StoredEntry};
 
@@ -48,6 +48,12 @@ impl LlmSection {
         released: &[String],
         variables: &Environment,
     ) -> Result<Self, Error> {
+        // What the body leaves out is to be kept, which is not known.
+        if self.undecrypted.is_some() {
+            let text =
+                "The stored LLM connection can't be decrypted: set its SECRETS_KEY, or DELETE the connection first";
+            return Err(Error::new(ErrorKind::NotConfigured, text));
+        }
         let (change, mut issues) = LlmLayer::from_put(body);
         let refused = change.check_references(released);
         match self.with_layer(self.news(&change).over(&self.stored), variables) {
@@ -87,7 +93,7 @@ impl LlmSection {
         self.stored.to_stored().map(|stored| StoredEntry::new(Self::NAME, ENTRY, 0, &json_text(&stored, 0)))
     }
 
-    /// What the file has and can't be decrypted.
+    /// What is stored and can't be decrypted.
     pub(in crate::settings) fn undecrypted(&self) -> Option<&StoredEntry> {
         self.undecrypted.as_ref()
     }
@@ -167,8 +173,9 @@ impl Section for LlmSection {
     fn stored_since(&self, before: Option<&Self>) -> Vec<StoredEntry> {
         let entry = self.plain_entry();
         let old = before.and_then(Self::plain_entry);
+        let is_given_up = self.undecrypted.is_none() && before.is_some_and(|before| before.undecrypted.is_some());
         match entry {
-            same if same == old => Vec::new(),
+            same if same == old && !is_given_up => Vec::new(),
             Some(entry) => vec![entry],
             None => vec![StoredEntry::gone(Self::NAME, ENTRY)],
         }
@@ -176,6 +183,7 @@ impl Section for LlmSection {
 
     fn with_entries(&self, entries: &[StoredEntry], environment: &Environment) -> (Self, Vec<FieldIssue>) {
         let Some(entry) = entries.iter().rfind(|entry| entry.name == ENTRY) else { return (self.clone(), Vec::new()) };
+        let undecrypted = entry.undecrypted().is_some().then(|| entry.clone());
         let (layer, mut issues) = match entry.read_plain::<Map<String, Value>>() {
             Ok(object) => object.as_ref().map(LlmLayer::from_json).unwrap_or_default(),
             Err(issue) => (LlmLayer::default(), vec![issue]),
@@ -185,7 +193,7 @@ impl Section for LlmSection {
             issues.extend(unusable);
             self.with_layer(LlmLayer::default(), environment).unwrap_or_else(|_| self.clone())
         });
-        (section, prefixed(&[Self::NAME.into()], issues))
+        (Self { undecrypted, ..section }, prefixed(&[Self::NAME.into()], issues))
     }
 
     fn shown(entry: &StoredEntry) -> Option<Value> {

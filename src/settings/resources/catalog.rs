@@ -179,6 +179,7 @@ impl<T: Resource> Catalog<T> {
         if self.base.get(name).is_some() {
             self.removed.insert(name.to_owned(), ());
         }
+        self.undecrypted.take(name);
         self.live.remove(name);
         self.stored.remove(name)
     }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::kernel::{Error, RequestOrigin, Secret};
+use crate::kernel::{Error, ErrorKind, RequestOrigin, Secret};
 use crate::settings::{Keyring, StoredEntry};
 
 /// Which state of a configuration in Postgres this is.
@@ -55,8 +55,16 @@ pub(super) fn differences(from: &[StoredEntry], to: &[StoredEntry]) -> Vec<Store
     gone.chain(to.iter().filter(is_new).cloned()).collect()
 }
 
-/// These entries as they are to be stored.
-pub(super) fn encrypted(entries: &[StoredEntry], keyring: &Keyring) -> Result<Vec<StoredEntry>, Error> {
+/// These entries as they are to be stored. Where others are encrypted already, none is stored in clear.
+pub(super) fn encrypted(
+    entries: &[StoredEntry],
+    keyring: &Keyring,
+    others_are: bool,
+) -> Result<Vec<StoredEntry>, Error> {
+    if others_are && !keyring.encrypts() && entries.iter().any(StoredEntry::has_clear_credentials) {
+        let text = "Stored credentials are encrypted, and SECRETS_KEY is not set here, so nothing was changed";
+        return Err(Error::new(ErrorKind::NotConfigured, text));
+    }
     entries.iter().map(|entry| entry.encrypted(keyring)).collect()
 }
 

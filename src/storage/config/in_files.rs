@@ -44,9 +44,10 @@ impl ConfigInFiles {
     }
 
     /// Encrypts anew what is not yet encrypted with the current key: files, history, and what the database has left of it.
-    pub(super) async fn renew(&self, turn: &SettingsTurn) -> Result<Renewal, Error> {
-        let (mut renewal, keyring) = (Renewal::default(), &turn.settings().storage.keyring);
-        let files = self.store.renew(turn.settings()).await?;
+    /// `settings` are those of the files.
+    pub(super) async fn renew(&self, settings: &Settings) -> Result<Renewal, Error> {
+        let (mut renewal, keyring) = (Renewal::default(), &settings.storage.keyring);
+        let files = self.store.renew(settings).await?;
         let renewed = renewal.of_entries(&self.entries().await?, keyring);
         if !renewed.is_empty() {
             self.record(RequestOrigin::by("secrets rotate"), &renewed).await?;
@@ -79,7 +80,7 @@ impl ConfigInFiles {
         let kept: Vec<_> = kept.filter(|entry| entry.undecrypted().is_none()).collect();
         let changes = differences(&kept, &turn.settings().stored_entries());
         if !changes.is_empty() {
-            let number = self.record(RequestOrigin::by("files"), &encrypted(&changes, keyring)?).await?;
+            let number = self.record(RequestOrigin::by("files"), &encrypted(&changes, keyring, false)?).await?;
             tracing::info!(entries = changes.len(), revision = number, "the files of the configuration have changed");
         }
         Ok(())
@@ -102,7 +103,8 @@ impl ConfigInFiles {
         if changes.is_empty() {
             return Ok((result, self.last().await?));
         }
-        let changed = encrypted(&changes, &next.storage.keyring)?;
+        let is_encrypted = !turn.settings().undecrypted().is_empty();
+        let changed = encrypted(&changes, &next.storage.keyring, is_encrypted)?;
         self.store.write_changes(&changes, &next).await?;
         turn.publish(next);
         let recorded = self.record(origin, &changed).await.unwrap_or_else(|error| {

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 
 use super::access::{ConfigAccess, away, unconfirmed};
 use super::entries::{ConfigHead, ConfigNews, NewRevision, encrypted};
-use super::history::{ConfigChange, ConfigRevision, Renewal, entries_before, of_postgres};
+use super::history::{ConfigChange, ConfigRevision, entries_before, of_postgres};
 use super::in_files::ConfigInFiles;
 use super::postgres;
 use super::replica::ConfigReplica;
@@ -17,9 +17,7 @@ use crate::storage::failover::Failure;
 use crate::storage::postgres::{BACKGROUND_TIMEOUT, PostgresChannel, PostgresConnection, call};
 
 /// How long a change waits for its turn among all servers, and then for its commit.
-const CHANGE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long the history may take to be encrypted anew.
-const RENEWAL_TIMEOUT: Duration = Duration::from_secs(300);
+pub(super) const CHANGE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The configuration in Postgres, and what this server knows of it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -44,6 +42,7 @@ impl ConfigInPostgres {
                 None
             })
         });
+        self.renew_files(turn, replica.is_some()).await;
         match replica {
             Some(replica) => {
                 let news = ConfigNews {
@@ -54,20 +53,30 @@ impl ConfigInPostgres {
                 self.learn(turn, news);
                 *self.replica.lock() = replica;
             }
-            None => {
-                if let Some(files) = self.files.as_ref().filter(|_| !turn.settings().storage.keyring.is_empty())
-                    && let Err(error) = files.renew(turn).await
-                {
-                    tracing::error!(%error, "credentials in DATA_DIR may be in clear, or encrypted with an old key");
-                }
-                *self.replica.lock() = ConfigReplica::of_files(turn.settings().stored_entries());
-            }
+            None => *self.replica.lock() = ConfigReplica::of_files(turn.settings().stored_entries()),
         }
         if !self.synchronize(turn, true).await? {
             let revision = self.replica.lock().head.revision;
             tracing::warn!(revision, "Postgres is away: what was configured is as this server knew it last");
         }
         Ok(())
+    }
+
+    /// Encrypts what this server had before Postgres was used, of which the settings may know nothing any more.
+    async fn renew_files(&self, turn: &SettingsTurn, are_unread: bool) {
+        let settings = turn.settings();
+        let Some(files) = self.files.as_ref().filter(|_| settings.storage.keyring.encrypts()) else { return };
+        let (mut settings, mut issues) = (settings.clone(), Vec::new());
+        if are_unread {
+            settings = files.store.overlay(settings, turn.environment(), &mut issues);
+        }
+        let renewed = match issues.into_iter().next() {
+            Some(issue) => Err(Error::invalid(vec![issue])),
+            None => files.renew(&settings).await,
+        };
+        if let Err(error) = renewed {
+            tracing::error!(%error, "credentials in DATA_DIR may be in clear, or encrypted with an old key");
+        }
     }
 
     /// Brings the settings up to date; false if Postgres is away.
@@ -113,7 +122,7 @@ impl ConfigInPostgres {
         }
         let revision = self.revision(1, RequestOrigin::by("files"));
         let entries: Vec<_> = own.iter().map(|entry| entry.clone().stamped(1)).collect();
-        let entries = encrypted(&entries, keyring)?;
+        let entries = encrypted(&entries, keyring, false)?;
         call(CHANGE_TIMEOUT, postgres::write(tx, &revision, &entries)).await?;
         tracing::info!(entries = own.len(), "what DATA_DIR/config has is in Postgres now, as revision 1");
         Ok(())
@@ -148,7 +157,8 @@ impl ConfigInPostgres {
                 None => Vec::new(),
             };
             let (next, result) = edit(turn.settings(), turn.environment(), &older)?;
-            let changes = encrypted(&next.stored_since(turn.settings()), &next.storage.keyring)?;
+            let is_encrypted = self.replica.lock().entries().iter().any(StoredEntry::may_be_encrypted);
+            let changes = encrypted(&next.stored_since(turn.settings()), &next.storage.keyring, is_encrypted)?;
             if !changes.is_empty() {
                 let revision = self.revision(head.revision.saturating_add(1), origin);
                 is_committing = true;
@@ -162,40 +172,6 @@ impl ConfigInPostgres {
         let done = self.access.ask(changing).await;
         self.keep().await;
         done?.ok_or_else(|| if is_committing { unconfirmed() } else { away() })
-    }
-
-    /// Encrypts anew what is not yet encrypted with the current key. Servers learn of the entries as of any other change.
-    pub(super) async fn renew(&self, turn: &SettingsTurn) -> Result<Renewal, Error> {
-        let keyring = &turn.settings().storage.keyring;
-        let renewing = async |connection: PostgresConnection| {
-            let mut renewal = Renewal::default();
-            let (mut tx, head) = call(CHANGE_TIMEOUT, postgres::begin(&connection)).await?;
-            let news = call(CHANGE_TIMEOUT, postgres::news(&mut tx, None)).await?;
-            let entries: Vec<_> = news.entries.into_iter().map(|(_, entry)| entry).collect();
-            let renewed = renewal.of_entries(&entries, keyring);
-            if renewed.is_empty() {
-                // There is one connection only.
-                call(CHANGE_TIMEOUT, tx.rollback()).await?;
-            } else {
-                let number = head.revision.saturating_add(1);
-                let revision = self.revision(number, RequestOrigin::by("secrets rotate"));
-                call(CHANGE_TIMEOUT, postgres::write(tx, &revision, &renewed)).await?;
-            }
-            let history = async {
-                let mut tx = connection.pool.begin().await?;
-                of_postgres::renew(&mut tx, keyring, &mut renewal).await?;
-                tx.commit().await
-            };
-            call(RENEWAL_TIMEOUT, history).await?;
-            Ok(renewal)
-        };
-        self.access.ask(renewing).await?.ok_or_else(away)
-    }
-
-    /// How many entries are not yet encrypted with the current key.
-    pub(super) fn count_stale(&self, keyring: &Keyring) -> usize {
-        let entries = self.replica.lock().entries();
-        entries.iter().filter(|entry| matches!(entry.renewed(keyring), Ok(Some(_)))).count()
     }
 
     /// The newest revisions before a number.
@@ -232,7 +208,8 @@ impl ConfigInPostgres {
         self.access.ask(reading).await?.ok_or_else(away)
     }
 
-    fn revision(&self, number: i64, origin: RequestOrigin) -> NewRevision {
+    /// A revision that is made now.
+    pub(super) fn revision(&self, number: i64, origin: RequestOrigin) -> NewRevision {
         NewRevision { number, at_ms: self.clock.now_ms(), origin }
     }
 

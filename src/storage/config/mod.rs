@@ -13,6 +13,7 @@ mod in_files;
 mod in_postgres;
 mod place;
 mod postgres;
+mod postgres_renewal;
 mod replica;
 mod repository;
 mod store;

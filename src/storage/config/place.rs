@@ -7,7 +7,7 @@ use super::in_postgres::ConfigInPostgres;
 use super::postgres::CHANNEL;
 use super::replica::ConfigReplica;
 use super::store::ConfigStore;
-use crate::kernel::{Clock, Error, RequestOrigin};
+use crate::kernel::{Clock, Error, FieldIssue, RequestOrigin};
 use crate::settings::{Environment, Settings, SettingsTurn, SharedSettings, StorageSettings, StoredEntry};
 use crate::storage::Stores;
 use crate::storage::postgres::{PostgresAddress, PostgresChannel};
@@ -97,8 +97,16 @@ impl ConfigPlace {
     /// Encrypts anew what is not yet encrypted with the current key, or decrypts it if there is none.
     pub(super) async fn renew(&self, turn: &SettingsTurn) -> Result<Renewal, Error> {
         match self {
-            Self::Files(place) => place.renew(turn).await,
+            Self::Files(place) => place.renew(turn.settings()).await,
             Self::Postgres(place) => place.renew(turn).await,
+        }
+    }
+
+    /// What is wrong with entries that are stored, but left out of these settings.
+    pub(super) fn left_out(&self, settings: &Settings) -> Vec<FieldIssue> {
+        match self {
+            Self::Files(_) => settings.undecrypted(),
+            Self::Postgres(place) => place.left_out(settings),
         }
     }
 
@@ -107,7 +115,7 @@ impl ConfigPlace {
         let settings = turn.settings();
         let keyring = &settings.storage.keyring;
         match self {
-            Self::Files(place) if !keyring.is_empty() => match place.renew(turn).await {
+            Self::Files(place) if keyring.encrypts() => match place.renew(settings).await {
                 Ok(Renewal { entries, changes, left_changes, .. }) => {
                     if entries + changes + left_changes > 0 {
                         tracing::info!(entries, changes, left_changes, "stored credentials are encrypted anew");
@@ -117,7 +125,7 @@ impl ConfigPlace {
                     tracing::error!(%error, "stored credentials may be in clear, or encrypted with an old key")
                 }
             },
-            Self::Postgres(place) if !keyring.is_empty() => match place.count_stale(keyring) {
+            Self::Postgres(place) if keyring.encrypts() => match place.count_stale(keyring) {
                 0 => {}
                 entries => tracing::warn!(
                     entries,

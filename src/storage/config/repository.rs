@@ -75,7 +75,12 @@ impl ConfigRepository {
     /// All that was configured through the API as a JSON document, with credentials as they are stored.
     pub fn export(&self) -> Result<String, Error> {
         let settings = self.snapshot();
-        document::write(encrypted(&settings.stored_entries(), &settings.storage.keyring)?)
+        // What is imported removes whatever it lacks.
+        let left_out = self.place.left_out(&settings);
+        if !left_out.is_empty() {
+            return Err(Error::invalid(left_out));
+        }
+        document::write(encrypted(&settings.stored_entries(), &settings.storage.keyring, false)?)
     }
 
     /// Makes the configuration what a document says; gives how many entries that changes, and the number of the last revision.

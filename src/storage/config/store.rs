@@ -3,7 +3,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::kernel::{Error, ErrorKind, FieldIssue};
-use crate::settings::{Environment, JsonFile, Keyring, LiveSection, Settings, StoredEntry};
+use crate::settings::{
+    AgentSettings, Catalog, DataSourceSettings, Environment, JsonFile, Keyring, LiveSection, LlmSection, Settings,
+    StoredEntry, ToolSettings, VerifiedQuestions,
+};
 use crate::storage::replace_file;
 
 /// What was configured through the API: one JSON file per section under `DATA_DIR/config`, readable by the server's user
@@ -19,8 +22,17 @@ impl ConfigStore {
         Self { folder: data_dir.join("config") }
     }
 
-    /// Lays what is stored of a section over the settings; what is wrong with it goes to `issues`.
-    pub fn overlay<S: LiveSection>(
+    /// Lays what is stored over the settings; what is wrong with it goes to `issues`.
+    pub fn overlay(&self, mut settings: Settings, environment: &Environment, issues: &mut Vec<FieldIssue>) -> Settings {
+        settings = self.overlay_section::<LlmSection>(settings, environment, issues);
+        settings = self.overlay_section::<Catalog<AgentSettings>>(settings, environment, issues);
+        settings = self.overlay_section::<Catalog<DataSourceSettings>>(settings, environment, issues);
+        settings = self.overlay_section::<Catalog<ToolSettings>>(settings, environment, issues);
+        settings = self.overlay_section::<VerifiedQuestions>(settings, environment, issues);
+        settings.with(settings.verified.of_known(&settings.datasources))
+    }
+
+    fn overlay_section<S: LiveSection>(
         &self,
         settings: Settings,
         environment: &Environment,

@@ -129,11 +129,26 @@ async fn a_key_that_comes_later_changes_or_is_lost() {
         }
         let changed = with(&AGENTS.entry("open", "http://127.0.0.1:9"), "timeout_seconds", json!(key.len() + 7));
         server.client.put(&AGENTS.at("open"), &changed).await.expect(200);
+        server.client.put("/api/llm/config", &json!({"temperature": 0.2})).await.expect(503);
+        if key.is_empty() {
+            let with_token = AGENTS.with_token(&AGENTS.entry("clear", "http://127.0.0.1:9"), json!(CANARY));
+            let refused = server.client.post(AGENTS.path, &with_token).await.expect(503);
+            assert!(refused["detail"].as_str().unwrap().contains("SECRETS_KEY is not set"), "{refused}");
+        }
         let refused = server.client.post("/api/config/rollback", &json!({"revision": 2})).await.expect(409);
         assert!(refused["detail"].as_str().unwrap().contains("can't be decrypted"), "{refused}");
         assert!(!server.client.get("/api/config/revisions/2").await.expect(200).to_string().contains(CANARY));
         server.signal("TERM");
         assert_eq!(server.wait(), Some(0));
+        let data = folder.path().display().to_string();
+        let export = Program::run_with(&["config", "export"], elsewhere.path(), &[("DATA_DIR", &data)]);
+        let said = String::from_utf8_lossy(&export.stderr).into_owned();
+        assert!(
+            export.status.code() == Some(1)
+                && export.stdout.is_empty()
+                && said.contains("llm.connection: can't be decrypted"),
+            "{said}"
+        );
     }
     // Another key takes over from the first, which is then not needed any more.
     for (key, old) in [(SECOND, FIRST), (SECOND, "")] {
@@ -225,4 +240,43 @@ async fn postgres_has_no_credential_in_clear_and_its_key_is_changed_under_load()
     assert_eq!(AGENTS.names(&server, "").await, ["a"]);
     assert_eq!(AGENTS.token_sent(&server, "a", &llm).await, Some(format!("Bearer first-{CANARY}")));
     assert!(!database.contents().await.contains(CANARY));
+}
+
+#[tokio::test]
+async fn what_was_stored_before_postgres_and_before_the_key_is_encrypted_too() {
+    let (database, llm) = (postgres(&[]).await, Upstream::saying("Hi.").await);
+    let server = TestServer::with(&[("CACHE_ENABLED", "false")]).await;
+    configure(&server, &llm).await;
+    let server = server.restart_with(&[("POSTGRES_DSN", &database.url)]).await;
+    assert_eq!(AGENTS.names(&server, "").await, ["a", "open"], "taken to Postgres");
+    let server = server.restart_with(&[("SECRETS_KEY", FIRST)]).await;
+    let folder = TempDir::new().unwrap();
+    let of_first = [("SECRETS_KEY", FIRST), ("POSTGRES_DSN", database.url.as_str())];
+    let rotated = Program::run_with(&["secrets", "rotate"], folder.path(), &of_first);
+    assert_eq!(rotated.status.code(), Some(0), "{}", String::from_utf8_lossy(&rotated.stderr));
+    assert!(!database.contents().await.contains(CANARY));
+    let second = Duration::from_secs(2);
+    within(second, "copied", async || files_with_canary(server.folder()).is_empty()).await;
+    assert_eq!(authorization(&server, &llm).await, format!("Bearer key-{CANARY}"));
+
+    // Who has no key can neither write credentials beside it, nor take away what it can't read.
+    let keyless = TestServer::with(&[("POSTGRES_DSN", &database.url)]).await;
+    assert_eq!(AGENTS.names(&keyless, "").await, ["open"]);
+    let token = AGENTS.with_token(&AGENTS.entry("clear", "http://127.0.0.1:9"), json!(CANARY));
+    keyless.post(AGENTS.path, &token).await.expect(503);
+    AGENTS.add(&keyless, "plain").await;
+    keyless.put("/api/llm/config", &json!({"temperature": 0.2})).await.expect(503);
+    let without = &of_first[1..];
+    let export = Program::run_with(&["config", "export"], folder.path(), without);
+    assert!(export.status.code() == Some(1) && export.stdout.is_empty(), "{export:?}");
+    let file = folder.path().join("plain.json");
+    let entry = json!({"section": "agents", "name": "clear", "value": token});
+    std::fs::write(&file, json!({"format": "orchestrator-studio-config-1", "entries": [entry]}).to_string()).unwrap();
+    let import = Program::run_with(&["config", "import", file.to_str().unwrap()], folder.path(), without);
+    assert_eq!(import.status.code(), Some(1), "{import:?}");
+    assert_eq!(AGENTS.names(&server, "").await, ["a", "open", "plain"]);
+    assert_eq!(authorization(&server, &llm).await, format!("Bearer key-{CANARY}"));
+    // A connection that can't be read can be given up, for all.
+    keyless.delete("/api/llm/config").await.expect(200);
+    within(second, "given up", async || server.get("/api/llm/config").await.expect(200)["base_url"].is_null()).await;
 }
