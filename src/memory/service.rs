@@ -8,7 +8,10 @@ use super::context::{ContextMessage, chars_of, window};
 use super::summarizer::SummaryQueue;
 use crate::kernel::{Caller, Clock, Error, ErrorKind, Role, Secret, SecretUrl, UserId};
 use crate::settings::{MemorySettings, Settings, SharedSettings, StorageSettings};
-use crate::storage::{Message, Stores};
+use crate::storage::{HistoryCursor, HistoryPage, Message, Stores};
+
+/// Messages of an archive that are given at once, at most.
+const MAX_ARCHIVE_PAGE: usize = 1000;
 
 /// Conversations: reading, adding, clearing. Callers give the settings that they work with.
 #[derive(Clone, Debug)]
@@ -69,6 +72,22 @@ impl MemoryService {
         let max = settings.max_messages;
         let limit = limit.filter(|limit| *limit > 0).map_or(max, |limit| limit.min(max));
         Ok(self.stores.conversations.recent(user, limit).await?.messages)
+    }
+
+    /// Some of all that was said, newest first: as many as [`MemoryService::history`] gives if there is no limit, at most
+    /// [`MAX_ARCHIVE_PAGE`]. `cursor` is what the page before has given.
+    pub async fn archive(
+        &self,
+        user: &UserId,
+        limit: Option<usize>,
+        cursor: Option<&str>,
+        settings: &MemorySettings,
+    ) -> Result<HistoryPage, Error> {
+        let limit = limit.filter(|limit| *limit > 0).unwrap_or(settings.max_messages).min(MAX_ARCHIVE_PAGE);
+        let unknown =
+            || Error::new(ErrorKind::BadRequest, "cursor: expected the next_cursor of a page of this history");
+        let before = cursor.map(|cursor| HistoryCursor::parse(cursor).ok_or_else(unknown)).transpose()?;
+        self.stores.conversations.history(user, limit, before).await
     }
 
     /// What a model is shown of the conversation, oldest first. Includes messages that still wait to be summarized.

@@ -4,6 +4,7 @@
 mod audit;
 mod bulk;
 mod conversations;
+mod durable_conversations;
 mod event_log;
 mod events;
 mod executions;
@@ -70,6 +71,11 @@ impl TestStores {
         Some(Self::open(Some(Secret::new(String::from(url))), None, Clock::system()).await)
     }
 
+    /// Redis and Postgres. That database of Redis is for those that have a Postgres of their own too.
+    pub(super) async fn redis_and_postgres() -> Option<Self> {
+        Some(Self::open(Some(redis_beside_postgres()?), Some(new_database().await?), Clock::system()).await)
+    }
+
     pub(super) async fn postgres() -> Option<Self> {
         Self::postgres_by(Clock::system()).await
     }
@@ -90,6 +96,12 @@ pub(super) fn settings(folder: &TempDir, redis_url: Option<Secret>, postgres_dsn
         postgres_dsn,
         keyring: Keyring::default(),
     }
+}
+
+pub(super) fn redis_beside_postgres() -> Option<Secret> {
+    let mut url = url::Url::parse(url("TEST_REDIS_URL")?.expose()).unwrap();
+    url.set_path("/8");
+    Some(Secret::new(String::from(url)))
 }
 
 /// An empty database of the test's own.

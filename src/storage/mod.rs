@@ -24,6 +24,7 @@ mod pool;
 mod postgres;
 mod redis;
 mod sqlite;
+mod store_status;
 mod stores;
 mod transcript;
 mod write_queue;
@@ -33,7 +34,7 @@ pub use cache::CacheStore;
 pub use config::{ConfigChange, ConfigRepository, ConfigRevision, ConfigService, ConfigStore, Renewal};
 #[cfg(any(test, fuzzing))]
 pub(crate) use conversation::fuzz;
-pub use conversation::{Conversation, Excess, Message};
+pub use conversation::{Conversation, Excess, HistoryCursor, HistoryPage, Message};
 pub use count::StoreCount;
 pub use evaluation::EvaluationStore;
 pub use execution::{

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::OptionFuture;
@@ -7,15 +6,16 @@ use parking_lot::Mutex;
 
 use super::cache::{CacheStore, KnownKeys};
 use super::config;
-use super::conversation::{ConversationStore, EmbeddedConversations, WindowCache};
+use super::conversation::{
+    ConversationStore, DurableConversations, EmbeddedConversations, WindowCache, WindowTrust, keep_windows,
+};
 use super::embedded::{EmbeddedWrite, EmbeddedWriter};
 use super::evaluation::EvaluationStore;
 use super::execution::{EmbeddedExecutions, ExecutionStore, ExecutionWriter};
-use super::failover::{BackendStatus, Failover};
+use super::failover::Failover;
 use super::identity::{EmbeddedIdentity, IdentityStore};
 use super::limit::LimitStore;
 use super::migrate::MigrationReport;
-use super::pool::PoolStatus;
 use super::postgres::{Postgres, PostgresAddress, PostgresChannel, listen};
 use super::redis::{self, Redis};
 use super::sqlite::Database;
@@ -76,14 +76,17 @@ impl Stores {
             EmbeddedExecutions { database: database.clone(), clock: clock.clone(), writes: writes.clone() };
         let transcripts = EmbeddedTranscripts { database: database.clone(), clock: clock.clone() };
         let identity = EmbeddedIdentity { database: database.clone() };
+        let windows = WindowTrust::default();
+        if settings.redis_url.is_none() {
+            // What is said without Redis is given to it, should it be used again.
+            database.set_meta(redis::RUN_ID, None).await?;
+        }
+        conversations.settle_place(settings.postgres_dsn.is_some()).await?;
         let redis = match &settings.redis_url {
-            None => {
-                // What is said without Redis is given to it, should it be used again.
-                database.set_meta(redis::RUN_ID, None).await?;
-                None
-            }
+            None => None,
             Some(url) => {
-                let redis = Redis::new(url, conversations.clone())?;
+                let windows = settings.postgres_dsn.as_ref().map(|_| windows.clone());
+                let redis = Redis::new(url, conversations.clone(), windows)?;
                 Some(Failover::new(redis, database.clone(), clock.clone()).await?)
             }
         };
@@ -94,7 +97,9 @@ impl Stores {
             }
             Some(dsn) => {
                 let installation = database.installation().await?;
-                let postgres = Postgres::new(dsn, installation, executions.clone(), transcripts.clone())?;
+                let of_conversations = (conversations.clone(), windows.clone());
+                let postgres =
+                    Postgres::new(dsn, installation, executions.clone(), transcripts.clone(), of_conversations)?;
                 Some(Failover::new(postgres, database.clone(), clock.clone()).await?)
             }
         };
@@ -110,8 +115,17 @@ impl Stores {
         let identity = IdentityStore::new(identity, postgres.clone(), clock.clone());
         let limits = LimitStore::open(database.clone(), redis.clone(), clock.clone()).await?;
         let reconnecting = Arc::new(Mutex::new(of_redis.into_iter().chain(of_postgres).collect()));
+        let durable = postgres.clone().map(|postgres| {
+            let (embedded, redis) = (conversations.clone(), redis.clone());
+            DurableConversations { embedded, redis, postgres, trust: windows }
+        });
+        if let Some(Err(failure)) =
+            OptionFuture::from(durable.as_ref().map(DurableConversations::refresh_windows)).await
+        {
+            tracing::warn!(error = failure.to_string(), "conversations are read from Postgres until Redis can be used");
+        }
         Ok(Self {
-            conversations: ConversationStore { embedded: conversations, redis: redis.clone() },
+            conversations: ConversationStore { embedded: conversations, redis: redis.clone(), durable },
             cache: CacheStore {
                 database: database.clone(),
                 clock,
@@ -142,56 +156,20 @@ impl Stores {
         outcomes.into_iter().filter_map(|(variable, outcome)| Some((variable, outcome.err()?))).collect()
     }
 
-    /// Starts to listen to what Postgres tells of its own accord, if there is one.
-    pub fn start(&self) -> Option<BackgroundTask> {
-        let (postgres, channels) =
-            (self.postgres.clone()?, vec![self.identity.changed.clone(), self.config_channel.clone()]);
-        Some(BackgroundTask::spawn("postgres_listener", move || listen(postgres.clone(), channels.clone())))
-    }
-
-    /// How Redis is doing; None if there is none. Costs nothing.
-    pub fn redis(&self) -> Option<BackendStatus> {
-        self.redis.as_ref().map(Failover::status)
-    }
-
-    /// A round trip to Redis, and how long it took; or why there was none.
-    pub async fn ping_redis(&self) -> Result<Duration, String> {
-        self.redis.as_ref().ok_or("Redis is not configured")?.ping().await
-    }
-
-    /// How much memory Redis uses, in its own words; `None` if there is no Redis, or it does not say.
-    pub async fn redis_memory(&self) -> Option<String> {
-        redis::used_memory(&self.redis.as_ref().and_then(Failover::connection)?).await
-    }
-
-    /// How Postgres is doing; None if there is none. Costs nothing.
-    pub fn postgres(&self) -> Option<BackendStatus> {
-        self.postgres.as_ref().map(Failover::status)
-    }
-
-    /// A round trip to Postgres, and how long it took; or why there was none.
-    pub async fn ping_postgres(&self) -> Result<Duration, String> {
-        self.postgres.as_ref().ok_or("Postgres is not configured")?.ping().await
-    }
-
-    /// How the pools of connections are used. Costs nothing.
-    pub fn pools(&self) -> Vec<PoolStatus> {
-        let postgres = self.postgres.as_ref().and_then(Failover::connection);
-        let postgres = postgres.map(|connection| PoolStatus::of("postgres", &connection.pool));
-        self.database.pools().into_iter().chain(postgres).collect()
-    }
-
-    /// What the embedded store stands in for at the moment, as sentences.
-    pub fn degraded(&self) -> Vec<String> {
-        let services = [
-            (self.redis(), "Redis is away; conversations are kept in the embedded store until it returns"),
-            (
-                self.postgres(),
-                "Postgres is away; executions, conversations of the chat page and audit records are kept in the embedded store until it returns, and neither API keys nor the configuration can be changed",
-            ),
-        ];
-        let away = services.into_iter().filter(|(status, _)| status.as_ref().is_some_and(|status| !status.connected));
-        away.map(|(_, sentence)| sentence.to_owned()).collect()
+    /// Starts what goes on beside the requests, if there is Postgres: listening to what it tells of its own accord, and keeping Redis
+    /// up to date with it.
+    pub fn start(&self) -> Vec<BackgroundTask> {
+        let listening = self.postgres.clone().map(|postgres| {
+            let channels = vec![self.identity.changed.clone(), self.config_channel.clone()];
+            BackgroundTask::spawn("postgres_listener", move || listen(postgres.clone(), channels.clone()))
+        });
+        let keeping = self
+            .conversations
+            .durable
+            .clone()
+            .filter(|durable| durable.redis.is_some())
+            .map(|durable| BackgroundTask::spawn("conversation_windows", move || keep_windows(durable.clone())));
+        listening.into_iter().chain(keeping).collect()
     }
 
     /// Brings the schemas of the embedded database and of Postgres up to date without serving; says what was done.
@@ -208,14 +186,9 @@ impl Stores {
         Ok(done)
     }
 
-    /// Whether the embedded store answers.
-    pub async fn ping(&self) -> Result<(), Error> {
-        self.database.ping().await
-    }
-
     /// Deletes what has expired or is beyond what `settings` retain. To be called now and then.
     pub async fn purge(&self, settings: &StorageSettings) -> Result<(), Error> {
-        self.conversations.embedded.purge().await?;
+        self.conversations.purge().await?;
         self.cache.purge().await?;
         self.trim_outboxes(MAX_OUTBOX_BYTES).await?;
         self.transcripts.retain(settings.execution_retention).await?;

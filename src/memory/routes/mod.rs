@@ -13,7 +13,7 @@ use self::requests::{ContextQuery, HistoryQuery, MessageQuery, NewMessage};
 use super::context::ContextMessage;
 use super::service::{MemoryService, MemoryStats, StoreReport};
 use crate::kernel::{Caller, Clock, Role};
-use crate::storage::Message;
+use crate::storage::{HistoryPage, Message};
 use crate::web::openapi::schema::one_of;
 use crate::web::{
     ApiError, BodyErrors, ErrorBody, JsonReply, OptionalBody, PathSpeaker, PathUser, QueryParams, ReadErrors,
@@ -72,6 +72,9 @@ struct History {
     messages: Vec<MessageView>,
     #[schema(example = 1)]
     count: usize,
+    /// Of an archive: pass it as `cursor` for the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
 }
 
 /// What a model is shown.
@@ -159,20 +162,27 @@ struct MemoryHealth {
 
 /// Conversation history
 ///
-/// The newest messages, newest first. An unknown user has an empty history.
+/// The newest messages, newest first. An unknown user has an empty history. With `archive=true`, all that was said since the conversation
+/// began or was cleared, page by page: also what a summary stands for by now, where Postgres keeps it.
 #[utoipa::path(get, path = "/api/memory/{user_id}/history", tag = "memory", operation_id = "get_history",
     params(PathUser, HistoryQuery),
-    responses((status = 200, description = "The messages", body = History), ReadErrors))]
+    responses((status = 200, description = "The messages", body = History), ReadErrors,
+        (status = 400, description = "The cursor is none that a page has given", body = ErrorBody),
+        (status = 503, description = "Postgres is away, which has the archive", body = ErrorBody)))]
 async fn history(
     State(memory): State<MemoryService>,
     PathUser(user): PathUser,
-    QueryParams(HistoryQuery(limit)): QueryParams<HistoryQuery>,
+    QueryParams(query): QueryParams<HistoryQuery>,
 ) -> Result<JsonReply<History>, ApiError> {
     let settings = memory.settings.snapshot().memory;
-    let messages: Vec<MessageView> =
-        memory.history(&user, limit, &settings).await?.iter().map(|message| MessageView::from(&**message)).collect();
-    let count = messages.len();
-    Ok(JsonReply::ok(History { success: true, user_id: user.to_string(), messages, count }))
+    let page = if query.archive {
+        memory.archive(&user, query.limit, query.cursor.as_deref(), &settings).await?
+    } else {
+        HistoryPage { messages: memory.history(&user, query.limit, &settings).await?, next: None }
+    };
+    let messages: Vec<MessageView> = page.messages.iter().map(|message| MessageView::from(&**message)).collect();
+    let (count, next_cursor) = (messages.len(), page.next.map(|next| next.to_string()));
+    Ok(JsonReply::ok(History { success: true, user_id: user.to_string(), messages, count, next_cursor }))
 }
 
 /// Context for a model

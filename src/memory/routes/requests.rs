@@ -6,25 +6,42 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::kernel::{Error, ErrorKind, FieldIssue, Fields, ObjectLimits, Role};
-use crate::web::openapi::schema::{Members, any_object, name_of, or_null, query, query_integer, text};
+use crate::storage::HistoryCursor;
+use crate::web::openapi::schema::{
+    Members, any_object, name_of, or_null, pattern, query, query_boolean, query_integer, text,
+};
 use crate::web::{FromFields, OptionalBody};
 
-pub(super) struct HistoryQuery(pub(super) Option<usize>);
+pub(super) struct HistoryQuery {
+    pub(super) limit: Option<usize>,
+    pub(super) archive: bool,
+    pub(super) cursor: Option<String>,
+}
 
 /// Messages that may be asked for.
 const LIMITS: RangeInclusive<i64> = 0..=i64::MAX;
 
 impl IntoParams for HistoryQuery {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let purpose = "How many messages; 0 and more than `MEMORY_MAX_MESSAGES` mean that many";
-        vec![query("limit", purpose, query_integer(&LIMITS))]
+        let limit = "How many messages; 0 and more than `MEMORY_MAX_MESSAGES` mean that many, and of an archive 1000 can be had";
+        let archive = "Whether messages are given too that a summary stands for, or that there was no room for. They are kept with Postgres only";
+        let cursor = "Of an archive: where the page begins, which is `next_cursor` of the page before";
+        vec![
+            query("limit", limit, query_integer(&LIMITS)),
+            query("archive", archive, query_boolean()),
+            query("cursor", cursor, pattern(HistoryCursor::PATTERN)),
+        ]
     }
 }
 
 impl FromFields for HistoryQuery {
     fn read(fields: &mut Fields<'_>) -> Self {
         let limit = fields.int_optional("limit", LIMITS);
-        Self(limit.and_then(|limit| usize::try_from(limit).ok()))
+        Self {
+            limit: limit.and_then(|limit| usize::try_from(limit).ok()),
+            archive: fields.or("archive", false),
+            cursor: fields.optional("cursor"),
+        }
     }
 }
 

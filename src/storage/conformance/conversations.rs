@@ -22,6 +22,16 @@ stories!(redis: turns_come_back_as_they_were_newest_first, the_oldest_go_first_a
     each_message_lengthens_its_conversation, clearing_takes_everything_of_one_user, a_summary_takes_the_place_of_the_oldest_turns,
     turns_that_come_while_a_summary_is_written_stay, a_summary_of_what_was_cleared_does_nothing, two_summaries_of_the_same_turns_are_one,
     instructions_are_never_summarized, turns_behind_many_instructions_are_summarized, odd_texts_are_kept, turns_of_many_writers_stay_whole, the_cache_forgets_in_time);
+stories!(postgres: turns_come_back_as_they_were_newest_first, the_oldest_go_first_and_instructions_last,
+    a_window_holds_the_newest_turns_that_fit_and_every_instruction, a_conversation_ends_with_its_time,
+    each_message_lengthens_its_conversation, clearing_takes_everything_of_one_user, a_summary_takes_the_place_of_the_oldest_turns,
+    turns_that_come_while_a_summary_is_written_stay, a_summary_of_what_was_cleared_does_nothing, two_summaries_of_the_same_turns_are_one,
+    instructions_are_never_summarized, turns_behind_many_instructions_are_summarized, odd_texts_are_kept, turns_of_many_writers_stay_whole);
+stories!(redis_and_postgres: turns_come_back_as_they_were_newest_first, the_oldest_go_first_and_instructions_last,
+    a_window_holds_the_newest_turns_that_fit_and_every_instruction, a_conversation_ends_with_its_time,
+    each_message_lengthens_its_conversation, clearing_takes_everything_of_one_user, a_summary_takes_the_place_of_the_oldest_turns,
+    turns_that_come_while_a_summary_is_written_stay, a_summary_of_what_was_cleared_does_nothing, two_summaries_of_the_same_turns_are_one,
+    instructions_are_never_summarized, turns_behind_many_instructions_are_summarized, odd_texts_are_kept, turns_of_many_writers_stay_whole, the_cache_forgets_in_time);
 
 impl TestStores {
     fn message(&self, role: Role, content: &str) -> Arc<Message> {

@@ -188,7 +188,7 @@ proptest! {
                     let kept = &bench.stores.conversations;
                     let embedded =
                         EmbeddedConversations { windows: WindowCache::default(), ..kept.embedded.clone() };
-                    let database = ConversationStore { embedded, redis: None };
+                    let database = ConversationStore { embedded, redis: None, durable: None };
                     let expected = database.window(user, chars).await.unwrap();
                     assert_eq!(kept.window(user, chars).await.unwrap(), expected, "after {happening:?}");
                 }

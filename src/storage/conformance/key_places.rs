@@ -110,7 +110,7 @@ async fn an_empty_postgres_gets_its_schema_and_one_of_another_version_is_left_al
     assert_eq!(told(&keys.keys().await.unwrap()), [(1, None)]);
     keys.close().await;
     let mut connection = PgConnection::connect(dsn.expose()).await.unwrap();
-    let past = "DELETE FROM _sqlx_migrations WHERE version = 5";
+    let past = "DELETE FROM _sqlx_migrations WHERE version = 7";
     let future = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
                   VALUES (99, 'future', TRUE, '', 0)";
     for (sql, expected) in

@@ -16,30 +16,34 @@ use crate::storage::{ExecutionStatus, Message, Outcome, Stores};
 #[tokio::test]
 async fn an_outage_that_never_ends_keeps_the_newest_changes_that_there_is_room_for() {
     let folder = TempDir::new().unwrap();
+    let folders = [folder, TempDir::new().unwrap()];
     // Nobody listens there.
     let (redis, postgres) = (Secret::new("redis://127.0.0.1:1"), Secret::new("postgres://127.0.0.1:1/x"));
-    let settings = settings(&folder, Some(redis), Some(postgres));
-    let stores = Stores::open(&settings, Clock::system()).await.unwrap();
+    let settings = [settings(&folders[0], Some(redis), None), settings(&folders[1], None, Some(postgres))];
+    let with_redis = Stores::open(&settings[0], Clock::system()).await.unwrap();
+    let with_postgres = Stores::open(&settings[1], Clock::system()).await.unwrap();
     for number in 0..10 {
-        record(&stores, &number.to_string()).await;
-        say(&stores, &number.to_string()).await;
+        say(&with_redis, &number.to_string()).await;
+        record(&with_postgres, &number.to_string()).await;
+        say(&with_postgres, &number.to_string()).await;
     }
-    let pending = || (stores.redis().unwrap().pending, stores.postgres().unwrap().pending);
-    // The start has marked what an earlier process was at; then each execution has begun and ended.
-    let all = (10, 1 + 2 * 10);
+    let pending = || (with_redis.redis().unwrap().pending, with_postgres.postgres().unwrap().pending);
+    // The start has marked what an earlier process was at; then each execution has begun and ended, and a turn was said.
+    let all = (10, 1 + 3 * 10);
     assert_eq!(pending(), all);
-    stores.purge(&settings).await.unwrap();
+    with_redis.purge(&settings[0]).await.unwrap();
+    with_postgres.purge(&settings[1]).await.unwrap();
     assert_eq!(pending(), all, "there is room");
 
-    let (redis, postgres) = (stores.redis.as_ref().unwrap(), stores.postgres.as_ref().unwrap());
+    let (redis, postgres) = (with_redis.redis.as_ref().unwrap(), with_postgres.postgres.as_ref().unwrap());
     assert_eq!(redis.trim_outbox(newest(redis, 6).await).await.unwrap(), 4);
-    assert_eq!(postgres.trim_outbox(newest(postgres, 6).await).await.unwrap(), 15);
+    assert_eq!(postgres.trim_outbox(newest(postgres, 6).await).await.unwrap(), 25);
     assert_eq!(pending(), (6, 6));
     assert_eq!(owners(redis).await, ["4", "5", "6", "7", "8", "9"]);
-    assert_eq!(owners(postgres).await, ["7", "7", "8", "8", "9", "9"]);
-    stores.database.set_meta(RUN_ID, Some("the one that was seen")).await.unwrap();
-    stores.trim_outboxes(1).await.unwrap();
-    assert_eq!(stores.database.meta(RUN_ID).await.unwrap(), None, "the copies still have what is given up here");
+    assert_eq!(owners(postgres).await, ["8", "8", "conversation:8", "9", "9", "conversation:9"]);
+    with_redis.database.set_meta(RUN_ID, Some("the one that was seen")).await.unwrap();
+    with_redis.trim_outboxes(1).await.unwrap();
+    assert_eq!(with_redis.database.meta(RUN_ID).await.unwrap(), None, "the copies still have what is given up here");
 }
 
 /// How many bytes the newest of what waits have.

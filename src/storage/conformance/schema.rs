@@ -167,8 +167,8 @@ async fn a_newer_postgres_is_refused() {
     let Some(dsn) = new_database().await else { return };
     let folder = TempDir::new().unwrap();
     let settings = settings(&folder, None, Some(dsn.clone()));
-    assert_eq!(Stores::migrate(&settings).await.unwrap()[1], "Postgres: version 0 -> 5");
-    assert_eq!(Stores::migrate(&settings).await.unwrap()[1], "Postgres is up to date at version 5");
+    assert_eq!(Stores::migrate(&settings).await.unwrap()[1], "Postgres: version 0 -> 7");
+    assert_eq!(Stores::migrate(&settings).await.unwrap()[1], "Postgres is up to date at version 7");
     let mut connection = PgConnection::connect(dsn.expose()).await.unwrap();
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
                  VALUES (99, 'future', TRUE, '', 0)";

@@ -24,8 +24,13 @@ const MAX_CONVERSATIONS: usize = 100_000;
 type Clearing = (UserId, Tombstone);
 
 impl ConversationStore {
-    /// How many conversations there are. While Redis is away, or can't be searched: those that the embedded store has.
+    /// How many conversations there are. While what has them is away, or can't be searched: those that the next store has.
     pub async fn count(&self) -> Result<StoreCount, Error> {
+        if let Some(durable) = &self.durable
+            && let Some(count) = durable.count().await?
+        {
+            return Ok(StoreCount { count, is_complete: true });
+        }
         Ok(match self.users_in_redis().await {
             Some((users, is_complete)) => StoreCount { count: users.len(), is_complete },
             None => StoreCount { count: self.embedded.count().await?, is_complete: self.redis.is_none() },
@@ -36,6 +41,11 @@ impl ConversationStore {
     pub async fn clear_all(&self) -> Result<StoreCount, Error> {
         let in_redis = self.users_in_redis().await;
         let (mut users, mut is_complete) = in_redis.unwrap_or_else(|| (BTreeSet::new(), self.redis.is_none()));
+        if let Some(durable) = &self.durable {
+            let in_postgres = durable.users(MAX_CONVERSATIONS).await?;
+            is_complete = in_postgres.is_some();
+            users.extend(in_postgres.unwrap_or_default());
+        }
         users.extend(self.embedded.users().await?);
         is_complete &= users.len() < MAX_CONVERSATIONS;
         let users: Vec<_> = users.iter().filter_map(|user| UserId::parse(user).ok()).collect();
@@ -59,6 +69,9 @@ impl ConversationStore {
 
     async fn clear_page(&self, users: &[UserId]) -> Result<(), Error> {
         let at_ms = self.embedded.clock.now_ms();
+        if let Some(durable) = &self.durable {
+            return durable.clear(users, &Tombstone { id: new_id(), at_ms }).await;
+        }
         let clearing = |user: &UserId| (user.clone(), Tombstone { id: new_id(), at_ms });
         let page: &[Clearing] = &users.iter().map(clearing).collect::<Vec<_>>();
         let operation = |connection| async move {
@@ -90,7 +103,7 @@ impl EmbeddedConversations {
     }
 
     /// Forgets these conversations, remembers that, and puts it into the outbox if there is one: all or none.
-    async fn clear_page(&self, page: &[Clearing], ticket: Option<OutboxTicket>) -> Result<(), Error> {
+    pub(super) async fn clear_page(&self, page: &[Clearing], ticket: Option<OutboxTicket>) -> Result<(), Error> {
         // What was said before may still wait.
         self.writes.drain().await;
         let changing = self.windows.changing(page.iter().map(|(user, _)| user.as_str()));

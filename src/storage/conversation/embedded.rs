@@ -6,6 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 use tokio::time::sleep;
 
+use super::outbox_owner::outbox_owner;
 use super::types::{Conversation, Excess, Message, MessageIdentity, Tombstone};
 use super::window_cache::WindowCache;
 use crate::kernel::{Clock, Error, JsonReader, Role, UserId};
@@ -55,7 +56,11 @@ impl EmbeddedConversations {
         tombstone: &Tombstone,
         ticket: Option<OutboxTicket>,
     ) -> Result<(), Error> {
-        let outbox = ticket.map(|ticket| OutboxAddition::new(ticket, user.as_str(), tombstone)).transpose()?;
+        let addition = |ticket: OutboxTicket| {
+            let owner = outbox_owner(ticket.service(), user);
+            OutboxAddition::new(ticket, &owner, tombstone)
+        };
+        let outbox = ticket.map(addition).transpose()?;
         let change = EmbeddedChange::Clear(user.clone(), tombstone.clone());
         self.writes.write(EmbeddedWrite { change, outbox }).await.map(|_| ())
     }
@@ -76,7 +81,7 @@ impl EmbeddedConversations {
             .execute(&mut **tx)
             .await?;
         if let Some(ticket) = ticket {
-            ticket.add(tx, user.as_str(), tombstone).await?;
+            ticket.add(tx, &outbox_owner(ticket.service(), user), tombstone).await?;
         }
         Ok(())
     }
@@ -104,7 +109,7 @@ impl EmbeddedConversations {
             .await?;
             let ids = rows.iter().map(|row| row.try_get("id")).collect::<Result<Vec<i64>, _>>()?;
             let messages = messages(&rows)?;
-            let identity = MessageIdentity::Embedded(ids);
+            let identity = MessageIdentity::Rows(ids);
             Ok((!rows.is_empty()).then_some(Excess { messages, summary, identity }))
         };
         work.await.map_err(failed("could not read the oldest messages of a conversation"))

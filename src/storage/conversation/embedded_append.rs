@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::codec;
 use super::embedded::EmbeddedConversations;
+use super::outbox_owner::outbox_owner;
 use super::types::{AppendBatch, Message, QueuedStep};
 use crate::kernel::{Error, UserId};
 use crate::storage::embedded::{ConversationAppend, EmbeddedChange, EmbeddedWrite, OutboxAddition};
@@ -34,8 +35,11 @@ impl EmbeddedConversations {
         let AppendBatch { id, messages, ttl_ms, max_messages } = batch;
         let outbox = ticket.map(|ticket| {
             let messages = messages.iter().map(|message| codec::to_text(message)).collect();
-            let step = QueuedStep::Append { id: id.clone(), messages, max_messages: *max_messages };
-            OutboxAddition::new(ticket, user.as_str(), &step)
+            let ends_ms = Some(self.clock.now_ms().saturating_add(*ttl_ms));
+            let step =
+                QueuedStep::Append { id: id.clone(), messages, max_messages: *max_messages, ends_ms, summary: None };
+            let owner = outbox_owner(ticket.service(), user);
+            OutboxAddition::new(ticket, &owner, &step)
         });
         let append = ConversationAppend {
             user: user.clone(),

@@ -96,7 +96,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn conversation(summary: Vec<u8>, texts: &[Vec<u8>]) -> Conversation {
+pub(super) fn conversation(summary: Vec<u8>, texts: &[Vec<u8>]) -> Conversation {
     let messages = texts.iter().map(|bytes| Arc::new(codec::from_text(&text(bytes)))).collect();
     Conversation { summary: Some(text(&summary)).filter(|summary| !summary.is_empty()), messages }
 }

@@ -40,7 +40,7 @@ fn update_of(queued: Vec<QueuedStep>, now_ms: i64) -> ConversationUpdate {
     let mut update = ConversationUpdate::late(now_ms);
     for step in queued {
         match step {
-            QueuedStep::Append { id, messages, max_messages } => {
+            QueuedStep::Append { id, messages, max_messages, .. } => {
                 update.steps.push((id, messages));
                 update.max_messages = max_messages;
             }

@@ -1,3 +1,4 @@
+use std::fmt::Display;
 use std::sync::LazyLock;
 
 use redis::{RedisResult, Script, ScriptInvocation, Value};
@@ -23,11 +24,11 @@ const APPLY_CODE: &str = code!("lua/apply.lua");
 static APPLY: LazyLock<Script> = LazyLock::new(|| Script::new(APPLY_CODE));
 
 /// The original's keys.
-pub(super) fn messages_key(user: &UserId) -> String {
+pub(super) fn messages_key(user: impl Display) -> String {
     format!("conversation:{user}")
 }
 
-pub(super) fn summary_key(user: &UserId) -> String {
+pub(super) fn summary_key(user: impl Display) -> String {
     format!("conversation_summary:{user}")
 }
 

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,32 @@ pub struct Conversation {
     pub messages: Vec<Arc<Message>>,
 }
 
+/// How much of a conversation is read, from its newest message on.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Extent {
+    /// So many messages.
+    Messages(usize),
+    /// Messages with at most so many characters in all, and every system message. The message that no longer fits is left out, and so is all
+    /// that is older.
+    Characters(usize),
+}
+
+/// Where a message stands in all that was said in a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryCursor {
+    pub(super) at: i64,
+    pub(super) position: i64,
+}
+
+/// Some of all that was said in a conversation.
+#[derive(Clone, Debug, Default)]
+pub struct HistoryPage {
+    /// Newest first.
+    pub messages: Vec<Arc<Message>>,
+    /// What gives the page after this one, if there are older messages.
+    pub next: Option<HistoryCursor>,
+}
+
 /// The oldest messages of a conversation, about to be summarized.
 #[derive(Clone, Debug)]
 pub struct Excess {
@@ -38,8 +65,8 @@ pub struct Excess {
 /// What tells these messages from any others.
 #[derive(Clone, Debug)]
 pub(super) enum MessageIdentity {
-    /// Their row ids, which are never used again.
-    Embedded(Vec<i64>),
+    /// Their row ids in the embedded database, or their positions in Postgres, which are never used again.
+    Rows(Vec<i64>),
     /// Their exact texts, and the epoch, which changes when the conversation is cleared.
     Redis { epoch: String, texts: Vec<Vec<u8>> },
 }
@@ -73,6 +100,30 @@ pub(super) enum QueuedStep {
         messages: Vec<String>,
         #[serde(rename = "most")]
         max_messages: i64,
+        /// When the conversation ends, in milliseconds since 1970. Absent in what earlier versions have left.
+        #[serde(rename = "ends", default, skip_serializing_if = "Option::is_none")]
+        ends_ms: Option<i64>,
+        /// What stands for older messages, if the conversation has no summary.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        summary: Option<String>,
     },
     Clear(Tombstone),
+}
+
+impl HistoryCursor {
+    /// What cursors look like, as a regular expression.
+    pub const PATTERN: &str = "^-?[0-9]{1,19}_[0-9]{1,19}$";
+
+    /// The cursor that a caller gives back.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (at, position) = text.split_once('_')?;
+        let cursor = Self { at: at.parse().ok()?, position: position.parse().ok()? };
+        Some(cursor).filter(|cursor| cursor.to_string() == text)
+    }
+}
+
+impl fmt::Display for HistoryCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}", self.at, self.position)
+    }
 }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::address::PostgresAddress;
 use super::connection::{PostgresConnection, REQUEST_TIMEOUT, call};
 use crate::kernel::{Error, Secret};
+use crate::storage::conversation::{self, EmbeddedConversations, WindowTrust};
 use crate::storage::execution::{self, EmbeddedExecutions};
 use crate::storage::failover::{Failure, OutboxEntry, RemoteBackend};
 use crate::storage::transcript::{self, EmbeddedTranscripts};
@@ -18,6 +19,8 @@ pub(crate) struct Postgres {
     server: Arc<str>,
     executions: EmbeddedExecutions,
     transcripts: EmbeddedTranscripts,
+    conversations: EmbeddedConversations,
+    windows: WindowTrust,
 }
 
 impl Postgres {
@@ -26,8 +29,10 @@ impl Postgres {
         server: String,
         executions: EmbeddedExecutions,
         transcripts: EmbeddedTranscripts,
+        (conversations, windows): (EmbeddedConversations, WindowTrust),
     ) -> Result<Self, Error> {
-        Ok(Self { address: PostgresAddress::new(dsn)?, server: server.into(), executions, transcripts })
+        let address = PostgresAddress::new(dsn)?;
+        Ok(Self { address, server: server.into(), executions, transcripts, conversations, windows })
     }
 }
 
@@ -51,8 +56,13 @@ impl RemoteBackend for Postgres {
     }
 
     async fn write_back(&self, connection: &PostgresConnection, entries: &[OutboxEntry]) -> Result<(), Failure> {
+        let (of_conversations, others): (Vec<_>, Vec<_>) =
+            entries.iter().partition(|entry| conversation::is_of_conversation(entry));
         let (of_transcripts, of_executions): (Vec<_>, Vec<_>) =
-            entries.iter().partition(|entry| transcript::is_of_transcript(entry));
+            others.into_iter().partition(|entry| transcript::is_of_transcript(entry));
+        if !of_conversations.is_empty() {
+            conversation::write_back(&self.conversations, &self.windows, connection, &of_conversations).await?;
+        }
         if !of_executions.is_empty() {
             execution::write_back(&self.executions, connection, &of_executions).await?;
         }

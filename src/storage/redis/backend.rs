@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 use super::connection::{REQUEST_TIMEOUT, RedisConnection, call, round_trip};
 use crate::kernel::{Error, Redaction, Secret, SecretUrl};
 use crate::settings::RedisUrl;
-use crate::storage::conversation::{EmbeddedConversations, replay, restore};
+use crate::storage::conversation::{EmbeddedConversations, WindowTrust, replay, restore};
 use crate::storage::failover::{Failure, OutboxEntry, RemoteBackend};
 
 /// How long connecting may take, names, TLS and signing in included.
@@ -21,19 +21,25 @@ pub(crate) struct Redis {
     client: Client,
     redaction: Redaction,
     conversations: EmbeddedConversations,
+    /// With Postgres, which has the conversations: who is told of each connection.
+    windows: Option<WindowTrust>,
     /// One more connection, to find out how Redis is while the other waits for something slow.
     watch: Arc<Mutex<Option<RedisConnection>>>,
 }
 
 impl Redis {
-    pub(crate) fn new(url: &Secret, conversations: EmbeddedConversations) -> Result<Self, Error> {
+    pub(crate) fn new(
+        url: &Secret,
+        conversations: EmbeddedConversations,
+        windows: Option<WindowTrust>,
+    ) -> Result<Self, Error> {
         let written = SecretUrl::new(url.expose());
         let (client, read) = open(&written)?;
         if let Some(unused) = read.unused() {
             tracing::warn!(setting = "REDIS_URL", "{unused}");
         }
         let redaction = Redaction::new([written.secrets(), read.url.secrets()].concat());
-        Ok(Self { client, redaction, conversations, watch: Arc::default() })
+        Ok(Self { client, redaction, conversations, windows, watch: Arc::default() })
     }
 
     /// Whether [`Redis::new`] takes the URL.
@@ -51,13 +57,14 @@ impl Redis {
 
     /// A Redis that was restarted may have lost what it had acknowledged: what this server has a copy of is given back.
     async fn restore_after_restart(&self, connection: &RedisConnection) -> Result<(), Failure> {
-        let mut asking = connection.clone();
         // An account that may not ask is told nothing: then everything is offered each time.
-        let info = call(REQUEST_TIMEOUT, redis::cmd("INFO").arg("server").query_async::<String>(&mut asking)).await;
-        let info = info.unwrap_or_default();
-        let run = info.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap_or_default();
+        let run = run_of(connection).await;
+        if let Some(windows) = &self.windows {
+            windows.connected(&run);
+            return Ok(());
+        }
         let seen = self.conversations.database.meta(RUN_ID).await?;
-        if !run.is_empty() && seen.as_deref() == Some(run) {
+        if !run.is_empty() && seen.as_deref() == Some(&*run) {
             return Ok(());
         }
         let differing = restore(&self.conversations, connection).await?;
@@ -67,8 +74,16 @@ impl Redis {
                 "Redis has conversations without the turns of this server's copies"
             );
         }
-        Ok(self.conversations.database.set_meta(RUN_ID, Some(run)).await?)
+        Ok(self.conversations.database.set_meta(RUN_ID, Some(&run)).await?)
     }
+}
+
+/// What Redis calls its run, which ends when it is restarted; empty if it does not say.
+async fn run_of(connection: &RedisConnection) -> String {
+    let mut asking = connection.clone();
+    let info = call(REQUEST_TIMEOUT, redis::cmd("INFO").arg("server").query_async::<String>(&mut asking)).await;
+    let info = info.unwrap_or_default();
+    info.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap_or_default().trim().to_owned()
 }
 
 /// A client that has not connected yet, and the URL as it was read.

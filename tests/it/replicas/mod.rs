@@ -1,3 +1,4 @@
+mod conversations;
 mod first_use;
 mod following;
 mod history;

@@ -92,7 +92,7 @@ async fn two_servers_that_start_at_once_on_an_empty_postgres_both_serve() {
     let variables = [("POSTGRES_DSN", database.url.as_str()), ("CACHE_ENABLED", "false")];
     let (one, two) = tokio::join!(TestServer::with_llm(&llm, &variables), TestServer::with_llm(&llm, &variables));
     let (first, second) = (chat(&one, "ada").await, chat(&two, "ada").await);
-    assert_eq!(database.count("SELECT count(*) FROM _sqlx_migrations").await, 5);
+    assert_eq!(database.count("SELECT count(*) FROM _sqlx_migrations").await, 7);
     for server in [&one, &two] {
         let listed = server.get("/v1/executions?user_id=ada").await.expect(200)["executions"].clone();
         let ids: Vec<_> = listed.as_array().unwrap().iter().map(|execution| &execution["execution_id"]).collect();

@@ -269,9 +269,9 @@ async fn migrations_can_be_run_by_themselves() {
     let first = run();
     assert!(first.status.success(), "{first:?}");
     let said = String::from_utf8(first.stdout).unwrap();
-    assert_eq!(said, "the embedded database: version 0 -> 10\nPostgres: version 0 -> 5\n");
+    assert_eq!(said, "the embedded database: version 0 -> 10\nPostgres: version 0 -> 7\n");
     let said = String::from_utf8(run().stdout).unwrap();
-    assert_eq!(said, "the embedded database is up to date at version 10\nPostgres is up to date at version 5\n");
+    assert_eq!(said, "the embedded database is up to date at version 10\nPostgres is up to date at version 7\n");
 
     database.execute("INSERT INTO _sqlx_migrations VALUES (99, 'future', now(), TRUE, '', 0)").await;
     for command in ["migrate", "serve"] {
