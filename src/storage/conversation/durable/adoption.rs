@@ -2,9 +2,9 @@
 
 use ::redis::pipe;
 
+use super::durable_conversations::DurableConversations;
 use super::postgres::{self, Addition};
 use super::redis_window::window_key;
-use super::store::DurableConversations;
 use super::stored_message::StoredMessage;
 use crate::kernel::{Error, UserId};
 use crate::storage::conversation::embedded::EmbeddedConversations;

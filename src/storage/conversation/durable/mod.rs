@@ -6,6 +6,7 @@
 //! windows before Redis is trusted again. While Postgres is away, turns go to Redis, for the other servers, and into the outbox.
 
 mod adoption;
+mod durable_conversations;
 mod postgres;
 mod postgres_upkeep;
 mod redis_window;
@@ -17,7 +18,7 @@ mod window_trust;
 mod without_postgres;
 mod write_back;
 
-pub(in crate::storage) use store::DurableConversations;
+pub(in crate::storage) use durable_conversations::DurableConversations;
 pub(in crate::storage) use window_keeper::keep_windows;
 pub(in crate::storage) use window_trust::WindowTrust;
 pub(in crate::storage) use write_back::write_back;

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
+use serde::Serialize;
 use sqlx::PgExecutor;
+use sqlx::postgres::PgConnection;
 
 use super::stored_message::StoredMessage;
 use crate::kernel::UserId;
@@ -31,6 +33,19 @@ pub(super) struct Addition<'a> {
     pub(super) is_late: bool,
     /// Whether Redis will not be told.
     pub(super) is_stale: bool,
+}
+
+/// Messages that were added in one step a while ago.
+#[derive(Debug, Serialize)]
+pub(super) struct LateAddition<'a> {
+    /// The user.
+    pub(super) who: &'a str,
+    pub(super) step: &'a str,
+    /// Oldest first.
+    pub(super) messages: Vec<StoredMessage>,
+    /// When the conversation ends, in milliseconds since 1970.
+    pub(super) ends_ms: i64,
+    pub(super) max_messages: i64,
 }
 
 /// What a conversation has become.
@@ -77,6 +92,21 @@ pub(super) async fn append<'e>(
 pub(super) async fn append_now(connection: PostgresConnection, addition: &Addition<'_>) -> Result<Appended, Failure> {
     let bytes = addition.messages.iter().map(|message| message.body.len()).sum();
     call(timeout_for(REQUEST_TIMEOUT, bytes), append(&connection.pool, addition)).await
+}
+
+/// Adds messages that come late, in this order, unless that was done before.
+pub(super) async fn append_late(
+    connection: &mut PgConnection,
+    additions: &[LateAddition<'_>],
+    now_ms: i64,
+) -> Result<(), sqlx::Error> {
+    if additions.is_empty() {
+        return Ok(());
+    }
+    let append = "SELECT conversation_append(who, step, messages, $2, ends_ms, max_messages, TRUE, TRUE)
+        FROM json_to_recordset($1::json)
+            AS given (who TEXT, step TEXT, messages JSON, ends_ms BIGINT, max_messages BIGINT)";
+    sqlx::query(append).bind(json(additions)?).bind(now_ms).execute(connection).await.map(|_| ())
 }
 
 /// Gives a conversation this summary, if it has none.
@@ -224,6 +254,6 @@ pub(super) fn messages(bodies: &[String]) -> Vec<Arc<Message>> {
     bodies.iter().map(|body| Arc::new(codec::from_text(body))).collect()
 }
 
-fn json(rows: &[StoredMessage]) -> Result<String, sqlx::Error> {
+fn json(rows: &[impl Serialize]) -> Result<String, sqlx::Error> {
     serde_json::to_string(rows).map_err(|error| sqlx::Error::Encode(error.into()))
 }

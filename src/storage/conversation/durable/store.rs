@@ -3,34 +3,23 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::durable_conversations::DurableConversations;
 use super::postgres::{self, Addition, Appended};
 use super::postgres_upkeep;
 use super::redis_window::{RedisWindows, not_in_redis, oldest_first};
 use super::stored_message::StoredMessage;
-use super::window_trust::WindowTrust;
 use crate::kernel::{Error, ErrorKind, UserId};
-use crate::storage::conversation::embedded::EmbeddedConversations;
 use crate::storage::conversation::types::{
     AppendBatch, Conversation, Excess, Extent, HistoryCursor, HistoryPage, MessageIdentity, Tombstone,
 };
 use crate::storage::conversation::window::Window;
-use crate::storage::failover::{Failover, Failure, prefer_remote, try_remote, write};
-use crate::storage::postgres::{Postgres, PostgresConnection};
-use crate::storage::redis::Redis;
+use crate::storage::failover::{Failure, prefer_remote, try_remote, write};
+use crate::storage::postgres::PostgresConnection;
 
 /// Users that are listed in one go.
 const USERS_PER_PAGE: i64 = 1000;
 /// Pause after that, for those who wait.
 const PAGE_PAUSE: Duration = Duration::from_millis(5);
-
-/// Conversations with Postgres, and with Redis if there is one. Cheap to clone.
-#[derive(Clone, Debug)]
-pub(in crate::storage) struct DurableConversations {
-    pub(in crate::storage) embedded: EmbeddedConversations,
-    pub(in crate::storage) redis: Option<Failover<Redis>>,
-    pub(in crate::storage) postgres: Failover<Postgres>,
-    pub(in crate::storage) trust: WindowTrust,
-}
 
 /// What came of adding messages.
 struct Added {

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
+use super::durable_conversations::DurableConversations;
 use super::postgres::Appended;
 use super::postgres_upkeep::flag_windows;
 use super::redis_window::{RedisWindows, not_in_redis};
-use super::store::DurableConversations;
 use super::stored_message::StoredMessage;
 use crate::kernel::UserId;
 use crate::storage::conversation::types::{Conversation, Extent};

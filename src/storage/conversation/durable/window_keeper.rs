@@ -3,9 +3,9 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use super::adoption::adopt;
+use super::durable_conversations::DurableConversations;
 use super::postgres_upkeep::{flagged_windows, unflag_windows, versions_after};
 use super::redis_window::RedisWindows;
-use super::store::DurableConversations;
 use super::window_trust::SeenRun;
 use crate::storage::failover::{Failover, Failure};
 use crate::storage::postgres::PostgresConnection;

@@ -1,5 +1,5 @@
+use super::durable_conversations::DurableConversations;
 use super::redis_window::{RedisWindows, not_in_redis};
-use super::store::DurableConversations;
 use crate::kernel::{Error, UserId};
 use crate::storage::conversation::redis;
 use crate::storage::conversation::types::{AppendBatch, Conversation, Extent, Tombstone};

@@ -1,7 +1,6 @@
 use serde_json::Value;
-use sqlx::postgres::PgConnection;
 
-use super::postgres::{self, Addition};
+use super::postgres::{self, LateAddition};
 use super::stored_message::StoredMessage;
 use super::window_trust::WindowTrust;
 use crate::kernel::{Error, JsonReader};
@@ -76,39 +75,41 @@ fn read<'a>(entry: &'a OutboxEntry) -> Option<WaitingStep<'a>> {
 
 async fn together(steps: &[WaitingStep<'_>], connection: &PostgresConnection, now_ms: i64) -> Result<(), sqlx::Error> {
     let mut tx = connection.pool.begin().await?;
-    for WaitingStep { user, step } in steps {
-        carry_out(user, step, now_ms, &mut tx).await?;
+    // What is added is sent together; a clearing stands between what it clears and what it does not.
+    for alike in steps.chunk_by(|one, next| one.is_append() && next.is_append()) {
+        let late: Vec<LateAddition<'_>> = alike.iter().filter_map(|step| step.addition(now_ms)).collect();
+        postgres::append_late(&mut tx, &late, now_ms).await?;
+        for WaitingStep { user, step } in alike {
+            match step {
+                QueuedStep::Append { summary: Some(summary), .. } => {
+                    postgres::set_summary(&mut *tx, user, summary).await?;
+                }
+                QueuedStep::Append { .. } => {}
+                QueuedStep::Clear(tombstone) => {
+                    postgres::clear(&mut *tx, &[user], tombstone.at_ms, now_ms, [true, true]).await?;
+                }
+            }
+        }
     }
     tx.commit().await
 }
 
-async fn carry_out(user: &str, step: &QueuedStep, now_ms: i64, tx: &mut PgConnection) -> Result<(), sqlx::Error> {
-    match step {
-        QueuedStep::Append { id, messages, max_messages, ends_ms, summary } => {
-            let messages: Vec<_> = messages.iter().cloned().map(StoredMessage::read).collect();
-            let ends_ms = ends_ms.unwrap_or_else(|| now_ms.saturating_add(DEFAULT_LIFE_MS));
-            if ends_ms <= now_ms {
-                return Ok(());
-            }
-            let max_messages = *max_messages;
-            let addition = Addition {
-                user,
-                step: id,
-                messages: &messages,
-                now_ms,
-                ends_ms,
-                max_messages,
-                is_late: true,
-                is_stale: true,
-            };
-            postgres::append(&mut *tx, &addition).await?;
-            match summary {
-                Some(summary) => postgres::set_summary(tx, user, summary).await,
-                None => Ok(()),
-            }
-        }
-        QueuedStep::Clear(tombstone) => {
-            postgres::clear(tx, &[user], tombstone.at_ms, now_ms, [true, true]).await.map(drop)
-        }
+impl WaitingStep<'_> {
+    fn is_append(&self) -> bool {
+        matches!(self.step, QueuedStep::Append { .. })
+    }
+
+    /// What is to be added, if the life of the conversation is not over.
+    fn addition(&self, now_ms: i64) -> Option<LateAddition<'_>> {
+        let QueuedStep::Append { id, messages, max_messages, ends_ms, .. } = &self.step else { return None };
+        let ends_ms = ends_ms.unwrap_or_else(|| now_ms.saturating_add(DEFAULT_LIFE_MS));
+        let messages = || messages.iter().cloned().map(StoredMessage::read).collect();
+        (ends_ms > now_ms).then(|| LateAddition {
+            who: self.user,
+            step: id,
+            messages: messages(),
+            ends_ms,
+            max_messages: *max_messages,
+        })
     }
 }
