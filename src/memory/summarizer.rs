@@ -76,6 +76,21 @@ impl Summarizer {
     where
         F: Future<Output = Result<String, Error>>,
     {
+        let Some(turn) = self.stores.conversations.summary_turn(user).await? else { return Ok(()) };
+        let outcome = self.summarize_excess(user, caller, ask).await;
+        turn.end().await;
+        outcome
+    }
+
+    async fn summarize_excess<F>(
+        &self,
+        user: &UserId,
+        caller: &Caller,
+        ask: &impl Fn(String, Caller) -> F,
+    ) -> Result<(), Error>
+    where
+        F: Future<Output = Result<String, Error>>,
+    {
         loop {
             let settings = self.settings.snapshot();
             let keep = settings.memory.max_messages;

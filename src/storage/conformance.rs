@@ -17,6 +17,7 @@ mod outbox;
 mod pool_exhaustion;
 mod restore;
 mod schema;
+mod server_leases;
 mod transcripts;
 
 use std::time::Duration;
@@ -26,6 +27,8 @@ use sqlx::{AssertSqlSafe, Connection};
 use tempfile::TempDir;
 
 use super::Stores;
+use super::failover::Failover;
+use super::postgres::PostgresConnection;
 use crate::kernel::{Clock, Secret, UserId, new_id};
 use crate::settings::{Keyring, StorageSettings};
 
@@ -48,6 +51,11 @@ impl TestStores {
         let status = stores.redis().into_iter().chain(stores.postgres());
         assert!(status.into_iter().all(|status| status.connected), "{stores:?}");
         Self { stores, clock, user: UserId::parse(&new_id()).unwrap(), dsn, _folder: folder }
+    }
+
+    /// The connection to its Postgres.
+    pub(super) fn postgres_connection(&self) -> Option<PostgresConnection> {
+        self.stores.postgres.as_ref().and_then(Failover::connection)
     }
 
     /// No other store has stood in for the one that was to be tested.

@@ -26,6 +26,7 @@ const POSTGRES: &MigrationList = &[
     (3, "execution events", include_str!("../../migrations/postgres/0003_execution_events.sql")),
     (4, "identity", include_str!("../../migrations/postgres/0004_identity.sql")),
     (5, "configuration", include_str!("../../migrations/postgres/0005_configuration.sql")),
+    (6, "server leases", include_str!("../../migrations/postgres/0006_server_leases.sql")),
     (7, "conversations", include_str!("../../migrations/postgres/0007_conversations.sql")),
 ];
 

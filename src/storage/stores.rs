@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::OptionFuture;
@@ -11,12 +12,12 @@ use super::conversation::{
 };
 use super::embedded::{EmbeddedWrite, EmbeddedWriter};
 use super::evaluation::EvaluationStore;
-use super::execution::{EmbeddedExecutions, ExecutionStore, ExecutionWriter};
+use super::execution::{EmbeddedExecutions, ExecutionStore, ExecutionWriter, keep_lease};
 use super::failover::Failover;
 use super::identity::{EmbeddedIdentity, IdentityStore};
 use super::limit::LimitStore;
 use super::migrate::MigrationReport;
-use super::postgres::{Postgres, PostgresAddress, PostgresChannel, listen};
+use super::postgres::{Postgres, PostgresAddress, PostgresChannel, PostgresConnection, WorkClaim, listen};
 use super::redis::{self, Redis};
 use super::sqlite::Database;
 use super::transcript::{EmbeddedTranscripts, TranscriptStore};
@@ -26,6 +27,9 @@ use crate::settings::StorageSettings;
 
 /// Bytes that may wait for a service: on disk, in the embedded database.
 const MAX_OUTBOX_BYTES: i64 = 500_000_000;
+
+/// How long deleting in Postgres may take before another server goes on with it.
+const RETENTION_TIME: Duration = Duration::from_secs(600);
 
 /// All stores. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -156,8 +160,8 @@ impl Stores {
         outcomes.into_iter().filter_map(|(variable, outcome)| Some((variable, outcome.err()?))).collect()
     }
 
-    /// Starts what goes on beside the requests, if there is Postgres: listening to what it tells of its own accord, and keeping Redis
-    /// up to date with it.
+    /// Starts what goes on beside the requests, if there is Postgres: listening to what it tells of its own accord, telling it that this
+    /// server is alive, and keeping Redis up to date with it.
     pub fn start(&self) -> Vec<BackgroundTask> {
         let listening = self.postgres.clone().map(|postgres| {
             let channels = vec![self.identity.changed.clone(), self.config_channel.clone()];
@@ -169,7 +173,11 @@ impl Stores {
             .clone()
             .filter(|durable| durable.redis.is_some())
             .map(|durable| BackgroundTask::spawn("conversation_windows", move || keep_windows(durable.clone())));
-        listening.into_iter().chain(keeping).collect()
+        let alive = self.postgres.as_ref().map(|postgres| {
+            let (lease, clock) = (postgres.backend().lease.clone(), self.executions.embedded.clock.clone());
+            BackgroundTask::spawn("server_lease", move || keep_lease(lease.clone(), clock.clone()))
+        });
+        listening.into_iter().chain(keeping).chain(alive).collect()
     }
 
     /// Brings the schemas of the embedded database and of Postgres up to date without serving; says what was done.
@@ -186,16 +194,29 @@ impl Stores {
         Ok(done)
     }
 
-    /// Deletes what has expired or is beyond what `settings` retain. To be called now and then.
+    /// Deletes what has expired or is beyond what `settings` retain; in Postgres, one server does so for all. To be called now and then.
     pub async fn purge(&self, settings: &StorageSettings) -> Result<(), Error> {
-        self.conversations.purge().await?;
+        let connection = self.postgres.as_ref().and_then(Failover::connection);
+        let claiming = connection.as_ref().map(|connection| WorkClaim::take(connection, "retention", RETENTION_TIME));
+        let claim = match OptionFuture::from(claiming).await {
+            Some(Ok(claim)) => claim,
+            // Whether Postgres can be written to is found out by others.
+            Some(Err(_)) | None => None,
+        };
+        let purged = self.purge_with(settings, connection.as_ref().filter(|_| claim.is_some())).await;
+        OptionFuture::from(claim.map(WorkClaim::release)).await;
+        purged
+    }
+
+    async fn purge_with(&self, settings: &StorageSettings, postgres: Option<&PostgresConnection>) -> Result<(), Error> {
+        self.conversations.purge(postgres).await?;
         self.cache.purge().await?;
         self.trim_outboxes(MAX_OUTBOX_BYTES).await?;
-        self.transcripts.retain(settings.execution_retention).await?;
+        self.transcripts.retain(settings.execution_retention, postgres).await?;
         if let Some(age) = settings.audit_retention {
-            self.identity.retain_audit(age).await?;
+            self.identity.retain_audit(age, postgres).await?;
         }
-        self.executions.retain(settings.execution_retention, settings.execution_max_rows).await
+        self.executions.retain(settings.execution_retention, settings.execution_max_rows, postgres).await
     }
 
     /// Gives up what has waited longest for services that are away for too long.
@@ -217,6 +238,9 @@ impl Stores {
         self.limits.flush().await;
         self.executions.close().await;
         self.writes.close().await;
+        if let Some(postgres) = &self.postgres {
+            postgres.backend().lease.release().await;
+        }
         self.reconnecting.lock().clear();
         self.database.close().await;
     }

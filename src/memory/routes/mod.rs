@@ -175,7 +175,7 @@ async fn history(
     QueryParams(query): QueryParams<HistoryQuery>,
 ) -> Result<JsonReply<History>, ApiError> {
     let settings = memory.settings.snapshot().memory;
-    let page = if query.archive {
+    let page = if query.archive || query.cursor.is_some() {
         memory.archive(&user, query.limit, query.cursor.as_deref(), &settings).await?
     } else {
         HistoryPage { messages: memory.history(&user, query.limit, &settings).await?, next: None }

@@ -25,7 +25,7 @@ impl IntoParams for HistoryQuery {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let limit = "How many messages; 0 and more than `MEMORY_MAX_MESSAGES` mean that many, and of an archive 1000 can be had";
         let archive = "Whether messages are given too that a summary stands for, or that there was no room for. They are kept with Postgres only";
-        let cursor = "Of an archive: where the page begins, which is `next_cursor` of the page before";
+        let cursor = "Where a page of the archive begins: `next_cursor` of the page before";
         vec![
             query("limit", limit, query_integer(&LIMITS)),
             query("archive", archive, query_boolean()),

@@ -179,9 +179,9 @@ async fn old_records_are_deleted(bench: &TestStores) {
     let (store, now) = (&bench.stores.identity, bench.clock.now_ms());
     let records: Vec<_> = (0..250).map(|number| record(now - 1000 * 60 * number, "x")).collect();
     store.append_audit(&records).await.unwrap();
-    store.retain_audit(Duration::from_secs(86_400)).await.unwrap();
+    store.retain_audit(Duration::from_secs(86_400), bench.postgres_connection().as_ref()).await.unwrap();
     assert_eq!(all(&bench.stores).await.len(), 250);
-    store.retain_audit(Duration::from_secs(60 * 20 - 30)).await.unwrap();
+    store.retain_audit(Duration::from_secs(60 * 20 - 30), bench.postgres_connection().as_ref()).await.unwrap();
     assert_eq!(all(&bench.stores).await.len(), 20);
     let settings = settings(&TempDir::new().unwrap(), None, None);
     bench.stores.purge(&settings).await.unwrap();

@@ -16,7 +16,6 @@ const HOUR: Duration = Duration::from_secs(3600);
 stories!(embedded: all_conversations_are_counted_and_cleared_page_by_page, all_answers_are_cleared, executions_are_counted);
 stories!(redis_alone: all_conversations_and_answers_of_a_redis_are_counted_and_cleared);
 stories!(postgres: all_conversations_are_counted_and_cleared_page_by_page, executions_are_counted);
-stories!(redis_and_postgres: all_conversations_are_counted_and_cleared_page_by_page);
 
 fn complete(count: usize) -> StoreCount {
     StoreCount { count, is_complete: true }

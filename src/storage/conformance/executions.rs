@@ -185,12 +185,12 @@ async fn old_and_surplus_records_go_with_their_steps(bench: &TestStores) {
     }
     let store = &bench.stores.executions;
     let left = async || bench.ids(&ExecutionFilter::default(), 5000).await;
-    store.retain(Duration::from_secs(86_400), 50).await.unwrap();
+    store.retain(Duration::from_secs(86_400), 50, bench.postgres_connection().as_ref()).await.unwrap();
     let newest: Vec<String> = (1150..1200).rev().chain([7]).map(|number| number.to_string()).collect();
     assert_eq!(left().await, newest, "what runs stays");
     assert!(store.get("1100").await.unwrap().is_none());
     // A second more than the age of the tenth, for a slow machine.
-    store.retain(Duration::from_secs(20), 50).await.unwrap();
+    store.retain(Duration::from_secs(20), 50, bench.postgres_connection().as_ref()).await.unwrap();
     let left = left().await;
     assert!(left.len() <= 21 && left.contains(&"1199".to_owned()) && left.contains(&"7".to_owned()), "{left:?}");
 }
@@ -239,9 +239,9 @@ async fn gaps_between_positions_are_no_records(bench: &TestStores) {
             .await;
     }
     let ids = async || bench.ids(&ExecutionFilter::default(), 9).await.concat();
-    bench.stores.executions.retain(Duration::from_secs(86_400), 4).await.unwrap();
+    bench.stores.executions.retain(Duration::from_secs(86_400), 4, bench.postgres_connection().as_ref()).await.unwrap();
     assert_eq!(ids().await, "4321");
-    bench.stores.executions.retain(Duration::from_secs(86_400), 3).await.unwrap();
+    bench.stores.executions.retain(Duration::from_secs(86_400), 3, bench.postgres_connection().as_ref()).await.unwrap();
     assert_eq!(ids().await, "432");
 }
 
@@ -259,7 +259,12 @@ async fn what_never_ended_keeps_nothing_else_from_being_deleted(bench: &TestStor
         bench.begin(id, Duration::from_secs(age)).await;
         bench.finish(id, ExecutionStatus::Completed).await;
     }
-    bench.stores.executions.retain(Duration::from_secs(3600), 1_000_000).await.unwrap();
+    bench
+        .stores
+        .executions
+        .retain(Duration::from_secs(3600), 1_000_000, bench.postgres_connection().as_ref())
+        .await
+        .unwrap();
     let left = bench.ids(&ExecutionFilter::default(), 2000).await;
     assert!(left.contains(&"new".to_owned()) && !left.contains(&"old".to_owned()));
     // Nobody else can say that a server is gone; what is embedded is this server's own.

@@ -114,7 +114,7 @@ async fn an_empty_postgres_gets_its_schema_and_one_of_another_version_is_left_al
     let future = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
                   VALUES (99, 'future', TRUE, '', 0)";
     for (sql, expected) in
-        [(past, "older schema (its last migration is 4)"), (future, "newer schema (it has migration 99)")]
+        [(past, "older schema (its last migration is 6)"), (future, "newer schema (it has migration 99)")]
     {
         sqlx::query(sql).execute(&mut connection).await.unwrap();
         let text = refusal(&settings).await;

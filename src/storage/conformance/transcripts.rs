@@ -198,10 +198,10 @@ async fn old_and_surplus_transcripts_go_with_their_messages(bench: &TestStores) 
         store.create(transcript(&id, None, now - 1_000_000 * (30 - number))).await.unwrap();
         store.add(&id, said("Hello", 0), None).await.unwrap();
     }
-    store.retain_newest(Duration::from_secs(86_400), 12).await.unwrap();
+    store.retain_newest(Duration::from_secs(86_400), 12, bench.postgres_connection().as_ref()).await.unwrap();
     assert_eq!(ids(store, &page(99, 0, None)).await, ("^]\\[ZYXWVUTS".to_owned(), 12));
     assert_eq!(store.messages("A").await.unwrap(), []);
-    store.retain_newest(Duration::from_secs(3_500), 12).await.unwrap();
+    store.retain_newest(Duration::from_secs(3_500), 12, bench.postgres_connection().as_ref()).await.unwrap();
     assert_eq!(ids(store, &page(99, 0, None)).await, ("^]\\".to_owned(), 3));
 }
 

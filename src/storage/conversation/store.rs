@@ -9,6 +9,7 @@ use super::types::{
 };
 use crate::kernel::{Error, UserId, new_id};
 use crate::storage::failover::{Failover, prefer_remote, try_remote, write};
+use crate::storage::postgres::{PostgresConnection, WorkClaim};
 use crate::storage::redis::Redis;
 use crate::storage::sqlite::int;
 
@@ -110,6 +111,14 @@ impl ConversationStore {
         Ok(reading.await?.flatten())
     }
 
+    /// The right to summarize a conversation, which one server at a time has; `None` if another has it, or nobody can tell.
+    pub async fn summary_turn(&self, user: &UserId) -> Result<Option<SummaryTurn>, Error> {
+        match &self.durable {
+            Some(durable) => Ok(durable.claim_summary(user).await?.map(|claim| SummaryTurn(Some(claim)))),
+            None => Ok(Some(SummaryTurn(None))),
+        }
+    }
+
     /// Puts `summary` in the place of the oldest `count` messages of the excess. Does nothing and returns false if the
     /// conversation was cleared, or has begun anew, since the excess was read.
     pub async fn summarize(&self, user: &UserId, excess: &Excess, count: usize, summary: &str) -> Result<bool, Error> {
@@ -133,13 +142,13 @@ impl ConversationStore {
         Ok(is_done)
     }
 
-    /// Deletes what has ended. To be called now and then.
-    pub(in crate::storage) async fn purge(&self) -> Result<(), Error> {
+    /// Deletes what has ended: here, and in Postgres if it is this server's turn. To be called now and then.
+    pub(in crate::storage) async fn purge(&self, postgres: Option<&PostgresConnection>) -> Result<(), Error> {
         self.embedded.purge().await?;
-        match &self.durable {
-            Some(durable) => durable.purge().await,
-            None => Ok(()),
+        if let (Some(durable), Some(connection)) = (&self.durable, postgres) {
+            durable.purge(connection).await;
         }
+        Ok(())
     }
 
     /// The embedded conversations, once the copies of what Redis was told are there.
@@ -148,6 +157,19 @@ impl ConversationStore {
             self.embedded.writes.settle().await;
         }
         &self.embedded
+    }
+}
+
+/// The right to summarize a conversation.
+#[derive(Debug)]
+pub struct SummaryTurn(Option<WorkClaim>);
+
+impl SummaryTurn {
+    /// Gives it to others.
+    pub async fn end(self) {
+        if let Some(claim) = self.0 {
+            claim.release().await;
+        }
     }
 }
 

@@ -112,13 +112,12 @@ pub(super) enum QueuedStep {
 
 impl HistoryCursor {
     /// What cursors look like, as a regular expression.
-    pub const PATTERN: &str = "^-?[0-9]{1,19}_[0-9]{1,19}$";
+    pub const PATTERN: &str = "^-?[0-9]{1,18}_[0-9]{1,18}$";
 
     /// The cursor that a caller gives back.
     pub fn parse(text: &str) -> Option<Self> {
         let (at, position) = text.split_once('_')?;
-        let cursor = Self { at: at.parse().ok()?, position: position.parse().ok()? };
-        Some(cursor).filter(|cursor| cursor.to_string() == text)
+        Some(Self { at: at.parse().ok()?, position: position.parse().ok()? })
     }
 }
 

@@ -7,6 +7,7 @@ mod cursor;
 mod embedded;
 mod event;
 mod folding;
+mod orphans;
 mod postgres;
 mod postgres_batch;
 mod record;
@@ -21,6 +22,9 @@ pub use event::{
     ExecutionLog, FIRST_TASK_EVENT, LogFact, NumberedEvent, PLANNED_EVENT, PlanRecord, TaskEvent, TaskFact, TaskStart,
 };
 pub(super) use folding::{FoldedChanges, FoldedExecution, FoldedTask};
+pub(super) use orphans::keep_lease;
+#[cfg(test)]
+pub(super) use orphans::renew_and_bury;
 pub(super) use postgres::write_back;
 pub use record::{Execution, ExecutionFilter, ExecutionStatus, Outcome, Step, StepStatus};
 pub use store::ExecutionStore;

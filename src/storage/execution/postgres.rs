@@ -12,7 +12,7 @@ use crate::storage::failover::{Failure, OutboxEntry, timeout_for};
 use crate::storage::postgres::{BACKGROUND_TIMEOUT, PostgresConnection, REQUEST_TIMEOUT, call, replace_nul};
 use crate::storage::sqlite::int;
 
-/// An execution may run for a day at most, and its server may be away for another.
+/// Servers of earlier versions have no lease: an execution may run for a day at most, and its server may be away for another.
 const STALE_AFTER_MS: i64 = 2 * 86_400_000;
 
 /// Long texts are cut, so that a page stays small.
@@ -21,7 +21,7 @@ const LIST_QUERY: &str = select_execution!("left(prompt, 1000)", "left(answer, 1
 /// Makes changes, all or none.
 pub(super) async fn apply(connection: PostgresConnection, changes: &[ExecutionChange]) -> Result<(), Failure> {
     let bytes = changes.iter().map(ExecutionChange::bytes).sum();
-    call(timeout_for(REQUEST_TIMEOUT, bytes), run(changes, &connection.server, &connection.pool)).await
+    call(timeout_for(REQUEST_TIMEOUT, bytes), run(changes, &connection)).await
 }
 
 pub(super) async fn get(connection: PostgresConnection, id: &str) -> Result<Option<ExecutionLog>, Failure> {
@@ -102,7 +102,7 @@ pub(super) async fn retain(
 async fn interrupt_stale(connection: &PostgresConnection, now_ms: i64) -> Result<u64, Failure> {
     let marking = sqlx::query(
         "UPDATE execution SET status = 'interrupted', error = $2, finished_at = $3 WHERE position IN (
-             SELECT position FROM execution WHERE status = 'running' AND started_at < $1 LIMIT $4
+             SELECT position FROM execution WHERE status = 'running' AND generation IS NULL AND started_at < $1 LIMIT $4
              FOR UPDATE SKIP LOCKED)",
     )
     .bind(now_ms.saturating_sub(STALE_AFTER_MS))
@@ -126,10 +126,10 @@ pub(crate) async fn write_back(
     };
     let changes: Vec<ExecutionChange> = entries.iter().filter_map(read).collect();
     let limit = timeout_for(BACKGROUND_TIMEOUT, entries.iter().map(|entry| entry.body.len()).sum());
-    match call(limit, run(&changes, &connection.server, &connection.pool)).await {
+    match call(limit, run(&changes, connection)).await {
         Err(Failure::Rejected(_)) => {
             for change in &changes {
-                let alone = run(std::slice::from_ref(change), &connection.server, &connection.pool);
+                let alone = run(std::slice::from_ref(change), connection);
                 match call(limit, alone).await {
                     Err(Failure::Rejected(error)) => {
                         tracing::error!(%error, "a record can't be written back and is given up");

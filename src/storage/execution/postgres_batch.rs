@@ -5,16 +5,16 @@ use sqlx::PgPool;
 
 use super::change::{ExecutionChange, INTERRUPTED};
 use super::folding::{FoldedChanges, FoldedExecution, FoldedTask};
-use crate::storage::postgres::replace_nul;
+use crate::storage::postgres::{PostgresConnection, ServerLease, replace_nul};
 
 /// One statement, so one round trip and all or nothing. `$1`: executions that begin; `$2`: those that began before; `$3`: events of
 /// tasks. One that was begun already is brought on only, and the first end counts: what was done may be done again.
 const WRITE: &str = "WITH begun AS (
-    INSERT INTO execution (id, server, user_id, status, prompt, intent, intent_confidence, plan, planned_at, answer, error,
+    INSERT INTO execution (id, server, generation, user_id, status, prompt, intent, intent_confidence, plan, planned_at, answer, error,
             metadata, started_at, finished_at)
-        SELECT id, server, user_id, status, prompt, intent, confidence, plan, planned_at, answer, error, metadata, started_at,
+        SELECT id, server, generation, user_id, status, prompt, intent, confidence, plan, planned_at, answer, error, metadata, started_at,
             finished_at
-        FROM ROWS FROM (json_to_recordset($1::json) AS (id text, server text, user_id text, status text, prompt text,
+        FROM ROWS FROM (json_to_recordset($1::json) AS (id text, server text, generation bigint, user_id text, status text, prompt text,
             intent text, confidence float8, plan text, planned_at bigint, answer text, error text, metadata text,
             started_at bigint, finished_at bigint)) WITH ORDINALITY ORDER BY ordinality
         ON CONFLICT (id) DO UPDATE SET
@@ -58,10 +58,11 @@ const INTERRUPT: &str = "UPDATE execution SET status = 'interrupted', error = $1
     WHERE status = 'running' AND server = $3 AND started_at < $2";
 
 /// Makes changes that stand in this order.
-pub(super) async fn run(changes: &[ExecutionChange], server: &str, pool: &PgPool) -> Result<(), sqlx::Error> {
+pub(super) async fn run(changes: &[ExecutionChange], connection: &PostgresConnection) -> Result<(), sqlx::Error> {
+    let PostgresConnection { pool, lease, .. } = connection;
     for changes in changes.split_inclusive(|change| matches!(change, ExecutionChange::Interrupt { .. })) {
         let folded = FoldedChanges::of(changes);
-        write(&folded, server, pool).await?;
+        write(&folded, lease, pool).await?;
         let amended = folded.executions.iter().filter_map(|(id, execution)| Some((id, execution.amended()?)));
         let amended: Vec<_> =
             amended.map(|(id, (error, metadata))| BatchedAmendment { id, error: clean(error), metadata }).collect();
@@ -69,15 +70,16 @@ pub(super) async fn run(changes: &[ExecutionChange], server: &str, pool: &PgPool
             sqlx::query(AMEND).bind(json(&amended)?).execute(pool).await?;
         }
         if let Some(before_ms) = folded.interrupted_ms {
-            sqlx::query(INTERRUPT).bind(INTERRUPTED).bind(before_ms).bind(server).execute(pool).await?;
+            sqlx::query(INTERRUPT).bind(INTERRUPTED).bind(before_ms).bind(&*lease.server).execute(pool).await?;
         }
     }
     Ok(())
 }
 
-async fn write(folded: &FoldedChanges<'_>, server: &str, pool: &PgPool) -> Result<(), sqlx::Error> {
+async fn write(folded: &FoldedChanges<'_>, lease: &ServerLease, pool: &PgPool) -> Result<(), sqlx::Error> {
     let executions = folded.executions.iter().filter(|(_, execution)| !execution.is_amended_only());
-    let rows = executions.map(|(id, execution)| BatchedExecution::of(id, execution, server));
+    let owner = (&*lease.server, lease.generation());
+    let rows = executions.map(|(id, execution)| BatchedExecution::of(id, execution, owner));
     let (begun, continued): (Vec<_>, Vec<_>) = rows.partition(|row| row.server.is_some());
     let events: Vec<_> = folded.tasks.iter().map(BatchedEvent::of).collect();
     if begun.is_empty() && continued.is_empty() && events.is_empty() {
@@ -100,6 +102,8 @@ struct BatchedExecution<'a> {
     id: &'a str,
     /// Where it runs, if it begins.
     server: Option<&'a str>,
+    /// Under which lease, if it begins.
+    generation: Option<i64>,
     user_id: Option<Cow<'a, str>>,
     status: &'static str,
     prompt: Option<Cow<'a, str>>,
@@ -115,10 +119,11 @@ struct BatchedExecution<'a> {
 }
 
 impl<'a> BatchedExecution<'a> {
-    fn of(id: &'a str, it: &FoldedExecution<'a>, server: &'a str) -> Self {
+    fn of(id: &'a str, it: &FoldedExecution<'a>, (server, generation): (&'a str, Option<i64>)) -> Self {
         Self {
             id,
             server: it.begun.map(|_| server),
+            generation: it.begun.and(generation),
             user_id: clean(it.begun.map(|begun| begun.user_id.as_str())),
             status: it.status().as_str(),
             prompt: clean(it.begun.map(|begun| begun.prompt.as_str())),

@@ -8,7 +8,7 @@ use super::postgres;
 use super::record::{Execution, ExecutionFilter, Outcome, Step};
 use crate::kernel::{Caller, Error, quoted};
 use crate::storage::failover::{Failover, find, prefer_remote, try_remote};
-use crate::storage::postgres::Postgres;
+use crate::storage::postgres::{Postgres, PostgresConnection};
 use crate::storage::sqlite::int;
 use crate::storage::write_queue::{PendingWrite, WriteQueue};
 
@@ -111,14 +111,20 @@ impl ExecutionStore {
         Ok(usize::try_from(count).unwrap_or_default())
     }
 
-    /// Deletes executions that began more than `age` ago, and the oldest beyond the newest `max_rows`.
-    pub async fn retain(&self, age: Duration, max_rows: i64) -> Result<(), Error> {
+    /// Deletes executions that began more than `age` ago, and the oldest beyond the newest `max_rows`: here, and in Postgres if it is this
+    /// server's turn.
+    pub(in crate::storage) async fn retain(
+        &self,
+        age: Duration,
+        max_rows: i64,
+        postgres: Option<&PostgresConnection>,
+    ) -> Result<(), Error> {
         self.embedded.retain(age, max_rows).await?;
-        let Some(connection) = self.postgres.as_ref().and_then(Failover::connection) else { return Ok(()) };
+        let Some(connection) = postgres else { return Ok(()) };
         let now_ms = self.embedded.clock.now_ms();
         let before_ms = now_ms.saturating_sub(int(age.as_millis()));
         // Deleting may take its time; that says nothing of how Postgres serves others.
-        if let Err(failure) = postgres::retain(&connection, now_ms, before_ms, max_rows).await {
+        if let Err(failure) = postgres::retain(connection, now_ms, before_ms, max_rows).await {
             tracing::warn!(
                 error = failure.to_string(),
                 "old executions could not be deleted from Postgres; the next round tries"

@@ -70,6 +70,11 @@ impl<B: RemoteBackend> Failover<B> {
         Ok(Self { backend, outbox, clock, state, queue: Arc::default(), wake: Arc::default() })
     }
 
+    /// What connects to the service.
+    pub(crate) fn backend(&self) -> &B {
+        &self.backend
+    }
+
     /// How the service is doing.
     pub(crate) fn status(&self) -> BackendStatus {
         BackendStatus { pending: self.outbox.pending(), ..self.state.lock().status.clone() }

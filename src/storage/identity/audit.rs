@@ -35,12 +35,16 @@ impl IdentityStore {
     }
 
     /// Deletes records that are older than this.
-    pub async fn retain_audit(&self, age: Duration) -> Result<(), Error> {
+    pub(in crate::storage) async fn retain_audit(
+        &self,
+        age: Duration,
+        postgres: Option<&PostgresConnection>,
+    ) -> Result<(), Error> {
         let before_ms = self.clock.now_ms().saturating_sub(int(age.as_millis()));
         self.embedded.retain(before_ms).await?;
-        let Some(connection) = self.postgres.as_ref().and_then(Failover::connection) else { return Ok(()) };
+        let Some(connection) = postgres else { return Ok(()) };
         // Deleting may take its time; that says nothing of how Postgres serves others.
-        if let Err(failure) = postgres_audit::retain(&connection, before_ms).await {
+        if let Err(failure) = postgres_audit::retain(connection, before_ms).await {
             let error = failure.to_string();
             tracing::warn!(error, "old audit records could not be deleted from Postgres; the next round tries");
         }

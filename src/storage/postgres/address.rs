@@ -1,4 +1,3 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -8,6 +7,7 @@ use sqlx::{Connection as _, Executor};
 use tokio::time::timeout;
 
 use super::connection::{PostgresConnection, call, in_words};
+use super::server_lease::ServerLease;
 use crate::kernel::{Error, Redaction, Secret, SecretUrl};
 use crate::settings::{DatabaseUrl, SslMode, UrlReach};
 use crate::storage::failover::Failure;
@@ -44,13 +44,14 @@ impl PostgresAddress {
     }
 
     /// All connections that a server has, to a database that is up to date.
-    pub(crate) async fn connect(&self, server: Arc<str>) -> Result<PostgresConnection, Failure> {
+    pub(crate) async fn connect(&self, lease: ServerLease) -> Result<PostgresConnection, Failure> {
         let connecting = async {
             self.migrate().await?;
             let (pool, watch) = (self.pool(POOL_SIZE), self.pool(1));
             let all = try_join_all((0..POOL_SIZE).map(|_| pool.acquire()));
             drop(call(POOL_TIMEOUT, async { Ok((all.await?, watch.acquire().await?)) }).await?);
-            Ok(PostgresConnection { pool, watch, notices: self.pool(1), server })
+            lease.connected(watch.clone()).await?;
+            Ok(PostgresConnection { pool, watch, notices: self.pool(1), lease })
         };
         connecting.await.map_err(|failure: Failure| failure.masked(&self.redaction))
     }
@@ -74,7 +75,8 @@ impl PostgresAddress {
             }
             let pool = self.pool(1);
             drop(call(POOL_TIMEOUT, pool.acquire()).await?);
-            Ok(PostgresConnection { watch: pool.clone(), notices: pool.clone(), pool, server: Arc::default() })
+            let lease = ServerLease::new("");
+            Ok(PostgresConnection { watch: pool.clone(), notices: pool.clone(), pool, lease })
         };
         connecting.await.map_err(|failure: Failure| failure.masked(&self.redaction))
     }

@@ -1,4 +1,3 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::Executor;
@@ -6,6 +5,7 @@ use tokio::time::Instant;
 
 use super::address::PostgresAddress;
 use super::connection::{PostgresConnection, REQUEST_TIMEOUT, call};
+use super::server_lease::ServerLease;
 use crate::kernel::{Error, Secret};
 use crate::storage::conversation::{self, EmbeddedConversations, WindowTrust};
 use crate::storage::execution::{self, EmbeddedExecutions};
@@ -16,7 +16,7 @@ use crate::storage::transcript::{self, EmbeddedTranscripts};
 #[derive(Clone, Debug)]
 pub(crate) struct Postgres {
     address: PostgresAddress,
-    server: Arc<str>,
+    pub(crate) lease: ServerLease,
     executions: EmbeddedExecutions,
     transcripts: EmbeddedTranscripts,
     conversations: EmbeddedConversations,
@@ -32,7 +32,7 @@ impl Postgres {
         (conversations, windows): (EmbeddedConversations, WindowTrust),
     ) -> Result<Self, Error> {
         let address = PostgresAddress::new(dsn)?;
-        Ok(Self { address, server: server.into(), executions, transcripts, conversations, windows })
+        Ok(Self { address, lease: ServerLease::new(server), executions, transcripts, conversations, windows })
     }
 }
 
@@ -46,7 +46,7 @@ impl RemoteBackend for Postgres {
     const CHECK_TIMEOUT: Duration = REQUEST_TIMEOUT;
 
     async fn connect(&self) -> Result<PostgresConnection, Failure> {
-        self.address.connect(self.server.clone()).await
+        self.address.connect(self.lease.clone()).await
     }
 
     async fn ping(&self, connection: &PostgresConnection, limit: Duration) -> Result<Duration, Failure> {

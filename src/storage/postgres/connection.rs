@@ -1,10 +1,10 @@
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::PgPool;
 use tokio::time::timeout;
 
+use super::server_lease::ServerLease;
 use crate::kernel::Error;
 use crate::storage::failover::Failure;
 
@@ -21,8 +21,8 @@ pub(crate) struct PostgresConnection {
     pub(super) watch: PgPool,
     /// One more, which is made when somebody listens to what Postgres tells of its own accord.
     pub(crate) notices: PgPool,
-    /// The name of this installation, which stands in what it records.
-    pub(crate) server: Arc<str>,
+    /// That this server is alive, and under which name, which stand in what it records.
+    pub(crate) lease: ServerLease,
 }
 
 /// Waits for an answer, but not longer than `limit`.

@@ -4,8 +4,14 @@ mod address;
 mod backend;
 mod connection;
 mod listener;
+mod server_lease;
+mod work_claim;
 
 pub(super) use address::PostgresAddress;
 pub(super) use backend::Postgres;
 pub(super) use connection::{BACKGROUND_TIMEOUT, PostgresConnection, REQUEST_TIMEOUT, call, replace_nul};
 pub(super) use listener::{PostgresChannel, listen};
+#[cfg(test)]
+pub(super) use server_lease::LEASE;
+pub(super) use server_lease::{RENEWAL_INTERVAL, ServerLease, end_expired};
+pub(super) use work_claim::WorkClaim;

@@ -6,7 +6,7 @@ use super::postgres;
 use super::record::{PromptProfile, Transcript, TranscriptFilter, TranscriptMessage, TranscriptPage, TranscriptUsage};
 use crate::kernel::Error;
 use crate::storage::failover::{Failover, find, prefer_remote, try_remote, write};
-use crate::storage::postgres::Postgres;
+use crate::storage::postgres::{Postgres, PostgresConnection};
 use crate::storage::sqlite::int;
 
 /// Transcripts that are kept at most.
@@ -86,16 +86,25 @@ impl TranscriptStore {
     }
 
     /// Deletes transcripts that nothing was added to for `age`, and the oldest beyond a limit.
-    pub async fn retain(&self, age: Duration) -> Result<(), Error> {
-        self.retain_newest(age, MAX_TRANSCRIPTS).await
+    pub(in crate::storage) async fn retain(
+        &self,
+        age: Duration,
+        postgres: Option<&PostgresConnection>,
+    ) -> Result<(), Error> {
+        self.retain_newest(age, MAX_TRANSCRIPTS, postgres).await
     }
 
-    pub(in crate::storage) async fn retain_newest(&self, age: Duration, max_rows: i64) -> Result<(), Error> {
+    pub(in crate::storage) async fn retain_newest(
+        &self,
+        age: Duration,
+        max_rows: i64,
+        postgres: Option<&PostgresConnection>,
+    ) -> Result<(), Error> {
         self.embedded.retain(age, max_rows).await?;
-        let Some(connection) = self.postgres.as_ref().and_then(Failover::connection) else { return Ok(()) };
+        let Some(connection) = postgres else { return Ok(()) };
         let before_ms = self.embedded.clock.now_ms().saturating_sub(int(age.as_millis()));
         // Deleting may take its time; that says nothing of how Postgres serves others.
-        if let Err(failure) = postgres::retain(&connection, before_ms, max_rows).await {
+        if let Err(failure) = postgres::retain(connection, before_ms, max_rows).await {
             let error = failure.to_string();
             tracing::warn!(error, "old conversations could not be deleted from Postgres; the next round tries");
         }

@@ -1,4 +1,5 @@
 mod conversations;
+mod executions;
 mod first_use;
 mod following;
 mod history;

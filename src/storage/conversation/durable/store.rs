@@ -14,12 +14,14 @@ use crate::storage::conversation::types::{
 };
 use crate::storage::conversation::window::Window;
 use crate::storage::failover::{Failure, prefer_remote, try_remote, write};
-use crate::storage::postgres::PostgresConnection;
+use crate::storage::postgres::{PostgresConnection, WorkClaim};
 
 /// Users that are listed in one go.
 const USERS_PER_PAGE: i64 = 1000;
 /// Pause after that, for those who wait.
 const PAGE_PAUSE: Duration = Duration::from_millis(5);
+/// How long a model may take for a summary before another server may ask it.
+const SUMMARY_TIME: Duration = Duration::from_secs(300);
 
 /// What came of adding messages.
 struct Added {
@@ -128,6 +130,16 @@ impl DurableConversations {
         Ok(try_remote(Some(&self.postgres), reading).await?.flatten())
     }
 
+    /// The claim on the summary of a conversation; `None` if another server has it, or Postgres is away.
+    pub(in crate::storage::conversation) async fn claim_summary(
+        &self,
+        user: &UserId,
+    ) -> Result<Option<WorkClaim>, Error> {
+        let name = format!("summary of {user}");
+        let claiming = async |connection| WorkClaim::take(&connection, &name, SUMMARY_TIME).await;
+        Ok(try_remote(Some(&self.postgres), claiming).await?.flatten())
+    }
+
     /// Puts `summary` in the place of the oldest `count` messages of the excess; returns whether they were still there.
     pub(in crate::storage::conversation) async fn summarize(
         &self,
@@ -173,14 +185,12 @@ impl DurableConversations {
     }
 
     /// Deletes what has ended from Postgres.
-    pub(in crate::storage::conversation) async fn purge(&self) -> Result<(), Error> {
-        let Some(connection) = self.postgres.connection() else { return Ok(()) };
+    pub(in crate::storage::conversation) async fn purge(&self, connection: &PostgresConnection) {
         // Deleting may take its time; that says nothing of how Postgres serves others.
-        if let Err(failure) = postgres_upkeep::purge(&connection, self.embedded.clock.now_ms()).await {
+        if let Err(failure) = postgres_upkeep::purge(connection, self.embedded.clock.now_ms()).await {
             let error = failure.to_string();
             tracing::warn!(error, "ended conversations could not be deleted from Postgres; the next round tries");
         }
-        Ok(())
     }
 
     /// What Postgres has, which becomes the window in Redis.
