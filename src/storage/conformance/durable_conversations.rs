@@ -315,7 +315,7 @@ async fn ended_conversations_leave_postgres() {
     }
     say(&bench.stores, &bench.user, "stays", MANY).await;
     tokio::time::sleep(Duration::from_millis(20)).await;
-    store.purge().await.unwrap();
+    store.purge(bench.postgres_connection().as_ref()).await.unwrap();
     let pool = bench.stores.postgres.as_ref().and_then(Failover::connection).unwrap().pool;
     let left: (i64, i64) =
         sqlx::query_as("SELECT (SELECT COUNT(*) FROM conversation), (SELECT COUNT(*) FROM conversation_message)")

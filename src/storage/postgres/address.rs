@@ -6,7 +6,8 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Connection as _, Executor};
 use tokio::time::timeout;
 
-use super::connection::{PostgresConnection, call, in_words};
+use super::call::{call, in_words};
+use super::connection::PostgresConnection;
 use super::server_lease::ServerLease;
 use crate::kernel::{Error, Redaction, Secret, SecretUrl};
 use crate::settings::{DatabaseUrl, SslMode, UrlReach};

@@ -4,7 +4,8 @@ use sqlx::Executor;
 use tokio::time::Instant;
 
 use super::address::PostgresAddress;
-use super::connection::{PostgresConnection, REQUEST_TIMEOUT, call};
+use super::call::{REQUEST_TIMEOUT, call};
+use super::connection::PostgresConnection;
 use super::server_lease::ServerLease;
 use crate::kernel::{Error, Secret};
 use crate::storage::conversation::{self, EmbeddedConversations, WindowTrust};

@@ -2,6 +2,7 @@
 
 mod address;
 mod backend;
+mod call;
 mod connection;
 mod listener;
 mod server_lease;
@@ -9,7 +10,8 @@ mod work_claim;
 
 pub(super) use address::PostgresAddress;
 pub(super) use backend::Postgres;
-pub(super) use connection::{BACKGROUND_TIMEOUT, PostgresConnection, REQUEST_TIMEOUT, call, replace_nul};
+pub(super) use call::{BACKGROUND_TIMEOUT, REQUEST_TIMEOUT, call, replace_nul};
+pub(super) use connection::PostgresConnection;
 pub(super) use listener::{PostgresChannel, listen};
 #[cfg(test)]
 pub(super) use server_lease::LEASE;

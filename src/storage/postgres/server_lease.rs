@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use sqlx::PgPool;
 use tokio::time::Instant;
 
-use super::connection::{REQUEST_TIMEOUT, call};
+use super::call::{REQUEST_TIMEOUT, call};
 use crate::storage::failover::Failure;
 
 /// How long a server that does not say that it is alive is not taken for dead. The statements name the same time.

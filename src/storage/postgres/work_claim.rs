@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use super::connection::{PostgresConnection, REQUEST_TIMEOUT, call};
+use super::call::{REQUEST_TIMEOUT, call};
+use super::connection::PostgresConnection;
 use crate::storage::failover::Failure;
 
 /// Work that this server does for all, until it is released or its time is over. Nothing is held meanwhile: an advisory lock would take a

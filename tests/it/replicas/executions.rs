@@ -1,6 +1,7 @@
 //! Executions of a server that is gone, or that everybody takes for gone: the others say so, whatever becomes of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -16,14 +17,27 @@ use crate::common::{Act, Client, Program, Upstream};
 /// A lease, a round of renewals, and what a busy machine takes beyond that.
 const LEASE_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// A model that answers to what is slow only when it is told to.
-async fn llm() -> (Upstream, Arc<Notify>) {
-    let word = Arc::new(Notify::new());
+/// A model that does not answer to what is slow until it is told to, however often it is asked.
+#[derive(Default)]
+struct Word {
+    given: AtomicBool,
+    waiting: Arc<Notify>,
+}
+
+impl Word {
+    fn give(&self) {
+        self.given.store(true, Ordering::SeqCst);
+        self.waiting.notify_waiters();
+    }
+}
+
+async fn llm() -> (Upstream, Arc<Word>) {
+    let word = Arc::new(Word::default());
     let told = word.clone();
     let llm = Upstream::start(move |seen, _| {
         let mut acts = openai(seen, "Done.");
-        if seen.body["messages"].to_string().contains("slow") {
-            acts.insert(0, Act::Wait(told.clone()));
+        if seen.body["messages"].to_string().contains("slow") && !told.given.load(Ordering::SeqCst) {
+            acts.insert(0, Act::Wait(told.waiting.clone()));
         }
         acts
     })
@@ -46,9 +60,10 @@ async fn program(folder: &TempDir, database: &TestDatabase, llm: &Upstream) -> P
 fn ask(client: &Client, prompt: &str) -> JoinHandle<Option<Value>> {
     let (client, body) = (client.clone(), json!({"prompt": prompt, "user_id": "ada"}));
     tokio::spawn(async move {
-        let reply = client.request("POST", "/v1/chat").json(&body).send().await.ok()?;
+        let asking = client.request("POST", "/v1/chat").header("content-type", "application/json");
+        let reply = asking.body(body.to_string()).send().await.ok()?;
         assert_eq!(reply.status(), 200);
-        Some(reply.json().await.unwrap())
+        Some(serde_json::from_str(&reply.text().await.unwrap()).unwrap())
     })
 }
 
@@ -88,8 +103,8 @@ async fn the_late_end_of_a_server_that_stood_still_is_refused_and_its_client_has
     within(LEASE_TIMEOUT, "it runs", async || statuses(&other.client).await == ["running"]).await;
     still.signal("STOP");
     within(LEASE_TIMEOUT, "it is interrupted", async || statuses(&other.client).await == ["interrupted"]).await;
+    word.give();
     still.signal("CONT");
-    word.notify_one();
     let answer = asking.await.unwrap().unwrap();
     assert_eq!(answer["answer"], "Done.");
     assert_eq!(statuses(&other.client).await, ["interrupted"], "its end comes too late");
