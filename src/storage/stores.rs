@@ -123,10 +123,8 @@ impl Stores {
             let (embedded, redis) = (conversations.clone(), redis.clone());
             DurableConversations { embedded, redis, postgres, trust: windows }
         });
-        if let Some(Err(failure)) =
-            OptionFuture::from(durable.as_ref().map(DurableConversations::refresh_windows)).await
-        {
-            tracing::warn!(error = failure.to_string(), "conversations are read from Postgres until Redis can be used");
+        if let Some(durable) = &durable {
+            durable.refresh_at_start().await;
         }
         Ok(Self {
             conversations: ConversationStore { embedded: conversations, redis: redis.clone(), durable },

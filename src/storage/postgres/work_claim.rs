@@ -32,9 +32,10 @@ impl WorkClaim {
         Ok(is_taken.then(|| Self { connection: connection.clone(), name: name.to_owned(), generation }))
     }
 
-    /// Leaves the work to others.
+    /// Leaves the work to others. What dead servers have left goes too.
     pub(crate) async fn release(self) {
-        let releasing = sqlx::query("DELETE FROM work_claim WHERE name = $1 AND generation = $2");
+        let releasing =
+            sqlx::query("DELETE FROM work_claim WHERE (name = $1 AND generation = $2) OR expires_at < now()");
         let releasing = releasing.bind(&self.name).bind(self.generation).execute(&self.connection.pool);
         if let Err(failure) = call(REQUEST_TIMEOUT, releasing).await {
             tracing::debug!(error = failure.to_string(), name = self.name, "work stays claimed until its time is over");

@@ -13,7 +13,7 @@ use crate::storage::conversation::types::{
     AppendBatch, Conversation, Excess, Extent, HistoryCursor, HistoryPage, MessageIdentity, Tombstone,
 };
 use crate::storage::conversation::window::Window;
-use crate::storage::failover::{Failure, prefer_remote, try_remote, write};
+use crate::storage::failover::{Failure, try_remote, write};
 use crate::storage::postgres::{PostgresConnection, WorkClaim};
 
 /// Users that are listed in one go.
@@ -76,7 +76,10 @@ impl DurableConversations {
             return Ok(found);
         }
         let reading = |connection| self.read_postgres(connection, user, extent);
-        prefer_remote(Some(&self.postgres), reading, || self.read_without_postgres(user, extent)).await
+        match try_remote(Some(&self.postgres), reading).await? {
+            Some(found) if found != Conversation::default() || self.is_complete() => Ok(found),
+            _ => self.read_without_postgres(user, extent).await,
+        }
     }
 
     /// Some of all that was said, newest first, what is archived included. While Postgres is away: what is part of the conversation.

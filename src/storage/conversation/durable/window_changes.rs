@@ -23,6 +23,11 @@ impl DurableConversations {
         self.trust.run().filter(|_| self.redis.as_ref().is_some_and(|redis| redis.connection().is_some()))
     }
 
+    /// Whether Postgres has all conversations: none are in Redis only, from before it was used.
+    pub(super) fn is_complete(&self) -> bool {
+        self.redis.is_none() || self.trust.has_adopted()
+    }
+
     /// Whether there is a Redis that can't be told of a change now.
     pub(super) fn is_window_unknown(&self) -> bool {
         self.redis.is_some() && self.trusted().is_none()

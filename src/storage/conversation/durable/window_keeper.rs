@@ -13,6 +13,8 @@ use crate::storage::redis::RedisConnection;
 
 /// How often it is looked whether another server has left windows that are out of date.
 const INTERVAL: Duration = Duration::from_secs(5);
+/// How long the start waits for a first round.
+const START_TIMEOUT: Duration = Duration::from_secs(3);
 /// Pause after a failure.
 const RETRY: Duration = Duration::from_secs(1);
 /// Windows that are dropped in one go.
@@ -33,12 +35,25 @@ pub(in crate::storage) async fn keep_windows(store: DurableConversations) {
 }
 
 impl DurableConversations {
+    /// A first round before the first request, if it does not take long; `keep_windows` goes on with it.
+    pub(in crate::storage) async fn refresh_at_start(&self) {
+        match timeout(START_TIMEOUT, self.refresh_windows()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => {
+                let error = failure.to_string();
+                tracing::warn!(error, "conversations are read from Postgres until Redis can be used");
+            }
+            Err(_) => tracing::info!("Postgres still takes over the conversations of Redis"),
+        }
+    }
+
     /// Takes in what Redis has from before Postgres was used, and drops what is flagged. Does nothing while one of them is away.
     pub(in crate::storage) async fn refresh_windows(&self) -> Result<(), Failure> {
         let seen = self.trust.seen();
         let redis = self.redis.as_ref().and_then(Failover::connection);
         let (Some(redis), Some(postgres)) = (redis, self.postgres.connection()) else { return Ok(()) };
         adopt(self, &redis, &postgres).await?;
+        self.trust.adopted();
         if self.trust.is_doubtful(&seen) {
             self.drop_all_older(&seen, &redis, &postgres).await?;
         }

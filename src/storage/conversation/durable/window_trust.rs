@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -10,6 +11,8 @@ pub(in crate::storage) struct WindowTrust(Arc<TrustState>);
 #[derive(Debug, Default)]
 struct TrustState {
     run: Mutex<RedisRun>,
+    /// Whether Postgres has what Redis had before.
+    has_adopted: AtomicBool,
     wake: Notify,
 }
 
@@ -65,6 +68,16 @@ impl WindowTrust {
         if state.connections == seen.connections {
             state.is_trusted = true;
         }
+    }
+
+    /// Postgres has what Redis had from before Postgres was used.
+    pub(super) fn adopted(&self) {
+        self.0.has_adopted.store(true, Ordering::Release);
+    }
+
+    /// Whether that is so.
+    pub(super) fn has_adopted(&self) -> bool {
+        self.0.has_adopted.load(Ordering::Acquire)
     }
 
     /// There is something to drop.

@@ -1,13 +1,13 @@
 -- Adds messages to a window that has the version before; drops one that has another, unless that is newer. Returns whether they were added.
 -- KEYS: messages, summary, state
 -- ARGV: run, version, how many messages there are now, time to live in milliseconds, how long it is known that there is no window, messages
-local list, summary, state = KEYS[1], KEYS[2], KEYS[3]
+local list, summary = KEYS[1], KEYS[2]
 local version = tonumber(ARGV[2])
-local run, known, there = state_of(state)
+local run, known, there = state_of(KEYS)
 if run == ARGV[1] and known >= version then return 0 end
 if run ~= ARGV[1] or not there or known ~= version - 1 then
   redis.call('DEL', list, summary)
-  set_state(state, ARGV[1], ARGV[2], false, ARGV[5])
+  set_state(KEYS, ARGV[1], ARGV[2], false, ARGV[5])
   return 0
 end
 
@@ -21,6 +21,6 @@ while surplus > 0 do
   if is_system(message) then kept[#kept + 1] = message else surplus = surplus - 1 end
 end
 for nth = #kept, math.max(surplus, 0) + 1, -1 do redis.call('RPUSH', list, kept[nth]) end
-set_state(state, ARGV[1], ARGV[2], true, ARGV[4])
+set_state(KEYS, ARGV[1], ARGV[2], true, ARGV[4])
 live({ list, summary }, ARGV[4])
 return 1

@@ -1,11 +1,17 @@
--- The state of a window: the run of Redis that it was filled in, the version that it has, and whether it is there. nil if nothing is known.
-local function state_of(key)
-  local run, version, there = string.match(redis.call('GET', key) or '', '^(%S+) (%d+) ([01])$')
-  return run, tonumber(version), there == '1'
+-- What a window should have: how many messages, and whether there is a summary. Redis evicts one key without the other.
+local function content_of(list, summary)
+  return redis.call('LLEN', list) .. ' ' .. redis.call('EXISTS', summary)
 end
 
-local function set_state(key, run, version, there, ttl)
-  redis.call('SET', key, run .. ' ' .. version .. ' ' .. (there and '1' or '0'), 'PX', ttl)
+-- The state of a window: the run of Redis that it was filled in, the version, and whether it is there, whole. nil if nothing is known.
+local function state_of(keys)
+  local run, version, content = string.match(redis.call('GET', keys[3]) or '', '^(%S+) (%d+) ?(.*)$')
+  return run, tonumber(version), content ~= nil and content ~= '' and content == content_of(keys[1], keys[2])
+end
+
+local function set_state(keys, run, version, there, ttl)
+  local content = there and ' ' .. content_of(keys[1], keys[2]) or ''
+  redis.call('SET', keys[3], run .. ' ' .. version .. content, 'PX', ttl)
 end
 
 local function live(keys, ttl)
