@@ -74,14 +74,12 @@ impl TestStores {
 
     /// A database of that Redis whose conversations are no other test's.
     pub(super) async fn redis_alone() -> Option<Self> {
-        let mut url = url::Url::parse(url("TEST_REDIS_URL")?.expose()).unwrap();
-        url.set_path("/7");
-        Some(Self::open(Some(Secret::new(String::from(url))), None, Clock::system()).await)
+        Some(Self::open(Some(redis_database(7)?), None, Clock::system()).await)
     }
 
     /// Redis and Postgres. That database of Redis is for those that have a Postgres of their own too.
     pub(super) async fn redis_and_postgres() -> Option<Self> {
-        Some(Self::open(Some(redis_beside_postgres()?), Some(new_database().await?), Clock::system()).await)
+        Some(Self::open(Some(redis_database(8)?), Some(new_database().await?), Clock::system()).await)
     }
 
     pub(super) async fn postgres() -> Option<Self> {
@@ -106,9 +104,10 @@ pub(super) fn settings(folder: &TempDir, redis_url: Option<Secret>, postgres_dsn
     }
 }
 
-pub(super) fn redis_beside_postgres() -> Option<Secret> {
+/// One of the databases of that Redis.
+pub(super) fn redis_database(number: u8) -> Option<Secret> {
     let mut url = url::Url::parse(url("TEST_REDIS_URL")?.expose()).unwrap();
-    url.set_path("/8");
+    url.set_path(&format!("/{number}"));
     Some(Secret::new(String::from(url)))
 }
 

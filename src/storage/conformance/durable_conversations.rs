@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, json};
 use tempfile::TempDir;
 
-use super::{TestStores, new_database, redis_beside_postgres, settings};
+use super::{TestStores, new_database, redis_database, settings};
 use crate::kernel::{Clock, Role, Secret, UserId, new_id};
 use crate::storage::conversation::write_back;
 use crate::storage::failover::{Failover, OutboxEntry};
@@ -68,7 +68,7 @@ struct Replicas {
 
 impl Replicas {
     async fn open() -> Option<Self> {
-        let (redis, postgres) = (redis_beside_postgres()?, new_database().await?);
+        let (redis, postgres) = (redis_database(8)?, new_database().await?);
         let folders = [TempDir::new().unwrap(), TempDir::new().unwrap()];
         let open = async |folder| {
             let settings = settings(folder, Some(redis.clone()), Some(postgres.clone()));
@@ -248,7 +248,8 @@ async fn what_comes_late_finds_its_place_once_and_brings_nothing_back() {
 
 #[tokio::test]
 async fn conversations_from_before_postgres_are_taken_over_from_redis_and_from_the_embedded_database() {
-    let (Some(redis), Some(postgres)) = (redis_beside_postgres(), new_database().await) else { return };
+    // A database of Redis of its own: another server would say that it has taken all over.
+    let (Some(redis), Some(postgres)) = (redis_database(9), new_database().await) else { return };
     let users = [(); 3].map(|()| UserId::parse(&new_id()).unwrap());
     let [of_redis, of_both, embedded] = &users;
     let folders = [TempDir::new().unwrap(), TempDir::new().unwrap()];
