@@ -73,6 +73,7 @@ struct History {
     #[schema(example = 1)]
     count: usize,
     /// Of an archive: pass it as `cursor` for the next page; absent on the last one.
+    #[schema(example = "1795367403374_12")]
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
 }
