@@ -20,7 +20,17 @@ impl DurableConversations {
 
     /// The run of Redis, if its windows can be read.
     pub(super) fn trusted(&self) -> Option<Arc<str>> {
-        self.trust.run().filter(|_| self.redis.as_ref().is_some_and(|redis| redis.connection().is_some()))
+        self.trust.run().filter(|_| self.is_redis_there())
+    }
+
+    /// The run of Redis, if it can be told of changes, which need no trust: they go by versions. What it has from before Postgres was used
+    /// would be lost before that is taken over.
+    fn told(&self) -> Option<Arc<str>> {
+        (self.is_redis_there() && self.trust.has_adopted()).then(|| self.trust.seen().name)
+    }
+
+    fn is_redis_there(&self) -> bool {
+        self.redis.as_ref().is_some_and(|redis| redis.connection().is_some())
     }
 
     /// Whether Postgres has all conversations: none are in Redis only, from before it was used.
@@ -30,12 +40,15 @@ impl DurableConversations {
 
     /// Whether there is a Redis that can't be told of a change now.
     pub(super) fn is_window_unknown(&self) -> bool {
-        self.redis.is_some() && self.trusted().is_none()
+        self.redis.is_some() && self.told().is_none()
     }
 
     /// Tells the window what was added.
     pub(super) async fn tell_window(&self, user: &UserId, messages: &[StoredMessage], appended: Appended, ttl_ms: i64) {
-        let Some(run) = self.trusted() else { return self.flag(&[user.as_str()]).await };
+        if self.redis.is_none() {
+            return;
+        }
+        let Some(run) = self.told() else { return self.flag(&[user.as_str()]).await };
         let Appended { held, version, has_begun } = appended;
         let telling = |connection| async {
             let windows = RedisWindows { connection, run: &run };
