@@ -134,7 +134,10 @@ async fn old_data_is_not_believed(redis: RedisServer, url: &str, made: impl Fn(&
     }
     assert_told_by_all(&servers, 3).await;
     chat(&servers[1], 3).await;
-    assert_told_by_all(&servers, 4).await;
+    // A server whose connection was lost again lets the window be dropped when it is back.
+    for server in &servers {
+        within(RETURN_TIMEOUT, "the last turn", async || contents(&get(server, "history").await) == turns(4)).await;
+    }
 }
 
 #[tokio::test]
